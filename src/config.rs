@@ -1,0 +1,244 @@
+//! Flags, environment and files become typed settings, or every mistake in them at once.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use crate::db::Location;
+
+mod base_url;
+mod hash;
+mod limits;
+mod mail;
+mod mistakes;
+mod secret;
+mod settings;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub use base_url::BaseUrl;
+pub use hash::HashCost;
+pub use limits::Limits;
+pub use mail::{Notice, Notices, Sender};
+pub use mistakes::{Mistake, Mistakes};
+pub use secret::Secret;
+pub use settings::{SETTINGS, Setting, settings_table};
+pub use values::{LogFormat, Rate};
+
+use sources::Given;
+use values::{DAY, HOUR, LONGEST, MINUTE};
+
+/// Where a development site is looked for.
+const PORT: u16 = 8000;
+
+/// A session without "remember me" ends when it is unused for this long: a working day.
+const IDLE_UNREMEMBERED: i64 = 12 * HOUR;
+
+/// Everything that can be set, read and checked.
+#[derive(Clone)]
+pub struct Config {
+    /// Where the server listens; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// The URL that people see.
+    pub base_url: BaseUrl,
+    /// Whether nobody set the base URL, so that it follows the port.
+    pub base_url_is_default: bool,
+    /// 1 to 60 characters, no control characters.
+    pub site_name: String,
+    /// Where the data is. It may hold a password.
+    pub database: Location,
+    /// The mail server in lettre's form; `None` is the development mailbox.
+    pub smtp_url: Option<Secret>,
+    /// Who mails are from.
+    pub mail_from: Sender,
+    /// The mails beside the codes.
+    pub notices: Notices,
+    /// Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What a password hash costs.
+    pub hash: HashCost,
+    /// How often things may happen.
+    pub limits: Limits,
+    /// The life of a mailed code, in seconds (ASVS 6.5.5: 10 minutes at most).
+    pub code_ttl: i64,
+    /// The shortest password, in code points; 8 is the least.
+    pub password_min: usize,
+    /// The server's key, 32 bytes or more; `None` on SQLite is the key file beside the database.
+    pub secret: Option<Secret<Vec<u8>>>,
+    /// The longest pause in a remembered session, in seconds.
+    pub session_idle: i64,
+    /// The longest life of a session, in seconds.
+    pub session_max: i64,
+    /// The longest pause in a session without "remember me", in seconds.
+    pub session_idle_unremembered: i64,
+    /// Client connections open at once.
+    pub max_connections: usize,
+    /// How log lines are written.
+    pub log: LogFormat,
+}
+
+impl Default for Config {
+    /// What an empty environment gives: a development site on SQLite.
+    fn default() -> Self {
+        let base_url = BaseUrl::localhost(PORT);
+        let site_name = "Vestibule".to_owned();
+        Self {
+            mail_from: no_reply(&site_name, &base_url),
+            listen: (Ipv4Addr::LOCALHOST, PORT).into(),
+            base_url,
+            base_url_is_default: true,
+            site_name,
+            database: Location::Sqlite(PathBuf::from("vestibule.db")),
+            smtp_url: None,
+            notices: Notices::default(),
+            trusted_proxies: Vec::new(),
+            hash: HashCost::default(),
+            limits: Limits::default(),
+            code_ttl: 10 * MINUTE,
+            password_min: 12,
+            secret: None,
+            session_idle: 14 * DAY,
+            session_max: 30 * DAY,
+            session_idle_unremembered: IDLE_UNREMEMBERED,
+            max_connections: 1024,
+            log: LogFormat::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads `flags` (keyed by a setting's name, `LISTEN`) and this process's environment.
+    ///
+    /// # Errors
+    /// Every mistake in them.
+    pub fn load(flags: &BTreeMap<String, String>) -> Result<Self, Mistakes> {
+        let environment = std::env::vars_os()
+            .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
+            .collect();
+        Self::build(Given::gather(flags, &environment))
+    }
+
+    /// Reads `flags` (keyed by a setting's name, `LISTEN`) and `environment` (keyed by a
+    /// variable's name, `VESTIBULE_LISTEN`; other programs' variables are let be).
+    ///
+    /// # Errors
+    /// Every mistake in them.
+    pub fn from_sources(
+        flags: &BTreeMap<String, String>,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Self, Mistakes> {
+        let environment =
+            environment.iter().map(|(name, value)| (name.clone(), OsString::from(value))).collect();
+        Self::build(Given::gather(flags, &environment))
+    }
+
+    fn build(mut given: Given) -> Result<Self, Mistakes> {
+        let mut config = Self::default();
+        config.apply_site(&mut given);
+        config.apply_mail(&mut given);
+        config.apply_accounts(&mut given);
+        config.hash.apply(&mut given);
+        config.limits.apply(&mut given);
+        config.check_production(&mut given);
+        config.check_sessions(&mut given);
+        if given.mistakes.is_empty() { Ok(config) } else { Err(Mistakes(given.mistakes)) }
+    }
+
+    fn apply_site(&mut self, given: &mut Given) {
+        given.set("LISTEN", &mut self.listen, values::listen);
+        self.base_url = BaseUrl::localhost(self.listen.port());
+        self.base_url_is_default = !given.offers("BASE_URL");
+        given.set("BASE_URL", &mut self.base_url, BaseUrl::parse);
+        given.set("SITE_NAME", &mut self.site_name, values::site_name);
+        given.set("DATABASE_URL", &mut self.database, values::database);
+        let proxies = &mut self.trusted_proxies;
+        given.set("TRUSTED_PROXIES", proxies, values::trusted_proxies);
+        let connections = values::whole(1..=1_000_000);
+        given.set("MAX_CONNECTIONS", &mut self.max_connections, connections);
+        given.set("LOG", &mut self.log, values::log_format);
+    }
+
+    fn apply_mail(&mut self, given: &mut Given) {
+        let smtp_url = |text: &str| mail::smtp_url(text).map(Some);
+        given.set("SMTP_URL", &mut self.smtp_url, smtp_url);
+        self.mail_from = no_reply(&self.site_name, &self.base_url);
+        given.set("MAIL_FROM", &mut self.mail_from, Sender::parse);
+        given.set("MAIL_NOTICES", &mut self.notices, Notices::parse);
+    }
+
+    fn apply_accounts(&mut self, given: &mut Given) {
+        let secret = |text: &str| values::secret(text).map(Some);
+        given.set("SECRET", &mut self.secret, secret);
+        let length = values::whole(8..=64);
+        given.set("PASSWORD_MIN", &mut self.password_min, length);
+        let life = values::time(MINUTE..=HOUR);
+        given.set("CODE_TTL", &mut self.code_ttl, life);
+        let session = values::time(MINUTE..=LONGEST);
+        given.set("SESSION_IDLE", &mut self.session_idle, &session);
+        given.set("SESSION_MAX", &mut self.session_max, &session);
+        self.session_idle_unremembered = IDLE_UNREMEMBERED.min(self.session_idle);
+    }
+
+    fn check_production(&self, given: &mut Given) {
+        if self.base_url.is_https() && !given.offers("SMTP_URL") {
+            given.blame("SMTP_URL", "missing: VESTIBULE_BASE_URL is https, and codes must reach people by mail: set it to smtps://USER:PASSWORD@HOST:465 or the like");
+        }
+        let shared = matches!(self.database, Location::Postgres(_));
+        if shared && !given.offers("SECRET") {
+            given.blame("SECRET", "missing: with PostgreSQL every node needs the same key: make one with `openssl rand -base64 32`");
+        }
+    }
+
+    fn check_sessions(&self, given: &mut Given) {
+        let sound = given.are_sound(["SESSION_IDLE", "SESSION_MAX"]);
+        if self.session_idle <= self.session_max || !sound {
+            return;
+        }
+        let idle = values::spelled(self.session_idle);
+        let max = values::spelled(self.session_max);
+        if given.offers("SESSION_IDLE") {
+            let words = format!("expected {max} at most, which is SESSION_MAX");
+            given.blame("SESSION_IDLE", words);
+        } else {
+            let words = format!("expected {idle} at least, which is SESSION_IDLE: set that too");
+            given.blame("SESSION_MAX", words);
+        }
+    }
+}
+
+fn no_reply(site_name: &str, base_url: &BaseUrl) -> Sender {
+    Sender { name: site_name.into(), address: format!("no-reply@{}", base_url.mail_host()) }
+}
+
+/// By hand, because a database's URL may hold a password.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let database = match &self.database {
+            Location::Sqlite(path) => path.display().to_string(),
+            Location::Postgres(_) => "postgres://…".into(),
+        };
+        f.debug_struct("Config")
+            .field("listen", &self.listen)
+            .field("base_url", &self.base_url)
+            .field("site_name", &self.site_name)
+            .field("database", &database)
+            .field("smtp_url", &self.smtp_url)
+            .field("mail_from", &self.mail_from)
+            .field("notices", &self.notices)
+            .field("trusted_proxies", &self.trusted_proxies)
+            .field("hash", &self.hash)
+            .field("limits", &self.limits)
+            .field("code_ttl", &self.code_ttl)
+            .field("password_min", &self.password_min)
+            .field("secret", &self.secret)
+            .field("session_idle", &self.session_idle)
+            .field("session_max", &self.session_max)
+            .finish_non_exhaustive()
+    }
+}

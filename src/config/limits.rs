@@ -1,0 +1,61 @@
+//! How often things may happen before they are refused.
+
+use super::sources::Given;
+use super::values::{DAY, HOUR, MINUTE, Rate, whole};
+
+/// More guesses at one code than this would make the code's length pointless.
+const GUESSES_MAX: i64 = 20;
+
+/// The limits; `None` is off. The reason of each default stands in the table of settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Failed logins from an IP address.
+    pub login_ip: Option<Rate>,
+    /// Failed logins to an account.
+    pub login_account: Option<Rate>,
+    /// Registrations from an IP address.
+    pub register_ip: Option<Rate>,
+    /// Codes asked for from an IP address.
+    pub forgot_ip: Option<Rate>,
+    /// Codes asked for an account.
+    pub forgot_account: Option<Rate>,
+    /// Wrong guesses at an account, over all its codes.
+    pub reset_account: Option<Rate>,
+    /// Mails to an address.
+    pub mail_address: Option<Rate>,
+    /// Wrong guesses at one code.
+    pub reset_code: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let rate = |count, period| Some(Rate { count, period });
+        Self {
+            login_ip: rate(60, 15 * MINUTE),
+            login_account: rate(10, 15 * MINUTE),
+            register_ip: rate(60, HOUR),
+            forgot_ip: rate(60, HOUR),
+            forgot_account: rate(10, HOUR),
+            reset_account: rate(20, DAY),
+            mail_address: rate(30, DAY),
+            reset_code: 5,
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn apply(&mut self, given: &mut Given) {
+        for (name, slot) in [
+            ("LIMIT_LOGIN_IP", &mut self.login_ip),
+            ("LIMIT_LOGIN_ACCOUNT", &mut self.login_account),
+            ("LIMIT_REGISTER_IP", &mut self.register_ip),
+            ("LIMIT_FORGOT_IP", &mut self.forgot_ip),
+            ("LIMIT_FORGOT_ACCOUNT", &mut self.forgot_account),
+            ("LIMIT_RESET_ACCOUNT", &mut self.reset_account),
+            ("LIMIT_MAIL_ADDRESS", &mut self.mail_address),
+        ] {
+            given.set(name, slot, Rate::parse_or_off);
+        }
+        given.set("LIMIT_RESET_CODE", &mut self.reset_code, whole(1..=GUESSES_MAX));
+    }
+}

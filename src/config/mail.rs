@@ -1,0 +1,251 @@
+//! How mail leaves: the server's URL, the sender, and which notices go out.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+use super::secret::Secret;
+
+const SMTP_EXPECTED: &str = "expected smtps://USER:PASSWORD@HOST:465, smtp://HOST:587?tls=required or smtp://127.0.0.1:1025, with characters like @ : / # in the password percent-encoded";
+
+const SENDER_EXPECTED: &str =
+    "expected NAME <ADDRESS> or an address alone, like Vestibule <no-reply@example.org>";
+
+/// The longest address that a mail server must take (RFC 5321, 4.5.3.1.3, less its brackets).
+const ADDRESS_MAX: usize = 254;
+
+/// The longest part before the @ (RFC 5321, 4.5.3.1.1).
+const LOCAL_PART_MAX: usize = 64;
+
+/// Who mails are from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// The name beside the address; empty when there is none.
+    pub name: String,
+    /// `no-reply@example.org`, its host in punycode.
+    pub address: String,
+}
+
+impl Sender {
+    /// Reads `Name <a@b>` or `a@b`.
+    ///
+    /// # Errors
+    /// When it is neither: what is accepted.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (name, rest) =
+            text.split_once('<').map_or(("", None), |(name, rest)| (name, Some(rest)));
+        let address = match rest {
+            Some(rest) => rest.trim_end().strip_suffix('>'),
+            None => Some(text),
+        };
+        let name = name.trim().trim_matches('"').trim();
+        let address = address.and_then(|address| mail_address(address.trim()));
+        match address {
+            Some(address) if !name.chars().any(char::is_control) => {
+                Ok(Self { name: name.into(), address })
+            }
+            _ => Err(SENDER_EXPECTED.into()),
+        }
+    }
+}
+
+/// A plain `local@host` without quotes or comments (RFC 5322's dot-atom), which is all that a
+/// sender needs.
+fn mail_address(text: &str) -> Option<String> {
+    let (local, host) = text.rsplit_once('@')?;
+    let local_is_plain = local.len() <= LOCAL_PART_MAX
+        && local.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atom_byte));
+    let Ok(Host::Domain(host)) = Host::parse(host) else {
+        return None;
+    };
+    let address = format!("{local}@{host}");
+    let sound = local_is_plain && host.split('.').all(is_label) && address.len() <= ADDRESS_MAX;
+    sound.then_some(address)
+}
+
+fn is_atom_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
+}
+
+fn is_label(label: &str) -> bool {
+    let letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let ends = label.starts_with('-') || label.ends_with('-');
+    (1..=63).contains(&label.len()) && label.bytes().all(letters) && !ends
+}
+
+/// Takes a mail server's URL in lettre's form, which lettre itself reads later.
+pub(super) fn smtp_url(text: &str) -> Result<Secret, String> {
+    let url = Url::parse(text).map_err(|_| SMTP_EXPECTED)?;
+    let encrypted = match (url.scheme(), tls(&url).as_deref()) {
+        ("smtps", _) | ("smtp", Some("required")) => true,
+        ("smtp", None | Some("opportunistic")) => false,
+        _ => return Err(SMTP_EXPECTED.into()),
+    };
+    let host = url.host_str().filter(|host| !host.is_empty());
+    let host = host.ok_or(SMTP_EXPECTED)?;
+    if url.password().is_none() && !url.username().is_empty() {
+        return Err("has a user name and no password: expected both or neither".into());
+    }
+    if url.password().is_some() && !encrypted && !is_this_machine(host) {
+        return Err(
+            "would send the password unencrypted: begin with smtps:// or end with ?tls=required"
+                .into(),
+        );
+    }
+    Ok(Secret::new(text.into()))
+}
+
+/// lettre takes the first `tls` that it finds.
+fn tls(url: &Url) -> Option<String> {
+    let mut pairs = url.query_pairs();
+    pairs.find_map(|(key, value)| (key == "tls").then(|| value.into_owned()))
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// A mail that tells of something and that nobody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Notice {
+    /// An account was made.
+    Registered,
+    /// Every login.
+    Login,
+    /// A login from a device not seen before.
+    NewDevice,
+    /// The password was changed or reset.
+    PasswordChanged,
+}
+
+const WORDS: [(&str, Notice); 4] = [
+    ("registered", Notice::Registered),
+    ("login", Notice::Login),
+    ("new_device", Notice::NewDevice),
+    ("password_changed", Notice::PasswordChanged),
+];
+
+/// Which notices go out. Codes are not among them: they always do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notices(BTreeSet<Notice>);
+
+impl Notices {
+    /// Whether `notice` goes out.
+    pub fn sends(&self, notice: Notice) -> bool {
+        self.0.contains(&notice)
+    }
+
+    /// Reads `registered,login` or `none`.
+    ///
+    /// # Errors
+    /// When a word is unknown, or there is none: what is accepted.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.trim() == "none" {
+            return Ok(Self(BTreeSet::new()));
+        }
+        text.split(',').map(|word| notice(word.trim())).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl Default for Notices {
+    /// All but `login`: people stop reading what comes every day.
+    fn default() -> Self {
+        let all = WORDS.into_iter().map(|(_, notice)| notice);
+        Self(all.filter(|notice| *notice != Notice::Login).collect())
+    }
+}
+
+fn notice(word: &str) -> Result<Notice, String> {
+    let found = WORDS.into_iter().find(|(known, _)| *known == word);
+    found.map(|(_, notice)| notice).ok_or_else(|| {
+        let known = WORDS.map(|(known, _)| known).join(", ");
+        format!("expected none, or some of {known}, separated by commas")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sender(name: &str, address: &str) -> Result<Sender, String> {
+        Ok(Sender { name: name.into(), address: address.into() })
+    }
+
+    #[test]
+    fn a_sender_is_an_address_with_or_without_a_name() {
+        for (text, name, address) in [
+            ("a@b.example", "", "a@b.example"),
+            ("<a@b.example>", "", "a@b.example"),
+            ("Hall <no-reply@b.example>", "Hall", "no-reply@b.example"),
+            ("\"Hall, Inc.\" <x+y@B.example>", "Hall, Inc.", "x+y@b.example"),
+            ("Bücher <a@bücher.example>", "Bücher", "a@xn--bcher-kva.example"),
+            ("root@localhost", "", "root@localhost"),
+        ] {
+            assert_eq!(Sender::parse(text), sender(name, address), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_could_break_a_header_is_no_sender() {
+        for text in [
+            "",
+            "Hall",
+            "Hall <>",
+            "Hall <a@b.example",
+            "Hall <a@b.example> x",
+            "a@",
+            "@b.example",
+            "a b@c.example",
+            "a..b@c.example",
+            "a@b@c.example",
+            "a@-b.example",
+            "a@b.example\nBcc: x@y.example",
+            "Ha\nll <a@b.example>",
+        ] {
+            assert_eq!(Sender::parse(text), Err(SENDER_EXPECTED.into()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn mail_servers_are_given_in_lettres_form() {
+        for text in [
+            "smtp://127.0.0.1:1025",
+            "smtp://me:hush@[::1]:1025",
+            "smtp://mail.example:587?tls=required",
+            "smtp://me:hush@mail.example:587?tls=required",
+            "smtps://me:hush@mail.example:465",
+            "smtp://mail.example?tls=opportunistic",
+        ] {
+            assert_eq!(smtp_url(text).unwrap().expose(), text);
+        }
+        for text in ["", "mail.example:25", "http://mail.example", "smtp://", "smtp://h?tls=no"] {
+            assert_eq!(smtp_url(text).unwrap_err(), SMTP_EXPECTED, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mail_password_never_travels_unencrypted() {
+        for text in
+            ["smtp://me:hush@mail.example:587", "smtp://me:hush@mail.example?tls=opportunistic"]
+        {
+            let words = smtp_url(text).unwrap_err();
+            assert!(words.contains("?tls=required") && !words.contains("hush"));
+        }
+        assert!(smtp_url("smtps://me@mail.example").is_err());
+    }
+
+    #[test]
+    fn notices_are_listed_by_their_words() {
+        let listed = Notices::parse("login, new_device").unwrap();
+        assert!(listed.sends(Notice::Login) && listed.sends(Notice::NewDevice));
+        assert!(!listed.sends(Notice::Registered));
+        let none = Notices::parse("none").unwrap();
+        assert!(WORDS.iter().all(|(_, notice)| !none.sends(*notice)));
+        assert!(!Notices::default().sends(Notice::Login));
+        for text in ["", "logins", "none,login", "login,"] {
+            assert!(Notices::parse(text).is_err(), "{text}");
+        }
+    }
+}

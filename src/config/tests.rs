@@ -1,0 +1,276 @@
+//! The configuration as a whole: who wins, what stops the start, and what is said.
+
+use super::*;
+
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|&(name, value)| (name.into(), value.into())).collect()
+}
+
+fn from(pairs: &[(&str, &str)]) -> Result<Config, Mistakes> {
+    Config::from_sources(&BTreeMap::new(), &map(pairs))
+}
+
+fn mistakes(pairs: &[(&str, &str)]) -> String {
+    from(pairs).unwrap_err().to_string()
+}
+
+/// A file that is gone when the test is over.
+struct File(PathBuf);
+
+impl File {
+    fn with(name: &str, content: &[u8]) -> Self {
+        let name = format!("vestibule-config-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, content).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn nothing_set_is_the_default() {
+    let config = from(&[("PATH", "/bin"), ("VESTIBULE", "x")]).unwrap();
+    assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8000");
+    assert_eq!(config.base_url.origin(), "http://localhost:8000");
+    assert!(config.base_url_is_default);
+    assert_eq!(config.mail_from.address, "no-reply@localhost");
+    assert_eq!(config.session_idle_unremembered, 43_200);
+}
+
+#[test]
+fn the_tables_defaults_are_the_defaults() {
+    let words = ["BASE_URL", "SMTP_URL", "MAIL_FROM", "SECRET", "HASH_THREADS", "HASH_QUEUE"];
+    let environment = SETTINGS
+        .iter()
+        .filter(|setting| !words.contains(&setting.name))
+        .map(|setting| (setting.variable(), setting.default.to_owned()))
+        .collect();
+    let config = Config::from_sources(&BTreeMap::new(), &environment).unwrap();
+    let default = Config::default();
+    assert_eq!(format!("{config:?}"), format!("{default:?}"));
+    assert_eq!(config.max_connections, default.max_connections);
+    assert_eq!(config.log, default.log);
+}
+
+#[test]
+fn every_setting_of_the_table_is_read() {
+    for setting in SETTINGS {
+        let words = mistakes(&[(&setting.variable(), "\u{7}")]);
+        assert!(words.starts_with(&setting.variable()), "{words}");
+        assert_eq!(words.lines().count(), 1, "{words}");
+    }
+}
+
+#[test]
+fn a_flag_beats_the_environment() {
+    let flags = map(&[("LISTEN", "0.0.0.0:9000")]);
+    let environment = map(&[("VESTIBULE_LISTEN", "nonsense"), ("VESTIBULE_LOG", "json")]);
+    let config = Config::from_sources(&flags, &environment).unwrap();
+    assert_eq!(config.listen.to_string(), "0.0.0.0:9000");
+    assert_eq!(config.base_url.origin(), "http://localhost:9000");
+    assert_eq!(config.log, LogFormat::Json);
+}
+
+#[test]
+fn every_mistake_is_told_at_once_a_line_each() {
+    let flags = map(&[("PASSWORD_MIN", "4")]);
+    let environment = map(&[
+        ("VESTIBULE_LISTEN", "nonsense"),
+        ("VESTIBULE_LIMIT_LOGIN_IP", "many"),
+        ("VESTIBULE_SITE_NAME", "two\nlines"),
+        ("VESTIBULE_LISEN", "127.0.0.1:1"),
+    ]);
+    let words = Config::from_sources(&flags, &environment).unwrap_err();
+    assert_eq!(words.iter().count(), 5);
+    let words = words.to_string();
+    for line in [
+        r#"VESTIBULE_LISTEN="nonsense": expected an address and a port, like 127.0.0.1:8000"#,
+        r#"VESTIBULE_SITE_NAME="two\nlines": expected 1 to 60 characters on one line"#,
+        r#"--password-min "4": expected a whole number from 8 to 64"#,
+        "VESTIBULE_LISEN: is not a setting: did you mean VESTIBULE_LISTEN?",
+    ] {
+        assert!(words.lines().any(|told| told == line), "{words}");
+    }
+    assert_eq!(words.lines().count(), 5);
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest_known_one() {
+    let words = mistakes(&[("VESTIBULE_SMPT_URL", "smtp://me:hush@host")]);
+    assert_eq!(words, "VESTIBULE_SMPT_URL: is not a setting: did you mean VESTIBULE_SMTP_URL?");
+    let words = mistakes(&[("VESTIBULE_", "x"), ("VESTIBULE_COLOUR_SCHEME", "x")]);
+    assert_eq!(words.matches("--help").count(), 2);
+}
+
+#[test]
+fn what_kubernetes_sets_is_refused_with_the_way_out() {
+    let words = mistakes(&[
+        ("VESTIBULE_SERVICE_HOST", "10.0.0.7"),
+        ("VESTIBULE_PORT", "tcp://10.0.0.7:80"),
+    ]);
+    assert_eq!(words.matches("enableServiceLinks: false").count(), 2);
+}
+
+#[test]
+fn a_value_can_come_from_a_file() {
+    let name = File::with("name", "Hall\n".as_bytes());
+    let key = File::with("key", KEY.as_bytes());
+    let config =
+        from(&[("VESTIBULE_SITE_NAME_FILE", name.path()), ("VESTIBULE_SECRET_FILE", key.path())])
+            .unwrap();
+    assert_eq!(config.site_name, "Hall");
+    assert_eq!(config.mail_from.name, "Hall");
+    assert_eq!(config.secret.unwrap().expose().len(), 32);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let words = mistakes(&[("VESTIBULE_SECRET_FILE", "/nowhere/key")]);
+    let start = "VESTIBULE_SECRET_FILE=\"/nowhere/key\": cannot be read: No such file";
+    assert!(words.starts_with(start), "{words}");
+    let binary = File::with("binary", &[0xff, 0xfe]);
+    let words = mistakes(&[("VESTIBULE_LOG_FILE", binary.path())]);
+    assert!(words.ends_with("is not UTF-8 text"), "{words}");
+}
+
+#[test]
+fn what_a_file_holds_is_not_shown() {
+    let file = File::with("wrong", b"hush");
+    let words = mistakes(&[("VESTIBULE_LISTEN_FILE", file.path())]);
+    assert!(words.contains(file.path()) && words.contains("expected an address"));
+    for setting in SETTINGS {
+        let file_variable = setting.variable() + "_FILE";
+        let words = from(&[(&file_variable, file.path())]).map_err(|words| words.to_string());
+        assert!(words.err().is_none_or(|words| !words.contains("hush")));
+    }
+}
+
+#[test]
+fn a_value_and_its_file_together_are_a_mistake() {
+    let words = mistakes(&[("VESTIBULE_SECRET", KEY), ("VESTIBULE_SECRET_FILE", "/nowhere")]);
+    assert_eq!(
+        words,
+        "VESTIBULE_SECRET_FILE=\"/nowhere\": VESTIBULE_SECRET is set too: keep one of the two"
+    );
+}
+
+#[test]
+fn an_empty_value_is_a_mistake_where_no_list_may_be_empty() {
+    assert!(from(&[("VESTIBULE_TRUSTED_PROXIES", "")]).is_ok());
+    for setting in SETTINGS {
+        if setting.name != "TRUSTED_PROXIES" {
+            let words = mistakes(&[(&setting.variable(), "")]);
+            let start = format!("{}=\"\": expected ", setting.variable());
+            assert!(words.starts_with(&start), "{words}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_is_never_printed() {
+    for (name, value) in [
+        ("VESTIBULE_SECRET", "hush"),
+        ("VESTIBULE_SMTP_URL", "smpt://me:hush@host"),
+        ("VESTIBULE_DATABASE_URL", "postgres://me:hush@host:port/x"),
+        ("VESTIBULE_BASE_URL", "https://me:hush@id.example.org"),
+    ] {
+        let words = mistakes(&[(name, value)]);
+        assert!(words.starts_with(name) && !words.contains("hush"), "{words}");
+    }
+    let config = from(&[
+        ("VESTIBULE_SECRET", KEY),
+        ("VESTIBULE_SMTP_URL", "smtps://me:hush@mail.example"),
+        ("VESTIBULE_DATABASE_URL", "postgres://me:hush@db.example/v"),
+    ]);
+    let shown = format!("{:?}", config.unwrap());
+    assert!(!shown.contains("hush") && !shown.contains("[0, 1, 2"), "{shown}");
+}
+
+#[test]
+fn a_secret_in_a_flag_is_refused_and_not_shown() {
+    let flags = map(&[("SECRET", KEY), ("LISEN", "x")]);
+    let words = Config::from_sources(&flags, &BTreeMap::new()).unwrap_err();
+    let words = words.to_string();
+    assert!(words.contains("VESTIBULE_SECRET_FILE") && !words.contains(KEY));
+    assert!(words.contains("LISEN: is not a setting"));
+}
+
+#[test]
+fn production_needs_a_mail_server() {
+    let https = ("VESTIBULE_BASE_URL", "https://id.example.org");
+    let words = mistakes(&[https]);
+    let start = "VESTIBULE_SMTP_URL: missing: VESTIBULE_BASE_URL is https, and codes must reach people by mail";
+    assert!(words.starts_with(start), "{words}");
+    let config = from(&[https, ("VESTIBULE_SMTP_URL", "smtp://127.0.0.1:25")]).unwrap();
+    assert_eq!(config.mail_from.address, "no-reply@id.example.org");
+    assert!(!config.base_url_is_default);
+    let wrong = mistakes(&[https, ("VESTIBULE_SMTP_URL", "mail.example")]);
+    assert_eq!(wrong.lines().count(), 1, "{wrong}");
+}
+
+#[test]
+fn postgres_needs_the_key_that_its_nodes_share() {
+    let postgres = ("VESTIBULE_DATABASE_URL", "postgres://me@db.example/v");
+    let words = mistakes(&[postgres]);
+    assert!(words.starts_with("VESTIBULE_SECRET: missing"), "{words}");
+    assert!(words.contains("openssl rand -base64 32"));
+    assert!(from(&[postgres, ("VESTIBULE_SECRET", KEY)]).is_ok());
+}
+
+#[test]
+fn a_hash_weaker_than_owasps_minimum_is_refused() {
+    let words = mistakes(&[("VESTIBULE_HASH_ITERATIONS", "1")]);
+    let start = "VESTIBULE_HASH_ITERATIONS=\"1\": weaker than OWASP's minimum";
+    assert!(words.starts_with(start), "{words}");
+    let words = mistakes(&[("VESTIBULE_HASH_MEMORY_KIB", "12288")]);
+    assert!(words.contains("3 from 12288 KiB"), "{words}");
+    let strong = [("VESTIBULE_HASH_MEMORY_KIB", "12288"), ("VESTIBULE_HASH_ITERATIONS", "3")];
+    assert_eq!(from(&strong).unwrap().hash.iterations, 3);
+}
+
+#[test]
+fn a_value_that_is_wrong_by_itself_is_not_held_against_another() {
+    let words = mistakes(&[
+        ("VESTIBULE_HASH_MEMORY_KIB", "46 MiB"),
+        ("VESTIBULE_HASH_ITERATIONS", "1"),
+        ("VESTIBULE_SESSION_IDLE", "40d"),
+        ("VESTIBULE_SESSION_MAX", "60 days"),
+    ]);
+    assert_eq!(words.lines().count(), 2, "{words}");
+}
+
+#[test]
+fn the_queue_grows_with_the_threads_unless_it_is_set() {
+    let threads = ("VESTIBULE_HASH_THREADS", "3");
+    assert_eq!(from(&[threads]).unwrap().hash.queue, 120);
+    let queue = ("VESTIBULE_HASH_QUEUE", "7");
+    assert_eq!(from(&[threads, queue]).unwrap().hash.queue, 7);
+}
+
+#[test]
+fn a_session_cannot_rest_longer_than_it_lives() {
+    let words = mistakes(&[("VESTIBULE_SESSION_IDLE", "31d")]);
+    assert_eq!(words, "VESTIBULE_SESSION_IDLE=\"31d\": expected 30d at most, which is SESSION_MAX");
+    let words = mistakes(&[("VESTIBULE_SESSION_MAX", "7d")]);
+    assert!(words.contains("expected 14d at least"), "{words}");
+    let short = [("VESTIBULE_SESSION_IDLE", "1h"), ("VESTIBULE_SESSION_MAX", "1d")];
+    assert_eq!(from(&short).unwrap().session_idle_unremembered, 3600);
+}
+
+#[test]
+fn the_sender_of_a_site_on_an_ip_address_is_a_valid_one() {
+    let config = from(&[("VESTIBULE_BASE_URL", "http://192.0.2.1:8000")]).unwrap();
+    assert_eq!(config.mail_from.address, "no-reply@[192.0.2.1]");
+}

@@ -1,0 +1,317 @@
+//! The values of settings: what text is accepted for each, and what is said about the rest.
+
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use ipnet::IpNet;
+
+use super::secret::Secret;
+use crate::db::Location;
+
+pub(super) const MINUTE: i64 = 60;
+pub(super) const HOUR: i64 = 60 * MINUTE;
+pub(super) const DAY: i64 = 24 * HOUR;
+
+/// The longest time that any setting takes: a leap year.
+pub(super) const LONGEST: i64 = 366 * DAY;
+
+/// More than any site needs; it keeps sums far from an overflow.
+const MOST_A_PERIOD: i64 = 1_000_000;
+
+/// The longest name that still fits a title and a mail's subject.
+const SITE_NAME_MAX: usize = 60;
+
+/// The least length of the server's key, as much as the keys made from it.
+const SECRET_BYTES: usize = 32;
+
+/// How often something may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many times, 1 or more.
+    pub count: i64,
+    /// In how many seconds.
+    pub period: i64,
+}
+
+impl Rate {
+    /// Reads `10/15m`.
+    ///
+    /// # Errors
+    /// When it is anything else: what is accepted.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (count, period) = text.split_once('/').ok_or_else(rate_expected)?;
+        let rate = Self {
+            count: number(count).ok_or_else(rate_expected)?,
+            period: seconds(period).ok_or_else(rate_expected)?,
+        };
+        let sound =
+            (1..=MOST_A_PERIOD).contains(&rate.count) && (1..=LONGEST).contains(&rate.period);
+        sound.then_some(rate).ok_or_else(rate_expected)
+    }
+
+    /// Reads `10/15m` or `off`, which is no limit.
+    pub(super) fn parse_or_off(text: &str) -> Result<Option<Self>, String> {
+        match text {
+            "off" => Ok(None),
+            _ => Self::parse(text).map(Some),
+        }
+    }
+}
+
+fn rate_expected() -> String {
+    "expected COUNT/PERIOD, like 10/15m (s, m, h or d; from 1s to 366d), or off".into()
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: an object a line.
+    Json,
+}
+
+pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("expected text or json".into()),
+    }
+}
+
+pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an address and a port, like 127.0.0.1:8000".into())
+}
+
+pub(super) fn site_name(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    let fits = (1..=SITE_NAME_MAX).contains(&name.chars().count());
+    if fits && !name.chars().any(char::is_control) {
+        Ok(name.into())
+    } else {
+        Err(format!("expected 1 to {SITE_NAME_MAX} characters on one line"))
+    }
+}
+
+pub(super) fn database(text: &str) -> Result<Location, String> {
+    if let Some(path) = text.strip_prefix("sqlite:") {
+        return sqlite(path);
+    }
+    let postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
+    if postgres && url::Url::parse(text).is_ok() {
+        Ok(Location::Postgres(text.into()))
+    } else {
+        Err("expected sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME, with characters like @ : / # in the password percent-encoded".into())
+    }
+}
+
+/// The options behind a `?` are sqlx's own; what the database is opened with is ours to say.
+fn sqlite(path: &str) -> Result<Location, String> {
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    match path {
+        "" => Err("expected a path behind sqlite:, like sqlite:vestibule.db".into()),
+        ":memory:" => Err("expected a file, like sqlite:vestibule.db: a database in memory is lost at the stop, and its connections do not share it".into()),
+        _ => Ok(Location::Sqlite(PathBuf::from(path))),
+    }
+}
+
+pub(super) fn trusted_proxies(text: &str) -> Result<Vec<IpNet>, String> {
+    if text == "none" {
+        return Ok(Vec::new());
+    }
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(network).collect()
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let network = text.parse::<IpNet>().map(|network| network.trunc());
+    network.or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
+        "expected addresses or CIDRs separated by commas, like 10.0.0.1,fd00::/8, or none".into()
+    })
+}
+
+pub(super) fn secret(text: &str) -> Result<Secret<Vec<u8>>, String> {
+    let bytes = decode(text.trim(), &STANDARD).or_else(|| decode(text.trim(), &URL_SAFE));
+    match bytes {
+        Some(bytes) if bytes.expose().len() >= SECRET_BYTES => Ok(bytes),
+        _ => Err(format!(
+            "expected {SECRET_BYTES} random bytes or more in base64: make them with `openssl rand -base64 32`"
+        )),
+    }
+}
+
+fn decode(text: &str, alphabet: &Alphabet) -> Option<Secret<Vec<u8>>> {
+    let lenient =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let bytes = GeneralPurpose::new(alphabet, lenient).decode(text).ok()?;
+    Some(Secret::new(bytes))
+}
+
+/// A reader of whole numbers in `range`.
+pub(super) fn whole<N>(range: RangeInclusive<N>) -> impl Fn(&str) -> Result<N, String>
+where
+    N: FromStr + PartialOrd + Display,
+{
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| {
+            let (least, most) = (range.start(), range.end());
+            format!("expected a whole number from {least} to {most}")
+        })
+    }
+}
+
+/// A reader of times in `range` (seconds), written like `10m`.
+pub(super) fn time(range: RangeInclusive<i64>) -> impl Fn(&str) -> Result<i64, String> {
+    move |text| {
+        let time = seconds(text).filter(|time| range.contains(time));
+        time.ok_or_else(|| {
+            let (least, most) = (spelled(*range.start()), spelled(*range.end()));
+            format!("expected a time from {least} to {most}: a number and s, m, h or d, like 10m")
+        })
+    }
+}
+
+/// `10m` in seconds.
+fn seconds(text: &str) -> Option<i64> {
+    let unit = match text.chars().next_back()? {
+        's' => 1,
+        'm' => MINUTE,
+        'h' => HOUR,
+        'd' => DAY,
+        _ => return None,
+    };
+    number(&text[..text.len() - 1])?.checked_mul(unit)
+}
+
+/// Digits alone: `parse` would let a sign pass.
+fn number(text: &str) -> Option<i64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+/// `seconds` in the largest unit that leaves no rest, as a setting is written.
+pub(super) fn spelled(seconds: i64) -> String {
+    let units = [(DAY, "d"), (HOUR, "h"), (MINUTE, "m")];
+    let fits = units.into_iter().find(|(unit, _)| seconds % unit == 0);
+    let (unit, letter) = fits.unwrap_or((1, "s"));
+    format!("{}{letter}", seconds / unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_count_and_a_period() {
+        for (text, count, period) in
+            [("10/15m", 10, 900), ("1/1s", 1, 1), ("60/1h", 60, 3600), ("20/366d", 20, LONGEST)]
+        {
+            assert_eq!(Rate::parse_or_off(text), Ok(Some(Rate { count, period })));
+        }
+        assert_eq!(Rate::parse_or_off("off"), Ok(None));
+    }
+
+    #[test]
+    fn what_is_no_rate_is_refused() {
+        for text in [
+            "",
+            "10",
+            "10/m",
+            "10/",
+            "/15m",
+            "0/15m",
+            "10/0s",
+            "10/367d",
+            "-1/1m",
+            "+1/1m",
+            "10/15",
+            "10/15 m",
+            "10/1µ",
+            "Off",
+            "10/99999999999999999d",
+            "99999999999999999999/1d",
+        ] {
+            assert_eq!(Rate::parse_or_off(text), Err(rate_expected()), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_and_numbers_keep_to_their_range_and_name_it() {
+        let ttl = time(MINUTE..=HOUR);
+        assert_eq!(ttl("60s"), Ok(60));
+        assert_eq!(ttl("1h"), Ok(3600));
+        assert!(ttl("61m").unwrap_err().contains("from 1m to 1h"));
+        assert!(ttl("10").is_err());
+        let length = whole(8_usize..=64);
+        assert_eq!(length("8"), Ok(8));
+        for text in ["7", "65", "x", "", "-9", "8.0"] {
+            let words = length(text).unwrap_err();
+            assert_eq!(words, "expected a whole number from 8 to 64");
+        }
+    }
+
+    #[test]
+    fn an_sqlite_url_is_a_path() {
+        for (text, path) in [
+            ("sqlite:vestibule.db", "vestibule.db"),
+            ("sqlite://data/v.db", "data/v.db"),
+            ("sqlite:///var/lib/v.db?mode=rwc", "/var/lib/v.db"),
+        ] {
+            assert_eq!(database(text), Ok(Location::Sqlite(path.into())));
+        }
+        for text in ["sqlite:", "sqlite://", "sqlite::memory:", "vestibule.db", ""] {
+            assert!(database(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_postgres_url_is_kept_and_never_repeated_when_wrong() {
+        let url = "postgresql://me:hush@db.example/vestibule?sslmode=require";
+        assert_eq!(database(url), Ok(Location::Postgres(url.into())));
+        let words = database("postgres://me:hu#sh@db.example:x/v").unwrap_err();
+        assert!(!words.contains("hu#sh"));
+        assert!(database("mysql://me@host/v").is_err());
+    }
+
+    #[test]
+    fn proxies_are_addresses_and_networks() {
+        let proxies = trusted_proxies("10.1.2.3/8, 192.0.2.1,fd00::/8,").unwrap();
+        let written: Vec<_> = proxies.iter().map(ToString::to_string).collect();
+        assert_eq!(written, ["10.0.0.0/8", "192.0.2.1/32", "fd00::/8"]);
+        assert_eq!(trusted_proxies(""), Ok(Vec::new()));
+        assert_eq!(trusted_proxies("none"), Ok(Vec::new()));
+        let words = trusted_proxies("10.0.0.1,caddy").unwrap_err();
+        assert!(words.starts_with("expected addresses or CIDRs"));
+    }
+
+    #[test]
+    fn a_key_is_at_least_32_bytes_of_base64_in_either_alphabet() {
+        let standard = "+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/8=";
+        let url_safe = "-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_8";
+        for text in [standard, url_safe] {
+            assert_eq!(secret(text).unwrap().expose().len(), 32);
+        }
+        assert_eq!(secret(standard).unwrap().expose(), secret(url_safe).unwrap().expose());
+        for text in ["", "c2hvcnQ=", "not base64 at all, but surely long enough"] {
+            let words = secret(text).unwrap_err();
+            assert!(words.contains("openssl rand -base64 32"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_site_name_is_a_short_line() {
+        assert_eq!(site_name(" Ünïted "), Ok("Ünïted".into()));
+        assert!(site_name(&"é".repeat(60)).is_ok());
+        for text in ["", "  ", "two\nlines", &"é".repeat(61)] {
+            assert!(site_name(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! The only file that knows that there are two database drivers.
+//!
+//! Models write one SQL text for both (`$1` placeholders, TEXT, BIGINT, BYTEA, `on conflict … returning`)
+//! and say where it runs: [`Db::reader`], [`Db::writer`] or a [`Tx`].
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
+use sqlx::{FromRow, PgConnection, SqliteConnection};
+
+const MIGRATIONS: &[(i64, &str, &str)] =
+    &[(1, "accounts", include_str!("../migrations/0001_accounts.sql"))];
+
+/// Our own table, so that a host application's sqlx migrations are left alone.
+const MIGRATIONS_TABLE: &str = "vestibule_migrations";
+
+/// How long a request waits for a connection before it is answered 503.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections that one node opens to PostgreSQL, whose default limit is 100 for all nodes.
+const POSTGRES_CONNECTIONS: u32 = 16;
+
+/// Readers beside SQLite's one writer: they never wait for it in WAL mode.
+const SQLITE_READERS: u32 = 4;
+
+/// Where the data is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Location {
+    /// A file, made at the first start.
+    Sqlite(PathBuf),
+    /// A `postgres://` URL. It may hold a password: never print it.
+    Postgres(String),
+}
+
+impl std::fmt::Debug for Location {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(path) => to.debug_tuple("Sqlite").field(path).finish(),
+            Self::Postgres(_) => to.write_str("Postgres(…)"),
+        }
+    }
+}
+
+/// What a statement or a connection can fail with. Outcomes ("taken", "none found") are not errors.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// The driver's own error: the database is away, busy, full, or the SQL is wrong.
+    #[error(transparent)]
+    Driver(#[from] sqlx::Error),
+    /// A migration failed half way; it was rolled back.
+    #[error("the database could not be migrated: {0}")]
+    Migrate(MigrateError),
+    /// The database knows a migration that this program does not.
+    #[error(
+        "the database is at schema version {0}, newer than this Vestibule ({known}): start the Vestibule that made it, or restore a backup",
+        known = latest_version()
+    )]
+    TooNew(i64),
+    /// [`Db::connect`] found a database that was never migrated, or not far enough.
+    #[error("the database is not migrated: run `vestibule migrate`")]
+    NotMigrated,
+    /// The SQLite file or its folder cannot be used.
+    #[error("{path}: {cause}")]
+    Unusable {
+        /// The file as it was configured.
+        path: String,
+        /// What to do, in words.
+        cause: String,
+    },
+}
+
+impl DbError {
+    /// Whether trying again may help: the database is away, busy or out of connections.
+    pub fn is_passing(&self) -> bool {
+        let Self::Driver(error) = self else {
+            return false;
+        };
+        match error {
+            sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => true,
+            sqlx::Error::Database(cause) => is_passing_code(cause.code().as_deref()),
+            _ => false,
+        }
+    }
+}
+
+/// SQLite: busy (5), locked (6), I/O (10), full (13), each also in its extended forms.
+/// PostgreSQL: classes 08 (connection), 53 (resources), 57P (shutdown), 40 (serialisation).
+fn is_passing_code(code: Option<&str>) -> bool {
+    let Some(code) = code else { return false };
+    if let Ok(number) = code.parse::<u32>()
+        && code.len() < 5
+    {
+        return matches!(number & 0xff, 5 | 6 | 10 | 13);
+    }
+    ["08", "53", "57P", "40"].iter().any(|class| code.starts_with(class))
+}
+
+/// A database that is open. Clones share its connections.
+#[derive(Clone, Debug)]
+pub enum Db {
+    /// Any number of readers beside one writer: SQLite has one writer at a time, and a queue in
+    /// front of one connection is fairer and faster than retries on `SQLITE_BUSY`.
+    Sqlite {
+        /// Connections that cannot write.
+        readers: SqlitePool,
+        /// The one connection that can.
+        writer: SqlitePool,
+    },
+    /// One pool for all.
+    Postgres(PgPool),
+}
+
+/// A transaction, rolled back unless it is committed.
+pub enum Tx {
+    /// `BEGIN IMMEDIATE` on the one writer.
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    /// `BEGIN`.
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+}
+
+/// Where a statement runs.
+pub enum On<'a> {
+    #[doc(hidden)]
+    SqlitePool(&'a SqlitePool),
+    #[doc(hidden)]
+    Sqlite(&'a mut SqliteConnection),
+    #[doc(hidden)]
+    PostgresPool(&'a PgPool),
+    #[doc(hidden)]
+    Postgres(&'a mut PgConnection),
+}
+
+impl Db {
+    /// Opens `location`, making the SQLite file if there is none, and migrates it.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or was made by a newer program.
+    pub async fn open(location: &Location) -> Result<Self, DbError> {
+        let db = Self::connect_unchecked(location).await?;
+        db.migrate().await?;
+        Ok(db)
+    }
+
+    async fn connect_unchecked(location: &Location) -> Result<Self, DbError> {
+        match location {
+            Location::Sqlite(path) => open_sqlite(path).await,
+            Location::Postgres(url) => {
+                let options: PgConnectOptions = url.parse()?;
+                let pool = PgPoolOptions::new()
+                    .max_connections(POSTGRES_CONNECTIONS)
+                    .acquire_timeout(ACQUIRE_TIMEOUT);
+                Ok(Self::Postgres(pool.connect_with(options).await?))
+            }
+        }
+    }
+
+    /// Brings the schema to this program's version; on PostgreSQL under an advisory lock.
+    ///
+    /// # Errors
+    /// See [`DbError::TooNew`] and [`DbError::Migrate`].
+    pub async fn migrate(&self) -> Result<(), DbError> {
+        let migrator = migrator();
+        let done = match self {
+            Self::Sqlite { writer, .. } => migrator.run(writer).await,
+            Self::Postgres(pool) => migrator.run(pool).await,
+        };
+        done.map_err(|error| match error {
+            MigrateError::VersionMissing(version) => DbError::TooNew(version),
+            MigrateError::Execute(driver) => DbError::Driver(driver),
+            other => DbError::Migrate(other),
+        })
+    }
+
+    /// For statements that only read.
+    pub fn reader(&self) -> On<'_> {
+        match self {
+            Self::Sqlite { readers, .. } => On::SqlitePool(readers),
+            Self::Postgres(pool) => On::PostgresPool(pool),
+        }
+    }
+
+    /// For a single statement that writes.
+    pub fn writer(&self) -> On<'_> {
+        match self {
+            Self::Sqlite { writer, .. } => On::SqlitePool(writer),
+            Self::Postgres(pool) => On::PostgresPool(pool),
+        }
+    }
+
+    /// Begins a transaction that may write. Never hold it across hashing or mail.
+    ///
+    /// # Errors
+    /// When no connection is free within five seconds, or the database is away.
+    pub async fn begin(&self) -> Result<Tx, DbError> {
+        Ok(match self {
+            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Asks the database for nothing, to see whether it answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        sql("select 1").execute(self.reader()).await.map(drop)
+    }
+
+    /// Closes every connection, once what runs on them is done.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { readers, writer } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Tx {
+    /// For a statement within this transaction.
+    pub fn on(&mut self) -> On<'_> {
+        match self {
+            Self::Sqlite(tx) => On::Sqlite(tx),
+            Self::Postgres(tx) => On::Postgres(tx),
+        }
+    }
+
+    /// Makes it last: when this returns, it is on disk.
+    ///
+    /// # Errors
+    /// When the commit failed; then nothing of it happened.
+    pub async fn commit(self) -> Result<(), DbError> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+/// A value bound to a placeholder.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// TEXT, or null.
+    Text(Option<String>),
+    /// BIGINT, or null.
+    Int(Option<i64>),
+    /// BYTEA.
+    Bytes(Vec<u8>),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(Some(text.to_owned()))
+    }
+}
+impl From<&String> for Value {
+    fn from(text: &String) -> Self {
+        Self::Text(Some(text.clone()))
+    }
+}
+impl From<Option<String>> for Value {
+    fn from(text: Option<String>) -> Self {
+        Self::Text(text)
+    }
+}
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(Some(number))
+    }
+}
+impl From<Option<i64>> for Value {
+    fn from(number: Option<i64>) -> Self {
+        Self::Int(number)
+    }
+}
+impl From<Vec<u8>> for Value {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+/// A row that either driver can fill: tuples of `String`, `i64`, `Vec<u8>` and their `Option`s.
+pub trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
+{}
+
+/// One SQL statement and its values, in the order of their placeholders.
+pub struct Statement {
+    text: &'static str,
+    values: Vec<Value>,
+}
+
+/// Starts a [`Statement`]. The text is a constant: no input can become SQL (ASVS 1.2.4).
+pub fn sql(text: &'static str) -> Statement {
+    Statement { text, values: Vec::new() }
+}
+
+/// Runs `$method` of a sqlx query on whichever driver `$on` is.
+macro_rules! dispatch {
+    ($on:expr, $start:expr, $values:expr, $method:ident) => {
+        match $on {
+            On::SqlitePool(to) => bound!($start, $values).$method(to).await,
+            On::Sqlite(to) => bound!($start, $values).$method(to).await,
+            On::PostgresPool(to) => bound!($start, $values).$method(to).await,
+            On::Postgres(to) => bound!($start, $values).$method(to).await,
+        }
+    };
+}
+
+macro_rules! bound {
+    ($start:expr, $values:expr) => {
+        $values.into_iter().fold($start, |query, value| match value {
+            Value::Text(text) => query.bind(text),
+            Value::Int(number) => query.bind(number),
+            Value::Bytes(bytes) => query.bind(bytes),
+        })
+    };
+}
+
+impl Statement {
+    /// Binds the next placeholder.
+    #[must_use]
+    pub fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// The first row, or none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn optional<R: Row>(self, on: On<'_>) -> Result<Option<R>, DbError> {
+        Ok(dispatch!(on, sqlx::query_as(self.text), self.values, fetch_optional)?)
+    }
+
+    /// Every row.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn all<R: Row>(self, on: On<'_>) -> Result<Vec<R>, DbError> {
+        Ok(dispatch!(on, sqlx::query_as(self.text), self.values, fetch_all)?)
+    }
+
+    /// Runs it and answers how many rows it changed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn execute(self, on: On<'_>) -> Result<u64, DbError> {
+        Ok(match on {
+            On::SqlitePool(to) => {
+                bound!(sqlx::query(self.text), self.values).execute(to).await?.rows_affected()
+            }
+            On::Sqlite(to) => {
+                bound!(sqlx::query(self.text), self.values).execute(to).await?.rows_affected()
+            }
+            On::PostgresPool(to) => {
+                bound!(sqlx::query(self.text), self.values).execute(to).await?.rows_affected()
+            }
+            On::Postgres(to) => {
+                bound!(sqlx::query(self.text), self.values).execute(to).await?.rows_affected()
+            }
+        })
+    }
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.iter().map(|&(version, name, text)| {
+        let text = sqlx::SqlSafeStr::into_sql_str(text);
+        Migration::new(version, name.into(), MigrationType::Simple, text, false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
+    migrator
+}
+
+/// The schema version that this program knows.
+pub fn latest_version() -> i64 {
+    MIGRATIONS.last().map_or(0, |&(version, ..)| version)
+}
+
+async fn open_sqlite(path: &Path) -> Result<Db, DbError> {
+    make_private(path);
+    let options = sqlite_options(path);
+    let writer = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
+    let writer = writer
+        .connect_with(options.clone().create_if_missing(true))
+        .await
+        .map_err(|error| unusable(path, error))?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(SQLITE_READERS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_lazy_with(options.read_only(true));
+    Ok(Db::Sqlite { readers, writer })
+}
+
+fn sqlite_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        // NORMAL could, after a power cut, give back a used code or an ended session.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(ACQUIRE_TIMEOUT)
+        .pragma("trusted_schema", "OFF")
+        .pragma("journal_size_limit", "16777216")
+}
+
+/// Addresses and hashes are nobody else's: a new file is made for its owner alone, and SQLite gives
+/// the files beside it the same mode. What cannot be made here, SQLite reports a moment later.
+fn make_private(path: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    drop(options.open(path));
+}
+
+fn unusable(path: &Path, error: sqlx::Error) -> DbError {
+    let code =
+        error.as_database_error().and_then(|cause| cause.code().map(std::borrow::Cow::into_owned));
+    let number = code.and_then(|code| code.parse::<u32>().ok()).unwrap_or_default() & 0xff;
+    let cause = match number {
+        8 | 14 => {
+            "cannot be opened or written: check that the folder exists and that this user may write to it, or set VESTIBULE_DATABASE_URL"
+        }
+        26 => "is not a SQLite database: move it away, or set VESTIBULE_DATABASE_URL",
+        5 | 6 => "is locked by another program: stop it first",
+        13 => "cannot grow: the disk is full",
+        _ => return DbError::Driver(error),
+    };
+    DbError::Unusable { path: path.display().to_string(), cause: cause.to_owned() }
+}

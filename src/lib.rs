@@ -1,0 +1,7 @@
+//! Vestibule, the entrance hall of a web site.
+
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod random;
+pub mod secret;

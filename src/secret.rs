@@ -1,0 +1,295 @@
+//! The server's key: seals letters at rest, keys the digests of what must not be stored in clear.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use zeroize::{Zeroize, Zeroizing};
+
+/// Fewest bytes of a key: as many as HMAC-SHA256 gives (NIST SP 800-107, 5.3.4).
+pub const KEY_BYTES: usize = 32;
+
+/// XChaCha20's nonce is long enough to be drawn at random for every letter.
+const NONCE_BYTES: usize = 24;
+
+type HmacSha256 = Hmac<Sha256>;
+
+/// Keys for one purpose each, derived from `VESTIBULE_SECRET`, wiped when dropped.
+#[derive(Clone)]
+pub struct ServerKey {
+    sealing: Zeroizing<[u8; KEY_BYTES]>,
+    digesting: Zeroizing<[u8; KEY_BYTES]>,
+}
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// Fewer than [`KEY_BYTES`] bytes.
+    #[error(
+        "the server's key is too short: give at least 32 random bytes, as `openssl rand -base64 32` makes them"
+    )]
+    TooShort,
+    /// Text that is not base64.
+    #[error(
+        "the server's key is not base64: give at least 32 random bytes, as `openssl rand -base64 32` makes them"
+    )]
+    NotBase64,
+    /// The file is there, but what is in it is no key.
+    #[error("{path}: {cause}. If it is beyond repair, move it away and start again: a new key is made, pending codes and mails are lost, nothing else", path = path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with its content.
+        cause: Box<KeyError>,
+    },
+    /// The file cannot be read or made.
+    #[error("{path}: {cause}: let this user read it and write to its folder, or set VESTIBULE_SECRET", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's own words.
+        cause: io::Error,
+    },
+}
+
+impl ServerKey {
+    /// Derives the keys from a master key.
+    ///
+    /// # Errors
+    /// [`KeyError::TooShort`] under [`KEY_BYTES`] bytes.
+    pub fn from_bytes(master: &[u8]) -> Result<Self, KeyError> {
+        if master.len() < KEY_BYTES {
+            return Err(KeyError::TooShort);
+        }
+        let mac = HmacSha256::new_from_slice(master).map_err(|_| KeyError::TooShort)?;
+        Ok(Self {
+            sealing: derive(&mac, b"vestibule seal v1"),
+            digesting: derive(&mac, b"vestibule digest v1"),
+        })
+    }
+
+    /// The same from base64, as `VESTIBULE_SECRET` has it; blanks around it do not matter.
+    ///
+    /// # Errors
+    /// [`KeyError::NotBase64`], [`KeyError::TooShort`].
+    pub fn from_base64(text: &str) -> Result<Self, KeyError> {
+        let master = STANDARD.decode(text.trim()).map_err(|_| KeyError::NotBase64)?;
+        Self::from_bytes(&Zeroizing::new(master))
+    }
+
+    /// Reads the key from a file, or makes one (mode 0600) when there is no file. Of two processes
+    /// that start together one makes it and both use it; nobody ever reads half a key.
+    ///
+    /// # Errors
+    /// [`KeyError::Io`] and [`KeyError::Unusable`], which name the file and what to do.
+    pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
+        let text = match fs::read_to_string(path) {
+            Err(cause) if cause.kind() == ErrorKind::NotFound => {
+                create(path).and_then(|()| fs::read_to_string(path))
+            }
+            read => read,
+        };
+        let text = text.map_err(|cause| KeyError::Io { path: path.to_owned(), cause })?;
+        Self::from_base64(&Zeroizing::new(text))
+            .map_err(|cause| KeyError::Unusable { path: path.to_owned(), cause: Box::new(cause) })
+    }
+
+    /// Seals `plain` for the outbox row `row`: 24 bytes of nonce, then XChaCha20-Poly1305. Bound to
+    /// the row, so that whoever can write to the database cannot send one person's letter to another.
+    pub fn seal(&self, row: &str, plain: &[u8]) -> Vec<u8> {
+        let nonce = crate::random::bytes::<NONCE_BYTES>();
+        let payload = Payload { msg: plain, aad: &bound_to(row) };
+        // Fails only beyond 256 GiB; an empty seal opens as nothing.
+        let sealed = self.cipher().encrypt(&XNonce::from(nonce), payload).unwrap_or_default();
+        [nonce.as_slice(), &sealed].concat()
+    }
+
+    /// What [`ServerKey::seal`] sealed for this row; none if it was changed, moved, or sealed with
+    /// another key.
+    pub fn open(&self, row: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
+        let payload = Payload { msg: sealed, aad: &bound_to(row) };
+        self.cipher().decrypt(&XNonce::from(*nonce), payload).ok()
+    }
+
+    /// HMAC-SHA256 of `parts` for one `purpose`, 43 characters of base64url. Each part is preceded
+    /// by its length: `("ab", "c")` and `("a", "bc")` differ.
+    pub fn digest(&self, purpose: &str, parts: &[&str]) -> String {
+        let mut mac = keyed(&self.digesting);
+        for part in std::iter::once(&purpose).chain(parts) {
+            mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new(&(*self.sealing).into())
+    }
+}
+
+impl std::fmt::Debug for ServerKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ServerKey(hidden)")
+    }
+}
+
+fn bound_to(row: &str) -> Vec<u8> {
+    [b"outbox".as_slice(), row.as_bytes()].concat()
+}
+
+fn derive(mac: &HmacSha256, label: &[u8]) -> Zeroizing<[u8; KEY_BYTES]> {
+    let mut derived = mac.clone().chain_update(label).finalize().into_bytes();
+    let key = Zeroizing::new(derived.into());
+    derived.as_mut_slice().zeroize();
+    key
+}
+
+/// HMAC pads its key with zeros to a block (RFC 2104), so a block made here cannot be refused.
+fn keyed(key: &[u8; KEY_BYTES]) -> HmacSha256 {
+    let mut block = Zeroizing::new([0; 64]);
+    block[..KEY_BYTES].copy_from_slice(key);
+    HmacSha256::new(&(*block).into())
+}
+
+/// Writes a new key beside `path` and links it there: a link, unlike a rename, never replaces the
+/// key of a process that was faster.
+fn create(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let draft = folder.join(format!(".{name}.{}", crate::random::id(0)));
+    let linked = write_key(&draft).and_then(|()| match fs::hard_link(&draft, path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    });
+    let removed = fs::remove_file(&draft);
+    linked.and(removed)?;
+    File::open(folder)?.sync_all()
+}
+
+fn write_key(draft: &Path) -> io::Result<()> {
+    let master = Zeroizing::new(crate::random::bytes::<KEY_BYTES>());
+    let text = Zeroizing::new(STANDARD.encode(*master));
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(draft)?;
+    writeln!(file, "{}", *text)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> ServerKey {
+        ServerKey::from_bytes(&[7; 32]).unwrap()
+    }
+
+    fn folder() -> PathBuf {
+        let folder = std::env::temp_dir().join(crate::random::id(0));
+        fs::create_dir(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_sealed_letter_opens_in_its_own_row_only() {
+        let sealed = key().seal("row1", b"the code");
+        assert_eq!(key().open("row1", &sealed).unwrap(), b"the code");
+        assert_eq!(key().open("row2", &sealed), None);
+        assert_eq!(key().open("row1", &sealed[1..]), None);
+        assert_eq!(key().open("row1", b""), None);
+        assert_eq!(ServerKey::from_bytes(&[8; 32]).unwrap().open("row1", &sealed), None);
+        assert_ne!(key().seal("row1", b"the code"), sealed);
+    }
+
+    #[test]
+    fn a_changed_seal_does_not_open() {
+        let sealed = key().seal("row1", b"the code");
+        for place in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[place] ^= 1;
+            assert_eq!(key().open("row1", &changed), None);
+        }
+    }
+
+    #[test]
+    fn digests_tell_purpose_and_parts_apart() {
+        let digest = key().digest("code", &["ab", "c"]);
+        assert_eq!(digest, key().digest("code", &["ab", "c"]));
+        assert_eq!(digest.len(), 43);
+        assert_ne!(digest, key().digest("code", &["a", "bc"]));
+        assert_ne!(digest, key().digest("codea", &["b", "c"]));
+        assert_ne!(digest, ServerKey::from_bytes(&[8; 32]).unwrap().digest("code", &["ab", "c"]));
+    }
+
+    /// Python: hmac(hmac(bytes([7]*32), b"vestibule digest v1"), 8 bytes of length + part, …).
+    #[test]
+    fn digests_stay_the_same_from_version_to_version() {
+        assert_eq!(
+            key().digest("code", &["ab", "c"]),
+            "oL28LmoV9U7xsq4XhUKzv8JUabzV0K2wXCJ9WIdm0e0"
+        );
+    }
+
+    #[test]
+    fn a_key_is_never_shown() {
+        assert_eq!(format!("{:?}", key()), "ServerKey(hidden)");
+    }
+
+    #[test]
+    fn a_short_key_is_refused() {
+        assert!(matches!(ServerKey::from_bytes(&[7; 31]), Err(KeyError::TooShort)));
+        assert!(matches!(ServerKey::from_base64("not base64!"), Err(KeyError::NotBase64)));
+    }
+
+    #[test]
+    fn the_first_start_makes_a_key_and_the_next_reads_it() {
+        let folder = folder();
+        let path = folder.join("vestibule.key");
+        let made = ServerKey::load_or_create(&path).unwrap();
+        let read = ServerKey::load_or_create(&path).unwrap();
+        assert_eq!(made.digest("x", &[]), read.digest("x", &[]));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "no draft is left");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn starters_that_race_all_get_one_key() {
+        let folder = folder();
+        let path = folder.join("vestibule.key");
+        let digests: Vec<_> = std::thread::scope(|scope| {
+            let start = || ServerKey::load_or_create(&path).unwrap().digest("x", &[]);
+            let starters: Vec<_> = (0..16).map(|_| scope.spawn(start)).collect();
+            starters.into_iter().map(|starter| starter.join().unwrap()).collect()
+        });
+        assert!(digests.iter().all(|digest| digest == &digests[0]));
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_key_file_that_is_of_no_use_is_named_and_left_alone() {
+        let folder = folder();
+        let path = folder.join("vestibule.key");
+        fs::write(&path, "short").unwrap();
+        let error = ServerKey::load_or_create(&path).unwrap_err().to_string();
+        assert!(error.contains("vestibule.key") && error.contains("move it away"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "short");
+        let missing = ServerKey::load_or_create(&folder.join("none/vestibule.key")).unwrap_err();
+        assert!(missing.to_string().contains("VESTIBULE_SECRET"), "{missing}");
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
