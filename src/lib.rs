@@ -3,5 +3,6 @@
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod models;
 pub mod random;
 pub mod secret;

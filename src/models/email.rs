@@ -1,0 +1,116 @@
+//! An e-mail address: what may be one, as it was typed and in its one canonical form.
+
+use std::fmt;
+
+/// The longest address that a mail server must take (RFC 5321 4.5.3.1.3, less the brackets).
+const LONGEST: usize = 254;
+/// The longest part before the `@` (RFC 5321 4.5.3.1.1).
+const LONGEST_LOCAL: usize = 64;
+
+/// An address that mail can be sent to.
+///
+/// Policy: the domain is compared in lower-case punycode, the part before the `@` in lower case,
+/// so that `Ann@x.example` and `ann@x.example` are one account. Only plain ASCII stands before
+/// the `@` (RFC 5321 dot-atom): `mıke@` case-maps to `mike@` elsewhere (CVE-2019-19844).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Email {
+    typed: String,
+    key: String,
+}
+
+/// Why a text is no address. Its `Display` is what the visitor reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EmailError {
+    /// Nothing but spaces.
+    #[error("Enter your e-mail address.")]
+    Empty,
+    /// Longer than mail servers take.
+    #[error("That e-mail address is too long: mail servers take {LONGEST} characters at most.")]
+    Long,
+    /// Not `name@domain`.
+    #[error("Enter an e-mail address like name@example.com.")]
+    Shape,
+}
+
+impl Email {
+    /// Reads an address as typed: surrounding spaces do not matter.
+    ///
+    /// # Errors
+    /// With the sentence for the visitor.
+    pub fn parse(typed: &str) -> Result<Self, EmailError> {
+        let typed = typed.trim();
+        if typed.is_empty() {
+            return Err(EmailError::Empty);
+        }
+        if typed.len() > LONGEST {
+            return Err(EmailError::Long);
+        }
+        let (local, domain) = typed.rsplit_once('@').ok_or(EmailError::Shape)?;
+        let domain = canonical_domain(domain).ok_or(EmailError::Shape)?;
+        if !is_dot_atom(local) || local.len() + 1 + domain.len() > LONGEST {
+            return Err(EmailError::Shape);
+        }
+        let key = format!("{}@{domain}", local.to_ascii_lowercase());
+        Ok(Self { typed: typed.to_owned(), key })
+    }
+
+    /// As it was typed: what is stored and shown, and where mail goes.
+    pub fn as_typed(&self) -> &str {
+        &self.typed
+    }
+
+    /// What makes two addresses the same account.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+/// Lower-case punycode of a dotted domain, or `None`. No address literals, no bare host names:
+/// mail to `root@localhost` is the machine's, not a visitor's.
+fn canonical_domain(domain: &str) -> Option<String> {
+    let ascii = idna::domain_to_ascii_strict(domain).ok()?;
+    let top_level = ascii.rsplit_once('.')?.1;
+    // An all-numeric top level is an IPv4 address in disguise.
+    (!top_level.bytes().all(|byte| byte.is_ascii_digit()) && ascii.len() <= 253).then_some(ascii)
+}
+
+/// RFC 5322 3.2.3 `dot-atom`, without the quoted form that hides spaces and a second `@`.
+fn is_dot_atom(local: &str) -> bool {
+    let is_atom_byte =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte);
+    local.len() <= LONGEST_LOCAL
+        && local.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atom_byte))
+}
+
+impl fmt::Display for Email {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(&self.typed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_kept_as_typed_and_compared_in_one_form() {
+        let email = Email::parse(" Ann+News@Bücher.Example ").unwrap();
+        assert_eq!(email.as_typed(), "Ann+News@Bücher.Example");
+        assert_eq!(email.key(), "ann+news@xn--bcher-kva.example");
+    }
+
+    const REFUSED: &str = "ann|@x.example|ann@|ann@localhost|ann@x..example|a..b@x.example|.a@x.example|\
+        Ann <ann@x.example>|\"a b\"@x.example|ann@[127.0.0.1]|ann@127.0.0.1|mıke@x.example|\
+        ann@x.example\r\nBcc: b@x.example|a b@x.example|ann@x_y.example|ann@-x.example|\
+        ann,bob@x.example|ann@x.example,bob@x.example";
+
+    #[test]
+    fn what_mail_cannot_be_sent_to_is_refused() {
+        for typed in REFUSED.split('|') {
+            assert_eq!(Email::parse(typed), Err(EmailError::Shape), "{typed:?}");
+        }
+        assert_eq!(Email::parse(" "), Err(EmailError::Empty));
+        assert_eq!(Email::parse(&format!("a@{}.example", "x".repeat(250))), Err(EmailError::Long));
+        assert_eq!(Email::parse(&format!("{}@x.example", "a".repeat(65))), Err(EmailError::Shape));
+    }
+}

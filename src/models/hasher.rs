@@ -1,0 +1,300 @@
+//! The hash pool: Argon2id on threads of its own, behind a bounded queue.
+//!
+//! A login storm slows logins and no page: requests never hash on the runtime's threads, memory is
+//! one buffer a thread, and what does not fit the queue is refused at once.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use tokio::sync::oneshot;
+
+use super::password::Password;
+use crate::config::HashCost;
+use crate::random;
+
+/// Stored parameters above these are not obeyed: a planted hash must not be able to eat the
+/// machine (1 GiB, 64 passes, 16 lanes).
+const MOST_MEMORY_KIB: u32 = 1 << 20;
+const MOST_ITERATIONS: u32 = 64;
+const MOST_LANES: u32 = 16;
+
+type Job = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
+
+/// The way into the pool. Clones share its threads, which end with the last clone.
+#[derive(Clone)]
+pub struct Hasher {
+    jobs: SyncSender<Job>,
+    params: Params,
+    /// What a password is verified against when there is no account: the same work.
+    nobody: Arc<str>,
+}
+
+/// What a verification found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The password is right.
+    Right {
+        /// The hash was made with other parameters than today's: hash it anew.
+        stale: bool,
+    },
+    /// The password is wrong, or there is no account.
+    Wrong,
+}
+
+/// Why nothing was hashed.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    /// The queue is full: answer 503 and let them come back.
+    #[error("the hash queue is full")]
+    Busy,
+    /// Argon2 refused its parameters, or a thread is gone.
+    #[error("hashing failed: {0}")]
+    Failed(String),
+}
+
+impl Hasher {
+    /// Starts `cost.threads` threads.
+    ///
+    /// # Errors
+    /// When Argon2 does not take the parameters, or no thread can be started.
+    pub fn start(cost: &HashCost) -> Result<Self, HashError> {
+        let params =
+            Params::new(cost.memory_kib, cost.iterations, 1, Some(Params::DEFAULT_OUTPUT_LEN))
+                .map_err(failed)?;
+        let (jobs, queue) = sync_channel::<Job>(cost.queue);
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..cost.threads {
+            let queue = Arc::clone(&queue);
+            let thread = std::thread::Builder::new().name(format!("argon2-{number}"));
+            thread.spawn(move || work_off(&queue)).map_err(failed)?;
+        }
+        let nobody = phc_string(&params, &random::bytes::<16>(), &random::bytes::<32>())?;
+        Ok(Self { jobs, params, nobody: nobody.into() })
+    }
+
+    /// Hashes with a new salt; answers a PHC string.
+    ///
+    /// # Errors
+    /// [`HashError::Busy`] when the queue is full.
+    pub async fn hash(&self, password: &Password) -> Result<String, HashError> {
+        let (password, params) = (password.clone(), self.params.clone());
+        self.run(move |memory| {
+            let salt = random::bytes::<16>();
+            let output = derive(&params, password.as_bytes(), &salt, memory)?;
+            phc_string(&params, &salt, &output)
+        })
+        .await?
+    }
+
+    /// Compares a password with a stored PHC string. Without one the same work is done and the
+    /// answer is [`Verdict::Wrong`] (ASVS 6.3.8: nobody can tell by time who has an account).
+    ///
+    /// # Errors
+    /// [`HashError::Busy`] when the queue is full, else when the stored text is no usable hash.
+    pub async fn verify(
+        &self,
+        password: &Password,
+        stored: Option<&str>,
+    ) -> Result<Verdict, HashError> {
+        let (password, params) = (password.clone(), self.params.clone());
+        let known = stored.is_some();
+        let stored = stored.unwrap_or(&self.nobody).to_owned();
+        let verdict =
+            self.run(move |memory| compare(&params, &password, &stored, memory)).await??;
+        Ok(if known { verdict } else { Verdict::Wrong })
+    }
+
+    /// Runs `work` on a thread of the pool. It is skipped when nobody waits for it any more.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
+    ) -> Result<T, HashError> {
+        let (answer, waiting) = oneshot::channel();
+        let job = Box::new(move |memory: &mut Vec<Block>| {
+            if !answer.is_closed() {
+                let _ = answer.send(work(memory));
+            }
+        });
+        self.jobs.try_send(job).map_err(|refused| match refused {
+            TrySendError::Full(_) => HashError::Busy,
+            TrySendError::Disconnected(_) => failed("no hash thread is left"),
+        })?;
+        waiting.await.map_err(|_| failed("the hash thread dropped the work"))
+    }
+}
+
+impl std::fmt::Debug for Hasher {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        to.debug_struct("Hasher").field("params", &self.params).finish_non_exhaustive()
+    }
+}
+
+fn failed(cause: impl ToString) -> HashError {
+    HashError::Failed(cause.to_string())
+}
+
+/// One thread's life: take a job, do it, until the last sender is gone. The memory is kept: a fresh
+/// allocation of 19 MiB for each hash costs a third of the throughput in page faults (measured).
+fn work_off(queue: &Mutex<Receiver<Job>>) {
+    let mut memory = Vec::new();
+    loop {
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = next else { return };
+        if catch_unwind(AssertUnwindSafe(|| job(&mut memory))).is_err() {
+            tracing::error!("a hash job panicked; its thread goes on");
+            memory = Vec::new();
+        }
+    }
+}
+
+fn derive(
+    params: &Params,
+    password: &[u8],
+    salt: &[u8],
+    memory: &mut Vec<Block>,
+) -> Result<Vec<u8>, HashError> {
+    let mut output = vec![0; params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN)];
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+    let needed = params.block_count();
+    if memory.len() < needed {
+        memory.resize(needed, Block::new());
+    }
+    argon2
+        .hash_password_into_with_memory(password, salt, &mut output, &mut memory[..needed])
+        .map_err(failed)?;
+    Ok(output)
+}
+
+fn compare(
+    today: &Params,
+    password: &Password,
+    stored: &str,
+    memory: &mut Vec<Block>,
+) -> Result<Verdict, HashError> {
+    let hash = PasswordHash::new(stored).map_err(failed)?;
+    let params = bounded_params(&hash)?;
+    let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else {
+        return Err(failed("the stored hash has no salt or no output"));
+    };
+    let found = derive(&params, password.as_bytes(), salt, memory)?;
+    // A hash made with more memory must not keep this thread's buffer large.
+    memory.truncate(today.block_count());
+    memory.shrink_to(today.block_count());
+    if !bool::from(subtle::ConstantTimeEq::ct_eq(found.as_slice(), expected.as_bytes())) {
+        return Ok(Verdict::Wrong);
+    }
+    Ok(Verdict::Right { stale: cost_of(&params) != cost_of(today) })
+}
+
+fn cost_of(params: &Params) -> (u32, u32, u32) {
+    (params.m_cost(), params.t_cost(), params.p_cost())
+}
+
+fn bounded_params(hash: &PasswordHash) -> Result<Params, HashError> {
+    if hash.algorithm.as_str() != "argon2id" || hash.version != Some(0x13) {
+        return Err(failed("the stored hash is not Argon2id of version 19"));
+    }
+    let params = Params::try_from(hash).map_err(failed)?;
+    let (memory, iterations, lanes) = cost_of(&params);
+    if memory > MOST_MEMORY_KIB || iterations > MOST_ITERATIONS || lanes > MOST_LANES {
+        return Err(failed("the stored hash asks for more work than is allowed"));
+    }
+    Ok(params)
+}
+
+fn phc_string(params: &Params, salt: &[u8], output: &[u8]) -> Result<String, HashError> {
+    let hash = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(params).map_err(failed)?,
+        salt: Some(Salt::new(salt).map_err(failed)?),
+        hash: Some(Output::new(output).map_err(failed)?),
+    };
+    Ok(hash.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cost(memory_kib: u32, iterations: u32) -> HashCost {
+        HashCost { memory_kib, iterations, threads: 1, queue: 4 }
+    }
+
+    #[tokio::test]
+    async fn a_right_password_passes_and_others_do_not() {
+        let hasher = Hasher::start(&cost(64, 1)).unwrap();
+        let right = Password::typed("moss lantern quartz");
+        let stored = hasher.hash(&right).await.unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{stored}");
+        assert_eq!(
+            hasher.verify(&right, Some(&stored)).await.unwrap(),
+            Verdict::Right { stale: false }
+        );
+        let wrong = Password::typed("moss lantern quart");
+        assert_eq!(hasher.verify(&wrong, Some(&stored)).await.unwrap(), Verdict::Wrong);
+        assert_eq!(hasher.verify(&right, None).await.unwrap(), Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn a_hash_made_with_weaker_parameters_is_stale() {
+        let stored =
+            Hasher::start(&cost(64, 1)).unwrap().hash(&Password::typed("x")).await.unwrap();
+        let today = Hasher::start(&cost(128, 2)).unwrap();
+        let verdict = today.verify(&Password::typed("x"), Some(&stored)).await.unwrap();
+        assert_eq!(verdict, Verdict::Right { stale: true });
+    }
+
+    #[tokio::test]
+    async fn argon2s_own_verifier_agrees_with_ours() {
+        use argon2::PasswordVerifier;
+        let hasher = Hasher::start(&cost(19_456, 2)).unwrap();
+        let stored = hasher.hash(&Password::typed("moss lantern quartz")).await.unwrap();
+        let theirs = Argon2::default();
+        assert!(theirs.verify_password(b"moss lantern quartz", stored.as_str()).is_ok());
+        assert!(theirs.verify_password(b"moss lantern", stored.as_str()).is_err());
+    }
+
+    #[tokio::test]
+    async fn parameters_that_would_eat_the_machine_are_not_obeyed() {
+        let hasher = Hasher::start(&cost(64, 1)).unwrap();
+        let stored = hasher.hash(&Password::typed("x")).await.unwrap();
+        for planted in ["m=4194304,t=1", "m=64,t=4294967295", "m=64,t=65"] {
+            let planted = stored.replace("m=64,t=1", planted);
+            let answer = hasher.verify(&Password::typed("x"), Some(&planted)).await;
+            assert!(matches!(answer, Err(HashError::Failed(_))), "{planted}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once_and_work_nobody_waits_for_is_skipped() {
+        let hasher = Hasher::start(&cost(64, 1)).unwrap();
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        let blocked = hasher.run(move |_| gate.recv());
+        let mut blocked = Box::pin(blocked);
+        assert!(futures_poll(&mut blocked).await);
+        let (told, ran) = std::sync::mpsc::channel();
+        for _ in 0..8 {
+            let told = told.clone();
+            let mut left = Box::pin(hasher.run(move |_| told.send(())));
+            let _ = futures_poll(&mut left).await;
+        }
+        let refused = hasher.hash(&Password::typed("x")).await;
+        assert!(matches!(refused, Err(HashError::Busy)), "{refused:?}");
+        go.send(()).unwrap();
+        blocked.await.unwrap().unwrap();
+        let _ = hasher.verify(&Password::typed("x"), None).await;
+        assert!(ran.try_recv().is_err(), "the work of those who left was done all the same");
+    }
+
+    /// Polls once, so that the job is in the queue; whether it is still waiting.
+    async fn futures_poll<F: Future + Unpin>(future: &mut F) -> bool {
+        std::future::poll_fn(|context| {
+            std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(context).is_pending())
+        })
+        .await
+    }
+}

@@ -1,0 +1,114 @@
+//! The `limits` table: how often something was done, counted in SQL before it is allowed.
+
+use super::Store;
+use crate::config::Rate;
+use crate::db::{DbError, sql};
+
+/// One statement that begins a window or counts within it, so that parallel requests on any number
+/// of nodes are each counted (CVE-2024-4629: parallel logins passed Keycloak's counter).
+const COUNT: &str = "
+    insert into limits (subject, count, window_ends_at) values ($1, 1, $2)
+    on conflict (subject) do update set
+        count = case when limits.window_ends_at <= $3 then 1 else limits.count + 1 end,
+        window_ends_at = case when limits.window_ends_at <= $3 then $2 else limits.window_ends_at end
+    returning count, window_ends_at";
+
+const UNCOUNT: &str = "update limits set count = count - 1 where subject = $1 and count > 0";
+const FORGET: &str = "delete from limits where subject = $1";
+
+/// What is limited. The name goes into the subject, so that each has its own counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limited {
+    /// Failed logins from an address.
+    LoginIp,
+    /// Failed logins to an account.
+    LoginAccount,
+    /// Registrations from an address.
+    RegisterIp,
+    /// Codes asked for from an address.
+    ForgotIp,
+    /// Codes asked for an account.
+    ForgotAccount,
+    /// Wrong codes for an account, over all its codes.
+    ResetAccount,
+    /// Mails to an address.
+    MailAddress,
+}
+
+/// Whether it may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowance {
+    /// Yes, and it was counted.
+    Allowed,
+    /// No, for so many seconds; it was counted all the same.
+    Exceeded {
+        /// Until the window ends.
+        retry_after: i64,
+    },
+}
+
+impl Store {
+    /// Counts one more, then says whether it is within `rate`. `None` is `off`: always allowed.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing may be allowed.
+    pub async fn count(
+        &self,
+        what: Limited,
+        whom: &str,
+        rate: Option<Rate>,
+    ) -> Result<Allowance, DbError> {
+        let Some(rate) = rate else {
+            return Ok(Allowance::Allowed);
+        };
+        let now = self.clock.now();
+        let counted = sql(COUNT)
+            .bind(&self.subject(what, whom))
+            .bind(now.saturating_add(rate.period))
+            .bind(now);
+        let row = counted.optional::<(i64, i64)>(self.db.writer()).await?;
+        Ok(match row {
+            Some((count, ends_at)) if count > rate.count => {
+                Allowance::Exceeded { retry_after: (ends_at - now).max(1) }
+            }
+            _ => Allowance::Allowed,
+        })
+    }
+
+    /// Takes back one that turned out not to count, such as the login that was right. The others
+    /// stay: a success of one's own must not clear an address (django-allauth 65.8.1).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn give_back(
+        &self,
+        what: Limited,
+        whom: &str,
+        rate: Option<Rate>,
+    ) -> Result<(), DbError> {
+        if rate.is_some() {
+            sql(UNCOUNT).bind(&self.subject(what, whom)).execute(self.db.writer()).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets all that was counted against `whom`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn forget(
+        &self,
+        what: Limited,
+        whom: &str,
+        rate: Option<Rate>,
+    ) -> Result<(), DbError> {
+        if rate.is_some() {
+            sql(FORGET).bind(&self.subject(what, whom)).execute(self.db.writer()).await?;
+        }
+        Ok(())
+    }
+
+    fn subject(&self, what: Limited, whom: &str) -> String {
+        self.key.digest("limit", &[&format!("{what:?}"), whom])
+    }
+}

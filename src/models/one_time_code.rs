@@ -1,0 +1,97 @@
+//! A one-time code: how it is shown, and what people may type for it.
+
+use std::fmt;
+
+use crate::random::{self, CODE_LENGTH};
+
+/// A code as it is compared: capitals and digits without a dash. Shown as `XXXX-XXXX`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OneTimeCode(String);
+
+/// Why a text cannot be a code. Its `Display` is what the visitor reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CodeError {
+    /// Nothing typed.
+    #[error("Enter the code from the mail.")]
+    Empty,
+    /// Not eight characters of the alphabet. It never costs a try, because it is never compared.
+    #[error(
+        "That does not look like a code from our mail: it has {CODE_LENGTH} characters, like CDFG-2345."
+    )]
+    Shape,
+}
+
+impl OneTimeCode {
+    /// Draws a new one.
+    pub fn generate() -> Self {
+        Self(random::code())
+    }
+
+    /// Reads a code as typed or pasted: case, spaces and dashes of any kind do not matter.
+    ///
+    /// # Errors
+    /// With the sentence for the visitor.
+    pub fn parse(typed: &str) -> Result<Self, CodeError> {
+        let code: String = typed.chars().filter(|c| !is_filler(*c)).collect();
+        let code = code.to_ascii_uppercase();
+        if code.is_empty() {
+            return Err(CodeError::Empty);
+        }
+        if random::is_code(&code) { Ok(Self(code)) } else { Err(CodeError::Shape) }
+    }
+
+    /// The characters alone, for the digest.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// White space, the zero-width space that some mail programs paste along, and dashes from the
+/// hyphen-minus to the horizontal bar.
+fn is_filler(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{200b}' | '\u{feff}')
+}
+
+impl fmt::Display for OneTimeCode {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (left, right) = self.0.split_at(CODE_LENGTH / 2);
+        write!(to, "{left}-{right}")
+    }
+}
+
+/// A code must not reach a log by accident.
+impl fmt::Debug for OneTimeCode {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("OneTimeCode(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_spaces_and_dashes_do_not_matter() {
+        let code = OneTimeCode::parse("CDFG2345").unwrap();
+        for typed in ["cdfg-2345", " CDFG 2345\n", "c d f g – 2 3 4 5", "CDFG\u{2011}2345"] {
+            assert_eq!(OneTimeCode::parse(typed).unwrap(), code, "{typed:?}");
+        }
+        assert_eq!(code.to_string(), "CDFG-2345");
+    }
+
+    #[test]
+    fn what_cannot_be_a_code_is_told_apart_from_nothing() {
+        assert_eq!(OneTimeCode::parse(" - "), Err(CodeError::Empty));
+        for typed in ["CDFG", "CDFG-23456", "AEIO-U000", "СDFG-2345"] {
+            assert_eq!(OneTimeCode::parse(typed), Err(CodeError::Shape), "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn a_drawn_code_reads_as_itself_and_hides_from_logs() {
+        let code = OneTimeCode::generate();
+        assert_eq!(OneTimeCode::parse(&code.to_string()).unwrap(), code);
+        assert_eq!(format!("{code:?}"), "OneTimeCode(…)");
+    }
+}

@@ -1,0 +1,319 @@
+//! Mail that waits to be sent: rendered, sealed, and stored in the transaction that it tells of.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Clock;
+use crate::db::{Db, DbError, On, sql};
+use crate::secret::ServerKey;
+
+/// How long a claimed letter is left to its worker. Connecting and sending take 40 seconds at most
+/// (two timeouts of the mailer), so no second worker starts on a letter under way.
+pub const LEASE_SECONDS: i64 = 60;
+
+/// Rows of one deletion: SQLite's only writer is not kept from requests for long.
+const BATCH: i64 = 100;
+
+/// A letter, rendered, on its way into the outbox.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// What it tells of, for logs and settings: `reset_code`, `password_changed`, …
+    pub kind: &'static str,
+    /// The bare address that it goes to.
+    pub to: String,
+    /// Its subject. Never holds a code: subjects show on locked screens.
+    pub subject: String,
+    /// The whole letter as plain text.
+    pub text: String,
+    /// The same words as HTML.
+    pub html: String,
+    /// Unix time after which it must not be sent.
+    pub expires_at: i64,
+}
+
+impl Letter {
+    /// The same letter, never to be sent: it is rendered, sealed and stored as any other, so that an
+    /// account that does not exist costs the same, and is dead on arrival.
+    #[must_use]
+    pub fn decoy(self) -> Self {
+        Self { expires_at: i64::MIN, ..self }
+    }
+
+    /// The letter as if it had waited under `id` since `at`, to send it without the outbox.
+    pub fn into_queued(self, id: String, at: i64) -> Queued {
+        Queued {
+            id,
+            kind: self.kind.to_owned(),
+            to: self.to,
+            subject: self.subject,
+            text: self.text,
+            html: self.html,
+            tries: 0,
+            created_at: at,
+            expires_at: self.expires_at,
+            claimed_until: 0,
+        }
+    }
+}
+
+/// A letter that waits.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Queued {
+    /// The row's id.
+    pub id: String,
+    /// See [`Letter::kind`].
+    pub kind: String,
+    /// See [`Letter::to`].
+    pub to: String,
+    /// See [`Letter::subject`].
+    pub subject: String,
+    /// See [`Letter::text`].
+    pub text: String,
+    /// See [`Letter::html`].
+    pub html: String,
+    /// How often it was tried, this time included.
+    pub tries: i64,
+    /// Unix time at which it was queued.
+    pub created_at: i64,
+    /// Unix time after which it must not be sent.
+    pub expires_at: i64,
+    /// Until when it is its claimer's. No two claims of a row have the same.
+    pub claimed_until: i64,
+}
+
+/// A letter that was deleted because its time was over.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// The row's id.
+    pub id: String,
+    /// See [`Letter::kind`].
+    pub kind: String,
+    /// The address that it was for; empty when its seal does not open.
+    pub to: String,
+    /// How many seconds it was to live; 0 for a decoy.
+    pub lifetime: i64,
+}
+
+/// What is sealed. `kind` and the times are columns: the worker and people who look need them.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    to: String,
+    subject: String,
+    text: String,
+    html: String,
+}
+
+/// id, kind, sealed, tries, `created_at`, `expires_at`, `claimed_until`.
+type Columns = (String, String, Vec<u8>, i64, i64, i64, i64);
+
+/// Puts a letter in the outbox and answers its row's id. One insert, whoever the letter is for.
+///
+/// # Errors
+/// When the database fails.
+pub async fn enqueue(
+    on: On<'_>,
+    key: &ServerKey,
+    clock: &Clock,
+    letter: &Letter,
+) -> Result<String, DbError> {
+    let id = crate::random::id(clock.millis());
+    let now = clock.now();
+    sql("insert into outbox
+         (id, kind, sealed, tries, created_at, next_try_at, claimed_until, expires_at)
+         values ($1, $2, $3, 0, $4, $5, 0, $6)")
+    .bind(&id)
+    .bind(letter.kind)
+    .bind(key.seal(&id, &letter.to_json()))
+    .bind(now)
+    .bind(now)
+    .bind(letter.expires_at.max(now))
+    .execute(on)
+    .await?;
+    Ok(id)
+}
+
+/// Takes at most `most` letters that are due, for [`LEASE_SECONDS`], and counts a try for each. One
+/// statement: of several nodes each letter goes to one (on PostgreSQL the loser of a race looks at
+/// `claimed_until` again once the winner has committed; SQLite has one writer).
+///
+/// # Errors
+/// When the database fails.
+pub async fn claim(db: &Db, key: &ServerKey, now: i64, most: i64) -> Result<Vec<Queued>, DbError> {
+    let rows = sql("update outbox set claimed_until = $1, tries = tries + 1
+         where claimed_until <= $2 and id in (
+             select id from outbox
+             where next_try_at <= $2 and claimed_until <= $2 and expires_at > $2
+             order by next_try_at, id limit $3)
+         returning id, kind, sealed, tries, created_at, expires_at, claimed_until")
+    .bind(now + LEASE_SECONDS)
+    .bind(now)
+    .bind(most)
+    .all::<Columns>(db.writer())
+    .await?;
+    let mut claimed = Vec::with_capacity(rows.len());
+    for row in rows {
+        let id = row.0.clone();
+        match open(key, row) {
+            Some(queued) => claimed.push(queued),
+            None => drop_unreadable(db, &id).await?,
+        }
+    }
+    claimed.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(claimed)
+}
+
+/// Deletes a letter: it was sent, or given up.
+///
+/// # Errors
+/// When the database fails.
+pub async fn remove(db: &Db, id: &str) -> Result<(), DbError> {
+    sql("delete from outbox where id = $1").bind(id).execute(db.writer()).await?;
+    Ok(())
+}
+
+/// Gives a claimed letter back untried, due at once: the server was away, not the letter's fault.
+/// Does nothing when the claim has run out and is another worker's.
+///
+/// # Errors
+/// When the database fails.
+pub async fn put_back(db: &Db, letter: &Queued) -> Result<(), DbError> {
+    sql("update outbox set claimed_until = 0, tries = tries - 1
+         where id = $1 and claimed_until = $2")
+    .bind(&letter.id)
+    .bind(letter.claimed_until)
+    .execute(db.writer())
+    .await?;
+    Ok(())
+}
+
+/// Gives a claimed letter back, to be tried again at `next_try_at`, with its try counted.
+///
+/// # Errors
+/// When the database fails.
+pub async fn later(db: &Db, letter: &Queued, next_try_at: i64) -> Result<(), DbError> {
+    sql("update outbox set claimed_until = 0, next_try_at = $1
+         where id = $2 and claimed_until = $3")
+    .bind(next_try_at)
+    .bind(&letter.id)
+    .bind(letter.claimed_until)
+    .execute(db.writer())
+    .await?;
+    Ok(())
+}
+
+/// Deletes letters whose time is over, a bounded number: call again while the answer is not empty.
+/// Those that a worker is at are left to it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn drop_expired(db: &Db, key: &ServerKey, now: i64) -> Result<Vec<Dropped>, DbError> {
+    let rows = sql("delete from outbox where id in (
+             select id from outbox where expires_at <= $1 and claimed_until <= $1
+             order by expires_at limit $2)
+         returning id, kind, sealed, tries, created_at, expires_at, claimed_until")
+    .bind(now)
+    .bind(BATCH)
+    .all::<Columns>(db.writer())
+    .await?;
+    Ok(rows.into_iter().map(|row| dropped(key, row)).collect())
+}
+
+/// Frees every claim: at the start of the only node, what a killed process held is nobody's.
+///
+/// # Errors
+/// When the database fails.
+pub async fn release_claims(db: &Db) -> Result<u64, DbError> {
+    sql("update outbox set claimed_until = 0 where claimed_until <> 0").execute(db.writer()).await
+}
+
+/// When the next letter is due (unix time, perhaps past); none when the outbox is empty.
+///
+/// # Errors
+/// When the database fails.
+pub async fn next_due(db: &Db) -> Result<Option<i64>, DbError> {
+    let row = sql("select min(next_try_at) from outbox").optional::<(Option<i64>,)>(db.reader());
+    Ok(row.await?.and_then(|(at,)| at))
+}
+
+/// How many letters wait. Decoys count until the worker has dropped them.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count(db: &Db) -> Result<i64, DbError> {
+    let row = sql("select count(*) from outbox").optional::<(i64,)>(db.reader());
+    Ok(row.await?.map_or(0, |(count,)| count))
+}
+
+/// The newest letters, at most `most`, newest first, without decoys: the development mailbox.
+///
+/// # Errors
+/// When the database fails.
+pub async fn newest(db: &Db, key: &ServerKey, most: i64) -> Result<Vec<Queued>, DbError> {
+    let rows = sql("select id, kind, sealed, tries, created_at, expires_at, claimed_until
+         from outbox where expires_at > created_at order by id desc limit $1")
+    .bind(most)
+    .all::<Columns>(db.reader())
+    .await?;
+    Ok(rows.into_iter().filter_map(|row| open(key, row)).collect())
+}
+
+/// One letter of the development mailbox.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(db: &Db, key: &ServerKey, id: &str) -> Result<Option<Queued>, DbError> {
+    let row = sql("select id, kind, sealed, tries, created_at, expires_at, claimed_until
+         from outbox where id = $1 and expires_at > created_at")
+    .bind(id)
+    .optional::<Columns>(db.reader())
+    .await?;
+    Ok(row.and_then(|row| open(key, row)))
+}
+
+/// Deletes every letter.
+///
+/// # Errors
+/// When the database fails.
+pub async fn clear(db: &Db) -> Result<u64, DbError> {
+    sql("delete from outbox").execute(db.writer()).await
+}
+
+/// Keeps the development mailbox small: deletes decoys, what was queued before `oldest` (unix time)
+/// and all but the newest `most`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn trim(db: &Db, oldest: i64, most: i64) -> Result<u64, DbError> {
+    sql("delete from outbox
+         where created_at < $1 or expires_at <= created_at or id not in (
+             select id from outbox where expires_at > created_at order by id desc limit $2)")
+    .bind(oldest)
+    .bind(most)
+    .execute(db.writer())
+    .await
+}
+
+impl Letter {
+    fn to_json(&self) -> Vec<u8> {
+        let Self { to, subject, text, html, .. } = self.clone();
+        // Four strings always become JSON; an empty seal would be dropped as unreadable.
+        serde_json::to_vec(&Sealed { to, subject, text, html }).unwrap_or_default()
+    }
+}
+
+fn open(key: &ServerKey, row: Columns) -> Option<Queued> {
+    let (id, kind, sealed, tries, created_at, expires_at, claimed_until) = row;
+    let plain = key.open(&id, &sealed)?;
+    let Sealed { to, subject, text, html } = serde_json::from_slice(&plain).ok()?;
+    Some(Queued { id, kind, to, subject, text, html, tries, created_at, expires_at, claimed_until })
+}
+
+fn dropped(key: &ServerKey, row: Columns) -> Dropped {
+    let (id, kind, lifetime) = (row.0.clone(), row.1.clone(), row.5 - row.4);
+    let to = open(key, row).map(|letter| letter.to).unwrap_or_default();
+    Dropped { id, kind, to, lifetime }
+}
+
+async fn drop_unreadable(db: &Db, id: &str) -> Result<(), DbError> {
+    tracing::warn!(id, "a mail was sealed with another VESTIBULE_SECRET and is dropped");
+    remove(db, id).await
+}

@@ -1,0 +1,160 @@
+//! A password: what may be one. How it is hashed is `hasher.rs`.
+
+use unicode_normalization::UnicodeNormalization;
+use zeroize::Zeroizing;
+use zxcvbn::{Score, feedback::Feedback};
+
+/// The longest password, in code points: at least 64 must be taken (NIST SP 800-63B-4 3.1.1.2).
+pub const LONGEST: usize = 128;
+
+/// A password in Unicode's NFC, wiped from memory when dropped.
+///
+/// NFC, because one keyboard sends `é` as one code point and another as two (NIST SP 800-63B-4
+/// 3.1.1.2). Nothing else is changed: spaces, case and every character count (ASVS 6.2.5, 6.2.8).
+#[derive(Clone)]
+pub struct Password(Zeroizing<String>);
+
+/// Why a text may not become a password. Its `Display` is what the visitor reads.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// Nothing typed.
+    #[error("Enter a password.")]
+    Empty,
+    /// Shorter than `VESTIBULE_PASSWORD_MIN`.
+    #[error(
+        "The password must have at least {0} characters. A few words in a row are easy to remember."
+    )]
+    Short(usize),
+    /// Longer than [`LONGEST`].
+    #[error("The password may have {LONGEST} characters at most.")]
+    Long,
+    /// Too common or too easy to guess, with the reason (NIST SP 800-63B-4 3.1.1.2 wants one given).
+    #[error("That password is easy to guess: {0}")]
+    Guessable(String),
+}
+
+impl Password {
+    /// A password as somebody typed it to log in: any text may be tried.
+    pub fn typed(text: &str) -> Self {
+        Self(Zeroizing::new(text.nfc().collect()))
+    }
+
+    /// A password that somebody chose, of at least `min` code points. `context` are the words that
+    /// a guesser would try first: username, e-mail address, site name (ASVS 6.1.2, 6.2.11).
+    ///
+    /// # Errors
+    /// With the sentence for the visitor.
+    pub fn choose(text: &str, min: usize, context: &[&str]) -> Result<Self, PasswordError> {
+        if text.is_empty() {
+            return Err(PasswordError::Empty);
+        }
+        let password = Self::typed(text);
+        let length = password.0.chars().count();
+        if length < min {
+            return Err(PasswordError::Short(min));
+        }
+        if length > LONGEST {
+            return Err(PasswordError::Long);
+        }
+        password.refuse_guessable(context)?;
+        Ok(password)
+    }
+
+    fn refuse_guessable(&self, context: &[&str]) -> Result<(), PasswordError> {
+        let words = context.iter().flat_map(|text| context_words(text)).collect::<Vec<_>>();
+        let found = zxcvbn::zxcvbn(&self.0, &words);
+        // 3 of 4: more than 1e8 guesses. Online guessing is limited to some thousands a day.
+        if found.score() >= Score::Three {
+            return Ok(());
+        }
+        Err(PasswordError::Guessable(reason(found.feedback())))
+    }
+
+    /// What is hashed.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+/// The text and its parts: `ann@x.example` also forbids `ann`.
+fn context_words(text: &str) -> Vec<&str> {
+    let parts = text.split(|c: char| !c.is_alphanumeric()).filter(|part| part.len() > 2);
+    std::iter::once(text).chain(parts).collect()
+}
+
+fn reason(feedback: Option<&Feedback>) -> String {
+    let warning = feedback.and_then(Feedback::warning).map(|warning| warning.to_string());
+    let suggestion = feedback.and_then(|feedback| feedback.suggestions().first());
+    let mut words = warning.unwrap_or_else(|| "a program would find it quickly".to_owned());
+    if !words.ends_with('.') {
+        words.push('.');
+    }
+    let advice = suggestion
+        .map_or("Use a few words that do not belong together.".to_owned(), ToString::to_string);
+    format!("{words} {advice}")
+}
+
+/// Builds zxcvbn's tables (0.1 s in a debug build) before the first visitor waits for them.
+pub fn warm() {
+    let _ = zxcvbn::zxcvbn("warm", &[]);
+}
+
+/// A password must not reach a log by accident.
+impl std::fmt::Debug for Password {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        to.write_str("Password(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choose(text: &str) -> Result<Password, PasswordError> {
+        Password::choose(text, 12, &["annabel", "annabel@meadow.example", "Vestibule"])
+    }
+
+    #[test]
+    fn a_few_words_pass_with_spaces_and_any_script() {
+        for text in [
+            "correct horse battery staple",
+            "густой туман над рекой",
+            "  padded with spaces kept  ",
+        ] {
+            assert!(choose(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn length_is_counted_in_code_points_and_never_cut() {
+        assert_eq!(choose("short one").unwrap_err(), PasswordError::Short(12));
+        assert_eq!(choose("").unwrap_err(), PasswordError::Empty);
+        let long = "moss lantern quartz ".repeat(7);
+        assert_eq!(choose(&long).unwrap_err(), PasswordError::Long);
+        assert!(choose(&long[..LONGEST]).is_ok());
+    }
+
+    #[test]
+    fn common_and_personal_passwords_are_refused_with_a_reason() {
+        for text in [
+            "password1234",
+            "qwertyuiop12",
+            "aaaaaaaaaaaaaaaa",
+            "annabel12345",
+            "annabelmeadow",
+            "vestibule2024",
+        ] {
+            let refused = choose(text).unwrap_err();
+            assert!(matches!(refused, PasswordError::Guessable(_)), "{text}: {refused}");
+            assert!(refused.to_string().len() > 50, "{refused}");
+        }
+    }
+
+    #[test]
+    fn composed_and_decomposed_letters_are_one_password() {
+        assert_eq!(
+            Password::typed("caf\u{e9}").as_bytes(),
+            Password::typed("cafe\u{301}").as_bytes()
+        );
+    }
+}

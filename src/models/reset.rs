@@ -1,0 +1,245 @@
+//! The `resets` table: one-time codes that are under way, and every guess at them.
+//!
+//! The session keeps the reset's id and the keyed digest of its code; what can be used up (guesses,
+//! time, the code itself) is counted here, in SQL, before a guess is compared.
+
+use super::Store;
+use super::email::Email;
+use super::one_time_code::OneTimeCode;
+use super::outbox::{self, Letter};
+use super::user::{User, set_password};
+use crate::db::{DbError, Tx, sql};
+use crate::random;
+
+/// How much longer each further code in a row makes the wait before the next, in seconds.
+const COOL_DOWN: i64 = 30;
+
+/// What a browser session keeps of the code that was asked for in it. It looks the same whether an
+/// account matched or not.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PendingReset {
+    /// The row's id.
+    pub id: String,
+    /// The username, as it was found valid.
+    pub username: String,
+    /// The address, as it was typed.
+    pub email: String,
+    /// Keyed digest of the row's id and the code.
+    pub digest: String,
+}
+
+/// A code to be sent, and in whose name.
+pub struct NewReset<'a> {
+    /// The account that matched, if one did.
+    pub user: Option<&'a User>,
+    /// The code.
+    pub code: &'a OneTimeCode,
+    /// Seconds until it is dead.
+    pub ttl: i64,
+    /// Codes sent before it in this browser, in a row.
+    pub sent_before: i64,
+}
+
+/// A guess that was counted, before it is compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spent {
+    /// It may be compared.
+    Counted {
+        /// Whose code it is; `None` when no account matched.
+        user_id: Option<String>,
+        /// Guesses left after this one.
+        left: i64,
+    },
+    /// The code is dead, for this reason.
+    Dead(Guess),
+}
+
+/// What a guess was worth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Guess {
+    /// The code is right, for this user id. It is used up by [`Store::use_code`] alone.
+    Right(String),
+    /// It is not.
+    Wrong {
+        /// Guesses left; 0: this was the last.
+        left: i64,
+    },
+    /// Too late.
+    Expired,
+    /// Too many guesses at this code before this one.
+    TooMany,
+    /// Used or replaced, or the account has changed since.
+    Gone,
+}
+
+impl Guess {
+    /// For the log: never the user, never the code.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Right(_) => "right",
+            Self::Wrong { .. } => "wrong",
+            Self::Expired => "expired",
+            Self::TooMany => "too_many",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+impl PendingReset {
+    /// What guesses and requests are counted by: name and address together, so that a stranger who
+    /// knows only the name cannot use up the owner's.
+    pub fn account(&self) -> String {
+        account(&self.username, &self.email)
+    }
+}
+
+/// See [`PendingReset::account`].
+pub fn account(username: &str, email: &str) -> String {
+    let email =
+        Email::parse(email).map_or_else(|_| email.to_owned(), |email| email.key().to_owned());
+    format!("{username} {email}")
+}
+
+const INSERT: &str = "insert into resets
+    (id, user_id, guesses, codes_sent, created_at, expires_at) values ($1, $2, 0, $3, $4, $5)";
+const SPEND: &str = "update resets set guesses = guesses + 1
+    where id = $1 and expires_at > $2 and guesses < $3 returning user_id, guesses";
+const LOOK: &str = "select expires_at, codes_sent, created_at from resets where id = $1";
+const DROP: &str = "delete from resets where id = $1";
+const DROP_RESTED: &str = "delete from resets
+    where id = $1 and created_at + (codes_sent - 1) * $2 <= $3 returning codes_sent";
+const USE: &str = "delete from resets where id = $1 and user_id = $2 and expires_at > $3";
+const DROP_OF_USER: &str = "delete from resets where user_id = $1";
+
+impl Store {
+    /// Notes that a code was drawn and posts its letter, both or neither. Without a user the same
+    /// rows are written, but no code can be right and the letter is dead on arrival.
+    ///
+    /// # Errors
+    /// When the database fails; then there is no code.
+    pub async fn begin_reset(
+        &self,
+        new: NewReset<'_>,
+        letter: Letter,
+    ) -> Result<(String, String), DbError> {
+        let (id, now) = (random::id(self.clock.millis()), self.clock.now());
+        let letter = if new.user.is_some() { letter } else { letter.decoy() };
+        let insert = sql(INSERT)
+            .bind(&id)
+            .bind(new.user.map(|user| user.id.clone()))
+            .bind(new.sent_before + 1)
+            .bind(now)
+            .bind(now.saturating_add(new.ttl));
+        let mut tx = self.db.begin().await?;
+        insert.execute(tx.on()).await?;
+        outbox::enqueue(tx.on(), &self.key, &self.clock, &letter).await?;
+        tx.commit().await?;
+        let digest = self.digest(&id, new.code);
+        Ok((id, digest))
+    }
+
+    /// Counts a guess against the code's `most`. Only what was counted can be compared.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing may be compared.
+    pub async fn spend_guess(&self, pending: &PendingReset, most: i64) -> Result<Spent, DbError> {
+        let spend = sql(SPEND).bind(&pending.id).bind(self.clock.now()).bind(most);
+        let spent = spend.optional::<(Option<String>, i64)>(self.db.writer()).await?;
+        match spent {
+            Some((user_id, guesses)) => Ok(Spent::Counted { user_id, left: most - guesses }),
+            None => self.why_dead(&pending.id).await.map(Spent::Dead),
+        }
+    }
+
+    /// Compares a guess that was counted, in constant time (ASVS 11.2.4).
+    pub fn compare(&self, pending: &PendingReset, code: &OneTimeCode, spent: &Spent) -> Guess {
+        let (user_id, left) = match spent {
+            Spent::Counted { user_id, left } => (user_id, *left),
+            Spent::Dead(why) => return why.clone(),
+        };
+        let found = self.digest(&pending.id, code);
+        let same = subtle::ConstantTimeEq::ct_eq(found.as_bytes(), pending.digest.as_bytes());
+        match user_id {
+            Some(user_id) if bool::from(same) => Guess::Right(user_id.clone()),
+            _ => Guess::Wrong { left },
+        }
+    }
+
+    async fn why_dead(&self, id: &str) -> Result<Guess, DbError> {
+        let row = sql(LOOK).bind(id).optional::<(i64, i64, i64)>(self.db.reader()).await?;
+        Ok(match row {
+            None => Guess::Gone,
+            Some((expires_at, ..)) if expires_at <= self.clock.now() => Guess::Expired,
+            Some(_) => Guess::TooMany,
+        })
+    }
+
+    /// Uses the code up and sets the password: once, whatever is sent in parallel. Ends every
+    /// session and every other code of the account and posts `letter`, all or nothing. `false` when
+    /// the code died in the meantime.
+    ///
+    /// # Errors
+    /// When the database fails; then the old password stands and the code lives on.
+    pub async fn use_code(
+        &self,
+        id: &str,
+        user: &User,
+        hash: &str,
+        letter: Option<&Letter>,
+    ) -> Result<bool, DbError> {
+        let mut tx = self.db.begin().await?;
+        if set_password(&mut tx, user, hash).await?.is_none() {
+            return Ok(false);
+        }
+        let used = sql(USE).bind(id).bind(&user.id).bind(self.clock.now());
+        if used.execute(tx.on()).await? == 0 {
+            return Ok(false);
+        }
+        drop_all_of(&mut tx, &user.id).await?;
+        self.post(&mut tx, letter).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Seconds until another code may be sent in this browser. The first repeat is free, each
+    /// further one waits half a minute longer.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn wait_for_resend(&self, id: &str) -> Result<i64, DbError> {
+        let row = sql(LOOK).bind(id).optional::<(i64, i64, i64)>(self.db.reader()).await?;
+        Ok(row.map_or(0, |(_, sent, created_at)| {
+            (created_at + (sent - 1) * COOL_DOWN - self.clock.now()).max(0)
+        }))
+    }
+
+    /// Kills the code to make way for another and answers how many were sent so far; `None` when it
+    /// is too early, which of two parallel requests one is always told.
+    ///
+    /// # Errors
+    /// When the database fails; then the code lives on.
+    pub async fn make_way(&self, id: &str) -> Result<Option<i64>, DbError> {
+        let rested = sql(DROP_RESTED).bind(id).bind(COOL_DOWN).bind(self.clock.now());
+        let sent = rested.optional::<(i64,)>(self.db.writer()).await?;
+        Ok(sent.map(|(sent,)| sent))
+    }
+
+    /// Kills the code, when another is asked for in the same browser.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn drop_reset(&self, id: &str) -> Result<(), DbError> {
+        sql(DROP).bind(id).execute(self.db.writer()).await?;
+        Ok(())
+    }
+
+    fn digest(&self, id: &str, code: &OneTimeCode) -> String {
+        self.key.digest("one-time code", &[id, code.as_str()])
+    }
+}
+
+/// Kills every code of a user, when the password or the address changes.
+pub(super) async fn drop_all_of(tx: &mut Tx, user_id: &str) -> Result<(), DbError> {
+    sql(DROP_OF_USER).bind(user_id).execute(tx.on()).await?;
+    Ok(())
+}

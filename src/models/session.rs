@@ -1,0 +1,170 @@
+//! The `sessions` table, as tower-sessions' store.
+//!
+//! Rows are keyed by SHA-256 of the session's id: a stolen copy of the table logs nobody in. A row
+//! that is gone stays gone: saving only updates, so that a request in flight cannot bring back a
+//! session that a log-out or a reset has just ended.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use tower_sessions::SessionStore;
+use tower_sessions::session::{Id, Record};
+use tower_sessions::session_store::{Error, Result};
+
+use super::Store;
+use crate::db::{DbError, Tx, sql};
+
+/// Keys of the session's JSON that the table's own columns are read from.
+pub mod keys {
+    /// Who is logged in.
+    pub const USER_ID: &str = "user_id";
+    /// The user's credential version at login.
+    pub const CREDENTIAL_VERSION: &str = "credential_version";
+    /// Whether "keep me logged in" was ticked.
+    pub const REMEMBER: &str = "remember";
+}
+
+/// Nobody's session lives an hour: it holds notices and a reset under way, nothing worth more.
+const ANONYMOUS_IDLE: i64 = 60 * 60;
+
+/// How stale `last_seen_at` may grow before a request writes it: no write on every page.
+const TOUCH_AFTER: i64 = 5 * 60;
+
+/// How long sessions live, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetimes {
+    /// Without a request, when remembered.
+    pub idle_remembered: i64,
+    /// Without a request, when not.
+    pub idle: i64,
+    /// In all, since login.
+    pub most: i64,
+}
+
+/// The store that tower-sessions works on.
+#[derive(Clone, Debug)]
+pub struct SessionRows {
+    store: Store,
+    lifetimes: Lifetimes,
+}
+
+const INSERT: &str = "insert into sessions
+    (id_hash, user_id, credential_version, data, created_at, last_seen_at, expires_at)
+    values ($1, $2, $3, $4, $5, $5, $6) on conflict do nothing";
+
+/// Also refuses a session whose user has changed the password since: the delete that went with the
+/// change can have missed one that was being made at that moment.
+const LOAD: &str = "select data, created_at, last_seen_at from sessions
+    where id_hash = $1 and expires_at > $2 and (user_id is null or exists (
+        select 1 from users where users.id = sessions.user_id
+        and users.credential_version = sessions.credential_version))";
+
+const SAVE: &str = "update sessions
+    set user_id = $2, credential_version = $3, data = $4, last_seen_at = $5, expires_at =
+        case when created_at + $7 < $6 then created_at + $7 else $6 end
+    where id_hash = $1";
+
+const TOUCH: &str = "update sessions set last_seen_at = $2, expires_at = $3
+    where id_hash = $1 and last_seen_at < $2";
+
+const DELETE: &str = "delete from sessions where id_hash = $1";
+const DELETE_OF_USER: &str = "delete from sessions where user_id = $1";
+
+impl SessionRows {
+    /// A store with these life times.
+    pub fn new(store: Store, lifetimes: Lifetimes) -> Self {
+        Self { store, lifetimes }
+    }
+
+    fn idle(&self, data: &HashMap<String, serde_json::Value>) -> i64 {
+        if !data.contains_key(keys::USER_ID) {
+            return ANONYMOUS_IDLE;
+        }
+        match data.get(keys::REMEMBER).and_then(serde_json::Value::as_bool) {
+            Some(true) => self.lifetimes.idle_remembered,
+            _ => self.lifetimes.idle,
+        }
+    }
+
+    /// A failure is only logged: a page that needs no write must not fail for want of one.
+    async fn touch(&self, hash: &[u8], data: &HashMap<String, serde_json::Value>, created_at: i64) {
+        let now = self.store.clock.now();
+        let expires_at = (now + self.idle(data)).min(created_at + self.lifetimes.most);
+        let touch = sql(TOUCH).bind(hash.to_vec()).bind(now).bind(expires_at);
+        if let Err(error) = touch.execute(self.store.db.writer()).await {
+            tracing::warn!(%error, "a session's last use could not be noted");
+        }
+    }
+
+    async fn insert(&self, record: &Record) -> std::result::Result<u64, DbError> {
+        let now = self.store.clock.now();
+        let expires_at = now + self.idle(&record.data).min(self.lifetimes.most);
+        let (user, version, data) = columns(record);
+        let insert = sql(INSERT).bind(hash(&record.id)).bind(user).bind(version);
+        insert.bind(&data).bind(now).bind(expires_at).execute(self.store.db.writer()).await
+    }
+}
+
+#[async_trait]
+impl SessionStore for SessionRows {
+    async fn create(&self, record: &mut Record) -> Result<()> {
+        while self.insert(record).await.map_err(backend)? == 0 {
+            record.id = Id::default();
+        }
+        Ok(())
+    }
+
+    async fn save(&self, record: &Record) -> Result<()> {
+        let now = self.store.clock.now();
+        let (user, version, data) = columns(record);
+        let save = sql(SAVE).bind(hash(&record.id)).bind(user).bind(version).bind(&data);
+        let save = save.bind(now).bind(now + self.idle(&record.data)).bind(self.lifetimes.most);
+        save.execute(self.store.db.writer()).await.map_err(backend)?;
+        Ok(())
+    }
+
+    async fn load(&self, id: &Id) -> Result<Option<Record>> {
+        let (hash, now) = (hash(id), self.store.clock.now());
+        let load = sql(LOAD).bind(hash.clone()).bind(now);
+        let row =
+            load.optional::<(String, i64, i64)>(self.store.db.reader()).await.map_err(backend)?;
+        let Some((data, created_at, last_seen_at)) = row else {
+            return Ok(None);
+        };
+        let data = serde_json::from_str(&data).map_err(|error| Error::Decode(error.to_string()))?;
+        if now - last_seen_at >= TOUCH_AFTER {
+            self.touch(&hash, &data, created_at).await;
+        }
+        Ok(Some(Record { id: *id, data, expiry_date: OffsetDateTime::UNIX_EPOCH }))
+    }
+
+    async fn delete(&self, id: &Id) -> Result<()> {
+        let delete = sql(DELETE).bind(hash(id));
+        delete.execute(self.store.db.writer()).await.map_err(backend)?;
+        Ok(())
+    }
+}
+
+/// Ends every session of a user, within the change that calls for it.
+pub(super) async fn end_all_of(tx: &mut Tx, user_id: &str) -> std::result::Result<(), DbError> {
+    sql(DELETE_OF_USER).bind(user_id).execute(tx.on()).await?;
+    Ok(())
+}
+
+fn hash(id: &Id) -> Vec<u8> {
+    Sha256::digest(id.0.to_le_bytes()).to_vec()
+}
+
+fn columns(record: &Record) -> (Option<String>, Option<i64>, String) {
+    let user = record.data.get(keys::USER_ID).and_then(serde_json::Value::as_str);
+    let version = record.data.get(keys::CREDENTIAL_VERSION).and_then(serde_json::Value::as_i64);
+    let data = serde_json::Value::from_iter(record.data.clone());
+    (user.map(str::to_owned), version, data.to_string())
+}
+
+/// The driver's words go to the log alone.
+fn backend(error: DbError) -> Error {
+    Error::Backend(error.to_string())
+}

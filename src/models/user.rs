@@ -1,0 +1,252 @@
+//! The `users` table.
+
+use super::email::Email;
+use super::outbox::{self, Letter};
+use super::username::Username;
+use super::{Store, session};
+use crate::db::{DbError, Tx, sql};
+use crate::random;
+
+type UserRow = (String, String, String, String, i64, i64);
+
+/// An account.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Opaque, 26 characters; never changes.
+    pub id: String,
+    /// Lower-case, unique.
+    pub username: String,
+    /// As it was typed; mail goes here.
+    pub email: String,
+    /// PHC string.
+    pub password_hash: String,
+    /// Grows with each new password or address. A session or code made under an older one is dead.
+    pub credential_version: i64,
+    /// Unix time.
+    pub created_at: i64,
+}
+
+/// Who is to become a user.
+pub struct NewUser<'a> {
+    /// The name.
+    pub username: &'a Username,
+    /// The address.
+    pub email: &'a Email,
+    /// PHC string.
+    pub password_hash: &'a str,
+}
+
+/// How a registration ended.
+#[derive(Debug)]
+pub enum Registration {
+    /// The account exists now.
+    Created(User),
+    /// The username or the address belongs to an account already.
+    Taken,
+}
+
+/// How a change of password ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordChange {
+    /// It is the password now; the user's sessions and codes are gone. The new credential version.
+    Done(i64),
+    /// Somebody else changed it in the meantime.
+    Superseded,
+}
+
+impl From<UserRow> for User {
+    fn from(row: UserRow) -> Self {
+        let (id, username, email, password_hash, credential_version, created_at) = row;
+        Self { id, username, email, password_hash, credential_version, created_at }
+    }
+}
+
+const BY_ID: &str = "select id, username, email, password_hash, credential_version, created_at
+    from users where id = $1";
+const BY_USERNAME: &str =
+    "select id, username, email, password_hash, credential_version, created_at
+    from users where username = $1";
+const BY_EMAIL: &str = "select id, username, email, password_hash, credential_version, created_at
+    from users where email_key = $1";
+const BY_BOTH: &str = "select id, username, email, password_hash, credential_version, created_at
+    from users where username = $1 and email_key = $2";
+const SEARCH: &str = "select id, username, email, password_hash, credential_version, created_at
+    from users where username like $1 escape '!' or email_key like $1 escape '!'
+    order by username limit $2";
+
+/// A taken name or address is an answer, not an error: the row decides, whatever runs in parallel.
+const INSERT: &str = "insert into users
+    (id, username, email, email_key, password_hash, credential_version, created_at)
+    values ($1, $2, $3, $4, $5, 1, $6) on conflict do nothing";
+
+const SET_PASSWORD: &str = "update users
+    set password_hash = $1, credential_version = credential_version + 1
+    where id = $2 and credential_version = $3 returning credential_version";
+
+const REHASH: &str = "update users set password_hash = $1 where id = $2 and password_hash = $3";
+
+impl Store {
+    /// The user with this id.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn user_by_id(&self, id: &str) -> Result<Option<User>, DbError> {
+        self.find(BY_ID, &[id]).await
+    }
+
+    /// The user of this username or e-mail address, in any spelling. A text that can be neither
+    /// costs the same query and finds nobody.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn user_by_login(&self, typed: &str) -> Result<Option<User>, DbError> {
+        let (query, key) = login_key(typed);
+        self.find(query, &[&key]).await
+    }
+
+    /// The user with this username and this address, if both are of one account.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn user_by_both(
+        &self,
+        username: &Username,
+        email: &Email,
+    ) -> Result<Option<User>, DbError> {
+        self.find(BY_BOTH, &[username.as_str(), email.key()]).await
+    }
+
+    async fn find(&self, query: &'static str, keys: &[&str]) -> Result<Option<User>, DbError> {
+        let statement = keys.iter().fold(sql(query), |statement, key| statement.bind(*key));
+        Ok(statement.optional::<UserRow>(self.db.reader()).await?.map(User::from))
+    }
+
+    /// Up to `most` users whose username or address contains `part`, by username.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn users_containing(&self, part: &str, most: i64) -> Result<Vec<User>, DbError> {
+        let statement = sql(SEARCH).bind(&like_pattern(part)).bind(most);
+        let rows = statement.all::<UserRow>(self.db.reader()).await?;
+        Ok(rows.into_iter().map(User::from).collect())
+    }
+
+    /// Makes an account and puts `letter` into the outbox, both or neither.
+    ///
+    /// # Errors
+    /// When the database fails; then there is no account.
+    pub async fn register(
+        &self,
+        new: NewUser<'_>,
+        letter: Option<&Letter>,
+    ) -> Result<Registration, DbError> {
+        let user = self.new_row(&new);
+        let mut tx = self.db.begin().await?;
+        if insert(&mut tx, &user, new.email.key()).await? == 0 {
+            return Ok(Registration::Taken);
+        }
+        self.post(&mut tx, letter).await?;
+        tx.commit().await?;
+        Ok(Registration::Created(user))
+    }
+
+    fn new_row(&self, new: &NewUser<'_>) -> User {
+        User {
+            id: random::id(self.clock.millis()),
+            username: new.username.as_str().to_owned(),
+            email: new.email.as_typed().to_owned(),
+            password_hash: new.password_hash.to_owned(),
+            credential_version: 1,
+            created_at: self.clock.now(),
+        }
+    }
+
+    /// Gives `user` a new password, ends every session and code, and posts `letter`, all or nothing.
+    ///
+    /// # Errors
+    /// When the database fails; then the old password stands.
+    pub async fn change_password(
+        &self,
+        user: &User,
+        hash: &str,
+        letter: Option<&Letter>,
+    ) -> Result<PasswordChange, DbError> {
+        let mut tx = self.db.begin().await?;
+        let Some(version) = set_password(&mut tx, user, hash).await? else {
+            return Ok(PasswordChange::Superseded);
+        };
+        super::reset::drop_all_of(&mut tx, &user.id).await?;
+        self.post(&mut tx, letter).await?;
+        tx.commit().await?;
+        Ok(PasswordChange::Done(version))
+    }
+
+    /// Replaces a hash by one of the same password with today's parameters, unless it has changed.
+    ///
+    /// # Errors
+    /// When the database fails; then the old hash stands.
+    pub async fn rehash(&self, user: &User, hash: &str) -> Result<(), DbError> {
+        let statement = sql(REHASH).bind(hash).bind(&user.id).bind(&user.password_hash);
+        statement.execute(self.db.writer()).await?;
+        Ok(())
+    }
+
+    /// Puts `letter`, if there is one, into the outbox within `tx`.
+    pub(super) async fn post(&self, tx: &mut Tx, letter: Option<&Letter>) -> Result<(), DbError> {
+        if let Some(letter) = letter {
+            outbox::enqueue(tx.on(), &self.key, &self.clock, letter).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The canonical form of what stands in the login field, for counting by account.
+pub fn canonical_login(typed: &str) -> String {
+    login_key(typed).1
+}
+
+/// Writes the hash under the version that `user` was read with, and ends the sessions. Users are
+/// always locked before resets: two resets of one account in parallel must not deadlock.
+pub(super) async fn set_password(
+    tx: &mut Tx,
+    user: &User,
+    hash: &str,
+) -> Result<Option<i64>, DbError> {
+    let statement = sql(SET_PASSWORD).bind(hash).bind(&user.id).bind(user.credential_version);
+    let Some((version,)) = statement.optional::<(i64,)>(tx.on()).await? else {
+        return Ok(None);
+    };
+    session::end_all_of(tx, &user.id).await?;
+    Ok(Some(version))
+}
+
+async fn insert(tx: &mut Tx, user: &User, email_key: &str) -> Result<u64, DbError> {
+    let statement = sql(INSERT)
+        .bind(&user.id)
+        .bind(&user.username)
+        .bind(&user.email)
+        .bind(email_key)
+        .bind(&user.password_hash)
+        .bind(user.created_at);
+    statement.execute(tx.on()).await
+}
+
+fn login_key(typed: &str) -> (&'static str, String) {
+    if typed.contains('@') {
+        let key =
+            Email::parse(typed).map_or_else(|_| canonical(typed), |email| email.key().to_owned());
+        return (BY_EMAIL, key);
+    }
+    (BY_USERNAME, Username::parse(typed).map_or_else(|_| canonical(typed), |name| name.to_string()))
+}
+
+/// For what is no name and no address at all: PostgreSQL refuses NUL in a text.
+fn canonical(typed: &str) -> String {
+    typed.trim().to_lowercase().replace('\0', "\u{fffd}")
+}
+
+/// `%part%` in lower case, with LIKE's own characters escaped by `!`.
+fn like_pattern(part: &str) -> String {
+    let escaped = part.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    format!("%{escaped}%")
+}

@@ -1,0 +1,130 @@
+//! A username: what may be one, and its one spelling.
+
+use std::fmt;
+
+/// The shortest and the longest username, in characters.
+pub const LENGTH: std::ops::RangeInclusive<usize> = 3..=30;
+
+/// Names that would speak for the site or receive its mail (RFC 2142). Kept from the public form;
+/// the command line may still give them to the people whose names they are.
+const RESERVED: &[&str] = &[
+    "abuse",
+    "admin",
+    "administrator",
+    "hostmaster",
+    "moderator",
+    "no-reply",
+    "noreply",
+    "postmaster",
+    "root",
+    "security",
+    "support",
+    "system",
+    "webmaster",
+];
+
+/// Lower-case ASCII letters and digits, with single dots, dashes or underscores between them.
+///
+/// ASCII alone and one case, so that no two names look alike: neither `аnn` with a Cyrillic а nor
+/// `paul` written with a capital I.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Username(String);
+
+/// Why a text is no username. Its `Display` is what the visitor reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UsernameError {
+    /// Nothing but spaces.
+    #[error("Enter a username.")]
+    Empty,
+    /// Not within [`LENGTH`].
+    #[error("The username must have {min} to {max} characters.", min = LENGTH.start(), max = LENGTH.end())]
+    Length,
+    /// Another character, or a dot, dash or underscore at an end or beside another.
+    #[error(
+        "The username may have the letters a to z, digits, and single dots, dashes or underscores between them."
+    )]
+    Characters,
+    /// One of the names kept for the site itself.
+    #[error("That username is kept for the site itself. Choose another one.")]
+    Reserved,
+}
+
+impl Username {
+    /// Reads a username as typed: surrounding spaces and capitals do not matter.
+    ///
+    /// # Errors
+    /// With the sentence for the visitor.
+    pub fn parse(typed: &str) -> Result<Self, UsernameError> {
+        let name = typed.trim().to_ascii_lowercase();
+        if name.is_empty() {
+            return Err(UsernameError::Empty);
+        }
+        if !name.split(['.', '_', '-']).all(is_word) {
+            return Err(UsernameError::Characters);
+        }
+        if !LENGTH.contains(&name.len()) {
+            return Err(UsernameError::Length);
+        }
+        Ok(Self(name))
+    }
+
+    /// As [`Username::parse`], for the public form: the site's own names are not given out.
+    ///
+    /// # Errors
+    /// With the sentence for the visitor.
+    pub fn parse_new(typed: &str) -> Result<Self, UsernameError> {
+        let name = Self::parse(typed)?;
+        if RESERVED.contains(&name.as_str()) {
+            return Err(UsernameError::Reserved);
+        }
+        Ok(name)
+    }
+
+    /// The one spelling.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn is_word(part: &str) -> bool {
+    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+impl fmt::Display for Username {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capitals_and_surrounding_spaces_do_not_matter() {
+        assert_eq!(Username::parse(" Ann.Smith \t").unwrap().as_str(), "ann.smith");
+    }
+
+    #[test]
+    fn what_is_not_plain_ascii_is_refused() {
+        for typed in
+            ["аnn", "ann smith", "ann@x", "ann\0", "ann\r\nBcc: x", "änn", "a..b", "-ann", "ann_"]
+        {
+            assert_eq!(Username::parse(typed), Err(UsernameError::Characters), "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn too_short_and_too_long_are_refused() {
+        assert_eq!(Username::parse("an"), Err(UsernameError::Length));
+        assert_eq!(Username::parse(&"a".repeat(31)), Err(UsernameError::Length));
+        assert!(Username::parse(&"a".repeat(30)).is_ok());
+        assert_eq!(Username::parse("  "), Err(UsernameError::Empty));
+    }
+
+    #[test]
+    fn the_sites_own_names_are_kept_from_the_form_alone() {
+        assert_eq!(Username::parse_new("Admin"), Err(UsernameError::Reserved));
+        assert!(Username::parse("admin").is_ok());
+    }
+}
