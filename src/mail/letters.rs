@@ -1,0 +1,215 @@
+//! The words of every letter: templates filled, once as text and once as HTML.
+
+use askama::Template;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use crate::models::outbox::Letter;
+
+/// Letters that bear no code are of no use to anybody after a day.
+const NEWS_LIFETIME: i64 = 24 * 60 * 60;
+
+/// RFC 5322, 2.1.1: lines of a mail should not be longer than 78 characters.
+const LINE: usize = 76;
+
+/// Longest value that a visitor has a say in, so that a letter cannot be made somebody else's.
+const LONGEST_VALUE: usize = 120;
+
+/// What every letter tells: whom, about which site, what happened when and from where.
+#[derive(Clone, Debug)]
+pub struct About<'a> {
+    /// `VESTIBULE_SITE_NAME`.
+    pub site: &'a str,
+    /// The base URL without a slash at the end, `https://accounts.example.com`: links go nowhere else.
+    pub origin: &'a str,
+    /// Who is greeted.
+    pub username: &'a str,
+    /// The stored address, never one that was just typed.
+    pub to: &'a str,
+    /// Unix time at which it happened.
+    pub at: i64,
+    /// The visitor's address and rough device: `192.0.2.7, Firefox on Linux`.
+    pub from: String,
+}
+
+/// What the templates see as `letter`.
+struct View {
+    site: String,
+    origin: String,
+    username: String,
+    when: String,
+    from: String,
+    subject: String,
+    /// As it is read out: `XXXX-XXXX`.
+    code: String,
+    /// How long the code works, in words.
+    lifetime: String,
+}
+
+/// Declares the two templates of a letter and renders both.
+macro_rules! letter {
+    ($render:ident, $text:literal, $html:literal) => {
+        fn $render(view: &View) -> Result<(String, String), askama::Error> {
+            #[derive(Template)]
+            #[template(path = $text)]
+            struct Text<'a> {
+                letter: &'a View,
+            }
+            #[derive(Template)]
+            #[template(path = $html)]
+            struct Html<'a> {
+                letter: &'a View,
+            }
+            Ok((Text { letter: view }.render()?, Html { letter: view }.render()?))
+        }
+    };
+}
+
+letter!(render_registered, "mail/registered.txt", "mail/registered.html");
+letter!(render_login, "mail/login.txt", "mail/login.html");
+letter!(render_new_device, "mail/new_device.txt", "mail/new_device.html");
+letter!(render_reset_code, "mail/reset_code.txt", "mail/reset_code.html");
+letter!(render_password_changed, "mail/password_changed.txt", "mail/password_changed.html");
+letter!(render_test, "mail/test.txt", "mail/test.html");
+
+/// An account was made with this address.
+///
+/// # Errors
+/// When a template fails: a bug.
+pub fn registered(about: &About<'_>) -> Result<Letter, askama::Error> {
+    let view = View::new(about, &format!("Your new account at {}", about.site));
+    finish("registered", about, &view, render_registered)
+}
+
+/// Somebody logged in.
+///
+/// # Errors
+/// When a template fails: a bug.
+pub fn login(about: &About<'_>) -> Result<Letter, askama::Error> {
+    let view = View::new(about, &format!("New login at {}", about.site));
+    finish("login", about, &view, render_login)
+}
+
+/// Somebody logged in from a browser that this account had not been used from.
+///
+/// # Errors
+/// When a template fails: a bug.
+pub fn new_device(about: &About<'_>) -> Result<Letter, askama::Error> {
+    let view = View::new(about, &format!("Login from a new device at {}", about.site));
+    finish("new_device", about, &view, render_new_device)
+}
+
+/// The one-time code, as [`crate::random::code`] made it, that works for `ttl` seconds. It expires
+/// with the code: a mail with a dead code helps nobody.
+///
+/// # Errors
+/// When a template fails: a bug.
+pub fn reset_code(about: &About<'_>, code: &str, ttl: i64) -> Result<Letter, askama::Error> {
+    let mut view = View::new(about, &format!("Your one-time code for {}", about.site));
+    let (head, tail) = code.split_at_checked(code.len() / 2).unwrap_or((code, ""));
+    view.code = format!("{head}-{tail}");
+    view.lifetime = in_words(ttl);
+    let letter = finish("reset_code", about, &view, render_reset_code)?;
+    Ok(Letter { expires_at: about.at + ttl, ..letter })
+}
+
+/// The password is another one now, by a code or on the account page.
+///
+/// # Errors
+/// When a template fails: a bug.
+pub fn password_changed(about: &About<'_>) -> Result<Letter, askama::Error> {
+    let view = View::new(about, &format!("Your password at {} was changed", about.site));
+    finish("password_changed", about, &view, render_password_changed)
+}
+
+/// Shows that mail arrives. Uses neither `username` nor `from`.
+///
+/// # Errors
+/// When a template fails: a bug.
+pub fn test(about: &About<'_>) -> Result<Letter, askama::Error> {
+    let view = View::new(about, &format!("Test mail from {}", about.site));
+    finish("test", about, &view, render_test)
+}
+
+impl View {
+    fn new(about: &About<'_>, subject: &str) -> Self {
+        Self {
+            site: one_line(about.site),
+            origin: one_line(about.origin.trim_end_matches('/')),
+            username: one_line(about.username),
+            when: date(about.at),
+            from: one_line(&about.from),
+            subject: one_line(subject),
+            code: String::new(),
+            lifetime: String::new(),
+        }
+    }
+}
+
+fn finish(
+    kind: &'static str,
+    about: &About<'_>,
+    view: &View,
+    render: fn(&View) -> Result<(String, String), askama::Error>,
+) -> Result<Letter, askama::Error> {
+    let (text, html) = render(view)?;
+    Ok(Letter {
+        kind,
+        to: about.to.to_owned(),
+        subject: view.subject.clone(),
+        text: wrapped(&text),
+        html: wrapped(&html),
+        expires_at: about.at + NEWS_LIFETIME,
+    })
+}
+
+/// "22 November 2026, 18:20 UTC".
+fn date(at: i64) -> String {
+    let format =
+        format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
+    let at = OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    at.format(format).unwrap_or_default()
+}
+
+/// "10 minutes", "1 hour", "90 seconds".
+fn in_words(seconds: i64) -> String {
+    let (count, unit) = match seconds {
+        day if day >= 86_400 && day % 86_400 == 0 => (day / 86_400, "day"),
+        hour if hour >= 3600 && hour % 3600 == 0 => (hour / 3600, "hour"),
+        minute if minute >= 60 && minute % 60 == 0 => (minute / 60, "minute"),
+        second => (second, "second"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A line break in a value would let a visitor write paragraphs of our letters.
+fn one_line(value: &str) -> String {
+    let words: Vec<_> = value.split(|c: char| c.is_whitespace() || c.is_control()).collect();
+    let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    words.join(" ").chars().take(LONGEST_VALUE).collect()
+}
+
+/// Breaks lines at blanks so that none is longer than [`LINE`] characters, unless it is one word.
+fn wrapped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 64);
+    for line in text.trim_end().lines() {
+        let mut length = 0;
+        for word in line.split(' ') {
+            let word_length = word.chars().count();
+            if length > 0 && length + 1 + word_length > LINE {
+                out.push('\n');
+                length = 0;
+            } else if length > 0 {
+                out.push(' ');
+                length += 1;
+            }
+            out.push_str(word);
+            length += word_length;
+        }
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;
