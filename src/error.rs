@@ -1,0 +1,248 @@
+//! What a request can fail with, and the page it becomes.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::http::{HeaderValue, StatusCode, header::RETRY_AFTER};
+use axum::response::{IntoResponse, Response};
+
+use crate::db::DbError;
+use crate::forms::UNREADABLE;
+use crate::models::hasher::HashError;
+use crate::page::Page;
+
+/// When to come back after a 503, in seconds: the hash queue is worked off in less than one.
+const BUSY_RETRY_AFTER: i64 = 2;
+
+/// A failed request, by its answer. What caused it is logged once, under the reference that the
+/// visitor sees, and told to nobody (ASVS 16.5.1).
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// 404.
+    #[error("not found")]
+    NotFound,
+    /// 403: a form that does not come from this site's own pages.
+    #[error("a form from elsewhere")]
+    Forbidden,
+    /// 413.
+    #[error("the body is too large")]
+    TooLarge,
+    /// 415: not a form.
+    #[error("not a form")]
+    NotAForm,
+    /// 422: a form with a field twice, or broken encoding.
+    #[error("the form cannot be read")]
+    Unreadable,
+    /// 429.
+    #[error("too many tries")]
+    TooMany {
+        /// Seconds.
+        retry_after: i64,
+    },
+    /// 503: the work or the database does not keep up.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    /// 500.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl RequestError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Unreadable => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn retry_after(&self) -> Option<i64> {
+        match self {
+            Self::TooMany { retry_after } => Some(*retry_after),
+            Self::Unavailable(_) => Some(BUSY_RETRY_AFTER),
+            _ => None,
+        }
+    }
+}
+
+/// Travels with the answer to the middleware that makes the page.
+#[derive(Clone, Debug)]
+pub struct Failure(pub Arc<RequestError>);
+
+impl IntoResponse for RequestError {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        if let Some(seconds) = self.retry_after() {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response.extensions_mut().insert(Failure(Arc::new(self)));
+        response
+    }
+}
+
+impl From<DbError> for RequestError {
+    fn from(error: DbError) -> Self {
+        if error.is_passing() {
+            Self::Unavailable(error.to_string())
+        } else {
+            Self::Internal(error.to_string())
+        }
+    }
+}
+
+impl From<HashError> for RequestError {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Busy => Self::Unavailable(error.to_string()),
+            HashError::Failed(_) => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+/// tower-sessions hands on the store's error as words; the store fails when the database does.
+impl From<tower_sessions::session::Error> for RequestError {
+    fn from(error: tower_sessions::session::Error) -> Self {
+        match error {
+            tower_sessions::session::Error::Store(_) => Self::Unavailable(error.to_string()),
+            tower_sessions::session::Error::SerdeJson(_) => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<askama::Error> for RequestError {
+    fn from(error: askama::Error) -> Self {
+        Self::Internal(format!("a template failed: {error}"))
+    }
+}
+
+/// Every failed answer's page.
+#[derive(Template)]
+#[template(path = "error.html")]
+pub struct ErrorPage {
+    page: Page,
+    heading: &'static str,
+    words: String,
+    next_href: &'static str,
+    next_words: &'static str,
+    reference: Option<String>,
+}
+
+impl ErrorPage {
+    /// The page for `status`. `retry_after` are seconds, `reference` is what the log has it under.
+    pub fn new(
+        mut page: Page,
+        status: StatusCode,
+        retry_after: Option<i64>,
+        reference: Option<String>,
+    ) -> Self {
+        let (heading, words) = words(status, retry_after);
+        let (next_href, next_words) = match status {
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => ("/", "Go to the start page"),
+            _ => ("/login", "Go to the login page"),
+        };
+        page.title = heading;
+        Self { page, heading, words, next_href, next_words, reference }
+    }
+}
+
+const UNREADABLE_FORM: &str = "The form could not be read";
+
+/// Status, heading, and what to do.
+const WORDS: [(StatusCode, &str, &str); 9] = [
+    (
+        StatusCode::FORBIDDEN,
+        "This form did not come from our own pages",
+        "To protect you, forms are only taken from the pages of this site. Open the page here and \
+         send it again.",
+    ),
+    (
+        StatusCode::NOT_FOUND,
+        "Page not found",
+        "There is no page at this address. Check the address, or start from the beginning.",
+    ),
+    (
+        StatusCode::METHOD_NOT_ALLOWED,
+        "This page cannot be used that way",
+        "Open it from a link or a button on our pages.",
+    ),
+    (
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "That was too much to send",
+        "A form may have 64 KB at most. Shorten what you typed and send it again.",
+    ),
+    (StatusCode::UNSUPPORTED_MEDIA_TYPE, UNREADABLE_FORM, UNREADABLE),
+    (StatusCode::UNPROCESSABLE_ENTITY, UNREADABLE_FORM, UNREADABLE),
+    (StatusCode::BAD_REQUEST, UNREADABLE_FORM, UNREADABLE),
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Very busy right now",
+        "Nothing was changed. Wait a few seconds, then try again.",
+    ),
+    (
+        StatusCode::REQUEST_TIMEOUT,
+        "That took too long",
+        "Nothing came for half a minute. Check your connection and try again.",
+    ),
+];
+
+/// For everything else, 500 first of all.
+const UNEXPECTED: (&str, &str) = (
+    "Something went wrong on our side",
+    "It is not your fault, and we have noted it. Try again in a minute.",
+);
+
+fn words(status: StatusCode, retry_after: Option<i64>) -> (&'static str, String) {
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        return ("Too many tries", wait_words(retry_after.unwrap_or(60)));
+    }
+    let found = WORDS.iter().find(|(of, ..)| *of == status);
+    let (heading, words) = found.map_or(UNEXPECTED, |&(_, heading, words)| (heading, words));
+    (heading, words.to_owned())
+}
+
+fn wait_words(seconds: i64) -> String {
+    format!(
+        "To keep accounts safe, this is paused for a while. Try again in {}.",
+        duration_words(seconds)
+    )
+}
+
+/// "40 seconds", "15 minutes", "2 hours", rounded up.
+pub fn duration_words(seconds: i64) -> String {
+    let (count, unit) = match seconds {
+        ..=90 => (seconds.max(1), "second"),
+        91..=5400 => (rounded_up(seconds, 60), "minute"),
+        5401..=129_600 => (rounded_up(seconds, 3600), "hour"),
+        _ => (rounded_up(seconds, 86_400), "day"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+fn rounded_up(seconds: i64, unit: i64) -> i64 {
+    seconds.saturating_add(unit - 1) / unit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_times_are_told_in_words() {
+        for (seconds, words) in [
+            (0, "1 second"),
+            (45, "45 seconds"),
+            (91, "2 minutes"),
+            (900, "15 minutes"),
+            (5401, "2 hours"),
+            (86_400, "24 hours"),
+            (200_000, "3 days"),
+        ] {
+            assert_eq!(duration_words(seconds), words);
+        }
+    }
+}

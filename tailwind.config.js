@@ -1,0 +1,42 @@
+// The design tokens: every colour, typeface and measure of the pages, by what it is for.
+
+// Contrast on `sheet`: text colours at least 4.5:1, `line` (input outlines) at least 3:1, in both schemes.
+const colours = {
+  //           light      dark
+  paper:      ["#f4f1ea", "#141311"], // behind the sheet
+  sheet:      ["#fffefb", "#1d1b18"], // what one reads on
+  ink:        ["#23201b", "#ece7de"],
+  quiet:      ["#5d564c", "#b3aa9c"],
+  line:       ["#857b6d", "#8d8375"],
+  rule:       ["#e2dccf", "#37332c"], // decoration only: no meaning rests on it
+  accent:     ["#1d5b50", "#83cbb9"],
+  "accent-up": ["#123e37", "#a9e0d2"], // under the pointer
+  "on-accent": ["#fffefb", "#0e211c"],
+  alarm:      ["#a3241b", "#ff9f91"],
+  "alarm-tint": ["#fcf0ed", "#2d1a17"],
+  "good-tint": ["#e8f2ee", "#17271f"],
+};
+
+const scheme = (index) => Object.fromEntries(Object.entries(colours).map(([name, pair]) => [`--${name}`, pair[index]]));
+
+/** @type {import("tailwindcss").Config} */
+module.exports = {
+  theme: {
+    colors: Object.fromEntries(Object.keys(colours).map((name) => [name, `var(--${name})`])),
+    fontFamily: {
+      sans: ["system-ui", "sans-serif"],
+      serif: ["ui-serif", "Iowan Old Style", "Palatino Linotype", "Palatino", "Georgia", "serif"],
+      mono: ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"],
+    },
+    extend: {
+      maxWidth: { sheet: "29rem", wide: "47rem" },
+      minHeight: { target: "2.75rem" }, // 44 px: an input or a button that a thumb can hit
+    },
+  },
+  plugins: [
+    ({ addBase }) => addBase({
+      ":root": { "color-scheme": "light dark", ...scheme(0) },
+      "@media (prefers-color-scheme: dark)": { ":root": scheme(1) },
+    }),
+  ],
+};
