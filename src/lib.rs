@@ -1,14 +1,47 @@
-//! Vestibule, the entrance hall of a web site.
+//! Vestibule, the entrance hall of a web site: people register, log in, log out, and get back in
+//! with a one-time code sent by e-mail.
+//!
+//! # Mounting it in an axum application
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = vestibule::Config::load(&Default::default())?;
+//! let app = vestibule::App::start(config).await?;
+//! let tasks = vestibule::tasks::spawn(&app)?; // sends mail, clears what has expired; stops when dropped
+//! let router: axum::Router = vestibule::router(app); // merge it with your own
+//! # drop((tasks, router)); Ok(()) }
+//! ```
+//!
+//! # The map of the code
+//!
+//! One word finds a feature everywhere: `reset` is `controllers/reset.rs`, `templates/reset.html`,
+//! `templates/mail/reset_code.*`, `models/reset.rs` and `tests/web/reset.rs`. Modules use those
+//! below them, never those above (a test holds them to it):
+//!
+//! | | |
+//! |---|---|
+//! | `middleware`, `controllers`, [`tasks`] | one concern, one page, one background loop each |
+//! | [`app`], `error`, `forms`, `page`, [`mail`], `assets` | what a request needs and can fail with |
+//! | [`models`] | a table each, a value each |
+//! | [`db`], [`clock`], [`random`], [`secret`], [`config`] | the ground |
 
 pub mod app;
-pub mod assets;
+mod assets;
 pub mod clock;
 pub mod config;
+mod controllers;
 pub mod db;
-pub mod error;
-pub mod forms;
+mod error;
+mod forms;
 pub mod mail;
+mod middleware;
 pub mod models;
-pub mod page;
+mod page;
 pub mod random;
+mod routes;
 pub mod secret;
+pub mod tasks;
+
+pub use app::App;
+pub use config::Config;
+pub use routes::router;

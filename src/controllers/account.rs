@@ -1,0 +1,28 @@
+//! The account page: who is logged in, and what can be done about it.
+
+use askama::Template;
+
+use super::{Answer, show as show_page};
+use crate::middleware::session::{LoggedIn, Visitor};
+use crate::page::{self, Page};
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct AccountPage {
+    page: Page,
+    username: String,
+    email: String,
+    since: String,
+    since_iso: String,
+}
+
+/// GET `/account`.
+pub async fn show(visitor: Visitor, LoggedIn(user): LoggedIn) -> Answer {
+    show_page(&AccountPage {
+        page: visitor.page("Your account").await?,
+        since: page::day(user.created_at),
+        since_iso: page::iso_time(user.created_at),
+        username: user.username,
+        email: user.email,
+    })
+}

@@ -1,0 +1,111 @@
+//! Forgot the password: a one-time code goes out when username and address belong to one account.
+
+use askama::Template;
+use serde::Deserialize;
+
+use super::{Answer, redirect, refuse, show as show_page};
+use crate::error::RequestError;
+use crate::forms::{Errors, Fields};
+use crate::mail::letters;
+use crate::middleware::session::Visitor;
+use crate::models::email::Email;
+use crate::models::limit::Limited;
+use crate::models::one_time_code::OneTimeCode;
+use crate::models::reset::{self, NewReset, PendingReset};
+use crate::models::username::Username;
+use crate::page::Page;
+
+const TITLE: &str = "Forgot your password?";
+
+#[derive(Template)]
+#[template(path = "forgot.html")]
+struct ForgotPage {
+    page: Page,
+    errors: Errors,
+    username: String,
+    email: String,
+}
+
+/// The fields as they arrive.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct ForgotForm {
+    username: String,
+    email: String,
+}
+
+/// Who says to have forgotten the password.
+pub(super) struct Claim {
+    pub(super) username: Username,
+    pub(super) email: Email,
+}
+
+/// GET `/forgot`.
+pub async fn show(visitor: Visitor) -> Answer {
+    show_page(&page(&visitor, ForgotForm::default(), Errors::default()).await?)
+}
+
+/// POST `/forgot`.
+pub async fn submit(visitor: Visitor, Fields(form): Fields<ForgotForm>) -> Answer {
+    let claim = match Claim::parse(&form.username, &form.email) {
+        Ok(claim) => claim,
+        Err(errors) => return refuse(&page(&visitor, form, errors).await?),
+    };
+    limit(&visitor, &claim).await?;
+    if let Some(old) = visitor.reset().await? {
+        visitor.app.store.drop_reset(&old.id).await?;
+        visitor.notify("This code replaces the one before it.").await?;
+    }
+    send_code(&visitor, &claim, 0).await
+}
+
+/// Counts the request against everyone it concerns, whether or not there is such an account.
+pub(super) async fn limit(visitor: &Visitor, claim: &Claim) -> Result<(), RequestError> {
+    visitor.app.limit(Limited::ForgotIp, &visitor.peer.subject()).await?;
+    visitor.app.limit(Limited::ForgotAccount, &claim.account()).await?;
+    visitor.app.limit(Limited::MailAddress, claim.email.key()).await
+}
+
+/// Draws a code, posts it, and notes the reset in the session. The same is done, written and
+/// answered when no account matches; then the letter is dead on arrival and no code is right.
+pub(super) async fn send_code(visitor: &Visitor, claim: &Claim, sent_before: i64) -> Answer {
+    let user = visitor.app.store.user_by_both(&claim.username, &claim.email).await?;
+    tracing::info!(event = "code_asked", user = user.as_ref().map_or("none", |user| &user.id), address = %visitor.peer.address);
+    let to = user.as_ref().map_or(claim.email.as_typed(), |user| &user.email);
+    let (code, ttl) = (OneTimeCode::generate(), visitor.app.config.code_ttl);
+    let letter =
+        letters::reset_code(&visitor.about(claim.username.as_str(), to), code.as_str(), ttl)?;
+    let new = NewReset { user: user.as_ref(), code: &code, ttl, sent_before };
+    let (id, digest) = visitor.app.store.begin_reset(new, letter).await?;
+    visitor.app.posted.notify_one();
+    let (username, email) = (claim.username.to_string(), claim.email.to_string());
+    visitor.begin_reset(&PendingReset { id, username, email, digest }).await?;
+    redirect("/reset")
+}
+
+impl Claim {
+    /// Reads both, as typed.
+    pub(super) fn parse(username: &str, email: &str) -> Result<Self, Errors> {
+        let mut errors = Errors::default();
+        let username = errors.take("username", Username::parse(username));
+        let email = errors.take("email", Email::parse(email));
+        username.zip(email).map(|(username, email)| Self { username, email }).ok_or(errors)
+    }
+
+    fn account(&self) -> String {
+        reset::account(self.username.as_str(), self.email.as_typed())
+    }
+}
+
+async fn page(
+    visitor: &Visitor,
+    form: ForgotForm,
+    errors: Errors,
+) -> Result<ForgotPage, RequestError> {
+    Ok(ForgotPage {
+        page: visitor.page(TITLE).await?.with(&errors),
+        errors,
+        username: form.username.trim().to_owned(),
+        email: form.email.trim().to_owned(),
+    })
+}

@@ -1,0 +1,14 @@
+//! `/`: leads to where the visitor wants to be.
+
+use super::{Answer, redirect};
+use crate::middleware::session::Visitor;
+
+/// GET `/`.
+pub async fn show(visitor: Visitor) -> Answer {
+    redirect(if visitor.is_logged_in().await? { "/account" } else { "/login" })
+}
+
+/// GET `/.well-known/change-password` (W3C "A Well-Known URL for Changing Passwords").
+pub async fn change_password() -> Answer {
+    redirect("/account/password")
+}

@@ -1,0 +1,142 @@
+//! Log in: a username or an e-mail address, and a password.
+
+use askama::Template;
+use axum::extract::Query;
+use serde::Deserialize;
+
+use super::{Answer, NextQuery, redirect, refuse, show as show_page};
+use crate::config::Notice;
+use crate::error::RequestError;
+use crate::forms::{Errors, Fields};
+use crate::mail::letters;
+use crate::middleware::session::Visitor;
+use crate::models::hasher::Verdict;
+use crate::models::limit::Limited;
+use crate::models::next_path::NextPath;
+use crate::models::password::Password;
+use crate::models::user::{User, canonical_login};
+use crate::page::Page;
+
+const TITLE: &str = "Log in";
+
+/// The same words whatever was wrong (ASVS 6.3.8).
+const REFUSED: &str = "The username or the password is not right. Check both, or get a code if you forgot the password.";
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginPage {
+    page: Page,
+    errors: Errors,
+    username: String,
+    remember: bool,
+    next: String,
+    next_query: String,
+}
+
+/// The fields as they arrive.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct LoginForm {
+    username: String,
+    password: String,
+    remember: String,
+    next: String,
+}
+
+/// GET `/login`.
+pub async fn show(visitor: Visitor, Query(query): Query<NextQuery>) -> Answer {
+    let next = query.path();
+    if visitor.is_logged_in().await? {
+        return redirect(next.or("/account"));
+    }
+    let form = LoginForm { next: next.as_str().to_owned(), ..LoginForm::default() };
+    show_page(&page(&visitor, &form, Errors::default()).await?)
+}
+
+/// POST `/login`.
+pub async fn submit(visitor: Visitor, Fields(form): Fields<LoginForm>) -> Answer {
+    let mut errors = form.missing();
+    if errors.is_empty() {
+        if let Some(user) = authenticate(&visitor, &form).await? {
+            return welcome(&visitor, &user, &form).await;
+        }
+        errors.add_for_form("username", REFUSED);
+    }
+    refuse(&page(&visitor, &form, errors).await?)
+}
+
+/// The user, if the password is right. Each try is counted before it is compared; the one that was
+/// right is taken back, the failures before it stay with the address and are forgiven the account.
+async fn authenticate(visitor: &Visitor, form: &LoginForm) -> Result<Option<User>, RequestError> {
+    let user = visitor.app.store.user_by_login(&form.username).await?;
+    let account =
+        user.as_ref().map_or_else(|| canonical_login(&form.username), |user| user.id.clone());
+    visitor.app.limit(Limited::LoginIp, &visitor.peer.subject()).await?;
+    visitor.app.limit(Limited::LoginAccount, &account).await?;
+    let password = Password::typed(&form.password);
+    let stored = user.as_ref().map(|user| user.password_hash.as_str());
+    let (Verdict::Right { stale }, Some(user)) =
+        (visitor.app.hasher.verify(&password, stored).await?, user)
+    else {
+        tracing::info!(event = "login_refused", address = %visitor.peer.address);
+        return Ok(None);
+    };
+    visitor
+        .app
+        .store
+        .give_back(Limited::LoginIp, &visitor.peer.subject(), visitor.app.rate(Limited::LoginIp))
+        .await?;
+    visitor.app.forgive(Limited::LoginAccount, &account).await?;
+    if stale {
+        rehash(visitor, &user, &password).await;
+    }
+    Ok(Some(user))
+}
+
+/// Brings an old hash to today's parameters. The login is right whether or not this works.
+async fn rehash(visitor: &Visitor, user: &User, password: &Password) {
+    let Ok(hash) = visitor.app.hasher.hash(password).await else {
+        return;
+    };
+    if let Err(error) = visitor.app.store.rehash(user, &hash).await {
+        tracing::warn!(%error, "a password could not be hashed anew");
+    }
+}
+
+async fn welcome(visitor: &Visitor, user: &User, form: &LoginForm) -> Answer {
+    tracing::info!(event = "login", user = user.id, address = %visitor.peer.address);
+    if visitor.app.config.notices.sends(Notice::Login) {
+        visitor.app.post(&letters::login(&visitor.about(&user.username, &user.email))?).await?;
+    }
+    visitor.log_in(user, !form.remember.is_empty()).await?;
+    redirect(NextPath::parse(&form.next).or("/account"))
+}
+
+impl LoginForm {
+    fn missing(&self) -> Errors {
+        let mut errors = Errors::default();
+        if self.username.trim().is_empty() {
+            errors.add("username", "Enter your username or your e-mail address.");
+        }
+        if self.password.is_empty() {
+            errors.add("password", "Enter your password.");
+        }
+        errors
+    }
+}
+
+async fn page(
+    visitor: &Visitor,
+    form: &LoginForm,
+    errors: Errors,
+) -> Result<LoginPage, RequestError> {
+    let next = NextPath::parse(&form.next);
+    Ok(LoginPage {
+        page: visitor.page(TITLE).await?.with(&errors),
+        errors,
+        username: form.username.trim().to_owned(),
+        remember: !form.remember.is_empty(),
+        next: next.as_str().to_owned(),
+        next_query: next.query(),
+    })
+}

@@ -1,0 +1,28 @@
+//! Log out: by a button, never by a link that anybody could make a browser follow.
+
+use askama::Template;
+
+use super::{Answer, redirect, show as show_page};
+use crate::middleware::session::Visitor;
+use crate::page::Page;
+
+#[derive(Template)]
+#[template(path = "logout.html")]
+struct LogoutPage {
+    page: Page,
+}
+
+/// GET `/logout`: the button, nothing else.
+pub async fn show(visitor: Visitor) -> Answer {
+    show_page(&LogoutPage { page: visitor.page("Log out").await? })
+}
+
+/// POST `/logout`.
+pub async fn submit(visitor: Visitor) -> Answer {
+    if let Some(user) = visitor.user().await? {
+        tracing::info!(event = "logout", user = user.id);
+    }
+    visitor.end().await?;
+    visitor.notify("You are logged out.").await?;
+    redirect("/login")
+}

@@ -1,0 +1,119 @@
+//! Change the password, knowing the current one.
+
+use askama::Template;
+use serde::Deserialize;
+
+use super::{Answer, redirect, refuse, show as show_page};
+use crate::config::Notice;
+use crate::error::RequestError;
+use crate::forms::{Errors, Fields};
+use crate::mail::letters;
+use crate::middleware::session::{LoggedIn, Visitor};
+use crate::models::hasher::Verdict;
+use crate::models::limit::Limited;
+use crate::models::password::Password;
+use crate::models::user::{PasswordChange, User};
+use crate::page::Page;
+
+const TITLE: &str = "Change your password";
+const CHANGED: &str = "Your password was changed. Every other browser was logged out.";
+const WRONG: &str = "That is not your current password.";
+const SUPERSEDED: &str =
+    "Your password was changed elsewhere a moment ago. Log in with the new one.";
+
+#[derive(Template)]
+#[template(path = "password.html")]
+struct PasswordPage {
+    page: Page,
+    errors: Errors,
+    password_min: usize,
+    username: String,
+}
+
+/// The fields as they arrive.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct PasswordForm {
+    current_password: String,
+    password: String,
+    password_confirm: String,
+}
+
+/// GET `/account/password`.
+pub async fn show(visitor: Visitor, LoggedIn(user): LoggedIn) -> Answer {
+    show_page(&page(&visitor, user, Errors::default()).await?)
+}
+
+/// POST `/account/password`.
+pub async fn submit(
+    visitor: Visitor,
+    LoggedIn(user): LoggedIn,
+    Fields(form): Fields<PasswordForm>,
+) -> Answer {
+    match form.validate(&visitor, &user).await? {
+        Ok(password) => change(&visitor, user, &password).await,
+        Err(errors) => refuse(&page(&visitor, user, errors).await?),
+    }
+}
+
+async fn change(visitor: &Visitor, user: User, password: &Password) -> Answer {
+    let hash = visitor.app.hasher.hash(password).await?;
+    let letter = letters::password_changed(&visitor.about(&user.username, &user.email))?;
+    let letter = visitor.app.config.notices.sends(Notice::PasswordChanged).then_some(&letter);
+    match visitor.app.store.change_password(&user, &hash, letter).await? {
+        PasswordChange::Done(credential_version) => {
+            tracing::info!(event = "password_changed", user = user.id, address = %visitor.peer.address);
+            visitor.app.posted.notify_one();
+            visitor.renew(&User { credential_version, ..user }).await?;
+            visitor.notify(CHANGED).await?;
+            redirect("/account")
+        }
+        PasswordChange::Superseded => {
+            visitor.end().await?;
+            visitor.notify(SUPERSEDED).await?;
+            redirect("/login")
+        }
+    }
+}
+
+impl PasswordForm {
+    async fn validate(
+        &self,
+        visitor: &Visitor,
+        user: &User,
+    ) -> Result<Result<Password, Errors>, RequestError> {
+        let mut errors = Errors::default();
+        if self.current_password.is_empty() {
+            errors.add("current_password", "Enter your current password.");
+        } else if !self.knows_current(visitor, user).await? {
+            errors.add("current_password", WRONG);
+        }
+        let chosen = visitor.app.choose_password(&self.password, &user.username, &user.email);
+        let password = errors.take("password", chosen);
+        errors.confirm(&self.password, &self.password_confirm);
+        Ok(password.filter(|_| errors.is_empty()).ok_or(errors))
+    }
+
+    /// Counted like a login: an open session must not be a way to guess without limit.
+    async fn knows_current(&self, visitor: &Visitor, user: &User) -> Result<bool, RequestError> {
+        visitor.app.limit(Limited::LoginAccount, &user.id).await?;
+        let current = Password::typed(&self.current_password);
+        let verdict = visitor.app.hasher.verify(&current, Some(&user.password_hash)).await?;
+        if verdict == Verdict::Wrong {
+            tracing::info!(event = "password_change_refused", user = user.id);
+            return Ok(false);
+        }
+        visitor.app.forgive(Limited::LoginAccount, &user.id).await?;
+        Ok(true)
+    }
+}
+
+async fn page(visitor: &Visitor, user: User, errors: Errors) -> Result<PasswordPage, RequestError> {
+    let page = visitor.page(TITLE).await?.with(&errors);
+    Ok(PasswordPage {
+        page,
+        errors,
+        password_min: visitor.app.config.password_min,
+        username: user.username,
+    })
+}

@@ -1,0 +1,134 @@
+//! Register: an account for a username and an address that nobody has yet.
+
+use askama::Template;
+use axum::extract::Query;
+use serde::Deserialize;
+
+use super::{Answer, NextQuery, redirect, refuse, show as show_page};
+use crate::config::Notice;
+use crate::error::RequestError;
+use crate::forms::{Errors, Fields};
+use crate::mail::letters;
+use crate::middleware::session::Visitor;
+use crate::models::email::Email;
+use crate::models::limit::Limited;
+use crate::models::next_path::NextPath;
+use crate::models::password::Password;
+use crate::models::user::{NewUser, Registration, User};
+use crate::models::username::Username;
+use crate::page::Page;
+
+const TITLE: &str = "Create an account";
+const CREATED: &str = "Your account was created. You are logged in.";
+const TAKEN: &str = "That username or e-mail address has an account already. Log in with it, get a code if you forgot \
+    the password, or create an account under another name and address.";
+
+#[derive(Template)]
+#[template(path = "register.html")]
+struct RegisterPage {
+    page: Page,
+    errors: Errors,
+    username: String,
+    email: String,
+    next: String,
+    next_query: String,
+    password_min: usize,
+}
+
+/// The fields as they arrive.
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+pub struct RegisterForm {
+    username: String,
+    email: String,
+    password: String,
+    password_confirm: String,
+    next: String,
+}
+
+/// The fields as they must be.
+struct Registrant {
+    username: Username,
+    email: Email,
+    password: Password,
+}
+
+/// GET `/register`.
+pub async fn show(visitor: Visitor, Query(query): Query<NextQuery>) -> Answer {
+    let next = query.path();
+    if visitor.is_logged_in().await? {
+        return redirect(next.or("/account"));
+    }
+    let form = RegisterForm { next: next.as_str().to_owned(), ..RegisterForm::default() };
+    show_page(&page(&visitor, form, Errors::default()).await?)
+}
+
+/// POST `/register`.
+pub async fn submit(visitor: Visitor, Fields(form): Fields<RegisterForm>) -> Answer {
+    let who = match form.validate(&visitor) {
+        Ok(who) => who,
+        Err(errors) => return refuse(&page(&visitor, form, errors).await?),
+    };
+    visitor.app.limit(Limited::RegisterIp, &visitor.peer.subject()).await?;
+    match register(&visitor, &who).await? {
+        Registration::Created(user) => welcome(&visitor, &user, &form.next).await,
+        Registration::Taken => {
+            visitor.notify(TAKEN).await?;
+            redirect(&format!("/login{}", NextPath::parse(&form.next).query()))
+        }
+    }
+}
+
+/// Hashes before it looks whether the name is taken: both answers take the same time.
+async fn register(visitor: &Visitor, who: &Registrant) -> Result<Registration, RequestError> {
+    let password_hash = visitor.app.hasher.hash(&who.password).await?;
+    let new = NewUser { username: &who.username, email: &who.email, password_hash: &password_hash };
+    let context = visitor.about(who.username.as_str(), who.email.as_typed());
+    let letter = letters::registered(&context)?;
+    let letter = visitor.app.config.notices.sends(Notice::Registered).then_some(&letter);
+    let registration = visitor.app.store.register(new, letter).await?;
+    visitor.app.posted.notify_one();
+    Ok(registration)
+}
+
+async fn welcome(visitor: &Visitor, user: &User, next: &str) -> Answer {
+    tracing::info!(event = "registered", user = user.id);
+    visitor.log_in(user, false).await?;
+    visitor.notify(CREATED).await?;
+    redirect(NextPath::parse(next).or("/account"))
+}
+
+impl RegisterForm {
+    fn validate(&self, visitor: &Visitor) -> Result<Registrant, Errors> {
+        let mut errors = Errors::default();
+        let username = errors.take("username", Username::parse_new(&self.username));
+        let email = errors.take("email", Email::parse(&self.email));
+        let chosen = visitor.app.choose_password(&self.password, &self.username, &self.email);
+        let password = errors.take("password", chosen);
+        errors.confirm(&self.password, &self.password_confirm);
+        match (username, email, password) {
+            (Some(username), Some(email), Some(password)) if errors.is_empty() => {
+                Ok(Registrant { username, email, password })
+            }
+            _ => Err(errors),
+        }
+    }
+}
+
+async fn page(
+    visitor: &Visitor,
+    form: RegisterForm,
+    errors: Errors,
+) -> Result<RegisterPage, RequestError> {
+    let next = NextPath::parse(&form.next);
+    Ok(RegisterPage {
+        page: visitor.page(TITLE).await?.with(&errors),
+        errors,
+        username: form.username.trim().to_owned(),
+        email: form.email.trim().to_owned(),
+        next: next.as_str().to_owned(),
+        next_query: next.query(),
+        password_min: visitor.app.config.password_min,
+    })
+}

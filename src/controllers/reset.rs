@@ -1,0 +1,206 @@
+//! Reset: the mailed code and a new password.
+
+use askama::Template;
+use serde::Deserialize;
+
+use super::forgot::{Claim, limit, send_code};
+use super::{Answer, redirect, refuse, show as show_page};
+use crate::config::Notice;
+use crate::error::{RequestError, duration_words};
+use crate::forms::{Errors, Fields};
+use crate::mail::letters;
+use crate::middleware::session::Visitor;
+use crate::models::limit::Limited;
+use crate::models::one_time_code::OneTimeCode;
+use crate::models::password::Password;
+use crate::models::reset::{Guess, PendingReset, Spent};
+use crate::models::user::User;
+use crate::page::Page;
+
+const TITLE: &str = "Set a new password";
+const CHANGED: &str = "Your password was changed. Log in with the new one.";
+const NO_RESET: &str =
+    "No code was asked for in this browser, or it was an hour ago. Ask for one here.";
+const GONE: &str =
+    "That code was used, or a newer one has replaced it. Use the newest mail, or send a new code.";
+const EXPIRED: &str = "That code is too old. Send a new code.";
+const LAST_TRY: &str = "That code is not right, and it was the last try with it. Send a new code.";
+const TOO_MANY: &str = "There were too many wrong tries with this code. Send a new code.";
+
+#[derive(Template)]
+#[template(path = "reset.html")]
+struct ResetPage {
+    page: Page,
+    errors: Errors,
+    code: String,
+    username: String,
+    email: String,
+    lifetime: String,
+    password_min: usize,
+}
+
+/// The fields as they arrive.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct ResetForm {
+    code: String,
+    password: String,
+    password_confirm: String,
+}
+
+/// GET `/reset`.
+pub async fn show(visitor: Visitor) -> Answer {
+    match visitor.reset().await? {
+        Some(pending) => show_page(&page(&visitor, &pending, "", Errors::default()).await?),
+        None => redirect("/forgot"),
+    }
+}
+
+/// POST `/reset`. The code is not looked at, and no try is spent, until the new password can stand.
+pub async fn submit(visitor: Visitor, Fields(form): Fields<ResetForm>) -> Answer {
+    let Some(pending) = visitor.reset().await? else {
+        return nothing_pending(&visitor).await;
+    };
+    let errors = match form.validate(&visitor, &pending) {
+        Err(errors) => errors,
+        Ok((code, password)) => match guess(&visitor, &pending, &code).await? {
+            Ok(user) if change(&visitor, &pending, &user, &password).await? => {
+                return changed(&visitor).await;
+            }
+            Ok(_) => Errors::one("code", GONE),
+            Err(why) => Errors::one("code", why),
+        },
+    };
+    refuse(&page(&visitor, &pending, form.code.trim(), errors).await?)
+}
+
+/// The user whose code this is, or the words why it is not.
+async fn guess(
+    visitor: &Visitor,
+    pending: &PendingReset,
+    code: &OneTimeCode,
+) -> Result<Result<User, String>, RequestError> {
+    let store = &visitor.app.store;
+    let spent = store.spend_guess(pending, visitor.app.config.limits.reset_code).await?;
+    if matches!(spent, Spent::Counted { .. }) {
+        visitor.app.limit(Limited::ResetAccount, &pending.account()).await?;
+    }
+    let guess = store.compare(pending, code, &spent);
+    if let Guess::Right(user_id) = &guess
+        && let Some(user) = store.user_by_id(user_id).await?
+    {
+        visitor.app.forgive(Limited::ResetAccount, &pending.account()).await?;
+        return Ok(Ok(user));
+    }
+    tracing::info!(event = "code_refused", why = guess.name(), address = %visitor.peer.address);
+    Ok(Err(words(&guess)))
+}
+
+fn words(guess: &Guess) -> String {
+    match guess {
+        Guess::Wrong { left: 0 } => LAST_TRY.to_owned(),
+        Guess::Wrong { left } => wrong_words(*left),
+        Guess::Expired => EXPIRED.to_owned(),
+        Guess::TooMany => TOO_MANY.to_owned(),
+        Guess::Right(_) | Guess::Gone => GONE.to_owned(),
+    }
+}
+
+fn wrong_words(left: i64) -> String {
+    let tries = if left == 1 { "1 try" } else { &format!("{left} tries") };
+    format!("That code is not right. Check it against the newest mail; you have {tries} left.")
+}
+
+/// Sets the password and uses the code up; `false` when the code died in the meantime.
+async fn change(
+    visitor: &Visitor,
+    pending: &PendingReset,
+    user: &User,
+    password: &Password,
+) -> Result<bool, RequestError> {
+    let hash = visitor.app.hasher.hash(password).await?;
+    let letter = letters::password_changed(&visitor.about(&user.username, &user.email))?;
+    let letter = visitor.app.config.notices.sends(Notice::PasswordChanged).then_some(&letter);
+    let used = visitor.app.store.use_code(&pending.id, user, &hash, letter).await?;
+    if used {
+        tracing::info!(event = "password_reset", user = user.id, address = %visitor.peer.address);
+        visitor.app.posted.notify_one();
+    }
+    Ok(used)
+}
+
+/// Never logs in: a mailed code recovers an account, it does not prove who sits here
+/// (NIST SP 800-63B-4 3.1.3.1).
+async fn changed(visitor: &Visitor) -> Answer {
+    visitor.end().await?;
+    visitor.notify(CHANGED).await?;
+    redirect("/login")
+}
+
+/// POST `/reset/resend`.
+pub async fn resend(visitor: Visitor) -> Answer {
+    let Some(pending) = visitor.reset().await? else {
+        return nothing_pending(&visitor).await;
+    };
+    // What was valid when it was put there stays valid; anything else starts again.
+    let Ok(claim) = Claim::parse(&pending.username, &pending.email) else {
+        return nothing_pending(&visitor).await;
+    };
+    let wait = visitor.app.store.wait_for_resend(&pending.id).await?;
+    if wait > 0 {
+        return too_early(&visitor, wait).await;
+    }
+    limit(&visitor, &claim).await?;
+    match visitor.app.store.make_way(&pending.id).await? {
+        Some(sent_before) => {
+            visitor.notify("A new code is on its way. It replaces the one before it.").await?;
+            send_code(&visitor, &claim, sent_before).await
+        }
+        None => too_early(&visitor, 1).await,
+    }
+}
+
+async fn too_early(visitor: &Visitor, seconds: i64) -> Answer {
+    let wait = duration_words(seconds);
+    visitor
+        .notify(format!("A code was sent a moment ago. You can send another one in {wait}."))
+        .await?;
+    redirect("/reset")
+}
+
+async fn nothing_pending(visitor: &Visitor) -> Answer {
+    visitor.notify(NO_RESET).await?;
+    redirect("/forgot")
+}
+
+impl ResetForm {
+    fn validate(
+        &self,
+        visitor: &Visitor,
+        pending: &PendingReset,
+    ) -> Result<(OneTimeCode, Password), Errors> {
+        let mut errors = Errors::default();
+        let code = errors.take("code", OneTimeCode::parse(&self.code));
+        let chosen = visitor.app.choose_password(&self.password, &pending.username, &pending.email);
+        let password = errors.take("password", chosen);
+        errors.confirm(&self.password, &self.password_confirm);
+        code.zip(password).filter(|_| errors.is_empty()).ok_or(errors)
+    }
+}
+
+async fn page(
+    visitor: &Visitor,
+    pending: &PendingReset,
+    code: &str,
+    errors: Errors,
+) -> Result<ResetPage, RequestError> {
+    Ok(ResetPage {
+        page: visitor.page(TITLE).await?.with(&errors),
+        errors,
+        code: code.to_owned(),
+        username: pending.username.clone(),
+        email: pending.email.clone(),
+        lifetime: duration_words(visitor.app.config.code_ttl),
+        password_min: visitor.app.config.password_min,
+    })
+}

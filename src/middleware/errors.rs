@@ -1,0 +1,61 @@
+//! Every failed answer becomes a styled page: ours, the framework's and a panic's alike.
+
+use askama::Template;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Response};
+
+use crate::app::App;
+use crate::error::{ErrorPage, Failure};
+use crate::page::Page;
+use crate::random;
+
+/// Headers of the bare answer that stay true of the page.
+const KEPT: [header::HeaderName; 4] =
+    [header::RETRY_AFTER, header::ALLOW, header::SET_COOKIE, header::CONNECTION];
+
+/// Replaces the body of an answer of 400 and above, unless it is a page already (a refused form).
+pub async fn render(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let response = next.run(request).await;
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) || is_page(response.headers()) {
+        return response;
+    }
+    let reference = status.is_server_error().then(|| random::id(app.store.clock.millis()));
+    if let Some(reference) = &reference {
+        let cause = response.extensions().get::<Failure>().map(|failure| failure.0.to_string());
+        let cause = cause.as_deref().unwrap_or("no cause was given");
+        tracing::error!(event = "failed", %reference, %method, path, status = status.as_u16(), cause);
+    }
+    as_page(&app, &method, response, reference)
+}
+
+fn is_page(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("text/html"))
+}
+
+fn as_page(app: &App, method: &Method, response: Response, reference: Option<String>) -> Response {
+    let (status, headers) = (response.status(), response.headers());
+    let retry_after =
+        headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let page = Page { site: app.config.site_name.clone(), ..Page::default() };
+    let body = ErrorPage::new(page, status, retry_after, reference).render();
+    // A template that fails here leaves the bare status: there is no further page to fall back on.
+    let mut styled = match body {
+        Ok(body) => (status, Html(body)).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    };
+    for name in KEPT {
+        for value in response.headers().get_all(&name) {
+            styled.headers_mut().append(&name, value.clone());
+        }
+    }
+    if method == Method::HEAD {
+        *styled.body_mut() = Body::empty();
+    }
+    styled
+}

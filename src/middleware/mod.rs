@@ -1,0 +1,7 @@
+//! One concern each, around every request.
+
+pub mod csrf;
+pub mod errors;
+pub mod headers;
+pub mod peer;
+pub mod session;

@@ -1,0 +1,155 @@
+//! Who is at the other end: the address that limits count by, and what mails say of the device.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::{HeaderMap, header, request::Parts};
+use ipnet::IpNet;
+
+use crate::app::App;
+
+/// The visitor's address and rough device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The peer's own, or what a trusted proxy forwarded.
+    pub address: IpAddr,
+    /// "Firefox on Linux".
+    pub device: String,
+}
+
+impl Peer {
+    /// What limits count by: an IPv4 address, or the /64 that one IPv6 line has at least
+    /// (better-auth CVE-2026-45364: each of its 2^64 addresses had a budget of its own).
+    pub fn subject(&self) -> String {
+        match self.address {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).to_string(),
+        }
+    }
+
+    /// "203.0.113.9, Firefox on Linux", for mails.
+    pub fn words(&self) -> String {
+        format!("{}, {}", self.address, self.device)
+    }
+}
+
+impl FromRequestParts<App> for Peer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let connected = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let direct = connected.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+        let address = client_address(direct, &parts.headers, &app.config.trusted_proxies);
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Ok(Self { address, device: device(agent.unwrap_or_default()) })
+    }
+}
+
+/// Believes `X-Forwarded-For` only from a trusted proxy, from the right, over trusted hops alone:
+/// what stands further left was sent by the visitor (django-allauth 65.14.2 believed it).
+fn client_address(direct: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
+    let mut nearest = direct.to_canonical();
+    let lines = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok());
+    let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).collect();
+    for hop in hops.iter().rev() {
+        if !is_trusted(&nearest) {
+            break;
+        }
+        let Some(address) = parse_hop(hop) else { break };
+        nearest = address.to_canonical();
+    }
+    nearest
+}
+
+/// An address, in brackets or with a port as some proxies write it.
+fn parse_hop(hop: &str) -> Option<IpAddr> {
+    let hop = hop.trim();
+    let bare = hop.trim_start_matches('[').trim_end_matches(']');
+    bare.parse().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|socket| socket.ip()))
+}
+
+/// What a browser's `User-Agent` contains, and its name; the more special before the more general.
+const BROWSERS: [(&str, &str); 8] = [
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("CriOS/", "Chrome"),
+    ("Safari/", "Safari"),
+    ("curl/", "curl"),
+];
+
+/// The same for the system it runs on.
+const SYSTEMS: [(&str, &str); 7] = [
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+];
+
+/// Browser and system in words, from fixed lists: nothing of the header itself gets into a mail.
+fn device(agent: &str) -> String {
+    let named = |list: &[(&str, &'static str)]| {
+        list.iter().find(|(mark, _)| agent.contains(mark)).map(|&(_, name)| name)
+    };
+    match (named(&BROWSERS), named(&SYSTEMS)) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(one), None) | (None, Some(one)) => one.to_owned(),
+        (None, None) => "a device we do not know".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(direct: &str, forwarded: &[&str], trusted: &str) -> String {
+        let mut headers = HeaderMap::new();
+        for line in forwarded {
+            headers.append("x-forwarded-for", line.parse().unwrap());
+        }
+        let trusted: Vec<IpNet> = trusted.split(' ').filter_map(|net| net.parse().ok()).collect();
+        client_address(direct.parse().unwrap(), &headers, &trusted).to_string()
+    }
+
+    #[test]
+    fn a_forwarded_address_is_believed_from_a_trusted_proxy_alone() {
+        assert_eq!(seen("203.0.113.9", &["198.51.100.1"], ""), "203.0.113.9");
+        assert_eq!(seen("203.0.113.9", &["198.51.100.1"], "10.0.0.0/8"), "203.0.113.9");
+        assert_eq!(seen("10.0.0.1", &["198.51.100.1"], "10.0.0.0/8"), "198.51.100.1");
+    }
+
+    #[test]
+    fn it_is_read_from_the_right_over_trusted_hops() {
+        assert_eq!(
+            seen("10.0.0.1", &["1.1.1.1, 198.51.100.1, 10.0.0.2"], "10.0.0.0/8"),
+            "198.51.100.1"
+        );
+        assert_eq!(seen("10.0.0.1", &["1.1.1.1", "198.51.100.1:80"], "10.0.0.0/8"), "198.51.100.1");
+        assert_eq!(seen("10.0.0.1", &["1.1.1.1, nonsense"], "10.0.0.0/8"), "10.0.0.1");
+        assert_eq!(seen("::ffff:10.0.0.1", &["[2001:db8::1]"], "10.0.0.0/8"), "2001:db8::1");
+    }
+
+    #[test]
+    fn an_ipv6_line_is_one_subject() {
+        let peer = |address: &str| {
+            Peer { address: address.parse().unwrap(), device: String::new() }.subject()
+        };
+        assert_eq!(peer("2001:db8:1:2:3:4:5:6"), peer("2001:db8:1:2::9"));
+        assert_ne!(peer("2001:db8:1:2::1"), peer("2001:db8:1:3::1"));
+        assert_eq!(peer("203.0.113.9"), "203.0.113.9");
+    }
+
+    #[test]
+    fn a_device_is_named_from_fixed_words() {
+        let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+        assert_eq!(device(firefox), "Firefox on Linux");
+        assert_eq!(device("<script>\r\nBcc: x"), "a device we do not know");
+    }
+}

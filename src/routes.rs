@@ -1,0 +1,81 @@
+//! Every URL and every layer, in one table.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use tower::ServiceBuilder;
+use tower_http::CompressionLevel;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::app::App;
+use crate::assets;
+use crate::controllers::{
+    account, forgot, health, home, login, logout, mailbox, password, register, reset,
+};
+use crate::error::RequestError;
+use crate::middleware::{csrf, errors, headers, session};
+
+/// No form of ours is a tenth of it (contract).
+const LARGEST_BODY: usize = 64 * 1024;
+
+/// A request that is not answered by then never will be: slow bodies are cut here.
+const LONGEST_REQUEST: Duration = Duration::from_secs(30);
+
+/// The whole site: every page of the contract with every protection around it.
+pub fn router(app: App) -> Router {
+    let around_pages = ServiceBuilder::new()
+        .layer(from_fn_with_state(app.clone(), csrf::require_origin))
+        .option_layer(csrf::layer(&app.config).ok())
+        .layer(session::layer(&app));
+    // The first stands outermost: every answer, a panic's too, gets a page and the headers.
+    let around_all = ServiceBuilder::new()
+        .layer(from_fn_with_state(app.clone(), headers::add))
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .layer(from_fn_with_state(app.clone(), errors::render))
+        .layer(CatchPanicLayer::new())
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, LONGEST_REQUEST))
+        .layer(RequestBodyLimitLayer::new(LARGEST_BODY));
+    pages()
+        .merge(if app.has_mailbox() { development() } else { Router::new() })
+        .layer(around_pages)
+        .merge(without_session())
+        .fallback(async || RequestError::NotFound)
+        .layer(around_all)
+        .with_state(app)
+}
+
+fn pages() -> Router<App> {
+    Router::new()
+        .route("/", get(home::show))
+        .route("/register", get(register::show).post(register::submit))
+        .route("/login", get(login::show).post(login::submit))
+        .route("/logout", get(logout::show).post(logout::submit))
+        .route("/forgot", get(forgot::show).post(forgot::submit))
+        .route("/reset", get(reset::show).post(reset::submit))
+        .route("/reset/resend", post(reset::resend))
+        .route("/account", get(account::show))
+        .route("/account/password", get(password::show).post(password::submit))
+}
+
+fn development() -> Router<App> {
+    Router::new()
+        .route("/dev/mailbox", get(mailbox::show))
+        .route("/dev/mailbox/clear", post(mailbox::clear))
+        .route("/dev/mailbox/{id}", get(mailbox::show_letter))
+        .route("/dev/mailbox/{id}/html", get(mailbox::show_html))
+}
+
+fn without_session() -> Router<App> {
+    Router::new()
+        .route("/static/{name}", get(assets::serve))
+        .route("/favicon.ico", get(assets::favicon))
+        .route("/.well-known/change-password", get(home::change_password))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+}
