@@ -20,6 +20,7 @@
 //!
 //! | | |
 //! |---|---|
+//! | `main`, `routes`, [`commands`] | arguments; every URL and layer; one file a command |
 //! | `middleware`, `controllers`, [`tasks`] | one concern, one page, one background loop each |
 //! | [`app`], `error`, `forms`, `page`, [`mail`], `assets` | what a request needs and can fail with |
 //! | [`models`] | a table each, a value each |
@@ -28,6 +29,7 @@
 pub mod app;
 mod assets;
 pub mod clock;
+pub mod commands;
 pub mod config;
 mod controllers;
 pub mod db;

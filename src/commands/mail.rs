@@ -1,0 +1,75 @@
+//! `vestibule mail test ADDRESS`: send one mail now and print what the server said.
+
+use clap::{Arg, ArgMatches, Command};
+
+use super::CommandError;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::mail::letters::{self, About};
+use crate::mail::{Mailer, Outcome};
+use crate::models::email::Email;
+use crate::random;
+
+/// The arguments.
+pub fn command() -> Command {
+    let address = Arg::new("address").required(true).value_name("ADDRESS");
+    Command::new("mail")
+        .about("Check that mail goes out")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            Command::new("test")
+                .about("Send a test mail and print what the mail server said")
+                .arg(address)
+                .after_help("Example:\n  VESTIBULE_SMTP_URL='smtp://127.0.0.1:1025' vestibule mail test you@example.com"),
+        )
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When no mail server is set, or it did not take the mail.
+pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
+    let Some(("test", rest)) = matches.subcommand() else {
+        return Err(CommandError::Usage("see `vestibule mail --help`".to_owned()));
+    };
+    let config = super::settings(rest)?;
+    let typed = rest.get_one::<String>("address").map_or("", String::as_str);
+    let to = Email::parse(typed)
+        .map_err(|why| CommandError::Usage(format!("address {typed:?}: {why}")))?;
+    match send(&config, &to).await? {
+        Outcome::Sent(said) => {
+            println!("{said}");
+            eprintln!("The mail server took the mail.");
+            Ok(())
+        }
+        Outcome::Refused { why, .. } => {
+            Err(CommandError::Failed(format!("the mail server refused the mail: {why}")))
+        }
+        Outcome::Away { why } => {
+            Err(CommandError::Failed(format!("the mail server cannot be reached: {why}")))
+        }
+    }
+}
+
+async fn send(config: &Config, to: &Email) -> Result<Outcome, CommandError> {
+    let Some(url) = &config.smtp_url else {
+        return Err(CommandError::Failed(
+            "no mail server is set: set VESTIBULE_SMTP_URL, for example smtp://127.0.0.1:1025"
+                .to_owned(),
+        ));
+    };
+    let mailer = Mailer::new(url.expose(), &config.mail_from, config.base_url.host())
+        .map_err(CommandError::failed)?;
+    let clock = Clock::System;
+    let about = About {
+        site: &config.site_name,
+        origin: config.base_url.origin(),
+        username: to.as_typed(),
+        to: to.as_typed(),
+        at: clock.now(),
+        from: "the command line".to_owned(),
+    };
+    let letter = letters::test(&about).map_err(CommandError::failed)?;
+    Ok(mailer.send(&letter.into_queued(random::id(clock.millis()), clock.now())).await)
+}

@@ -1,0 +1,25 @@
+//! `vestibule migrate`: bring the database's schema to this program's version.
+
+use clap::{ArgMatches, Command};
+
+use super::CommandError;
+use crate::db::Db;
+
+/// The arguments.
+pub fn command() -> Command {
+    Command::new("migrate")
+        .about("Bring the database to this program's version (serve does it too)")
+        .after_help("Example:\n  VESTIBULE_DATABASE_URL=postgres://vestibule@db/vestibule vestibule migrate")
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When the database cannot be opened, or is of a newer version.
+pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
+    let config = super::settings(matches)?;
+    let db = Db::open(&config.database).await.map_err(CommandError::failed)?;
+    eprintln!("The database is at schema version {}.", crate::db::latest_version());
+    db.close().await;
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! The command line, one file a command.
+
+pub mod mail;
+pub mod migrate;
+pub mod serve;
+pub mod user;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgMatches, Command};
+
+use crate::config::{Config, Mistakes, SETTINGS};
+
+/// Why a command ended without success. `Display` is the one line that is printed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// Exit status 2: the settings are wrong.
+    #[error("{0}")]
+    Settings(#[from] Mistakes),
+    /// Exit status 2: the arguments are wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// Exit status 1.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl CommandError {
+    /// From anything that says what happened.
+    pub fn failed(cause: impl ToString) -> Self {
+        Self::Failed(cause.to_string())
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Settings(_) | Self::Usage(_) => ExitCode::from(2),
+            Self::Failed(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// Runs what the arguments say; prints words to stderr and data to stdout.
+pub fn run() -> ExitCode {
+    let matches = command().get_matches();
+    let ended = match matches.subcommand() {
+        Some(("migrate", rest)) => block_on(migrate::run(rest)),
+        Some(("user", rest)) => block_on(user::run(rest)),
+        Some(("mail", rest)) => block_on(mail::run(rest)),
+        Some(("serve", rest)) => block_on(serve::run(rest)),
+        _ => block_on(serve::run(&matches)),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vestibule: {error}");
+            error.exit_code()
+        }
+    }
+}
+
+/// The whole command line, for running and for `--help`.
+pub fn command() -> Command {
+    Command::new("vestibule")
+        .about("The entrance hall of a web site: register, log in, log out, get back in by a mailed code")
+        .version(env!("CARGO_PKG_VERSION"))
+        .after_help("Without a command it serves. Exit status: 0 done, 1 failed, 2 wrong use.\nSettings: `vestibule serve --help`.")
+        .subcommand(serve::command())
+        .subcommand(migrate::command())
+        .subcommand(user::command())
+        .subcommand(mail::command())
+}
+
+fn block_on(task: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(CommandError::failed)?.block_on(task)
+}
+
+/// Adds a flag for every setting that is no secret; the help names variable and default.
+fn with_settings(command: Command) -> Command {
+    SETTINGS.iter().fold(command, |command, setting| match setting.flag() {
+        None => command,
+        Some(flag) => command.arg(
+            Arg::new(setting.name)
+                .long(flag.trim_start_matches('-').to_owned())
+                .value_name(setting.value)
+                .help(format!(
+                    "{} [{}; default: {}]",
+                    setting.help,
+                    setting.variable(),
+                    setting.default
+                )),
+        ),
+    })
+}
+
+/// Flags over environment over defaults.
+fn settings(matches: &ArgMatches) -> Result<Config, CommandError> {
+    let given = SETTINGS.iter().filter_map(|setting| {
+        let value = matches.try_get_one::<String>(setting.name).ok().flatten()?;
+        Some((setting.name.to_owned(), value.clone()))
+    });
+    Ok(Config::load(&given.collect::<BTreeMap<_, _>>())?)
+}
+
+/// Settings that only the environment gives, for the end of a help text.
+fn secrets_help() -> String {
+    let lines = SETTINGS.iter().filter(|setting| setting.flag().is_none()).map(|setting| {
+        format!(
+            "  {}\n          {} [default: {}]\n",
+            setting.variable(),
+            setting.help,
+            setting.default
+        )
+    });
+    format!(
+        "Settings that hold secrets, from the environment alone (or from a file: VESTIBULE_…_FILE):\n{}",
+        lines.collect::<String>()
+    )
+}

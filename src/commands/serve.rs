@@ -1,0 +1,218 @@
+//! `vestibule serve`: the site itself, until it is told to stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use clap::{ArgMatches, Command};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::ServiceExt;
+
+use super::CommandError;
+use crate::app::App;
+use crate::assets;
+use crate::config::{Config, LogFormat};
+use crate::db::Location;
+use crate::models::password;
+use crate::tasks::{self, Tasks};
+
+/// A connection that has not sent its headers by then is closed: axum's own `serve` would keep a
+/// silent one for ever.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long requests may finish after SIGTERM (contract).
+const GRACE: Duration = Duration::from_secs(10);
+
+/// After a failed accept: out of file descriptors does not pass at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The arguments.
+pub fn command() -> Command {
+    super::with_settings(Command::new("serve"))
+        .about("Serve the site (what happens without a command, too)")
+        .after_help(format!(
+            "{}\nExamples:\n  vestibule serve\n  vestibule serve --listen 0.0.0.0:8000 --base-url http://192.168.1.5:8000",
+            super::secrets_help()
+        ))
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When the settings are wrong, the port is taken, or the database cannot be used.
+pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
+    let mut config = super::settings(matches)?;
+    log_to_stderr(config.log);
+    let signals = Signals::listen().map_err(CommandError::failed)?;
+    let listener = bind(config.listen).await?;
+    let address = listener.local_addr().map_err(CommandError::failed)?;
+    if config.base_url_is_default {
+        config.base_url = config.base_url.with_port(address.port());
+    }
+    let app = App::start(config).await.map_err(CommandError::failed)?;
+    let tasks = start_tasks(&app).await?;
+    announce(&app.config, address);
+    accept_until(listener, &app, signals).await;
+    tasks.finish().await;
+    app.store.db.close().await;
+    Ok(())
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, CommandError> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let what = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                "the port is taken: stop the other program, or choose another with --listen"
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                "the port is not for this user: choose one above 1023 with --listen"
+            }
+            std::io::ErrorKind::AddrNotAvailable => {
+                "this machine does not have the address: choose another with --listen"
+            }
+            _ => return CommandError::Failed(format!("VESTIBULE_LISTEN={address}: {error}")),
+        };
+        CommandError::Failed(format!("VESTIBULE_LISTEN={address}: {what}"))
+    })
+}
+
+async fn start_tasks(app: &App) -> Result<Tasks, CommandError> {
+    if let Location::Sqlite(_) = app.config.database {
+        tasks::take_over(app).await.map_err(CommandError::failed)?;
+    }
+    // The first visitor should not wait for tables that can be built meanwhile.
+    let warming = std::thread::Builder::new().name("warm".to_owned()).spawn(|| {
+        assets::warm();
+        password::warm();
+    });
+    drop(warming);
+    tasks::spawn(app).map_err(CommandError::failed)
+}
+
+/// For people and for scripts that wait for the last line; logs go to stderr.
+fn announce(config: &Config, address: SocketAddr) {
+    let data = match &config.database {
+        Location::Sqlite(path) => {
+            std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()
+        }
+        Location::Postgres(_) => "PostgreSQL (VESTIBULE_DATABASE_URL)".to_owned(),
+    };
+    let mail = match &config.smtp_url {
+        Some(_) => "goes out by VESTIBULE_SMTP_URL".to_owned(),
+        None => format!("stays here, read it at {}", config.base_url.join("/dev/mailbox")),
+    };
+    println!("{} {} serves {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), config.base_url);
+    println!("  data  {data}\n  mail  {mail}");
+    println!("listening on http://{address}");
+}
+
+async fn accept_until(listener: TcpListener, app: &App, mut signals: Signals) {
+    let router = crate::router(app.clone());
+    let places = Arc::new(Semaphore::new(app.config.max_connections));
+    let graceful = GracefulShutdown::new();
+    loop {
+        tokio::select! {
+            accepted = accept(&listener, &places) => {
+                if let Some((stream, peer, place)) = accepted {
+                    serve_connection(&graceful, router.clone(), (stream, peer), place);
+                }
+            }
+            () = signals.stop() => break,
+        }
+    }
+    drop(listener);
+    tracing::info!(event = "stopping", "no new connections; what runs may finish");
+    tokio::select! {
+        () = graceful.shutdown() => {}
+        () = tokio::time::sleep(GRACE) => tracing::warn!("some requests did not finish in time"),
+        () = signals.stop() => tracing::warn!("stopped at once"),
+    }
+}
+
+/// The next connection, once there is a place for it; those before it wait in the kernel's queue.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, peer)) => Some((stream, peer, place)),
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+fn serve_connection(
+    graceful: &GracefulShutdown,
+    router: Router,
+    (stream, peer): (TcpStream, SocketAddr),
+    place: OwnedSemaphorePermit,
+) {
+    // Pages are small and written at once: waiting to fill a packet only delays them.
+    let _ = stream.set_nodelay(true);
+    let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request.map(axum::body::Body::new)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let connection = graceful.watch(connection);
+    tokio::spawn(async move {
+        // A peer that went away or sent nonsense is its own affair.
+        let _ = connection.await;
+        drop(place);
+    });
+}
+
+/// SIGTERM and ctrl-c.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// tower-sessions warns of every unknown cookie: anybody could fill the log with it.
+fn log_to_stderr(format: LogFormat) {
+    use tracing_subscriber::filter::{LevelFilter, Targets};
+    use tracing_subscriber::prelude::*;
+    let filter = Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_target("tower_sessions_core", LevelFilter::ERROR)
+        .with_target("sqlx", LevelFilter::WARN);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry();
+    let started = match format {
+        LogFormat::Json => registry.with(layer.json().with_filter(filter)).try_init(),
+        LogFormat::Text => registry.with(layer.with_filter(filter)).try_init(),
+    };
+    // A host program's own subscriber stays.
+    drop(started);
+}

@@ -1,0 +1,178 @@
+//! `vestibule user`: add an account, show one, list any number.
+
+use std::io::{BufRead, IsTerminal};
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::CommandError;
+use crate::app::App;
+use crate::models::email::Email;
+use crate::models::password::Password;
+use crate::models::user::{NewUser, Registration, User};
+use crate::models::username::Username;
+use crate::page::iso_time;
+
+/// The most users that `user list` prints, unless `--limit` says otherwise.
+const LISTED: &str = "1000";
+
+/// The arguments.
+pub fn command() -> Command {
+    Command::new("user")
+        .about("Add an account, show one, list any number")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(add_command())
+        .subcommand(show_command())
+        .subcommand(list_command())
+}
+
+fn add_command() -> Command {
+    Command::new("add")
+        .about("Add an account; the password is asked for, or read from standard input")
+        .arg(Arg::new("username").required(true))
+        .arg(Arg::new("email").required(true))
+        .arg(json_flag())
+        .after_help("Examples:\n  vestibule user add ann ann@example.com\n  vestibule user add ann ann@example.com < password.txt")
+}
+
+fn show_command() -> Command {
+    Command::new("show")
+        .about("Show the one account with this username or e-mail address; fail when there is none")
+        .arg(Arg::new("login").required(true).value_name("USERNAME or EMAIL"))
+        .arg(json_flag())
+        .after_help("Example:\n  vestibule user show ann@example.com --json")
+}
+
+fn list_command() -> Command {
+    let limit = Arg::new("limit").long("limit").value_name("COUNT").default_value(LISTED);
+    Command::new("list")
+        .about("List accounts by username: any number, also none")
+        .arg(
+            Arg::new("search")
+                .long("search")
+                .value_name("PART")
+                .help("Only those whose username or address contains PART"),
+        )
+        .arg(limit.value_parser(clap::value_parser!(i64).range(1..)).help("The most to print"))
+        .arg(json_flag())
+        .after_help(
+            "Examples:\n  vestibule user list\n  vestibule user list --search example.com --json",
+        )
+}
+
+fn json_flag() -> Arg {
+    Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON")
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When the database fails, an account is taken or not found, or a value cannot stand.
+pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
+    let app = App::start(super::settings(matches)?).await.map_err(CommandError::failed)?;
+    let ended = match matches.subcommand() {
+        Some(("add", rest)) => add(&app, rest).await,
+        Some(("show", rest)) => show(&app, rest).await,
+        Some(("list", rest)) => list(&app, rest).await,
+        _ => Err(CommandError::Usage("see `vestibule user --help`".to_owned())),
+    };
+    app.store.db.close().await;
+    ended
+}
+
+async fn add(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
+    let wrong = |field: &str, value: &str, why: &dyn std::fmt::Display| {
+        CommandError::Usage(format!("{field} {value:?}: {why}"))
+    };
+    let (username, email) = (text(matches, "username"), text(matches, "email"));
+    let name = Username::parse(username).map_err(|why| wrong("username", username, &why))?;
+    let address = Email::parse(email).map_err(|why| wrong("e-mail address", email, &why))?;
+    let password = app
+        .choose_password(&read_password()?, name.as_str(), email)
+        .map_err(CommandError::failed)?;
+    let user = insert(app, &name, &address, &password).await?;
+    eprintln!("The account was created.");
+    print(&user, matches.get_flag("json"));
+    Ok(())
+}
+
+async fn insert(
+    app: &App,
+    username: &Username,
+    email: &Email,
+    password: &Password,
+) -> Result<User, CommandError> {
+    let password_hash = app.hasher.hash(password).await.map_err(CommandError::failed)?;
+    let new = NewUser { username, email, password_hash: &password_hash };
+    match app.store.register(new, None).await.map_err(CommandError::failed)? {
+        Registration::Created(user) => Ok(user),
+        Registration::Taken => Err(CommandError::Failed(format!(
+            "the username {:?} or the address {:?} belongs to an account already; see `vestibule user show`",
+            username.as_str(),
+            email.as_typed()
+        ))),
+    }
+}
+
+async fn show(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
+    let login = text(matches, "login");
+    let user = app.store.user_by_login(login).await.map_err(CommandError::failed)?;
+    let user = user.ok_or_else(|| {
+        CommandError::Failed(format!("no account has the username or address {login:?}"))
+    })?;
+    print(&user, matches.get_flag("json"));
+    Ok(())
+}
+
+async fn list(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
+    let most = matches.get_one::<i64>("limit").copied().unwrap_or(i64::MAX);
+    let part = matches.get_one::<String>("search").map_or("", String::as_str);
+    let users = app.store.users_containing(part, most).await.map_err(CommandError::failed)?;
+    if matches.get_flag("json") {
+        println!("{}", users.iter().map(as_json).collect::<serde_json::Value>());
+    } else {
+        for user in &users {
+            print(user, false);
+        }
+    }
+    Ok(())
+}
+
+/// From a prompt without echo, or the first line of standard input; never from an argument, which
+/// every user of the machine can read.
+fn read_password() -> Result<Zeroizing<String>, CommandError> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        return rpassword::prompt_password("Password: ")
+            .map(Zeroizing::new)
+            .map_err(CommandError::failed);
+    }
+    let mut line = Zeroizing::new(String::new());
+    stdin.lock().read_line(&mut line).map_err(CommandError::failed)?;
+    let length = line.trim_end_matches(['\r', '\n']).len();
+    line.truncate(length);
+    Ok(line)
+}
+
+fn text<'a>(matches: &'a ArgMatches, name: &str) -> &'a str {
+    matches.get_one::<String>(name).map_or("", String::as_str)
+}
+
+fn print(user: &User, json: bool) {
+    if json {
+        println!("{}", as_json(user));
+    } else {
+        println!("{}\t{}\t{}\t{}", user.username, user.email, iso_time(user.created_at), user.id);
+    }
+}
+
+fn as_json(user: &User) -> serde_json::Value {
+    json!({
+        "id": user.id,
+        "username": user.username,
+        "email": user.email,
+        "created_at": iso_time(user.created_at),
+    })
+}
