@@ -1,0 +1,97 @@
+//! The ground: one SQL text on two databases.
+
+use std::io::Write;
+
+use vestibule::db::{Db, DbError, Location, sql};
+
+use crate::support::{Site, postgres_url};
+
+on_both_databases! {
+    async fn migrating_twice_changes_nothing(site: Site) {
+        site.registered("ann").await;
+        site.db().migrate().await.unwrap();
+        assert_eq!(site.count("select count(*) from users").await, 1);
+    }
+
+    async fn a_database_of_a_newer_version_is_left_alone(site: Site) {
+        let newer = "insert into vestibule_migrations (version, description, installed_on, success, checksum, execution_time)
+            select 999, description, installed_on, success, checksum, execution_time from vestibule_migrations where version = 1";
+        sql(newer).execute(site.db().writer()).await.unwrap();
+        let refused = site.db().migrate().await;
+        assert!(matches!(refused, Err(DbError::TooNew(999))), "{refused:?}");
+        assert!(refused.unwrap_err().to_string().contains("start the Vestibule that made it"));
+    }
+
+    async fn a_transaction_that_is_dropped_leaves_nothing(site: Site) {
+        let insert = "insert into limits (subject, count, window_ends_at) values ('x', 1, 1)";
+        let mut tx = site.db().begin().await.unwrap();
+        sql(insert).execute(tx.on()).await.unwrap();
+        drop(tx);
+        assert_eq!(site.count("select count(*) from limits").await, 0);
+        let mut tx = site.db().begin().await.unwrap();
+        sql(insert).execute(tx.on()).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(site.count("select count(*) from limits").await, 1);
+    }
+
+    async fn every_kind_of_value_comes_back_as_it_went_in(site: Site) {
+        let insert = "insert into outbox (id, kind, sealed, tries, created_at, next_try_at, claimed_until, expires_at)
+            values ($1, $2, $3, $4, $4, $4, $4, $4)";
+        let bytes: Vec<u8> = (0..=255).collect();
+        sql(insert).bind("ид").bind("").bind(bytes.clone()).bind(i64::MIN).execute(site.db().writer()).await.unwrap();
+        let row = sql("select id, kind, sealed, tries from outbox").optional::<(String, String, Vec<u8>, i64)>(site.db().reader());
+        assert_eq!(row.await.unwrap(), Some(("ид".into(), String::new(), bytes, i64::MIN)));
+    }
+}
+
+#[tokio::test]
+async fn sqlite_keeps_what_it_acknowledges_and_has_one_writer() {
+    let site = Site::on_sqlite().await;
+    for (pragma, value) in [
+        ("select synchronous from pragma_synchronous", 2),
+        ("select foreign_keys from pragma_foreign_keys", 1),
+    ] {
+        let found = sql(pragma).optional::<(i64,)>(site.db().writer()).await.unwrap().unwrap().0;
+        assert_eq!(found, value, "{pragma}");
+    }
+    let mode = sql("select journal_mode from pragma_journal_mode")
+        .optional::<(String,)>(site.db().writer())
+        .await
+        .unwrap();
+    assert_eq!(mode.unwrap().0, "wal");
+    let insert = "insert into limits (subject, count, window_ends_at) values ('x', 1, 1)";
+    assert!(sql(insert).execute(site.db().reader()).await.is_err(), "readers cannot write");
+}
+
+#[tokio::test]
+#[cfg(unix)]
+async fn the_sqlite_file_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let site = Site::on_sqlite().await;
+    let Location::Sqlite(path) = &site.app.config.database else { panic!("SQLite") };
+    for file in [path.clone(), path.with_extension("db-wal")] {
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", file.display());
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_named_with_what_to_do() {
+    let missing = Location::Sqlite("/nonexistent/folder/vestibule.db".into());
+    let error = Db::open(&missing).await.unwrap_err().to_string();
+    assert!(
+        error.starts_with("/nonexistent/folder/vestibule.db: ")
+            && error.contains("VESTIBULE_DATABASE_URL"),
+        "{error}"
+    );
+}
+
+/// Says once, past the test runner's capture, that half of the tests had nothing to run on.
+#[test]
+fn postgresql_is_there_or_its_absence_is_said() {
+    if postgres_url().is_none() {
+        assert!(std::env::var_os("CI").is_none(), "CI must name a PostgreSQL in TEST_POSTGRES_URL");
+        let line = "TEST_POSTGRES_URL is not set: the tests ran on SQLite alone.\n";
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
+    }
+}

@@ -1,0 +1,146 @@
+//! The house's rules that a machine can hold: who may use whom, and how long a function may be.
+
+use std::path::{Path, PathBuf};
+
+/// From the ground up. A module may use those of its own layer and of the layers before it.
+const LAYERS: &[&[&str]] = &[
+    &["db", "clock", "random", "config", "secret"],
+    &["models"],
+    &["app", "assets", "error", "forms", "mail", "page"],
+    &["middleware", "controllers", "tasks"],
+    &["routes", "commands"],
+    &["main", "lib"],
+];
+
+/// Longer functions cannot be read without scrolling.
+const LONGEST_FUNCTION: usize = 25;
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![root.clone()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                files.push((path.strip_prefix(&root).unwrap().to_owned(), text));
+            }
+        }
+    }
+    assert!(files.len() > 30, "the sources were not found");
+    files
+}
+
+fn layer_of(module: &str) -> usize {
+    LAYERS
+        .iter()
+        .position(|layer| layer.contains(&module))
+        .unwrap_or_else(|| panic!("no layer for {module}"))
+}
+
+fn module_of(file: &Path) -> String {
+    file.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned()
+}
+
+/// Without unit tests: they may use what they like.
+fn product(text: &str) -> &str {
+    text.split("#[cfg(test)]").next().unwrap()
+}
+
+#[test]
+fn every_module_uses_only_what_is_below_it() {
+    for (file, text) in sources() {
+        let module = module_of(&file);
+        for (_, rest) in
+            product(&text).match_indices("crate::").map(|(at, mark)| text.split_at(at + mark.len()))
+        {
+            let used: String =
+                rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            if !used.is_empty()
+                && module != "lib"
+                && LAYERS.iter().any(|layer| layer.contains(&used.as_str()))
+            {
+                assert!(
+                    layer_of(&used) <= layer_of(&module),
+                    "{}: {module} uses {used}",
+                    file.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn each_library_is_used_where_it_belongs() {
+    for (name, allowed) in [
+        ("sqlx", &["db.rs"][..]),
+        ("lettre", &["mail.rs"]),
+        ("rand", &["random.rs"]),
+        ("askama", &["controllers", "error.rs", "mail", "middleware"]),
+        (
+            "axum",
+            &[
+                "controllers",
+                "middleware",
+                "routes.rs",
+                "error.rs",
+                "forms.rs",
+                "assets.rs",
+                "commands",
+            ],
+        ),
+    ] {
+        for (file, text) in sources() {
+            let uses = product(&text).lines().any(|line| {
+                let line = line.trim_start();
+                !line.starts_with("//") && line.contains(&format!("{name}::"))
+            });
+            let is_allowed = allowed.iter().any(|start| file.starts_with(start));
+            assert!(!uses || is_allowed, "{} must not use {name}", file.display());
+        }
+    }
+}
+
+#[test]
+fn every_file_says_first_what_it_owns() {
+    for (file, text) in sources() {
+        assert!(text.starts_with("//! "), "{}", file.display());
+    }
+}
+
+#[test]
+fn no_function_is_longer_than_a_screen() {
+    for (file, text) in sources() {
+        let lines: Vec<&str> = text.lines().collect();
+        for (start, line) in lines.iter().enumerate().filter(|(_, line)| begins_function(line)) {
+            let indent = line.len() - line.trim_start().len();
+            let end = format!("{}}}", " ".repeat(indent));
+            let length = lines[start..].iter().position(|line| *line == end).unwrap_or(0) + 1;
+            assert!(
+                length <= LONGEST_FUNCTION,
+                "{}:{} has {length} lines",
+                file.display(),
+                start + 1
+            );
+        }
+    }
+}
+
+fn begins_function(line: &str) -> bool {
+    let words = line.trim_start();
+    [
+        "fn ",
+        "pub fn ",
+        "async fn ",
+        "pub async fn ",
+        "pub(super) async fn ",
+        "pub(super) fn ",
+        "pub const fn ",
+    ]
+    .iter()
+    .any(|start| words.starts_with(start))
+        && !line.trim_end().ends_with('}')
+}

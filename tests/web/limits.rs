@@ -1,0 +1,146 @@
+//! Limits: counted before anything is compared, the same whether or not there is an account.
+
+use axum::http::StatusCode;
+use futures_util::future::join_all;
+use vestibule::Config;
+use vestibule::config::Rate;
+
+use crate::support::{OTHER_PASSWORD, PASSWORD, Site, body_of, email_of};
+
+const fn rate(count: i64) -> Option<Rate> {
+    Some(Rate { count, period: 900 })
+}
+
+async fn tries(site: &Site, login: &str, password: &str, times: usize) -> StatusCode {
+    let mut browser = site.browser();
+    for _ in 0..times {
+        browser.log_in(login, password).await;
+    }
+    browser.status
+}
+
+on_both_databases! {
+    async fn failed_logins_to_an_account_are_limited_whether_it_exists_or_not(site: Site) {
+        site.registered("ann").await;
+        for (names, unknown) in [(["ann", "ann@meadow.example"], false), (["bob", " BOB "], true)] {
+            assert_eq!(tries(&site, names[0], "wrong", 5).await, StatusCode::UNPROCESSABLE_ENTITY, "{unknown}");
+            assert_eq!(tries(&site, names[1], "wrong", 5).await, StatusCode::UNPROCESSABLE_ENTITY, "{unknown}");
+            let mut browser = site.browser();
+            browser.log_in(names[0], PASSWORD).await;
+            assert_eq!(browser.status, StatusCode::TOO_MANY_REQUESTS, "one account, one budget, in every spelling");
+            assert_eq!(browser.headers["retry-after"], "900");
+            assert_eq!(browser.title(), "Too many tries – Vestibule");
+            assert!(browser.text().contains("Try again in 15 minutes."), "{}", browser.text());
+        }
+        site.wait(900);
+        assert_eq!(tries(&site, "ann", PASSWORD, 1).await, StatusCode::OK);
+    }
+
+    async fn parallel_logins_are_each_counted(site: Site) {
+        site.registered("ann").await;
+        let browser = site.browser();
+        let fields = [("username", "ann"), ("password", "wrong")];
+        let answers = join_all((0..30).map(|_| browser.post("/login", &fields))).await;
+        let compared = answers.iter().filter(|answer| answer.status() == StatusCode::UNPROCESSABLE_ENTITY).count();
+        assert_eq!(compared, 10);
+    }
+
+    async fn ones_own_login_forgives_the_account_but_not_the_address(site: Site) {
+        site.registered("ann").await;
+        let count = "select coalesce(max(count), 0) from limits where window_ends_at > 0";
+        tries(&site, "ann", "wrong", 9).await;
+        assert_eq!(tries(&site, "ann", PASSWORD, 1).await, StatusCode::OK);
+        assert_eq!(site.count(count).await, 9, "the address keeps its nine failures");
+        assert_eq!(tries(&site, "ann", "wrong", 9).await, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(tries(&site, "ann", PASSWORD, 1).await, StatusCode::OK, "the account began anew");
+    }
+
+    async fn codes_for_an_account_are_limited_whether_it_exists_or_not(site: Site) {
+        site.registered("ann").await;
+        for username in ["ann", "bob"] {
+            for _ in 0..10 {
+                site.browser().ask_for_code(username, &email_of(username)).await;
+            }
+            let mut browser = site.browser();
+            browser.ask_for_code(username, &email_of(username)).await;
+            assert_eq!(browser.status, StatusCode::TOO_MANY_REQUESTS, "{username}");
+        }
+        assert_eq!(site.mails_to("ann").await.len(), 11);
+    }
+
+    async fn wrong_codes_for_an_account_are_limited_over_all_its_codes_and_browsers(site: Site) {
+        site.registered("ann").await;
+        for _ in 0..4 {
+            let (mut browser, _) = site.with_code("ann").await;
+            for _ in 0..5 {
+                browser.reset("CCCC-CCCC", OTHER_PASSWORD).await;
+                assert_eq!(browser.status, StatusCode::UNPROCESSABLE_ENTITY);
+            }
+        }
+        let (mut browser, code) = site.with_code("ann").await;
+        browser.reset(&code, OTHER_PASSWORD).await;
+        assert_eq!(browser.status, StatusCode::TOO_MANY_REQUESTS, "the twenty-first guess of the day");
+        assert_eq!(browser.headers["retry-after"].to_str().unwrap().len(), 5);
+    }
+}
+
+#[tokio::test]
+async fn each_address_has_its_own_budget_and_off_means_none() {
+    let site = Site::on_sqlite().await;
+    let limited = |change: fn(&mut Config)| site.changed(change);
+    for (change, path) in [
+        ((|config: &mut Config| config.limits.login_ip = rate(2)) as fn(&mut Config), "/login"),
+        (|config| config.limits.register_ip = rate(2), "/register"),
+        (|config| config.limits.forgot_ip = rate(2), "/forgot"),
+    ] {
+        let browser = limited(change);
+        let mut seen = Vec::new();
+        for number in 0..3 {
+            let (name, email) = (format!("name{number}"), format!("name{number}@meadow.example"));
+            let fields = [
+                ("username", &*name),
+                ("email", &email),
+                ("password", PASSWORD),
+                ("password_confirm", PASSWORD),
+            ];
+            seen.push(browser.post(path, &fields).await.status());
+        }
+        assert_eq!(seen[2], StatusCode::TOO_MANY_REQUESTS, "{path}");
+        assert_ne!(seen[1], StatusCode::TOO_MANY_REQUESTS, "{path}");
+    }
+    let unlimited =
+        site.changed(|config| (config.limits.login_ip, config.limits.login_account) = (None, None));
+    for _ in 0..80 {
+        let answer = unlimited.post("/login", &[("username", "ann"), ("password", "wrong")]).await;
+        assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    }
+}
+
+#[tokio::test]
+async fn the_answer_to_one_too_many_is_the_same_for_everybody() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let strict = site.changed(|config| config.limits.login_account = rate(1));
+    let mut pages = Vec::new();
+    for login in ["ann", "bob"] {
+        strict.post("/login", &[("username", login), ("password", "wrong")]).await;
+        let answer = strict.post("/login", &[("username", login), ("password", PASSWORD)]).await;
+        assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+        pages.push(body_of(answer).await);
+    }
+    assert_eq!(pages[0], pages[1]);
+}
+
+#[tokio::test]
+async fn the_table_names_neither_accounts_nor_addresses() {
+    let site = Site::on_sqlite().await;
+    tries(&site, "ann@meadow.example", "wrong", 2).await;
+    assert_eq!(site.count("select count(*) from limits").await, 2);
+    assert_eq!(
+        site.count(
+            "select count(*) from limits where subject like '%ann%' or subject like '%0.0.0.0%'"
+        )
+        .await,
+        0
+    );
+}

@@ -1,0 +1,137 @@
+//! Log in: by name or address, and refused in the same words whatever was wrong.
+
+use axum::http::StatusCode;
+use vestibule::config::{HashCost, Notices};
+use vestibule::models::hasher::Hasher;
+
+use crate::support::{Browser, PASSWORD, Site, body_of};
+
+const REFUSED: &str = "The username or the password is not right. Check both, or get a code if you forgot the password.";
+
+on_both_databases! {
+    async fn the_name_or_the_address_in_any_spelling_logs_in(site: Site) {
+        site.registered("ann").await;
+        for login in ["ann", " ANN ", "ann@meadow.example", "Ann@Meadow.Example"] {
+            let mut ann = site.browser();
+            ann.log_in(login, PASSWORD).await;
+            assert_eq!(ann.path(), "/account", "{login}");
+        }
+    }
+
+    async fn a_wrong_password_and_an_unknown_name_are_refused_in_the_same_bytes(site: Site) {
+        site.registered("ann").await;
+        let mut pages = Vec::new();
+        for login in ["ann", "bob", "ann@meadow.example", "bob@meadow.example", "b\0b", "ＡＮＮ", "' or 1=1 --"] {
+            let mut visitor = site.browser();
+            visitor.log_in(login, "not the password").await;
+            assert_eq!(visitor.status, StatusCode::UNPROCESSABLE_ENTITY, "{login}");
+            assert_eq!(visitor.problems(), [REFUSED], "{login}");
+            assert_eq!(visitor.title(), "Error: Log in – Vestibule");
+            // HTML reads NUL as U+FFFD.
+            assert_eq!(visitor.attribute("#username", "value"), Some(login.replace('\0', "\u{fffd}")));
+            assert_eq!(visitor.attribute("#password", "value"), None);
+            assert_eq!(visitor.attribute("[aria-invalid]", "id"), None, "no field is marked");
+            assert!(visitor.headers.get("set-cookie").is_none());
+            let value = visitor.attribute("#username", "value").unwrap();
+            pages.push(visitor.html.replace(&format!("value=\"{value}\""), ""));
+        }
+        assert_eq!(pages[0], pages[1]);
+        assert_eq!(pages[2], pages[3]);
+        assert!(site.count("select count(*) from sessions").await == 1, "only the registration's own session");
+    }
+
+    async fn a_hash_with_weaker_parameters_is_made_anew_at_login(site: Site) {
+        site.registered("ann").await;
+        let mut app = site.app.clone();
+        let today = HashCost { memory_kib: 128, iterations: 2, threads: 1, queue: 9 };
+        app.hasher = Hasher::start(&today).unwrap();
+        let mut ann = Browser::new(vestibule::router(app));
+        ann.log_in("ann", PASSWORD).await;
+        assert_eq!(ann.path(), "/account");
+        let user = site.app.store.user_by_login("ann").await.unwrap().unwrap();
+        assert!(user.password_hash.starts_with("$argon2id$v=19$m=128,t=2,p=1$"), "{}", user.password_hash);
+        assert!(ann.is_logged_in().await, "hashing anew must not end the session");
+    }
+}
+
+#[tokio::test]
+async fn empty_fields_are_named() {
+    let site = Site::on_sqlite().await;
+    let mut visitor = site.browser();
+    visitor.open("/login").await;
+    visitor.press("Log in").await;
+    assert_eq!(
+        visitor.problems(),
+        ["Enter your username or your e-mail address.", "Enter your password."]
+    );
+}
+
+#[tokio::test]
+async fn a_full_hash_queue_is_answered_at_once_with_when_to_come_back() {
+    let site = Site::on_sqlite().await;
+    let mut app = site.app.clone();
+    app.hasher =
+        Hasher::start(&HashCost { memory_kib: 19_456, iterations: 2, threads: 1, queue: 1 })
+            .unwrap();
+    let browser = Browser::new(vestibule::router(app));
+    let fields = [("username", "ann"), ("password", PASSWORD)];
+    let storm = (0..50).map(|_| browser.post("/login", &fields));
+    let answers = futures_util::future::join_all(storm).await;
+    let busy: Vec<_> = answers
+        .into_iter()
+        .filter(|answer| answer.status() == StatusCode::SERVICE_UNAVAILABLE)
+        .collect();
+    assert!(!busy.is_empty());
+    for answer in busy {
+        assert_eq!(answer.headers()["retry-after"], "2");
+        assert!(body_of(answer).await.contains("Very busy right now"));
+    }
+}
+
+#[tokio::test]
+async fn every_login_is_mailed_when_that_is_wished_for() {
+    let site = Site::with(|config| config.notices = Notices::parse("login").unwrap()).await;
+    let mut ann = site.registered("ann").await;
+    assert!(site.mails().await.is_empty());
+    ann.press("Log out").await;
+    ann.log_in("ann", PASSWORD).await;
+    ann.press("Log out").await;
+    ann.log_in("ann", "not the password").await;
+    assert_eq!(site.mails_to("ann").await, ["login"]);
+}
+
+#[tokio::test]
+async fn next_never_leaves_the_site() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    for next in [
+        "https://evil.example",
+        "//evil.example",
+        "/\\evil.example",
+        "/\t/evil.example",
+        "javascript:alert(1)",
+    ] {
+        let fields = [("username", "ann"), ("password", PASSWORD), ("next", next)];
+        let answer = site.browser().post("/login", &fields).await;
+        assert_eq!(answer.headers()["location"], "/account", "{next}");
+        let encoded: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+        let mut visitor = site.browser();
+        visitor.open(&format!("/login?next={encoded}")).await;
+        assert!(!visitor.html.contains("evil") && !visitor.html.contains("alert"), "{next}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_logged_in_is_led_past_the_forms() {
+    let site = Site::on_sqlite().await;
+    let mut ann = site.registered("ann").await;
+    for (path, end) in [
+        ("/login", "/account"),
+        ("/register", "/account"),
+        ("/login?next=/logout", "/logout"),
+        ("/", "/account"),
+    ] {
+        ann.open(path).await;
+        assert_eq!(ann.path(), end);
+    }
+}

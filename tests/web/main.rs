@@ -1,0 +1,28 @@
+//! The site as its visitors find it: through the page, by label, reading the mail.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "a test that cannot go on has failed; a story is read from top to bottom"
+)]
+
+#[macro_use]
+mod support;
+
+mod account;
+mod database;
+mod forgot;
+mod journey;
+mod layers;
+mod limits;
+mod login;
+mod mailbox;
+mod mailer;
+mod outbox;
+mod password;
+mod protection;
+mod register;
+mod reset;
+mod session;

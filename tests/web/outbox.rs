@@ -1,0 +1,324 @@
+//! Mail gets out: through outages, refusals and restarts, to its reader alone, and once.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use vestibule::models::outbox::{self, Letter};
+use vestibule::secret::ServerKey;
+use vestibule::tasks::outbox::{End, Round, Worker};
+
+use crate::support::post::{DAY, Place, Post, START, letter, mailer};
+use crate::support::smtp::FakeSmtp;
+
+/// A round in which `sent` letters went out and nothing else happened.
+fn sent(sent: usize) -> Round {
+    Round { sent, ..Round::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_arrives_whole_and_leaves_the_outbox() {
+    let server = FakeSmtp::start().await;
+    for mut post in Post::all(&server.url()).await {
+        let before = server.mails().len();
+        let id = post.put(&letter("ann@example.com")).await;
+        assert_eq!(post.deliver().await, sent(1));
+        assert_eq!(post.waiting().await, 0);
+        let mails = server.mails();
+        assert_eq!(mails.len(), before + 1);
+        let mail = mails.last().unwrap();
+        assert_eq!(mail.from, "no-reply@site.example");
+        assert_eq!(mail.hello, "site.example");
+        assert_eq!(mail.to, ["ann@example.com"]);
+        assert_eq!(mail.text(), letter("ann@example.com").text);
+        assert_eq!(mail.part("text/html").unwrap(), "<p>Hello</p>\n");
+        let message_id = mail.header("Message-ID").unwrap();
+        assert_eq!(message_id, format!("<{id}@site.example>"));
+        let date = mail.header("Date").unwrap();
+        assert_eq!(date, "Sun, 22 Nov 2026 18:20:00 +0000");
+        post.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_waits_for_a_server_that_is_down_and_is_out_within_90_seconds_of_its_return() {
+    let server = FakeSmtp::start().await;
+    for mut post in Post::all(&server.url()).await {
+        server.go_down().await;
+        let before = server.mails().len();
+        post.put_many(30).await;
+        for _ in 0..20 {
+            assert_eq!(post.deliver().await, Round { end: End::ServerAway, ..Round::default() });
+            post.clock.advance(60);
+        }
+        assert_eq!(post.waiting().await, 30);
+        server.come_back().await;
+        let round = post.deliver().await;
+        assert_eq!(round, sent(30));
+        assert_eq!((post.waiting().await, server.mails().len()), (0, before + 30));
+        post.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_goes_away_between_mails_delays_them_by_90_seconds_at_most() {
+    let server = FakeSmtp::start().await;
+    for mut post in Post::all(&server.url()).await {
+        let before = server.mails().len();
+        post.put_many(20).await;
+        server.drop_after_data(13);
+        for _ in 0..30 {
+            post.deliver().await;
+            post.clock.advance(3);
+        }
+        assert_eq!((post.waiting().await, server.mails().len()), (0, before + 20));
+        post.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closing_server_and_a_dropped_connection_count_no_try() {
+    let server = FakeSmtp::start().await;
+    for mut post in Post::all(&server.url()).await {
+        let id = post.put(&letter("ann@example.com")).await;
+        server.greet_with(Some("421 4.3.2 closing"));
+        assert_eq!(post.deliver().await.end, End::ServerAway);
+        server.greet_with(None);
+        server.drop_after_data(1);
+        assert_eq!(post.deliver().await.end, End::ServerAway);
+        server.refuse("ann@example.com", "421 4.3.2 closing");
+        assert_eq!(post.deliver().await.end, End::ServerAway);
+        server.allow("ann@example.com");
+        let found = outbox::find(&post.db, &post.key, &id).await.unwrap().unwrap();
+        assert_eq!((found.tries, found.claimed_until), (0, 0));
+        assert_eq!(post.deliver().await.sent, 1);
+        post.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_refused_address_holds_nobody_up() {
+    let server = FakeSmtp::start().await;
+    server.refuse("no@example.com", "550 5.1.1 <no@example.com>: unknown");
+    server.refuse("later@example.com", "451 4.7.1 greylisted");
+    for mut post in Post::all(&server.url()).await {
+        let before = server.mails().len();
+        post.put(&letter("no@example.com")).await;
+        post.put(&letter("later@example.com")).await;
+        post.put_many(20).await;
+        let round = post.deliver().await;
+        assert_eq!((round.sent, round.refused), (20, 2));
+        assert_eq!((round.end, post.waiting().await), (End::NothingDue, 2));
+        assert_eq!(server.mails().len(), before + 20);
+        post.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_put_off_is_tried_in_seconds_and_one_refused_in_a_minute() {
+    let server = FakeSmtp::start().await;
+    for (reply, wait) in [("451 4.7.1 greylisted", 2), ("550 5.1.1 unknown", 60)] {
+        for mut post in Post::all(&server.url()).await {
+            server.refuse("ann@example.com", reply);
+            post.put(&letter("ann@example.com")).await;
+            assert_eq!(post.deliver().await.refused, 1);
+            server.allow("ann@example.com");
+            post.clock.advance(wait - 1);
+            assert_eq!(post.deliver().await, sent(0), "it is not over yet");
+            post.clock.advance(1);
+            assert_eq!(post.deliver().await, sent(1));
+            post.close().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_is_refused_is_given_up_after_a_day() {
+    let server = FakeSmtp::start().await;
+    server.refuse("no@example.com", "550 5.1.1 unknown");
+    for mut post in Post::all(&server.url()).await {
+        post.put(&Letter { expires_at: START + 10 * DAY, ..letter("no@example.com") }).await;
+        post.deliver().await;
+        post.clock.advance(DAY - 1);
+        post.deliver().await;
+        assert_eq!(post.waiting().await, 1);
+        post.clock.advance(3600);
+        post.deliver().await;
+        assert_eq!(post.waiting().await, 0);
+        post.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_code_and_a_decoy_are_never_sent() {
+    let server = FakeSmtp::start().await;
+    for mut post in Post::all(&server.url()).await {
+        let code = Letter { expires_at: START + 600, ..letter("ann@example.com") };
+        server.go_down().await;
+        post.put(&code).await;
+        let decoy = post.put(&letter("nobody@example.com").decoy()).await;
+        let found = outbox::find(&post.db, &post.key, &decoy).await;
+        assert!(found.unwrap().is_none());
+        assert_eq!(post.deliver().await.dropped, 1);
+        post.clock.advance(600);
+        server.come_back().await;
+        let round = post.deliver().await;
+        assert_eq!((round.dropped, round.sent), (1, 0));
+        assert_eq!((post.waiting().await, server.mails().len()), (0, 0));
+        post.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_server_took_is_not_mailed_twice_when_its_row_cannot_be_deleted() {
+    let server = FakeSmtp::start().await;
+    let place = Place::sqlite();
+    let mut post = Post::open(place, Some(mailer(&server.url()))).await;
+    post.run(
+        "create trigger stuck before delete on outbox begin select raise(abort, 'stuck'); end",
+    )
+    .await;
+    post.put(&letter("ann@example.com")).await;
+    assert_eq!(
+        post.deliver().await,
+        Round { sent: 1, end: End::DatabaseFailed, ..Round::default() }
+    );
+    post.clock.advance(3600);
+    post.put(&letter("bob@example.com")).await;
+    assert_eq!(post.deliver().await.end, End::DatabaseFailed);
+    post.run("drop trigger stuck").await;
+    assert_eq!(post.deliver().await, sent(1));
+    assert_eq!(server.mails_to("ann@example.com").len(), 1);
+    assert_eq!(server.mails_to("bob@example.com").len(), 1);
+    post.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_nodes_send_each_letter_once() {
+    let server = FakeSmtp::start().await;
+    for post in Post::all(&server.url()).await {
+        let before = server.mails().len();
+        post.put_many(40).await;
+        let mut nodes = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let (db, key, clock) = (post.db.clone(), post.key.clone(), post.clock.clone());
+            let mut node = Worker::new(db, key, clock, Some(mailer(&server.url())));
+            nodes.spawn(async move { node.deliver_due().await.sent });
+        }
+        assert_eq!(nodes.join_all().await.iter().sum::<usize>(), 40);
+        let mut readers: Vec<_> =
+            server.mails().split_off(before).into_iter().flat_map(|mail| mail.to).collect();
+        readers.sort();
+        readers.dedup();
+        assert_eq!((readers.len(), server.mails().len()), (40, before + 40));
+        post.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_process_held_is_sent_after_its_lease_or_once_released() {
+    let server = FakeSmtp::start().await;
+    for mut post in Post::all(&server.url()).await {
+        post.put(&letter("ann@example.com")).await;
+        let held = outbox::claim(&post.db, &post.key, START, 8).await.unwrap();
+        assert_eq!(held.len(), 1);
+        assert_eq!(post.deliver().await, Round::default());
+        outbox::release_claims(&post.db).await.unwrap();
+        let again = outbox::claim(&post.db, &post.key, START + 1, 8).await.unwrap();
+        assert_eq!(again[0].tries, 2);
+        outbox::put_back(&post.db, &held[0]).await.unwrap();
+        post.clock.advance(1 + outbox::LEASE_SECONDS - 1);
+        assert_eq!(post.deliver().await, Round::default(), "an old claim gives nothing back");
+        post.clock.advance(1);
+        assert_eq!(post.deliver().await, sent(1));
+        post.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_sealed_with_a_lost_key_is_dropped_and_the_others_go_out() {
+    let server = FakeSmtp::start().await;
+    for mut post in Post::all(&server.url()).await {
+        let lost = ServerKey::from_bytes(&[8; 32]).unwrap();
+        let on = post.db.writer();
+        outbox::enqueue(on, &lost, &post.clock, &letter("eve@example.com")).await.unwrap();
+        post.put(&letter("ann@example.com")).await;
+        assert_eq!(post.deliver().await, sent(1));
+        assert_eq!(post.waiting().await, 0);
+        assert!(server.mails_to("eve@example.com").is_empty());
+        post.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_letter_is_readable_in_the_database() {
+    let place = Place::sqlite();
+    let post = Post::open(place, None).await;
+    post.put(&letter("ann@example.com")).await;
+    let Place::Sqlite(file) = &post.place else { panic!("the first place is SQLite") };
+    for end in ["", "-wal"] {
+        let bytes = std::fs::read(format!("{}{end}", file.display())).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains("ann@example") && !text.contains("a line with a dot"));
+    }
+    post.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_server_letters_stay_for_the_mailbox_newest_first() {
+    for place in Place::all().await {
+        let mut post = Post::open(place, None).await;
+        for number in 0..205 {
+            post.put(&letter(&format!("ann{number}@example.com"))).await;
+            post.clock.advance(1);
+        }
+        post.put(&letter("nobody@example.com").decoy()).await;
+        assert_eq!(post.deliver().await, Round::default());
+        let letters = outbox::newest(&post.db, &post.key, 3).await.unwrap();
+        let to: Vec<_> = letters.iter().map(|letter| letter.to.as_str()).collect();
+        let newest = [204, 203, 202].map(|number| format!("ann{number}@example.com"));
+        assert_eq!(to, newest);
+        assert_eq!(post.waiting().await, 200);
+        post.clock.advance(DAY);
+        post.deliver().await;
+        assert_eq!(post.waiting().await, 0);
+        post.put(&letter("ann@example.com")).await;
+        outbox::clear(&post.db).await.unwrap();
+        assert_eq!(post.waiting().await, 0);
+        post.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_worker_sends_when_woken_and_stops_when_told() {
+    let server = FakeSmtp::start().await;
+    for post in Post::all(&server.url()).await {
+        let (db, key, clock) = (post.db.clone(), post.key.clone(), post.clock.clone());
+        let worker = Worker::new(db, key, clock, Some(mailer(&server.url())));
+        let wake = std::sync::Arc::new(tokio::sync::Notify::new());
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let running = tokio::spawn(worker.run(wake.clone(), stopped));
+        let before = server.mails().len();
+        post.put(&letter("ann@example.com")).await;
+        wake.notify_one();
+        let is_sent = async {
+            while server.mails().len() == before || post.waiting().await > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(10), is_sent).await.unwrap();
+        stop.send(true).unwrap();
+        timeout(Duration::from_secs(10), running).await.unwrap().unwrap();
+        post.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_of_one_round_share_connections() {
+    let server = FakeSmtp::start().await;
+    let place = Place::sqlite();
+    let mut post = Post::open(place, Some(mailer(&server.url()))).await;
+    post.put_many(24).await;
+    assert_eq!(post.deliver().await.sent, 24);
+    assert!(server.connections() <= 8, "{}", server.connections());
+    post.close().await;
+}

@@ -1,0 +1,91 @@
+//! Change the password, knowing the current one.
+
+use axum::http::StatusCode;
+
+use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site};
+
+async fn change(browser: &mut Browser, current: &str, new: &str) {
+    browser.open("/account/password").await;
+    browser
+        .fill("Current password", current)
+        .fill("New password", new)
+        .fill("New password again", new);
+    browser.press("Change password").await;
+}
+
+on_both_databases! {
+    async fn the_new_password_works_the_old_one_does_not_and_a_mail_says_so(site: Site) {
+        let mut ann = site.registered("ann").await;
+        let before = ann.cookie("vestibule").unwrap().clone();
+        change(&mut ann, PASSWORD, OTHER_PASSWORD).await;
+        assert_eq!(ann.path(), "/account");
+        assert_eq!(ann.notices(), ["Your password was changed. Every other browser was logged out."]);
+        assert_ne!(ann.cookie("vestibule"), Some(&before), "a new id with the new password");
+        assert_eq!(site.mails_to("ann").await, ["registered", "password_changed"]);
+        let mut again = site.browser();
+        again.log_in("ann", PASSWORD).await;
+        assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY);
+        again.log_in("ann", OTHER_PASSWORD).await;
+        assert_eq!(again.path(), "/account");
+    }
+
+    async fn a_wrong_current_password_changes_nothing(site: Site) {
+        let mut ann = site.registered("ann").await;
+        change(&mut ann, "not the password", OTHER_PASSWORD).await;
+        assert_eq!(ann.problems(), ["That is not your current password."]);
+        assert!(site.browser().log_in("ann", PASSWORD).await.path() == "/account");
+        assert_eq!(site.mails_to("ann").await, ["registered"]);
+    }
+
+    async fn it_kills_a_code_that_was_asked_for_before(site: Site) {
+        let mut ann = site.registered("ann").await;
+        let (mut stranger, code) = site.with_code("ann").await;
+        change(&mut ann, PASSWORD, OTHER_PASSWORD).await;
+        stranger.reset(&code, "harbour kettle ribbon").await;
+        assert!(stranger.problems()[0].starts_with("That code was used, or a newer one has replaced it."), "{:?}", stranger.problems());
+        assert!(site.browser().log_in("ann", OTHER_PASSWORD).await.path() == "/account");
+    }
+
+    async fn two_changes_at_the_same_instant_leave_one_password(site: Site) {
+        let ann = site.registered("ann").await;
+        let fields = |new| [("current_password", PASSWORD), ("password", new), ("password_confirm", new)];
+        let news = ["harbour kettle ribbon", "cobalt thimble orchard"];
+        let (one, two) = (fields(news[0]), fields(news[1]));
+        let answers = tokio::join!(ann.post("/account/password", &one), ann.post("/account/password", &two));
+        let done = [answers.0, answers.1].iter().filter(|answer| answer.headers().get("location").is_some_and(|path| path == "/account")).count();
+        assert_eq!(done, 1);
+        let mut works = 0;
+        for new in news {
+            works += usize::from(site.browser().log_in("ann", new).await.path() == "/account");
+        }
+        assert_eq!(works, 1);
+        assert_eq!(site.mails_to("ann").await, ["registered", "password_changed"]);
+    }
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_is_said_at_once_and_no_password_comes_back() {
+    let site = Site::on_sqlite().await;
+    let mut ann = site.registered("ann").await;
+    ann.open("/account/password").await;
+    ann.fill("New password", "short").fill("New password again", "differs");
+    ann.press("Change password").await;
+    assert_eq!(ann.problems().len(), 3);
+    assert_eq!(ann.title(), "Error: Change your password – Vestibule");
+    assert!(!ann.html.contains("differs\""));
+    assert_eq!(ann.attribute("[autocomplete=username]", "value").as_deref(), Some("ann"));
+}
+
+#[tokio::test]
+async fn a_form_sent_after_the_session_ended_leads_back_with_a_word() {
+    let site = Site::on_sqlite().await;
+    let mut ann = site.registered("ann").await;
+    ann.open("/account/password").await;
+    ann.fill("Current password", PASSWORD)
+        .fill("New password", OTHER_PASSWORD)
+        .fill("New password again", OTHER_PASSWORD);
+    site.wait(13 * 60 * 60);
+    ann.press("Change password").await;
+    assert_eq!(ann.path(), "/login?next=/account/password");
+    assert_eq!(ann.notices(), ["Your session has ended. Log in, then send the form again."]);
+}

@@ -1,0 +1,268 @@
+//! Reset: a code is good for one change of password, and for little else.
+
+use axum::http::StatusCode;
+use futures_util::future::join_all;
+
+use crate::support::{OTHER_PASSWORD, PASSWORD, Site, body_of, email_of};
+
+const GONE: &str =
+    "That code was used, or a newer one has replaced it. Use the newest mail, or send a new code.";
+const EXPIRED: &str = "That code is too old. Send a new code.";
+const TOO_MANY: &str = "There were too many wrong tries with this code. Send a new code.";
+const LAST: &str = "That code is not right, and it was the last try with it. Send a new code.";
+
+fn fields<'a>(code: &'a str, password: &'a str) -> [(&'a str, &'a str); 3] {
+    [("code", code), ("password", password), ("password_confirm", password)]
+}
+
+async fn works(site: &Site, username: &str, password: &str) -> bool {
+    site.browser().log_in(username, password).await.path() == "/account"
+}
+
+on_both_databases! {
+    async fn the_right_code_sets_the_password_ends_every_session_and_is_told_by_mail(site: Site) {
+        let mut phone = site.registered("ann").await;
+        let (mut laptop, code) = site.with_code("ann").await;
+        site.wait(1);
+        laptop.reset(&code, OTHER_PASSWORD).await;
+        assert_eq!(laptop.path(), "/login");
+        assert_eq!(laptop.notices(), ["Your password was changed. Log in with the new one."]);
+        assert!(!laptop.is_logged_in().await, "a code must not log in");
+        assert!(!phone.is_logged_in().await);
+        assert!(!works(&site, "ann", PASSWORD).await && works(&site, "ann", OTHER_PASSWORD).await);
+        assert_eq!(site.mails_to("ann").await, ["registered", "reset_code", "password_changed"]);
+        assert_eq!(site.count("select count(*) from resets").await, 0);
+    }
+
+    async fn spaces_dashes_and_case_do_not_matter(site: Site) {
+        site.registered("ann").await;
+        let (mut ann, code) = site.with_code("ann").await;
+        ann.reset(&format!("  {} ", code.to_lowercase().replace('-', " – ")), OTHER_PASSWORD).await;
+        assert_eq!(ann.path(), "/login");
+    }
+
+    async fn a_wrong_code_is_refused_with_the_tries_that_are_left_and_stays_in_its_field(site: Site) {
+        site.registered("ann").await;
+        let (mut ann, code) = site.with_code("ann").await;
+        for left in ["4 tries", "3 tries", "2 tries", "1 try"] {
+            ann.reset("CCCC-CCCC", OTHER_PASSWORD).await;
+            assert_eq!(ann.status, StatusCode::UNPROCESSABLE_ENTITY);
+            assert_eq!(ann.problems(), [format!("That code is not right. Check it against the newest mail; you have {left} left.")]);
+            assert_eq!(ann.attribute("#code", "value").as_deref(), Some("CCCC-CCCC"));
+        }
+        ann.reset("CCCC-CCCC", OTHER_PASSWORD).await;
+        assert_eq!(ann.problems(), [LAST]);
+        ann.reset(&code, OTHER_PASSWORD).await;
+        assert_eq!(ann.problems(), [TOO_MANY], "the sixth guess is refused though it is right");
+        assert!(works(&site, "ann", PASSWORD).await);
+    }
+
+    async fn an_expired_code_is_refused(site: Site) {
+        site.registered("ann").await;
+        let (mut ann, code) = site.with_code("ann").await;
+        site.wait(10 * 60);
+        ann.reset(&code, OTHER_PASSWORD).await;
+        assert_eq!(ann.problems(), [EXPIRED]);
+        assert!(works(&site, "ann", PASSWORD).await);
+    }
+
+    async fn a_code_works_until_its_last_second(site: Site) {
+        site.registered("ann").await;
+        let (mut ann, code) = site.with_code("ann").await;
+        site.wait(10 * 60 - 1);
+        ann.reset(&code, OTHER_PASSWORD).await;
+        assert_eq!(ann.path(), "/login");
+    }
+
+    async fn a_replaced_code_is_refused_and_the_new_one_works(site: Site) {
+        site.registered("ann").await;
+        let (mut ann, old) = site.with_code("ann").await;
+        site.wait(1);
+        ann.press("Send a new code").await;
+        assert_eq!(ann.path(), "/reset");
+        assert_eq!(ann.notices(), ["A new code is on its way. It replaces the one before it."]);
+        let new = site.newest_code().await;
+        assert_ne!(old, new);
+        ann.reset(&old, OTHER_PASSWORD).await;
+        assert!(ann.problems()[0].starts_with("That code is not right."));
+        ann.reset(&new, OTHER_PASSWORD).await;
+        assert_eq!(ann.path(), "/login");
+    }
+
+    async fn asking_again_on_the_forgot_page_replaces_the_code_and_says_so(site: Site) {
+        site.registered("ann").await;
+        let (mut ann, old) = site.with_code("ann").await;
+        let mut old_tab = ann.tab();
+        site.wait(1);
+        ann.ask_for_code("ann", &email_of("ann")).await;
+        assert_eq!(ann.notices(), ["This code replaces the one before it."]);
+        old_tab.reset(&old, OTHER_PASSWORD).await;
+        assert!(!old_tab.problems().is_empty());
+        let new = site.newest_code().await;
+        ann.reset(&new, OTHER_PASSWORD).await;
+        assert_eq!(ann.path(), "/login");
+    }
+
+    async fn a_used_code_is_refused(site: Site) {
+        site.registered("ann").await;
+        let (mut ann, code) = site.with_code("ann").await;
+        let mut second_tab = ann.tab();
+        ann.reset(&code, OTHER_PASSWORD).await;
+        assert_eq!(ann.path(), "/login");
+        let answer = second_tab.post("/reset", &fields(&code, "harbour kettle ribbon")).await;
+        assert_eq!(answer.headers()["location"], "/forgot", "the session that held the reset is over");
+        assert!(works(&site, "ann", OTHER_PASSWORD).await);
+        second_tab.open("/reset").await;
+        assert_eq!(second_tab.path(), "/forgot");
+    }
+
+    async fn a_code_from_another_browser_or_for_another_account_is_refused(site: Site) {
+        site.registered("ann").await;
+        site.registered("bob").await;
+        let (_, code_of_ann) = site.with_code("ann").await;
+        let (mut bob, _) = site.with_code("bob").await;
+        bob.reset(&code_of_ann, OTHER_PASSWORD).await;
+        assert!(bob.problems()[0].starts_with("That code is not right."));
+        let mut eve = site.browser();
+        eve.ask_for_code("ann", &email_of("ann")).await;
+        eve.reset(&code_of_ann, OTHER_PASSWORD).await;
+        assert!(eve.problems()[0].starts_with("That code is not right."), "asked for in another browser");
+        assert!(works(&site, "ann", PASSWORD).await && works(&site, "bob", PASSWORD).await);
+    }
+
+    async fn for_nobody_every_code_is_simply_wrong_in_the_same_words(site: Site) {
+        site.registered("ann").await;
+        let mut pages = Vec::new();
+        for username in ["ann", "bob"] {
+            let mut browser = site.browser();
+            browser.ask_for_code(username, &email_of(username)).await;
+            let mut seen = String::new();
+            for _ in 0..6 {
+                browser.reset("CCCC-CCCC", OTHER_PASSWORD).await;
+                seen += &browser.html.replace(username, "NAME");
+            }
+            pages.push(seen);
+        }
+        assert_eq!(pages[0], pages[1]);
+    }
+
+    async fn mismatched_or_weak_passwords_do_not_use_the_code_up(site: Site) {
+        site.registered("ann").await;
+        let (mut ann, code) = site.with_code("ann").await;
+        for _ in 0..8 {
+            ann.reset(&code, "short").await;
+            assert!(ann.problems()[0].contains("at least 12 characters"), "{:?}", ann.problems());
+            assert_eq!(ann.attribute("#code", "value").as_deref(), Some(code.as_str()));
+        }
+        ann.fill("New password", OTHER_PASSWORD).fill("New password again", "velvet anchor");
+        ann.press("Change password").await;
+        assert_eq!(ann.problems(), ["The two passwords differ. Type the same one twice."]);
+        ann.reset(&code, OTHER_PASSWORD).await;
+        assert_eq!(ann.path(), "/login");
+    }
+
+    async fn what_cannot_be_a_code_costs_no_try(site: Site) {
+        site.registered("ann").await;
+        let (mut ann, code) = site.with_code("ann").await;
+        for typed in ["", "123", "not a code at all", "AEIO-U000", "\0"] {
+            ann.reset(typed, OTHER_PASSWORD).await;
+            assert_eq!(ann.status, StatusCode::UNPROCESSABLE_ENTITY, "{typed:?}");
+        }
+        assert_eq!(site.count("select max(guesses) from resets").await, 0);
+        ann.reset(&code, OTHER_PASSWORD).await;
+        assert_eq!(ann.path(), "/login");
+    }
+
+    async fn it_works_for_a_person_who_is_logged_in(site: Site) {
+        let mut ann = site.registered("ann").await;
+        site.wait(1);
+        ann.ask_for_code("ann", &email_of("ann")).await;
+        let code = site.newest_code().await;
+        ann.reset(&code, OTHER_PASSWORD).await;
+        assert_eq!(ann.path(), "/login");
+        assert!(!ann.is_logged_in().await);
+        assert!(works(&site, "ann", OTHER_PASSWORD).await);
+    }
+
+    async fn of_forty_parallel_guesses_exactly_the_limit_is_compared(site: Site) {
+        site.registered("ann").await;
+        let (ann, code) = site.with_code("ann").await;
+        let wrong = fields("CCCC-CCCC", OTHER_PASSWORD);
+        let answers = join_all((0..40).map(|_| ann.post("/reset", &wrong))).await;
+        let mut compared = 0;
+        for answer in answers {
+            assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+            compared += usize::from(body_of(answer).await.contains("That code is not right"));
+        }
+        assert_eq!(compared, 5);
+        assert_eq!(site.count("select guesses from resets").await, 5);
+        let answer = ann.post("/reset", &fields(&code, OTHER_PASSWORD)).await;
+        assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    }
+
+    async fn two_parallel_right_codes_change_the_password_once(site: Site) {
+        site.registered("ann").await;
+        let (ann, code) = site.with_code("ann").await;
+        site.wait(1);
+        let news = ["harbour kettle ribbon", "cobalt thimble orchard"];
+        let (one, two) = (fields(&code, news[0]), fields(&code, news[1]));
+        let (one, two) = tokio::join!(ann.post("/reset", &one), ann.post("/reset", &two));
+        let changed = [&one, &two].map(|answer| answer.headers().get("location").is_some_and(|path| path == "/login"));
+        assert_eq!(changed.iter().filter(|changed| **changed).count(), 1);
+        for (index, new) in news.iter().enumerate() {
+            assert_eq!(works(&site, "ann", new).await, changed[index]);
+        }
+        assert_eq!(site.mails_to("ann").await, ["registered", "reset_code", "password_changed"]);
+    }
+
+    async fn a_reset_kills_the_accounts_other_codes(site: Site) {
+        site.registered("ann").await;
+        let (mut one, first) = site.with_code("ann").await;
+        let (mut two, second) = site.with_code("ann").await;
+        two.reset(&second, OTHER_PASSWORD).await;
+        assert_eq!(two.path(), "/login");
+        one.reset(&first, "harbour kettle ribbon").await;
+        assert_eq!(one.problems(), [GONE]);
+        assert!(works(&site, "ann", OTHER_PASSWORD).await);
+    }
+
+    async fn a_second_repeat_has_to_wait_and_is_told_how_long(site: Site) {
+        site.registered("ann").await;
+        let (mut ann, _) = site.with_code("ann").await;
+        ann.press("Send a new code").await;
+        let sent = site.mails_to("ann").await.len();
+        ann.press("Send a new code").await;
+        assert_eq!(ann.notices(), ["A code was sent a moment ago. You can send another one in 30 seconds."]);
+        assert_eq!(site.mails_to("ann").await.len(), sent);
+        site.wait(30);
+        ann.press("Send a new code").await;
+        assert_eq!(site.mails_to("ann").await.len(), sent + 1);
+    }
+}
+
+#[tokio::test]
+async fn without_a_reset_under_way_everything_leads_to_the_forgot_page() {
+    let site = Site::on_sqlite().await;
+    let mut visitor = site.browser();
+    visitor.open("/reset").await;
+    assert_eq!(visitor.way, ["/reset", "/forgot"]);
+    for path in ["/reset", "/reset/resend"] {
+        let answer = visitor.post(path, &fields("CDFG-2345", OTHER_PASSWORD)).await;
+        assert_eq!(
+            (answer.status(), &answer.headers()["location"]),
+            (StatusCode::SEE_OTHER, &"/forgot".parse().unwrap())
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_blank_code_never_matches() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let (ann, _) = site.with_code("ann").await;
+    for blank in ["", " ", "----", "\u{200b}"] {
+        let answer = ann.post("/reset", &fields(blank, OTHER_PASSWORD)).await;
+        assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(body_of(answer).await.contains("Enter the code from the mail."));
+    }
+}

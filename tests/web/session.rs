@@ -1,0 +1,207 @@
+//! Sessions: what the cookie says, what the table keeps, when they end.
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use tower_sessions::SessionStore;
+use vestibule::db::sql;
+
+use crate::support::{OTHER_PASSWORD, PASSWORD, Site};
+
+const DAY: i64 = 24 * 60 * 60;
+
+on_both_databases! {
+    async fn an_anonymous_get_sets_no_cookie_and_writes_nothing(site: Site) {
+        for path in ["/", "/login", "/register", "/forgot", "/reset", "/logout", "/account", "/nowhere", "/dev/mailbox"] {
+            let answer = site.browser().send(Request::get(path).body(Body::empty()).unwrap()).await;
+            assert!(answer.headers().get("set-cookie").is_none(), "{path}");
+            let mut stranger = site.browser();
+            stranger.set_cookie("vestibule", "AAAAAAAAAAAAAAAAAAAAAA");
+            stranger.open(path).await;
+        }
+        for table in ["select count(*) from sessions", "select count(*) from limits", "select count(*) from resets", "select count(*) from outbox"] {
+            assert_eq!(site.count(table).await, 0, "{table}");
+        }
+    }
+
+    async fn the_table_holds_a_digest_of_the_id_and_never_the_id(site: Site) {
+        let ann = site.registered("ann").await;
+        let id = ann.cookie("vestibule").unwrap().clone();
+        let rows = sql("select id_hash, data, user_id from sessions").all::<(Vec<u8>, String, Option<String>)>(site.db().reader()).await.unwrap();
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].0.len(), 32);
+        assert!(!rows[0].1.contains(&id), "{}", rows[0].1);
+        assert!(rows[0].2.is_some());
+        let mut thief = site.browser();
+        thief.set_cookie("vestibule", &base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, &rows[0].0[..16]));
+        assert!(!thief.is_logged_in().await, "the table's content must not log anybody in");
+    }
+
+    async fn logging_in_gives_a_new_id_and_kills_the_old_one(site: Site) {
+        site.registered("ann").await;
+        let mut ann = site.browser();
+        ann.register("ann", "else@meadow.example", PASSWORD).await;
+        let planted = ann.cookie("vestibule").expect("a session for the notice").clone();
+        ann.log_in("ann", PASSWORD).await;
+        assert_ne!(ann.cookie("vestibule"), Some(&planted));
+        let mut attacker = site.browser();
+        attacker.set_cookie("vestibule", &planted);
+        assert!(!attacker.is_logged_in().await);
+        assert!(ann.is_logged_in().await);
+    }
+
+    async fn a_made_up_id_is_never_adopted(site: Site) {
+        site.registered("ann").await;
+        let mut ann = site.browser();
+        ann.set_cookie("vestibule", "AAAAAAAAAAAAAAAAAAAAAA");
+        ann.log_in("ann", PASSWORD).await;
+        assert_ne!(ann.cookie("vestibule").unwrap(), "AAAAAAAAAAAAAAAAAAAAAA");
+    }
+
+    async fn logging_out_ends_the_session_on_the_server(site: Site) {
+        let mut ann = site.registered("ann").await;
+        let mut copy = ann.tab();
+        ann.press("Log out").await;
+        assert_eq!(ann.way, ["/logout", "/login"]);
+        assert!(!copy.is_logged_in().await);
+        assert_eq!(site.count("select count(*) from sessions where user_id is not null").await, 0);
+    }
+
+    async fn a_request_in_flight_does_not_bring_an_ended_session_back(site: Site) {
+        let ann = site.registered("ann").await;
+        let store = vestibule::models::session::SessionRows::new(
+            site.app.store.clone(),
+            vestibule::models::session::Lifetimes { idle_remembered: DAY, idle: DAY, most: DAY },
+        );
+        let id = ann.cookie("vestibule").unwrap().parse().unwrap();
+        let mut record = store.load(&id).await.unwrap().unwrap();
+        ann.post("/logout", &[]).await;
+        record.data.insert("late".into(), true.into());
+        store.save(&record).await.unwrap();
+        assert!(store.load(&id).await.unwrap().is_none());
+    }
+
+    async fn a_session_slides_while_it_is_used_and_ends_when_it_is_not(site: Site) {
+        let mut ann = site.registered("ann").await;
+        for _ in 0..4 {
+            site.wait(11 * 60 * 60);
+            assert!(ann.is_logged_in().await, "used within 12 hours");
+        }
+        site.wait(12 * 60 * 60 + 1);
+        assert!(!ann.is_logged_in().await, "unused for 12 hours");
+    }
+
+    async fn its_use_is_written_every_few_minutes_at_most(site: Site) {
+        let mut ann = site.registered("ann").await;
+        let seen = "select max(last_seen_at) from sessions";
+        ann.open("/account").await;
+        let before = site.count(seen).await;
+        site.wait(4 * 60);
+        ann.open("/account").await;
+        assert_eq!(site.count(seen).await, before);
+        site.wait(2 * 60);
+        ann.open("/account").await;
+        assert!(site.count(seen).await > before);
+    }
+
+    async fn a_remembered_session_lives_two_weeks_unused_and_thirty_days_in_all(site: Site) {
+        site.registered("ann").await;
+        let mut ann = site.browser();
+        ann.open("/login").await;
+        ann.fill("Username or e-mail address", "ann").fill("Password", PASSWORD).tick("Keep me logged in on this device");
+        ann.press("Log in").await;
+        site.wait(13 * DAY);
+        assert!(ann.is_logged_in().await);
+        site.wait(13 * DAY);
+        assert!(ann.is_logged_in().await);
+        site.wait(4 * DAY + 1);
+        assert!(!ann.is_logged_in().await, "thirty days are over");
+    }
+
+    async fn a_change_of_password_elsewhere_ends_every_other_session(site: Site) {
+        let mut phone = site.registered("ann").await;
+        let mut laptop = site.browser();
+        laptop.log_in("ann", PASSWORD).await;
+        laptop.open("/account/password").await;
+        laptop.fill("Current password", PASSWORD).fill("New password", OTHER_PASSWORD).fill("New password again", OTHER_PASSWORD);
+        laptop.press("Change password").await;
+        assert_eq!(laptop.path(), "/account");
+        assert!(laptop.is_logged_in().await);
+        assert!(!phone.is_logged_in().await);
+    }
+
+    async fn expired_rows_are_cleared_away_and_living_ones_stay(site: Site) {
+        site.registered("ann").await;
+        let mut bob = site.registered("bob").await;
+        site.browser().ask_for_code("nobody", "nobody@meadow.example").await;
+        site.wait(11 * 60 * 60);
+        assert!(bob.is_logged_in().await);
+        site.wait(2 * 60 * 60);
+        let gone = vestibule::tasks::sweep::sweep(&site.app.store).await.unwrap();
+        assert!(gone >= 3, "{gone}");
+        assert_eq!(site.count("select count(*) from sessions").await, 1);
+        assert_eq!(site.count("select count(*) from resets").await, 0);
+        assert!(bob.is_logged_in().await);
+    }
+}
+
+#[tokio::test]
+async fn the_cookie_is_a_browser_session_one_unless_it_is_to_be_remembered() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let fields = [("username", "ann"), ("password", PASSWORD)];
+    let answer = site.browser().post("/login", &fields).await;
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap().to_owned();
+    assert!(cookie.starts_with("vestibule="), "{cookie}");
+    for part in ["; HttpOnly", "; SameSite=Lax", "; Path=/"] {
+        assert!(cookie.contains(part), "{cookie}");
+    }
+    assert!(
+        !cookie.contains("Max-Age") && !cookie.contains("Expires") && !cookie.contains("Secure"),
+        "{cookie}"
+    );
+    let answer = site.browser().post("/login", &[fields[0], fields[1], ("remember", "on")]).await;
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+    assert!(cookie.contains("Max-Age=2592000"), "{cookie}");
+}
+
+#[tokio::test]
+async fn a_remembered_cookie_stays_remembered_when_the_session_is_written_again() {
+    let site = Site::on_sqlite().await;
+    let mut ann = site.registered("ann").await;
+    ann.press("Log out").await;
+    ann.fill("Username or e-mail address", "ann")
+        .fill("Password", PASSWORD)
+        .tick("Keep me logged in on this device");
+    ann.press("Log in").await;
+    let answer = ann.post("/forgot", &[("username", "ann"), ("email", "ann@meadow.example")]).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+    assert!(cookie.contains("Max-Age=2592000"), "{cookie}");
+}
+
+#[tokio::test]
+async fn on_https_the_cookie_is_bound_to_the_host_and_its_removal_too() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let production = site.changed(|config| {
+        config.base_url = vestibule::config::BaseUrl::parse("https://accounts.example").unwrap();
+    });
+    let login = Request::post("/login")
+        .header("origin", "https://accounts.example")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Body::from("username=ann&password=moss+lantern+quartz"));
+    let answer = production.send(login.unwrap()).await;
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+    assert!(cookie.starts_with("__Host-vestibule=") && cookie.contains("; Secure"), "{cookie}");
+    assert!(!cookie.contains("Domain"), "{cookie}");
+    let mut stale = production;
+    stale.set_cookie("__Host-vestibule", "AAAAAAAAAAAAAAAAAAAAAA");
+    stale.open("/login").await;
+    let removal = stale.headers["set-cookie"].to_str().unwrap();
+    for part in ["__Host-vestibule=", "Max-Age=0", "Path=/", "; Secure", "; HttpOnly"] {
+        assert!(removal.contains(part), "{removal}");
+    }
+    assert!(
+        stale.headers["strict-transport-security"].to_str().unwrap().contains("max-age=63072000")
+    );
+}

@@ -1,0 +1,296 @@
+//! A browser without JavaScript: cookies, links and buttons by their words, fields by their labels.
+
+use std::collections::BTreeMap;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use scraper::{ElementRef, Html, Selector};
+use tower::ServiceExt;
+
+/// Where every test site lives.
+pub const ORIGIN: &str = "http://localhost:8000";
+
+/// The most redirects that are followed in a row.
+const MOST_REDIRECTS: usize = 5;
+
+/// One browser, with the page that it shows.
+pub struct Browser {
+    router: Router,
+    cookies: BTreeMap<String, String>,
+    path: String,
+    filled: BTreeMap<String, String>,
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub html: String,
+    /// Every path of the last click, redirects included.
+    pub way: Vec<String>,
+}
+
+impl Browser {
+    pub fn new(router: Router) -> Self {
+        Self {
+            router,
+            cookies: BTreeMap::new(),
+            path: String::new(),
+            filled: BTreeMap::new(),
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            html: String::new(),
+            way: Vec::new(),
+        }
+    }
+
+    /// A second tab: the same cookies and page.
+    pub fn tab(&self) -> Self {
+        Self {
+            cookies: self.cookies.clone(),
+            path: self.path.clone(),
+            html: self.html.clone(),
+            filled: self.filled.clone(),
+            ..Self::new(self.router.clone())
+        }
+    }
+
+    /// Opens a path and follows redirects.
+    pub async fn open(&mut self, path: &str) -> &mut Self {
+        self.way.clear();
+        self.go(Method::GET, path.to_owned(), None).await;
+        self
+    }
+
+    /// Types `text` into the field with this label.
+    pub fn fill(&mut self, label: &str, text: &str) -> &mut Self {
+        let name = self.field_by_label(label);
+        self.filled.insert(name, text.to_owned());
+        self
+    }
+
+    /// Ticks the box with this label.
+    pub fn tick(&mut self, label: &str) -> &mut Self {
+        self.fill(label, "on")
+    }
+
+    /// Presses the button with these words: sends its form, with what was typed.
+    pub async fn press(&mut self, words: &str) -> &mut Self {
+        let (action, body) = self.form_of_button(words);
+        self.way.clear();
+        self.go(Method::POST, action, Some(body)).await;
+        self
+    }
+
+    /// Follows the link with these words.
+    pub async fn click(&mut self, words: &str) -> &mut Self {
+        let page = Html::parse_document(&self.html);
+        let all = select("a");
+        let link = page.select(&all).find(|link| text_of(*link) == words);
+        let href = link
+            .and_then(|link| link.attr("href"))
+            .unwrap_or_else(|| panic!("no link {words:?} in {}", self.text()));
+        let href = href.to_owned();
+        drop(page);
+        self.open(&href).await
+    }
+
+    pub async fn register(&mut self, username: &str, email: &str, password: &str) -> &mut Self {
+        self.open("/register").await;
+        self.fill("Username", username).fill("E-mail address", email);
+        self.fill("Password", password).fill("Password again", password);
+        self.press("Create account").await
+    }
+
+    pub async fn log_in(&mut self, login: &str, password: &str) -> &mut Self {
+        self.open("/login").await;
+        self.fill("Username or e-mail address", login).fill("Password", password);
+        self.press("Log in").await
+    }
+
+    pub async fn ask_for_code(&mut self, username: &str, email: &str) -> &mut Self {
+        self.open("/forgot").await;
+        self.fill("Username", username).fill("E-mail address", email);
+        self.press("Send me a code").await
+    }
+
+    pub async fn reset(&mut self, code: &str, password: &str) -> &mut Self {
+        self.open("/reset").await;
+        self.fill("Code", code).fill("New password", password).fill("New password again", password);
+        self.press("Change password").await
+    }
+
+    /// Whether the account page opens without logging in.
+    pub async fn is_logged_in(&mut self) -> bool {
+        self.open("/account").await;
+        self.path == "/account" && self.status == StatusCode::OK
+    }
+
+    /// The path of the page shown, with its query.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub fn title(&self) -> String {
+        self.all_text("title").concat()
+    }
+
+    /// Everything that can be read.
+    pub fn text(&self) -> String {
+        self.all_text("body").concat()
+    }
+
+    /// The texts of all elements that a CSS selector finds.
+    pub fn all_text(&self, css: &str) -> Vec<String> {
+        let page = Html::parse_document(&self.html);
+        page.select(&select(css)).map(text_of).collect()
+    }
+
+    /// An attribute of the first element that a CSS selector finds.
+    pub fn attribute(&self, css: &str, name: &str) -> Option<String> {
+        let page = Html::parse_document(&self.html);
+        page.select(&select(css)).next()?.attr(name).map(str::to_owned)
+    }
+
+    /// What the summary of a refused form says.
+    pub fn problems(&self) -> Vec<String> {
+        self.all_text("[role=alert] li")
+    }
+
+    /// What happened, in the page's own words.
+    pub fn notices(&self) -> Vec<String> {
+        self.all_text("[role=status] p")
+    }
+
+    pub fn cookie(&self, name: &str) -> Option<&String> {
+        self.cookies.get(name)
+    }
+
+    pub fn set_cookie(&mut self, name: &str, value: &str) {
+        self.cookies.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Sends a request as it is, with this browser's cookies, and follows nothing.
+    pub async fn send(&self, mut request: Request<Body>) -> Response<Body> {
+        if !self.cookies.is_empty() {
+            let pairs: Vec<String> =
+                self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            request.headers_mut().insert(header::COOKIE, pairs.join("; ").parse().unwrap());
+        }
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    /// Sends a form's fields from this site's own page, and follows nothing.
+    pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Response<Body> {
+        let body =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.send(form_request(path, body)).await
+    }
+
+    async fn go(&mut self, method: Method, path: String, body: Option<String>) {
+        let mut request = match (method, body) {
+            (Method::POST, Some(body)) => form_request(&path, body),
+            _ => Request::get(&path).body(Body::empty()).unwrap(),
+        };
+        let mut path = path;
+        for _ in 0..=MOST_REDIRECTS {
+            let response = self.send(request).await;
+            self.way.push(path.clone());
+            self.keep_cookies(response.headers());
+            let Some(next) = response.headers().get(header::LOCATION) else {
+                return self.show(path, response).await;
+            };
+            assert_eq!(response.status(), StatusCode::SEE_OTHER);
+            path = next.to_str().unwrap().to_owned();
+            assert!(path.starts_with('/') && !path.starts_with("//"), "{path} leaves the site");
+            request = Request::get(&path).body(Body::empty()).unwrap();
+        }
+        panic!("too many redirects: {:?}", self.way);
+    }
+
+    async fn show(&mut self, path: String, response: Response<Body>) {
+        self.status = response.status();
+        self.headers = response.headers().clone();
+        self.html = body_of(response).await;
+        self.path = path;
+        self.filled.clear();
+    }
+
+    fn keep_cookies(&mut self, headers: &HeaderMap) {
+        for cookie in headers.get_all(header::SET_COOKIE) {
+            let cookie = cookie.to_str().unwrap();
+            let (name, rest) = cookie.split_once('=').unwrap();
+            let (value, attributes) = rest.split_once(';').unwrap_or((rest, ""));
+            if attributes.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+
+    fn field_by_label(&self, label: &str) -> String {
+        let page = Html::parse_document(&self.html);
+        let labels = select("label");
+        let found = page.select(&labels).find(|found| text_of(*found) == label);
+        let id = found.and_then(|found| found.attr("for"));
+        let id =
+            id.unwrap_or_else(|| panic!("no label {label:?} at {}: {}", self.path, self.text()));
+        let field = select(&format!("input[id=\"{id}\"]"));
+        let field = page.select(&field).next().expect("a field for the label");
+        field.attr("name").expect("a name").to_owned()
+    }
+
+    fn form_of_button(&self, words: &str) -> (String, String) {
+        let page = Html::parse_document(&self.html);
+        let buttons = select("form button[type=submit]");
+        let main = page.select(&buttons).rfind(|button| text_of(*button) == words);
+        let button =
+            main.unwrap_or_else(|| panic!("no button {words:?} at {}: {}", self.path, self.text()));
+        let form = button
+            .ancestors()
+            .filter_map(ElementRef::wrap)
+            .find(|element| element.value().name() == "form");
+        let form = form.expect("a form around the button");
+        assert_eq!(form.attr("method"), Some("post"));
+        let action = form.attr("action").unwrap_or(&self.path).to_owned();
+        (action, self.fields_of(form))
+    }
+
+    fn fields_of(&self, form: ElementRef<'_>) -> String {
+        let mut body = url::form_urlencoded::Serializer::new(String::new());
+        for input in form.select(&select("input[name]")) {
+            let name = input.attr("name").unwrap_or_default();
+            let is_box = input.attr("type") == Some("checkbox");
+            let value = if is_box {
+                input.attr("checked").map(|_| "on")
+            } else {
+                input.attr("value").or(Some(""))
+            };
+            if let Some(value) = self.filled.get(name).map(String::as_str).or(value) {
+                body.append_pair(name, value);
+            }
+        }
+        body.finish()
+    }
+}
+
+/// A POST as a browser on this site sends it.
+pub fn form_request(path: &str, body: String) -> Request<Body> {
+    Request::post(path)
+        .header(header::ORIGIN, ORIGIN)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Body::from(body))
+        .unwrap()
+}
+
+/// An answer's body as text.
+pub async fn body_of(response: Response<Body>) -> String {
+    let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn select(css: &str) -> Selector {
+    Selector::parse(css).unwrap()
+}
+
+fn text_of(element: ElementRef<'_>) -> String {
+    element.text().collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+}

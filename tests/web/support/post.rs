@@ -1,0 +1,136 @@
+//! An outbox with its worker, on a database of its own.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sqlx::AssertSqlSafe;
+use tokio::time::timeout;
+use vestibule::clock::Clock;
+use vestibule::config::Sender;
+use vestibule::db::{Db, Location, sql};
+use vestibule::mail::Mailer;
+use vestibule::models::outbox::{self, Letter};
+use vestibule::secret::ServerKey;
+use vestibule::tasks::outbox::{Round, Worker};
+
+pub const START: i64 = 1_795_371_600;
+pub const DAY: i64 = 24 * 60 * 60;
+
+/// An outbox, its worker and the clock of both.
+pub struct Post {
+    pub db: Db,
+    pub key: ServerKey,
+    pub clock: Clock,
+    pub worker: Worker,
+    pub place: Place,
+}
+
+pub enum Place {
+    Sqlite(PathBuf),
+    Postgres { url: String, schema: String },
+}
+
+impl Place {
+    /// SQLite, and PostgreSQL when `TEST_POSTGRES_URL` names one.
+    pub async fn all() -> Vec<(Self, Location)> {
+        let mut places = vec![Self::sqlite()];
+        if let Ok(url) = std::env::var("TEST_POSTGRES_URL") {
+            let name = format!("outbox_{}", vestibule::random::id(0));
+            run_on_postgres(&url, format!("create schema {name}")).await;
+            let joint = if url.contains('?') { '&' } else { '?' };
+            let own = format!("{url}{joint}options=-c%20search_path%3D{name}");
+            places.push((Self::Postgres { url, schema: name }, Location::Postgres(own)));
+        }
+        places
+    }
+
+    /// A SQLite file of its own.
+    pub fn sqlite() -> (Self, Location) {
+        let file = std::env::temp_dir().join(format!("outbox_{}.db", vestibule::random::id(0)));
+        (Self::Sqlite(file.clone()), Location::Sqlite(file))
+    }
+
+    pub async fn remove(self) {
+        match self {
+            Self::Sqlite(file) => {
+                for end in ["", "-wal", "-shm"] {
+                    std::fs::remove_file(format!("{}{end}", file.display())).ok();
+                }
+            }
+            Self::Postgres { url, schema } => {
+                run_on_postgres(&url, format!("drop schema {schema} cascade")).await;
+            }
+        }
+    }
+}
+
+async fn run_on_postgres(url: &str, statement: String) {
+    let pool = sqlx::PgPool::connect(url).await.unwrap();
+    sqlx::query(AssertSqlSafe(statement)).execute(&pool).await.unwrap();
+    pool.close().await;
+}
+
+/// A mailer of `site.example`, whose name is not ASCII.
+pub fn mailer(url: &str) -> Mailer {
+    let sender = Sender { name: "Käse".to_owned(), address: "no-reply@site.example".to_owned() };
+    Mailer::new(url, &sender, "site.example").unwrap()
+}
+
+/// Some letter, for a day from [`START`].
+pub fn letter(to: &str) -> Letter {
+    Letter {
+        kind: "password_changed",
+        to: to.to_owned(),
+        subject: "Your password was changed".to_owned(),
+        text: format!("Hello,\n\n.a line with a dot, für {to}\n"),
+        html: "<p>Hello</p>\n".to_owned(),
+        expires_at: START + DAY,
+    }
+}
+
+impl Post {
+    pub async fn open(place: (Place, Location), mailer: Option<Mailer>) -> Self {
+        let db = Db::open(&place.1).await.unwrap();
+        let key = ServerKey::from_bytes(&[7; 32]).unwrap();
+        let clock = Clock::manual(START);
+        let worker = Worker::new(db.clone(), key.clone(), clock.clone(), mailer);
+        Self { db, key, clock, worker, place: place.0 }
+    }
+
+    /// One for each kind of database.
+    pub async fn all(url: &str) -> Vec<Self> {
+        let mut posts = Vec::new();
+        for place in Place::all().await {
+            posts.push(Self::open(place, Some(mailer(url))).await);
+        }
+        posts
+    }
+
+    pub async fn put(&self, letter: &Letter) -> String {
+        outbox::enqueue(self.db.writer(), &self.key, &self.clock, letter).await.unwrap()
+    }
+
+    /// A letter to each of `ann0@example.com`, `ann1@example.com`, …
+    pub async fn put_many(&self, count: usize) {
+        for number in 0..count {
+            self.put(&letter(&format!("ann{number}@example.com"))).await;
+        }
+    }
+
+    pub async fn deliver(&mut self) -> Round {
+        timeout(Duration::from_mins(1), self.worker.deliver_due()).await.unwrap()
+    }
+
+    pub async fn waiting(&self) -> i64 {
+        outbox::count(&self.db).await.unwrap()
+    }
+
+    pub async fn run(&self, statement: &'static str) {
+        sql(statement).execute(self.db.writer()).await.unwrap();
+    }
+
+    pub async fn close(self) {
+        self.db.close().await;
+        self.place.remove().await;
+    }
+}

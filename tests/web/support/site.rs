@@ -1,0 +1,149 @@
+//! One site: its own database, a clock that stands still, cheap hashes.
+
+use std::path::PathBuf;
+
+use axum::Router;
+use sqlx::Connection;
+use vestibule::clock::Clock;
+use vestibule::config::{HashCost, Secret};
+use vestibule::db::{Db, Location, sql};
+use vestibule::models::outbox::{self, Queued};
+use vestibule::random;
+use vestibule::{App, Config};
+
+use super::{Browser, PASSWORD};
+
+/// 22 November 2026, 18:00 UTC.
+const START: i64 = 1_795_370_400;
+
+/// A site for one test. Its database goes when it is dropped, except PostgreSQL's schema, which
+/// goes with the test's cluster.
+pub struct Site {
+    pub app: App,
+    pub router: Router,
+    folder: PathBuf,
+}
+
+impl Site {
+    /// On a SQLite file in a folder of its own.
+    pub async fn on_sqlite() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// As [`Site::on_sqlite`], with other settings.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = std::env::temp_dir().join(format!("vestibule-test-{}", random::id(0)));
+        std::fs::create_dir_all(&folder).unwrap();
+        let location = Location::Sqlite(folder.join("vestibule.db"));
+        Self::start(location, folder, change).await
+    }
+
+    /// In a schema of its own, or not at all where there is no PostgreSQL.
+    pub async fn on_postgresql() -> Option<Self> {
+        let url = postgres_url()?;
+        let schema = format!("test_{}", random::id(0));
+        let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+        let create = sqlx::AssertSqlSafe(format!("create schema {schema}"));
+        sqlx::query(create).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        let folder = std::env::temp_dir().join(format!("vestibule-{schema}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let location = Location::Postgres(format!("{url}?options=-csearch_path%3D{schema}"));
+        Some(Self::start(location, folder, |_| ()).await)
+    }
+
+    async fn start(database: Location, folder: PathBuf, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config {
+            database,
+            hash: HashCost { memory_kib: 64, iterations: 1, threads: 2, queue: 500 },
+            secret: Some(Secret::new(vec![7; 32])),
+            ..Config::default()
+        };
+        change(&mut config);
+        let app = App::start_at(config, Clock::manual(START)).await.unwrap();
+        Self { router: vestibule::router(app.clone()), app, folder }
+    }
+
+    /// The same site with other settings: same data, same clock.
+    pub fn changed(&self, change: impl FnOnce(&mut Config)) -> Browser {
+        let mut app = self.app.clone();
+        change(std::sync::Arc::make_mut(&mut app.config));
+        Browser::new(vestibule::router(app))
+    }
+
+    /// A browser without cookies.
+    pub fn browser(&self) -> Browser {
+        Browser::new(self.router.clone())
+    }
+
+    /// Moves the clock.
+    pub fn wait(&self, seconds: i64) {
+        self.app.store.clock.advance(seconds);
+    }
+
+    /// A browser in which `username` has just registered.
+    pub async fn registered(&self, username: &str) -> Browser {
+        let mut browser = self.browser();
+        browser.register(username, &email_of(username), PASSWORD).await;
+        assert_eq!(browser.path(), "/account", "{}", browser.text());
+        self.wait(1);
+        browser
+    }
+
+    /// A browser that has asked for a code for `username`, and the code from the mail.
+    pub async fn with_code(&self, username: &str) -> (Browser, String) {
+        let mut browser = self.browser();
+        self.wait(1);
+        browser.ask_for_code(username, &email_of(username)).await;
+        (browser, self.newest_code().await)
+    }
+
+    /// The code in the newest mail.
+    pub async fn newest_code(&self) -> String {
+        let mails = self.mails().await;
+        let mail = mails.first().expect("a mail");
+        assert_eq!(mail.kind, "reset_code");
+        let mut lines = mail.text.lines().map(str::trim);
+        lines
+            .find(|line| line.len() == 9 && line.as_bytes()[4] == b'-')
+            .expect("a code on its own line")
+            .to_owned()
+    }
+
+    /// Every mail that waits, newest first.
+    pub async fn mails(&self) -> Vec<Queued> {
+        outbox::newest(&self.app.store.db, &self.app.store.key, 1000).await.unwrap()
+    }
+
+    /// The kinds of all mails to `username`, oldest first.
+    pub async fn mails_to(&self, username: &str) -> Vec<String> {
+        let to = email_of(username);
+        let mails = self.mails().await.into_iter().rev();
+        mails.filter(|mail| mail.to == to).map(|mail| mail.kind).collect()
+    }
+
+    /// How many rows `query` (a `select count(*)`) counts.
+    pub async fn count(&self, query: &'static str) -> i64 {
+        sql(query).optional::<(i64,)>(self.db().reader()).await.unwrap().unwrap().0
+    }
+
+    pub fn db(&self) -> &Db {
+        &self.app.store.db
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The address that tests register `username` with.
+pub fn email_of(username: &str) -> String {
+    format!("{username}@meadow.example")
+}
+
+/// Where PostgreSQL is, if the tests are to run on it too.
+pub fn postgres_url() -> Option<String> {
+    std::env::var("TEST_POSTGRES_URL").ok()
+}

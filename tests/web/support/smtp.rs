@@ -1,0 +1,390 @@
+//! A mail server for tests: it takes mail, and is away, slow of mind or unkind when it is told to.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
+
+pub use super::received::Received;
+
+/// How clients are to connect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Security {
+    /// No TLS.
+    #[default]
+    Plain,
+    /// Plain, then `STARTTLS`, which must come before anything else.
+    StartTls,
+    /// TLS from the first byte.
+    Tls,
+}
+
+/// What the server asks of its clients.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Setup {
+    pub security: Security,
+    /// User and password, when mail is taken after a login only.
+    pub login: Option<(&'static str, &'static str)>,
+    /// `LOGIN` instead of `PLAIN`.
+    pub auth_login: bool,
+}
+
+/// What the server was told to do.
+#[derive(Default)]
+struct Mood {
+    refusals: HashMap<String, String>,
+    drops_after_data: usize,
+    greeting: Option<String>,
+    is_silent: bool,
+    mails: Vec<Received>,
+    connections: usize,
+}
+
+/// The server. It stops when it is dropped.
+pub struct FakeSmtp {
+    address: SocketAddr,
+    setup: Setup,
+    mood: Arc<Mutex<Mood>>,
+    acceptor: TlsAcceptor,
+    ca_pem: String,
+    listening: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl FakeSmtp {
+    /// Without TLS and login.
+    pub async fn start() -> Self {
+        Self::with(Setup::default()).await
+    }
+
+    /// Listens on a free port of 127.0.0.1.
+    pub async fn with(setup: Setup) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (acceptor, ca_pem) = certificate();
+        let server = Self {
+            address: listener.local_addr().unwrap(),
+            setup,
+            mood: Arc::default(),
+            acceptor,
+            ca_pem,
+            listening: Mutex::default(),
+        };
+        server.listen(listener);
+        server
+    }
+
+    /// What goes into `VESTIBULE_SMTP_URL`.
+    pub fn url(&self) -> String {
+        let port = self.address.port();
+        let login = self.setup.login.map(|(user, password)| format!("{user}:{password}@"));
+        let host = format!("{}localhost:{port}", login.unwrap_or_default());
+        match self.setup.security {
+            Security::Plain => format!("smtp://{host}"),
+            Security::StartTls => format!("smtp://{host}?tls=required"),
+            Security::Tls => format!("smtps://{host}"),
+        }
+    }
+
+    /// The certificate of the authority that signed the server's, for `SSL_CERT_FILE`.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// Every mail taken so far, in order.
+    pub fn mails(&self) -> Vec<Received> {
+        self.mood().mails.clone()
+    }
+
+    /// The mails taken so far that went to `address`.
+    pub fn mails_to(&self, address: &str) -> Vec<Received> {
+        let mut mails = self.mails();
+        mails.retain(|mail| mail.to.iter().any(|to| to == address));
+        mails
+    }
+
+    /// How often a client has connected.
+    pub fn connections(&self) -> usize {
+        self.mood().connections
+    }
+
+    /// Answers `RCPT` for `address` with `reply`: `550 5.1.1 unknown`, `451 4.7.1 later`.
+    pub fn refuse(&self, address: &str, reply: &str) {
+        self.mood().refusals.insert(address.to_owned(), reply.to_owned());
+    }
+
+    /// Takes mail for `address` again.
+    pub fn allow(&self, address: &str) {
+        self.mood().refusals.remove(address);
+    }
+
+    /// Drops the connection in place of an answer to the next `times` mails.
+    pub fn drop_after_data(&self, times: usize) {
+        self.mood().drops_after_data = times;
+    }
+
+    /// Greets with `reply` (`421 4.3.2 closing`) in place of 220, until told `None`.
+    pub fn greet_with(&self, reply: Option<&str>) {
+        self.mood().greeting = reply.map(str::to_owned);
+    }
+
+    /// Greets nobody, and leaves mails without an answer.
+    pub fn be_silent(&self, is_silent: bool) {
+        self.mood().is_silent = is_silent;
+    }
+
+    /// Stops listening and drops every connection.
+    pub async fn go_down(&self) {
+        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(listening) = listening {
+            listening.abort();
+            listening.await.ok();
+        }
+    }
+
+    /// Listens again, on the same port.
+    pub async fn come_back(&self) {
+        self.listen(TcpListener::bind(self.address).await.unwrap());
+    }
+
+    fn mood(&self) -> std::sync::MutexGuard<'_, Mood> {
+        self.mood.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn listen(&self, listener: TcpListener) {
+        let (setup, mood, acceptor) = (self.setup, self.mood.clone(), self.acceptor.clone());
+        let accepting = tokio::spawn(async move {
+            // Dropped with this task, and its connections with it.
+            let mut sessions = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                sessions.spawn(Session::serve(stream, setup, mood.clone(), acceptor.clone()));
+            }
+        });
+        *self.listening.lock().unwrap_or_else(PoisonError::into_inner) = Some(accepting);
+    }
+}
+
+impl Drop for FakeSmtp {
+    fn drop(&mut self) {
+        let listening = self.listening.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(listening) = listening {
+            listening.abort();
+        }
+    }
+}
+
+/// A certificate for `localhost`, and the PEM of the authority that signed it.
+fn certificate() -> (TlsAcceptor, String) {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate().unwrap();
+    let ca_pem = authority.self_signed(&authority_key).unwrap().pem();
+    let issuer = Issuer::new(authority, authority_key);
+    let key = KeyPair::generate().unwrap();
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    (TlsAcceptor::from(Arc::new(config)), ca_pem)
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+struct Session {
+    stream: BufReader<Box<dyn Stream>>,
+    setup: Setup,
+    mood: Arc<Mutex<Mood>>,
+    acceptor: TlsAcceptor,
+    mail: Received,
+}
+
+/// The connection ends: by `QUIT`, by the client, or because the server was told to.
+struct Over;
+
+impl From<std::io::Error> for Over {
+    fn from(_: std::io::Error) -> Self {
+        Self
+    }
+}
+
+impl Session {
+    async fn serve(
+        tcp: TcpStream,
+        setup: Setup,
+        mood: Arc<Mutex<Mood>>,
+        acceptor: TlsAcceptor,
+    ) -> Result<(), Over> {
+        let encrypted = setup.security == Security::Tls;
+        let stream: Box<dyn Stream> =
+            if encrypted { Box::new(acceptor.accept(tcp).await?) } else { Box::new(tcp) };
+        let stream = BufReader::new(stream);
+        let mail = Received { encrypted, ..Received::default() };
+        let mut session = Self { stream, setup, mood, acceptor, mail };
+        session.greet().await?;
+        loop {
+            let line = session.line().await?;
+            session.obey(&line).await?;
+        }
+    }
+
+    async fn greet(&mut self) -> Result<(), Over> {
+        self.mood().connections += 1;
+        if self.mood().is_silent {
+            return std::future::pending().await;
+        }
+        let unkind = self.mood().greeting.clone();
+        match unkind {
+            None => self.say("220 fake ESMTP").await,
+            Some(unkind) => self.say(&unkind).await.and(Err(Over)),
+        }
+    }
+
+    async fn obey(&mut self, line: &str) -> Result<(), Over> {
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let verb = verb.to_ascii_uppercase();
+        let must_encrypt = self.setup.security == Security::StartTls && !self.mail.encrypted;
+        let must_log_in = self.setup.login.is_some() && !self.mail.logged_in;
+        match verb.as_str() {
+            "EHLO" | "HELO" => self.hello(rest).await,
+            "NOOP" | "RSET" => self.say("250 2.0.0 ok").await,
+            "QUIT" => self.say("221 2.0.0 bye").await.and(Err(Over)),
+            "STARTTLS" if must_encrypt => self.start_tls().await,
+            _ if must_encrypt => self.say("530 5.7.0 STARTTLS first").await,
+            "AUTH" => self.authenticate(rest).await,
+            _ if must_log_in => self.say("530 5.7.0 Authentication required").await,
+            "MAIL" => {
+                self.mail.from = address_in(rest);
+                self.mail.to.clear();
+                self.say("250 2.1.0 ok").await
+            }
+            "RCPT" => self.recipient(&address_in(rest)).await,
+            "DATA" => self.data().await,
+            _ => self.say("500 5.5.2 unknown").await,
+        }
+    }
+
+    async fn hello(&mut self, name: &str) -> Result<(), Over> {
+        name.clone_into(&mut self.mail.hello);
+        self.say("250-fake").await?;
+        if self.setup.security == Security::StartTls && !self.mail.encrypted {
+            self.say("250-STARTTLS").await?;
+        }
+        if self.setup.login.is_some() {
+            let mechanism = if self.setup.auth_login { "LOGIN" } else { "PLAIN" };
+            self.say(&format!("250-AUTH {mechanism}")).await?;
+        }
+        self.say("250 ENHANCEDSTATUSCODES").await
+    }
+
+    async fn start_tls(&mut self) -> Result<(), Over> {
+        self.say("220 2.0.0 go ahead").await?;
+        let placeholder: Box<dyn Stream> = Box::new(tokio::io::empty());
+        let plain = std::mem::replace(&mut self.stream, BufReader::new(placeholder)).into_inner();
+        let encrypted: Box<dyn Stream> = Box::new(self.acceptor.accept(plain).await?);
+        self.stream = BufReader::new(encrypted);
+        self.mail = Received { encrypted: true, ..Received::default() };
+        Ok(())
+    }
+
+    async fn authenticate(&mut self, rest: &str) -> Result<(), Over> {
+        let (mechanism, initial) = rest.split_once(' ').unwrap_or((rest, ""));
+        let told = if mechanism.eq_ignore_ascii_case("PLAIN") {
+            let told = decoded(initial);
+            told.trim_start_matches('\0')
+                .split_once('\0')
+                .map(|(user, password)| (user.to_owned(), password.to_owned()))
+        } else {
+            self.say(&format!("334 {}", STANDARD.encode("Username:"))).await?;
+            let user = decoded(&self.line().await?);
+            self.say(&format!("334 {}", STANDARD.encode("Password:"))).await?;
+            Some((user, decoded(&self.line().await?)))
+        };
+        let told = told.as_ref().map(|(user, password)| (user.as_str(), password.as_str()));
+        self.mail.logged_in = told.is_some() && told == self.setup.login;
+        if self.mail.logged_in {
+            self.say("235 2.7.0 welcome").await
+        } else {
+            self.say("535 5.7.8 no").await
+        }
+    }
+
+    async fn recipient(&mut self, address: &str) -> Result<(), Over> {
+        let refusal = self.mood().refusals.get(address).cloned();
+        if refusal.is_none() {
+            self.mail.to.push(address.to_owned());
+        }
+        self.say(refusal.as_deref().unwrap_or("250 2.1.5 ok")).await
+    }
+
+    async fn data(&mut self) -> Result<(), Over> {
+        if self.mail.to.is_empty() {
+            return self.say("503 5.5.1 no recipient").await;
+        }
+        self.say("354 go on").await?;
+        self.mail.data.clear();
+        loop {
+            let line = self.line().await?;
+            if line == "." {
+                break;
+            }
+            self.mail.data += line.strip_prefix('.').unwrap_or(&line);
+            self.mail.data += "\r\n";
+        }
+        if self.mood().is_silent {
+            return std::future::pending().await;
+        }
+        self.take()?;
+        self.say("250 2.0.0 queued").await
+    }
+
+    fn take(&mut self) -> Result<(), Over> {
+        let mail = self.mail.clone();
+        let mut mood = self.mood();
+        if mood.drops_after_data > 0 {
+            mood.drops_after_data -= 1;
+            return Err(Over);
+        }
+        mood.mails.push(mail);
+        Ok(())
+    }
+
+    fn mood(&self) -> std::sync::MutexGuard<'_, Mood> {
+        self.mood.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A line without its CRLF.
+    async fn line(&mut self) -> Result<String, Over> {
+        let mut line = String::new();
+        if self.stream.read_line(&mut line).await? == 0 {
+            return Err(Over);
+        }
+        Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
+    async fn say(&mut self, line: &str) -> Result<(), Over> {
+        self.stream.write_all(format!("{line}\r\n").as_bytes()).await?;
+        Ok(self.stream.flush().await?)
+    }
+}
+
+/// `FROM:<ann@example.com> SIZE=1` to `ann@example.com`.
+fn address_in(rest: &str) -> String {
+    let inner = rest.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
+    inner.map(|(address, _)| address.to_owned()).unwrap_or_default()
+}
+
+fn decoded(text: &str) -> String {
+    String::from_utf8(STANDARD.decode(text).unwrap_or_default()).unwrap_or_default()
+}
