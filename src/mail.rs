@@ -220,7 +220,7 @@ impl Inner {
         let answer = sending.map_err(|_| Failure::away("no answer within 20 seconds"))?;
         let reply = answer.map_err(Failure::Sending)?;
         self.keep(connection);
-        Ok(reply.message().collect::<Vec<_>>().join(" "))
+        Ok(format!("{} {}", reply.code(), reply.message().collect::<Vec<_>>().join(" ")))
     }
 
     async fn connection(&self) -> Result<AsyncSmtpConnection, SmtpError> {

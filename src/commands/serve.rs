@@ -19,7 +19,7 @@ use tower::ServiceExt;
 use super::CommandError;
 use crate::app::App;
 use crate::assets;
-use crate::config::{Config, LogFormat};
+use crate::config::Config;
 use crate::db::Location;
 use crate::models::password;
 use crate::tasks::{self, Tasks};
@@ -50,7 +50,7 @@ pub fn command() -> Command {
 /// When the settings are wrong, the port is taken, or the database cannot be used.
 pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     let mut config = super::settings(matches)?;
-    log_to_stderr(config.log);
+    super::log::start(config.log);
     let signals = Signals::listen().map_err(CommandError::failed)?;
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(CommandError::failed)?;
@@ -60,6 +60,7 @@ pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     let app = App::start(config).await.map_err(CommandError::failed)?;
     let tasks = start_tasks(&app).await?;
     announce(&app.config, address);
+    warn_of_open_mailbox(&app, address);
     accept_until(listener, &app, signals).await;
     tasks.finish().await;
     app.store.db.close().await;
@@ -112,6 +113,16 @@ fn announce(config: &Config, address: SocketAddr) {
     println!("{} {} serves {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), config.base_url);
     println!("  data  {data}\n  mail  {mail}");
     println!("listening on http://{address}");
+}
+
+/// The mailbox shows every code: whoever reaches it can take over any account.
+fn warn_of_open_mailbox(app: &App, address: SocketAddr) {
+    if app.has_mailbox() && !address.ip().is_loopback() {
+        tracing::warn!(
+            "everybody who can reach {address} can read all mail at /dev/mailbox, codes included: \
+             set VESTIBULE_SMTP_URL before real people use this"
+        );
+    }
 }
 
 async fn accept_until(listener: TcpListener, app: &App, mut signals: Signals) {
@@ -197,22 +208,4 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
     }
-}
-
-/// tower-sessions warns of every unknown cookie: anybody could fill the log with it.
-fn log_to_stderr(format: LogFormat) {
-    use tracing_subscriber::filter::{LevelFilter, Targets};
-    use tracing_subscriber::prelude::*;
-    let filter = Targets::new()
-        .with_default(LevelFilter::INFO)
-        .with_target("tower_sessions_core", LevelFilter::ERROR)
-        .with_target("sqlx", LevelFilter::WARN);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let registry = tracing_subscriber::registry();
-    let started = match format {
-        LogFormat::Json => registry.with(layer.json().with_filter(filter)).try_init(),
-        LogFormat::Text => registry.with(layer.with_filter(filter)).try_init(),
-    };
-    // A host program's own subscriber stays.
-    drop(started);
 }

@@ -22,6 +22,7 @@ mod mailbox;
 mod mailer;
 mod outbox;
 mod password;
+mod program;
 mod protection;
 mod register;
 mod reset;

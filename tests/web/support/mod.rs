@@ -2,6 +2,7 @@
 
 mod browser;
 pub mod post;
+pub mod program;
 pub mod received;
 mod site;
 pub mod smtp;

@@ -1,0 +1,284 @@
+//! The program: what it prints, how it ends, what it keeps when it is killed.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::PASSWORD;
+use crate::support::program::{Answer, Folder};
+use crate::support::smtp::FakeSmtp;
+
+#[test]
+fn with_nothing_configured_it_serves_and_says_what_where_and_how() {
+    let folder = Folder::new();
+    let program = folder.serve(&[]);
+    let port = program.address.port();
+    assert!(
+        program.said.contains(&format!("serves http://localhost:{port}\n")),
+        "{}",
+        program.said
+    );
+    assert!(
+        program.said.contains(&folder.0.join("vestibule.db").display().to_string()),
+        "{}",
+        program.said
+    );
+    assert!(
+        program.said.contains(&format!("http://localhost:{port}/dev/mailbox")),
+        "{}",
+        program.said
+    );
+    let mode =
+        |name: &str| std::fs::metadata(folder.0.join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("vestibule.key"), mode("vestibule.db")), (0o600, 0o600));
+    let answer = program.get("/login", "");
+    assert_eq!(answer.status, 200);
+    assert!(answer.body.contains("<title>Log in – Vestibule</title>"));
+}
+
+#[test]
+fn a_taken_port_is_told_in_one_line() {
+    let folder = Folder::new();
+    let program = folder.serve(&[]);
+    let listen = program.address.to_string();
+    let ended = Folder::new().run(&["serve", "--listen", &listen], &[], "");
+    assert_eq!(ended.status, 1);
+    assert_eq!(
+        ended.err,
+        format!(
+            "vestibule: VESTIBULE_LISTEN={listen}: the port is taken: stop the other program, or choose another with --listen\n"
+        )
+    );
+}
+
+#[test]
+fn every_mistake_in_the_settings_is_told_at_once_and_no_secret_is() {
+    let settings = [
+        ("VESTIBULE_LISTEN", "nowhere"),
+        ("VESTIBULE_SMTP_URL", "ftp://ann:hunter2@mail.example"),
+        ("VESTIBULE_PASSWORD_MIN", "4"),
+        ("VESTIBULE_LISTNE", "127.0.0.1:1"),
+        ("VESTIBULE_LIMIT_LOGIN_IP", "many"),
+    ];
+    let ended = Folder::new().run(&["serve"], &settings, "");
+    assert_eq!(ended.status, 2);
+    assert_eq!(ended.err.lines().count(), settings.len(), "{}", ended.err);
+    for (name, _) in settings {
+        assert!(ended.err.contains(name), "{name}: {}", ended.err);
+    }
+    assert!(
+        ended.err.contains("VESTIBULE_LISTEN") && !ended.err.contains("hunter2"),
+        "{}",
+        ended.err
+    );
+}
+
+#[test]
+fn a_wrong_flag_ends_with_two_and_help_names_every_setting() {
+    assert_eq!(Folder::new().run(&["serve", "--lisen", "x"], &[], "").status, 2);
+    let help = Folder::new().run(&["serve", "--help"], &[], "");
+    assert_eq!(help.status, 0);
+    for setting in vestibule::config::SETTINGS {
+        assert!(help.out.contains(&setting.variable()), "{}", setting.variable());
+    }
+}
+
+#[test]
+fn a_database_that_cannot_be_used_is_told_in_one_line() {
+    let folder = Folder::new();
+    std::fs::write(
+        folder.0.join("text.db"),
+        "not a database, but long enough to have a header of its own",
+    )
+    .unwrap();
+    for (url, words) in [
+        ("sqlite:missing/vestibule.db", "check that the folder exists"),
+        ("sqlite:text.db", "is not a SQLite database"),
+    ] {
+        let ended = folder.run(
+            &["serve"],
+            &[("VESTIBULE_DATABASE_URL", url), ("VESTIBULE_LISTEN", "127.0.0.1:0")],
+            "",
+        );
+        assert_eq!((ended.status, ended.err.lines().count()), (1, 1), "{}", ended.err);
+        assert!(ended.err.contains(words), "{}", ended.err);
+    }
+}
+
+#[test]
+fn killed_right_after_an_answer_it_has_lost_nothing() {
+    let folder = Folder::new();
+    let program = folder.serve(&[]);
+    let cookie = program.register_ann(PASSWORD);
+    program.kill();
+    let program = folder.serve(&[]);
+    let account = program.get("/account", &cookie);
+    assert_eq!(account.status, 200, "the session is there: {}", account.head);
+    assert!(account.body.contains("ann@meadow.example"));
+    assert!(program.get("/dev/mailbox", "").body.contains("Your new account"), "the mail is there");
+    let login = program.post("/login", "", &[("username", "ann"), ("password", PASSWORD)]);
+    assert_eq!(login.status, 303, "the account is there");
+    let asked =
+        program.post("/forgot", "", &[("username", "ann"), ("email", "ann@meadow.example")]);
+    program.kill();
+    let program = folder.serve(&[]);
+    let code = code_in(&program.get("/dev/mailbox", "").body);
+    let fields = [
+        ("code", code.as_str()),
+        ("password", "velvet anchor pudding"),
+        ("password_confirm", "velvet anchor pudding"),
+    ];
+    let reset = program.post("/reset", &asked.cookie(), &fields);
+    program.kill();
+    assert!(reset.head.contains("location: /login"), "{}", reset.head);
+    let program = folder.serve(&[]);
+    let login =
+        program.post("/login", "", &[("username", "ann"), ("password", "velvet anchor pudding")]);
+    assert_eq!(login.status, 303, "the new password is there");
+    assert_eq!(program.get("/account", &cookie).status, 303, "the old session is not");
+}
+
+fn code_in(page: &str) -> String {
+    let is_code = |line: &&str| {
+        line.len() == 9
+            && line.as_bytes()[4] == b'-'
+            && vestibule::random::is_code(&line.replace('-', ""))
+    };
+    page.lines().map(str::trim).find(is_code).expect("a code on its own line").to_owned()
+}
+
+#[test]
+fn told_to_stop_it_finishes_what_runs_and_ends_well() {
+    let folder = Folder::new();
+    let program = folder.serve(&[]);
+    let body = "username=ann&password=moss";
+    let mut slow = program.connect();
+    slow.write_all(program.post_head("/login", "", body.len()).as_bytes()).unwrap();
+    // The site has read the head for sure once it has answered a later request.
+    assert_eq!(program.get("/healthz", "").status, 200);
+    program.terminate();
+    slow.write_all(body.as_bytes()).unwrap();
+    assert_eq!(Answer::read(slow).status, 422, "the request that ran is answered");
+    let (status, log) = program.ended();
+    assert_eq!(status, 0, "{log}");
+}
+
+#[test]
+fn a_connection_that_says_nothing_is_closed() {
+    let folder = Folder::new();
+    let program = folder.serve(&[]);
+    let mut silent = program.connect();
+    let mut slow = program.connect();
+    slow.write_all(b"GET /login HTTP/1.1\r\nHost:").unwrap();
+    for stream in [&mut silent, &mut slow] {
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).expect("closed within the header timeout of 10 seconds");
+        assert!(!String::from_utf8_lossy(&rest).contains("200 OK"));
+    }
+}
+
+#[test]
+fn a_body_over_64_kib_is_refused_with_a_page() {
+    let folder = Folder::new();
+    let program = folder.serve(&[]);
+    let answer = program.post("/login", "", &[("username", &"a".repeat(64 * 1024))]);
+    assert_eq!(answer.status, 413, "{}", answer.head);
+    assert!(answer.body.contains("That was too much to send"));
+}
+
+#[test]
+fn users_are_added_shown_and_listed_on_the_command_line() {
+    let folder = Folder::new();
+    let run = |arguments: &[&str], input: &str| folder.run(arguments, &[], input);
+    let added =
+        run(&["user", "add", "Ann", "ann@meadow.example", "--json"], &format!("{PASSWORD}\n"));
+    assert_eq!(added.status, 0, "{}", added.err);
+    let user: serde_json::Value = serde_json::from_str(&added.out).unwrap();
+    assert_eq!(
+        (user["username"].as_str(), user["email"].as_str()),
+        (Some("ann"), Some("ann@meadow.example"))
+    );
+    let twice = run(&["user", "add", "ann", "other@meadow.example"], PASSWORD);
+    assert_eq!((twice.status, twice.out.as_str()), (1, ""));
+    assert!(twice.err.contains("belongs to an account already"), "{}", twice.err);
+    assert_eq!(run(&["user", "add", "bob", "bob@meadow.example"], "password1234").status, 1);
+    assert_eq!(run(&["user", "add", "b b", "bob@meadow.example"], PASSWORD).status, 2);
+    assert_eq!(run(&["user", "add", "bob", "bob@meadow.example"], PASSWORD).status, 0);
+    for login in ["ann", "ANN@meadow.example"] {
+        let shown = run(&["user", "show", login], "");
+        assert_eq!((shown.status, shown.out.lines().count()), (0, 1), "{}", shown.err);
+    }
+    let missing = run(&["user", "show", "eve"], "");
+    assert_eq!((missing.status, missing.out.as_str()), (1, ""));
+    for (search, count) in [("", 2), ("meadow", 2), ("ANN", 1), ("eve", 0), ("%", 0), ("_", 0)] {
+        let listed = run(&["user", "list", "--search", search, "--json"], "");
+        let users: Vec<serde_json::Value> = serde_json::from_str(&listed.out).unwrap();
+        assert_eq!((listed.status, users.len()), (0, count), "{search:?}");
+    }
+    let program = folder.serve(&[]);
+    let login = program.post("/login", "", &[("username", "ann"), ("password", PASSWORD)]);
+    assert!(login.head.contains("location: /account"), "{}", login.head);
+}
+
+#[test]
+fn migrating_makes_the_database_and_can_be_repeated() {
+    let folder = Folder::new();
+    for _ in 0..2 {
+        let ended = folder.run(&["migrate"], &[], "");
+        assert_eq!(
+            (ended.status, ended.err.as_str()),
+            (0, "The database is at schema version 1.\n")
+        );
+    }
+    assert!(folder.0.join("vestibule.db").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_test_mail_goes_out_and_the_servers_words_come_back() {
+    let server = FakeSmtp::start().await;
+    let url = server.url();
+    let ended = Folder::new().run(
+        &["mail", "test", "you@meadow.example"],
+        &[("VESTIBULE_SMTP_URL", &url)],
+        "",
+    );
+    assert_eq!(ended.status, 0, "{}", ended.err);
+    assert!(ended.out.starts_with("250"), "{}", ended.out);
+    assert_eq!(server.mails_to("you@meadow.example").len(), 1);
+    server.refuse("no@meadow.example", "550 5.1.1 no such user");
+    let refused = Folder::new().run(
+        &["mail", "test", "no@meadow.example"],
+        &[("VESTIBULE_SMTP_URL", &url)],
+        "",
+    );
+    assert_eq!((refused.status, refused.out.as_str()), (1, ""));
+    assert!(refused.err.contains("550"), "{}", refused.err);
+    let unset = Folder::new().run(&["mail", "test", "you@meadow.example"], &[], "");
+    assert!(unset.status == 1 && unset.err.contains("VESTIBULE_SMTP_URL"), "{}", unset.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_waits_for_a_server_that_is_down_and_no_request_does() {
+    let server = FakeSmtp::start().await;
+    server.go_down().await;
+    let folder = Folder::new();
+    let program = folder.serve(&[("VESTIBULE_SMTP_URL", &server.url())]);
+    program.register_ann(PASSWORD);
+    assert_eq!(
+        program.get("/dev/mailbox", "").status,
+        404,
+        "with a mail server there is no mailbox"
+    );
+    server.come_back().await;
+    let patience = tokio::time::Duration::from_secs(90);
+    let arrived = async {
+        while server.mails_to("ann@meadow.example").is_empty() {
+            tokio::time::sleep(tokio::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(patience, arrived)
+        .await
+        .expect("out within 90 seconds of the server's return");
+    program.terminate();
+    assert_eq!(program.ended().0, 0);
+    assert_eq!(server.mails().len(), 1);
+}

@@ -1,0 +1,193 @@
+//! The program itself: the binary in a process of its own, in an empty folder, on a free port.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use vestibule::random;
+
+/// How long a test waits for the program; only a broken one takes it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A folder to run in, empty at first and gone at the end.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("vestibule-program-{}", random::id(0)));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// The program's command line in this folder, with nothing configured but `settings`.
+    pub fn command(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+        command.args(arguments).current_dir(&self.0).env_clear().envs(settings.iter().copied());
+        command
+    }
+
+    /// Runs a command to its end, with `input` on its standard input.
+    pub fn run(&self, arguments: &[&str], settings: &[(&str, &str)], input: &str) -> Ended {
+        let mut command = self.command(arguments, settings);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A program that ends before it reads is no failure of the test.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        Ended::from(child.wait_with_output().unwrap())
+    }
+
+    /// Starts serving, and waits until the socket accepts.
+    pub fn serve(&self, settings: &[(&str, &str)]) -> Program {
+        let mut command = self.command(&["serve"], settings);
+        if !settings.iter().any(|(name, _)| *name == "VESTIBULE_LISTEN") {
+            command.env("VESTIBULE_LISTEN", "127.0.0.1:0");
+        }
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let address = loop {
+            let start = said.len();
+            assert_ne!(lines.read_line(&mut said).unwrap(), 0, "it ended: {said}");
+            if let Some(address) = said[start..].trim().strip_prefix("listening on http://") {
+                break address.parse().unwrap();
+            }
+        };
+        Program { child, address, said }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How a command ended.
+pub struct Ended {
+    pub status: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            status: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// A server that runs. It is killed when it is dropped.
+pub struct Program {
+    pub child: Child,
+    pub address: SocketAddr,
+    /// What it printed to stdout before it accepted.
+    pub said: String,
+}
+
+impl Program {
+    /// One request on a connection of its own.
+    pub fn get(&self, path: &str, cookie: &str) -> Answer {
+        self.exchange(&format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n",
+            self.address
+        ))
+    }
+
+    /// A form, sent from the site's own page.
+    pub fn post(&self, path: &str, cookie: &str, fields: &[(&str, &str)]) -> Answer {
+        let body =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.exchange(&format!("{}{body}", self.post_head(path, cookie, body.len())))
+    }
+
+    /// The head of a form of `length` bytes.
+    pub fn post_head(&self, path: &str, cookie: &str, length: usize) -> String {
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: {0}\r\nOrigin: http://{0}\r\nCookie: {cookie}\r\nConnection: close\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n",
+            self.address
+        )
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    fn exchange(&self, request: &str) -> Answer {
+        let mut stream = self.connect();
+        stream.write_all(request.as_bytes()).unwrap();
+        Answer::read(stream)
+    }
+
+    /// Registers `ann` and answers the session's cookie.
+    pub fn register_ann(&self, password: &str) -> String {
+        let fields = [
+            ("username", "ann"),
+            ("email", "ann@meadow.example"),
+            ("password", password),
+            ("password_confirm", password),
+        ];
+        let answer = self.post("/register", "", &fields);
+        assert!(answer.head.contains("location: /account"), "{}", answer.head);
+        answer.cookie()
+    }
+
+    /// `kill -9`, at once.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    /// Waits for its end; answers the exit status and what it logged.
+    pub fn ended(mut self) -> (i32, String) {
+        let mut log = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        (self.child.wait().unwrap().code().unwrap_or(-1), log)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What came back.
+pub struct Answer {
+    pub status: u16,
+    /// Status line and headers.
+    pub head: String,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn read(mut stream: TcpStream) -> Self {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+        Self { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    /// `name=value` of the session's cookie that it sets.
+    pub fn cookie(&self) -> String {
+        let (_, rest) = self.head.split_once("set-cookie: vestibule=").unwrap();
+        let rest = format!("vestibule={rest}");
+        rest.split(';').next().unwrap().to_owned()
+    }
+}
