@@ -22,6 +22,15 @@ create table sessions (
 create index sessions_user on sessions (user_id);
 create index sessions_expiry on sessions (expires_at);
 
+create table devices (                       -- browsers that an account was used from
+    token_hash bytea not null,               -- SHA-256 of the device cookie's value
+    user_id text not null references users (id) on delete cascade,
+    logins bigint not null,
+    last_login_at bigint not null,
+    primary key (user_id, token_hash)
+);
+create index devices_expiry on devices (last_login_at);
+
 create table resets (
     id text primary key not null,
     user_id text references users (id) on delete cascade,  -- null: no account matched, so no code is right

@@ -10,9 +10,11 @@ use crate::error::RequestError;
 use crate::forms::{Errors, Fields};
 use crate::mail::letters;
 use crate::middleware::session::Visitor;
+use crate::models::device::Familiarity;
 use crate::models::hasher::Verdict;
 use crate::models::limit::Limited;
 use crate::models::next_path::NextPath;
+use crate::models::outbox::Letter;
 use crate::models::password::Password;
 use crate::models::user::{User, canonical_login};
 use crate::page::Page;
@@ -105,11 +107,22 @@ async fn rehash(visitor: &Visitor, user: &User, password: &Password) {
 
 async fn welcome(visitor: &Visitor, user: &User, form: &LoginForm) -> Answer {
     tracing::info!(event = "login", user = user.id, address = %visitor.peer.address);
-    if visitor.app.config.notices.sends(Notice::Login) {
-        visitor.app.post(&letters::login(&visitor.about(&user.username, &user.email))?).await?;
+    if let Some(letter) = letter(visitor, user).await? {
+        visitor.app.post(&letter).await?;
     }
     visitor.log_in(user, !form.remember.is_empty()).await?;
     redirect(NextPath::parse(&form.next).or("/account"))
+}
+
+/// One mail at most: of a browser that is new to the account, else of every login.
+async fn letter(visitor: &Visitor, user: &User) -> Result<Option<Letter>, RequestError> {
+    let notices = &visitor.app.config.notices;
+    let familiarity = visitor.note_device(user).await?;
+    let about = visitor.about(&user.username, &user.email);
+    if familiarity == Familiarity::New && notices.sends(Notice::NewDevice) {
+        return Ok(Some(letters::new_device(&about)?));
+    }
+    Ok(if notices.sends(Notice::Login) { Some(letters::login(&about)?) } else { None })
 }
 
 impl LoginForm {

@@ -94,6 +94,7 @@ async fn register(visitor: &Visitor, who: &Registrant) -> Result<Registration, R
 
 async fn welcome(visitor: &Visitor, user: &User, next: &str) -> Answer {
     tracing::info!(event = "registered", user = user.id);
+    visitor.note_device(user).await?;
     visitor.log_in(user, false).await?;
     visitor.notify(CREATED).await?;
     redirect(NextPath::parse(next).or("/account"))

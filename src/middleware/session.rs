@@ -8,13 +8,16 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::{Serialize, de::DeserializeOwned};
 use time::Duration;
+use tower_cookies::Cookies;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::{Expiry, Session, SessionManagerLayer};
 
 use crate::app::App;
 use crate::error::RequestError;
 use crate::mail::letters::About;
+use crate::middleware::device;
 use crate::middleware::peer::Peer;
+use crate::models::device::Familiarity;
 use crate::models::reset::PendingReset;
 use crate::models::session::{Lifetimes, SessionRows, keys};
 use crate::models::user::User;
@@ -51,6 +54,7 @@ pub struct Visitor {
     /// Address and device.
     pub peer: Peer,
     session: Session,
+    cookies: Cookies,
 }
 
 impl FromRequestParts<App> for Visitor {
@@ -60,8 +64,9 @@ impl FromRequestParts<App> for Visitor {
         let session = parts.extensions.get::<Session>().cloned();
         let session =
             session.ok_or_else(|| RequestError::Internal("the session layer is missing".into()))?;
+        let cookies = parts.extensions.get::<Cookies>().cloned().unwrap_or_default();
         let Ok(peer) = Peer::from_request_parts(parts, app).await;
-        Ok(Self { app: app.clone(), peer, session })
+        Ok(Self { app: app.clone(), peer, session, cookies })
     }
 }
 
@@ -77,6 +82,15 @@ impl Visitor {
         self.session.insert(keys::CREDENTIAL_VERSION, user.credential_version).await?;
         self.session.insert(keys::REMEMBER, remember).await?;
         self.put(USERNAME, &user.username).await
+    }
+
+    /// Notes that `user` logs in from this browser, and whether that happened before.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn note_device(&self, user: &User) -> Result<Familiarity, RequestError> {
+        let token = device::token(&self.app.config, &self.cookies);
+        Ok(self.app.store.note_device(&user.id, &token).await?)
     }
 
     /// Ends the session on the server and in the browser. What is put in afterwards begins another.

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::db::{DbError, sql};
-use crate::models::Store;
+use crate::models::{Store, device};
 
 /// How often.
 const EVERY: Duration = Duration::from_mins(10);
@@ -27,6 +27,9 @@ const RESETS: &str = "delete from resets where id in
 const LIMITS: &str = "delete from limits where subject in
     (select subject from limits where window_ends_at <= $1 limit $2)";
 
+const DEVICES: &str = "delete from devices where (user_id, token_hash) in
+    (select user_id, token_hash from devices where last_login_at <= $1 limit $2)";
+
 /// Sweeps until told to stop. An error is logged, and the next round tries again.
 pub async fn run(store: Store, mut stop: watch::Receiver<bool>) {
     loop {
@@ -46,7 +49,13 @@ pub async fn run(store: Store, mut stop: watch::Receiver<bool>) {
 pub async fn sweep(store: &Store) -> Result<u64, DbError> {
     let now = store.clock.now();
     let mut gone = 0;
-    for (statement, before) in [(SESSIONS, now), (RESETS, now - KEEP_RESETS), (LIMITS, now)] {
+    let all = [
+        (SESSIONS, now),
+        (RESETS, now - KEEP_RESETS),
+        (LIMITS, now),
+        (DEVICES, now - device::LIFETIME),
+    ];
+    for (statement, before) in all {
         gone += in_batches(store, statement, before).await?;
     }
     Ok(gone)

@@ -135,3 +135,33 @@ async fn who_is_logged_in_is_led_past_the_forms() {
         assert_eq!(ann.path(), end);
     }
 }
+
+on_both_databases! {
+    async fn a_login_from_a_new_browser_is_mailed_once(site: Site) {
+        let mut laptop = site.registered("ann").await;
+        let device = laptop.cookie("vestibule-device").expect("a device cookie").clone();
+        laptop.press("Log out").await;
+        laptop.log_in("ann", PASSWORD).await;
+        assert_eq!(laptop.cookie("vestibule-device"), Some(&device));
+        assert_eq!(site.mails_to("ann").await, ["registered"], "the laptop is known");
+        let mut phone = site.browser();
+        for _ in 0..2 {
+            site.wait(1);
+            phone.log_in("ann", PASSWORD).await;
+            phone.press("Log out").await;
+        }
+        assert_eq!(site.mails_to("ann").await, ["registered", "new_device"]);
+        let hashes = "select count(*) from devices where length(token_hash) = 32";
+        assert_eq!(site.count(hashes).await, 2);
+    }
+
+    async fn the_device_cookie_logs_nobody_in_and_a_made_up_one_is_replaced(site: Site) {
+        let ann = site.registered("ann").await;
+        let mut thief = site.browser();
+        thief.set_cookie("vestibule-device", ann.cookie("vestibule-device").unwrap());
+        assert!(!thief.is_logged_in().await);
+        thief.set_cookie("vestibule-device", "x");
+        thief.log_in("ann", PASSWORD).await;
+        assert_eq!(thief.cookie("vestibule-device").unwrap().len(), 22);
+    }
+}
