@@ -28,6 +28,9 @@ use crate::tasks::{self, Tasks};
 /// silent one for ever.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What a connection may buffer of a request's head: memory is bounded by connections times this.
+const LARGEST_HEAD: usize = 32 * 1024;
+
 /// How long requests may finish after SIGTERM (contract).
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -179,6 +182,7 @@ fn serve_connection(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(LARGEST_HEAD)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let connection = graceful.watch(connection);
     tokio::spawn(async move {

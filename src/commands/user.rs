@@ -130,6 +130,9 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
     let most = matches.get_one::<i64>("limit").copied().unwrap_or(i64::MAX);
     let part = matches.get_one::<String>("search").map_or("", String::as_str);
     let users = app.store.users_containing(part, most).await.map_err(CommandError::failed)?;
+    if i64::try_from(users.len()) == Ok(most) {
+        eprintln!("These are the first {most}: there may be more, see --limit and --search.");
+    }
     if matches.get_flag("json") {
         println!("{}", users.iter().map(as_json).collect::<serde_json::Value>());
     } else {

@@ -31,7 +31,7 @@ impl Default for Limits {
     fn default() -> Self {
         let rate = |count, period| Some(Rate { count, period });
         Self {
-            login_ip: rate(60, 15 * MINUTE),
+            login_ip: rate(300, 15 * MINUTE),
             login_account: rate(10, 15 * MINUTE),
             register_ip: rate(60, HOUR),
             forgot_ip: rate(60, HOUR),

@@ -170,9 +170,9 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "LIMIT_LOGIN_IP",
-        "60/15m",
+        "300/15m",
         "COUNT/PERIOD|off",
-        "Failed logins from one IP address. An office behind one address mistypes now and then; a guesser tries thousands.",
+        "Failed logins from one IP address, IPv6 by /64; those under way count until they succeed, and a whole office may stand behind one address. A guesser tries thousands.",
     ),
     Setting::new(
         "LIMIT_LOGIN_ACCOUNT",

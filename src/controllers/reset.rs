@@ -123,6 +123,8 @@ async fn change(
     let letter = visitor.app.config.notices.sends(Notice::PasswordChanged).then_some(&letter);
     let used = visitor.app.store.use_code(&pending.id, user, &hash, letter).await?;
     if used {
+        // Whoever forgot the password has failed with it before: let them in with the new one.
+        visitor.app.forgive(Limited::LoginAccount, &user.id).await?;
         tracing::info!(event = "password_reset", user = user.id, address = %visitor.peer.address);
         visitor.app.posted.notify_one();
     }

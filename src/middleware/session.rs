@@ -201,7 +201,12 @@ impl Visitor {
             return Ok(None);
         }
         let taken = self.session.remove(key).await?;
-        self.keep_cookie().await?;
+        if self.is_logged_in().await? || self.reset().await?.is_some() {
+            self.keep_cookie().await?;
+        } else {
+            // Nothing is left to remember: no row, and no cookie for somebody who has just left.
+            self.end().await?;
+        }
         Ok(taken)
     }
 

@@ -55,6 +55,15 @@ on_both_databases! {
         assert_eq!(tries(&site, "ann", PASSWORD, 1).await, StatusCode::OK, "the account began anew");
     }
 
+    async fn a_reset_forgives_the_logins_that_failed_before_it(site: Site) {
+        site.registered("ann").await;
+        tries(&site, "ann", "wrong", 11).await;
+        assert_eq!(tries(&site, "ann", PASSWORD, 1).await, StatusCode::TOO_MANY_REQUESTS);
+        let (mut ann, code) = site.with_code("ann").await;
+        ann.reset(&code, OTHER_PASSWORD).await;
+        assert_eq!(tries(&site, "ann", OTHER_PASSWORD, 1).await, StatusCode::OK);
+    }
+
     async fn codes_for_an_account_are_limited_whether_it_exists_or_not(site: Site) {
         site.registered("ann").await;
         for username in ["ann", "bob"] {

@@ -46,8 +46,8 @@ on_both_databases! {
     async fn logging_in_gives_a_new_id_and_kills_the_old_one(site: Site) {
         site.registered("ann").await;
         let mut ann = site.browser();
-        ann.register("ann", "else@meadow.example", PASSWORD).await;
-        let planted = ann.cookie("vestibule").expect("a session for the notice").clone();
+        ann.ask_for_code("ann", "ann@meadow.example").await;
+        let planted = ann.cookie("vestibule").expect("a session for the code").clone();
         ann.log_in("ann", PASSWORD).await;
         assert_ne!(ann.cookie("vestibule"), Some(&planted));
         let mut attacker = site.browser();
@@ -71,6 +71,16 @@ on_both_databases! {
         assert_eq!(ann.way, ["/logout", "/login"]);
         assert!(!copy.is_logged_in().await);
         assert_eq!(site.count("select count(*) from sessions where user_id is not null").await, 0);
+    }
+
+    async fn nothing_is_kept_of_somebody_who_has_left(site: Site) {
+        let mut ann = site.registered("ann").await;
+        ann.press("Log out").await;
+        assert_eq!(ann.notices(), ["You are logged out."]);
+        assert_eq!(ann.cookie("vestibule"), None);
+        assert_eq!(site.count("select count(*) from sessions").await, 0);
+        ann.open("/login").await;
+        assert!(ann.notices().is_empty(), "a notice is shown once");
     }
 
     async fn a_request_in_flight_does_not_bring_an_ended_session_back(site: Site) {
