@@ -13,6 +13,7 @@ mod support;
 
 mod account;
 mod database;
+mod documentation;
 mod forgot;
 mod journey;
 mod layers;

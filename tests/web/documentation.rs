@@ -1,0 +1,195 @@
+//! The README and `docs/` say only what is so: settings, commands, links and the example.
+
+use std::path::{Path, PathBuf};
+
+use clap::error::ErrorKind;
+use vestibule::commands::command;
+use vestibule::config::{SETTINGS, settings_table};
+
+/// What people read to the end (bytes).
+const README_MAX: usize = 10_000;
+
+const SETTINGS_PAGE: &str = "docs/settings.md";
+const BEGIN: &str = "<!-- settings: begin";
+const END: &str = "<!-- settings: end -->";
+const STALE: &str = "the table in docs/settings.md is stale: renew it by `RENEW_DOCS=1 cargo test --test web documentation`";
+
+/// Shown in an example of what is said about a wrong name.
+const MISTAKEN: &str = "VESTIBULE_LISEN";
+
+fn at_root(path: impl AsRef<Path>) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    std::fs::read_to_string(at_root(path)).unwrap()
+}
+
+/// The README and every page of `docs/`, with their paths from the root.
+fn pages() -> Vec<(PathBuf, String)> {
+    let docs = std::fs::read_dir(at_root("docs")).unwrap();
+    let docs = docs.map(|entry| Path::new("docs").join(entry.unwrap().file_name()));
+    let pages = docs.filter(|path| path.extension().is_some_and(|kind| kind == "md"));
+    let pages = std::iter::once(PathBuf::from("README.md")).chain(pages);
+    pages.map(|path| (path.clone(), read(path))).collect()
+}
+
+/// `page` with the program's own table between the two marks.
+fn with_fresh_table(page: &str) -> String {
+    let (before, rest) = page.split_once(BEGIN).expect("the mark where the table begins");
+    let (mark, rest) = rest.split_once('\n').unwrap();
+    let (_, after) = rest.split_once(END).expect("the mark where the table ends");
+    format!("{before}{BEGIN}{mark}\n\n{}\n{END}{after}", settings_table())
+}
+
+#[test]
+fn the_table_of_settings_is_the_programs_own() {
+    let page = read(SETTINGS_PAGE);
+    let fresh = with_fresh_table(&page);
+    if std::env::var_os("RENEW_DOCS").is_some() {
+        std::fs::write(at_root(SETTINGS_PAGE), fresh).unwrap();
+    } else {
+        assert!(page == fresh, "{STALE}");
+    }
+}
+
+#[test]
+fn the_readme_is_short() {
+    let length = read("README.md").len();
+    assert!(length < README_MAX, "{length} bytes: move details to docs/");
+}
+
+#[test]
+fn every_link_leads_to_a_file_and_a_heading_that_exist() {
+    let mut links = 0;
+    for (path, text) in pages() {
+        for target in relative_links(&text) {
+            links += 1;
+            let (file, heading) = target.split_once('#').unwrap_or((&target, ""));
+            let folder = path.parent().unwrap();
+            let file = if file.is_empty() { path.clone() } else { folder.join(file) };
+            assert!(at_root(&file).is_file(), "{}: {target}", path.display());
+            let found = heading.is_empty() || anchors(&read(&file)).any(|known| known == heading);
+            assert!(found, "{}: no heading for {target}", path.display());
+        }
+    }
+    assert!(links > 5, "the links were not found");
+}
+
+/// Where `[words](target)` leads, unless that is another site.
+fn relative_links(text: &str) -> impl Iterator<Item = String> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    targets.map(|(target, _)| target.to_owned()).filter(|target| !target.contains("://"))
+}
+
+/// What forges make of headings: lower case, dashes for spaces, nothing else but letters and digits.
+fn anchors(text: &str) -> impl Iterator<Item = String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| line.trim_start_matches('#').trim()).map(|heading| {
+        let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.collect::<String>().to_lowercase().replace(' ', "-")
+    })
+}
+
+/// Every piece of code that people may type: what stands between backticks, and the lines of
+/// fenced blocks, in blocks of `text` (what programs print) only those after a prompt.
+fn code(text: &str) -> Vec<String> {
+    let mut pieces = Vec::new();
+    let mut fence = None;
+    for line in text.lines() {
+        match (line.strip_prefix("```"), fence) {
+            (Some(kind), None) => fence = Some(kind),
+            (Some(_), Some(_)) => fence = None,
+            (None, None) => pieces.extend(line.split('`').skip(1).step_by(2).map(str::to_owned)),
+            (None, Some("text")) => pieces.extend(line.strip_prefix("$ ").map(str::to_owned)),
+            (None, Some(_)) => pieces.push(line.to_owned()),
+        }
+    }
+    pieces
+}
+
+/// The arguments, if `piece` runs the program, perhaps with variables or by another program.
+fn arguments(piece: &str) -> Option<Vec<String>> {
+    let piece = piece.replace("cargo run -- ", "vestibule ").replace("ExecStart=", "");
+    let is_before = |word: &str| word.contains('=') || word.starts_with("--") || word == "setpriv";
+    let mut words = piece.split_whitespace().skip_while(|word| is_before(word));
+    let program = words.next()?;
+    let runs = program == "vestibule" || program.ends_with("/bin/vestibule");
+    let words = words.take_while(|word| !["<", ">", "|", "#"].contains(word));
+    runs.then(|| words.map(str::to_owned).collect())
+}
+
+#[test]
+fn every_command_is_one_that_the_program_takes() {
+    let mut seen = Vec::new();
+    for (path, text) in pages() {
+        for arguments in code(&text).iter().filter_map(|piece| arguments(piece)) {
+            let line = format!("vestibule {}", arguments.join(" "));
+            if let Err(error) = command().try_get_matches_from(line.split_whitespace()) {
+                assert!(is_only_unfinished(error.kind()), "{}: {line}: {error}", path.display());
+            }
+            seen.push(line);
+        }
+    }
+    for name in command_names() {
+        let is_told = seen.iter().any(|line| line.starts_with(&format!("vestibule {name}")));
+        assert!(is_told, "the documentation does not tell of `vestibule {name}`");
+    }
+}
+
+/// Help, or a command that is named without all that it needs, as text does.
+fn is_only_unfinished(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            | ErrorKind::MissingRequiredArgument
+    )
+}
+
+/// `serve`, `user add`, …
+fn command_names() -> Vec<String> {
+    let top = command();
+    let names = top.get_subcommands().flat_map(|group| {
+        let under = group.get_subcommands().map(clap::Command::get_name);
+        let mut names: Vec<_> = under.map(|leaf| format!("{} {leaf}", group.get_name())).collect();
+        if names.is_empty() {
+            names.push(group.get_name().to_owned());
+        }
+        names
+    });
+    names.collect()
+}
+
+#[test]
+fn every_variable_is_a_setting() {
+    for (path, text) in pages() {
+        for name in variables(&text) {
+            let bare = name.strip_suffix("_FILE").unwrap_or(&name);
+            let is_known = SETTINGS.iter().any(|setting| setting.variable() == bare);
+            let is_meant = ["VESTIBULE_", MISTAKEN].contains(&bare);
+            assert!(is_known || is_meant, "{}: {name}", path.display());
+        }
+    }
+}
+
+/// Every name that starts as our variables do.
+fn variables(text: &str) -> impl Iterator<Item = String> {
+    text.match_indices("VESTIBULE_").map(|(at, _)| {
+        let is_part = |c: &char| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == '_';
+        text[at..].chars().take_while(is_part).collect()
+    })
+}
+
+#[test]
+fn the_example_in_the_readme_is_the_one_that_is_compiled() {
+    let source = read("src/lib.rs");
+    let doc_lines = source.lines().map_while(|line| line.strip_prefix("//!"));
+    let lines = doc_lines.map(|line| line.strip_prefix(' ').unwrap_or(line));
+    let example = lines.skip_while(|line| !line.starts_with("```")).skip(1);
+    let example = example.take_while(|line| !line.starts_with("```"));
+    let example: Vec<&str> = example.filter(|line| !line.starts_with("# ")).collect();
+    assert!(example.len() > 3, "the example was not found in src/lib.rs");
+    let block = format!("```rust\n{}\n```", example.join("\n"));
+    assert!(read("README.md").contains(&block), "README.md needs this block:\n{block}");
+}
