@@ -10,6 +10,7 @@ use crate::config::{Config, Rate};
 use crate::db::{Db, DbError, Location};
 use crate::error::RequestError;
 use crate::models::Store;
+use crate::models::email::Email;
 use crate::models::hasher::{HashError, Hasher};
 use crate::models::limit::{Allowance, Limited};
 use crate::models::outbox::{self, Letter};
@@ -108,11 +109,18 @@ impl App {
         Password::choose(text, self.config.password_min, &context)
     }
 
-    /// Posts a letter that stands alone and wakes the worker.
+    /// Posts a notice that stands alone and wakes the worker, unless its address has had too many
+    /// mails: then nobody misses one more.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn post(&self, letter: &Letter) -> Result<(), RequestError> {
+        let address =
+            Email::parse(&letter.to).map(|email| email.key().to_owned()).unwrap_or_default();
+        match self.limit(Limited::MailAddress, &address).await {
+            Err(RequestError::TooMany { .. }) => return Ok(()),
+            other => other?,
+        }
         outbox::enqueue(self.store.db.writer(), &self.store.key, &self.store.clock, letter).await?;
         self.posted.notify_one();
         Ok(())

@@ -12,7 +12,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
 };
-use sqlx::{FromRow, PgConnection, SqliteConnection};
+use sqlx::{Connection, FromRow, PgConnection, SqliteConnection};
 
 const MIGRATIONS: &[(i64, &str, &str)] =
     &[(1, "accounts", include_str!("../migrations/0001_accounts.sql"))];
@@ -65,10 +65,10 @@ pub enum DbError {
     /// [`Db::connect`] found a database that was never migrated, or not far enough.
     #[error("the database is not migrated: run `vestibule migrate`")]
     NotMigrated,
-    /// The SQLite file or its folder cannot be used.
+    /// The SQLite file or its folder, or the PostgreSQL server, cannot be used.
     #[error("{path}: {cause}")]
     Unusable {
-        /// The file as it was configured.
+        /// The file as it was configured, or the setting's name: a URL may hold a password.
         path: String,
         /// What to do, in words.
         cause: String,
@@ -150,13 +150,7 @@ impl Db {
     async fn connect_unchecked(location: &Location) -> Result<Self, DbError> {
         match location {
             Location::Sqlite(path) => open_sqlite(path).await,
-            Location::Postgres(url) => {
-                let options: PgConnectOptions = url.parse()?;
-                let pool = PgPoolOptions::new()
-                    .max_connections(POSTGRES_CONNECTIONS)
-                    .acquire_timeout(ACQUIRE_TIMEOUT);
-                Ok(Self::Postgres(pool.connect_with(options).await?))
-            }
+            Location::Postgres(url) => open_postgres(url).await,
         }
     }
 
@@ -385,6 +379,37 @@ fn migrator() -> Migrator {
 /// The schema version that this program knows.
 pub fn latest_version() -> i64 {
     MIGRATIONS.last().map_or(0, |&(version, ..)| version)
+}
+
+/// One connection first, because a pool would only say that it waited in vain.
+async fn open_postgres(url: &str) -> Result<Db, DbError> {
+    let options: PgConnectOptions =
+        url.parse().map_err(|_| no_postgres("the URL cannot be read"))?;
+    let first = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&options)).await;
+    let first = first.map_err(|_| no_postgres("nothing answers within 5 seconds"))?;
+    first.map_err(|error| why_no_postgres(&error))?.close().await?;
+    let pool = PgPoolOptions::new()
+        .max_connections(POSTGRES_CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_lazy_with(options);
+    Ok(Db::Postgres(pool))
+}
+
+/// PostgreSQL's classes 28 (user or password) and 3D (database), and a socket that does not answer.
+fn why_no_postgres(error: &sqlx::Error) -> DbError {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    match (error, code.as_deref()) {
+        (sqlx::Error::Io(cause), _) => no_postgres(&format!(
+            "no PostgreSQL answers there ({cause}): start it, or mend host and port"
+        )),
+        (_, Some("28P01" | "28000")) => no_postgres("PostgreSQL refuses the user or the password"),
+        (_, Some("3D000")) => no_postgres("the database does not exist: make it with createdb"),
+        _ => no_postgres(&error.to_string()),
+    }
+}
+
+fn no_postgres(cause: &str) -> DbError {
+    DbError::Unusable { path: "VESTIBULE_DATABASE_URL".to_owned(), cause: cause.to_owned() }
 }
 
 async fn open_sqlite(path: &Path) -> Result<Db, DbError> {

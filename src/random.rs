@@ -2,12 +2,13 @@
 
 use rand::RngExt;
 
-/// 25 characters: digits and capitals without vowels (no words by accident) and without those that
-/// are read for one another: 0/O/D/Q, 1/I, 2/Z, 5/S, 8/B, U/V, Y.
-const CODE_ALPHABET: &[u8; 25] = b"23456789CDFGHJKLMNPQRTVWX";
+/// 24 characters: digits and capitals without vowels (no words by accident) and with one alone of
+/// those that are read for one another: D for 0, O and Q, L for 1 and I, 2 for Z, 5 for S, 8 for B,
+/// V for U and Y.
+const CODE_ALPHABET: &[u8; 24] = b"23456789CDFGHJKLMNPRTVWX";
 
-/// Length of a one-time code: 25^8 = 1.5e11. At 20 wrong guesses an account and day
-/// (`VESTIBULE_LIMIT_RESET_ACCOUNT`) a year of guessing succeeds with a chance of 4.8e-8.
+/// Length of a one-time code: 24^8 = 1.1e11. At 20 wrong guesses an account and day
+/// (`VESTIBULE_LIMIT_RESET_ACCOUNT`) a year of guessing succeeds with a chance of 6.6e-8.
 pub const CODE_LENGTH: usize = 8;
 
 const ID_ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -21,8 +22,8 @@ pub fn bytes<const N: usize>() -> [u8; N] {
 /// A one-time code as it is compared: [`CODE_LENGTH`] characters, no dash.
 pub fn code() -> String {
     let drawn = std::iter::repeat_with(bytes::<1>).flatten();
-    // A byte above 249 would favour the first characters of the alphabet: 250 is 10 times 25.
-    let fair = drawn.filter(|byte| usize::from(*byte) < 250).take(CODE_LENGTH);
+    // A byte above 239 would favour the first characters of the alphabet: 240 is 10 times 24.
+    let fair = drawn.filter(|byte| usize::from(*byte) < 240).take(CODE_LENGTH);
     fair.map(|byte| char::from(CODE_ALPHABET[usize::from(byte) % CODE_ALPHABET.len()])).collect()
 }
 

@@ -9,7 +9,7 @@ use crate::db::Db;
 pub fn command() -> Command {
     Command::new("migrate")
         .about("Bring the database to this program's version (serve does it too)")
-        .after_help("Example:\n  VESTIBULE_DATABASE_URL=postgres://vestibule@db/vestibule vestibule migrate")
+        .after_help("Example, for PostgreSQL (VESTIBULE_SECRET as for serve):\n  VESTIBULE_DATABASE_URL=postgres://vestibule@db/vestibule VESTIBULE_SECRET_FILE=secret vestibule migrate")
 }
 
 /// Runs it.

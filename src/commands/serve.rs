@@ -64,8 +64,7 @@ pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     let tasks = start_tasks(&app).await?;
     announce(&app.config, address);
     warn_of_open_mailbox(&app, address);
-    accept_until(listener, &app, signals).await;
-    tasks.finish().await;
+    accept_until(listener, &app, tasks, signals).await;
     app.store.db.close().await;
     Ok(())
 }
@@ -128,7 +127,7 @@ fn warn_of_open_mailbox(app: &App, address: SocketAddr) {
     }
 }
 
-async fn accept_until(listener: TcpListener, app: &App, mut signals: Signals) {
+async fn accept_until(listener: TcpListener, app: &App, tasks: Tasks, mut signals: Signals) {
     let router = crate::router(app.clone());
     let places = Arc::new(Semaphore::new(app.config.max_connections));
     let graceful = GracefulShutdown::new();
@@ -145,8 +144,8 @@ async fn accept_until(listener: TcpListener, app: &App, mut signals: Signals) {
     drop(listener);
     tracing::info!(event = "stopping", "no new connections; what runs may finish");
     tokio::select! {
-        () = graceful.shutdown() => {}
-        () = tokio::time::sleep(GRACE) => tracing::warn!("some requests did not finish in time"),
+        ((), ()) = async { tokio::join!(graceful.shutdown(), tasks.finish()) } => {}
+        () = tokio::time::sleep(GRACE) => tracing::warn!("some work did not finish in time"),
         () = signals.stop() => tracing::warn!("stopped at once"),
     }
 }

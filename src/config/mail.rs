@@ -74,12 +74,17 @@ fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len()) && label.bytes().all(letters) && !ends
 }
 
+/// Whoever sits on the line could switch it off (ASVS 12.3.1).
+const OPPORTUNISTIC: &str =
+    "tls=opportunistic would send mail in clear when somebody interferes: use tls=required";
+
 /// Takes a mail server's URL in lettre's form, which lettre itself reads later.
 pub(super) fn smtp_url(text: &str) -> Result<Secret, String> {
     let url = Url::parse(text).map_err(|_| SMTP_EXPECTED)?;
-    let encrypted = match (url.scheme(), tls(&url).as_deref()) {
-        ("smtps", _) | ("smtp", Some("required")) => true,
-        ("smtp", None | Some("opportunistic")) => false,
+    let encrypted = match (url.scheme(), url.query()) {
+        ("smtps", None | Some("tls=required")) | ("smtp", Some("tls=required")) => true,
+        ("smtp", None) => false,
+        ("smtp", Some("tls=opportunistic")) => return Err(OPPORTUNISTIC.into()),
         _ => return Err(SMTP_EXPECTED.into()),
     };
     let host = url.host_str().filter(|host| !host.is_empty());
@@ -94,12 +99,6 @@ pub(super) fn smtp_url(text: &str) -> Result<Secret, String> {
         );
     }
     Ok(Secret::new(text.into()))
-}
-
-/// lettre takes the first `tls` that it finds.
-fn tls(url: &Url) -> Option<String> {
-    let mut pairs = url.query_pairs();
-    pairs.find_map(|(key, value)| (key == "tls").then(|| value.into_owned()))
 }
 
 fn is_this_machine(host: &str) -> bool {
@@ -216,11 +215,17 @@ mod tests {
             "smtp://mail.example:587?tls=required",
             "smtp://me:hush@mail.example:587?tls=required",
             "smtps://me:hush@mail.example:465",
-            "smtp://mail.example?tls=opportunistic",
         ] {
             assert_eq!(smtp_url(text).unwrap().expose(), text);
         }
-        for text in ["", "mail.example:25", "http://mail.example", "smtp://", "smtp://h?tls=no"] {
+        for text in [
+            "",
+            "mail.example:25",
+            "http://mail.example",
+            "smtp://",
+            "smtp://h?tls=no",
+            "smtp://h?x=y",
+        ] {
             assert_eq!(smtp_url(text).unwrap_err(), SMTP_EXPECTED, "{text}");
         }
     }
@@ -231,7 +236,7 @@ mod tests {
             ["smtp://me:hush@mail.example:587", "smtp://me:hush@mail.example?tls=opportunistic"]
         {
             let words = smtp_url(text).unwrap_err();
-            assert!(words.contains("?tls=required") && !words.contains("hush"));
+            assert!(words.contains("tls=required") && !words.contains("hush"));
         }
         assert!(smtp_url("smtps://me@mail.example").is_err());
     }

@@ -99,7 +99,7 @@ pub const SETTINGS: &[Setting] = &[
         "TRUSTED_PROXIES",
         "none",
         "CIDRS",
-        "The proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses or CIDRs, separated by commas. Name your proxies alone: whoever else is in a range can pretend to be anyone and escape the limits.",
+        "The proxies whose X-Forwarded-For is believed (X-Forwarded-Proto is not needed: the base URL says it): addresses or CIDRs, separated by commas. Name your proxies alone: whoever else is in a range can pretend to be anyone and escape the limits.",
     ),
     Setting::new(
         "MAX_CONNECTIONS",
@@ -208,7 +208,7 @@ pub const SETTINGS: &[Setting] = &[
         "LIMIT_RESET_ACCOUNT",
         "20/1d",
         "COUNT/PERIOD|off",
-        "Wrong guesses at one account over all its codes. 20 a day for a year against 25^8 codes is a chance of 4.8e-8.",
+        "Wrong guesses at one account over all its codes. 20 a day for a year against 24^8 codes is a chance of 6.6e-8.",
     ),
     Setting::new(
         "LIMIT_MAIL_ADDRESS",

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use futures_util::future::join_all;
 use vestibule::Config;
-use vestibule::config::Rate;
+use vestibule::config::{Notices, Rate};
 
 use crate::support::{OTHER_PASSWORD, PASSWORD, Site, body_of, email_of};
 
@@ -152,4 +152,19 @@ async fn the_table_names_neither_accounts_nor_addresses() {
         .await,
         0
     );
+}
+
+#[tokio::test]
+async fn notices_stop_at_the_mails_that_an_address_may_get_and_logging_in_goes_on() {
+    let site = Site::with(|config| {
+        config.notices = Notices::parse("login").unwrap();
+        config.limits.mail_address = rate(3);
+    })
+    .await;
+    site.registered("ann").await;
+    assert_eq!(tries(&site, "ann", PASSWORD, 1).await, StatusCode::OK);
+    for _ in 0..5 {
+        assert_eq!(site.browser().log_in("ann", PASSWORD).await.status, StatusCode::OK);
+    }
+    assert_eq!(site.mails_to("ann").await.len(), 3);
 }

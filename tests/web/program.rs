@@ -105,6 +105,22 @@ fn a_database_that_cannot_be_used_is_told_in_one_line() {
 }
 
 #[test]
+fn a_postgresql_that_does_not_answer_is_told_in_one_line_without_its_password() {
+    let settings = [
+        ("VESTIBULE_DATABASE_URL", "postgres://ann:hunter2@127.0.0.1:1/accounts"),
+        ("VESTIBULE_SECRET", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+    ];
+    let ended = Folder::new().run(&["migrate"], &settings, "");
+    assert_eq!((ended.status, ended.err.lines().count()), (1, 1), "{}", ended.err);
+    assert!(
+        ended.err.contains("VESTIBULE_DATABASE_URL: no PostgreSQL answers there"),
+        "{}",
+        ended.err
+    );
+    assert!(!ended.err.contains("hunter2"));
+}
+
+#[test]
 fn killed_right_after_an_answer_it_has_lost_nothing() {
     let folder = Folder::new();
     let program = folder.serve(&[]);
