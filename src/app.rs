@@ -87,12 +87,12 @@ impl App {
         }
     }
 
-    /// Forgets what was counted: the owner has shown up.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn forgive(&self, what: Limited, whom: &str) -> Result<(), RequestError> {
-        Ok(self.store.forget(what, whom, self.rate(what)).await?)
+    /// Forgets what was counted: the owner has shown up. A failure is only logged, because what
+    /// the owner came for is done.
+    pub async fn forgive(&self, what: Limited, whom: &str) {
+        if let Err(error) = self.store.forget(what, whom, self.rate(what)).await {
+            tracing::warn!(%error, limit = ?what, "failures could not be forgiven");
+        }
     }
 
     /// A new password, judged by the site's minimum and by what a guesser would try first here.

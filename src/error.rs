@@ -181,7 +181,7 @@ const WORDS: [(StatusCode, &str, &str); 9] = [
     (
         StatusCode::SERVICE_UNAVAILABLE,
         "Very busy right now",
-        "Nothing was changed. Wait a few seconds, then try again.",
+        "There is more to do than we can do at once. Wait a few seconds, then try again.",
     ),
     (
         StatusCode::REQUEST_TIMEOUT,

@@ -88,7 +88,7 @@ async fn authenticate(visitor: &Visitor, form: &LoginForm) -> Result<Option<User
         .store
         .give_back(Limited::LoginIp, &visitor.peer.subject(), visitor.app.rate(Limited::LoginIp))
         .await?;
-    visitor.app.forgive(Limited::LoginAccount, &account).await?;
+    visitor.app.forgive(Limited::LoginAccount, &account).await;
     if stale {
         rehash(visitor, &user, &password).await;
     }

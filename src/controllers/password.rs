@@ -103,7 +103,7 @@ impl PasswordForm {
             tracing::info!(event = "password_change_refused", user = user.id);
             return Ok(false);
         }
-        visitor.app.forgive(Limited::LoginAccount, &user.id).await?;
+        visitor.app.forgive(Limited::LoginAccount, &user.id).await;
         Ok(true)
     }
 }

@@ -89,7 +89,7 @@ async fn guess(
     if let Guess::Right(user_id) = &guess
         && let Some(user) = store.user_by_id(user_id).await?
     {
-        visitor.app.forgive(Limited::ResetAccount, &pending.account()).await?;
+        visitor.app.forgive(Limited::ResetAccount, &pending.account()).await;
         return Ok(Ok(user));
     }
     tracing::info!(event = "code_refused", why = guess.name(), address = %visitor.peer.address);
@@ -124,7 +124,7 @@ async fn change(
     let used = visitor.app.store.use_code(&pending.id, user, &hash, letter).await?;
     if used {
         // Whoever forgot the password has failed with it before: let them in with the new one.
-        visitor.app.forgive(Limited::LoginAccount, &user.id).await?;
+        visitor.app.forgive(Limited::LoginAccount, &user.id).await;
         tracing::info!(event = "password_reset", user = user.id, address = %visitor.peer.address);
         visitor.app.posted.notify_one();
     }
