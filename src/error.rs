@@ -10,6 +10,7 @@ use crate::db::DbError;
 use crate::forms::UNREADABLE;
 use crate::models::hasher::HashError;
 use crate::page::Page;
+use crate::times;
 
 /// When to come back after a 503, in seconds: the hash queue is worked off in less than one.
 const BUSY_RETRY_AFTER: i64 = 2;
@@ -177,7 +178,11 @@ const WORDS: [(StatusCode, &str, &str); 9] = [
     ),
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, UNREADABLE_FORM, UNREADABLE),
     (StatusCode::UNPROCESSABLE_ENTITY, UNREADABLE_FORM, UNREADABLE),
-    (StatusCode::BAD_REQUEST, UNREADABLE_FORM, UNREADABLE),
+    (
+        StatusCode::BAD_REQUEST,
+        "This address cannot be read",
+        "Check it for signs that were lost or added on the way, or start from the beginning.",
+    ),
     (
         StatusCode::SERVICE_UNAVAILABLE,
         "Very busy right now",
@@ -208,41 +213,6 @@ fn words(status: StatusCode, retry_after: Option<i64>) -> (&'static str, String)
 fn wait_words(seconds: i64) -> String {
     format!(
         "To keep accounts safe, this is paused for a while. Try again in {}.",
-        duration_words(seconds)
+        times::wait(seconds)
     )
-}
-
-/// "40 seconds", "15 minutes", "2 hours", rounded up.
-pub fn duration_words(seconds: i64) -> String {
-    let (count, unit) = match seconds {
-        ..=90 => (seconds.max(1), "second"),
-        91..=5400 => (rounded_up(seconds, 60), "minute"),
-        5401..=129_600 => (rounded_up(seconds, 3600), "hour"),
-        _ => (rounded_up(seconds, 86_400), "day"),
-    };
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
-}
-
-fn rounded_up(seconds: i64, unit: i64) -> i64 {
-    seconds.saturating_add(unit - 1) / unit
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waiting_times_are_told_in_words() {
-        for (seconds, words) in [
-            (0, "1 second"),
-            (45, "45 seconds"),
-            (91, "2 minutes"),
-            (900, "15 minutes"),
-            (5401, "2 hours"),
-            (86_400, "24 hours"),
-            (200_000, "3 days"),
-        ] {
-            assert_eq!(duration_words(seconds), words);
-        }
-    }
 }

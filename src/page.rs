@@ -1,9 +1,5 @@
 //! What every page shows around its own content: title, site name, notices, who is logged in.
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-use time::macros::format_description;
-
 use crate::assets;
 use crate::forms::Errors;
 
@@ -42,27 +38,4 @@ impl Page {
     pub fn icon(&self) -> &'static str {
         assets::icon()
     }
-}
-
-/// Unix time as "22 November 2026", in UTC.
-pub fn day(at: i64) -> String {
-    let words = format_description!("[day padding:none] [month repr:long] [year]");
-    moment(at).format(&words).unwrap_or_default()
-}
-
-/// Unix time as "22 November 2026, 18:20:05 UTC".
-pub fn day_and_time(at: i64) -> String {
-    let words = format_description!(
-        "[day padding:none] [month repr:long] [year], [hour]:[minute]:[second] UTC"
-    );
-    moment(at).format(&words).unwrap_or_default()
-}
-
-/// Unix time for the `datetime` of a `<time>` element (RFC 3339).
-pub fn iso_time(at: i64) -> String {
-    moment(at).format(&Rfc3339).unwrap_or_default()
-}
-
-fn moment(at: i64) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }

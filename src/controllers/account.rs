@@ -4,7 +4,8 @@ use askama::Template;
 
 use super::{Answer, show as show_page};
 use crate::middleware::session::{LoggedIn, Visitor};
-use crate::page::{self, Page};
+use crate::page::Page;
+use crate::times;
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -20,8 +21,8 @@ struct AccountPage {
 pub async fn show(visitor: Visitor, LoggedIn(user): LoggedIn) -> Answer {
     show_page(&AccountPage {
         page: visitor.page("Your account").await?,
-        since: page::day(user.created_at),
-        since_iso: page::iso_time(user.created_at),
+        since: times::day(user.created_at),
+        since_iso: times::iso(user.created_at),
         username: user.username,
         email: user.email,
     })

@@ -9,7 +9,8 @@ use super::{Answer, redirect, show as show_page};
 use crate::error::RequestError;
 use crate::middleware::session::Visitor;
 use crate::models::outbox::{self, Queued};
-use crate::page::{self, Page};
+use crate::page::Page;
+use crate::times;
 
 /// How many mails the page shows.
 const SHOWN: i64 = 50;
@@ -45,8 +46,8 @@ struct LetterPage {
 impl From<Queued> for MailRow {
     fn from(queued: Queued) -> Self {
         Self {
-            at: page::day_and_time(queued.created_at),
-            at_iso: page::iso_time(queued.created_at),
+            at: times::day_and_time(queued.created_at),
+            at_iso: times::iso(queued.created_at),
             id: queued.id,
             to: queued.to,
             subject: queued.subject,

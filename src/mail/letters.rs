@@ -1,10 +1,9 @@
 //! The words of every letter: templates filled, once as text and once as HTML.
 
 use askama::Template;
-use time::OffsetDateTime;
-use time::macros::format_description;
 
 use crate::models::outbox::Letter;
+use crate::times;
 
 /// Letters that bear no code are of no use to anybody after a day.
 const NEWS_LIFETIME: i64 = 24 * 60 * 60;
@@ -108,7 +107,7 @@ pub fn reset_code(about: &About<'_>, code: &str, ttl: i64) -> Result<Letter, ask
     let mut view = View::new(about, &format!("Your one-time code for {}", about.site));
     let (head, tail) = code.split_at_checked(code.len() / 2).unwrap_or((code, ""));
     view.code = format!("{head}-{tail}");
-    view.lifetime = in_words(ttl);
+    view.lifetime = times::life(ttl);
     let letter = finish("reset_code", about, &view, render_reset_code)?;
     Ok(Letter { expires_at: about.at + ttl, ..letter })
 }
@@ -137,7 +136,7 @@ impl View {
             site: one_line(about.site),
             origin: one_line(about.origin.trim_end_matches('/')),
             username: one_line(about.username),
-            when: date(about.at),
+            when: times::day_and_time(about.at),
             from: one_line(&about.from),
             subject: one_line(subject),
             code: String::new(),
@@ -161,25 +160,6 @@ fn finish(
         html: wrapped(&html),
         expires_at: about.at + NEWS_LIFETIME,
     })
-}
-
-/// "22 November 2026, 18:20 UTC".
-fn date(at: i64) -> String {
-    let format =
-        format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
-    let at = OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    at.format(format).unwrap_or_default()
-}
-
-/// "10 minutes", "1 hour", "90 seconds".
-fn in_words(seconds: i64) -> String {
-    let (count, unit) = match seconds {
-        day if day >= 86_400 && day % 86_400 == 0 => (day / 86_400, "day"),
-        hour if hour >= 3600 && hour % 3600 == 0 => (hour / 3600, "hour"),
-        minute if minute >= 60 && minute % 60 == 0 => (minute / 60, "minute"),
-        second => (second, "second"),
-    };
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A line break in a value would let a visitor write paragraphs of our letters.

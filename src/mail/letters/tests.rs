@@ -137,17 +137,3 @@ fn a_visitor_cannot_write_a_paragraph_of_our_letter() {
     assert_eq!(paragraphs(&letter.text), paragraphs(&kept.text));
     assert!(!letter.text.contains("\u{2028}"));
 }
-
-#[test]
-fn life_times_are_in_words() {
-    for (seconds, words) in [
-        (600, "10 minutes"),
-        (60, "1 minute"),
-        (3600, "1 hour"),
-        (5400, "90 minutes"),
-        (90, "90 seconds"),
-        (172_800, "2 days"),
-    ] {
-        assert_eq!(in_words(seconds), words);
-    }
-}

@@ -1,0 +1,82 @@
+//! Times in words, the same on pages and in mails. All are UTC.
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+
+/// Unix time as "22 November 2026".
+pub fn day(at: i64) -> String {
+    let words = format_description!("[day padding:none] [month repr:long] [year]");
+    moment(at).format(&words).unwrap_or_default()
+}
+
+/// Unix time as "22 November 2026, 18:20 UTC".
+pub fn day_and_time(at: i64) -> String {
+    let words =
+        format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
+    moment(at).format(&words).unwrap_or_default()
+}
+
+/// Unix time for the `datetime` of a `<time>` element and for JSON (RFC 3339).
+pub fn iso(at: i64) -> String {
+    moment(at).format(&Rfc3339).unwrap_or_default()
+}
+
+/// A life time, exactly: "10 minutes", "1 hour", "90 seconds".
+pub fn life(seconds: i64) -> String {
+    let units = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
+    let fits = units.iter().find(|(unit, _)| seconds >= *unit && seconds % unit == 0);
+    fits.map_or_else(|| counted(seconds, "second"), |(unit, name)| counted(seconds / unit, name))
+}
+
+/// How long to wait, rounded up: "40 seconds", "15 minutes", "2 hours".
+pub fn wait(seconds: i64) -> String {
+    match seconds {
+        ..=90 => counted(seconds.max(1), "second"),
+        91..=5400 => counted(rounded_up(seconds, 60), "minute"),
+        5401..=129_600 => counted(rounded_up(seconds, 3600), "hour"),
+        _ => counted(rounded_up(seconds, 86_400), "day"),
+    }
+}
+
+fn counted(count: i64, unit: &str) -> String {
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+fn rounded_up(seconds: i64, unit: i64) -> i64 {
+    seconds.saturating_add(unit - 1) / unit
+}
+
+fn moment(at: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_times_are_rounded_up() {
+        let told = [(0, "1 second"), (45, "45 seconds"), (91, "2 minutes"), (900, "15 minutes")];
+        let longer = [(5401, "2 hours"), (86_400, "24 hours"), (200_000, "3 days")];
+        for (seconds, words) in told.into_iter().chain(longer) {
+            assert_eq!(wait(seconds), words);
+        }
+    }
+
+    #[test]
+    fn life_times_are_exact() {
+        for (seconds, words) in
+            [(600, "10 minutes"), (3600, "1 hour"), (100, "100 seconds"), (86_400, "1 day")]
+        {
+            assert_eq!(life(seconds), words);
+        }
+    }
+
+    #[test]
+    fn moments_are_told_in_utc() {
+        assert_eq!(day(1_795_370_400), "22 November 2026");
+        assert_eq!(day_and_time(1_795_370_400), "22 November 2026, 18:00 UTC");
+        assert_eq!(iso(1_795_370_400), "2026-11-22T18:00:00Z");
+    }
+}
