@@ -10,6 +10,9 @@ use crate::mail::{Mailer, Outcome};
 use crate::models::email::Email;
 use crate::random;
 
+const EXAMPLE: &str =
+    "Example:\n  VESTIBULE_SMTP_URL=smtp://127.0.0.1:1025 vestibule mail test you@example.com";
+
 /// The arguments.
 pub fn command() -> Command {
     let address = Arg::new("address").required(true).value_name("ADDRESS");
@@ -21,8 +24,9 @@ pub fn command() -> Command {
             Command::new("test")
                 .about("Send a test mail and print what the mail server said")
                 .arg(address)
-                .after_help("Example:\n  VESTIBULE_SMTP_URL='smtp://127.0.0.1:1025' vestibule mail test you@example.com"),
+                .after_help(EXAMPLE),
         )
+        .after_help(format!("{EXAMPLE}\n\n{}", super::ENVIRONMENT_HELP))
 }
 
 /// Runs it.
@@ -39,9 +43,8 @@ pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
         .map_err(|why| CommandError::Usage(format!("address {typed:?}: {why}")))?;
     match send(&config, &to).await? {
         Outcome::Sent(said) => {
-            println!("{said}");
             eprintln!("The mail server took the mail.");
-            Ok(())
+            super::print(&said)
         }
         Outcome::Refused { why, .. } => {
             Err(CommandError::Failed(format!("the mail server refused the mail: {why}")))

@@ -7,11 +7,26 @@ pub mod serve;
 pub mod user;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command};
 
 use crate::config::{Config, Mistakes, SETTINGS};
+
+const HELP: &str = "Without a command it serves. Exit status: 0 done, 1 failed, 2 wrong use.
+
+Examples:
+  vestibule
+  vestibule serve --listen 0.0.0.0:8000
+  vestibule user add ann ann@example.com
+  VESTIBULE_SMTP_URL=smtp://127.0.0.1:1025 vestibule mail test you@example.com
+
+Every setting: vestibule serve --help. More: README.md and docs/ of the source.";
+
+/// For commands whose settings have no flags.
+const ENVIRONMENT_HELP: &str =
+    "It reads the same environment as serve: see vestibule serve --help.";
 
 /// Why a command ended without success. `Display` is the one line that is printed.
 #[derive(Debug, thiserror::Error)]
@@ -65,11 +80,20 @@ pub fn command() -> Command {
     Command::new("vestibule")
         .about("The entrance hall of a web site: register, log in, log out, get back in by a mailed code")
         .version(env!("CARGO_PKG_VERSION"))
-        .after_help("Without a command it serves. Exit status: 0 done, 1 failed, 2 wrong use.\nSettings: `vestibule serve --help`.")
+        .after_help(HELP)
         .subcommand(serve::command())
         .subcommand(migrate::command())
         .subcommand(user::command())
         .subcommand(mail::command())
+}
+
+/// Prints data. Whoever reads may stop reading: `vestibule user list | head` is no failure.
+fn print(data: &impl std::fmt::Display) -> Result<(), CommandError> {
+    match writeln!(std::io::stdout().lock(), "{data}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => Err(CommandError::Failed(format!("standard output: {error}"))),
+        Ok(()) => Ok(()),
+    }
 }
 
 fn block_on(task: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
@@ -115,7 +139,7 @@ fn secrets_help() -> String {
         )
     });
     format!(
-        "Settings that hold secrets, from the environment alone (or from a file: VESTIBULE_…_FILE):\n{}",
+        "Every variable can name a file that holds the value instead: VESTIBULE_…_FILE.\n\nSettings that hold secrets, from the environment or a file alone:\n{}",
         lines.collect::<String>()
     )
 }

@@ -60,9 +60,11 @@ pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     if config.base_url_is_default {
         config.base_url = config.base_url.with_port(address.port());
     }
+    tasks::mailer(&config)
+        .map_err(|why| CommandError::Usage(format!("VESTIBULE_SMTP_URL: {why}")))?;
     let app = App::start(config).await.map_err(CommandError::failed)?;
     let tasks = start_tasks(&app).await?;
-    announce(&app.config, address);
+    announce(&app.config, address)?;
     warn_of_open_mailbox(&app, address);
     accept_until(listener, &app, tasks, signals).await;
     app.store.db.close().await;
@@ -101,7 +103,7 @@ async fn start_tasks(app: &App) -> Result<Tasks, CommandError> {
 }
 
 /// For people and for scripts that wait for the last line; logs go to stderr.
-fn announce(config: &Config, address: SocketAddr) {
+fn announce(config: &Config, address: SocketAddr) -> Result<(), CommandError> {
     let data = match &config.database {
         Location::Sqlite(path) => {
             std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()
@@ -112,9 +114,11 @@ fn announce(config: &Config, address: SocketAddr) {
         Some(_) => "goes out by VESTIBULE_SMTP_URL".to_owned(),
         None => format!("stays here, read it at {}", config.base_url.join("/dev/mailbox")),
     };
-    println!("{} {} serves {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"), config.base_url);
-    println!("  data  {data}\n  mail  {mail}");
-    println!("listening on http://{address}");
+    let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    super::print(&format!(
+        "{name} {version} serves {}\n  data  {data}\n  mail  {mail}\nlistening on http://{address}",
+        config.base_url
+    ))
 }
 
 /// The mailbox shows every code: whoever reaches it can take over any account.
@@ -128,7 +132,7 @@ fn warn_of_open_mailbox(app: &App, address: SocketAddr) {
 }
 
 async fn accept_until(listener: TcpListener, app: &App, tasks: Tasks, mut signals: Signals) {
-    let router = crate::router(app.clone());
+    let router = crate::routes::router(app.clone());
     let places = Arc::new(Semaphore::new(app.config.max_connections));
     let graceful = GracefulShutdown::new();
     loop {

@@ -8,14 +8,13 @@ use zeroize::Zeroizing;
 
 use super::CommandError;
 use crate::app::App;
+use crate::config::Config;
+use crate::db::Location;
 use crate::models::email::Email;
 use crate::models::password::Password;
 use crate::models::user::{NewUser, Registration, User};
 use crate::models::username::Username;
-use crate::page::iso_time;
-
-/// The most users that `user list` prints, unless `--limit` says otherwise.
-const LISTED: &str = "1000";
+use crate::times;
 
 /// The arguments.
 pub fn command() -> Command {
@@ -26,13 +25,17 @@ pub fn command() -> Command {
         .subcommand(add_command())
         .subcommand(show_command())
         .subcommand(list_command())
+        .after_help(format!(
+            "Examples:\n  vestibule user add ann ann@example.com\n  vestibule user show ann\n  vestibule user list --search example.com\n\n{}",
+            super::ENVIRONMENT_HELP
+        ))
 }
 
 fn add_command() -> Command {
     Command::new("add")
         .about("Add an account; the password is asked for, or read from standard input")
-        .arg(Arg::new("username").required(true))
-        .arg(Arg::new("email").required(true))
+        .arg(Arg::new("username").required(true).value_name("USERNAME").help("3 to 30 letters a to z, digits, single . - _ between them"))
+        .arg(Arg::new("email").required(true).value_name("EMAIL").help("Where codes and notices go"))
         .arg(json_flag())
         .after_help("Examples:\n  vestibule user add ann ann@example.com\n  vestibule user add ann ann@example.com < password.txt")
 }
@@ -46,7 +49,7 @@ fn show_command() -> Command {
 }
 
 fn list_command() -> Command {
-    let limit = Arg::new("limit").long("limit").value_name("COUNT").default_value(LISTED);
+    let limit = Arg::new("limit").long("limit").value_name("COUNT");
     Command::new("list")
         .about("List accounts by username: any number, also none")
         .arg(
@@ -55,7 +58,11 @@ fn list_command() -> Command {
                 .value_name("PART")
                 .help("Only those whose username or address contains PART"),
         )
-        .arg(limit.value_parser(clap::value_parser!(i64).range(1..)).help("The most to print"))
+        .arg(
+            limit
+                .value_parser(clap::value_parser!(i64).range(1..))
+                .help("The most to print; all, unless it is given"),
+        )
         .arg(json_flag())
         .after_help(
             "Examples:\n  vestibule user list\n  vestibule user list --search example.com --json",
@@ -71,7 +78,11 @@ fn json_flag() -> Arg {
 /// # Errors
 /// When the database fails, an account is taken or not found, or a value cannot stand.
 pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
-    let app = App::start(super::settings(matches)?).await.map_err(CommandError::failed)?;
+    let config = super::settings(matches)?;
+    if !matches!(matches.subcommand(), Some(("add", _))) {
+        require_database(&config)?;
+    }
+    let app = App::start(config).await.map_err(CommandError::failed)?;
     let ended = match matches.subcommand() {
         Some(("add", rest)) => add(&app, rest).await,
         Some(("show", rest)) => show(&app, rest).await,
@@ -82,6 +93,17 @@ pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     ended
 }
 
+/// Whoever only looks must not make an empty database in the wrong folder.
+fn require_database(config: &Config) -> Result<(), CommandError> {
+    match &config.database {
+        Location::Sqlite(path) if !path.exists() => Err(CommandError::Failed(format!(
+            "there is no database at {}: run this where the site runs, or set VESTIBULE_DATABASE_URL",
+            path.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 async fn add(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
     let wrong = |field: &str, value: &str, why: &dyn std::fmt::Display| {
         CommandError::Usage(format!("{field} {value:?}: {why}"))
@@ -89,13 +111,15 @@ async fn add(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
     let (username, email) = (text(matches, "username"), text(matches, "email"));
     let name = Username::parse(username).map_err(|why| wrong("username", username, &why))?;
     let address = Email::parse(email).map_err(|why| wrong("e-mail address", email, &why))?;
-    let password = app
-        .choose_password(&read_password()?, name.as_str(), email)
-        .map_err(CommandError::failed)?;
+    let password = app.choose_password(&read_password()?).map_err(CommandError::failed)?;
+    if let Some(why) =
+        app.judge(&password, name.as_str(), email).await.map_err(CommandError::failed)?
+    {
+        return Err(CommandError::failed(why));
+    }
     let user = insert(app, &name, &address, &password).await?;
     eprintln!("The account was created.");
-    print(&user, matches.get_flag("json"));
-    Ok(())
+    print(&user, matches.get_flag("json"))
 }
 
 async fn insert(
@@ -122,8 +146,7 @@ async fn show(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
     let user = user.ok_or_else(|| {
         CommandError::Failed(format!("no account has the username or address {login:?}"))
     })?;
-    print(&user, matches.get_flag("json"));
-    Ok(())
+    print(&user, matches.get_flag("json"))
 }
 
 async fn list(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
@@ -134,13 +157,9 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
         eprintln!("These are the first {most}: there may be more, see --limit and --search.");
     }
     if matches.get_flag("json") {
-        println!("{}", users.iter().map(as_json).collect::<serde_json::Value>());
-    } else {
-        for user in &users {
-            print(user, false);
-        }
+        return super::print(&users.iter().map(as_json).collect::<serde_json::Value>());
     }
-    Ok(())
+    users.iter().try_for_each(|user| print(user, false))
 }
 
 /// From a prompt without echo, or the first line of standard input; never from an argument, which
@@ -163,12 +182,12 @@ fn text<'a>(matches: &'a ArgMatches, name: &str) -> &'a str {
     matches.get_one::<String>(name).map_or("", String::as_str)
 }
 
-fn print(user: &User, json: bool) {
+fn print(user: &User, json: bool) -> Result<(), CommandError> {
     if json {
-        println!("{}", as_json(user));
-    } else {
-        println!("{}\t{}\t{}\t{}", user.username, user.email, iso_time(user.created_at), user.id);
+        return super::print(&as_json(user));
     }
+    let since = times::iso(user.created_at);
+    super::print(&format!("{}\t{}\t{since}\t{}", user.username, user.email, user.id))
 }
 
 fn as_json(user: &User) -> serde_json::Value {
@@ -176,6 +195,6 @@ fn as_json(user: &User) -> serde_json::Value {
         "id": user.id,
         "username": user.username,
         "email": user.email,
-        "created_at": iso_time(user.created_at),
+        "created_at": times::iso(user.created_at),
     })
 }

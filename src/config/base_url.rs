@@ -14,6 +14,11 @@ pub struct BaseUrl {
     https: bool,
 }
 
+/// URLs allow hosts that no mail server does: ours stands in every mail's Message-ID.
+fn is_plain(host: &str) -> bool {
+    host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-[]:".contains(&byte))
+}
+
 impl BaseUrl {
     /// Reads `https://id.example.org`, with a port or without; a `/` at the end is let pass.
     ///
@@ -29,7 +34,9 @@ impl BaseUrl {
         let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
         let anonymous = url.username().is_empty() && url.password().is_none();
         match url.host_str() {
-            Some(host) if bare && anonymous => Ok(Self::of(https, host, url.port())),
+            Some(host) if bare && anonymous && is_plain(host) => {
+                Ok(Self::of(https, host, url.port()))
+            }
             _ => Err(EXPECTED.into()),
         }
     }

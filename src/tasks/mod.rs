@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::app::App;
+use crate::config::Config;
 use crate::mail::{MailError, Mailer};
 use crate::models::outbox as letters;
 
@@ -22,7 +23,7 @@ pub struct Tasks {
 /// # Errors
 /// When the mail server's URL cannot be used.
 pub fn spawn(app: &App) -> Result<Tasks, MailError> {
-    let mailer = mailer(app)?;
+    let mailer = mailer(&app.config)?;
     let (stop, stopped) = watch::channel(false);
     let mut running = JoinSet::new();
     let store = app.store.clone();
@@ -37,8 +38,7 @@ pub fn spawn(app: &App) -> Result<Tasks, MailError> {
 ///
 /// # Errors
 /// When the mail server's URL cannot be used.
-pub fn mailer(app: &App) -> Result<Option<Mailer>, MailError> {
-    let config = &app.config;
+pub fn mailer(config: &Config) -> Result<Option<Mailer>, MailError> {
     let url = config.smtp_url.as_ref();
     url.map(|url| Mailer::new(url.expose(), &config.mail_from, config.base_url.host())).transpose()
 }
