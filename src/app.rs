@@ -10,11 +10,12 @@ use crate::config::{Config, Rate};
 use crate::db::{Db, DbError, Location};
 use crate::error::RequestError;
 use crate::models::Store;
-use crate::models::email::Email;
 use crate::models::hasher::{HashError, Hasher};
 use crate::models::limit::{Allowance, Limited};
 use crate::models::outbox::{self, Letter};
 use crate::models::password::{Password, PasswordError};
+use crate::models::reset;
+use crate::models::user::User;
 use crate::secret::{KeyError, ServerKey};
 
 /// One site. Clones share everything.
@@ -39,6 +40,9 @@ pub enum StartError {
     /// The server's key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// PostgreSQL without a key: the nodes could not read one another's mails and codes.
+    #[error("VESTIBULE_SECRET: missing: on PostgreSQL every node needs the same key")]
+    NoKey,
     /// The hash pool.
     #[error("the hash pool did not start: {0}")]
     Hasher(#[from] HashError),
@@ -68,9 +72,10 @@ impl App {
         })
     }
 
-    /// Whether mail is kept for the development mailbox: no mail server is set.
+    /// Whether mail is kept for the development mailbox: no mail server is set, and this is not
+    /// production, where the settings ask for one and a host program may not have.
     pub fn has_mailbox(&self) -> bool {
-        self.config.smtp_url.is_none()
+        self.config.smtp_url.is_none() && !self.config.base_url.is_https()
     }
 
     /// Counts one more of `what` by `whom`, and fails when that was one too many.
@@ -81,7 +86,7 @@ impl App {
         match self.store.count(what, whom, self.rate(what)).await? {
             Allowance::Allowed => Ok(()),
             Allowance::Exceeded { retry_after } => {
-                tracing::info!(event = "limited", limit = ?what, retry_after);
+                tracing::info!(event = "limited", limit = what.name(), retry_after);
                 Err(RequestError::TooMany { retry_after })
             }
         }
@@ -90,34 +95,49 @@ impl App {
     /// Forgets what was counted: the owner has shown up. A failure is only logged, because what
     /// the owner came for is done.
     pub async fn forgive(&self, what: Limited, whom: &str) {
-        if let Err(error) = self.store.forget(what, whom, self.rate(what)).await {
-            tracing::warn!(%error, limit = ?what, "failures could not be forgiven");
+        if self.rate(what).is_some() {
+            log_failure(what, self.store.forget(what, whom).await);
         }
     }
 
-    /// A new password, judged by the site's minimum and by what a guesser would try first here.
+    /// Takes back one that was counted before it turned out right; the others stay.
+    pub async fn give_back(&self, what: Limited, whom: &str) {
+        if self.rate(what).is_some() {
+            log_failure(what, self.store.give_back(what, whom).await);
+        }
+    }
+
+    /// A new password of the length that the site asks for. The costly judgement follows when all
+    /// else is in order: [`App::judge`].
     ///
     /// # Errors
     /// With the sentence for the visitor.
-    pub fn choose_password(
-        &self,
-        text: &str,
-        username: &str,
-        email: &str,
-    ) -> Result<Password, PasswordError> {
-        let context = [username.trim(), email.trim(), &self.config.site_name];
-        Password::choose(text, self.config.password_min, &context)
+    pub fn choose_password(&self, text: &str) -> Result<Password, PasswordError> {
+        Password::choose(text, self.config.password_min)
     }
 
-    /// Posts a notice that stands alone and wakes the worker, unless its address has had too many
+    /// Why a password is easy to guess here, if it is: by what a guesser would try first.
+    ///
+    /// # Errors
+    /// When there is too much work.
+    pub async fn judge(
+        &self,
+        password: &Password,
+        username: &str,
+        email: &str,
+    ) -> Result<Option<PasswordError>, HashError> {
+        let context = vec![username.to_owned(), email.to_owned(), self.config.site_name.clone()];
+        self.hasher.judge(password, context).await
+    }
+
+    /// Posts a notice that stands alone and wakes the worker, unless its account has had too many
     /// mails: then nobody misses one more.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn post(&self, letter: &Letter) -> Result<(), RequestError> {
-        let address =
-            Email::parse(&letter.to).map(|email| email.key().to_owned()).unwrap_or_default();
-        match self.limit(Limited::MailAddress, &address).await {
+    pub async fn post(&self, user: &User, letter: &Letter) -> Result<(), RequestError> {
+        let account = reset::account(&user.username, &user.email);
+        match self.limit(Limited::MailAddress, &account).await {
             Err(RequestError::TooMany { .. }) => return Ok(()),
             other => other?,
         }
@@ -141,18 +161,23 @@ impl App {
     }
 }
 
+fn log_failure(what: Limited, done: Result<(), DbError>) {
+    if let Err(error) = done {
+        tracing::warn!(%error, limit = what.name(), "what was counted could not be taken back");
+    }
+}
+
 /// The key that is set, else the one beside the SQLite file.
 ///
 /// # Errors
 /// When the file cannot be read or made.
-pub fn server_key(config: &Config) -> Result<ServerKey, KeyError> {
+pub fn server_key(config: &Config) -> Result<ServerKey, StartError> {
     if let Some(secret) = &config.secret {
-        return ServerKey::from_bytes(secret.expose());
+        return Ok(ServerKey::from_bytes(secret.expose())?);
     }
     match &config.database {
-        Location::Sqlite(path) => ServerKey::load_or_create(&key_path(path)),
-        // The settings refuse PostgreSQL without a secret before anything is opened.
-        Location::Postgres(_) => ServerKey::from_bytes(&[]),
+        Location::Sqlite(path) => Ok(ServerKey::load_or_create(&key_path(path))?),
+        Location::Postgres(_) => Err(StartError::NoKey),
     }
 }
 

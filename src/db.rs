@@ -62,9 +62,6 @@ pub enum DbError {
         known = latest_version()
     )]
     TooNew(i64),
-    /// [`Db::connect`] found a database that was never migrated, or not far enough.
-    #[error("the database is not migrated: run `vestibule migrate`")]
-    NotMigrated,
     /// The SQLite file or its folder, or the PostgreSQL server, cannot be used.
     #[error("{path}: {cause}")]
     Unusable {
@@ -142,15 +139,20 @@ impl Db {
     /// # Errors
     /// When it cannot be opened, or was made by a newer program.
     pub async fn open(location: &Location) -> Result<Self, DbError> {
-        let db = Self::connect_unchecked(location).await?;
-        db.migrate().await?;
-        Ok(db)
-    }
-
-    async fn connect_unchecked(location: &Location) -> Result<Self, DbError> {
         match location {
-            Location::Sqlite(path) => open_sqlite(path).await,
-            Location::Postgres(url) => open_postgres(url).await,
+            Location::Sqlite(path) => {
+                let db = open_sqlite(path).await?;
+                db.migrate().await.map_err(|error| match error {
+                    DbError::Driver(driver) => unusable(path, driver),
+                    other => other,
+                })?;
+                Ok(db)
+            }
+            Location::Postgres(url) => {
+                let db = open_postgres(url).await?;
+                db.migrate().await?;
+                Ok(db)
+            }
         }
     }
 

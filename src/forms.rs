@@ -77,7 +77,7 @@ impl Errors {
     }
 }
 
-/// The words for a form that arrived without a field, with one twice, or in no readable shape.
+/// The words for a form that arrived with a field twice or in no readable shape.
 pub const UNREADABLE: &str = "The form did not arrive as this page sends it. Go back, load the page again and send it once more.";
 
 /// A form's fields, read strictly: urlencoded, within the body limit, no field twice (ASVS 15.3.7).

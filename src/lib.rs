@@ -12,6 +12,9 @@
 //! # drop((tasks, router)); Ok(()) }
 //! ```
 //!
+//! Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: without it every visitor
+//! counts as one address. The router has a fallback of its own, so yours must have none.
+//!
 //! # The map of the code
 //!
 //! One word finds a feature everywhere: `reset` is `controllers/reset.rs`, `templates/reset.html`,
@@ -22,7 +25,7 @@
 //! |---|---|
 //! | `main`, `routes`, [`commands`] | arguments; every URL and layer; one file a command |
 //! | `middleware`, `controllers`, [`tasks`] | one concern, one page, one background loop each |
-//! | [`app`], `error`, `forms`, `page`, [`mail`], `assets` | what a request needs and can fail with |
+//! | [`app`], `error`, `forms`, `page`, [`mail`], `assets`, `times` | what a request needs and can fail with |
 //! | [`models`] | a table each, a value each |
 //! | [`db`], [`clock`], [`random`], [`secret`], [`config`] | the ground |
 
@@ -43,6 +46,7 @@ pub mod random;
 mod routes;
 pub mod secret;
 pub mod tasks;
+mod times;
 
 pub use app::App;
 pub use config::Config;

@@ -33,21 +33,26 @@ pub fn router(app: App) -> Router {
         .layer(from_fn_with_state(app.clone(), csrf::require_origin))
         .option_layer(csrf::layer(&app.config).ok())
         .layer(session::layer(&app));
-    // The first stands outermost: every answer, a panic's too, gets a page and the headers.
-    let around_all = ServiceBuilder::new()
+    let site = pages()
+        .merge(if app.has_mailbox() { development() } else { Router::new() })
+        .layer(around_pages)
+        .merge(without_session())
+        .fallback(async || RequestError::NotFound);
+    protected(site, &app)
+        .merge(health_checks())
         .layer(from_fn_with_state(app.clone(), headers::add))
+        .with_state(app)
+}
+
+/// The first layer stands outermost: every failed answer gets a page, a panic's too.
+fn protected(routes: Router<App>, app: &App) -> Router<App> {
+    let layers = ServiceBuilder::new()
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(from_fn_with_state(app.clone(), errors::render))
         .layer(CatchPanicLayer::new())
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, LONGEST_REQUEST))
         .layer(RequestBodyLimitLayer::new(LARGEST_BODY));
-    pages()
-        .merge(if app.has_mailbox() { development() } else { Router::new() })
-        .layer(around_pages)
-        .merge(without_session())
-        .fallback(async || RequestError::NotFound)
-        .layer(around_all)
-        .with_state(app)
+    routes.layer(layers)
 }
 
 fn pages() -> Router<App> {
@@ -76,6 +81,44 @@ fn without_session() -> Router<App> {
         .route("/static/{name}", get(assets::serve))
         .route("/favicon.ico", get(assets::favicon))
         .route("/.well-known/change-password", get(home::change_password))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
+}
+
+/// For machines: no session, no page, no log line.
+fn health_checks() -> Router<App> {
+    Router::new().route("/healthz", get(health::alive)).route("/readyz", get(health::ready))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::Config;
+    use crate::db::Location;
+
+    #[expect(clippy::panic, reason = "what a bug in a handler does")]
+    async fn with_a_bug() -> &'static str {
+        panic!("a bug")
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_with_a_page_and_the_site_lives_on() {
+        let folder = std::env::temp_dir().join(format!("vestibule-panic-{}", crate::random::id(0)));
+        std::fs::create_dir_all(&folder).unwrap();
+        let database = Location::Sqlite(folder.join("vestibule.db"));
+        let app = App::start(Config { database, ..Config::default() }).await.unwrap();
+        let routes = Router::new().route("/", get(with_a_bug));
+        let site = protected(routes, &app).with_state(app);
+        for _ in 0..2 {
+            let request = Request::get("/").body(Body::empty()).unwrap();
+            let answer = site.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            let page = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+            let page = String::from_utf8_lossy(&page);
+            assert!(page.contains("Something went wrong on our side") && !page.contains("a bug"));
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

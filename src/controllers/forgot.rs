@@ -53,7 +53,7 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<ForgotForm>) -> Answe
     };
     limit(&visitor, &claim).await?;
     if let Some(old) = visitor.reset().await? {
-        visitor.app.store.drop_reset(&old.id).await?;
+        visitor.app.store.make_way(&old.id).await?;
         visitor.notify("This code replaces the one before it.").await?;
     }
     send_code(&visitor, &claim, 0).await
@@ -63,7 +63,7 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<ForgotForm>) -> Answe
 pub(super) async fn limit(visitor: &Visitor, claim: &Claim) -> Result<(), RequestError> {
     visitor.app.limit(Limited::ForgotIp, &visitor.peer.subject()).await?;
     visitor.app.limit(Limited::ForgotAccount, &claim.account()).await?;
-    visitor.app.limit(Limited::MailAddress, claim.email.key()).await
+    visitor.app.limit(Limited::MailAddress, &claim.account()).await
 }
 
 /// Draws a code, posts it, and notes the reset in the session. The same is done, written and

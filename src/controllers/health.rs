@@ -15,6 +15,6 @@ pub async fn alive() -> &'static str {
 pub async fn ready(State(app): State<App>) -> Response {
     match app.store.db.ping().await {
         Ok(()) => "ok".into_response(),
-        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable").into_response(),
     }
 }

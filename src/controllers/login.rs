@@ -1,10 +1,9 @@
 //! Log in: a username or an e-mail address, and a password.
 
 use askama::Template;
-use axum::extract::Query;
 use serde::Deserialize;
 
-use super::{Answer, NextQuery, redirect, refuse, show as show_page};
+use super::{Answer, Next, redirect, refuse, show as show_page};
 use crate::config::Notice;
 use crate::error::RequestError;
 use crate::forms::{Errors, Fields};
@@ -46,8 +45,7 @@ pub struct LoginForm {
 }
 
 /// GET `/login`.
-pub async fn show(visitor: Visitor, Query(query): Query<NextQuery>) -> Answer {
-    let next = query.path();
+pub async fn show(visitor: Visitor, Next(next): Next) -> Answer {
     if visitor.is_logged_in().await? {
         return redirect(next.or("/account"));
     }
@@ -83,11 +81,7 @@ async fn authenticate(visitor: &Visitor, form: &LoginForm) -> Result<Option<User
         tracing::info!(event = "login_refused", address = %visitor.peer.address);
         return Ok(None);
     };
-    visitor
-        .app
-        .store
-        .give_back(Limited::LoginIp, &visitor.peer.subject(), visitor.app.rate(Limited::LoginIp))
-        .await?;
+    visitor.app.give_back(Limited::LoginIp, &visitor.peer.subject()).await;
     visitor.app.forgive(Limited::LoginAccount, &account).await;
     if stale {
         rehash(visitor, &user, &password).await;
@@ -108,9 +102,9 @@ async fn rehash(visitor: &Visitor, user: &User, password: &Password) {
 async fn welcome(visitor: &Visitor, user: &User, form: &LoginForm) -> Answer {
     tracing::info!(event = "login", user = user.id, address = %visitor.peer.address);
     if let Some(letter) = letter(visitor, user).await? {
-        visitor.app.post(&letter).await?;
+        visitor.app.post(user, &letter).await?;
     }
-    visitor.log_in(user, !form.remember.is_empty()).await?;
+    visitor.log_in(user, form.remembers()).await?;
     redirect(NextPath::parse(&form.next).or("/account"))
 }
 
@@ -126,6 +120,11 @@ async fn letter(visitor: &Visitor, user: &User) -> Result<Option<Letter>, Reques
 }
 
 impl LoginForm {
+    /// A box that is ticked sends `on`, or nothing; scripts may say no in words.
+    fn remembers(&self) -> bool {
+        !matches!(self.remember.as_str(), "" | "0" | "off" | "no" | "false")
+    }
+
     fn missing(&self) -> Errors {
         let mut errors = Errors::default();
         if self.username.trim().is_empty() {
@@ -148,7 +147,7 @@ async fn page(
         page: visitor.page(TITLE).await?.with(&errors),
         errors,
         username: form.username.trim().to_owned(),
-        remember: !form.remember.is_empty(),
+        remember: form.remembers(),
         next: next.as_str().to_owned(),
         next_query: next.query(),
     })

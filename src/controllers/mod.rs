@@ -11,8 +11,12 @@ pub mod password;
 pub mod register;
 pub mod reset;
 
+use std::convert::Infallible;
+
 use askama::Template;
+use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
 use crate::error::RequestError;
@@ -22,15 +26,17 @@ use crate::models::next_path::NextPath;
 pub type Answer = Result<Response, RequestError>;
 
 /// `?next=/where` of the pages that lead on. What else stands there is ignored.
-#[derive(Debug, Default, serde::Deserialize)]
-pub struct NextQuery {
-    #[serde(default)]
-    next: String,
-}
+#[derive(Debug)]
+pub struct Next(NextPath);
 
-impl NextQuery {
-    fn path(&self) -> NextPath {
-        NextPath::parse(&self.next)
+impl<S: Send + Sync> FromRequestParts<S> for Next {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let query = parts.uri.query().unwrap_or_default();
+        let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+        let next = pairs.find(|(name, _)| name == "next");
+        Ok(Self(next.map(|(_, path)| NextPath::parse(&path)).unwrap_or_default()))
     }
 }
 

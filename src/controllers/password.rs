@@ -88,10 +88,14 @@ impl PasswordForm {
         } else if !self.knows_current(visitor, user).await? {
             errors.add("current_password", WRONG);
         }
-        let chosen = visitor.app.choose_password(&self.password, &user.username, &user.email);
+        let chosen = visitor.app.choose_password(&self.password);
         let password = errors.take("password", chosen);
         errors.confirm(&self.password, &self.password_confirm);
-        Ok(password.filter(|_| errors.is_empty()).ok_or(errors))
+        let Some(password) = password.filter(|_| errors.is_empty()) else {
+            return Ok(Err(errors));
+        };
+        let why = visitor.app.judge(&password, &user.username, &user.email).await?;
+        Ok(why.map_or(Ok(password), |why| Err(Errors::one("password", why.to_string()))))
     }
 
     /// Counted like a login: an open session must not be a way to guess without limit.

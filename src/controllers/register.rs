@@ -1,10 +1,9 @@
 //! Register: an account for a username and an address that nobody has yet.
 
 use askama::Template;
-use axum::extract::Query;
 use serde::Deserialize;
 
-use super::{Answer, NextQuery, redirect, refuse, show as show_page};
+use super::{Answer, Next, redirect, refuse, show as show_page};
 use crate::config::Notice;
 use crate::error::RequestError;
 use crate::forms::{Errors, Fields};
@@ -55,8 +54,7 @@ struct Registrant {
 }
 
 /// GET `/register`.
-pub async fn show(visitor: Visitor, Query(query): Query<NextQuery>) -> Answer {
-    let next = query.path();
+pub async fn show(visitor: Visitor, Next(next): Next) -> Answer {
     if visitor.is_logged_in().await? {
         return redirect(next.or("/account"));
     }
@@ -71,6 +69,10 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<RegisterForm>) -> Ans
         Err(errors) => return refuse(&page(&visitor, form, errors).await?),
     };
     visitor.app.limit(Limited::RegisterIp, &visitor.peer.subject()).await?;
+    let judged = visitor.app.judge(&who.password, who.username.as_str(), who.email.as_typed());
+    if let Some(why) = judged.await? {
+        return refuse(&page(&visitor, form, Errors::one("password", why.to_string())).await?);
+    }
     match register(&visitor, &who).await? {
         Registration::Created(user) => welcome(&visitor, &user, &form.next).await,
         Registration::Taken => {
@@ -105,7 +107,7 @@ impl RegisterForm {
         let mut errors = Errors::default();
         let username = errors.take("username", Username::parse_new(&self.username));
         let email = errors.take("email", Email::parse(&self.email));
-        let chosen = visitor.app.choose_password(&self.password, &self.username, &self.email);
+        let chosen = visitor.app.choose_password(&self.password);
         let password = errors.take("password", chosen);
         errors.confirm(&self.password, &self.password_confirm);
         match (username, email, password) {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::forgot::{Claim, limit, send_code};
 use super::{Answer, redirect, refuse, show as show_page};
 use crate::config::Notice;
-use crate::error::{RequestError, duration_words};
+use crate::error::RequestError;
 use crate::forms::{Errors, Fields};
 use crate::mail::letters;
 use crate::middleware::session::Visitor;
@@ -16,6 +16,7 @@ use crate::models::password::Password;
 use crate::models::reset::{Guess, PendingReset, Spent};
 use crate::models::user::User;
 use crate::page::Page;
+use crate::times;
 
 const TITLE: &str = "Set a new password";
 const CHANGED: &str = "Your password was changed. Log in with the new one.";
@@ -61,7 +62,7 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<ResetForm>) -> Answer
     let Some(pending) = visitor.reset().await? else {
         return nothing_pending(&visitor).await;
     };
-    let errors = match form.validate(&visitor, &pending) {
+    let errors = match form.validate(&visitor, &pending).await? {
         Err(errors) => errors,
         Ok((code, password)) => match guess(&visitor, &pending, &code).await? {
             Ok(user) if change(&visitor, &pending, &user, &password).await? => {
@@ -153,17 +154,13 @@ pub async fn resend(visitor: Visitor) -> Answer {
         return too_early(&visitor, wait).await;
     }
     limit(&visitor, &claim).await?;
-    match visitor.app.store.make_way(&pending.id).await? {
-        Some(sent_before) => {
-            visitor.notify("A new code is on its way. It replaces the one before it.").await?;
-            send_code(&visitor, &claim, sent_before).await
-        }
-        None => too_early(&visitor, 1).await,
-    }
+    let sent_before = visitor.app.store.make_way(&pending.id).await?;
+    visitor.notify("A new code is on its way. It replaces the one before it.").await?;
+    send_code(&visitor, &claim, sent_before).await
 }
 
 async fn too_early(visitor: &Visitor, seconds: i64) -> Answer {
-    let wait = duration_words(seconds);
+    let wait = times::wait(seconds);
     visitor
         .notify(format!("A code was sent a moment ago. You can send another one in {wait}."))
         .await?;
@@ -176,17 +173,21 @@ async fn nothing_pending(visitor: &Visitor) -> Answer {
 }
 
 impl ResetForm {
-    fn validate(
+    async fn validate(
         &self,
         visitor: &Visitor,
         pending: &PendingReset,
-    ) -> Result<(OneTimeCode, Password), Errors> {
+    ) -> Result<Result<(OneTimeCode, Password), Errors>, RequestError> {
         let mut errors = Errors::default();
         let code = errors.take("code", OneTimeCode::parse(&self.code));
-        let chosen = visitor.app.choose_password(&self.password, &pending.username, &pending.email);
+        let chosen = visitor.app.choose_password(&self.password);
         let password = errors.take("password", chosen);
         errors.confirm(&self.password, &self.password_confirm);
-        code.zip(password).filter(|_| errors.is_empty()).ok_or(errors)
+        let Some((code, password)) = code.zip(password).filter(|_| errors.is_empty()) else {
+            return Ok(Err(errors));
+        };
+        let why = visitor.app.judge(&password, &pending.username, &pending.email).await?;
+        Ok(why.map_or(Ok((code, password)), |why| Err(Errors::one("password", why.to_string()))))
     }
 }
 
@@ -202,7 +203,7 @@ async fn page(
         code: code.to_owned(),
         username: pending.username.clone(),
         email: pending.email.clone(),
-        lifetime: duration_words(visitor.app.config.code_ttl),
+        lifetime: times::life(visitor.app.config.code_ttl),
         password_min: visitor.app.config.password_min,
     })
 }

@@ -4,6 +4,7 @@
 //! data is read, changed and written back, and parallel requests lose updates.
 
 use axum::extract::{FromRequestParts, OriginalUri};
+use axum::http::Method;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::{Serialize, de::DeserializeOwned};
@@ -55,6 +56,8 @@ pub struct Visitor {
     pub peer: Peer,
     session: Session,
     cookies: Cookies,
+    /// A HEAD request shows nothing, so it must not use a notice up.
+    sees_page: bool,
 }
 
 impl FromRequestParts<App> for Visitor {
@@ -66,7 +69,13 @@ impl FromRequestParts<App> for Visitor {
             session.ok_or_else(|| RequestError::Internal("the session layer is missing".into()))?;
         let cookies = parts.extensions.get::<Cookies>().cloned().unwrap_or_default();
         let Ok(peer) = Peer::from_request_parts(parts, app).await;
-        Ok(Self { app: app.clone(), peer, session, cookies })
+        Ok(Self {
+            app: app.clone(),
+            peer,
+            session,
+            cookies,
+            sees_page: parts.method != Method::HEAD,
+        })
     }
 }
 
@@ -155,7 +164,11 @@ impl Visitor {
             title,
             site: self.app.config.site_name.clone(),
             failed: false,
-            notices: self.take(NOTICES).await?.unwrap_or_default(),
+            notices: if self.sees_page {
+                self.take(NOTICES).await?.unwrap_or_default()
+            } else {
+                Vec::new()
+            },
             username: self.session.get(USERNAME).await?,
             mailbox: self.app.has_mailbox(),
         })
@@ -240,7 +253,7 @@ impl FromRequestParts<App> for LoggedIn {
 }
 
 async fn to_login(parts: &Parts, visitor: &Visitor) -> Result<Response, RequestError> {
-    if parts.method == axum::http::Method::POST {
+    if parts.method == Method::POST {
         visitor.notify(ENDED).await?;
     }
     let path = parts.extensions.get::<OriginalUri>().map_or("/account", |uri| uri.path());

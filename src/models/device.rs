@@ -26,7 +26,19 @@ const NOTE: &str = "insert into devices (token_hash, user_id, logins, last_login
     returning logins";
 const COUNT: &str = "select count(*) from devices where user_id = $1";
 
+const SWEEP: &str = "delete from devices where (user_id, token_hash) in
+    (select user_id, token_hash from devices where last_login_at <= $1 limit $2)";
+
 impl Store {
+    /// Deletes up to `most` rows that nobody logged in from for [`LIFETIME`] and answers how many went.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sweep_devices(&self, most: i64) -> Result<u64, DbError> {
+        let before = self.clock.now() - LIFETIME;
+        sql(SWEEP).bind(before).bind(most).execute(self.db.writer()).await
+    }
+
     /// Notes a login of `user_id` from the browser whose cookie holds `token`.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use tokio::sync::oneshot;
 
-use super::password::Password;
+use super::password::{Password, PasswordError};
 use crate::config::HashCost;
 use crate::random;
 
@@ -37,7 +37,7 @@ pub struct Hasher {
 pub enum Verdict {
     /// The password is right.
     Right {
-        /// The hash was made with other parameters than today's: hash it anew.
+        /// The hash was made with weaker parameters than today's: hash it anew.
         stale: bool,
     },
     /// The password is wrong, or there is no account.
@@ -113,6 +113,20 @@ impl Hasher {
             })
         })
         .await?
+    }
+
+    /// Says why a password is easy to guess, if it is. Judging costs as much as hashing, so it
+    /// stands in the same queue.
+    ///
+    /// # Errors
+    /// [`HashError::Busy`] when the queue is full.
+    pub async fn judge(
+        &self,
+        password: &Password,
+        context: Vec<String>,
+    ) -> Result<Option<PasswordError>, HashError> {
+        let password = password.clone();
+        self.run(move |_| password.guessable(&context)).await
     }
 
     /// Runs `work` on a thread of the pool. It is skipped when nobody waits for it any more.
@@ -194,7 +208,14 @@ fn compare(
     if !bool::from(subtle::ConstantTimeEq::ct_eq(found.as_slice(), expected.as_bytes())) {
         return Ok(Verdict::Wrong);
     }
-    Ok(Verdict::Right { stale: cost_of(&params) != cost_of(today) })
+    Ok(Verdict::Right { stale: is_weaker(&params, today) })
+}
+
+/// Never the other way: a hash that was made with more is not made anew with less.
+fn is_weaker(stored: &Params, today: &Params) -> bool {
+    let (memory, iterations) = (stored.m_cost(), stored.t_cost());
+    let is_less = memory < today.m_cost() || iterations < today.t_cost();
+    is_less && memory <= today.m_cost() && iterations <= today.t_cost()
 }
 
 fn cost_of(params: &Params) -> (u32, u32, u32) {
@@ -254,6 +275,15 @@ mod tests {
         let today = Hasher::start(&cost(128, 2)).unwrap();
         let verdict = today.verify(&Password::typed("x"), Some(&stored)).await.unwrap();
         assert_eq!(verdict, Verdict::Right { stale: true });
+    }
+
+    #[tokio::test]
+    async fn a_hash_made_with_stronger_parameters_is_kept() {
+        let stronger = Hasher::start(&cost(128, 2)).unwrap();
+        let stored = stronger.hash(&Password::typed("x")).await.unwrap();
+        let today = Hasher::start(&cost(64, 1)).unwrap();
+        let verdict = today.verify(&Password::typed("x"), Some(&stored)).await.unwrap();
+        assert_eq!(verdict, Verdict::Right { stale: false });
     }
 
     #[tokio::test]

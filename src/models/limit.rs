@@ -35,6 +35,21 @@ pub enum Limited {
     MailAddress,
 }
 
+impl Limited {
+    /// Its setting, `VESTIBULE_LIMIT_…`, in the log and in the subjects: a new name starts anew.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LoginIp => "login_ip",
+            Self::LoginAccount => "login_account",
+            Self::RegisterIp => "register_ip",
+            Self::ForgotIp => "forgot_ip",
+            Self::ForgotAccount => "forgot_account",
+            Self::ResetAccount => "reset_account",
+            Self::MailAddress => "mail_address",
+        }
+    }
+}
+
 /// Whether it may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowance {
@@ -47,7 +62,19 @@ pub enum Allowance {
     },
 }
 
+const SWEEP: &str = "delete from limits where subject in
+    (select subject from limits where window_ends_at <= $1 limit $2)";
+
 impl Store {
+    /// Deletes up to `most` rows that count nothing any more and answers how many went.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sweep_limits(&self, most: i64) -> Result<u64, DbError> {
+        let before = self.clock.now();
+        sql(SWEEP).bind(before).bind(most).execute(self.db.writer()).await
+    }
+
     /// Counts one more, then says whether it is within `rate`. `None` is `off`: always allowed.
     ///
     /// # Errors
@@ -80,35 +107,24 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn give_back(
-        &self,
-        what: Limited,
-        whom: &str,
-        rate: Option<Rate>,
-    ) -> Result<(), DbError> {
-        if rate.is_some() {
-            sql(UNCOUNT).bind(&self.subject(what, whom)).execute(self.db.writer()).await?;
-        }
-        Ok(())
+    pub async fn give_back(&self, what: Limited, whom: &str) -> Result<(), DbError> {
+        self.run(UNCOUNT, what, whom).await
     }
 
     /// Forgets all that was counted against `whom`.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn forget(
-        &self,
-        what: Limited,
-        whom: &str,
-        rate: Option<Rate>,
-    ) -> Result<(), DbError> {
-        if rate.is_some() {
-            sql(FORGET).bind(&self.subject(what, whom)).execute(self.db.writer()).await?;
-        }
+    pub async fn forget(&self, what: Limited, whom: &str) -> Result<(), DbError> {
+        self.run(FORGET, what, whom).await
+    }
+
+    async fn run(&self, text: &'static str, what: Limited, whom: &str) -> Result<(), DbError> {
+        sql(text).bind(&self.subject(what, whom)).execute(self.db.writer()).await?;
         Ok(())
     }
 
     fn subject(&self, what: Limited, whom: &str) -> String {
-        self.key.digest("limit", &[&format!("{what:?}"), whom])
+        self.key.digest("limit", &[what.name(), whom])
     }
 }

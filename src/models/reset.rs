@@ -105,13 +105,26 @@ const INSERT: &str = "insert into resets
 const SPEND: &str = "update resets set guesses = guesses + 1
     where id = $1 and expires_at > $2 and guesses < $3 returning user_id, guesses";
 const LOOK: &str = "select expires_at, codes_sent, created_at from resets where id = $1";
-const DROP: &str = "delete from resets where id = $1";
-const DROP_RESTED: &str = "delete from resets
-    where id = $1 and created_at + (codes_sent - 1) * $2 <= $3 returning codes_sent";
+const DROP: &str = "delete from resets where id = $1 returning codes_sent";
 const USE: &str = "delete from resets where id = $1 and user_id = $2 and expires_at > $3";
 const DROP_OF_USER: &str = "delete from resets where user_id = $1";
 
+const SWEEP: &str = "delete from resets where id in
+    (select id from resets where expires_at <= $1 limit $2)";
+
+/// Expired codes are kept so long, in seconds: people are told "too old" and not "unknown".
+const KEPT: i64 = 60 * 60;
+
 impl Store {
+    /// Deletes up to `most` rows that expired a while ago and answers how many went.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sweep_resets(&self, most: i64) -> Result<u64, DbError> {
+        let before = self.clock.now() - KEPT;
+        sql(SWEEP).bind(before).bind(most).execute(self.db.writer()).await
+    }
+
     /// Notes that a code was drawn and posts its letter, both or neither. Without a user the same
     /// rows are written, but no code can be right and the letter is dead on arrival.
     ///
@@ -213,24 +226,14 @@ impl Store {
         }))
     }
 
-    /// Kills the code to make way for another and answers how many were sent so far; `None` when it
-    /// is too early, which of two parallel requests one is always told.
+    /// Kills the code to make way for another and answers how many were sent so far: none when it
+    /// was dead already.
     ///
     /// # Errors
     /// When the database fails; then the code lives on.
-    pub async fn make_way(&self, id: &str) -> Result<Option<i64>, DbError> {
-        let rested = sql(DROP_RESTED).bind(id).bind(COOL_DOWN).bind(self.clock.now());
-        let sent = rested.optional::<(i64,)>(self.db.writer()).await?;
-        Ok(sent.map(|(sent,)| sent))
-    }
-
-    /// Kills the code, when another is asked for in the same browser.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn drop_reset(&self, id: &str) -> Result<(), DbError> {
-        sql(DROP).bind(id).execute(self.db.writer()).await?;
-        Ok(())
+    pub async fn make_way(&self, id: &str) -> Result<i64, DbError> {
+        let dropped = sql(DROP).bind(id).optional::<(i64,)>(self.db.writer()).await?;
+        Ok(dropped.map_or(0, |(sent,)| sent))
     }
 
     fn digest(&self, id: &str, code: &OneTimeCode) -> String {

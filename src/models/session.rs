@@ -72,6 +72,20 @@ const TOUCH: &str = "update sessions set last_seen_at = $2, expires_at = $3
 const DELETE: &str = "delete from sessions where id_hash = $1";
 const DELETE_OF_USER: &str = "delete from sessions where user_id = $1";
 
+const SWEEP: &str = "delete from sessions where id_hash in
+    (select id_hash from sessions where expires_at <= $1 limit $2)";
+
+impl Store {
+    /// Deletes up to `most` sessions that have expired and answers how many went.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sweep_sessions(&self, most: i64) -> std::result::Result<u64, DbError> {
+        let now = self.clock.now();
+        sql(SWEEP).bind(now).bind(most).execute(self.db.writer()).await
+    }
+}
+
 impl SessionRows {
     /// A store with these life times.
     pub fn new(store: Store, lifetimes: Lifetimes) -> Self {

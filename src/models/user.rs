@@ -71,7 +71,7 @@ const BY_EMAIL: &str = "select id, username, email, password_hash, credential_ve
 const BY_BOTH: &str = "select id, username, email, password_hash, credential_version, created_at
     from users where username = $1 and email_key = $2";
 const SEARCH: &str = "select id, username, email, password_hash, credential_version, created_at
-    from users where username like $1 escape '!' or email_key like $1 escape '!'
+    from users where username like $1 escape '!' or email_key like $1 escape '!' or lower(email) like $1 escape '!'
     order by username limit $2";
 
 /// A taken name or address is an answer, not an error: the row decides, whatever runs in parallel.
@@ -247,6 +247,7 @@ fn canonical(typed: &str) -> String {
 
 /// `%part%` in lower case, with LIKE's own characters escaped by `!`.
 fn like_pattern(part: &str) -> String {
-    let escaped = part.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    let escaped =
+        part.trim().to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
     format!("%{escaped}%")
 }

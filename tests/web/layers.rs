@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["db", "clock", "random", "config", "secret"],
     &["models"],
-    &["app", "assets", "error", "forms", "mail", "page"],
+    &["app", "assets", "error", "forms", "mail", "page", "times"],
     &["middleware", "controllers", "tasks"],
     &["routes", "commands"],
     &["main", "lib"],
@@ -50,33 +50,59 @@ fn product(text: &str) -> &str {
     text.split("#[cfg(test)]").next().unwrap()
 }
 
+/// What follows each `crate::`: one name, or those of a list in braces.
+fn uses(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for (at, mark) in product(text).match_indices("crate::") {
+        let rest = &text[at + mark.len()..];
+        let list = rest.strip_prefix('{').and_then(|list| list.split('}').next());
+        let parts: Vec<&str> = list.map_or(vec![rest], |list| list.split(',').collect());
+        let name = |part: &str| {
+            part.trim().chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect()
+        };
+        names.extend(parts.into_iter().map(name));
+    }
+    names
+}
+
 #[test]
 fn every_module_uses_only_what_is_below_it() {
     for (file, text) in sources() {
         let module = module_of(&file);
-        for (_, rest) in
-            product(&text).match_indices("crate::").map(|(at, mark)| text.split_at(at + mark.len()))
-        {
-            let used: String =
-                rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
-            if !used.is_empty()
-                && module != "lib"
-                && LAYERS.iter().any(|layer| layer.contains(&used.as_str()))
-            {
-                assert!(
-                    layer_of(&used) <= layer_of(&module),
-                    "{}: {module} uses {used}",
-                    file.display()
-                );
-            }
+        for used in uses(&text).into_iter().filter(|used| !used.is_empty() && module != "lib") {
+            let below = layer_of(&used) <= layer_of(&module);
+            assert!(below, "{}: {module} uses {used}", file.display());
         }
     }
 }
 
 #[test]
+fn lists_of_names_are_seen_through() {
+    assert_eq!(uses("use crate::{controllers, routes::router};"), ["controllers", "routes"]);
+    assert_eq!(uses("crate::db::sql; use crate::App;"), ["db", ""]);
+}
+
+/// Whether a line of code names the library: `lettre::`, `use lettre as x`, `extern crate lettre`.
+fn names_library(text: &str, name: &str) -> bool {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let code = product(text).lines().map(str::trim).filter(|line| !line.starts_with("//"));
+    code.flat_map(|line| line.match_indices(name).map(move |(at, _)| (line, at))).any(
+        |(line, at)| {
+            let before = line[..at].chars().next_back();
+            let after = &line[at + name.len()..];
+            let begins_path =
+                after.starts_with("::") || line.starts_with("use ") || line.starts_with("extern ");
+            !before.is_some_and(|c| is_word(c) || c == '"')
+                && begins_path
+                && !after.starts_with(is_word)
+        },
+    )
+}
+
+#[test]
 fn each_library_is_used_where_it_belongs() {
-    for (name, allowed) in [
-        ("sqlx", &["db.rs"][..]),
+    const RULES: &[(&str, &[&str])] = &[
+        ("sqlx", &["db.rs"]),
         ("lettre", &["mail.rs"]),
         ("rand", &["random.rs"]),
         ("askama", &["controllers", "error.rs", "mail", "middleware"]),
@@ -92,14 +118,14 @@ fn each_library_is_used_where_it_belongs() {
                 "commands",
             ],
         ),
-    ] {
-        for (file, text) in sources() {
-            let uses = product(&text).lines().any(|line| {
-                let line = line.trim_start();
-                !line.starts_with("//") && line.contains(&format!("{name}::"))
-            });
+        ("sql", &["models", "db.rs"]),
+    ];
+    for (file, text) in sources() {
+        for (name, allowed) in RULES {
             let is_allowed = allowed.iter().any(|start| file.starts_with(start));
-            assert!(!uses || is_allowed, "{} must not use {name}", file.display());
+            let uses =
+                names_library(&text, name) || (*name == "sql" && product(&text).contains("sql(\""));
+            assert!(is_allowed || !uses, "{} must not use {name}", file.display());
         }
     }
 }

@@ -47,7 +47,6 @@ async fn with_a_mail_server_or_in_production_it_does_not_exist() {
     let smtp = || Some(Secret::new("smtp://127.0.0.1:1".to_owned()));
     let mut with_server = site.changed(|config| config.smtp_url = smtp());
     let mut production = site.changed(|config| {
-        config.smtp_url = smtp();
         config.base_url = BaseUrl::parse("https://accounts.example").unwrap();
     });
     for browser in [&mut with_server, &mut production] {
