@@ -28,3 +28,4 @@ mod protection;
 mod register;
 mod reset;
 mod session;
+mod settings;

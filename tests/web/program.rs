@@ -3,9 +3,11 @@
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::PASSWORD;
+use sqlx::Connection;
+
 use crate::support::program::{Answer, Folder};
 use crate::support::smtp::FakeSmtp;
+use crate::support::{PASSWORD, postgres_url};
 
 #[test]
 fn with_nothing_configured_it_serves_and_says_what_where_and_how() {
@@ -176,6 +178,105 @@ fn told_to_stop_it_finishes_what_runs_and_ends_well() {
     assert_eq!(Answer::read(slow).status, 422, "the request that ran is answered");
     let (status, log) = program.ended();
     assert_eq!(status, 0, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_it_at_once_whatever_hangs() {
+    let server = FakeSmtp::start().await;
+    server.be_silent(true);
+    let folder = Folder::new();
+    let program = folder.serve(&[("VESTIBULE_SMTP_URL", &server.url())]);
+    program.register_ann(PASSWORD);
+    let started = std::time::Instant::now();
+    program.interrupt();
+    // Both signals in one moment would be one: the first is seen when no connection is taken.
+    while std::net::TcpStream::connect(program.address).is_ok() {
+        std::thread::yield_now();
+    }
+    program.terminate();
+    assert_eq!(program.ended().0, 0);
+    assert!(started.elapsed().as_secs() < 9, "{:?}", started.elapsed());
+}
+
+#[test]
+fn told_to_stop_by_ctrl_c_it_ends_well() {
+    let folder = Folder::new();
+    let program = folder.serve(&[]);
+    program.interrupt();
+    let (status, log) = program.ended();
+    assert_eq!(status, 0, "{log}");
+    assert!(!log.contains('\u{1b}'), "colours are for terminals: {log}");
+}
+
+#[test]
+fn more_connections_than_are_set_wait_for_a_place() {
+    let folder = Folder::new();
+    let program = folder.serve(&[("VESTIBULE_MAX_CONNECTIONS", "1")]);
+    let first = program.connect();
+    let mut second = program.connect();
+    second.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    second.set_read_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
+    assert!(second.read(&mut [0; 1]).is_err(), "it must wait");
+    drop(first);
+    second.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    assert_eq!(Answer::read(second).status, 200);
+}
+
+#[test]
+fn on_postgresql_it_serves_and_keeps_what_it_acknowledged() {
+    let Some(url) = postgres_url() else { return };
+    let schema = format!("program_{}", vestibule::random::id(0));
+    let folder = Folder::new();
+    let url = format!("{url}?options=-csearch_path%3D{schema}");
+    let settings = [
+        ("VESTIBULE_DATABASE_URL", url.as_str()),
+        ("VESTIBULE_SECRET", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+    ];
+    create_schema(&schema);
+    let program = folder.serve(&settings);
+    assert!(!program.said.contains("postgres://"), "{}", program.said);
+    let cookie = program.register_ann(PASSWORD);
+    program.kill();
+    let program = folder.serve(&settings);
+    assert_eq!(program.get("/account", &cookie).status, 200);
+    assert!(!folder.0.join("vestibule.key").exists());
+    let missing = folder.run(&["migrate"], &settings[..1], "");
+    assert!(missing.status == 2 && missing.err.contains("VESTIBULE_SECRET"), "{}", missing.err);
+}
+
+fn create_schema(name: &str) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut connection = sqlx::PgConnection::connect(&postgres_url().unwrap()).await.unwrap();
+        let create = sqlx::AssertSqlSafe(format!("create schema {name}"));
+        sqlx::query(create).execute(&mut connection).await.unwrap();
+    });
+}
+
+#[test]
+fn a_reader_that_stops_reading_is_no_failure() {
+    let folder = Folder::new();
+    assert_eq!(folder.run(&["user", "add", "ann", "ann@meadow.example"], &[], PASSWORD).status, 0);
+    let mut child = folder
+        .command(&["user", "list"], &[])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap().as_str()),
+        (Some(0), "")
+    );
+}
+
+#[test]
+fn looking_for_a_user_in_the_wrong_folder_makes_nothing() {
+    let folder = Folder::new();
+    let ended = folder.run(&["user", "list"], &[], "");
+    assert!(ended.status == 1 && ended.err.contains("there is no database at"), "{}", ended.err);
+    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 0);
 }
 
 #[test]

@@ -113,6 +113,8 @@ async fn every_answer_carries_the_security_headers() {
             ("cross-origin-opener-policy", "same-origin"),
             ("cross-origin-resource-policy", "same-origin"),
             ("strict-transport-security", ""),
+            ("x-frame-options", "DENY"),
+            ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
         ] {
             assert_eq!(header(name), value, "{path} {name}");
         }
@@ -193,6 +195,8 @@ async fn a_failing_database_is_told_plainly_with_a_reference_and_no_internals() 
     assert_eq!(ann.status, StatusCode::SERVICE_UNAVAILABLE);
     let text = ann.text();
     assert!(text.contains("Wait a few seconds, then try again."), "{text}");
+    let reference = ann.all_text("main code").concat();
+    assert_eq!(reference.len(), 26, "{}", ann.html);
     for internal in ["sqlx", "pool", "Pool", "database"] {
         assert!(!text.contains(internal), "{text}");
     }
@@ -203,6 +207,7 @@ async fn a_failing_database_is_told_plainly_with_a_reference_and_no_internals() 
     assert_eq!(stranger.html, "ok");
     stranger.open("/readyz").await;
     assert_eq!(stranger.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(stranger.html, "unavailable");
 }
 
 #[tokio::test]

@@ -241,6 +241,21 @@ on_both_databases! {
 }
 
 #[tokio::test]
+async fn a_code_that_died_elsewhere_can_be_replaced() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let (mut one, _) = site.with_code("ann").await;
+    let (mut two, code) = site.with_code("ann").await;
+    two.reset(&code, OTHER_PASSWORD).await;
+    site.wait(1);
+    one.open("/reset").await;
+    one.press("Send a new code").await;
+    let code = site.newest_code().await;
+    one.reset(&code, "harbour kettle ribbon").await;
+    assert_eq!(one.path(), "/login");
+}
+
+#[tokio::test]
 async fn without_a_reset_under_way_everything_leads_to_the_forgot_page() {
     let site = Site::on_sqlite().await;
     let mut visitor = site.browser();

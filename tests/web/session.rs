@@ -182,6 +182,25 @@ async fn the_cookie_is_a_browser_session_one_unless_it_is_to_be_remembered() {
 }
 
 #[tokio::test]
+async fn looking_without_seeing_uses_no_notice_up() {
+    let site = Site::on_sqlite().await;
+    let mut ann = site.registered("ann").await;
+    ann.post("/logout", &[]).await;
+    let fields = [
+        ("username", "ann"),
+        ("email", "x@meadow.example"),
+        ("password", PASSWORD),
+        ("password_confirm", PASSWORD),
+    ];
+    let answer = ann.post("/register", &fields).await;
+    let cookie = set_cookie(&answer, "vestibule");
+    ann.set_cookie("vestibule", cookie.split(['=', ';']).nth(1).unwrap());
+    ann.send(Request::head("/login").body(Body::empty()).unwrap()).await;
+    ann.open("/login").await;
+    assert_eq!(ann.notices().len(), 1);
+}
+
+#[tokio::test]
 async fn a_remembered_cookie_stays_remembered_when_the_session_is_written_again() {
     let site = Site::on_sqlite().await;
     let mut ann = site.registered("ann").await;

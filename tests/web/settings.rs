@@ -1,0 +1,199 @@
+//! Settings: each is obeyed, not only read.
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use vestibule::config::{BaseUrl, Notices, Rate};
+
+use crate::support::{OTHER_PASSWORD, PASSWORD, Site, email_of, form_request};
+
+#[tokio::test]
+async fn a_code_lives_as_long_as_is_set_and_the_page_says_so() {
+    let site = Site::with(|config| config.code_ttl = 90).await;
+    site.registered("ann").await;
+    let (mut ann, code) = site.with_code("ann").await;
+    assert!(ann.text().contains("It works for 90 seconds"), "{}", ann.text());
+    assert!(site.mails().await[0].text.contains("90 seconds"));
+    site.wait(90);
+    ann.reset(&code, OTHER_PASSWORD).await;
+    assert_eq!(ann.problems(), ["That code is too old. Send a new code."]);
+}
+
+#[tokio::test]
+async fn a_code_bears_as_many_guesses_as_are_set() {
+    let site = Site::with(|config| config.limits.reset_code = 2).await;
+    site.registered("ann").await;
+    let (mut ann, code) = site.with_code("ann").await;
+    for _ in 0..2 {
+        ann.reset("CCCC-CCCC", OTHER_PASSWORD).await;
+    }
+    ann.reset(&code, OTHER_PASSWORD).await;
+    assert!(
+        ann.problems()[0].starts_with("There were too many wrong tries"),
+        "{:?}",
+        ann.problems()
+    );
+}
+
+#[tokio::test]
+async fn a_password_is_as_long_as_is_set_on_every_page_that_takes_one() {
+    let site = Site::on_sqlite().await;
+    let ann = site.registered("ann").await;
+    let (asked, code) = site.with_code("ann").await;
+    let strict = site.changed(|config| config.password_min = 25);
+    let short = [
+        ("password", PASSWORD),
+        ("password_confirm", PASSWORD),
+        ("code", code.as_str()),
+        ("current_password", PASSWORD),
+    ];
+    let browsers =
+        [("/register", None), ("/account/password", Some(&ann)), ("/reset", Some(&asked))];
+    for (path, owner) in browsers {
+        let mut browser = strict.tab();
+        if let Some(owner) = owner {
+            browser.set_cookie("vestibule", owner.cookie("vestibule").unwrap());
+        }
+        let answer = browser.post(path, &short).await;
+        let page = crate::support::body_of(answer).await;
+        assert!(page.contains("The password must have at least 25 characters."), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn sessions_live_as_long_as_is_set() {
+    let site = Site::with(|config| {
+        (config.session_idle_unremembered, config.session_idle, config.session_max) =
+            (1000, 2000, 3000);
+    })
+    .await;
+    let mut ann = site.registered("ann").await;
+    site.wait(998);
+    assert!(ann.is_logged_in().await);
+    site.wait(1000);
+    assert!(!ann.is_logged_in().await, "unused for too long");
+    ann.open("/login").await;
+    ann.fill("Username or e-mail address", "ann").fill("Password", PASSWORD);
+    ann.tick("Keep me logged in on this device").press("Log in").await;
+    site.wait(1999);
+    assert!(ann.is_logged_in().await);
+    site.wait(1001);
+    assert!(!ann.is_logged_in().await, "too old in all");
+}
+
+#[tokio::test]
+async fn a_short_session_slides_too() {
+    let site = Site::with(|config| config.session_idle_unremembered = 120).await;
+    let mut ann = site.registered("ann").await;
+    for _ in 0..5 {
+        site.wait(60);
+        assert!(ann.is_logged_in().await);
+    }
+}
+
+#[tokio::test]
+async fn without_notices_only_codes_are_mailed() {
+    let site = Site::with(|config| config.notices = Notices::parse("none").unwrap()).await;
+    let mut ann = site.registered("ann").await;
+    site.browser().log_in("ann", PASSWORD).await;
+    ann.open("/account/password").await;
+    ann.fill("Current password", PASSWORD).fill("New password", OTHER_PASSWORD);
+    ann.fill("New password again", OTHER_PASSWORD).press("Change password").await;
+    assert_eq!(ann.path(), "/account");
+    let (mut ann, code) = site.with_code("ann").await;
+    ann.reset(&code, "harbour kettle ribbon").await;
+    assert_eq!(ann.path(), "/login");
+    assert_eq!(site.mails_to("ann").await, ["reset_code"]);
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_each_forwarded_address_has_its_own_budget() {
+    let site = Site::on_sqlite().await;
+    let status = async |trusted: &str, forwarded: &str| {
+        let browser = site.changed(|config| {
+            config.trusted_proxies = trusted.parse().into_iter().collect();
+            config.limits.login_ip = Some(Rate { count: 1, period: 60 });
+        });
+        let mut request = form_request("/login", "username=bob&password=wrong".to_owned());
+        request.headers_mut().insert("x-forwarded-for", forwarded.parse().unwrap());
+        browser.send(request).await.status()
+    };
+    // Requests of these tests come from no address, 0.0.0.0.
+    assert_eq!(status("0.0.0.0/32", "198.51.100.1").await, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(status("0.0.0.0/32", "198.51.100.2").await, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(status("0.0.0.0/32", "198.51.100.1").await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(status("192.0.2.1/32", "198.51.100.3").await, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(
+        status("192.0.2.1/32", "198.51.100.4").await,
+        StatusCode::TOO_MANY_REQUESTS,
+        "not believed"
+    );
+}
+
+#[tokio::test]
+async fn guessing_the_current_password_is_limited_like_logging_in() {
+    let site = Site::on_sqlite().await;
+    let ann = site.registered("ann").await;
+    let fields = [
+        ("current_password", "wrong"),
+        ("password", OTHER_PASSWORD),
+        ("password_confirm", OTHER_PASSWORD),
+    ];
+    for _ in 0..10 {
+        assert_eq!(
+            ann.post("/account/password", &fields).await.status(),
+            StatusCode::UNPROCESSABLE_ENTITY
+        );
+    }
+    assert_eq!(
+        ann.post("/account/password", &fields).await.status(),
+        StatusCode::TOO_MANY_REQUESTS
+    );
+}
+
+#[tokio::test]
+async fn a_stranger_who_knows_the_address_alone_cannot_use_up_the_owners_mails() {
+    let site =
+        Site::with(|config| config.limits.mail_address = Some(Rate { count: 3, period: 3600 }))
+            .await;
+    site.registered("ann").await;
+    for number in 0..6 {
+        site.browser().ask_for_code(&format!("nobody{number}"), &email_of("ann")).await;
+    }
+    for _ in 0..3 {
+        let mut ann = site.browser();
+        ann.ask_for_code("ann", &email_of("ann")).await;
+        assert_eq!(ann.path(), "/reset");
+    }
+    let mut ann = site.browser();
+    ann.ask_for_code("ann", &email_of("ann")).await;
+    assert_eq!(ann.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(site.mails_to("ann").await.len(), 4);
+}
+
+#[tokio::test]
+async fn on_https_the_device_cookie_is_bound_to_the_host() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let production = site
+        .changed(|config| config.base_url = BaseUrl::parse("https://accounts.example").unwrap());
+    let mut login = form_request("/login", "username=ann&password=moss+lantern+quartz".to_owned());
+    login.headers_mut().insert("origin", "https://accounts.example".parse().unwrap());
+    let answer = production.send(login).await;
+    let cookies: Vec<_> =
+        answer.headers().get_all("set-cookie").iter().map(|line| line.to_str().unwrap()).collect();
+    let device = cookies.iter().find(|line| line.starts_with("__Host-vestibule-device=")).unwrap();
+    for part in ["; HttpOnly", "; Secure", "; SameSite=Lax", "; Path=/", "Max-Age=34560000"] {
+        assert!(device.contains(part), "{device}");
+    }
+}
+
+#[tokio::test]
+async fn pages_are_compressed_for_who_takes_it() {
+    let site = Site::on_sqlite().await;
+    for encoding in ["br", "gzip"] {
+        let request =
+            Request::get("/login").header("accept-encoding", encoding).body(Body::empty());
+        let answer = site.browser().send(request.unwrap()).await;
+        assert_eq!(answer.headers()["content-encoding"], encoding);
+    }
+}
