@@ -130,16 +130,27 @@ impl App {
         self.hasher.judge(password, context).await
     }
 
+    /// Counts one more notice to `user`, and says whether it is within what an address may get: a
+    /// stranger's address must not be flooded by who registered with it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn may_mail(&self, user: &User) -> Result<bool, RequestError> {
+        let account = reset::account(&user.username, &user.email);
+        match self.limit(Limited::MailAddress, &account).await {
+            Err(RequestError::TooMany { .. }) => Ok(false),
+            other => other.map(|()| true),
+        }
+    }
+
     /// Posts a notice that stands alone and wakes the worker, unless its account has had too many
     /// mails: then nobody misses one more.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn post(&self, user: &User, letter: &Letter) -> Result<(), RequestError> {
-        let account = reset::account(&user.username, &user.email);
-        match self.limit(Limited::MailAddress, &account).await {
-            Err(RequestError::TooMany { .. }) => return Ok(()),
-            other => other?,
+        if !self.may_mail(user).await? {
+            return Ok(());
         }
         outbox::enqueue(self.store.db.writer(), &self.store.key, &self.store.clock, letter).await?;
         self.posted.notify_one();

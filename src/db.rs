@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow, PgTransaction};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
@@ -25,6 +25,11 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections that one node opens to PostgreSQL, whose default limit is 100 for all nodes.
 const POSTGRES_CONNECTIONS: u32 = 16;
+
+/// No statement waits longer for a lock, and no transaction is left open: a request is answered 503
+/// instead, and the next one finds the rows free.
+const POSTGRES_TIMEOUTS: [(&str, &str); 2] =
+    [("lock_timeout", "5s"), ("idle_in_transaction_session_timeout", "30s")];
 
 /// Readers beside SQLite's one writer: they never wait for it in WAL mode.
 const SQLITE_READERS: u32 = 4;
@@ -87,7 +92,8 @@ impl DbError {
 }
 
 /// SQLite: busy (5), locked (6), I/O (10), full (13), each also in its extended forms.
-/// PostgreSQL: classes 08 (connection), 53 (resources), 57P (shutdown), 40 (serialisation).
+/// PostgreSQL: classes 08 (connection), 53 (resources), 57P (shutdown), 40 (serialisation),
+/// 55P (a lock that was not free in time), 25P (a transaction that waited too long).
 fn is_passing_code(code: Option<&str>) -> bool {
     let Some(code) = code else { return false };
     if let Ok(number) = code.parse::<u32>()
@@ -95,7 +101,7 @@ fn is_passing_code(code: Option<&str>) -> bool {
     {
         return matches!(number & 0xff, 5 | 6 | 10 | 13);
     }
-    ["08", "53", "57P", "40"].iter().any(|class| code.starts_with(class))
+    ["08", "53", "57P", "40", "55P", "25P"].iter().any(|class| code.starts_with(class))
 }
 
 /// A database that is open. Clones share its connections.
@@ -196,7 +202,7 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx, DbError> {
         Ok(match self {
             Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Self::Postgres(pool) => Tx::Postgres(begin_postgres(pool.clone()).await?),
         })
     }
 
@@ -383,10 +389,19 @@ pub fn latest_version() -> i64 {
     MIGRATIONS.last().map_or(0, |&(version, ..)| version)
 }
 
+/// In a task of its own, which a caller who leaves cannot cut off half-way: sqlx-postgres 0.9 would
+/// put the connection back into the pool inside the transaction, and what others then write on it
+/// would not last (shown by clients that hang up while `BEGIN` is under way).
+async fn begin_postgres(pool: PgPool) -> Result<PgTransaction<'static>, sqlx::Error> {
+    let begun = tokio::spawn(async move { pool.begin().await }).await;
+    begun.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+}
+
 /// One connection first, because a pool would only say that it waited in vain.
 async fn open_postgres(url: &str) -> Result<Db, DbError> {
     let options: PgConnectOptions =
         url.parse().map_err(|_| no_postgres("the URL cannot be read"))?;
+    let options = options.options(POSTGRES_TIMEOUTS);
     let first = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&options)).await;
     let first = first.map_err(|_| no_postgres("nothing answers within 5 seconds"))?;
     first.map_err(|error| why_no_postgres(&error))?.close().await?;

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::Address;
+use lettre::address::Envelope;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Mailbox, Message, MultiPart, SinglePart};
 use lettre::transport::smtp::Error as SmtpError;
@@ -20,7 +21,8 @@ use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{
     AsyncSmtpConnection, CertificateStore, TlsParameters, TlsParametersBuilder,
 };
-use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, MailBodyParameter, MailParameter};
 use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 use url::Url;
@@ -30,8 +32,12 @@ use crate::models::outbox::Queued;
 use mask::fit_for_log;
 pub use mask::mask;
 
-/// How long connecting may take, and then sending one letter.
+/// How long connecting may take, and then offering one letter.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long the server may take to judge a letter that it has got whole. RFC 5321 4.5.3.2.6 asks for
+/// ten minutes, for scanners; so long the letters beside this one must not wait.
+pub const VERDICT_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// How long a kept connection has to show that it still lives, and all of them to say goodbye.
 const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -84,6 +90,8 @@ pub enum Outcome {
         /// Its reply.
         why: String,
     },
+    /// The server got the whole letter and said nothing for two minutes: it may have taken it.
+    Unanswered,
     /// There is no server to speak of: no connection, no TLS, no login, no answer in time.
     Away {
         /// What happened.
@@ -120,6 +128,10 @@ enum Security {
 enum Failure {
     Away(String),
     Sending(SmtpError),
+    /// The server refuses this recipient, with whatever reply.
+    Recipient(SmtpError),
+    /// The server has the whole letter and does not say whether it took it.
+    Unanswered,
 }
 
 impl Failure {
@@ -155,7 +167,7 @@ impl Mailer {
         })))
     }
 
-    /// Sends one letter, within two [`TIMEOUT`]s at most. `Sent` means that the server has taken
+    /// Sends one letter, within two [`TIMEOUT`]s and a [`VERDICT_TIMEOUT`] at most. `Sent` means that the server has taken
     /// responsibility for it (RFC 5321, 4.2.5); anything else, that it may be tried again.
     pub async fn send(&self, letter: &Queued) -> Outcome {
         let message = match self.0.message(letter) {
@@ -168,6 +180,8 @@ impl Mailer {
             Ok(said) => Outcome::Sent(fit_for_log(&said, letter)),
             Err(Failure::Away(why)) => Outcome::Away { why: fit_for_log(&why, letter) },
             Err(Failure::Sending(error)) => judge(&error, letter),
+            Err(Failure::Recipient(error)) => judge_recipient(&error, letter),
+            Err(Failure::Unanswered) => Outcome::Unanswered,
         }
     }
 
@@ -216,9 +230,12 @@ impl Inner {
         let connected = connecting.map_err(|_| Failure::away("no greeting within 20 seconds"))?;
         let mut connection = connected.map_err(Failure::away)?;
         let bytes = message.formatted();
-        let sending = timeout(TIMEOUT, connection.send(message.envelope(), &bytes)).await;
-        let answer = sending.map_err(|_| Failure::away("no answer within 20 seconds"))?;
-        let reply = answer.map_err(Failure::Sending)?;
+        let offering = offer(&mut connection, message.envelope(), &bytes);
+        let offered = timeout(TIMEOUT, offering).await;
+        offered.map_err(|_| Failure::away("no answer within 20 seconds"))??;
+        let verdict = timeout(VERDICT_TIMEOUT, connection.message(&bytes)).await;
+        let verdict = verdict.map_err(|_| Failure::Unanswered)?;
+        let reply = verdict.map_err(Failure::Sending)?;
         self.keep(connection);
         Ok(format!("{} {}", reply.code(), reply.message().collect::<Vec<_>>().join(" ")))
     }
@@ -359,6 +376,36 @@ fn ascii_address(address: &str) -> Option<Address> {
 /// Within what a mail's date can say; lettre panics beyond the year 9999.
 fn date_seconds(at: i64) -> u64 {
     u64::try_from(at).unwrap_or_default().min(253_402_300_799)
+}
+
+/// Whom it is from and to, up to the server's word to go ahead. Step by step and not by lettre's
+/// `send`: only so is it known whether the server can have taken the letter.
+async fn offer(
+    connection: &mut AsyncSmtpConnection,
+    envelope: &Envelope,
+    message: &[u8],
+) -> Result<(), Failure> {
+    let eight_bit = MailParameter::Body(MailBodyParameter::EightBitMime);
+    let options = if message.is_ascii() { Vec::new() } else { vec![eight_bit] };
+    let from = Mail::new(envelope.from().cloned(), options);
+    connection.command(from).await.map_err(Failure::Sending)?;
+    for to in envelope.to() {
+        let to = Rcpt::new(to.clone(), Vec::new());
+        connection.command(to).await.map_err(Failure::Recipient)?;
+    }
+    connection.command(Data).await.map_err(Failure::Sending)?;
+    Ok(())
+}
+
+/// A reply to the recipient is about the recipient, a 421 too: it must not stop all other mail.
+fn judge_recipient(error: &SmtpError, letter: &Queued) -> Outcome {
+    match error.status() {
+        Some(_) => {
+            let why = fit_for_log(error, letter);
+            Outcome::Refused { permanent: error.is_permanent(), why }
+        }
+        None => judge(error, letter),
+    }
 }
 
 fn judge(error: &SmtpError, letter: &Queued) -> Outcome {

@@ -32,6 +32,11 @@ pub fn is_code(code: &str) -> bool {
     code.len() == CODE_LENGTH && code.bytes().all(|byte| CODE_ALPHABET.contains(&byte))
 }
 
+/// Whether `text` is an id in shape; what a path holds may be anything.
+pub fn is_id(text: &str) -> bool {
+    text.len() == 26 && text.bytes().all(|byte| ID_ALPHABET.contains(&byte))
+}
+
 /// A row's id: 26 characters, 48 bits of `millis` before 80 random ones, so that rows made
 /// together lie together in the index and no id can be guessed from another.
 pub fn id(millis: i64) -> String {

@@ -34,7 +34,7 @@ pub fn router(app: App) -> Router {
         .option_layer(csrf::layer(&app.config).ok())
         .layer(session::layer(&app));
     let site = pages()
-        .merge(if app.has_mailbox() { development() } else { Router::new() })
+        .merge(if app.has_mailbox() { development(&app) } else { Router::new() })
         .layer(around_pages)
         .merge(without_session())
         .fallback(async || RequestError::NotFound);
@@ -68,12 +68,13 @@ fn pages() -> Router<App> {
         .route("/account/password", get(password::show).post(password::submit))
 }
 
-fn development() -> Router<App> {
+fn development(app: &App) -> Router<App> {
     Router::new()
         .route("/dev/mailbox", get(mailbox::show))
         .route("/dev/mailbox/clear", post(mailbox::clear))
         .route("/dev/mailbox/{id}", get(mailbox::show_letter))
         .route("/dev/mailbox/{id}/html", get(mailbox::show_html))
+        .layer(from_fn_with_state(app.clone(), csrf::require_own_host))
 }
 
 fn without_session() -> Router<App> {

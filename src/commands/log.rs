@@ -29,6 +29,8 @@ fn filter() -> Targets {
         .with_target("tower_sessions", LevelFilter::ERROR)
         .with_target("tower_sessions_core", LevelFilter::OFF)
         .with_target("sqlx", LevelFilter::WARN)
+        // "There is no transaction in progress": what a client that hangs up leaves behind.
+        .with_target("sqlx::postgres::notice", LevelFilter::ERROR)
 }
 
 /// For a person at a terminal who did not ask for none (no-color.org).

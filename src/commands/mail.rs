@@ -49,6 +49,9 @@ pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
         Outcome::Refused { why, .. } => {
             Err(CommandError::Failed(format!("the mail server refused the mail: {why}")))
         }
+        Outcome::Unanswered => Err(CommandError::failed(
+            "the mail server got the mail and did not say whether it took it",
+        )),
         Outcome::Away { why } => {
             Err(CommandError::Failed(format!("the mail server cannot be reached: {why}")))
         }

@@ -10,7 +10,7 @@ use crate::forms::{Errors, Fields};
 use crate::mail::letters;
 use crate::middleware::session::Visitor;
 use crate::models::device::Familiarity;
-use crate::models::hasher::Verdict;
+use crate::models::hasher::{HashError, Verdict};
 use crate::models::limit::Limited;
 use crate::models::next_path::NextPath;
 use crate::models::outbox::Letter;
@@ -65,28 +65,37 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<LoginForm>) -> Answer
     refuse(&page(&visitor, &form, errors).await?)
 }
 
-/// The user, if the password is right. Each try is counted before it is compared; the one that was
-/// right is taken back, the failures before it stay with the address and are forgiven the account.
+/// The user, if the password is right. Each try is counted before it is compared.
 async fn authenticate(visitor: &Visitor, form: &LoginForm) -> Result<Option<User>, RequestError> {
-    let user = visitor.app.store.user_by_login(&form.username).await?;
+    let app = &visitor.app;
+    let user = app.store.user_by_login(&form.username).await?;
     let account =
         user.as_ref().map_or_else(|| canonical_login(&form.username), |user| user.id.clone());
-    visitor.app.limit(Limited::LoginIp, &visitor.peer.subject()).await?;
-    visitor.app.limit(Limited::LoginAccount, &account).await?;
+    app.limit(Limited::LoginIp, &visitor.peer.subject()).await?;
+    app.limit(Limited::LoginAccount, &account).await?;
     let password = Password::typed(&form.password);
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
-    let (Verdict::Right { stale }, Some(user)) =
-        (visitor.app.hasher.verify(&password, stored).await?, user)
-    else {
+    let verdict = app.hasher.verify(&password, stored).await;
+    uncount(visitor, &account, &verdict).await;
+    let (Verdict::Right { stale }, Some(user)) = (verdict?, user) else {
         tracing::info!(event = "login_refused", address = %visitor.peer.address);
         return Ok(None);
     };
-    visitor.app.give_back(Limited::LoginIp, &visitor.peer.subject()).await;
-    visitor.app.forgive(Limited::LoginAccount, &account).await;
     if stale {
         rehash(visitor, &user, &password).await;
     }
     Ok(Some(user))
+}
+
+/// Takes back the try that was right: the failures before it stay with the address and are forgiven
+/// the account. One that found no place in the queue was no try at all.
+async fn uncount(visitor: &Visitor, account: &str, verdict: &Result<Verdict, HashError>) {
+    match verdict {
+        Ok(Verdict::Wrong) => return,
+        Ok(Verdict::Right { .. }) => visitor.app.forgive(Limited::LoginAccount, account).await,
+        Err(_) => visitor.app.give_back(Limited::LoginAccount, account).await,
+    }
+    visitor.app.give_back(Limited::LoginIp, &visitor.peer.subject()).await;
 }
 
 /// Brings an old hash to today's parameters. The login is right whether or not this works.

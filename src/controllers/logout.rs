@@ -19,10 +19,11 @@ pub async fn show(visitor: Visitor) -> Answer {
 
 /// POST `/logout`.
 pub async fn submit(visitor: Visitor) -> Answer {
+    // Who was not logged in needs no session to be told so.
     if let Some(user) = visitor.user().await? {
         tracing::info!(event = "logout", user = user.id);
+        visitor.end().await?;
+        visitor.notify("You are logged out.").await?;
     }
-    visitor.end().await?;
-    visitor.notify("You are logged out.").await?;
     redirect("/login")
 }

@@ -10,6 +10,7 @@ use crate::error::RequestError;
 use crate::middleware::session::Visitor;
 use crate::models::outbox::{self, Queued};
 use crate::page::Page;
+use crate::random;
 use crate::times;
 
 /// How many mails the page shows.
@@ -83,6 +84,9 @@ pub async fn clear(visitor: Visitor) -> Answer {
 }
 
 async fn find(visitor: &Visitor, id: &str) -> Result<Queued, RequestError> {
+    if !random::is_id(id) {
+        return Err(RequestError::NotFound);
+    }
     let store = &visitor.app.store;
     outbox::find(&store.db, &store.key, id).await?.ok_or(RequestError::NotFound)
 }

@@ -59,7 +59,8 @@ pub async fn submit(
 async fn change(visitor: &Visitor, user: User, password: &Password) -> Answer {
     let hash = visitor.app.hasher.hash(password).await?;
     let letter = letters::password_changed(&visitor.about(&user.username, &user.email))?;
-    let letter = visitor.app.config.notices.sends(Notice::PasswordChanged).then_some(&letter);
+    let sends = visitor.app.config.notices.sends(Notice::PasswordChanged);
+    let letter = (sends && visitor.app.may_mail(&user).await?).then_some(&letter);
     match visitor.app.store.change_password(&user, &hash, letter).await? {
         PasswordChange::Done(credential_version) => {
             tracing::info!(event = "password_changed", user = user.id, address = %visitor.peer.address);
@@ -98,17 +99,21 @@ impl PasswordForm {
         Ok(why.map_or(Ok(password), |why| Err(Errors::one("password", why.to_string()))))
     }
 
-    /// Counted like a login: an open session must not be a way to guess without limit.
+    /// Counted like a login, for an open session must not be a way to guess without limit; but by
+    /// itself, for strangers who fail to log in must not keep the owner from this form.
     async fn knows_current(&self, visitor: &Visitor, user: &User) -> Result<bool, RequestError> {
-        visitor.app.limit(Limited::LoginAccount, &user.id).await?;
+        let subject = format!("current password of {}", user.id);
+        visitor.app.limit(Limited::LoginAccount, &subject).await?;
         let current = Password::typed(&self.current_password);
-        let verdict = visitor.app.hasher.verify(&current, Some(&user.password_hash)).await?;
-        if verdict == Verdict::Wrong {
-            tracing::info!(event = "password_change_refused", user = user.id);
-            return Ok(false);
+        let verdict = visitor.app.hasher.verify(&current, Some(&user.password_hash)).await;
+        if !matches!(verdict, Ok(Verdict::Wrong)) {
+            visitor.app.give_back(Limited::LoginAccount, &subject).await;
         }
-        visitor.app.forgive(Limited::LoginAccount, &user.id).await;
-        Ok(true)
+        let is_right = verdict? != Verdict::Wrong;
+        if !is_right {
+            tracing::info!(event = "password_change_refused", user = user.id);
+        }
+        Ok(is_right)
     }
 }
 

@@ -20,8 +20,6 @@ use crate::times;
 
 const TITLE: &str = "Set a new password";
 const CHANGED: &str = "Your password was changed. Log in with the new one.";
-const NO_RESET: &str =
-    "No code was asked for in this browser, or it was an hour ago. Ask for one here.";
 const GONE: &str =
     "That code was used, or a newer one has replaced it. Use the newest mail, or send a new code.";
 const EXPIRED: &str = "That code is too old. Send a new code.";
@@ -60,7 +58,7 @@ pub async fn show(visitor: Visitor) -> Answer {
 /// POST `/reset`. The code is not looked at, and no try is spent, until the new password can stand.
 pub async fn submit(visitor: Visitor, Fields(form): Fields<ResetForm>) -> Answer {
     let Some(pending) = visitor.reset().await? else {
-        return nothing_pending(&visitor).await;
+        return redirect("/forgot");
     };
     let errors = match form.validate(&visitor, &pending).await? {
         Err(errors) => errors,
@@ -119,7 +117,14 @@ async fn change(
     user: &User,
     password: &Password,
 ) -> Result<bool, RequestError> {
-    let hash = visitor.app.hasher.hash(password).await?;
+    let hash = match visitor.app.hasher.hash(password).await {
+        Ok(hash) => hash,
+        Err(busy) => {
+            // The code was right: a full queue must not use it up.
+            visitor.app.store.return_guess(&pending.id).await?;
+            return Err(busy.into());
+        }
+    };
     let letter = letters::password_changed(&visitor.about(&user.username, &user.email))?;
     let letter = visitor.app.config.notices.sends(Notice::PasswordChanged).then_some(&letter);
     let used = visitor.app.store.use_code(&pending.id, user, &hash, letter).await?;
@@ -143,11 +148,11 @@ async fn changed(visitor: &Visitor) -> Answer {
 /// POST `/reset/resend`.
 pub async fn resend(visitor: Visitor) -> Answer {
     let Some(pending) = visitor.reset().await? else {
-        return nothing_pending(&visitor).await;
+        return redirect("/forgot");
     };
     // What was valid when it was put there stays valid; anything else starts again.
     let Ok(claim) = Claim::parse(&pending.username, &pending.email) else {
-        return nothing_pending(&visitor).await;
+        return redirect("/forgot");
     };
     let wait = visitor.app.store.wait_for_resend(&pending.id).await?;
     if wait > 0 {
@@ -165,11 +170,6 @@ async fn too_early(visitor: &Visitor, seconds: i64) -> Answer {
         .notify(format!("A code was sent a moment ago. You can send another one in {wait}."))
         .await?;
     redirect("/reset")
-}
-
-async fn nothing_pending(visitor: &Visitor) -> Answer {
-    visitor.notify(NO_RESET).await?;
-    redirect("/forgot")
 }
 
 impl ResetForm {

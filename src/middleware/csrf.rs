@@ -33,6 +33,22 @@ pub async fn require_origin(State(app): State<App>, request: Request, next: Next
     RequestError::Forbidden.into_response()
 }
 
+/// Shows the development mailbox under the site's own host, `localhost` or a number alone. A name
+/// could be an attacker's, pointed at this machine: its pages could read every code.
+pub async fn require_own_host(State(app): State<App>, request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let url = host.and_then(|host| Url::parse(&format!("http://{host}")).ok());
+    let is_own = url.as_ref().and_then(Url::host).is_none_or(|host| match host {
+        Host::Domain(name) => name == "localhost" || name == app.config.base_url.host(),
+        Host::Ipv4(_) | Host::Ipv6(_) => true,
+    });
+    if is_own {
+        return next.run(request).await;
+    }
+    tracing::warn!(event = "foreign_host_refused", host);
+    RequestError::NotFound.into_response()
+}
+
 /// `Sec-Fetch-Site`, else `Origin`, else `Referer`. None of the three: no.
 fn comes_from_us(config: &Config, headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {

@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 
 use crate::app::App;
-use crate::error::{ErrorPage, Failure};
+use crate::error::{ErrorPage, Failure, RequestError};
 use crate::page::Page;
 use crate::random;
 
@@ -20,6 +20,7 @@ const KEPT: [header::HeaderName; 4] =
 pub async fn render(State(app): State<App>, request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = next.run(request).await;
+    let response = session_not_saved(response);
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) || is_page(response.headers()) {
         return response;
@@ -31,6 +32,18 @@ pub async fn render(State(app): State<App>, request: Request, next: Next) -> Res
         tracing::error!(event = "failed", %reference, %method, path, status = status.as_u16(), cause);
     }
     as_page(&app, &method, response, reference)
+}
+
+/// When tower-sessions cannot save a session, it answers a bare 500: the database is away or full,
+/// which passes.
+fn session_not_saved(response: Response) -> Response {
+    let is_bare = response.headers().get(header::CONTENT_TYPE).is_none();
+    let has_cause = response.extensions().get::<Failure>().is_some();
+    if response.status() == StatusCode::INTERNAL_SERVER_ERROR && is_bare && !has_cause {
+        return RequestError::Unavailable("the session could not be saved".to_owned())
+            .into_response();
+    }
+    response
 }
 
 fn is_page(headers: &HeaderMap) -> bool {

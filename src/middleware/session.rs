@@ -29,6 +29,9 @@ const USERNAME: &str = "username";
 const NOTICES: &str = "notices";
 const RESET: &str = "reset";
 
+/// Notices that wait: whoever posts again and again must not make the session grow.
+const MOST_NOTICES: usize = 3;
+
 const ENDED: &str = "Your session has ended. Log in, then send the form again.";
 
 /// The layer that reads and writes the session's cookie (contract: `vestibule`, `__Host-vestibule`).
@@ -151,7 +154,11 @@ impl Visitor {
     /// When the database fails.
     pub async fn notify(&self, words: impl Into<String>) -> Result<(), RequestError> {
         let mut notices: Vec<String> = self.session.get(NOTICES).await?.unwrap_or_default();
-        notices.push(words.into());
+        let words = words.into();
+        if notices.len() >= MOST_NOTICES || notices.contains(&words) {
+            return Ok(());
+        }
+        notices.push(words);
         self.put(NOTICES, &notices).await
     }
 

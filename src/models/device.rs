@@ -9,6 +9,9 @@ use crate::db::{DbError, sql};
 /// cookie at most (RFC 6265bis, 400 days).
 pub const LIFETIME: i64 = 400 * 24 * 60 * 60;
 
+/// Browsers that are remembered of one account. Logging in without the cookie costs a row each time.
+const MOST: i64 = 50;
+
 /// What a login tells of the browser that it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Familiarity {
@@ -24,6 +27,8 @@ const NOTE: &str = "insert into devices (token_hash, user_id, logins, last_login
     values ($1, $2, 1, $3)
     on conflict (user_id, token_hash) do update set logins = devices.logins + 1, last_login_at = $3
     returning logins";
+const KEEP_NEWEST: &str = "delete from devices where user_id = $1 and token_hash not in
+    (select token_hash from devices where user_id = $1 order by last_login_at desc limit $2)";
 const COUNT: &str = "select count(*) from devices where user_id = $1";
 
 const SWEEP: &str = "delete from devices where (user_id, token_hash) in
@@ -50,6 +55,8 @@ impl Store {
         if logins.is_some_and(|(logins,)| logins > 1) {
             return Ok(Familiarity::Known);
         }
+        let keep = sql(KEEP_NEWEST).bind(user_id).bind(MOST);
+        keep.execute(self.db.writer()).await?;
         let devices = sql(COUNT).bind(user_id).optional::<(i64,)>(self.db.writer()).await?;
         let is_first = devices.is_none_or(|(devices,)| devices <= 1);
         Ok(if is_first { Familiarity::First } else { Familiarity::New })

@@ -6,9 +6,9 @@ use crate::clock::Clock;
 use crate::db::{Db, DbError, On, sql};
 use crate::secret::ServerKey;
 
-/// How long a claimed letter is left to its worker. Connecting and sending take 40 seconds at most
-/// (two timeouts of the mailer), so no second worker starts on a letter under way.
-pub const LEASE_SECONDS: i64 = 60;
+/// How long a claimed letter is left to its worker. Connecting, offering and the server's
+/// verdict take 160 seconds at most (the mailer's timeouts), so no second worker starts on a letter under way.
+pub const LEASE_SECONDS: i64 = 180;
 
 /// Rows of one deletion: SQLite's only writer is not kept from requests for long.
 const BATCH: i64 = 100;
@@ -170,16 +170,17 @@ pub async fn remove(db: &Db, id: &str) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Gives a claimed letter back untried, due at once: the server was away, not the letter's fault.
-/// Does nothing when the claim has run out and is another worker's.
+/// Gives a claimed letter back untried and due at once, behind all others that wait: the server was
+/// away, perhaps for these alone. Does nothing when the claim has run out and is another worker's.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn put_back(db: &Db, letter: &Queued) -> Result<(), DbError> {
-    sql("update outbox set claimed_until = 0, tries = tries - 1
+pub async fn put_back(db: &Db, letter: &Queued, now: i64) -> Result<(), DbError> {
+    sql("update outbox set claimed_until = 0, tries = tries - 1, next_try_at = $3
          where id = $1 and claimed_until = $2")
     .bind(&letter.id)
     .bind(letter.claimed_until)
+    .bind(now)
     .execute(db.writer())
     .await?;
     Ok(())

@@ -104,6 +104,7 @@ const INSERT: &str = "insert into resets
     (id, user_id, guesses, codes_sent, created_at, expires_at) values ($1, $2, 0, $3, $4, $5)";
 const SPEND: &str = "update resets set guesses = guesses + 1
     where id = $1 and expires_at > $2 and guesses < $3 returning user_id, guesses";
+const RETURN: &str = "update resets set guesses = guesses - 1 where id = $1 and guesses > 0";
 const LOOK: &str = "select expires_at, codes_sent, created_at from resets where id = $1";
 const DROP: &str = "delete from resets where id = $1 returning codes_sent";
 const USE: &str = "delete from resets where id = $1 and user_id = $2 and expires_at > $3";
@@ -162,6 +163,15 @@ impl Store {
             Some((user_id, guesses)) => Ok(Spent::Counted { user_id, left: most - guesses }),
             None => self.why_dead(&pending.id).await.map(Spent::Dead),
         }
+    }
+
+    /// Takes back a guess that was right but led nowhere.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn return_guess(&self, id: &str) -> Result<(), DbError> {
+        sql(RETURN).bind(id).execute(self.db.writer()).await?;
+        Ok(())
     }
 
     /// Compares a guess that was counted, in constant time (ASVS 11.2.4).

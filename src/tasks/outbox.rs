@@ -27,6 +27,10 @@ const LONGEST_PAUSE: i64 = 60;
 /// Longest wait before a letter that the server refused for good (5xx) is tried again.
 const LONGEST_REFUSAL: i64 = 60 * 60;
 
+/// Wait after a letter that the server got and did not answer, for each time that it happened: it
+/// may be mailed twice, and must not be mailed every minute.
+const UNANSWERED_PAUSE: i64 = 30 * 60;
+
 /// How often an idle worker looks for letters that other nodes queued or left.
 const IDLE_SECONDS: i64 = 30;
 
@@ -170,8 +174,22 @@ impl Worker {
             }
             // A letter that alone breaks its connection would otherwise hold up all the others.
             Outcome::Away { why } if is_there => self.refused(letter, false, &why).await,
-            Outcome::Away { .. } => outbox::put_back(&self.db, letter).await,
+            Outcome::Away { .. } => outbox::put_back(&self.db, letter, self.clock.now()).await,
+            Outcome::Unanswered => self.unanswered(letter, round).await,
         }
+    }
+
+    /// It may have been taken: once more, but late, and so a code not at all.
+    async fn unanswered(&self, letter: &Queued, round: &mut Round) -> Result<(), DbError> {
+        round.refused += 1;
+        let wait = UNANSWERED_PAUSE * letter.tries.max(1);
+        tracing::warn!(
+            id = letter.id,
+            kind = letter.kind,
+            wait,
+            "the mail server does not say whether it took the mail"
+        );
+        outbox::later(&self.db, letter, self.clock.now() + wait).await
     }
 
     async fn refused(&self, letter: &Queued, permanent: bool, why: &str) -> Result<(), DbError> {

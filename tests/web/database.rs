@@ -44,6 +44,29 @@ on_both_databases! {
     }
 }
 
+on_both_databases! {
+    /// sqlx-postgres 0.9 would put a connection back inside a transaction that nobody ends.
+    async fn a_caller_who_leaves_while_a_transaction_begins_leaves_none_open(site: Site) {
+        let insert = "insert into limits (subject, count, window_ends_at) values ('x', 1, 1)";
+        for polls in 0..200_u32 {
+            let mut begin = Box::pin(site.db().begin());
+            for _ in 0..polls % 20 {
+                let left = futures_util::poll!(&mut begin).is_ready();
+                tokio::task::yield_now().await;
+                if left {
+                    break;
+                }
+            }
+            drop(begin);
+        }
+        sql(insert).execute(site.db().writer()).await.unwrap();
+        let other = Db::open(&site.app.config.database).await.unwrap();
+        let seen = sql("select count from limits").all::<(i64,)>(other.reader()).await.unwrap();
+        assert_eq!(seen.len(), 1, "what was written must be seen on another connection");
+        other.close().await;
+    }
+}
+
 #[tokio::test]
 async fn sqlite_keeps_what_it_acknowledges_and_has_one_writer() {
     let site = Site::on_sqlite().await;

@@ -3,9 +3,10 @@
 use axum::http::StatusCode;
 use futures_util::future::join_all;
 use vestibule::Config;
-use vestibule::config::{Notices, Rate};
+use vestibule::config::{HashCost, Notices, Rate};
+use vestibule::models::hasher::Hasher;
 
-use crate::support::{OTHER_PASSWORD, PASSWORD, Site, body_of, email_of};
+use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, body_of, email_of};
 
 const fn rate(count: i64) -> Option<Rate> {
     Some(Rate { count, period: 900 })
@@ -167,4 +168,20 @@ async fn notices_stop_at_the_mails_that_an_address_may_get_and_logging_in_goes_o
         assert_eq!(site.browser().log_in("ann", PASSWORD).await.status, StatusCode::OK);
     }
     assert_eq!(site.mails_to("ann").await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_full_hash_queue_costs_no_try() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let mut app = site.app.clone();
+    let cost = HashCost { memory_kib: 19_456, iterations: 2, threads: 1, queue: 1 };
+    app.hasher = Hasher::start(&cost).unwrap();
+    let browser = Browser::new(vestibule::router(app));
+    let fields = [("username", "ann"), ("password", "wrong")];
+    let answers = join_all((0..10).map(|_| browser.post("/login", &fields))).await;
+    let wrong = answers.iter().filter(|answer| answer.status() == StatusCode::UNPROCESSABLE_ENTITY);
+    let counted = i64::try_from(wrong.count()).unwrap();
+    assert!(counted < 10, "some found no place in the queue");
+    assert_eq!(site.count("select max(count) from limits").await, counted);
 }

@@ -25,8 +25,10 @@ async fn it_shows_every_mail_newest_first_with_its_text() {
     ann.open(&format!("{href}/html")).await;
     assert!(ann.html.contains(&code));
     assert!(ann.headers["content-security-policy"].to_str().unwrap().contains("sandbox"));
-    ann.open("/dev/mailbox/nothing").await;
-    assert_eq!(ann.status, StatusCode::NOT_FOUND);
+    for id in ["nothing", "%00", "%ff"] {
+        ann.open(&format!("/dev/mailbox/{id}")).await;
+        assert!(ann.status.is_client_error(), "{id}: {}", ann.status);
+    }
 }
 
 #[tokio::test]

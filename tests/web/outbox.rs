@@ -85,12 +85,29 @@ async fn a_closing_server_and_a_dropped_connection_count_no_try() {
         server.greet_with(None);
         server.drop_after_data(1);
         assert_eq!(post.deliver().await.end, End::ServerAway);
-        server.refuse("ann@example.com", "421 4.3.2 closing");
-        assert_eq!(post.deliver().await.end, End::ServerAway);
-        server.allow("ann@example.com");
         let found = outbox::find(&post.db, &post.key, &id).await.unwrap().unwrap();
         assert_eq!((found.tries, found.claimed_until), (0, 0));
         assert_eq!(post.deliver().await.sent, 1);
+        post.close().await;
+    }
+}
+
+/// A relay that throttles one domain answers 421 to its recipients alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_closed_on_at_its_recipients_lets_the_others_pass() {
+    let server = FakeSmtp::start().await;
+    for mut post in Post::all(&server.url()).await {
+        let before = server.mails().len();
+        for number in 0..8 {
+            let address = format!("slow{number}@example.com");
+            server.refuse(&address, "421 4.7.0 too many");
+            post.put(&letter(&address)).await;
+        }
+        post.clock.advance(1);
+        post.put(&letter("ann@example.com")).await;
+        let round = post.deliver().await;
+        assert_eq!((round.sent, round.refused, round.end), (1, 8, End::NothingDue));
+        assert_eq!(server.mails().len(), before + 1);
         post.close().await;
     }
 }
@@ -225,7 +242,7 @@ async fn what_a_killed_process_held_is_sent_after_its_lease_or_once_released() {
         outbox::release_claims(&post.db).await.unwrap();
         let again = outbox::claim(&post.db, &post.key, START + 1, 8).await.unwrap();
         assert_eq!(again[0].tries, 2);
-        outbox::put_back(&post.db, &held[0]).await.unwrap();
+        outbox::put_back(&post.db, &held[0], post.clock.now()).await.unwrap();
         post.clock.advance(1 + outbox::LEASE_SECONDS - 1);
         assert_eq!(post.deliver().await, Round::default(), "an old claim gives nothing back");
         post.clock.advance(1);

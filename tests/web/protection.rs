@@ -242,3 +242,44 @@ async fn what_people_type_is_shown_as_text() {
     assert_eq!(visitor.attribute("#username", "value").as_deref(), Some(script));
     assert!(!visitor.html.contains("<script>"), "{}", visitor.html);
 }
+
+#[tokio::test]
+async fn posting_without_a_session_leaves_none_behind() {
+    let site = Site::on_sqlite().await;
+    let stranger = site.browser();
+    for path in ["/logout", "/reset", "/reset/resend"] {
+        let answer = stranger.post(path, &[("code", "CDFG-2345")]).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{path}");
+        assert!(answer.headers().get("set-cookie").is_none(), "{path}");
+    }
+    assert_eq!(site.count("select count(*) from sessions").await, 0);
+}
+
+#[tokio::test]
+async fn notices_do_not_pile_up() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let mut ann = site.browser();
+    for _ in 0..5 {
+        ann.ask_for_code("ann", "ann@meadow.example").await;
+        ann.post("/forgot", &[("username", "ann"), ("email", "ann@meadow.example")]).await;
+    }
+    ann.open("/reset").await;
+    assert_eq!(ann.notices(), ["This code replaces the one before it."]);
+}
+
+#[tokio::test]
+async fn the_mailbox_is_not_shown_under_a_name_that_is_not_ours() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    for (host, status) in [
+        ("localhost:8000", 200),
+        ("127.0.0.1:8000", 200),
+        ("[::1]:8000", 200),
+        ("evil.example:8000", 404),
+    ] {
+        let request = Request::get("/dev/mailbox").header("host", host).body(Body::empty());
+        let answer = site.browser().send(request.unwrap()).await;
+        assert_eq!(answer.status().as_u16(), status, "{host}");
+    }
+}
