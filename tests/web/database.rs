@@ -1,7 +1,10 @@
 //! The ground: one SQL text on two databases.
 
 use std::io::Write;
+use std::time::Duration;
 
+use futures_util::future::join_all;
+use tokio::time::timeout;
 use vestibule::db::{Db, DbError, Location, sql};
 
 use crate::support::{Site, postgres_url};
@@ -47,22 +50,18 @@ on_both_databases! {
 on_both_databases! {
     /// sqlx-postgres 0.9 would put a connection back inside a transaction that nobody ends.
     async fn a_caller_who_leaves_while_a_transaction_begins_leaves_none_open(site: Site) {
-        let insert = "insert into limits (subject, count, window_ends_at) values ('x', 1, 1)";
-        for polls in 0..200_u32 {
-            let mut begin = Box::pin(site.db().begin());
-            for _ in 0..polls % 20 {
-                let left = futures_util::poll!(&mut begin).is_ready();
-                tokio::task::yield_now().await;
-                if left {
-                    break;
-                }
-            }
-            drop(begin);
+        let insert = "insert into limits (subject, count, window_ends_at) values ($1, 1, 1)";
+        for micros in (0..150).map(|step| step * 20) {
+            let begins = (0..8).map(|_| timeout(Duration::from_micros(micros), site.db().begin()));
+            drop(join_all(begins).await);
+            let names: Vec<String> = (0..16).map(|number| format!("{micros} {number}")).collect();
+            let inserts = names.iter().map(|name| sql(insert).bind(name));
+            let inserts = inserts.map(|insert| insert.execute(site.db().writer()));
+            assert!(join_all(inserts).await.iter().all(Result::is_ok));
         }
-        sql(insert).execute(site.db().writer()).await.unwrap();
         let other = Db::open(&site.app.config.database).await.unwrap();
-        let seen = sql("select count from limits").all::<(i64,)>(other.reader()).await.unwrap();
-        assert_eq!(seen.len(), 1, "what was written must be seen on another connection");
+        let count = sql("select count(*) from limits").optional::<(i64,)>(other.reader()).await;
+        assert_eq!(count.unwrap(), Some((150 * 16,)), "what was written must be seen by others");
         other.close().await;
     }
 }
