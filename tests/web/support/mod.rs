@@ -8,7 +8,7 @@ mod site;
 pub mod smtp;
 
 pub use browser::{Browser, body_of, form_request};
-pub use site::{Site, email_of, postgres_url};
+pub use site::{Site, email_of, full_pool, postgres_url};
 
 /// A password that may stand, and another one.
 pub const PASSWORD: &str = "moss lantern quartz";

@@ -3,11 +3,15 @@
 use std::path::PathBuf;
 
 use axum::Router;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use sqlx::Connection;
 use vestibule::clock::Clock;
 use vestibule::config::{HashCost, Secret};
 use vestibule::db::{Db, Location, sql};
+use vestibule::models::hasher::Hasher;
 use vestibule::models::outbox::{self, Queued};
+use vestibule::models::password::Password;
 use vestibule::random;
 use vestibule::{App, Config};
 
@@ -146,4 +150,20 @@ pub fn email_of(username: &str) -> String {
 /// Where PostgreSQL is, if the tests are to run on it too.
 pub fn postgres_url() -> Option<String> {
     std::env::var("TEST_POSTGRES_URL").ok()
+}
+
+/// A hash pool whose one thread and one place are taken for seconds, with what takes them.
+pub async fn full_pool() -> (Hasher, Vec<BoxFuture<'static, ()>>) {
+    let cost = HashCost { memory_kib: 64 * 1024, iterations: 40, threads: 1, queue: 1 };
+    let hasher = Hasher::start(&cost).unwrap();
+    let mut taken = Vec::new();
+    while taken.len() < 2 {
+        let pool = hasher.clone();
+        let mut work = async move { drop(pool.hash(&Password::typed("slow")).await) }.boxed();
+        if futures_util::poll!(&mut work).is_pending() {
+            taken.push(work);
+        }
+        tokio::task::yield_now().await;
+    }
+    (hasher, taken)
 }
