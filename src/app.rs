@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Rate};
 use crate::db::{Db, DbError, Location};
 use crate::error::RequestError;
+use crate::key::{KeyError, ServerKey};
 use crate::models::Store;
 use crate::models::hasher::{HashError, Hasher};
 use crate::models::limit::{Allowance, Limited};
@@ -16,7 +17,6 @@ use crate::models::outbox::{self, Letter};
 use crate::models::password::{Password, PasswordError};
 use crate::models::reset;
 use crate::models::user::User;
-use crate::secret::{KeyError, ServerKey};
 
 /// One site. Clones share everything.
 #[derive(Clone, Debug)]

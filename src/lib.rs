@@ -24,10 +24,10 @@
 //! | | |
 //! |---|---|
 //! | `main`, `routes`, [`commands`] | arguments; every URL and layer; one file a command |
-//! | `middleware`, `controllers`, [`tasks`] | one concern, one page, one background loop each |
+//! | `middleware`, `controllers`, [`tasks`], `visitor` | one concern, one page, one background loop each; who sent a request |
 //! | [`app`], `error`, `forms`, `page`, [`mail`], `assets`, `times` | what a request needs and can fail with |
 //! | [`models`] | a table each, a value each |
-//! | [`db`], [`clock`], [`random`], [`secret`], [`config`] | the ground |
+//! | [`db`], [`clock`], [`random`], [`key`], [`config`] | the ground |
 
 pub mod app;
 mod assets;
@@ -38,15 +38,16 @@ mod controllers;
 pub mod db;
 mod error;
 mod forms;
+pub mod key;
 pub mod mail;
 mod middleware;
 pub mod models;
 mod page;
 pub mod random;
 mod routes;
-pub mod secret;
 pub mod tasks;
 mod times;
+mod visitor;
 
 pub use app::App;
 pub use config::Config;

@@ -3,9 +3,9 @@
 use askama::Template;
 
 use super::{Answer, show as show_page};
-use crate::middleware::session::{LoggedIn, Visitor};
 use crate::page::Page;
 use crate::times;
+use crate::visitor::{LoggedIn, Visitor};
 
 #[derive(Template)]
 #[template(path = "account.html")]

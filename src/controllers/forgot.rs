@@ -7,13 +7,13 @@ use super::{Answer, redirect, refuse, show as show_page};
 use crate::error::RequestError;
 use crate::forms::{Errors, Fields};
 use crate::mail::letters;
-use crate::middleware::session::Visitor;
 use crate::models::email::Email;
 use crate::models::limit::Limited;
 use crate::models::one_time_code::OneTimeCode;
 use crate::models::reset::{self, NewReset, PendingReset};
 use crate::models::username::Username;
 use crate::page::Page;
+use crate::visitor::Visitor;
 
 const TITLE: &str = "Forgot your password?";
 

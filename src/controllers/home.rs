@@ -1,7 +1,7 @@
 //! `/`: leads to where the visitor wants to be.
 
 use super::{Answer, redirect};
-use crate::middleware::session::Visitor;
+use crate::visitor::Visitor;
 
 /// GET `/`.
 pub async fn show(visitor: Visitor) -> Answer {

@@ -8,7 +8,6 @@ use crate::config::Notice;
 use crate::error::RequestError;
 use crate::forms::{Errors, Fields};
 use crate::mail::letters;
-use crate::middleware::session::Visitor;
 use crate::models::device::Familiarity;
 use crate::models::hasher::{HashError, Verdict};
 use crate::models::limit::Limited;
@@ -17,6 +16,7 @@ use crate::models::outbox::Letter;
 use crate::models::password::Password;
 use crate::models::user::{User, canonical_login};
 use crate::page::Page;
+use crate::visitor::Visitor;
 
 const TITLE: &str = "Log in";
 

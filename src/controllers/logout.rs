@@ -3,8 +3,8 @@
 use askama::Template;
 
 use super::{Answer, redirect, show as show_page};
-use crate::middleware::session::Visitor;
 use crate::page::Page;
+use crate::visitor::Visitor;
 
 #[derive(Template)]
 #[template(path = "logout.html")]

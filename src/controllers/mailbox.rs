@@ -7,11 +7,11 @@ use axum::response::{Html, IntoResponse};
 
 use super::{Answer, redirect, show as show_page};
 use crate::error::RequestError;
-use crate::middleware::session::Visitor;
 use crate::models::outbox::{self, Queued};
 use crate::page::Page;
 use crate::random;
 use crate::times;
+use crate::visitor::Visitor;
 
 /// How many mails the page shows.
 const SHOWN: i64 = 50;

@@ -8,12 +8,12 @@ use crate::config::Notice;
 use crate::error::RequestError;
 use crate::forms::{Errors, Fields};
 use crate::mail::letters;
-use crate::middleware::session::{LoggedIn, Visitor};
 use crate::models::hasher::Verdict;
 use crate::models::limit::Limited;
 use crate::models::password::Password;
 use crate::models::user::{PasswordChange, User};
 use crate::page::Page;
+use crate::visitor::{LoggedIn, Visitor};
 
 const TITLE: &str = "Change your password";
 const CHANGED: &str = "Your password was changed. Every other browser was logged out.";

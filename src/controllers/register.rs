@@ -8,7 +8,6 @@ use crate::config::Notice;
 use crate::error::RequestError;
 use crate::forms::{Errors, Fields};
 use crate::mail::letters;
-use crate::middleware::session::Visitor;
 use crate::models::email::Email;
 use crate::models::limit::Limited;
 use crate::models::next_path::NextPath;
@@ -16,6 +15,7 @@ use crate::models::password::Password;
 use crate::models::user::{NewUser, Registration, User};
 use crate::models::username::Username;
 use crate::page::Page;
+use crate::visitor::Visitor;
 
 const TITLE: &str = "Create an account";
 const CREATED: &str = "Your account was created. You are logged in.";

@@ -9,7 +9,6 @@ use crate::config::Notice;
 use crate::error::RequestError;
 use crate::forms::{Errors, Fields};
 use crate::mail::letters;
-use crate::middleware::session::Visitor;
 use crate::models::limit::Limited;
 use crate::models::one_time_code::OneTimeCode;
 use crate::models::password::Password;
@@ -17,6 +16,7 @@ use crate::models::reset::{Guess, PendingReset, Spent};
 use crate::models::user::User;
 use crate::page::Page;
 use crate::times;
+use crate::visitor::Visitor;
 
 const TITLE: &str = "Set a new password";
 const CHANGED: &str = "Your password was changed. Log in with the new one.";

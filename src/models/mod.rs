@@ -15,7 +15,7 @@ pub mod username;
 
 use crate::clock::Clock;
 use crate::db::Db;
-use crate::secret::ServerKey;
+use crate::key::ServerKey;
 
 /// What every model stands on. Clones share the database's connections.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::db::{Db, DbError, On, sql};
-use crate::secret::ServerKey;
+use crate::key::ServerKey;
 
 /// How long a claimed letter is left to its worker. Connecting, offering and the server's
 /// verdict take 160 seconds at most (the mailer's timeouts), so no second worker starts on a letter under way.

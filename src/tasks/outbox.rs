@@ -9,9 +9,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::clock::Clock;
 use crate::db::{Db, DbError};
+use crate::key::ServerKey;
 use crate::mail::{Mailer, Outcome, mask};
 use crate::models::outbox::{self, Queued};
-use crate::secret::ServerKey;
 
 /// Letters that are sent at the same time, each on its own connection.
 const BATCH: i64 = 8;

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 /// From the ground up. A module may use those of its own layer and of the layers before it.
 const LAYERS: &[&[&str]] = &[
-    &["db", "clock", "random", "config", "secret"],
+    &["db", "clock", "random", "config", "key"],
     &["models"],
     &["app", "assets", "error", "forms", "mail", "page", "times"],
-    &["middleware", "controllers", "tasks"],
+    &["middleware", "controllers", "tasks", "visitor"],
     &["routes", "commands"],
     &["main", "lib"],
 ];
@@ -111,6 +111,8 @@ fn each_library_is_used_where_it_belongs() {
             &[
                 "controllers",
                 "middleware",
+                "visitor",
+                "visitor.rs",
                 "routes.rs",
                 "error.rs",
                 "forms.rs",

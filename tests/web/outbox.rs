@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
+use vestibule::key::ServerKey;
 use vestibule::models::outbox::{self, Letter};
-use vestibule::secret::ServerKey;
 use vestibule::tasks::outbox::{End, Round, Worker};
 
 use crate::support::post::{DAY, Place, Post, START, letter, mailer};

@@ -8,9 +8,9 @@ use tokio::time::timeout;
 use vestibule::clock::Clock;
 use vestibule::config::Sender;
 use vestibule::db::{Db, Location, sql};
+use vestibule::key::ServerKey;
 use vestibule::mail::Mailer;
 use vestibule::models::outbox::{self, Letter};
-use vestibule::secret::ServerKey;
 use vestibule::tasks::outbox::{Round, Worker};
 
 pub const START: i64 = 1_795_371_600;

@@ -1,0 +1,253 @@
+//! Whoever sent a request: logged in or not, with notices to show once and perhaps a reset under way.
+//!
+//! The session carries it; what must be counted or used up once is never kept there, because its
+//! data is read, changed and written back, and parallel requests lose updates.
+
+mod device;
+mod peer;
+
+use axum::extract::{FromRequestParts, OriginalUri};
+use axum::http::Method;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::{Serialize, de::DeserializeOwned};
+use time::Duration;
+use tower_cookies::Cookies;
+use tower_sessions::{Expiry, Session};
+
+use crate::app::App;
+use crate::error::RequestError;
+use crate::mail::letters::About;
+use crate::models::device::Familiarity;
+use crate::models::reset::PendingReset;
+use crate::models::session::keys;
+use crate::models::user::User;
+use crate::page::Page;
+use peer::Peer;
+
+/// For the header of every page, without a query: a username never changes.
+const USERNAME: &str = "username";
+const NOTICES: &str = "notices";
+const RESET: &str = "reset";
+
+/// Notices that wait: whoever posts again and again must not make the session grow.
+const MOST_NOTICES: usize = 3;
+
+const ENDED: &str = "Your session has ended. Log in, then send the form again.";
+
+/// Whoever sent the request. Reading an anonymous one sets no cookie and writes nothing.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// The site.
+    pub app: App,
+    /// Address and device.
+    pub peer: Peer,
+    session: Session,
+    cookies: Cookies,
+    /// A HEAD request shows nothing, so it must not use a notice up.
+    sees_page: bool,
+}
+
+impl FromRequestParts<App> for Visitor {
+    type Rejection = RequestError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, RequestError> {
+        let session = parts.extensions.get::<Session>().cloned();
+        let session =
+            session.ok_or_else(|| RequestError::Internal("the session layer is missing".into()))?;
+        let cookies = parts.extensions.get::<Cookies>().cloned().unwrap_or_default();
+        let Ok(peer) = Peer::from_request_parts(parts, app).await;
+        Ok(Self {
+            app: app.clone(),
+            peer,
+            session,
+            cookies,
+            sees_page: parts.method != Method::HEAD,
+        })
+    }
+}
+
+impl Visitor {
+    /// Starts a new session for `user`: a new id, and the old one is dead (ASVS 7.2.4: nobody can
+    /// have planted it).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn log_in(&self, user: &User, remember: bool) -> Result<(), RequestError> {
+        self.end().await?;
+        self.session.insert(keys::USER_ID, &user.id).await?;
+        self.session.insert(keys::CREDENTIAL_VERSION, user.credential_version).await?;
+        self.session.insert(keys::REMEMBER, remember).await?;
+        self.put(USERNAME, &user.username).await
+    }
+
+    /// Notes that `user` logs in from this browser, and whether that happened before.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn note_device(&self, user: &User) -> Result<Familiarity, RequestError> {
+        let token = device::token(&self.app.config, &self.cookies);
+        Ok(self.app.store.note_device(&user.id, &token).await?)
+    }
+
+    /// Ends the session on the server and in the browser. What is put in afterwards begins another.
+    ///
+    /// By `cycle_id` and not by `flush`: tower-sessions 0.15 keeps the flushed record with its id
+    /// and would give the next session the very id that was to die.
+    ///
+    /// # Errors
+    /// When the database fails; then the session lives on.
+    pub async fn end(&self) -> Result<(), RequestError> {
+        if self.session.id().is_some() {
+            self.session.cycle_id().await?;
+            self.session.clear().await;
+        }
+        Ok(())
+    }
+
+    /// Goes on as `user` under a new id, after the credentials have changed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn renew(&self, user: &User) -> Result<(), RequestError> {
+        let remember = self.session.get(keys::REMEMBER).await?.unwrap_or(false);
+        self.log_in(user, remember).await
+    }
+
+    /// The user who is logged in, as the database has it now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn user(&self) -> Result<Option<User>, RequestError> {
+        match self.session.get::<String>(keys::USER_ID).await? {
+            Some(id) => Ok(self.app.store.user_by_id(&id).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether somebody is logged in.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn is_logged_in(&self) -> Result<bool, RequestError> {
+        Ok(self.session.get::<String>(keys::USER_ID).await?.is_some())
+    }
+
+    /// Shows `words` on the next page, once.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn notify(&self, words: impl Into<String>) -> Result<(), RequestError> {
+        let mut notices: Vec<String> = self.session.get(NOTICES).await?.unwrap_or_default();
+        let words = words.into();
+        if notices.len() >= MOST_NOTICES || notices.contains(&words) {
+            return Ok(());
+        }
+        notices.push(words);
+        self.put(NOTICES, &notices).await
+    }
+
+    /// The frame of a page, with the notices that are due.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn page(&self, title: &'static str) -> Result<Page, RequestError> {
+        Ok(Page {
+            title,
+            site: self.app.config.site_name.clone(),
+            failed: false,
+            notices: if self.sees_page {
+                self.take(NOTICES).await?.unwrap_or_default()
+            } else {
+                Vec::new()
+            },
+            username: self.session.get(USERNAME).await?,
+            mailbox: self.app.has_mailbox(),
+        })
+    }
+
+    /// What a letter about this request tells `username`, at the address `to`.
+    pub fn about<'a>(&'a self, username: &'a str, to: &'a str) -> About<'a> {
+        About {
+            site: &self.app.config.site_name,
+            origin: self.app.config.base_url.origin(),
+            username,
+            to,
+            at: self.app.store.clock.now(),
+            from: self.peer.words(),
+        }
+    }
+
+    /// The reset under way in this browser.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn reset(&self) -> Result<Option<PendingReset>, RequestError> {
+        Ok(self.session.get(RESET).await?)
+    }
+
+    /// Notes a reset under way, in the place of an older one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn begin_reset(&self, pending: &PendingReset) -> Result<(), RequestError> {
+        self.put(RESET, pending).await
+    }
+
+    /// Puts a value, and tells the browser again how long to keep the cookie: tower-sessions would
+    /// fall back to the layer's own expiry with each save.
+    async fn put(&self, key: &str, value: &(impl Serialize + Sync)) -> Result<(), RequestError> {
+        self.session.insert(key, value).await?;
+        self.keep_cookie().await
+    }
+
+    async fn take<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, RequestError> {
+        if self.session.get_value(key).await?.is_none() {
+            return Ok(None);
+        }
+        let taken = self.session.remove(key).await?;
+        if self.is_logged_in().await? || self.reset().await?.is_some() {
+            self.keep_cookie().await?;
+        } else {
+            // Nothing is left to remember: no row, and no cookie for somebody who has just left.
+            self.end().await?;
+        }
+        Ok(taken)
+    }
+
+    async fn keep_cookie(&self) -> Result<(), RequestError> {
+        if self.session.get(keys::REMEMBER).await? == Some(true) {
+            let life = Duration::seconds(self.app.config.session_max);
+            self.session.set_expiry(Some(Expiry::OnInactivity(life)));
+        }
+        Ok(())
+    }
+}
+
+/// The user of a page that needs one; everybody else is sent to log in and brought back.
+#[derive(Clone, Debug)]
+pub struct LoggedIn(pub User);
+
+impl FromRequestParts<App> for LoggedIn {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let visitor =
+            Visitor::from_request_parts(parts, app).await.map_err(IntoResponse::into_response)?;
+        match visitor.user().await {
+            Ok(Some(user)) => Ok(Self(user)),
+            Ok(None) => {
+                Err(to_login(parts, &visitor).await.unwrap_or_else(IntoResponse::into_response))
+            }
+            Err(error) => Err(error.into_response()),
+        }
+    }
+}
+
+async fn to_login(parts: &Parts, visitor: &Visitor) -> Result<Response, RequestError> {
+    if parts.method == Method::POST {
+        visitor.notify(ENDED).await?;
+    }
+    let path = parts.extensions.get::<OriginalUri>().map_or("/account", |uri| uri.path());
+    Ok(Redirect::to(&format!("/login?next={path}")).into_response())
+}
