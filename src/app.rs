@@ -74,7 +74,7 @@ impl App {
 
     /// Whether mail is kept for the development mailbox: no mail server is set, and this is not
     /// production, where the settings ask for one and a host program may not have.
-    pub fn has_mailbox(&self) -> bool {
+    pub(crate) fn has_mailbox(&self) -> bool {
         self.config.smtp_url.is_none() && !self.config.base_url.is_https()
     }
 
@@ -82,7 +82,7 @@ impl App {
     ///
     /// # Errors
     /// [`RequestError::TooMany`] beyond the limit.
-    pub async fn limit(&self, what: Limited, whom: &str) -> Result<(), RequestError> {
+    pub(crate) async fn limit(&self, what: Limited, whom: &str) -> Result<(), RequestError> {
         match self.store.count(what, whom, self.rate(what)).await? {
             Allowance::Allowed => Ok(()),
             Allowance::Exceeded { retry_after } => {
@@ -94,14 +94,14 @@ impl App {
 
     /// Forgets what was counted: the owner has shown up. A failure is only logged, because what
     /// the owner came for is done.
-    pub async fn forgive(&self, what: Limited, whom: &str) {
+    pub(crate) async fn forgive(&self, what: Limited, whom: &str) {
         if self.rate(what).is_some() {
             log_failure(what, self.store.forget(what, whom).await);
         }
     }
 
     /// Takes back one that was counted before it turned out right; the others stay.
-    pub async fn give_back(&self, what: Limited, whom: &str) {
+    pub(crate) async fn give_back(&self, what: Limited, whom: &str) {
         if self.rate(what).is_some() {
             log_failure(what, self.store.give_back(what, whom).await);
         }
@@ -112,7 +112,7 @@ impl App {
     ///
     /// # Errors
     /// With the sentence for the visitor.
-    pub fn choose_password(&self, text: &str) -> Result<Password, PasswordError> {
+    pub(crate) fn choose_password(&self, text: &str) -> Result<Password, PasswordError> {
         Password::choose(text, self.config.password_min)
     }
 
@@ -120,7 +120,7 @@ impl App {
     ///
     /// # Errors
     /// When there is too much work.
-    pub async fn judge(
+    pub(crate) async fn judge(
         &self,
         password: &Password,
         username: &str,
@@ -135,7 +135,7 @@ impl App {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn may_mail(&self, user: &User) -> Result<bool, RequestError> {
+    pub(crate) async fn may_mail(&self, user: &User) -> Result<bool, RequestError> {
         let account = reset::account(&user.username, &user.email);
         match self.limit(Limited::MailAddress, &account).await {
             Err(RequestError::TooMany { .. }) => Ok(false),
@@ -148,7 +148,7 @@ impl App {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn post(&self, user: &User, letter: &Letter) -> Result<(), RequestError> {
+    pub(crate) async fn post(&self, user: &User, letter: &Letter) -> Result<(), RequestError> {
         if !self.may_mail(user).await? {
             return Ok(());
         }
@@ -158,7 +158,7 @@ impl App {
     }
 
     /// What the settings say of `what`; `None` is `off`.
-    pub fn rate(&self, what: Limited) -> Option<Rate> {
+    pub(crate) fn rate(&self, what: Limited) -> Option<Rate> {
         let limits = &self.config.limits;
         match what {
             Limited::LoginIp => limits.login_ip,
@@ -182,7 +182,7 @@ fn log_failure(what: Limited, done: Result<(), DbError>) {
 ///
 /// # Errors
 /// When the file cannot be read or made.
-pub fn server_key(config: &Config) -> Result<ServerKey, StartError> {
+fn server_key(config: &Config) -> Result<ServerKey, StartError> {
     if let Some(secret) = &config.secret {
         return Ok(ServerKey::from_bytes(secret.expose())?);
     }
@@ -193,6 +193,6 @@ pub fn server_key(config: &Config) -> Result<ServerKey, StartError> {
 }
 
 /// `vestibule.key` in the database's folder.
-pub fn key_path(database: &Path) -> PathBuf {
+fn key_path(database: &Path) -> PathBuf {
     database.with_file_name("vestibule.key")
 }
