@@ -36,8 +36,8 @@ pub use mask::mask;
 pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long the server may take to judge a letter that it has got whole. RFC 5321 4.5.3.2.6 asks for
-/// ten minutes, for scanners; so long the letters beside this one must not wait.
-pub const VERDICT_TIMEOUT: Duration = Duration::from_mins(2);
+/// ten minutes, for scanners; the letters beside this one wait for it, so it is shorter here.
+pub const VERDICT_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// How long a kept connection has to show that it still lives, and all of them to say goodbye.
 const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -90,7 +90,7 @@ pub enum Outcome {
         /// Its reply.
         why: String,
     },
-    /// The server got the whole letter and said nothing for two minutes: it may have taken it.
+    /// The server got the whole letter and said nothing for 45 seconds: it may have taken it.
     Unanswered,
     /// There is no server to speak of: no connection, no TLS, no login, no answer in time.
     Away {
@@ -130,6 +130,8 @@ enum Failure {
     Sending(SmtpError),
     /// The server refuses this recipient, with whatever reply.
     Recipient(SmtpError),
+    /// The connection ended when the letter was on its way, or there.
+    Lost(String),
     /// The server has the whole letter and does not say whether it took it.
     Unanswered,
 }
@@ -182,6 +184,10 @@ impl Mailer {
             Err(Failure::Sending(error)) => judge(&error, letter),
             Err(Failure::Recipient(error)) => judge_recipient(&error, letter),
             Err(Failure::Unanswered) => Outcome::Unanswered,
+            // It may have been taken: once more in a minute, and then ever later.
+            Err(Failure::Lost(why)) => {
+                Outcome::Refused { permanent: true, why: fit_for_log(&why, letter) }
+            }
         }
     }
 
@@ -235,7 +241,10 @@ impl Inner {
         offered.map_err(|_| Failure::away("no answer within 20 seconds"))??;
         let verdict = timeout(VERDICT_TIMEOUT, connection.message(&bytes)).await;
         let verdict = verdict.map_err(|_| Failure::Unanswered)?;
-        let reply = verdict.map_err(Failure::Sending)?;
+        let reply = verdict.map_err(|error| match error.status() {
+            Some(_) => Failure::Sending(error),
+            None => Failure::Lost(error.to_string()),
+        })?;
         self.keep(connection);
         Ok(format!("{} {}", reply.code(), reply.message().collect::<Vec<_>>().join(" ")))
     }

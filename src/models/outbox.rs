@@ -7,8 +7,8 @@ use crate::db::{Db, DbError, On, sql};
 use crate::key::ServerKey;
 
 /// How long a claimed letter is left to its worker. Connecting, offering and the server's
-/// verdict take 160 seconds at most (the mailer's timeouts), so no second worker starts on a letter under way.
-pub const LEASE_SECONDS: i64 = 180;
+/// verdict take 85 seconds at most (the mailer's timeouts), so no second worker starts on a letter under way.
+pub const LEASE_SECONDS: i64 = 120;
 
 /// Rows of one deletion: SQLite's only writer is not kept from requests for long.
 const BATCH: i64 = 100;

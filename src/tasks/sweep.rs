@@ -1,4 +1,4 @@
-//! Clears away expired sessions, codes and counters, a batch at a time.
+//! Clears away expired sessions, codes, counters and devices, a batch at a time.
 
 use std::time::Duration;
 

@@ -76,18 +76,33 @@ async fn a_server_that_goes_away_between_mails_delays_them_by_90_seconds_at_most
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_closing_server_and_a_dropped_connection_count_no_try() {
+async fn a_closing_server_counts_no_try() {
     let server = FakeSmtp::start().await;
     for mut post in Post::all(&server.url()).await {
         let id = post.put(&letter("ann@example.com")).await;
         server.greet_with(Some("421 4.3.2 closing"));
         assert_eq!(post.deliver().await.end, End::ServerAway);
         server.greet_with(None);
-        server.drop_after_data(1);
-        assert_eq!(post.deliver().await.end, End::ServerAway);
         let found = outbox::find(&post.db, &post.key, &id).await.unwrap().unwrap();
         assert_eq!((found.tries, found.claimed_until), (0, 0));
         assert_eq!(post.deliver().await.sent, 1);
+        post.close().await;
+    }
+}
+
+/// The server may have taken it before the connection ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_whose_answer_was_lost_goes_out_again_in_a_minute_and_then_ever_later() {
+    let server = FakeSmtp::start().await;
+    for mut post in Post::all(&server.url()).await {
+        post.put(&letter("ann@example.com")).await;
+        server.drop_after_data(2);
+        assert_eq!(post.deliver().await.refused, 1);
+        for (wait, refused, sent) in [(59, 0, 0), (1, 1, 0), (119, 0, 0), (1, 0, 1)] {
+            post.clock.advance(wait);
+            let round = post.deliver().await;
+            assert_eq!((round.refused, round.sent), (refused, sent), "after {wait} more seconds");
+        }
         post.close().await;
     }
 }
