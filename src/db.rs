@@ -93,7 +93,7 @@ impl DbError {
 
 /// SQLite: busy (5), locked (6), I/O (10), full (13), each also in its extended forms.
 /// PostgreSQL: classes 08 (connection), 53 (resources), 57P (shutdown), 40 (serialisation),
-/// 55P (a lock that was not free in time), 25P (a transaction that waited too long).
+/// 55P (a lock that was not free in time), 25P03 (a transaction that waited too long).
 fn is_passing_code(code: Option<&str>) -> bool {
     let Some(code) = code else { return false };
     if let Ok(number) = code.parse::<u32>()
@@ -101,7 +101,7 @@ fn is_passing_code(code: Option<&str>) -> bool {
     {
         return matches!(number & 0xff, 5 | 6 | 10 | 13);
     }
-    ["08", "53", "57P", "40", "55P", "25P"].iter().any(|class| code.starts_with(class))
+    ["08", "53", "57P", "40", "55P", "25P03"].iter().any(|class| code.starts_with(class))
 }
 
 /// A database that is open. Clones share its connections.
@@ -170,7 +170,7 @@ impl Db {
         let migrator = migrator();
         let done = match self {
             Self::Sqlite { writer, .. } => migrator.run(writer).await,
-            Self::Postgres(pool) => migrator.run(pool).await,
+            Self::Postgres(pool) => migrate_postgres(&migrator, pool).await,
         };
         done.map_err(|error| match error {
             MigrateError::VersionMissing(version) => DbError::TooNew(version),
@@ -387,6 +387,15 @@ fn migrator() -> Migrator {
 /// The schema version that this program knows.
 pub fn latest_version() -> i64 {
     MIGRATIONS.last().map_or(0, |&(version, ..)| version)
+}
+
+/// On a connection that waits for the lock as long as another node migrates, and is closed then.
+async fn migrate_postgres(migrator: &Migrator, pool: &PgPool) -> Result<(), MigrateError> {
+    let mut connection = pool.acquire().await.map_err(MigrateError::Execute)?.detach();
+    let patient = sqlx::query("set lock_timeout = 0").execute(&mut connection).await;
+    patient.map_err(MigrateError::Execute)?;
+    migrator.run(&mut connection).await?;
+    connection.close().await.map_err(MigrateError::Execute)
 }
 
 /// In a task of its own, which a caller who leaves cannot cut off half-way: sqlx-postgres 0.9 would
