@@ -53,8 +53,10 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<ForgotForm>) -> Answe
     };
     limit(&visitor, &claim).await?;
     if let Some(old) = visitor.reset().await? {
-        visitor.app.store.make_way(&old.id).await?;
-        visitor.notify("This code replaces the one before it.").await?;
+        let replaced = visitor.app.store.make_way(&old.id).await?;
+        if replaced.is_some() {
+            visitor.notify("This code replaces the one before it.").await?;
+        }
     }
     send_code(&visitor, &claim, 0).await
 }

@@ -81,8 +81,11 @@ async fn guess(
 ) -> Result<Result<User, String>, RequestError> {
     let store = &visitor.app.store;
     let spent = store.spend_guess(pending, visitor.app.config.limits.reset_code).await?;
-    if matches!(spent, Spent::Counted { .. }) {
-        visitor.app.limit(Limited::ResetAccount, &pending.account()).await?;
+    if matches!(spent, Spent::Counted { .. })
+        && let Err(too_many) = visitor.app.limit(Limited::ResetAccount, &pending.account()).await
+    {
+        return_guess(visitor, pending).await;
+        return Err(too_many);
     }
     let guess = store.compare(pending, code, &spent);
     if let Guess::Right(user_id) = &guess
@@ -93,6 +96,13 @@ async fn guess(
     }
     tracing::info!(event = "code_refused", why = guess.name(), address = %visitor.peer.address);
     Ok(Err(words(&guess)))
+}
+
+/// For a guess that was not compared, or was right and led nowhere.
+async fn return_guess(visitor: &Visitor, pending: &PendingReset) {
+    if let Err(error) = visitor.app.store.return_guess(&pending.id).await {
+        tracing::warn!(%error, "a guess could not be given back");
+    }
 }
 
 fn words(guess: &Guess) -> String {
@@ -121,7 +131,7 @@ async fn change(
         Ok(hash) => hash,
         Err(busy) => {
             // The code was right: a full queue must not use it up.
-            visitor.app.store.return_guess(&pending.id).await?;
+            return_guess(visitor, pending).await;
             return Err(busy.into());
         }
     };
@@ -154,12 +164,17 @@ pub async fn resend(visitor: Visitor) -> Answer {
     let Ok(claim) = Claim::parse(&pending.username, &pending.email) else {
         return redirect("/forgot");
     };
-    let wait = visitor.app.store.wait_for_resend(&pending.id).await?;
-    if wait > 0 {
-        return too_early(&visitor, wait).await;
+    let store = &visitor.app.store;
+    let wait = store.wait_for_resend(&pending.id).await?;
+    if let Some(seconds @ 1..) = wait {
+        return too_early(&visitor, seconds).await;
     }
     limit(&visitor, &claim).await?;
-    let sent_before = visitor.app.store.make_way(&pending.id).await?;
+    let sent_before = match (wait, store.make_way(&pending.id).await?) {
+        (None, _) => 0,
+        (Some(_), Some(sent)) => sent,
+        (Some(_), None) => return too_early(&visitor, 1).await,
+    };
     visitor.notify("A new code is on its way. It replaces the one before it.").await?;
     send_code(&visitor, &claim, sent_before).await
 }

@@ -106,7 +106,10 @@ const SPEND: &str = "update resets set guesses = guesses + 1
     where id = $1 and expires_at > $2 and guesses < $3 returning user_id, guesses";
 const RETURN: &str = "update resets set guesses = guesses - 1 where id = $1 and guesses > 0";
 const LOOK: &str = "select expires_at, codes_sent, created_at from resets where id = $1";
-const DROP: &str = "delete from resets where id = $1 returning codes_sent";
+/// A replaced row stays, dead, so that of parallel repeats the second sees the first. After a pause
+/// it can be replaced again: the browser may never have got the answer that named its successor.
+const REPLACE: &str = "update resets set expires_at = 0, created_at = $3
+    where id = $1 and (expires_at > 0 or created_at + $2 <= $3) returning codes_sent";
 const USE: &str = "delete from resets where id = $1 and user_id = $2 and expires_at > $3";
 const DROP_OF_USER: &str = "delete from resets where user_id = $1";
 
@@ -191,7 +194,7 @@ impl Store {
     async fn why_dead(&self, id: &str) -> Result<Guess, DbError> {
         let row = sql(LOOK).bind(id).optional::<(i64, i64, i64)>(self.db.reader()).await?;
         Ok(match row {
-            None => Guess::Gone,
+            None | Some((0, ..)) => Guess::Gone,
             Some((expires_at, ..)) if expires_at <= self.clock.now() => Guess::Expired,
             Some(_) => Guess::TooMany,
         })
@@ -224,26 +227,28 @@ impl Store {
         Ok(true)
     }
 
-    /// Seconds until another code may be sent in this browser. The first repeat is free, each
-    /// further one waits half a minute longer.
+    /// Seconds until another code may be sent in this browser; `None` when the old one is gone. The
+    /// first repeat is free, each further one waits half a minute longer.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn wait_for_resend(&self, id: &str) -> Result<i64, DbError> {
+    pub async fn wait_for_resend(&self, id: &str) -> Result<Option<i64>, DbError> {
         let row = sql(LOOK).bind(id).optional::<(i64, i64, i64)>(self.db.reader()).await?;
-        Ok(row.map_or(0, |(_, sent, created_at)| {
-            (created_at + (sent - 1) * COOL_DOWN - self.clock.now()).max(0)
+        Ok(row.map(|(expires_at, sent, created_at)| {
+            let pauses = if expires_at == 0 { 1 } else { sent - 1 };
+            (created_at + pauses * COOL_DOWN - self.clock.now()).max(0)
         }))
     }
 
-    /// Kills the code to make way for another and answers how many were sent so far: none when it
-    /// was dead already.
+    /// Kills the code to make way for another and answers how many were sent so far; `None` when it
+    /// was gone already, which of two parallel requests one is always told.
     ///
     /// # Errors
     /// When the database fails; then the code lives on.
-    pub async fn make_way(&self, id: &str) -> Result<i64, DbError> {
-        let dropped = sql(DROP).bind(id).optional::<(i64,)>(self.db.writer()).await?;
-        Ok(dropped.map_or(0, |(sent,)| sent))
+    pub async fn make_way(&self, id: &str) -> Result<Option<i64>, DbError> {
+        let replace = sql(REPLACE).bind(id).bind(COOL_DOWN).bind(self.clock.now());
+        let replaced = replace.optional::<(i64,)>(self.db.writer()).await?;
+        Ok(replaced.map(|(sent,)| sent))
     }
 
     fn digest(&self, id: &str, code: &OneTimeCode) -> String {

@@ -226,6 +226,15 @@ on_both_databases! {
         assert!(works(&site, "ann", OTHER_PASSWORD).await);
     }
 
+    async fn of_parallel_repeats_one_is_sent(site: Site) {
+        site.registered("ann").await;
+        let (ann, _) = site.with_code("ann").await;
+        join_all((0..4).map(|_| ann.post("/reset/resend", &[]))).await;
+        let codes = site.mails_to("ann").await.into_iter().filter(|kind| kind == "reset_code");
+        assert_eq!(codes.count(), 2);
+        assert_eq!(site.count("select max(codes_sent) from resets").await, 2);
+    }
+
     async fn a_second_repeat_has_to_wait_and_is_told_how_long(site: Site) {
         site.registered("ann").await;
         let (mut ann, _) = site.with_code("ann").await;
