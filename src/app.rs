@@ -15,7 +15,6 @@ use crate::models::hasher::{HashError, Hasher};
 use crate::models::limit::{Allowance, Limited};
 use crate::models::outbox::{self, Letter};
 use crate::models::password::{Password, PasswordError};
-use crate::models::reset;
 use crate::models::user::User;
 
 /// One site. Clones share everything.
@@ -131,20 +130,19 @@ impl App {
     }
 
     /// Counts one more notice to `user`, and says whether it is within what an address may get: a
-    /// stranger's address must not be flooded by who registered with it.
+    /// stranger's address must not be flooded by who registered with it. Codes are counted apart:
+    /// who asks for them must not see that there were notices, nor use them up.
     ///
     /// # Errors
     /// When the database fails.
     pub(crate) async fn may_mail(&self, user: &User) -> Result<bool, RequestError> {
-        let account = reset::account(&user.username, &user.email);
-        match self.limit(Limited::MailAddress, &account).await {
+        match self.limit(Limited::MailAddress, &format!("notices {}", user.id)).await {
             Err(RequestError::TooMany { .. }) => Ok(false),
             other => other.map(|()| true),
         }
     }
 
-    /// Posts a notice that stands alone and wakes the worker, unless its account has had too many
-    /// mails: then nobody misses one more.
+    /// Posts a notice that stands alone and wakes the worker, unless its account has had too many.
     ///
     /// # Errors
     /// When the database fails.

@@ -18,6 +18,7 @@ use tower_sessions::{Expiry, Session};
 use crate::app::App;
 use crate::error::RequestError;
 use crate::mail::letters::About;
+use crate::middleware::session;
 use crate::models::device::Familiarity;
 use crate::models::reset::PendingReset;
 use crate::models::session::keys;
@@ -133,6 +134,11 @@ impl Visitor {
         Ok(self.session.get::<String>(keys::USER_ID).await?.is_some())
     }
 
+    /// Whether the request came with a session's cookie, of whatever worth.
+    fn had_session(&self) -> bool {
+        self.cookies.get(session::cookie_name(&self.app.config)).is_some()
+    }
+
     /// Shows `words` on the next page, once.
     ///
     /// # Errors
@@ -245,7 +251,8 @@ impl FromRequestParts<App> for LoggedIn {
 }
 
 async fn to_login(parts: &Parts, visitor: &Visitor) -> Result<Response, RequestError> {
-    if parts.method == Method::POST {
+    // Who never had a session has none that could have ended, and gets no row for asking.
+    if parts.method == Method::POST && visitor.had_session() {
         visitor.notify(ENDED).await?;
     }
     let path = parts.extensions.get::<OriginalUri>().map_or("/account", |uri| uri.path());

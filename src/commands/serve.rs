@@ -1,5 +1,6 @@
 //! `vestibule serve`: the site itself, until it is told to stop.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,7 +68,7 @@ pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
         .map_err(|why| CommandError::Usage(format!("VESTIBULE_SMTP_URL: {why}")))?;
     let app = App::start(config).await.map_err(CommandError::failed)?;
     let tasks = start_tasks(&app).await?;
-    announce(&app.config, address)?;
+    announce(&app.config, address);
     warn_of_open_mailbox(&app, address);
     accept_until(listener, &app, tasks, signals).await;
     // What still runs after the grace is cut off; what it had acknowledged is on disk.
@@ -107,7 +108,7 @@ async fn start_tasks(app: &App) -> Result<Tasks, CommandError> {
 }
 
 /// For people and for scripts that wait for the last line; logs go to stderr.
-fn announce(config: &Config, address: SocketAddr) -> Result<(), CommandError> {
+fn announce(config: &Config, address: SocketAddr) {
     let data = match &config.database {
         Location::Sqlite(path) => {
             std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()
@@ -119,10 +120,12 @@ fn announce(config: &Config, address: SocketAddr) -> Result<(), CommandError> {
         None => format!("stays here, read it at {}", config.base_url.join("/dev/mailbox")),
     };
     let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-    super::print(&format!(
+    let words = format!(
         "{name} {version} serves {}\n  data  {data}\n  mail  {mail}\nlistening on http://{address}",
         config.base_url
-    ))
+    );
+    // Nobody has to read it: a closed pipe is no reason not to serve.
+    let _ = writeln!(std::io::stdout().lock(), "{words}");
 }
 
 /// The mailbox shows every code: whoever reaches it can take over any account.

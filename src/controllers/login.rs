@@ -110,11 +110,21 @@ async fn rehash(visitor: &Visitor, user: &User, password: &Password) {
 
 async fn welcome(visitor: &Visitor, user: &User, form: &LoginForm) -> Answer {
     tracing::info!(event = "login", user = user.id, address = %visitor.peer.address);
-    if let Some(letter) = letter(visitor, user).await? {
-        visitor.app.post(user, &letter).await?;
-    }
+    tell(visitor.clone(), user.clone()).await?;
     visitor.log_in(user, form.remembers()).await?;
     redirect(NextPath::parse(&form.next).or("/account"))
+}
+
+/// In a task of its own: who hangs up in between must not have the browser noted and the mail not
+/// sent.
+async fn tell(visitor: Visitor, user: User) -> Result<(), RequestError> {
+    let told = tokio::spawn(async move {
+        match letter(&visitor, &user).await? {
+            Some(letter) => visitor.app.post(&user, &letter).await,
+            None => Ok(()),
+        }
+    });
+    told.await.unwrap_or_else(|error| Err(RequestError::Internal(error.to_string())))
 }
 
 /// One mail at most: of a browser that is new to the account, else of every login.

@@ -59,8 +59,10 @@ pub async fn submit(
 async fn change(visitor: &Visitor, user: User, password: &Password) -> Answer {
     let hash = visitor.app.hasher.hash(password).await?;
     let letter = letters::password_changed(&visitor.about(&user.username, &user.email))?;
-    let sends = visitor.app.config.notices.sends(Notice::PasswordChanged);
-    let letter = (sends && visitor.app.may_mail(&user).await?).then_some(&letter);
+    let letter = visitor.app.config.notices.sends(Notice::PasswordChanged).then_some(&letter);
+    // The change is limited and not its mail: who has an account must not flood the address that it
+    // was made with, and no change may go untold.
+    visitor.app.limit(Limited::MailAddress, &format!("changes {}", user.id)).await?;
     match visitor.app.store.change_password(&user, &hash, letter).await? {
         PasswordChange::Done(credential_version) => {
             tracing::info!(event = "password_changed", user = user.id, address = %visitor.peer.address);

@@ -70,7 +70,11 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<RegisterForm>) -> Ans
     };
     visitor.app.limit(Limited::RegisterIp, &visitor.peer.subject()).await?;
     let judged = visitor.app.judge(&who.password, who.username.as_str(), who.email.as_typed());
-    if let Some(why) = judged.await? {
+    let judged = judged.await;
+    if !matches!(judged, Ok(None)) {
+        visitor.app.give_back(Limited::RegisterIp, &visitor.peer.subject()).await;
+    }
+    if let Some(why) = judged? {
         return refuse(&page(&visitor, form, Errors::one("password", why.to_string())).await?);
     }
     match register(&visitor, &who).await? {

@@ -5,7 +5,7 @@
 //! must show where it comes from, and that must be this site (ASVS 3.5.1, NIST SP 800-63B-4 5.1).
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_http::csrf::{ConfigError, CsrfLayer};
@@ -36,17 +36,20 @@ pub async fn require_origin(State(app): State<App>, request: Request, next: Next
 /// Shows the development mailbox under the site's own host, `localhost` or a number alone. A name
 /// could be an attacker's, pointed at this machine: its pages could read every code.
 pub async fn require_own_host(State(app): State<App>, request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let url = host.and_then(|host| Url::parse(&format!("http://{host}")).ok());
-    let is_own = url.as_ref().and_then(Url::host).is_none_or(|host| match host {
-        Host::Domain(name) => name == "localhost" || name == app.config.base_url.host(),
-        Host::Ipv4(_) | Host::Ipv6(_) => true,
-    });
+    let is_own = request.headers().get(header::HOST).is_none_or(|host| is_own_host(&app, host));
     if is_own {
         return next.run(request).await;
     }
-    tracing::warn!(event = "foreign_host_refused", host);
+    tracing::warn!(event = "foreign_host_refused");
     RequestError::NotFound.into_response()
+}
+
+fn is_own_host(app: &App, host: &HeaderValue) -> bool {
+    let url = host.to_str().ok().and_then(|host| Url::parse(&format!("http://{host}")).ok());
+    url.as_ref().and_then(Url::host).is_some_and(|host| match host {
+        Host::Domain(name) => name == "localhost" || name == app.config.base_url.host(),
+        Host::Ipv4(_) | Host::Ipv6(_) => true,
+    })
 }
 
 /// `Sec-Fetch-Site`, else `Origin`, else `Referer`. None of the three: no.
@@ -75,8 +78,7 @@ fn is_this_machine(config: &Config, headers: &HeaderMap, origin: &str) -> bool {
 }
 
 fn shown_origin(headers: &HeaderMap) -> Option<String> {
-    let text =
-        |name| headers.get(name).map(|value: &header::HeaderValue| value.to_str().unwrap_or("?"));
+    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
     if let Some(origin) = text(header::ORIGIN) {
         return Some(origin.to_owned());
     }

@@ -1,4 +1,5 @@
-//! The hash pool: Argon2id on threads of its own, behind a bounded queue.
+//! The hash pool: Argon2id, and the judgement of new passwords, on threads of its own, behind a
+//! bounded queue.
 //!
 //! A login storm slows logins and no page: requests never hash on the runtime's threads, memory is
 //! one buffer a thread, and what does not fit the queue is refused at once.
@@ -211,11 +212,11 @@ fn compare(
     Ok(Verdict::Right { stale: is_weaker(&params, today) })
 }
 
-/// Never the other way: a hash that was made with more is not made anew with less.
+/// By the work that a guess costs. Never the other way: a hash that was made with more is not made
+/// anew with less.
 fn is_weaker(stored: &Params, today: &Params) -> bool {
-    let (memory, iterations) = (stored.m_cost(), stored.t_cost());
-    let is_less = memory < today.m_cost() || iterations < today.t_cost();
-    is_less && memory <= today.m_cost() && iterations <= today.t_cost()
+    let work = |params: &Params| u64::from(params.m_cost()) * u64::from(params.t_cost());
+    work(stored) < work(today)
 }
 
 fn cost_of(params: &Params) -> (u32, u32, u32) {

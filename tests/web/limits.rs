@@ -184,3 +184,17 @@ async fn a_full_hash_queue_costs_no_try() {
     drop(taken);
     assert_eq!(site.count("select max(count) from limits where count <> 1").await, 0);
 }
+
+#[tokio::test]
+async fn a_refused_registration_is_not_counted_as_one() {
+    let site = Site::with(|config| config.limits.register_ip = rate(1)).await;
+    for _ in 0..3 {
+        let mut browser = site.browser();
+        browser.register("ann", "ann@meadow.example", "password1234").await;
+        assert_eq!(browser.status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    site.registered("ann").await;
+    let mut second = site.browser();
+    second.register("bob", "bob@meadow.example", PASSWORD).await;
+    assert_eq!(second.status, StatusCode::TOO_MANY_REQUESTS);
+}

@@ -247,7 +247,7 @@ async fn what_people_type_is_shown_as_text() {
 async fn posting_without_a_session_leaves_none_behind() {
     let site = Site::on_sqlite().await;
     let stranger = site.browser();
-    for path in ["/logout", "/reset", "/reset/resend"] {
+    for path in ["/logout", "/reset", "/reset/resend", "/account/password"] {
         let answer = stranger.post(path, &[("code", "CDFG-2345")]).await;
         assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{path}");
         assert!(answer.headers().get("set-cookie").is_none(), "{path}");

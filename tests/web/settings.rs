@@ -197,3 +197,30 @@ async fn pages_are_compressed_for_who_takes_it() {
         assert_eq!(answer.headers()["content-encoding"], encoding);
     }
 }
+
+#[tokio::test]
+async fn notices_and_codes_do_not_use_up_each_others_mails() {
+    let site =
+        Site::with(|config| config.limits.mail_address = Some(Rate { count: 3, period: 3600 }))
+            .await;
+    let mut ann = site.registered("ann").await;
+    for _ in 0..3 {
+        site.browser().log_in("ann", PASSWORD).await;
+    }
+    for username in ["ann", "nobody"] {
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            let mut browser = site.browser();
+            browser.ask_for_code(username, &email_of(username)).await;
+            seen.push(browser.status.as_u16());
+        }
+        assert_eq!(seen, [200, 200, 200, 429], "{username}");
+    }
+    ann.open("/account/password").await;
+    ann.fill("Current password", PASSWORD).fill("New password", OTHER_PASSWORD);
+    ann.fill("New password again", OTHER_PASSWORD).press("Change password").await;
+    assert!(
+        site.mails_to("ann").await.contains(&"password_changed".to_owned()),
+        "no change goes untold"
+    );
+}
