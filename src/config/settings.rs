@@ -214,7 +214,7 @@ pub const SETTINGS: &[Setting] = &[
         "LIMIT_MAIL_ADDRESS",
         "30/1d",
         "COUNT/PERIOD|off",
-        "Mails to one address. More than a person causes in a day; nobody's mailbox is flooded through this site.",
+        "Mails to the address of one account: codes, and counted apart from them notices of logins and changes of the password. More than a person causes in a day; nobody's mailbox is flooded through this site.",
     ),
 ];
 
