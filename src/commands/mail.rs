@@ -5,10 +5,11 @@ use clap::{Arg, ArgMatches, Command};
 use super::CommandError;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::mail::Outcome;
 use crate::mail::letters::{self, About};
-use crate::mail::{Mailer, Outcome};
 use crate::models::email::Email;
 use crate::random;
+use crate::tasks;
 
 const EXAMPLE: &str =
     "Example:\n  VESTIBULE_SMTP_URL=smtp://127.0.0.1:1025 vestibule mail test you@example.com";
@@ -59,14 +60,12 @@ pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
 }
 
 async fn send(config: &Config, to: &Email) -> Result<Outcome, CommandError> {
-    let Some(url) = &config.smtp_url else {
+    let Some(mailer) = tasks::mailer(config).map_err(CommandError::failed)? else {
         return Err(CommandError::Failed(
             "no mail server is set: set VESTIBULE_SMTP_URL, for example smtp://127.0.0.1:1025"
                 .to_owned(),
         ));
     };
-    let mailer = Mailer::new(url.expose(), &config.mail_from, config.base_url.host())
-        .map_err(CommandError::failed)?;
     let clock = Clock::System;
     let about = About {
         site: &config.site_name,

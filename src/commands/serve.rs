@@ -22,6 +22,7 @@ use crate::app::App;
 use crate::assets;
 use crate::config::Config;
 use crate::db::Location;
+use crate::mail::Mailer;
 use crate::models::password;
 use crate::tasks::{self, Tasks};
 
@@ -64,10 +65,10 @@ pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     if config.base_url_is_default {
         config.base_url = config.base_url.with_port(address.port());
     }
-    tasks::mailer(&config)
+    let mailer = tasks::mailer(&config)
         .map_err(|why| CommandError::Usage(format!("VESTIBULE_SMTP_URL: {why}")))?;
     let app = App::start(config).await.map_err(CommandError::failed)?;
-    let tasks = start_tasks(&app).await?;
+    let tasks = start_tasks(&app, mailer).await?;
     announce(&app.config, address);
     warn_of_open_mailbox(&app, address);
     accept_until(listener, &app, tasks, signals).await;
@@ -94,7 +95,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, CommandError> {
     })
 }
 
-async fn start_tasks(app: &App) -> Result<Tasks, CommandError> {
+async fn start_tasks(app: &App, mailer: Option<Mailer>) -> Result<Tasks, CommandError> {
     if let Location::Sqlite(_) = app.config.database {
         tasks::take_over(app).await.map_err(CommandError::failed)?;
     }
@@ -104,7 +105,7 @@ async fn start_tasks(app: &App) -> Result<Tasks, CommandError> {
         password::warm();
     });
     drop(warming);
-    tasks::spawn(app).map_err(CommandError::failed)
+    Ok(tasks::spawn_with(app, mailer))
 }
 
 /// For people and for scripts that wait for the last line; logs go to stderr.

@@ -23,7 +23,11 @@ pub struct Tasks {
 /// # Errors
 /// When the mail server's URL cannot be used.
 pub fn spawn(app: &App) -> Result<Tasks, MailError> {
-    let mailer = mailer(&app.config)?;
+    Ok(spawn_with(app, mailer(&app.config)?))
+}
+
+/// As [`spawn`], with a mailer that was made before, which reads the certificates.
+pub(crate) fn spawn_with(app: &App, mailer: Option<Mailer>) -> Tasks {
     let (stop, stopped) = watch::channel(false);
     let mut running = JoinSet::new();
     let store = app.store.clone();
@@ -31,7 +35,7 @@ pub fn spawn(app: &App) -> Result<Tasks, MailError> {
         outbox::Worker::new(store.db.clone(), store.key.clone(), store.clock.clone(), mailer);
     running.spawn(worker.run(app.posted.clone(), stopped.clone()));
     running.spawn(sweep::run(app.store.clone(), stopped));
-    Ok(Tasks { stop, running })
+    Tasks { stop, running }
 }
 
 /// The way to the mail server; `None` when mail stays in the development mailbox.
