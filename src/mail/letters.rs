@@ -2,11 +2,8 @@
 
 use askama::Template;
 
-use crate::models::outbox::Letter;
+use crate::models::outbox::{GIVE_UP_AFTER, Letter};
 use crate::times;
-
-/// Letters that bear no code are of no use to anybody after a day.
-const NEWS_LIFETIME: i64 = 24 * 60 * 60;
 
 /// RFC 5322, 2.1.1: lines of a mail should not be longer than 78 characters.
 const LINE: usize = 76;
@@ -158,7 +155,7 @@ fn finish(
         subject: view.subject.clone(),
         text: wrapped(&text),
         html: wrapped(&html),
-        expires_at: about.at + NEWS_LIFETIME,
+        expires_at: about.at + GIVE_UP_AFTER,
     })
 }
 

@@ -6,6 +6,10 @@ use crate::clock::Clock;
 use crate::db::{Db, DbError, On, sql};
 use crate::key::ServerKey;
 
+/// How long a letter is worth sending, in seconds, unless a code in it dies before. Relays try for
+/// days (RFC 5321, 4.5.4.1), but nobody is helped by older news of a login.
+pub const GIVE_UP_AFTER: i64 = 24 * 60 * 60;
+
 /// How long a claimed letter is left to its worker. Connecting, offering and the server's
 /// verdict take 85 seconds at most (the mailer's timeouts), so no second worker starts on a letter under way.
 pub const LEASE_SECONDS: i64 = 120;

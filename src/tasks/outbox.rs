@@ -11,14 +11,10 @@ use crate::clock::Clock;
 use crate::db::{Db, DbError};
 use crate::key::ServerKey;
 use crate::mail::{Mailer, Outcome, mask};
-use crate::models::outbox::{self, Queued};
+use crate::models::outbox::{self, GIVE_UP_AFTER, Queued};
 
 /// Letters that are sent at the same time, each on its own connection.
 const BATCH: i64 = 8;
-
-/// Letters are given up at this age (seconds). Relays try for days (RFC 5321, 4.5.4.1), but nobody
-/// is helped by news of a login that is older.
-const GIVE_UP_AFTER: i64 = 24 * 60 * 60;
 
 /// Longest pause while the server is away, and before a letter that it put off (4xx) is tried
 /// again: all mail is out within 90 seconds of the server's return.
