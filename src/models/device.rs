@@ -57,7 +57,7 @@ impl Store {
         }
         let keep = sql(KEEP_NEWEST).bind(user_id).bind(MOST);
         keep.execute(self.db.writer()).await?;
-        let devices = sql(COUNT).bind(user_id).optional::<(i64,)>(self.db.writer()).await?;
+        let devices = sql(COUNT).bind(user_id).optional::<(i64,)>(self.db.reader()).await?;
         let is_first = devices.is_none_or(|(devices,)| devices <= 1);
         Ok(if is_first { Familiarity::First } else { Familiarity::New })
     }

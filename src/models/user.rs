@@ -61,18 +61,24 @@ impl From<UserRow> for User {
     }
 }
 
-const BY_ID: &str = "select id, username, email, password_hash, credential_version, created_at
-    from users where id = $1";
-const BY_USERNAME: &str =
-    "select id, username, email, password_hash, credential_version, created_at
-    from users where username = $1";
-const BY_EMAIL: &str = "select id, username, email, password_hash, credential_version, created_at
-    from users where email_key = $1";
-const BY_BOTH: &str = "select id, username, email, password_hash, credential_version, created_at
-    from users where username = $1 and email_key = $2";
-const SEARCH: &str = "select id, username, email, password_hash, credential_version, created_at
-    from users where username like $1 escape '!' or email_key like $1 escape '!' or lower(email) like $1 escape '!'
-    order by username limit $2";
+/// A query for users, in the order of [`UserRow`].
+macro_rules! users {
+    ($rest:literal) => {
+        concat!(
+            "select id, username, email, password_hash, credential_version, created_at from users ",
+            $rest
+        )
+    };
+}
+
+const BY_ID: &str = users!("where id = $1");
+const BY_USERNAME: &str = users!("where username = $1");
+const BY_EMAIL: &str = users!("where email_key = $1");
+const BY_BOTH: &str = users!("where username = $1 and email_key = $2");
+const SEARCH: &str = users!(
+    "where username like $1 escape '!' or email_key like $1 escape '!'
+        or lower(email) like $1 escape '!' order by username limit $2"
+);
 
 /// A taken name or address is an answer, not an error: the row decides, whatever runs in parallel.
 const INSERT: &str = "insert into users
