@@ -129,26 +129,16 @@ impl App {
         self.hasher.judge(password, context).await
     }
 
-    /// Counts one more notice to `user`, and says whether it is within what an address may get: a
-    /// stranger's address must not be flooded by who registered with it. Codes are counted apart:
+    /// Posts a notice that stands alone and wakes the worker, unless its account has had too many:
+    /// a stranger's address must not be flooded by who registered with it. Codes are counted apart:
     /// who asks for them must not see that there were notices, nor use them up.
     ///
     /// # Errors
     /// When the database fails.
-    pub(crate) async fn may_mail(&self, user: &User) -> Result<bool, RequestError> {
-        match self.limit(Limited::MailAddress, &format!("notices {}", user.id)).await {
-            Err(RequestError::TooMany { .. }) => Ok(false),
-            other => other.map(|()| true),
-        }
-    }
-
-    /// Posts a notice that stands alone and wakes the worker, unless its account has had too many.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub(crate) async fn post(&self, user: &User, letter: &Letter) -> Result<(), RequestError> {
-        if !self.may_mail(user).await? {
-            return Ok(());
+        match self.limit(Limited::MailAddress, &format!("notices {}", user.id)).await {
+            Err(RequestError::TooMany { .. }) => return Ok(()),
+            other => other?,
         }
         outbox::enqueue(self.store.db.writer(), &self.store.key, &self.store.clock, letter).await?;
         self.posted.notify_one();

@@ -16,10 +16,14 @@ use tower_cookies::Cookies;
 use tower_sessions::{Expiry, Session};
 
 use crate::app::App;
+use crate::config::Notice;
 use crate::error::RequestError;
-use crate::mail::letters::About;
+use crate::forms::Errors;
+use crate::mail::letters::{self, About};
 use crate::middleware::session;
 use crate::models::device::Familiarity;
+use crate::models::outbox::Letter;
+use crate::models::password::Password;
 use crate::models::reset::PendingReset;
 use crate::models::session::keys;
 use crate::models::user::User;
@@ -172,6 +176,30 @@ impl Visitor {
         })
     }
 
+    /// Why a new password cannot stand here, as its form is told; `None` when it can. Costly: ask
+    /// it when all else is in order.
+    ///
+    /// # Errors
+    /// When there is too much work.
+    pub async fn judge(
+        &self,
+        password: &Password,
+        username: &str,
+        email: &str,
+    ) -> Result<Option<Errors>, RequestError> {
+        let why = self.app.judge(password, username, email).await?;
+        Ok(why.map(|why| Errors::one("password", why.to_string())))
+    }
+
+    /// The letter that tells of a new password, unless such notices are switched off.
+    ///
+    /// # Errors
+    /// When a template fails: a bug.
+    pub fn password_changed(&self, user: &User) -> Result<Option<Letter>, RequestError> {
+        let letter = letters::password_changed(&self.about(&user.username, &user.email))?;
+        Ok(self.app.config.notices.sends(Notice::PasswordChanged).then_some(letter))
+    }
+
     /// What a letter about this request tells `username`, at the address `to`.
     pub fn about<'a>(&'a self, username: &'a str, to: &'a str) -> About<'a> {
         About {
@@ -232,7 +260,12 @@ impl Visitor {
 
 /// The user of a page that needs one; everybody else is sent to log in and brought back.
 #[derive(Clone, Debug)]
-pub struct LoggedIn(pub User);
+pub struct LoggedIn {
+    /// Who sent the request.
+    pub visitor: Visitor,
+    /// As whom.
+    pub user: User,
+}
 
 impl FromRequestParts<App> for LoggedIn {
     type Rejection = Response;
@@ -241,7 +274,7 @@ impl FromRequestParts<App> for LoggedIn {
         let visitor =
             Visitor::from_request_parts(parts, app).await.map_err(IntoResponse::into_response)?;
         match visitor.user().await {
-            Ok(Some(user)) => Ok(Self(user)),
+            Ok(Some(user)) => Ok(Self { visitor, user }),
             Ok(None) => {
                 Err(to_login(parts, &visitor).await.unwrap_or_else(IntoResponse::into_response))
             }

@@ -4,10 +4,8 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::{Answer, redirect, refuse, show as show_page};
-use crate::config::Notice;
 use crate::error::RequestError;
 use crate::forms::{Errors, Fields};
-use crate::mail::letters;
 use crate::models::hasher::Verdict;
 use crate::models::limit::Limited;
 use crate::models::password::Password;
@@ -40,14 +38,13 @@ pub struct PasswordForm {
 }
 
 /// GET `/account/password`.
-pub async fn show(visitor: Visitor, LoggedIn(user): LoggedIn) -> Answer {
+pub async fn show(LoggedIn { visitor, user }: LoggedIn) -> Answer {
     show_page(&page(&visitor, user, Errors::default()).await?)
 }
 
 /// POST `/account/password`.
 pub async fn submit(
-    visitor: Visitor,
-    LoggedIn(user): LoggedIn,
+    LoggedIn { visitor, user }: LoggedIn,
     Fields(form): Fields<PasswordForm>,
 ) -> Answer {
     match form.validate(&visitor, &user).await? {
@@ -58,12 +55,11 @@ pub async fn submit(
 
 async fn change(visitor: &Visitor, user: User, password: &Password) -> Answer {
     let hash = visitor.app.hasher.hash(password).await?;
-    let letter = letters::password_changed(&visitor.about(&user.username, &user.email))?;
-    let letter = visitor.app.config.notices.sends(Notice::PasswordChanged).then_some(&letter);
+    let letter = visitor.password_changed(&user)?;
     // The change is limited and not its mail: who has an account must not flood the address that it
     // was made with, and no change may go untold.
     visitor.app.limit(Limited::MailAddress, &format!("changes {}", user.id)).await?;
-    match visitor.app.store.change_password(&user, &hash, letter).await? {
+    match visitor.app.store.change_password(&user, &hash, letter.as_ref()).await? {
         PasswordChange::Done(credential_version) => {
             tracing::info!(event = "password_changed", user = user.id, address = %visitor.peer.address);
             visitor.app.posted.notify_one();
@@ -97,8 +93,8 @@ impl PasswordForm {
         let Some(password) = password.filter(|_| errors.is_empty()) else {
             return Ok(Err(errors));
         };
-        let why = visitor.app.judge(&password, &user.username, &user.email).await?;
-        Ok(why.map_or(Ok(password), |why| Err(Errors::one("password", why.to_string()))))
+        let guessable = visitor.judge(&password, &user.username, &user.email).await?;
+        Ok(guessable.map_or(Ok(password), Err))
     }
 
     /// Counted like a login, for an open session must not be a way to guess without limit; but by

@@ -35,9 +35,8 @@ struct RegisterPage {
 }
 
 /// The fields as they arrive.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 pub struct RegisterForm {
     username: String,
     email: String,
@@ -69,13 +68,13 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<RegisterForm>) -> Ans
         Err(errors) => return refuse(&page(&visitor, form, errors).await?),
     };
     visitor.app.limit(Limited::RegisterIp, &visitor.peer.subject()).await?;
-    let judged = visitor.app.judge(&who.password, who.username.as_str(), who.email.as_typed());
+    let judged = visitor.judge(&who.password, who.username.as_str(), who.email.as_typed());
     let judged = judged.await;
     if !matches!(judged, Ok(None)) {
         visitor.app.give_back(Limited::RegisterIp, &visitor.peer.subject()).await;
     }
-    if let Some(why) = judged? {
-        return refuse(&page(&visitor, form, Errors::one("password", why.to_string())).await?);
+    if let Some(errors) = judged? {
+        return refuse(&page(&visitor, form, errors).await?);
     }
     match register(&visitor, &who).await? {
         Registration::Created(user) => welcome(&visitor, &user, &form.next).await,

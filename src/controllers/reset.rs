@@ -5,10 +5,8 @@ use serde::Deserialize;
 
 use super::forgot::{Claim, limit, send_code};
 use super::{Answer, redirect, refuse, show as show_page};
-use crate::config::Notice;
 use crate::error::RequestError;
 use crate::forms::{Errors, Fields};
-use crate::mail::letters;
 use crate::models::limit::Limited;
 use crate::models::one_time_code::OneTimeCode;
 use crate::models::password::Password;
@@ -135,9 +133,8 @@ async fn change(
             return Err(busy.into());
         }
     };
-    let letter = letters::password_changed(&visitor.about(&user.username, &user.email))?;
-    let letter = visitor.app.config.notices.sends(Notice::PasswordChanged).then_some(&letter);
-    let used = visitor.app.store.use_code(&pending.id, user, &hash, letter).await?;
+    let letter = visitor.password_changed(user)?;
+    let used = visitor.app.store.use_code(&pending.id, user, &hash, letter.as_ref()).await?;
     if used {
         // Whoever forgot the password has failed with it before: let them in with the new one.
         visitor.app.forgive(Limited::LoginAccount, &user.id).await;
@@ -170,10 +167,12 @@ pub async fn resend(visitor: Visitor) -> Answer {
         return too_early(&visitor, seconds).await;
     }
     limit(&visitor, &claim).await?;
-    let sent_before = match (wait, store.make_way(&pending.id).await?) {
-        (None, _) => 0,
-        (Some(_), Some(sent)) => sent,
-        (Some(_), None) => return too_early(&visitor, 1).await,
+    let sent_before = match wait {
+        None => Some(0),
+        Some(_) => store.make_way(&pending.id).await?,
+    };
+    let Some(sent_before) = sent_before else {
+        return too_early(&visitor, 1).await;
     };
     visitor.notify("A new code is on its way. It replaces the one before it.").await?;
     send_code(&visitor, &claim, sent_before).await
@@ -201,8 +200,8 @@ impl ResetForm {
         let Some((code, password)) = code.zip(password).filter(|_| errors.is_empty()) else {
             return Ok(Err(errors));
         };
-        let why = visitor.app.judge(&password, &pending.username, &pending.email).await?;
-        Ok(why.map_or(Ok((code, password)), |why| Err(Errors::one("password", why.to_string()))))
+        let guessable = visitor.judge(&password, &pending.username, &pending.email).await?;
+        Ok(guessable.map_or(Ok((code, password)), Err))
     }
 }
 

@@ -9,13 +9,12 @@ use ipnet::IpNet;
 
 use crate::app::App;
 
-/// The visitor's address and rough device.
+/// The visitor's address, and the header that tells of the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// The peer's own, or what a trusted proxy forwarded.
     pub address: IpAddr,
-    /// "Firefox on Linux".
-    pub device: String,
+    agent: Option<HeaderValue>,
 }
 
 impl Peer {
@@ -30,7 +29,8 @@ impl Peer {
 
     /// "203.0.113.9, Firefox on Linux", for mails.
     pub fn words(&self) -> String {
-        format!("{}, {}", self.address, self.device)
+        let agent = self.agent.as_ref().and_then(|agent| agent.to_str().ok());
+        format!("{}, {}", self.address, device(agent.unwrap_or_default()))
     }
 }
 
@@ -41,8 +41,7 @@ impl FromRequestParts<App> for Peer {
         let connected = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let direct = connected.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
         let address = client_address(direct, &parts.headers, &app.config.trusted_proxies);
-        let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-        Ok(Self { address, device: device(agent.unwrap_or_default()) })
+        Ok(Self { address, agent: parts.headers.get(header::USER_AGENT).cloned() })
     }
 }
 
@@ -140,9 +139,8 @@ mod tests {
 
     #[test]
     fn an_ipv6_line_is_one_subject() {
-        let peer = |address: &str| {
-            Peer { address: address.parse().unwrap(), device: String::new() }.subject()
-        };
+        let peer =
+            |address: &str| Peer { address: address.parse().unwrap(), agent: None }.subject();
         assert_eq!(peer("2001:db8:1:2:3:4:5:6"), peer("2001:db8:1:2::9"));
         assert_ne!(peer("2001:db8:1:2::1"), peer("2001:db8:1:3::1"));
         assert_eq!(peer("203.0.113.9"), "203.0.113.9");
