@@ -20,6 +20,10 @@ static CSS: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("app", "css", "text/css; charset=utf-8", include_bytes!("../static/app.css"))
 });
 
+static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("app", "js", "text/javascript; charset=utf-8", include_bytes!("../static/app.js"))
+});
+
 static ICON: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new(
         "favicon",
@@ -34,6 +38,11 @@ pub fn css() -> &'static str {
     &CSS.path
 }
 
+/// The path of the script: `/static/app.0123456789.js`.
+pub fn script() -> &'static str {
+    &SCRIPT.path
+}
+
 /// The path of the icon: `/static/favicon.0123456789.svg`.
 pub fn icon() -> &'static str {
     &ICON.path
@@ -41,7 +50,7 @@ pub fn icon() -> &'static str {
 
 /// Compresses every file now, so that no visitor waits for it. Takes some milliseconds.
 pub fn warm() {
-    for asset in [&CSS, &ICON] {
+    for asset in [&CSS, &SCRIPT, &ICON] {
         LazyLock::force(&asset.brotli);
         LazyLock::force(&asset.gzip);
     }
@@ -50,7 +59,7 @@ pub fn warm() {
 /// `GET /static/{name}`: the file, kept by browsers for a year; 404 for any other name.
 pub async fn serve(Path(name): Path<String>, headers: HeaderMap) -> Response {
     let named = |asset: &&LazyLock<Asset>| asset.path.strip_prefix(FOLDER) == Some(name.as_str());
-    match [&CSS, &ICON].into_iter().find(named) {
+    match [&CSS, &SCRIPT, &ICON].into_iter().find(named) {
         Some(asset) => asset.answer(&headers, FOREVER),
         None => StatusCode::NOT_FOUND.into_response(),
     }

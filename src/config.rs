@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use crate::db::Location;
 
+mod accent;
 mod base_url;
 mod hash;
 mod limits;
@@ -22,6 +23,7 @@ mod sources;
 mod tests;
 mod values;
 
+pub use accent::{Accent, Shades};
 pub use base_url::BaseUrl;
 pub use hash::HashCost;
 pub use limits::Limits;
@@ -37,6 +39,9 @@ use values::{DAY, HOUR, LONGEST, MINUTE};
 /// Where a development site is looked for.
 const PORT: u16 = 8000;
 
+/// What a site is called before it has a name of its own.
+const SITE_NAME: &str = "Vestibule";
+
 /// A session without "remember me" ends when it is unused for this long: a working day.
 const IDLE_UNREMEMBERED: i64 = 12 * HOUR;
 
@@ -51,6 +56,8 @@ pub struct Config {
     pub base_url_is_default: bool,
     /// 1 to 60 characters, no control characters.
     pub site_name: String,
+    /// The colour of links and buttons.
+    pub accent: Accent,
     /// Where the data is. It may hold a password.
     pub database: Location,
     /// The mail server in lettre's form; `None` is the development mailbox.
@@ -87,13 +94,13 @@ impl Default for Config {
     /// What an empty environment gives: a development site on SQLite.
     fn default() -> Self {
         let base_url = BaseUrl::localhost(PORT);
-        let site_name = "Vestibule".to_owned();
         Self {
-            mail_from: no_reply(&site_name, &base_url),
+            mail_from: no_reply(SITE_NAME, &base_url),
             listen: (Ipv4Addr::LOCALHOST, PORT).into(),
             base_url,
             base_url_is_default: true,
-            site_name,
+            site_name: SITE_NAME.to_owned(),
+            accent: Accent::default(),
             database: Location::Sqlite(PathBuf::from("vestibule.db")),
             smtp_url: None,
             notices: Notices::default(),

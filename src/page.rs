@@ -33,6 +33,12 @@ impl Page {
         assets::css()
     }
 
+    /// The path of the script.
+    #[expect(clippy::unused_self, reason = "templates call it on the page")]
+    pub fn script(&self) -> &'static str {
+        assets::script()
+    }
+
     /// The path of the icon.
     #[expect(clippy::unused_self, reason = "templates call it on the page")]
     pub fn icon(&self) -> &'static str {
