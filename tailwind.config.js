@@ -3,8 +3,9 @@
 // Contrast on `sheet`: text colours at least 4.5:1, `line` (input outlines) at least 3:1, in both schemes.
 const colours = {
   //           light      dark
-  paper:      ["#f4f1ea", "#141311"], // behind the sheet
-  sheet:      ["#fffefb", "#1d1b18"], // what one reads on
+  paper:      ["#f4f1ea", "#141311"], // the wall
+  reveal:     ["#ebe6db", "#1a1815"], // the depth of the doorway: nothing is written on it
+  sheet:      ["#fffefb", "#1f1d1a"], // what one reads on, in the doorway
   ink:        ["#23201b", "#ece7de"],
   quiet:      ["#5d564c", "#b3aa9c"],
   line:       ["#857b6d", "#8d8375"],
@@ -24,13 +25,14 @@ module.exports = {
   theme: {
     colors: Object.fromEntries(Object.keys(colours).map((name) => [name, `var(--${name})`])),
     fontFamily: {
-      sans: ["system-ui", "sans-serif"],
-      serif: ["ui-serif", "Iowan Old Style", "Palatino Linotype", "Palatino", "Georgia", "serif"],
+      // Named and not `system-ui`: that is the wide DejaVu Sans on a plain Linux.
+      sans: ["-apple-system", "Segoe UI", "Adwaita Sans", "Cantarell", "Inter", "Roboto", "Noto Sans", "Liberation Sans", "Arial", "sans-serif"],
+      serif: ["Iowan Old Style", "Palatino Linotype", "Palatino", "P052", "Noto Serif", "Liberation Serif", "Georgia", "serif"],
       mono: ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"],
     },
     extend: {
-      maxWidth: { sheet: "29rem", wide: "47rem" },
-      minHeight: { target: "2.75rem" }, // 44 px: an input or a button that a thumb can hit
+      maxWidth: { door: "28rem", wide: "60rem" },
+      minHeight: { target: "3rem" }, // 48 px: an input or a button that a thumb can hit
     },
   },
   plugins: [
