@@ -106,27 +106,25 @@ impl App {
         }
     }
 
-    /// A new password of the length that the site asks for. The costly judgement follows when all
-    /// else is in order: [`App::judge`].
-    ///
-    /// # Errors
-    /// With the sentence for the visitor.
-    pub(crate) fn choose_password(&self, text: &str) -> Result<Password, PasswordError> {
-        Password::choose(text, self.config.password_min)
-    }
-
-    /// Why a password is easy to guess here, if it is: by what a guesser would try first.
+    /// A new password for `username` with the address `email`, both as typed: of the length that
+    /// the site asks for, and not what a guesser would try first. Else the sentence for the visitor.
     ///
     /// # Errors
     /// When there is too much work.
-    pub(crate) async fn judge(
+    pub(crate) async fn choose_password(
         &self,
-        password: &Password,
+        text: &str,
         username: &str,
         email: &str,
-    ) -> Result<Option<PasswordError>, HashError> {
-        let context = vec![username.to_owned(), email.to_owned(), self.config.site_name.clone()];
-        self.hasher.judge(password, context).await
+    ) -> Result<Result<Password, PasswordError>, HashError> {
+        let password = match Password::choose(text, self.config.password_min) {
+            Ok(password) => password,
+            Err(why) => return Ok(Err(why)),
+        };
+        // Who fills a form must not make the judgement long: no address is longer (RFC 5321).
+        let start = |typed: &str| typed.chars().take(254).collect::<String>();
+        let context = vec![start(username), start(email), self.config.site_name.clone()];
+        Ok(self.hasher.judge(&password, context).await?.map_or(Ok(password), Err))
     }
 
     /// Posts a notice that stands alone and wakes the worker, unless its account has had too many:

@@ -18,12 +18,10 @@ use tower_sessions::{Expiry, Session};
 use crate::app::App;
 use crate::config::Notice;
 use crate::error::RequestError;
-use crate::forms::Errors;
 use crate::mail::letters::{self, About};
 use crate::middleware::session;
 use crate::models::device::Familiarity;
 use crate::models::outbox::Letter;
-use crate::models::password::Password;
 use crate::models::reset::PendingReset;
 use crate::models::session::keys;
 use crate::models::user::User;
@@ -174,21 +172,6 @@ impl Visitor {
             username: self.session.get(USERNAME).await?,
             mailbox: self.app.has_mailbox(),
         })
-    }
-
-    /// Why a new password cannot stand here, as its form is told; `None` when it can. Costly: ask
-    /// it when all else is in order.
-    ///
-    /// # Errors
-    /// When there is too much work.
-    pub async fn judge(
-        &self,
-        password: &Password,
-        username: &str,
-        email: &str,
-    ) -> Result<Option<Errors>, RequestError> {
-        let why = self.app.judge(password, username, email).await?;
-        Ok(why.map(|why| Errors::one("password", why.to_string())))
     }
 
     /// The letter that tells of a new password, unless such notices are switched off.

@@ -111,12 +111,8 @@ async fn add(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
     let (username, email) = (text(matches, "username"), text(matches, "email"));
     let name = Username::parse(username).map_err(|why| wrong("username", username, &why))?;
     let address = Email::parse(email).map_err(|why| wrong("e-mail address", email, &why))?;
-    let password = app.choose_password(&read_password()?).map_err(CommandError::failed)?;
-    if let Some(why) =
-        app.judge(&password, name.as_str(), email).await.map_err(CommandError::failed)?
-    {
-        return Err(CommandError::failed(why));
-    }
+    let chosen = app.choose_password(&read_password()?, name.as_str(), email).await;
+    let password = chosen.map_err(CommandError::failed)?.map_err(CommandError::failed)?;
     let user = insert(app, &name, &address, &password).await?;
     eprintln!("The account was created.");
     print(&user, matches.get_flag("json"))

@@ -87,14 +87,10 @@ impl PasswordForm {
         } else if !self.knows_current(visitor, user).await? {
             errors.add("current_password", WRONG);
         }
-        let chosen = visitor.app.choose_password(&self.password);
-        let password = errors.take("password", chosen);
+        let chosen = visitor.app.choose_password(&self.password, &user.username, &user.email);
+        let password = errors.take("password", chosen.await?);
         errors.confirm(&self.password, &self.password_confirm);
-        let Some(password) = password.filter(|_| errors.is_empty()) else {
-            return Ok(Err(errors));
-        };
-        let guessable = visitor.judge(&password, &user.username, &user.email).await?;
-        Ok(guessable.map_or(Ok(password), Err))
+        Ok(password.filter(|_| errors.is_empty()).ok_or(errors))
     }
 
     /// Counted like a login, for an open session must not be a way to guess without limit; but by

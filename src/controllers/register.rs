@@ -63,19 +63,11 @@ pub async fn show(visitor: Visitor, Next(next): Next) -> Answer {
 
 /// POST `/register`.
 pub async fn submit(visitor: Visitor, Fields(form): Fields<RegisterForm>) -> Answer {
-    let who = match form.validate(&visitor) {
+    let who = match form.validate(&visitor).await? {
         Ok(who) => who,
         Err(errors) => return refuse(&page(&visitor, form, errors).await?),
     };
     visitor.app.limit(Limited::RegisterIp, &visitor.peer.subject()).await?;
-    let judged = visitor.judge(&who.password, who.username.as_str(), who.email.as_typed());
-    let judged = judged.await;
-    if !matches!(judged, Ok(None)) {
-        visitor.app.give_back(Limited::RegisterIp, &visitor.peer.subject()).await;
-    }
-    if let Some(errors) = judged? {
-        return refuse(&page(&visitor, form, errors).await?);
-    }
     match register(&visitor, &who).await? {
         Registration::Created(user) => welcome(&visitor, &user, &form.next).await,
         Registration::Taken => {
@@ -106,19 +98,22 @@ async fn welcome(visitor: &Visitor, user: &User, next: &str) -> Answer {
 }
 
 impl RegisterForm {
-    fn validate(&self, visitor: &Visitor) -> Result<Registrant, Errors> {
+    async fn validate(
+        &self,
+        visitor: &Visitor,
+    ) -> Result<Result<Registrant, Errors>, RequestError> {
         let mut errors = Errors::default();
         let username = errors.take("username", Username::parse_new(&self.username));
         let email = errors.take("email", Email::parse(&self.email));
-        let chosen = visitor.app.choose_password(&self.password);
-        let password = errors.take("password", chosen);
+        let chosen = visitor.app.choose_password(&self.password, &self.username, &self.email);
+        let password = errors.take("password", chosen.await?);
         errors.confirm(&self.password, &self.password_confirm);
-        match (username, email, password) {
+        Ok(match (username, email, password) {
             (Some(username), Some(email), Some(password)) if errors.is_empty() => {
                 Ok(Registrant { username, email, password })
             }
             _ => Err(errors),
-        }
+        })
     }
 }
 

@@ -194,14 +194,10 @@ impl ResetForm {
     ) -> Result<Result<(OneTimeCode, Password), Errors>, RequestError> {
         let mut errors = Errors::default();
         let code = errors.take("code", OneTimeCode::parse(&self.code));
-        let chosen = visitor.app.choose_password(&self.password);
-        let password = errors.take("password", chosen);
+        let chosen = visitor.app.choose_password(&self.password, &pending.username, &pending.email);
+        let password = errors.take("password", chosen.await?);
         errors.confirm(&self.password, &self.password_confirm);
-        let Some((code, password)) = code.zip(password).filter(|_| errors.is_empty()) else {
-            return Ok(Err(errors));
-        };
-        let guessable = visitor.judge(&password, &pending.username, &pending.email).await?;
-        Ok(guessable.map_or(Ok((code, password)), Err))
+        Ok(code.zip(password).filter(|_| errors.is_empty()).ok_or(errors))
     }
 }
 

@@ -106,6 +106,19 @@ async fn passwords_that_differ_or_can_be_guessed_are_refused_with_the_reason() {
 }
 
 #[tokio::test]
+async fn all_that_is_wrong_is_told_at_once_in_the_order_of_the_fields() {
+    let site = Site::on_sqlite().await;
+    let mut visitor = site.browser();
+    visitor.open("/register").await;
+    visitor.fill("Username", "a b").fill("E-mail address", "nobody");
+    visitor.fill("Password", "password1234").fill("Password again", "else");
+    visitor.press("Create account").await;
+    let fields = visitor.all_attributes("[role=alert] a", "href");
+    assert_eq!(fields, ["#username", "#email", "#password", "#password_confirm"]);
+    assert!(visitor.problems()[2].starts_with("That password is easy to guess:"));
+}
+
+#[tokio::test]
 async fn a_name_kept_for_the_site_is_not_given_out() {
     let site = Site::on_sqlite().await;
     let mut visitor = site.browser();

@@ -143,6 +143,14 @@ impl Browser {
         page.select(&select(css)).map(text_of).collect()
     }
 
+    /// An attribute of all elements that a CSS selector finds and that have it.
+    pub fn all_attributes(&self, css: &str, name: &str) -> Vec<String> {
+        let page = Html::parse_document(&self.html);
+        let selector = select(css);
+        let found = page.select(&selector);
+        found.filter_map(|element| element.attr(name)).map(str::to_owned).collect()
+    }
+
     /// An attribute of the first element that a CSS selector finds.
     pub fn attribute(&self, css: &str, name: &str) -> Option<String> {
         let page = Html::parse_document(&self.html);
