@@ -143,6 +143,7 @@ impl ErrorPage {
     ) -> Self {
         let (heading, words) = words(status, retry_after);
         let (next_href, next_words) = match status {
+            _ if page.username.is_some() => ("/account", "Go to your account"),
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => ("/", "Go to the start page"),
             _ => ("/login", "Go to the login page"),
         };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use tower::ServiceBuilder;
 use tower_http::CompressionLevel;
@@ -29,15 +29,15 @@ const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 
 /// The whole site: every page of the contract with every protection around it.
 pub fn router(app: App) -> Router {
-    let around_pages = ServiceBuilder::new()
+    let around_forms = ServiceBuilder::new()
         .layer(from_fn_with_state(app.clone(), csrf::require_origin))
-        .option_layer(csrf::layer(&app.config).ok())
-        .layer(session::layer(&app));
+        .option_layer(csrf::layer(&app.config).ok());
     let site = pages()
         .merge(if app.has_mailbox() { development(&app) } else { Router::new() })
-        .layer(around_pages)
-        .merge(without_session())
-        .fallback(async || RequestError::NotFound);
+        .layer(around_forms)
+        .fallback(async || RequestError::NotFound)
+        .layer(ServiceBuilder::new().layer(session::layer(&app)).layer(from_fn(errors::note_who)))
+        .merge(without_session());
     protected(site, &app)
         .merge(health_checks())
         .layer(from_fn_with_state(app.clone(), headers::add))

@@ -38,6 +38,14 @@ const MOST_NOTICES: usize = 3;
 
 const ENDED: &str = "Your session has ended. Log in, then send the form again.";
 
+/// The username, when somebody is logged in.
+///
+/// # Errors
+/// When the database fails.
+pub async fn username(session: &Session) -> Result<Option<String>, RequestError> {
+    Ok(session.get(USERNAME).await?)
+}
+
 /// Whoever sent the request. Reading an anonymous one sets no cookie and writes nothing.
 #[derive(Clone, Debug)]
 pub struct Visitor {
@@ -169,7 +177,7 @@ impl Visitor {
             } else {
                 Vec::new()
             },
-            username: self.session.get(USERNAME).await?,
+            username: username(&self.session).await?,
             mailbox: self.app.has_mailbox(),
         })
     }

@@ -6,15 +6,34 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
+use tower_sessions::Session;
 
 use crate::app::App;
 use crate::error::{ErrorPage, Failure, RequestError};
 use crate::page::Page;
 use crate::random;
+use crate::visitor;
 
 /// Headers of the bare answer that stay true of the page.
 const KEPT: [header::HeaderName; 4] =
     [header::RETRY_AFTER, header::ALLOW, header::SET_COOKIE, header::CONNECTION];
+
+/// Who is logged in, told to the page of a failed answer, so that it has their name and "Log out".
+#[derive(Clone, Debug)]
+struct Who(String);
+
+/// Stands within the session, which ends before the page is made.
+pub async fn note_who(session: Session, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let status = response.status();
+    if status.is_client_error() || status.is_server_error() {
+        // Without a database nobody is known, and the page says so much less.
+        if let Ok(Some(username)) = visitor::username(&session).await {
+            response.extensions_mut().insert(Who(username));
+        }
+    }
+    response
+}
 
 /// Replaces the body of an answer of 400 and above, unless it is a page already (a refused form).
 pub async fn render(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -55,7 +74,9 @@ fn as_page(app: &App, method: &Method, response: Response, reference: Option<Str
     let (status, headers) = (response.status(), response.headers());
     let retry_after =
         headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let page = Page { site: app.config.site_name.clone(), ..Page::default() };
+    let username = response.extensions().get::<Who>().map(|who| who.0.clone());
+    let (site, mailbox) = (app.config.site_name.clone(), app.has_mailbox());
+    let page = Page { site, username, mailbox, ..Page::default() };
     let body = ErrorPage::new(page, status, retry_after, reference).render();
     // A template that fails here leaves the bare status: there is no further page to fall back on.
     let mut styled = match body {

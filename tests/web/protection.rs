@@ -283,3 +283,20 @@ async fn the_mailbox_is_not_shown_under_a_name_that_is_not_ours() {
         assert_eq!(answer.status().as_u16(), status, "{host}");
     }
 }
+
+#[tokio::test]
+async fn an_error_page_knows_who_is_logged_in_and_lets_them_log_out() {
+    let site = Site::on_sqlite().await;
+    let mut stranger = site.browser();
+    stranger.open("/nowhere").await;
+    assert!(stranger.all_text("nav").is_empty());
+    assert_eq!(stranger.all_attributes("main a", "href"), ["/"]);
+
+    let mut ann = site.registered("ann").await;
+    ann.open("/nowhere").await;
+    assert_eq!(ann.status, StatusCode::NOT_FOUND);
+    assert_eq!(ann.all_text("nav a"), ["Account: ann"]);
+    assert_eq!(ann.all_attributes("main a", "href"), ["/account"]);
+    ann.press("Log out").await;
+    assert!(!ann.is_logged_in().await);
+}
