@@ -199,7 +199,9 @@ impl Visitor {
             username,
             to,
             at: self.app.store.clock.now(),
-            from: self.peer.words(),
+            device: self.peer.device(),
+            address: self.peer.known_address(),
+            accent: &self.app.config.accent,
         }
     }
 

@@ -73,7 +73,9 @@ async fn send(config: &Config, to: &Email) -> Result<Outcome, CommandError> {
         username: to.as_typed(),
         to: to.as_typed(),
         at: clock.now(),
-        from: "the command line".to_owned(),
+        device: None,
+        address: None,
+        accent: &config.accent,
     };
     let letter = letters::test(&about).map_err(CommandError::failed)?;
     Ok(mailer.send(&letter.into_queued(random::id(clock.millis()), clock.now())).await)

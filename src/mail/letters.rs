@@ -1,7 +1,10 @@
 //! The words of every letter: templates filled, once as text and once as HTML.
 
+use std::net::IpAddr;
+
 use askama::Template;
 
+use crate::config::Accent;
 use crate::models::outbox::{GIVE_UP_AFTER, Letter};
 use crate::times;
 
@@ -10,6 +13,9 @@ const LINE: usize = 76;
 
 /// Longest value that a visitor has a say in, so that a letter cannot be made somebody else's.
 const LONGEST_VALUE: usize = 120;
+
+/// In the place of a device or an address. The line stays: that it is hidden is news, too.
+const NOT_KNOWN: &str = "not known";
 
 /// What every letter tells: whom, about which site, what happened when and from where.
 #[derive(Clone, Debug)]
@@ -24,37 +30,43 @@ pub struct About<'a> {
     pub to: &'a str,
     /// Unix time at which it happened.
     pub at: i64,
-    /// The visitor's address and rough device: `192.0.2.7, Firefox on Linux`.
-    pub from: String,
+    /// The visitor's browser and system, as far as known: `Firefox on Linux`.
+    pub device: Option<String>,
+    /// The visitor's address, if known.
+    pub address: Option<IpAddr>,
+    /// The colour of links and buttons.
+    pub accent: &'a Accent,
 }
 
 /// What the templates see as `letter`.
-struct View {
+struct View<'a> {
     site: String,
     origin: String,
     username: String,
     when: String,
-    from: String,
+    device: String,
+    address: String,
     subject: String,
     /// As it is read out: `XXXX-XXXX`.
     code: String,
     /// How long the code works, in words.
     lifetime: String,
+    accent: &'a Accent,
 }
 
 /// Declares the two templates of a letter and renders both.
 macro_rules! letter {
     ($render:ident, $text:literal, $html:literal) => {
-        fn $render(view: &View) -> Result<(String, String), askama::Error> {
+        fn $render(view: &View<'_>) -> Result<(String, String), askama::Error> {
             #[derive(Template)]
             #[template(path = $text)]
             struct Text<'a> {
-                letter: &'a View,
+                letter: &'a View<'a>,
             }
             #[derive(Template)]
             #[template(path = $html)]
             struct Html<'a> {
-                letter: &'a View,
+                letter: &'a View<'a>,
             }
             Ok((Text { letter: view }.render()?, Html { letter: view }.render()?))
         }
@@ -82,7 +94,7 @@ pub fn registered(about: &About<'_>) -> Result<Letter, askama::Error> {
 /// # Errors
 /// When a template fails: a bug.
 pub fn login(about: &About<'_>) -> Result<Letter, askama::Error> {
-    let view = View::new(about, &format!("New login at {}", about.site));
+    let view = View::new(about, &format!("New login to {}", about.site));
     finish("login", about, &view, render_login)
 }
 
@@ -91,7 +103,7 @@ pub fn login(about: &About<'_>) -> Result<Letter, askama::Error> {
 /// # Errors
 /// When a template fails: a bug.
 pub fn new_device(about: &About<'_>) -> Result<Letter, askama::Error> {
-    let view = View::new(about, &format!("Login from a new device at {}", about.site));
+    let view = View::new(about, &format!("Login to {} from a new device", about.site));
     finish("new_device", about, &view, render_new_device)
 }
 
@@ -118,7 +130,7 @@ pub fn password_changed(about: &About<'_>) -> Result<Letter, askama::Error> {
     finish("password_changed", about, &view, render_password_changed)
 }
 
-/// Shows that mail arrives. Uses neither `username` nor `from`.
+/// Shows that mail arrives. Uses neither `username`, `device` nor `address`.
 ///
 /// # Errors
 /// When a template fails: a bug.
@@ -127,17 +139,19 @@ pub fn test(about: &About<'_>) -> Result<Letter, askama::Error> {
     finish("test", about, &view, render_test)
 }
 
-impl View {
-    fn new(about: &About<'_>, subject: &str) -> Self {
+impl<'a> View<'a> {
+    fn new(about: &About<'a>, subject: &str) -> Self {
         Self {
             site: one_line(about.site),
-            origin: one_line(about.origin.trim_end_matches('/')),
+            origin: about.origin.trim_end_matches('/').to_owned(),
             username: one_line(about.username),
             when: times::day_and_time(about.at),
-            from: one_line(&about.from),
+            device: about.device.as_deref().map_or_else(|| NOT_KNOWN.to_owned(), one_line),
+            address: about.address.map_or_else(|| NOT_KNOWN.to_owned(), |ip| ip.to_string()),
             subject: one_line(subject),
             code: String::new(),
             lifetime: String::new(),
+            accent: about.accent,
         }
     }
 }
@@ -145,8 +159,8 @@ impl View {
 fn finish(
     kind: &'static str,
     about: &About<'_>,
-    view: &View,
-    render: fn(&View) -> Result<(String, String), askama::Error>,
+    view: &View<'_>,
+    render: fn(&View<'_>) -> Result<(String, String), askama::Error>,
 ) -> Result<Letter, askama::Error> {
     let (text, html) = render(view)?;
     Ok(Letter {

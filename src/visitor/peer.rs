@@ -27,10 +27,14 @@ impl Peer {
         }
     }
 
-    /// "203.0.113.9, Firefox on Linux", for mails.
-    pub fn words(&self) -> String {
-        let agent = self.agent.as_ref().and_then(|agent| agent.to_str().ok());
-        format!("{}, {}", self.address, device(agent.unwrap_or_default()))
+    /// The address for people to read; none where the server was not told who connected.
+    pub fn known_address(&self) -> Option<IpAddr> {
+        Some(self.address).filter(|address| !address.is_unspecified())
+    }
+
+    /// "Firefox on Linux", for mails; none when the header names nothing on our lists.
+    pub fn device(&self) -> Option<String> {
+        device(self.agent.as_ref()?.to_str().ok()?)
     }
 }
 
@@ -94,14 +98,13 @@ const SYSTEMS: [(&str, &str); 7] = [
 ];
 
 /// Browser and system in words, from fixed lists: nothing of the header itself gets into a mail.
-fn device(agent: &str) -> String {
+fn device(agent: &str) -> Option<String> {
     let named = |list: &[(&str, &'static str)]| {
         list.iter().find(|(mark, _)| agent.contains(mark)).map(|&(_, name)| name)
     };
     match (named(&BROWSERS), named(&SYSTEMS)) {
-        (Some(browser), Some(system)) => format!("{browser} on {system}"),
-        (Some(one), None) | (None, Some(one)) => one.to_owned(),
-        (None, None) => "a device we do not know".to_owned(),
+        (Some(browser), Some(system)) => Some(format!("{browser} on {system}")),
+        (one, other) => one.or(other).map(str::to_owned),
     }
 }
 
@@ -147,9 +150,19 @@ mod tests {
     }
 
     #[test]
+    fn an_address_nobody_told_is_not_known() {
+        let known =
+            |address: &str| Peer { address: address.parse().unwrap(), agent: None }.known_address();
+        assert_eq!(known("0.0.0.0"), None);
+        assert_eq!(known("203.0.113.9"), "203.0.113.9".parse().ok());
+    }
+
+    #[test]
     fn a_device_is_named_from_fixed_words() {
         let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
-        assert_eq!(device(firefox), "Firefox on Linux");
-        assert_eq!(device("<script>\r\nBcc: x"), "a device we do not know");
+        assert_eq!(device(firefox).as_deref(), Some("Firefox on Linux"));
+        assert_eq!(device("curl/8.5.0").as_deref(), Some("curl"));
+        assert_eq!(device("an unheard-of program on Windows").as_deref(), Some("Windows"));
+        assert_eq!(device("<script>\r\nBcc: x"), None);
     }
 }

@@ -1,8 +1,21 @@
 //! What every letter keeps to, whatever its words.
 
+use std::sync::LazyLock;
+
 use super::*;
 
 const AT: i64 = 1_795_371_600;
+const ORIGIN: &str = "https://accounts.example.com/";
+
+/// Colours that are nowhere in the templates.
+static ACCENT: LazyLock<Accent> = LazyLock::new(|| {
+    let mut accent = Accent::default();
+    accent.light.accent = "#010203".to_owned();
+    accent.light.on = "#fafbfc".to_owned();
+    accent.dark.accent = "#c1c2c3".to_owned();
+    accent.dark.on = "#0a0b0c".to_owned();
+    accent
+});
 
 fn about() -> About<'static> {
     About {
@@ -11,7 +24,9 @@ fn about() -> About<'static> {
         username: "ann",
         to: "ann@example.com",
         at: AT,
-        from: "192.0.2.7, Firefox on Linux".to_owned(),
+        device: Some("Firefox on Linux".to_owned()),
+        address: "192.0.2.7".parse().ok(),
+        accent: &ACCENT,
     }
 }
 
@@ -29,22 +44,45 @@ fn all() -> Vec<Letter> {
     .into()
 }
 
-/// What a reader without CSS sees of the letter, in one line, without the preheader.
+/// What programs show beside the subject, and the letter itself.
+fn preview_and_letter(html: &str) -> (String, &str) {
+    let body = html.split_once("<body").and_then(|(_, body)| body.split_once('>')).unwrap().1;
+    let (preview, letter) = body.split_once("</div>").unwrap();
+    (words_of(preview.split("&#847;").next().unwrap()), letter)
+}
+
+/// What a reader without CSS sees of a piece of HTML, in one line.
 fn words_of(html: &str) -> String {
-    let body = html.split("</div>").nth(1).unwrap();
     let mut words = String::new();
-    for piece in body.split('<') {
+    for piece in html.split('<') {
         words.push_str(piece.split_once('>').map_or(piece, |(_, text)| text));
     }
     let words = words.replace("&#60;", "<").replace("&#62;", ">").replace("&#38;", "&");
-    words.split_whitespace().collect::<Vec<_>>().join(" ")
+    in_one_line(&words)
+}
+
+fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Every tag, from its `<` to before its `>`.
+fn tags(html: &str) -> impl Iterator<Item = &str> {
+    html.match_indices('<').map(|(at, _)| html[at..].split('>').next().unwrap())
+}
+
+/// What stands in `name="…"`, wherever it does.
+fn values<'a>(html: &'a str, name: &str) -> Vec<&'a str> {
+    let mark = format!("{name}=\"");
+    html.match_indices(&mark)
+        .map(|(at, _)| html[at + mark.len()..].split('"').next().unwrap())
+        .collect()
 }
 
 #[test]
 fn text_and_html_say_the_same() {
     for letter in all() {
-        let text = letter.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert_eq!(words_of(&letter.html), text, "{}", letter.kind);
+        let (_, shown) = preview_and_letter(&letter.html);
+        assert_eq!(words_of(shown), in_one_line(&letter.text), "{}", letter.kind);
     }
 }
 
@@ -60,40 +98,68 @@ fn each_letter_has_its_own_subject_with_the_sites_name() {
 #[test]
 fn news_says_who_when_where_and_what_to_do() {
     for letter in all().into_iter().filter(|letter| letter.kind != "test") {
-        let text = letter.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        for words in [
+        for line in [
             "Hello ann,",
-            "on 22 November 2026, 18:20 UTC, from 192.0.2.7, Firefox on Linux",
-            "If this was not you, ",
+            "When:        22 November 2026, 18:20 UTC",
+            "Device:      Firefox on Linux",
+            "IP address:  192.0.2.7",
+            "If this was not you",
             "https://accounts.example.com/forgot",
         ] {
-            assert!(text.contains(words), "{}: {words} in {text}", letter.kind);
+            assert!(letter.text.lines().any(|l| l == line), "{}: {line}", letter.kind);
         }
         assert_eq!(letter.to, "ann@example.com");
     }
 }
 
 #[test]
-fn the_code_stands_alone_on_its_line_and_in_no_subject_or_preview() {
+fn what_is_not_known_is_said_so() {
+    let letter = login(&About { device: None, address: None, ..about() }).unwrap();
+    assert!(letter.text.contains("Device:      not known\nIP address:  not known\n"));
+}
+
+#[test]
+fn the_code_stands_alone_on_its_line_and_in_no_other_letter() {
     let letter = reset_code(&about(), "CDFGHJKL", 600).unwrap();
     assert!(letter.text.lines().any(|line| line == "CDFG-HJKL"), "{}", letter.text);
-    assert!(letter.text.contains("works for 10 minutes"));
-    assert!(letter.text.contains("in the browser where you asked for it"));
-    assert!(!letter.subject.contains("CDFG"));
-    assert!(!letter.html.split("</div>").next().unwrap().contains("CDFG"));
-    assert_eq!(letter.expires_at, AT + 600);
+    assert_eq!(letter.html.matches("CDFG").count(), 1);
+    assert!(letter.html.contains(">CDFG-HJKL</p>"), "{}", letter.html);
+    let words = in_one_line(&letter.text);
+    assert!(words.contains("works for 10 minutes, and only in the browser where you asked for it"));
+    for other in all().into_iter().filter(|other| other.kind != "reset_code") {
+        assert!(!format!("{}{}", other.text, other.html).contains("CDFG"), "{}", other.kind);
+    }
+}
+
+#[test]
+fn a_letter_dies_with_its_code_or_after_a_day() {
+    assert_eq!(reset_code(&about(), "CDFGHJKL", 600).unwrap().expires_at, AT + 600);
     assert_eq!(login(&about()).unwrap().expires_at, AT + 86_400);
 }
 
 #[test]
-fn lines_are_short() {
+fn subject_and_preview_tell_the_news_without_the_code() {
+    for letter in all() {
+        let (preview, _) = preview_and_letter(&letter.html);
+        assert!(preview.len() > 30 && preview.ends_with('.'), "{}: {preview}", letter.kind);
+        assert!(!format!("{}{preview}", letter.subject).contains("CDFG"), "{}", letter.kind);
+    }
+}
+
+#[test]
+fn lines_are_short_and_break_where_it_does_no_harm() {
     let site = "a site with a rather long name that goes on for a while, as some do";
-    let long = About { site, username: "a-username-of-thirty-character", ..about() };
+    let address = "2001:db8:1234:5678:9abc:def0:1234:5678".parse().ok();
+    let long = About { site, username: "a-username-of-thirty-character", address, ..about() };
     for letter in [registered(&long), reset_code(&long, "CDFGHJKL", 5400), new_device(&long)] {
         let letter = letter.unwrap();
-        for line in letter.text.lines() {
+        for line in letter.text.lines().chain(letter.html.lines()) {
             assert!(line.chars().count() <= 78, "{line}");
         }
+        assert!(letter.text.contains("IP address:  2001:db8:1234:5678:9abc:def0:1234:5678\n"));
+        assert!(letter.html.contains("<!--[if mso]>") && letter.html.contains("<![endif]-->"));
+        // CSS ends a declaration at a line break within quotes.
+        assert!(values(&letter.html, "style").iter().all(|style| !style.contains('\'')));
     }
 }
 
@@ -101,19 +167,91 @@ fn lines_are_short() {
 fn html_loads_nothing_runs_nothing_and_links_to_this_site_only() {
     for letter in all() {
         let html = &letter.html;
+        for refused in ["<img", "<script", "<link", "<Brot>", "@import", "url(", "src="] {
+            assert!(!html.contains(refused), "{}: {refused}", letter.kind);
+        }
+        let is_handler = |word: &str| word.starts_with("on") && word.contains('=');
+        assert!(!html.split_whitespace().any(is_handler), "{}", letter.kind);
+        let links = values(html, "href");
+        assert!(links.iter().all(|link| link.starts_with(ORIGIN) && !link.contains('\n')));
+        assert_eq!(html.matches("http").count(), html.matches(ORIGIN).count(), "{}", letter.kind);
+    }
+}
+
+#[test]
+fn html_is_small_and_has_what_mail_programs_look_for() {
+    for letter in all() {
+        let html = &letter.html;
         for needed in [
             "<html lang=\"en\">",
             "<title>",
             "<meta name=\"color-scheme\" content=\"light dark\">",
-            "display: none",
+            "<meta name=\"supported-color-schemes\" content=\"light dark\">",
+            "<style>",
+            "@media (prefers-color-scheme: dark)",
+            "<h1 ",
         ] {
-            assert!(html.contains(needed), "{}: {needed}", letter.kind);
+            assert_eq!(html.matches(needed).count(), 1, "{}: {needed}", letter.kind);
         }
-        for refused in ["<img", "<script", "<link", "url(", "src=", "<Brot>"] {
-            assert!(!html.contains(refused), "{}: {refused}", letter.kind);
+        assert!(html.len() < 10_000, "{}: {}", letter.kind, html.len());
+    }
+}
+
+#[test]
+fn what_is_seen_is_styled_in_place() {
+    for letter in all() {
+        let (_, shown) = preview_and_letter(&letter.html);
+        let pieces = shown.split("<!--").map(|piece| piece.rsplit("-->").next().unwrap());
+        let shown = pieces.collect::<String>();
+        for name in ["table", "h1", "h2", "p", "a", "th"] {
+            let start = format!("<{name}");
+            let tags: Vec<_> = tags(&shown).filter(|tag| tag.starts_with(&start)).collect();
+            assert_eq!(shown.matches(&format!("</{name}>")).count(), tags.len(), "{name}");
+            assert!(tags.iter().all(|tag| tag.contains("style=")), "{}: {name}", letter.kind);
         }
-        for link in html.split("href=\"").skip(1) {
-            assert!(link.starts_with("https://accounts.example.com/"), "{link}");
+    }
+}
+
+#[test]
+fn colours_are_those_of_the_pages_and_of_the_settings() {
+    let tokens = include_str!("../../../tailwind.config.js");
+    let Accent { light, dark } = &*ACCENT;
+    let accents = [&light.accent, &light.on, &dark.accent, &dark.on];
+    for letter in all() {
+        let html = letter.html.replace("&#", "");
+        for (at, _) in html.match_indices('#') {
+            let colour = &html[at..at + 7];
+            let is_accent = accents.iter().any(|accent| *accent == colour);
+            assert!(is_accent || tokens.contains(colour), "{}: {colour}", letter.kind);
+        }
+        let (head, body) = html.split_once("</head>").unwrap();
+        assert!(head.contains(&dark.accent) && head.contains(&dark.on), "{}", letter.kind);
+        assert!(body.contains(&light.accent), "{}", letter.kind);
+        assert_eq!(body.contains(&light.on), body.contains("class=\"button\""));
+    }
+}
+
+#[test]
+fn every_light_colour_has_a_class_that_makes_it_dark() {
+    let classes = [
+        ("#f4f1ea", "paper"),
+        ("#fffefb", "sheet"),
+        ("#23201b", "ink"),
+        ("#5d564c", "quiet"),
+        ("#e2dccf", "rule"),
+    ];
+    for letter in all() {
+        for (colour, class) in classes {
+            for under in ["\n", "\n[data-ogsc] "] {
+                let rule = format!("{under}.{class} {{");
+                assert!(letter.html.contains(&rule), "{rule}");
+            }
+            let coloured: Vec<_> = tags(&letter.html).filter(|tag| tag.contains(colour)).collect();
+            assert!(!coloured.is_empty(), "{}: {colour}", letter.kind);
+            for tag in coloured {
+                let classes = values(tag, "class").concat();
+                assert!(classes.split(' ').any(|name| name == class), "{}: {tag}", letter.kind);
+            }
         }
     }
 }
@@ -130,10 +268,13 @@ fn the_words_are_plain() {
 
 #[test]
 fn a_visitor_cannot_write_a_paragraph_of_our_letter() {
-    let from = "192.0.2.7\r\n\r\nYour account is blocked. Pay at https://evil.example\u{2028}now";
-    let letter = login(&About { from: from.to_owned(), ..about() }).unwrap();
+    let device =
+        "<b>Linux</b>\r\n\r\nYour account is blocked. Pay at https://evil.example\u{2028}now";
+    let letter = login(&About { device: Some(device.to_owned()), ..about() }).unwrap();
     let kept = login(&about()).unwrap();
     let paragraphs = |text: &str| text.split("\n\n").count();
     assert_eq!(paragraphs(&letter.text), paragraphs(&kept.text));
     assert!(!letter.text.contains("\u{2028}"));
+    let tags = |html: &str| html.matches('<').count();
+    assert_eq!(tags(&letter.html), tags(&kept.html));
 }
