@@ -130,6 +130,30 @@ async fn behind_a_trusted_proxy_each_forwarded_address_has_its_own_budget() {
 }
 
 #[tokio::test]
+async fn a_mail_has_the_sites_colour_and_tells_the_forwarded_address_and_the_device() {
+    let site = Site::with(|config| {
+        config.trusted_proxies = "0.0.0.0/32".parse().into_iter().collect();
+        config.accent.light.accent = "#123456".to_owned();
+        config.accent.dark.accent = "#abcdef".to_owned();
+    })
+    .await;
+    site.registered("ann").await;
+    assert!(
+        site.mails().await[0].text.contains("Device:      not known\nIP address:  not known\n")
+    );
+    let form = format!("username=ann&password={}", PASSWORD.replace(' ', "+"));
+    let mut request = form_request("/login", form);
+    request.headers_mut().insert("x-forwarded-for", "2001:db8::7".parse().unwrap());
+    request.headers_mut().insert("user-agent", "(X11; Linux) Firefox/140.0".parse().unwrap());
+    assert_eq!(site.browser().send(request).await.status(), StatusCode::SEE_OTHER);
+    let mail = site.mails().await.remove(0);
+    assert_eq!(mail.kind, "new_device");
+    let facts = "Device:      Firefox on Linux\nIP address:  2001:db8::7\n";
+    assert!(mail.text.contains(facts), "{}", mail.text);
+    assert!(mail.html.contains("color: #123456") && mail.html.contains("color: #abcdef"));
+}
+
+#[tokio::test]
 async fn guessing_the_current_password_is_limited_like_logging_in() {
     let site = Site::on_sqlite().await;
     let ann = site.registered("ann").await;
