@@ -12,8 +12,10 @@ use crate::db::Location;
 
 mod accent;
 mod base_url;
+mod colour;
 mod hash;
 mod limits;
+mod logo;
 mod mail;
 mod mistakes;
 mod secret;
@@ -27,6 +29,7 @@ pub use accent::{Accent, Shades};
 pub use base_url::BaseUrl;
 pub use hash::HashCost;
 pub use limits::Limits;
+pub use logo::{Logo, SVG_TYPE};
 pub use mail::{Notice, Notices, Sender};
 pub use mistakes::{Mistake, Mistakes};
 pub use secret::Secret;
@@ -58,6 +61,8 @@ pub struct Config {
     pub site_name: String,
     /// The colour of links and buttons.
     pub accent: Accent,
+    /// In the place of our own mark.
+    pub logo: Option<Logo>,
     /// Where the data is. It may hold a password.
     pub database: Location,
     /// The mail server in lettre's form; `None` is the development mailbox.
@@ -93,14 +98,14 @@ pub struct Config {
 impl Default for Config {
     /// What an empty environment gives: a development site on SQLite.
     fn default() -> Self {
-        let base_url = BaseUrl::localhost(PORT);
         Self {
-            mail_from: no_reply(SITE_NAME, &base_url),
+            mail_from: no_reply(SITE_NAME, &BaseUrl::localhost(PORT)),
             listen: (Ipv4Addr::LOCALHOST, PORT).into(),
-            base_url,
+            base_url: BaseUrl::localhost(PORT),
             base_url_is_default: true,
             site_name: SITE_NAME.to_owned(),
             accent: Accent::default(),
+            logo: None,
             database: Location::Sqlite(PathBuf::from("vestibule.db")),
             smtp_url: None,
             notices: Notices::default(),
@@ -162,13 +167,19 @@ impl Config {
         self.base_url = BaseUrl::localhost(self.listen.port());
         self.base_url_is_default = !given.offers("BASE_URL");
         given.set("BASE_URL", &mut self.base_url, BaseUrl::parse);
-        given.set("SITE_NAME", &mut self.site_name, values::site_name);
+        self.apply_brand(given);
         given.set("DATABASE_URL", &mut self.database, values::database);
         let proxies = &mut self.trusted_proxies;
         given.set("TRUSTED_PROXIES", proxies, values::trusted_proxies);
         let connections = values::whole(1..=1_000_000);
         given.set("MAX_CONNECTIONS", &mut self.max_connections, connections);
         given.set("LOG", &mut self.log, values::log_format);
+    }
+
+    fn apply_brand(&mut self, given: &mut Given) {
+        given.set("SITE_NAME", &mut self.site_name, values::site_name);
+        given.set("ACCENT", &mut self.accent, Accent::parse);
+        given.set("LOGO", &mut self.logo, |path| Logo::read(path).map(Some));
     }
 
     fn apply_mail(&mut self, given: &mut Given) {
@@ -234,6 +245,8 @@ impl fmt::Debug for Config {
             .field("listen", &self.listen)
             .field("base_url", &self.base_url)
             .field("site_name", &self.site_name)
+            .field("accent", &self.accent)
+            .field("logo", &self.logo)
             .field("database", &database)
             .field("smtp_url", &self.smtp_url)
             .field("mail_from", &self.mail_from)

@@ -70,6 +70,18 @@ pub const SETTINGS: &[Setting] = &[
         "The name in titles, headings and mails: 1 to 60 characters.",
     ),
     Setting::new(
+        "ACCENT",
+        "#1d5b50",
+        "COLOUR",
+        "The colour of links and buttons: #RRGGBB or #RGB, and the # may be left out. It needs a contrast of 4.5:1 against the light pages, because words stand in it (WCAG 2.2, 1.4.3); a lighter one is refused with the nearest that will do. The shade for dark pages is made from it.",
+    ),
+    Setting::new(
+        "LOGO",
+        "our own mark",
+        "PATH",
+        "The picture beside the site's name and on the browser's tab: an SVG, PNG, WebP or JPEG file of 64 KiB at most, read at the start.",
+    ),
+    Setting::new(
         "DATABASE_URL",
         "sqlite:vestibule.db",
         "URL",

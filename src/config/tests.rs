@@ -51,7 +51,8 @@ fn nothing_set_is_the_default() {
 
 #[test]
 fn the_tables_defaults_are_the_defaults() {
-    let words = ["BASE_URL", "SMTP_URL", "MAIL_FROM", "SECRET", "HASH_THREADS", "HASH_QUEUE"];
+    let words =
+        ["BASE_URL", "LOGO", "SMTP_URL", "MAIL_FROM", "SECRET", "HASH_THREADS", "HASH_QUEUE"];
     let environment = SETTINGS
         .iter()
         .filter(|setting| !words.contains(&setting.name))
@@ -273,4 +274,45 @@ fn a_session_cannot_rest_longer_than_it_lives() {
 fn the_sender_of_a_site_on_an_ip_address_is_a_valid_one() {
     let config = from(&[("VESTIBULE_BASE_URL", "http://192.0.2.1:8000")]).unwrap();
     assert_eq!(config.mail_from.address, "no-reply@[192.0.2.1]");
+}
+
+#[test]
+fn an_accent_is_read_from_a_flag_and_a_pale_one_is_refused_with_a_better() {
+    let flags = map(&[("ACCENT", "663399")]);
+    let config = Config::from_sources(&flags, &BTreeMap::new()).unwrap();
+    assert_eq!(config.accent, Accent::parse("#639").unwrap());
+    assert_eq!(config.accent.light.accent, "#663399");
+    let flags = map(&[("ACCENT", "yellow")]);
+    let words = Config::from_sources(&flags, &BTreeMap::new()).unwrap_err().to_string();
+    assert!(words.starts_with("--accent \"yellow\": expected a colour of three or six"), "{words}");
+    let words = mistakes(&[("VESTIBULE_ACCENT", "#ff0")]);
+    let start = "VESTIBULE_ACCENT=\"#ff0\": has a contrast of 1.05:1";
+    assert!(words.starts_with(start) && words.ends_with(" #727200"), "{words}");
+}
+
+#[test]
+fn a_logo_is_read_at_the_start_and_has_64_kib_at_most() {
+    let mut picture = b"<svg xmlns='http://www.w3.org/2000/svg'/>".to_vec();
+    picture.resize(64 * 1024, b' ');
+    let whole = File::with("whole", &picture);
+    let logo = from(&[("VESTIBULE_LOGO", whole.path())]).unwrap().logo.unwrap();
+    assert_eq!((logo.extension, &logo.bytes[..]), ("svg", &picture[..]));
+    picture.push(b' ');
+    let large = File::with("large", &picture);
+    let words = mistakes(&[("VESTIBULE_LOGO", large.path())]);
+    let expected = format!(
+        "VESTIBULE_LOGO={:?}: has 65537 bytes: expected the path of an SVG, PNG, WebP or JPEG file of 64 KiB at most",
+        large.path()
+    );
+    assert_eq!(words, expected);
+}
+
+#[test]
+fn a_picture_where_its_path_should_be_is_not_shown() {
+    let picture = File::with("picture", b"<svg>hush</svg>");
+    let words = mistakes(&[("VESTIBULE_LOGO_FILE", picture.path())]);
+    assert!(
+        words.ends_with("set VESTIBULE_LOGO to its path") && !words.contains("hush"),
+        "{words}"
+    );
 }

@@ -1,0 +1,138 @@
+//! A colour: how it is written, how it contrasts, and the same hue at another lightness.
+
+use std::fmt;
+
+use color::{AlphaColor, Oklch, OpaqueColor, Srgb};
+
+/// Halvings between two lightnesses or chromas: finer than a colour of 8 bits can tell apart.
+const HALVINGS: usize = 12;
+
+/// What rounding alone puts outside of the gamut.
+const GAMUT_ROUNDING: f32 = 0.000_5;
+
+/// Red, green and blue, as screens have them (sRGB).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Colour([u8; 3]);
+
+impl Colour {
+    /// From the six digits as a number: `0x1d5b50`.
+    pub(super) const fn new(rgb: u32) -> Self {
+        let [_, red, green, blue] = rgb.to_be_bytes();
+        Self([red, green, blue])
+    }
+
+    /// Reads `#1d5b50` or `#1db`, without the `#` too.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix('#').unwrap_or(text);
+        let digits: Vec<u32> =
+            digits.chars().map(|digit| digit.to_digit(16)).collect::<Option<_>>()?;
+        let twice = match digits.len() {
+            3 => digits.into_iter().flat_map(|digit| [digit, digit]).collect(),
+            6 => digits,
+            _ => return None,
+        };
+        Some(Self::new(twice.into_iter().fold(0, |rgb, digit| rgb << 4 | digit)))
+    }
+
+    fn srgb(self) -> OpaqueColor<Srgb> {
+        let [red, green, blue] = self.0;
+        AlphaColor::from_rgb8(red, green, blue).discard_alpha()
+    }
+
+    /// From 1 to 21, as WCAG 2.2 defines it; either may be the text.
+    pub(super) fn contrast(self, other: Self) -> f32 {
+        let (one, two) = (self.srgb().relative_luminance(), other.srgb().relative_luminance());
+        (one.max(two) + 0.05) / (one.min(two) + 0.05)
+    }
+
+    /// Lightness from 0 to 1, chroma, hue in degrees.
+    pub(super) fn oklch(self) -> [f32; 3] {
+        self.srgb().convert::<Oklch>().components
+    }
+
+    /// The colour of this lightness and hue, with as much of the chroma as a screen can show.
+    pub(super) fn of_oklch([lightness, chroma, hue]: [f32; 3]) -> Self {
+        let at = |chroma| OpaqueColor::<Oklch>::new([lightness, chroma, hue]).convert::<Srgb>();
+        let shows = |chroma: &f32| {
+            let range = -GAMUT_ROUNDING..=1.0 + GAMUT_ROUNDING;
+            at(*chroma).components.iter().all(|part| range.contains(part))
+        };
+        let chroma = Some(chroma).filter(shows).unwrap_or_else(|| {
+            halved(chroma, 0.0, |chroma| Some(chroma).filter(shows)).unwrap_or_default()
+        });
+        let rounded = at(chroma).to_rgba8();
+        Self([rounded.r, rounded.g, rounded.b])
+    }
+}
+
+/// What `judge` makes of the number nearest to `from`, which it refuses, on the way to `to`.
+pub(super) fn halved<T>(mut from: f32, mut to: f32, judge: impl Fn(f32) -> Option<T>) -> Option<T> {
+    let mut best = judge(to);
+    for _ in 0..HALVINGS {
+        let middle = f32::midpoint(from, to);
+        match judge(middle) {
+            Some(judged) => (best, to) = (Some(judged), middle),
+            None => from = middle,
+        }
+    }
+    best
+}
+
+/// `#1d5b50`.
+impl fmt::Display for Colour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [red, green, blue] = self.0;
+        write!(f, "#{red:02x}{green:02x}{blue:02x}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_colour_is_three_or_six_digits_in_either_case() {
+        for (text, colour) in [
+            ("#1d5b50", "#1d5b50"),
+            ("1D5B50", "#1d5b50"),
+            ("#1dB", "#11ddbb"),
+            ("fff", "#ffffff"),
+            ("000000", "#000000"),
+        ] {
+            assert_eq!(Colour::parse(text).unwrap().to_string(), colour);
+        }
+        for text in
+            ["", "#", "1d5b5", "#1d5b5g", "##1d5b50", "1d5b50ff", "+1d5b5", "green", "１２３"]
+        {
+            assert_eq!(Colour::parse(text), None, "{text}");
+        }
+    }
+
+    /// By hand: against black it is 20 times the luminance and 1; that of red is 0.2126.
+    #[test]
+    fn contrast_is_that_of_wcag() {
+        let black = Colour::new(0);
+        for (rgb, contrast) in
+            [(0x00ff_ffff, 21.0), (0x0077_7777, 4.69), (0, 1.0), (0x00ff_0000, 5.25)]
+        {
+            let colour = Colour::new(rgb);
+            assert!((colour.contrast(black) - contrast).abs() < 0.01, "{colour}");
+            assert!((black.contrast(colour) - contrast).abs() < 0.01, "{colour}");
+        }
+    }
+
+    #[test]
+    fn a_colour_comes_back_from_oklch() {
+        for rgb in [0x001d_5b50, 0x00ff_0000, 0x0000_00ff, 0x00ff_ffff, 0x0080_8080, 0] {
+            let colour = Colour::new(rgb);
+            assert_eq!(Colour::of_oklch(colour.oklch()), colour);
+        }
+    }
+
+    #[test]
+    fn what_no_screen_shows_loses_chroma_and_keeps_lightness_and_hue() {
+        let [lightness, chroma, hue] = Colour::of_oklch([0.8, 0.3, 260.0]).oklch();
+        assert!((lightness - 0.8).abs() < 0.005 && (hue - 260.0).abs() < 2.0);
+        assert!((0.08..0.2).contains(&chroma), "{chroma}");
+    }
+}

@@ -1,0 +1,225 @@
+//! The site's logo: a picture, read from a file at the start.
+
+use std::fmt;
+use std::fs;
+
+use bytes::Bytes;
+use imagesize::ImageType;
+use roxmltree::{Document, Node, ParsingOptions};
+
+/// It is on every page, and stays in memory plain and compressed.
+const LARGEST: u64 = 64 * 1024;
+
+/// What SVG is served as.
+pub const SVG_TYPE: &str = "image/svg+xml; charset=utf-8";
+
+const SVG: &str = "http://www.w3.org/2000/svg";
+
+/// An SVG that does not say how large it is.
+const SQUARE: (u32, u32) = (1, 1);
+
+/// A picture that browsers show.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Logo {
+    /// `image/png`, for the header.
+    pub media_type: &'static str,
+    /// `png`, for the name.
+    pub extension: &'static str,
+    /// Width and height in its own measure: pages keep its place free until it is there.
+    pub size: (u32, u32),
+    /// The file as it is.
+    pub bytes: Bytes,
+}
+
+impl Logo {
+    /// Reads the file at `path`. Its content tells what it is, not its name.
+    ///
+    /// # Errors
+    /// When it cannot be read, is too large or no such picture: what is accepted.
+    pub fn read(path: &str) -> Result<Self, String> {
+        if path.is_empty() {
+            return Err(expected());
+        }
+        if path.starts_with('<') {
+            return Err("holds the picture itself: set VESTIBULE_LOGO to its path".into());
+        }
+        let unreadable = |cause| format!("cannot be read: {cause}: {}", expected());
+        // A pipe or a device might never end.
+        let about = fs::metadata(path).map_err(unreadable)?;
+        if !about.is_file() {
+            return Err(format!("is no file: {}", expected()));
+        }
+        if about.len() > LARGEST {
+            return Err(format!("has {} bytes: {}", about.len(), expected()));
+        }
+        Self::from_bytes(fs::read(path).map_err(unreadable)?)
+    }
+
+    fn from_bytes(bytes: Vec<u8>) -> Result<Self, String> {
+        let (media_type, extension) = match imagesize::image_type(&bytes) {
+            Ok(ImageType::Png) => ("image/png", "png"),
+            Ok(ImageType::Webp) => ("image/webp", "webp"),
+            Ok(ImageType::Jpeg) => ("image/jpeg", "jpg"),
+            _ => (SVG_TYPE, "svg"),
+        };
+        let size =
+            if media_type == SVG_TYPE { size_of_svg(&bytes)? } else { size_of_pixels(&bytes)? };
+        Ok(Self { media_type, extension, size, bytes: bytes.into() })
+    }
+}
+
+fn expected() -> String {
+    format!("expected the path of an SVG, PNG, WebP or JPEG file of {} KiB at most", LARGEST / 1024)
+}
+
+fn size_of_pixels(bytes: &[u8]) -> Result<(u32, u32), String> {
+    let size = imagesize::blob_size(bytes).ok();
+    let size =
+        size.and_then(|size| Some((size.width.try_into().ok()?, size.height.try_into().ok()?)));
+    size.filter(|(width, height)| *width > 0 && *height > 0)
+        .ok_or_else(|| format!("is a broken picture: {}", expected()))
+}
+
+/// Browsers show nothing of an SVG that is no well-formed XML or lacks the namespace.
+fn size_of_svg(bytes: &[u8]) -> Result<(u32, u32), String> {
+    let text = str::from_utf8(bytes).map_err(|_| format!("is no such picture: {}", expected()))?;
+    // Drawing programs declare entities. They are read with bounds, and never from other files.
+    let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
+    let document = Document::parse_with_options(text, options)
+        .map_err(|_| format!("is neither a picture nor well-formed XML: {}", expected()))?;
+    let root = document.root_element();
+    if root.has_tag_name((SVG, "svg")) {
+        Ok(size_of_root(root).unwrap_or(SQUARE))
+    } else {
+        Err(format!("its first element is not svg with xmlns=\"{SVG}\": {}", expected()))
+    }
+}
+
+/// By `viewBox`, whose last two numbers they are, else by `width` and `height`.
+fn size_of_root(svg: Node) -> Option<(u32, u32)> {
+    let view_box = svg.attribute("viewBox").map(|text| {
+        let numbers = text.split([' ', ',', '\t', '\n', '\r']).filter(|part| !part.is_empty());
+        numbers.skip(2).collect::<Vec<_>>()
+    });
+    let sides =
+        view_box.or_else(|| Some(vec![svg.attribute("width")?, svg.attribute("height")?]))?;
+    match sides[..] {
+        [width, height] => Some((side(width)?, side(height)?)),
+        _ => None,
+    }
+}
+
+/// `24`, `23.5` or `24px` in whole pixels.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range by then")]
+fn side(text: &str) -> Option<u32> {
+    let length: f32 = text.trim_end_matches("px").parse().ok()?;
+    (0.5..1e6).contains(&length).then(|| length.round() as u32)
+}
+
+/// By hand, because the bytes say nothing to a reader.
+impl fmt::Debug for Logo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Logo")
+            .field("media_type", &self.media_type)
+            .field("size", &self.size)
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn svg(root: &str) -> Result<(u32, u32), String> {
+        let start = format!("\u{feff}<?xml version=\"1.0\"?>\n<!-- <html> -->\n{root}");
+        Logo::from_bytes(start.into()).map(|logo| {
+            assert_eq!((logo.media_type, logo.extension), (SVG_TYPE, "svg"));
+            logo.size
+        })
+    }
+
+    #[test]
+    fn an_svg_has_the_size_of_its_view_box() {
+        for (attributes, size) in [
+            ("viewBox='0 0 48 24'", (48, 24)),
+            ("viewBox='0,0, 47.6 ,24' width='100%' height='3em'", (48, 24)),
+            ("width='96px' height='32'", (96, 32)),
+            ("width='100%' height='32'", SQUARE),
+            ("viewBox='0 0 0 0'", SQUARE),
+            ("viewBox='0 0 1 inf'", SQUARE),
+            ("viewBox='1 1'", SQUARE),
+            ("", SQUARE),
+        ] {
+            assert_eq!(
+                svg(&format!("<svg xmlns='{SVG}' {attributes}/>")),
+                Ok(size),
+                "{attributes}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_svg_of_a_drawing_program_may_declare_entities_and_a_prefix() {
+        let doctype = format!("<!DOCTYPE svg PUBLIC 'x' 'y' [<!ENTITY ns '{SVG}'>]>");
+        assert_eq!(svg(&format!("{doctype}<svg xmlns='&ns;' viewBox='0 0 2 1'/>")), Ok((2, 1)));
+        assert_eq!(svg(&format!("<s:svg xmlns:s='{SVG}' viewBox='0 0 2 1'/>")), Ok((2, 1)));
+    }
+
+    #[test]
+    fn what_no_browser_shows_is_refused() {
+        for (text, words) in [
+            (format!("<svg xmlns='{SVG}'>"), "is neither a picture nor well-formed XML: expected"),
+            (format!("<html><svg xmlns='{SVG}'/></html>"), "its first element is not svg"),
+            ("<svg/>".into(), "its first element is not svg with xmlns="),
+            ("GIF89a".into(), "is neither a picture nor well-formed XML"),
+        ] {
+            let told = svg(&text).unwrap_err();
+            assert!(told.starts_with(words) && told.ends_with(&expected()), "{told}");
+        }
+        let utf_16: Vec<u8> = "<svg/>".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert!(Logo::from_bytes(utf_16).is_err());
+        assert!(Logo::from_bytes(vec![0xff, 0xfe]).unwrap_err().starts_with("is no such picture"));
+        assert!(Logo::from_bytes(Vec::new()).is_err());
+    }
+
+    #[test]
+    fn an_entity_that_grows_without_end_is_refused() {
+        let grow = |n: u8| format!("<!ENTITY e{} '{}'>", n + 1, format!("&e{n};").repeat(10));
+        let entities: String = (0..12).map(grow).collect();
+        let text =
+            format!("<!DOCTYPE svg [<!ENTITY e0 'x'>{entities}]><svg xmlns='{SVG}'>&e12;</svg>");
+        assert!(svg(&text).is_err());
+    }
+
+    #[test]
+    fn the_content_tells_the_kind_and_the_size() {
+        let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x30\0\0\0\x18".to_vec();
+        let logo = Logo::from_bytes(png.clone()).unwrap();
+        assert_eq!((logo.media_type, logo.extension, logo.size), ("image/png", "png", (48, 24)));
+        png.truncate(18);
+        assert!(Logo::from_bytes(png).unwrap_err().starts_with("is a broken picture: expected"));
+        let webp = b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\x2f\xc0\x05\0\0\0\0\0".to_vec();
+        let logo = Logo::from_bytes(webp).unwrap();
+        assert_eq!((logo.media_type, logo.extension, logo.size), ("image/webp", "webp", (48, 24)));
+        let jpeg = b"\xff\xd8\xff\xc0\0\x11\x08\0\x18\0\x30\x03\x01\x22\0\x02\x11\x01\x03\x11\x01"
+            .to_vec();
+        let logo = Logo::from_bytes(jpeg).unwrap();
+        assert_eq!((logo.media_type, logo.extension, logo.size), ("image/jpeg", "jpg", (48, 24)));
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_before_it_is_read() {
+        for (path, words) in [
+            ("", "expected the path of"),
+            ("/nowhere/logo.svg", "cannot be read: No such file"),
+            ("/", "is no file: expected"),
+            ("/dev/zero", "is no file: expected"),
+        ] {
+            let told = Logo::read(path).unwrap_err();
+            assert!(told.starts_with(words) && told.ends_with(&expected()), "{told}");
+        }
+        let told = Logo::read("<svg/>").unwrap_err();
+        assert_eq!(told, "holds the picture itself: set VESTIBULE_LOGO to its path");
+    }
+}
