@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use crate::assets::Assets;
 use crate::clock::Clock;
 use crate::config::{Config, Rate};
 use crate::db::{Db, DbError, Location};
@@ -22,6 +23,8 @@ use crate::models::user::User;
 pub struct App {
     /// The settings.
     pub config: Arc<Config>,
+    /// The static files, branded as the settings say.
+    pub(crate) assets: Arc<Assets>,
     /// Database, clock and key.
     pub store: Store,
     /// The hash pool.
@@ -66,6 +69,7 @@ impl App {
         Ok(Self {
             hasher: Hasher::start(&config.hash)?,
             store: Store { db, clock, key },
+            assets: Arc::new(Assets::new(&config)),
             config: Arc::new(config),
             posted: Arc::new(Notify::new()),
         })

@@ -1,14 +1,21 @@
-//! The static files: embedded in the binary, named after their content, compressed once.
+//! The static files: embedded in the binary, branded by the settings, named after their content,
+//! compressed once.
 
+use std::fmt;
 use std::io::Write;
 use std::sync::LazyLock;
 
-use axum::extract::Path;
-use axum::http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use axum::extract::{Path, State};
+use axum::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY,
+};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+
+use crate::app::App;
+use crate::config::{Accent, Config, Logo, SVG_TYPE, Shades};
 
 /// The name changes with the content, so that a copy never has to be asked about again (RFC 8246).
 const FOREVER: &str = "public, max-age=31536000, immutable";
@@ -16,85 +23,155 @@ const FOREVER: &str = "public, max-age=31536000, immutable";
 /// `/favicon.ico` keeps its name when the icon changes.
 const A_DAY: &str = "public, max-age=86400";
 
-static CSS: LazyLock<Asset> = LazyLock::new(|| {
-    Asset::new("app", "css", "text/css; charset=utf-8", include_bytes!("../static/app.css"))
-});
+/// An SVG that is opened by itself is a page: it keeps its own styles, and runs nothing.
+const SVG_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 
-static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
-    Asset::new("app", "js", "text/javascript; charset=utf-8", include_bytes!("../static/app.js"))
-});
+const FOLDER: &str = "/static/";
 
-static ICON: LazyLock<Asset> = LazyLock::new(|| {
-    Asset::new(
-        "favicon",
-        "svg",
-        "image/svg+xml; charset=utf-8",
-        include_bytes!("../static/favicon.svg"),
-    )
-});
+const STYLE_SHEET: &str = include_str!("../static/app.css");
+const SCRIPT: &str = include_str!("../static/app.js");
+const MARK: &str = include_str!("../static/favicon.svg");
 
-/// The path of the style sheet: `/static/app.0123456789.css`.
-pub fn css() -> &'static str {
-    &CSS.path
+/// Every static file of one site.
+#[derive(Debug)]
+pub struct Assets {
+    css: Asset,
+    script: Asset,
+    /// The logo, or our own mark.
+    icon: Asset,
+    logo_size: Option<(u32, u32)>,
 }
 
-/// The path of the script: `/static/app.0123456789.js`.
-pub fn script() -> &'static str {
-    &SCRIPT.path
+/// The logo as pages show it.
+#[derive(Clone, Copy, Debug)]
+pub struct Image<'a> {
+    /// `/static/logo.0123456789.svg`.
+    pub path: &'a str,
+    /// In the picture's own measure.
+    pub width: u32,
+    /// In the picture's own measure.
+    pub height: u32,
 }
 
-/// The path of the icon: `/static/favicon.0123456789.svg`.
-pub fn icon() -> &'static str {
-    &ICON.path
-}
+impl Assets {
+    /// Names the files; nothing is compressed yet.
+    pub fn new(config: &Config) -> Self {
+        let css = style_sheet(&config.accent).into();
+        Self {
+            css: Asset::new("app", "css", "text/css; charset=utf-8", css),
+            script: Asset::new("app", "js", "text/javascript; charset=utf-8", SCRIPT.into()),
+            icon: config.logo.as_ref().map_or_else(|| mark(&config.accent), Asset::of_logo),
+            logo_size: config.logo.as_ref().map(|logo| logo.size),
+        }
+    }
 
-/// Compresses every file now, so that no visitor waits for it. Takes some milliseconds.
-pub fn warm() {
-    for asset in [&CSS, &SCRIPT, &ICON] {
-        LazyLock::force(&asset.brotli);
-        LazyLock::force(&asset.gzip);
+    /// The path of the style sheet: `/static/app.0123456789.css`.
+    pub fn css(&self) -> &str {
+        &self.css.path
+    }
+
+    /// The path of the script: `/static/app.0123456789.js`.
+    pub fn script(&self) -> &str {
+        &self.script.path
+    }
+
+    /// The path of the icon: `/static/favicon.0123456789.svg`, or the logo's.
+    pub fn icon(&self) -> &str {
+        &self.icon.path
+    }
+
+    /// The logo, if one is set.
+    pub fn logo(&self) -> Option<Image<'_>> {
+        let (width, height) = self.logo_size?;
+        Some(Image { path: &self.icon.path, width, height })
+    }
+
+    /// Compresses every file now, so that no visitor waits for it. Takes some milliseconds.
+    pub fn warm(&self) {
+        for asset in self.all() {
+            LazyLock::force(&asset.brotli);
+            LazyLock::force(&asset.gzip);
+        }
+    }
+
+    fn all(&self) -> [&Asset; 3] {
+        [&self.css, &self.script, &self.icon]
+    }
+
+    fn named(&self, name: &str) -> Option<&Asset> {
+        self.all().into_iter().find(|asset| asset.path.strip_prefix(FOLDER) == Some(name))
     }
 }
 
 /// `GET /static/{name}`: the file, kept by browsers for a year; 404 for any other name.
-pub async fn serve(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    let named = |asset: &&LazyLock<Asset>| asset.path.strip_prefix(FOLDER) == Some(name.as_str());
-    match [&CSS, &SCRIPT, &ICON].into_iter().find(named) {
+pub async fn serve(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    match app.assets.named(&name) {
         Some(asset) => asset.answer(&headers, FOREVER),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
 /// `GET /favicon.ico`: the icon for programs that look for it there.
-pub async fn favicon(headers: HeaderMap) -> Response {
-    ICON.answer(&headers, A_DAY)
+pub async fn favicon(State(app): State<App>, headers: HeaderMap) -> Response {
+    app.assets.icon.answer(&headers, A_DAY)
 }
 
-const FOLDER: &str = "/static/";
+/// The one that is compiled, and behind it what another accent changes: rules outside of layers
+/// beat those in its layers.
+fn style_sheet(accent: &Accent) -> String {
+    if *accent == Accent::default() {
+        return STYLE_SHEET.to_owned();
+    }
+    let root = |shades: &Shades| {
+        let Shades { accent, up, on } = shades;
+        format!(":root{{--accent:{accent};--accent-up:{up};--on-accent:{on}}}")
+    };
+    let (light, dark) = (root(&accent.light), root(&accent.dark));
+    format!("{STYLE_SHEET}{light}@media (prefers-color-scheme:dark){{{dark}}}\n")
+}
+
+/// Our own, in the accent that is set.
+fn mark(accent: &Accent) -> Asset {
+    let drawn = MARK.replace(&Accent::default().light.accent, &accent.light.accent);
+    Asset::new("favicon", "svg", SVG_TYPE, drawn.into())
+}
 
 struct Asset {
     path: String,
     media_type: &'static str,
-    plain: &'static [u8],
+    plain: Bytes,
     brotli: Packed,
     gzip: Packed,
 }
 
-/// A compressed body, made at the first need; `None` when the compressor failed.
+/// A compressed body, made at the first need; `None` for pictures of pixels, which are compressed
+/// already, and when the compressor failed.
 type Packed = LazyLock<Option<Bytes>, Box<dyn FnOnce() -> Option<Bytes> + Send>>;
 
 impl Asset {
-    fn new(stem: &str, extension: &str, media_type: &'static str, plain: &'static [u8]) -> Self {
-        let digest = Sha256::digest(plain);
+    fn new(stem: &str, extension: &str, media_type: &'static str, plain: Bytes) -> Self {
+        let digest = Sha256::digest(&plain);
         let hash =
             digest.iter().take(5).fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"));
+        let packed = |pack: fn(&[u8]) -> Option<Bytes>| {
+            let text = media_type.ends_with("charset=utf-8").then(|| plain.clone());
+            Packed::new(Box::new(move || pack(&text?)))
+        };
         Self {
             path: format!("{FOLDER}{stem}.{hash}.{extension}"),
             media_type,
+            brotli: packed(brotli),
+            gzip: packed(gzip),
             plain,
-            brotli: LazyLock::new(Box::new(move || brotli(plain))),
-            gzip: LazyLock::new(Box::new(move || gzip(plain))),
         }
+    }
+
+    fn of_logo(logo: &Logo) -> Self {
+        Self::new("logo", logo.extension, logo.media_type, logo.bytes.clone())
     }
 
     fn answer(&self, request: &HeaderMap, cache: &'static str) -> Response {
@@ -106,6 +183,9 @@ impl Asset {
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
         if let Some(coding) = coding {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
+        }
+        if self.media_type == SVG_TYPE {
+            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(SVG_POLICY));
         }
         response
     }
@@ -119,7 +199,14 @@ impl Asset {
                 return (Some(coding), body.clone());
             }
         }
-        (None, Bytes::from_static(self.plain))
+        (None, self.plain.clone())
+    }
+}
+
+/// By hand, because the bytes say nothing to a reader.
+impl fmt::Debug for Asset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asset").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -160,54 +247,75 @@ mod tests {
     use super::*;
     use std::io::Read;
 
+    fn plain() -> Assets {
+        Assets::new(&Config::default())
+    }
+
+    fn branded(accent: &str) -> Assets {
+        let accent = Accent::parse(accent).unwrap();
+        Assets::new(&Config { accent, ..Config::default() })
+    }
+
+    fn with_logo(media_type: &'static str, extension: &'static str) -> Assets {
+        let bytes = Bytes::from_static(b"<svg xmlns='http://www.w3.org/2000/svg'/>");
+        let logo = Logo { media_type, extension, size: (3, 1), bytes };
+        Assets::new(&Config { logo: Some(logo), ..Config::default() })
+    }
+
     fn asking_for(codings: &str) -> HeaderMap {
         HeaderMap::from_iter([(ACCEPT_ENCODING, codings.parse().unwrap())])
     }
 
-    async fn get(path: &str, codings: &str) -> (StatusCode, HeaderMap, Bytes) {
-        let name = path.strip_prefix(FOLDER).unwrap().to_owned();
-        let response = serve(Path(name), asking_for(codings)).await;
-        let (head, body) = response.into_parts();
-        (head.status, head.headers, axum::body::to_bytes(body, 1 << 20).await.unwrap())
+    async fn get(asset: &Asset, codings: &str) -> (HeaderMap, Bytes) {
+        let (head, body) = asset.answer(&asking_for(codings), FOREVER).into_parts();
+        (head.headers, axum::body::to_bytes(body, 1 << 20).await.unwrap())
     }
 
     #[test]
     fn names_carry_ten_hex_digits_of_the_content() {
-        let hash = css().strip_prefix("/static/app.").unwrap().strip_suffix(".css").unwrap();
+        let assets = plain();
+        let hash = assets.css().strip_prefix("/static/app.").unwrap().strip_suffix(".css").unwrap();
         assert!(hash.len() == 10 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{hash}");
-        assert!(icon().starts_with("/static/favicon.") && icon().contains(".svg"));
+        let icon = assets.icon();
+        assert!(
+            icon.strip_prefix("/static/favicon.")
+                .is_some_and(|rest| rest.len() == "0123456789.svg".len()),
+            "{icon}"
+        );
     }
 
     #[tokio::test]
     async fn the_style_sheet_is_kept_for_a_year_under_its_own_type() {
-        let (status, headers, body) = get(css(), "").await;
-        assert_eq!(status, StatusCode::OK);
+        let (headers, body) = get(&plain().css, "").await;
         assert_eq!(headers[CONTENT_TYPE], "text/css; charset=utf-8");
         assert_eq!(headers[CACHE_CONTROL], FOREVER);
         assert_eq!(headers[VARY], "accept-encoding");
         assert!(!headers.contains_key(CONTENT_ENCODING));
-        assert_eq!(body, &include_bytes!("../static/app.css")[..]);
+        assert!(!headers.contains_key(CONTENT_SECURITY_POLICY), "the site's own holds");
+        assert_eq!(body, STYLE_SHEET);
     }
 
     #[tokio::test]
     async fn each_coding_unpacks_to_the_file() {
-        warm();
-        let (_, headers, body) = get(css(), "gzip, deflate, br").await;
+        let assets = branded("#663399");
+        assets.warm();
+        let (headers, body) = get(&assets.css, "gzip, deflate, br").await;
         assert_eq!(headers[CONTENT_ENCODING], "br");
         let mut unpacked = Vec::new();
         brotli::BrotliDecompress(&mut &body[..], &mut unpacked).unwrap();
-        assert_eq!(unpacked, CSS.plain);
+        assert_eq!(unpacked, assets.css.plain);
 
-        let (_, headers, body) = get(css(), "gzip").await;
+        let (headers, body) = get(&assets.css, "gzip").await;
         assert_eq!(headers[CONTENT_ENCODING], "gzip");
         unpacked.clear();
         flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut unpacked).unwrap();
-        assert_eq!(unpacked, CSS.plain);
+        assert_eq!(unpacked, assets.css.plain);
     }
 
     #[test]
     fn a_coding_of_weight_zero_is_refused() {
-        let coding = |line: &str| CSS.body(&asking_for(line)).0;
+        let css = plain().css;
+        let coding = |line: &str| css.body(&asking_for(line)).0;
         assert_eq!(coding("br;q=0, gzip"), Some("gzip"));
         assert_eq!(coding("br; q=0.000, GZIP; q=0.5"), Some("gzip"));
         assert_eq!(coding("*"), Some("br"));
@@ -217,24 +325,87 @@ mod tests {
         assert_eq!(coding("*;q=0"), None);
     }
 
-    #[tokio::test]
-    async fn a_name_that_is_not_there_is_not_found() {
-        for path in
-            ["/static/app.css", "/static/app.0000000000.css", "/static/../Cargo.toml", "/static/"]
-        {
-            assert_eq!(get(path, "br").await.0, StatusCode::NOT_FOUND, "{path}");
+    #[test]
+    fn only_the_names_on_the_pages_are_there() {
+        let assets = plain();
+        assert!(assets.named(assets.css().strip_prefix(FOLDER).unwrap()).is_some());
+        for name in ["app.css", "app.0000000000.css", "../Cargo.toml", ""] {
+            assert!(assets.named(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn another_accent_is_another_name_and_the_script_stays() {
+        let (green, purple, red) = (plain(), branded("#663399"), branded("#a3241b"));
+        for (one, two) in [(&green, &purple), (&purple, &red)] {
+            assert_ne!(one.css(), two.css());
+            assert_ne!(one.icon(), two.icon());
+            assert_eq!(one.script(), two.script());
+        }
+        assert_eq!(plain().css(), branded("#1D5B50").css());
+    }
+
+    #[test]
+    fn an_accent_overrides_the_variables_of_both_schemes_behind_the_style_sheet() {
+        let Accent { light, dark } = Accent::parse("#663399").unwrap();
+        let css = style_sheet(&Accent { light: light.clone(), dark: dark.clone() });
+        let rules = css.strip_prefix(STYLE_SHEET).unwrap();
+        let (in_light, in_dark) = rules.split_once("@media (prefers-color-scheme:dark){").unwrap();
+        for (rule, shades) in [(in_light, light), (in_dark, dark)] {
+            let Shades { accent, up, on } = shades;
+            let expected = format!(":root{{--accent:{accent};--accent-up:{up};--on-accent:{on}}}");
+            assert!(rule.starts_with(&expected), "{rules}");
+        }
+        for name in ["--accent:", "--accent-up:", "--on-accent:"] {
+            assert_eq!(STYLE_SHEET.matches(name).count(), 2, "{name}");
+        }
+    }
+
+    #[test]
+    fn our_own_mark_is_drawn_in_the_accent() {
+        let accent = Accent::parse("#663399").unwrap();
+        let drawn = mark(&accent).plain;
+        let drawn = str::from_utf8(&drawn).unwrap();
+        assert!(drawn.contains("#663399"), "{drawn}");
+        let Accent { light, dark } = Accent::default();
+        for shade in [light.accent, light.up, dark.accent, dark.up, dark.on] {
+            assert!(!drawn.contains(&shade), "{shade} is not the site's: {drawn}");
         }
     }
 
     #[tokio::test]
-    async fn the_old_icon_address_answers_for_a_day_only() {
-        let response = favicon(HeaderMap::new()).await;
-        assert_eq!(response.headers()[CONTENT_TYPE], "image/svg+xml; charset=utf-8");
-        assert_eq!(response.headers()[CACHE_CONTROL], A_DAY);
+    async fn an_svg_can_run_nothing_when_it_is_opened_by_itself() {
+        for assets in [plain(), with_logo(SVG_TYPE, "svg")] {
+            let (headers, _) = get(&assets.icon, "br").await;
+            assert_eq!(headers[CONTENT_SECURITY_POLICY], SVG_POLICY);
+            assert_eq!(headers[CONTENT_TYPE], SVG_TYPE);
+            assert_eq!(headers[CONTENT_ENCODING], "br");
+        }
+    }
+
+    #[tokio::test]
+    async fn pixels_are_not_compressed_again() {
+        let assets = with_logo("image/png", "png");
+        assets.warm();
+        let (headers, body) = get(&assets.icon, "br, gzip").await;
+        assert_eq!(headers[CONTENT_TYPE], "image/png");
+        assert!(!headers.contains_key(CONTENT_ENCODING));
+        assert!(!headers.contains_key(CONTENT_SECURITY_POLICY));
+        assert_eq!(body, assets.icon.plain);
+    }
+
+    #[test]
+    fn the_logo_stands_in_the_place_of_the_icon() {
+        let assets = with_logo("image/png", "png");
+        let logo = assets.logo().unwrap();
+        let hash = logo.path.strip_prefix("/static/logo.").unwrap().strip_suffix(".png");
+        assert_eq!(hash.map(str::len), Some(10));
+        assert_eq!((logo.path, logo.width, logo.height), (assets.icon(), 3, 1));
+        assert!(plain().logo().is_none());
     }
 
     #[test]
     fn the_style_sheet_stays_small() {
-        assert!(gzip(CSS.plain).unwrap().len() < 4096);
+        assert!(gzip(&branded("#663399").css.plain).unwrap().len() < 4096);
     }
 }

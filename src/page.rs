@@ -1,10 +1,13 @@
 //! What every page shows around its own content: title, site name, notices, who is logged in.
 
-use crate::assets;
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::assets::{Assets, Image};
 use crate::forms::Errors;
 
 /// The frame of a page, `page` in the templates.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Page {
     /// Unique to the page: "Log in".
     pub title: &'static str,
@@ -18,9 +21,24 @@ pub struct Page {
     pub username: Option<String>,
     /// Whether the development mailbox exists and may be linked to.
     pub mailbox: bool,
+    /// Where the static files are.
+    pub assets: Arc<Assets>,
 }
 
 impl Page {
+    /// The frame without a title, with nobody logged in and nothing to tell.
+    pub fn new(app: &App) -> Self {
+        Self {
+            title: "",
+            site: app.config.site_name.clone(),
+            failed: false,
+            notices: Vec::new(),
+            username: None,
+            mailbox: app.has_mailbox(),
+            assets: Arc::clone(&app.assets),
+        }
+    }
+
     /// The frame of a page that shows a form, refused when there are errors.
     #[must_use]
     pub fn with(self, errors: &Errors) -> Self {
@@ -28,20 +46,22 @@ impl Page {
     }
 
     /// The path of the style sheet.
-    #[expect(clippy::unused_self, reason = "templates call it on the page")]
-    pub fn css(&self) -> &'static str {
-        assets::css()
+    pub fn css(&self) -> &str {
+        self.assets.css()
     }
 
     /// The path of the script.
-    #[expect(clippy::unused_self, reason = "templates call it on the page")]
-    pub fn script(&self) -> &'static str {
-        assets::script()
+    pub fn script(&self) -> &str {
+        self.assets.script()
     }
 
     /// The path of the icon.
-    #[expect(clippy::unused_self, reason = "templates call it on the page")]
-    pub fn icon(&self) -> &'static str {
-        assets::icon()
+    pub fn icon(&self) -> &str {
+        self.assets.icon()
+    }
+
+    /// The site's own logo.
+    pub fn logo(&self) -> Option<Image<'_>> {
+        self.assets.logo()
     }
 }

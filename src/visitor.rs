@@ -170,15 +170,13 @@ impl Visitor {
     pub async fn page(&self, title: &'static str) -> Result<Page, RequestError> {
         Ok(Page {
             title,
-            site: self.app.config.site_name.clone(),
-            failed: false,
             notices: if self.sees_page {
                 self.take(NOTICES).await?.unwrap_or_default()
             } else {
                 Vec::new()
             },
             username: username(&self.session).await?,
-            mailbox: self.app.has_mailbox(),
+            ..Page::new(&self.app)
         })
     }
 

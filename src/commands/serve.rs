@@ -19,7 +19,6 @@ use tower::ServiceExt;
 
 use super::CommandError;
 use crate::app::App;
-use crate::assets;
 use crate::config::Config;
 use crate::db::Location;
 use crate::mail::Mailer;
@@ -100,8 +99,9 @@ async fn start_tasks(app: &App, mailer: Option<Mailer>) -> Result<Tasks, Command
         tasks::take_over(app).await.map_err(CommandError::failed)?;
     }
     // The first visitor should not wait for tables that can be built meanwhile.
-    let warming = std::thread::Builder::new().name("warm".to_owned()).spawn(|| {
-        assets::warm();
+    let assets = Arc::clone(&app.assets);
+    let warming = std::thread::Builder::new().name("warm".to_owned()).spawn(move || {
+        assets.warm();
         password::warm();
     });
     drop(warming);

@@ -29,7 +29,7 @@ const LIGHT: Backgrounds =
     Backgrounds { paper: Colour::new(0x00f4_f1ea), sheet: Colour::new(0x00ff_fefb) };
 
 const DARK: Backgrounds =
-    Backgrounds { paper: Colour::new(0x0014_1311), sheet: Colour::new(0x001d_1b18) };
+    Backgrounds { paper: Colour::new(0x0014_1311), sheet: Colour::new(0x001f_1d1a) };
 
 impl Backgrounds {
     /// The one that `colour` is harder to read on, and the contrast there.

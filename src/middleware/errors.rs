@@ -75,8 +75,7 @@ fn as_page(app: &App, method: &Method, response: Response, reference: Option<Str
     let retry_after =
         headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let username = response.extensions().get::<Who>().map(|who| who.0.clone());
-    let (site, mailbox) = (app.config.site_name.clone(), app.has_mailbox());
-    let page = Page { site, username, mailbox, ..Page::default() };
+    let page = Page { username, ..Page::new(app) };
     let body = ErrorPage::new(page, status, retry_after, reference).render();
     // A template that fails here leaves the bare status: there is no further page to fall back on.
     let mut styled = match body {

@@ -12,6 +12,7 @@
 mod support;
 
 mod account;
+mod brand;
 mod database;
 mod documentation;
 mod forgot;

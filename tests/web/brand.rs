@@ -1,0 +1,145 @@
+//! The brand: accent colour and logo, as pages show and serve them.
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use vestibule::config::{Accent, Logo};
+
+use crate::support::program::Folder;
+use crate::support::{Browser, Site};
+
+const PURPLE: &str = "#663399";
+
+const SVG: &str = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 60 20'><style>path{fill:#639}</style><path d='M0 0h60v20z'/></svg>";
+
+/// A PNG of one pixel.
+const PNG: &[u8] = b"\x89PNG\x0d\x0a\x1a\x0a\x00\x00\x00\x0dIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89\x00\x00\x00\x0dIDATx\xdacH3\x9e\xf9\x1f\x00\x04g\x022F\x1bg\x93\x00\x00\x00\x00IEND\xaeB`\x82";
+
+async fn get(browser: &Browser, path: &str) -> (StatusCode, HeaderMap, Bytes) {
+    let answer = browser.send(Request::get(path).body(Body::empty()).unwrap()).await;
+    let (head, body) = answer.into_parts();
+    (head.status, head.headers, to_bytes(body, 1 << 20).await.unwrap())
+}
+
+/// The style sheet and the icon that the login page names.
+async fn style_and_icon(site: &Site) -> [String; 2] {
+    let mut visitor = site.browser();
+    visitor.open("/login").await;
+    let mut found = Vec::new();
+    for css in ["link[rel=stylesheet]", "link[rel=icon]"] {
+        let (status, _, body) = get(&visitor, &visitor.attribute(css, "href").unwrap()).await;
+        assert_eq!(status, StatusCode::OK);
+        found.push(String::from_utf8(body.to_vec()).unwrap());
+    }
+    found.try_into().unwrap()
+}
+
+async fn with_logo(name: &str, content: &[u8]) -> Site {
+    let folder = Folder::new();
+    let path = folder.0.join(name);
+    std::fs::write(&path, content).unwrap();
+    let logo = Logo::read(path.to_str().unwrap()).unwrap();
+    Site::with(|config| config.logo = Some(logo)).await
+}
+
+#[tokio::test]
+async fn an_accent_is_in_the_style_sheet_and_in_the_icon() {
+    let accent = Accent::parse(PURPLE).unwrap();
+    let dark = accent.dark.accent.clone();
+    let site = Site::with(|config| config.accent = accent).await;
+    let [style, icon] = style_and_icon(&site).await;
+    assert!(style.contains(":root{--accent:#663399;--accent-up:"), "{style}");
+    assert!(style.contains(&format!("(prefers-color-scheme:dark){{:root{{--accent:{dark};")));
+    assert!(icon.contains(PURPLE) && !icon.contains("#1d5b50"), "{icon}");
+}
+
+#[tokio::test]
+async fn without_a_brand_the_files_are_those_of_the_source() {
+    let site = Site::on_sqlite().await;
+    let [style, icon] = style_and_icon(&site).await;
+    assert!(style == include_str!("../../static/app.css"));
+    assert_eq!(icon, include_str!("../../static/favicon.svg"));
+    let mut visitor = site.browser();
+    visitor.open("/login").await;
+    assert!(visitor.attribute("header .site img", "src").is_none());
+    assert!(visitor.attribute("header .site svg", "viewBox").is_some());
+}
+
+#[tokio::test]
+async fn a_logo_stands_beside_the_name_and_on_the_tab() {
+    let site = with_logo("brand.png", SVG.as_bytes()).await;
+    for path in ["/login", "/nowhere"] {
+        let mut visitor = site.browser();
+        visitor.open(path).await;
+        let logo = |name| visitor.attribute("header .site img.logo", name);
+        assert_eq!(logo("alt").as_deref(), Some(""), "the name beside it says it all");
+        assert_eq!((logo("width"), logo("height")), (Some("60".into()), Some("20".into())));
+        assert_eq!(visitor.attribute("link[rel=icon]", "href"), logo("src"));
+        assert!(visitor.attribute("header .site svg", "viewBox").is_none());
+        assert_eq!(visitor.all_text("header .site"), ["Vestibule"]);
+    }
+}
+
+#[tokio::test]
+async fn a_logo_is_served_for_a_year_under_its_own_type_and_no_other_name() {
+    for (name, content, kind, end) in [
+        ("logo.gif", SVG.as_bytes(), "image/svg+xml; charset=utf-8", ".svg"),
+        ("logo", PNG, "image/png", ".png"),
+    ] {
+        let site = with_logo(name, content).await;
+        let mut visitor = site.browser();
+        visitor.open("/login").await;
+        let path = visitor.attribute("img.logo", "src").unwrap();
+        assert!(path.starts_with("/static/logo.") && path.ends_with(end), "{path}");
+        let (status, headers, body) = get(&visitor, &path).await;
+        assert_eq!((status, &body[..]), (StatusCode::OK, content));
+        assert_eq!(headers["content-type"], kind);
+        assert_eq!(headers["cache-control"], "public, max-age=31536000, immutable");
+        let (_, headers, body) = get(&visitor, "/favicon.ico").await;
+        assert_eq!((&headers["content-type"], &body[..]), (&kind.parse().unwrap(), content));
+        assert_eq!(headers["cache-control"], "public, max-age=86400");
+        for other in [format!("/static/{name}"), format!("/static/logo{end}"), path + "x"] {
+            assert_eq!(get(&visitor, &other).await.0, StatusCode::NOT_FOUND, "{other}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_svg_gets_a_policy_of_its_own_and_pages_keep_theirs() {
+    let site = with_logo("logo.svg", SVG.as_bytes()).await;
+    let mut visitor = site.browser();
+    visitor.open("/login").await;
+    let path = visitor.attribute("img.logo", "src").unwrap();
+    for path in [path.as_str(), "/favicon.ico"] {
+        let (_, headers, _) = get(&visitor, path).await;
+        assert_eq!(
+            headers["content-security-policy"],
+            "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+        );
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+    }
+    let policy = visitor.headers["content-security-policy"].to_str().unwrap();
+    assert!(!policy.contains("unsafe") && policy.contains("img-src 'self'"), "{policy}");
+}
+
+#[test]
+fn a_wrong_brand_is_told_at_once_and_the_colour_that_is_suggested_starts() {
+    let folder = Folder::new();
+    std::fs::write(folder.0.join("words.svg"), "<html/>").unwrap();
+    let wrong = [("VESTIBULE_ACCENT", "#ffcc00"), ("VESTIBULE_LOGO", "words.svg")];
+    let ended = folder.run(&["serve"], &wrong, "");
+    assert_eq!((ended.status, ended.err.lines().count()), (2, 2), "{}", ended.err);
+    for words in [
+        "VESTIBULE_ACCENT=\"#ffcc00\": has a contrast of 1.34:1 against the page's #f4f1ea",
+        "VESTIBULE_LOGO=\"words.svg\": its first element is not svg",
+    ] {
+        assert!(ended.err.contains(words), "{}", ended.err);
+    }
+    let suggested = ended.err.lines().next().unwrap().rsplit(' ').next().unwrap();
+    std::fs::write(folder.0.join("words.svg"), SVG).unwrap();
+    let program = folder.serve(&[("VESTIBULE_ACCENT", suggested), ("VESTIBULE_LOGO", "words.svg")]);
+    let page = program.get("/login", "").body;
+    let path = |name: &str| page.split('"').find(|part| part.starts_with(name)).unwrap().to_owned();
+    let style = program.get(&path("/static/app."), "").body;
+    assert!(style.contains(&format!(":root{{--accent:{suggested};")), "{suggested}");
+    assert_eq!(program.get(&path("/static/logo."), "").body, SVG);
+}
