@@ -1,21 +1,21 @@
-//! Speaks SMTP: turns a queued letter into a message and hands it to the mail server.
+//! Speaks SMTP: hands the message of a queued letter to the mail server.
 //!
-//! The only file that imports lettre. Connections are kept here and not in lettre's pool (0.11.23),
-//! because the pool takes a connection back whose sending was cut off by a timeout: the next
-//! letter's commands would then be read as the rest of the last letter, and each answer taken for
-//! that of the command after it. Nor does lettre's own timeout cover more than the TCP connect.
+//! It and `message.rs` are the only files that import lettre. Connections are kept here and not in
+//! lettre's pool (0.11.23), because the pool takes a connection back whose sending was cut off by a
+//! timeout: the next letter's commands would then be read as the rest of the last letter, and each
+//! answer taken for that of the command after it. Nor does lettre's own timeout cover more than the
+//! TCP connect.
 
 pub mod letters;
 mod mask;
+mod message;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use lettre::Address;
+use lettre::Message;
 use lettre::address::Envelope;
-use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Body, Mailbox, Message, MultiPart, SinglePart};
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{
@@ -31,6 +31,7 @@ use crate::config::Sender;
 use crate::models::outbox::Queued;
 use mask::fit_for_log;
 pub use mask::mask;
+pub use message::Composer;
 
 /// How long connecting may take, and then offering one letter.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
@@ -105,8 +106,7 @@ pub struct Mailer(Arc<Inner>);
 
 struct Inner {
     server: Server,
-    sender: Mailbox,
-    host: String,
+    composer: Composer,
     idle: Mutex<Vec<AsyncSmtpConnection>>,
 }
 
@@ -149,22 +149,10 @@ impl Mailer {
     /// # Errors
     /// What is wrong with the settings, without repeating them.
     pub fn new(url: &str, sender: &Sender, host: &str) -> Result<Self, MailError> {
-        let host = idna::domain_to_ascii(host).map_err(|_| MailError::Host)?;
-        let told = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        if bare.is_empty() || !bare.chars().all(told) {
-            return Err(MailError::Host);
-        }
-        if sender.name.chars().any(char::is_control) {
-            // lettre panics on it.
-            return Err(MailError::SenderName);
-        }
-        let address = ascii_address(&sender.address).ok_or(MailError::Sender)?;
-        let name = Some(sender.name.trim().to_owned()).filter(|name| !name.is_empty());
+        let composer = Composer::new(sender, host)?;
         Ok(Self(Arc::new(Inner {
-            server: Server::parse(url, bare)?,
-            sender: Mailbox::new(name, address),
-            host,
+            server: Server::parse(url, composer.host())?,
+            composer,
             idle: Mutex::default(),
         })))
     }
@@ -172,7 +160,7 @@ impl Mailer {
     /// Sends one letter, within two [`TIMEOUT`]s and a [`VERDICT_TIMEOUT`] at most. `Sent` means that the server has taken
     /// responsibility for it (RFC 5321, 4.2.5); anything else, that it may be tried again.
     pub async fn send(&self, letter: &Queued) -> Outcome {
-        let message = match self.0.message(letter) {
+        let message = match self.0.composer.message(letter) {
             Ok(message) => message,
             Err(why) => {
                 return Outcome::Refused { permanent: true, why };
@@ -211,26 +199,6 @@ impl std::fmt::Debug for Mailer {
 }
 
 impl Inner {
-    /// RFC 5322 message: everything but the MIME boundary is the same at each try.
-    fn message(&self, letter: &Queued) -> Result<Message, String> {
-        let to = ascii_address(&letter.to).ok_or("the address cannot be written to")?;
-        let auto = HeaderName::new_from_ascii_str("Auto-Submitted");
-        let body = MultiPart::alternative()
-            .singlepart(part(ContentType::TEXT_PLAIN, &letter.text)?)
-            .singlepart(part(ContentType::TEXT_HTML, &letter.html)?);
-        Message::builder()
-            .from(self.sender.clone())
-            // The bare address: a display name is user input, and lettre panics on CR or LF in it.
-            .to(Mailbox::new(None, to))
-            .subject(letter.subject.replace(char::is_control, " "))
-            .date(UNIX_EPOCH + Duration::from_secs(date_seconds(letter.created_at)))
-            .message_id(Some(format!("<{}@{}>", letter.id, self.host)))
-            // RFC 3834: no out-of-office answers.
-            .raw_header(HeaderValue::new(auto, "auto-generated".to_owned()))
-            .multipart(body)
-            .map_err(|error| error.to_string())
-    }
-
     async fn hand_over(&self, message: &Message) -> Result<String, Failure> {
         let connecting = timeout(TIMEOUT, self.connection()).await;
         let connected = connecting.map_err(|_| Failure::away("no greeting within 20 seconds"))?;
@@ -361,30 +329,6 @@ fn client_id(name: &str) -> ClientId {
         Ok(IpAddr::V6(ip)) => ClientId::Ipv6(ip),
         Err(_) => ClientId::Domain(name.to_owned()),
     }
-}
-
-/// Quoted-printable for both parts: short lines on the way, still readable in the raw, and no need
-/// for the server to know 8BITMIME.
-fn part(kind: ContentType, text: &str) -> Result<SinglePart, &'static str> {
-    let encoding = ContentTransferEncoding::QuotedPrintable;
-    let body = Body::new_with_encoding(text.to_owned(), encoding);
-    let body = body.map_err(|_| "the text cannot be encoded")?;
-    Ok(SinglePart::builder().content_type(kind).body(body))
-}
-
-/// The address with its domain in punycode: servers without SMTPUTF8 know no other.
-fn ascii_address(address: &str) -> Option<Address> {
-    let (user, domain) = address.rsplit_once('@')?;
-    let breaks_out = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>' | ',');
-    if user.contains(breaks_out) {
-        return None;
-    }
-    Address::new(user, idna::domain_to_ascii(domain).ok()?).ok()
-}
-
-/// Within what a mail's date can say; lettre panics beyond the year 9999.
-fn date_seconds(at: i64) -> u64 {
-    u64::try_from(at).unwrap_or_default().min(253_402_300_799)
 }
 
 /// Whom it is from and to, up to the server's word to go ahead. Step by step and not by lettre's

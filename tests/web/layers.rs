@@ -103,7 +103,7 @@ fn names_library(text: &str, name: &str) -> bool {
 fn each_library_is_used_where_it_belongs() {
     const RULES: &[(&str, &[&str])] = &[
         ("sqlx", &["db.rs"]),
-        ("lettre", &["mail.rs"]),
+        ("lettre", &["mail.rs", "mail/message.rs"]),
         ("rand", &["random.rs"]),
         ("askama", &["controllers", "error.rs", "mail", "middleware"]),
         (

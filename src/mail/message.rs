@@ -1,0 +1,106 @@
+//! Composes the RFC 5322 message of a letter. Needs no server: what is shown as the source of a
+//! mail is what would be sent.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use lettre::Address;
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Body, Mailbox, Message, MultiPart, SinglePart};
+
+use super::MailError;
+use crate::config::Sender;
+use crate::models::outbox::Queued;
+
+/// Makes messages: knows who they are from and which site they are of.
+pub struct Composer {
+    sender: Mailbox,
+    host: String,
+}
+
+impl Composer {
+    /// `host` is the site's own name: it stands in `Message-ID`.
+    ///
+    /// # Errors
+    /// When nothing can be mailed from this sender or host.
+    pub fn new(sender: &Sender, host: &str) -> Result<Self, MailError> {
+        let host = idna::domain_to_ascii(host).map_err(|_| MailError::Host)?;
+        let told = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+        let bare = without_brackets(&host);
+        if bare.is_empty() || !bare.chars().all(told) {
+            return Err(MailError::Host);
+        }
+        if sender.name.chars().any(char::is_control) {
+            // lettre panics on it.
+            return Err(MailError::SenderName);
+        }
+        let address = ascii_address(&sender.address).ok_or(MailError::Sender)?;
+        let name = Some(sender.name.trim().to_owned()).filter(|name| !name.is_empty());
+        Ok(Self { sender: Mailbox::new(name, address), host })
+    }
+
+    /// The site's name as it greets a server; an IPv6 address without brackets.
+    pub(super) fn host(&self) -> &str {
+        without_brackets(&self.host)
+    }
+
+    /// The message, byte for byte as a server is handed it.
+    ///
+    /// # Errors
+    /// Why the letter cannot be sent to anybody.
+    pub fn source(&self, letter: &Queued) -> Result<Vec<u8>, String> {
+        Ok(self.message(letter)?.formatted())
+    }
+
+    /// The message and its envelope, the same at each try.
+    pub(super) fn message(&self, letter: &Queued) -> Result<Message, String> {
+        let to = ascii_address(&letter.to).ok_or("the address cannot be written to")?;
+        let auto = HeaderName::new_from_ascii_str("Auto-Submitted");
+        let body = MultiPart::alternative()
+            // `=_` can stand in no quoted-printable text (RFC 2045, 6.7).
+            .boundary(format!("=_{}", letter.id))
+            .singlepart(part(ContentType::TEXT_PLAIN, &letter.text)?)
+            .singlepart(part(ContentType::TEXT_HTML, &letter.html)?);
+        Message::builder()
+            .from(self.sender.clone())
+            // The bare address: a display name is user input, and lettre panics on CR or LF in it.
+            .to(Mailbox::new(None, to))
+            .subject(letter.subject.replace(char::is_control, " "))
+            .date(UNIX_EPOCH + Duration::from_secs(date_seconds(letter.created_at)))
+            .message_id(Some(format!("<{}@{}>", letter.id, self.host)))
+            // RFC 3834: no out-of-office answers.
+            .raw_header(HeaderValue::new(auto, "auto-generated".to_owned()))
+            .multipart(body)
+            .map_err(|error| error.to_string())
+    }
+}
+
+fn without_brackets(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// Quoted-printable for both parts: short lines on the way, still readable in the raw, and no need
+/// for the server to know 8BITMIME.
+fn part(kind: ContentType, text: &str) -> Result<SinglePart, &'static str> {
+    let encoding = ContentTransferEncoding::QuotedPrintable;
+    let body = Body::new_with_encoding(text.to_owned(), encoding);
+    let body = body.map_err(|_| "the text cannot be encoded")?;
+    Ok(SinglePart::builder().content_type(kind).body(body))
+}
+
+/// The address with its domain in punycode: servers without SMTPUTF8 know no other.
+fn ascii_address(address: &str) -> Option<Address> {
+    let (user, domain) = address.rsplit_once('@')?;
+    let breaks_out = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>' | ',');
+    if user.contains(breaks_out) {
+        return None;
+    }
+    Address::new(user, idna::domain_to_ascii(domain).ok()?).ok()
+}
+
+/// Within what a mail's date can say; lettre panics beyond the year 9999.
+fn date_seconds(at: i64) -> u64 {
+    u64::try_from(at).unwrap_or_default().min(253_402_300_799)
+}
+
+#[cfg(test)]
+mod tests;
