@@ -6,10 +6,14 @@ use askama::Template;
 
 use crate::config::Accent;
 use crate::models::outbox::{GIVE_UP_AFTER, Letter};
+use crate::random;
 use crate::times;
 
 /// RFC 5322, 2.1.1: lines of a mail should not be longer than 78 characters.
 const LINE: usize = 76;
+
+/// The kind of the letter that holds a one-time code.
+const RESET_CODE: &str = "reset_code";
 
 /// Longest value that a visitor has a say in, so that a letter cannot be made somebody else's.
 const LONGEST_VALUE: usize = 120;
@@ -117,8 +121,37 @@ pub fn reset_code(about: &About<'_>, code: &str, ttl: i64) -> Result<Letter, ask
     let (head, tail) = code.split_at_checked(code.len() / 2).unwrap_or((code, ""));
     view.code = format!("{head}-{tail}");
     view.lifetime = times::life(ttl);
-    let letter = finish("reset_code", about, &view, render_reset_code)?;
+    let letter = finish(RESET_CODE, about, &view, render_reset_code)?;
     Ok(Letter { expires_at: about.at + ttl, ..letter })
+}
+
+/// The one-time code as it stands in the text of a letter of this kind, `XXXX-XXXX`.
+pub fn code_in<'a>(kind: &str, text: &'a str) -> Option<&'a str> {
+    let is_code = |line: &&str| {
+        line.split_once('-').is_some_and(|(head, tail)| random::is_code(&format!("{head}{tail}")))
+    };
+    text.lines().find(is_code).filter(|_| kind == RESET_CODE)
+}
+
+/// The text of a letter without the line breaks that only keep its lines short, for pages, which
+/// break lines where theirs end.
+pub fn unwrapped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        out.push_str(line);
+        let goes_on = lines.peek().is_some_and(|next| was_broken(line, next));
+        out.push(if goes_on { ' ' } else { '\n' });
+    }
+    out
+}
+
+/// Whether [`wrapped`] broke here: the next word would not have fitted. Addresses of pages have
+/// lines of their own.
+fn was_broken(line: &str, next: &str) -> bool {
+    let word = next.split(' ').next().unwrap_or_default();
+    let is_within = !line.is_empty() && !word.is_empty() && !word.contains("://");
+    is_within && line.chars().count() + 1 + word.chars().count() > LINE
 }
 
 /// The password is another one now, by a code or on the account page.

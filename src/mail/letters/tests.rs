@@ -278,3 +278,40 @@ fn a_visitor_cannot_write_a_paragraph_of_our_letter() {
     let tags = |html: &str| html.matches('<').count();
     assert_eq!(tags(&letter.html), tags(&kept.html));
 }
+
+#[test]
+fn a_text_comes_back_from_its_short_lines() {
+    for letter in all() {
+        let page = unwrapped(&letter.text);
+        assert_eq!(wrapped(&page), letter.text);
+        assert!(page.lines().any(|line| line.len() > LINE), "{page}");
+        assert!(page.contains("\n\nKäse & <Brot>\nhttps://accounts.example.com/\n"), "{page}");
+    }
+}
+
+#[test]
+fn a_line_goes_on_where_the_next_word_did_not_fit_and_nowhere_else() {
+    for (first, second) in (60..=LINE).flat_map(|first| (1..20).map(move |second| (first, second)))
+    {
+        let (first, second) = ("a".repeat(first), "b".repeat(second));
+        let paragraph = format!("{first} {second}\n");
+        assert_eq!(unwrapped(&wrapped(&paragraph)), paragraph);
+        let two = format!("{first}\n{second}\n");
+        let fits = paragraph.len() - 1 <= LINE;
+        assert_eq!(unwrapped(&two) == two, fits, "{two}");
+        let address = format!("{first}\nhttps://{second}.example/\n");
+        assert_eq!(unwrapped(&address), address);
+    }
+}
+
+#[test]
+fn only_a_letter_with_a_code_has_one_to_be_read() {
+    for letter in all() {
+        let code = (letter.kind == "reset_code").then_some("CDFG-HJKL");
+        assert_eq!(code_in(letter.kind, &letter.text), code);
+    }
+    assert_eq!(code_in("registered", "CDFG-HJKL"), None);
+    for text in ["CDFGHJKL", "cdfg-hjkl", "CDFG-HJKL or", "AAAA-AAAA", "CDFG-HJK", ""] {
+        assert_eq!(code_in("reset_code", text), None, "{text}");
+    }
+}
