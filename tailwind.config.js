@@ -31,7 +31,7 @@ module.exports = {
       mono: ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"],
     },
     extend: {
-      maxWidth: { door: "28rem", wide: "60rem" },
+      maxWidth: { door: "28rem", wide: "76rem" },
       minHeight: { target: "3rem" }, // 48 px: an input or a button that a thumb can hit
     },
   },

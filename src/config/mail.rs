@@ -1,6 +1,7 @@
 //! How mail leaves: the server's URL, the sender, and which notices go out.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::IpAddr;
 
 use url::{Host, Url};
@@ -46,6 +47,16 @@ impl Sender {
                 Ok(Self { name: name.into(), address })
             }
             _ => Err(SENDER_EXPECTED.into()),
+        }
+    }
+}
+
+/// As people read it, in no form for a header.
+impl fmt::Display for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name.as_str() {
+            "" => f.write_str(&self.address),
+            name => write!(f, "{name} <{}>", self.address),
         }
     }
 }

@@ -1,12 +1,17 @@
 //! The development mailbox: every mail that would have been sent, while no mail server is set.
 
 use askama::Template;
-use axum::extract::Path;
-use axum::http::header::CONTENT_SECURITY_POLICY;
+use axum::extract::{Path, State};
+use axum::http::HeaderName;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_FRAME_OPTIONS};
 use axum::response::{Html, IntoResponse};
+use serde::Serialize;
 
 use super::{Answer, redirect, show as show_page};
+use crate::app::App;
 use crate::error::RequestError;
+use crate::mail::{Composer, letters};
+use crate::middleware::headers;
 use crate::models::outbox::{self, Queued};
 use crate::page::Page;
 use crate::random;
@@ -16,9 +21,15 @@ use crate::visitor::Visitor;
 /// How many mails the page shows.
 const SHOWN: i64 = 50;
 
-/// A mail's HTML part: its own inline style, nothing else, and no power over this site.
-const LETTER_POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox";
+/// A mail's HTML part: its own inline style, nothing else, no power over this site, and in a frame
+/// of this site's pages alone.
+const HTML_PART: [(HeaderName, &str); 2] = [
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox",
+    ),
+    (X_FRAME_OPTIONS, "SAMEORIGIN"),
+];
 
 /// One mail, as the templates show it.
 struct MailRow {
@@ -27,7 +38,13 @@ struct MailRow {
     subject: String,
     at: String,
     at_iso: String,
-    text: String,
+    lines: Vec<Line>,
+}
+
+/// A line of a mail's text: an address of this site alone can be followed.
+struct Line {
+    words: String,
+    is_link: bool,
 }
 
 #[derive(Template)]
@@ -41,52 +58,120 @@ struct MailboxPage {
 #[template(path = "mailbox_letter.html")]
 struct LetterPage {
     page: Page,
+    from: String,
     mail: MailRow,
+    newer: Option<String>,
+    older: Option<String>,
 }
 
-impl From<Queued> for MailRow {
-    fn from(queued: Queued) -> Self {
+/// One mail, as scripts read it.
+#[derive(Serialize)]
+struct MailJson<'a> {
+    id: &'a str,
+    at: String,
+    kind: &'a str,
+    from: &'a str,
+    to: &'a str,
+    subject: &'a str,
+    text: &'a str,
+    html: &'a str,
+    code: Option<&'a str>,
+}
+
+impl MailRow {
+    fn new(queued: Queued, app: &App) -> Self {
+        let home = app.config.base_url.join("/");
+        let text = letters::unwrapped(&queued.text);
+        let line = |words: &str| Line {
+            words: words.to_owned(),
+            is_link: words.starts_with(&home) && !words.contains(char::is_whitespace),
+        };
         Self {
             at: times::day_and_time(queued.created_at),
             at_iso: times::iso(queued.created_at),
             id: queued.id,
             to: queued.to,
             subject: queued.subject,
-            text: queued.text,
+            lines: text.lines().map(line).collect(),
         }
     }
 }
 
-/// GET `/dev/mailbox`: newest first, with the text of each.
+impl<'a> MailJson<'a> {
+    fn new(queued: &'a Queued, from: &'a str) -> Self {
+        Self {
+            id: &queued.id,
+            at: times::iso(queued.created_at),
+            kind: &queued.kind,
+            from,
+            to: &queued.to,
+            subject: &queued.subject,
+            text: &queued.text,
+            html: &queued.html,
+            code: letters::code_in(&queued.kind, &queued.text),
+        }
+    }
+}
+
+/// GET `/dev/mailbox`: newest first, with the text of each; the newest with its HTML part too.
 pub async fn show(visitor: Visitor) -> Answer {
-    let store = &visitor.app.store;
-    let mails = outbox::newest(&store.db, &store.key, SHOWN).await?;
-    let mails = mails.into_iter().map(MailRow::from).collect();
-    show_page(&MailboxPage { page: visitor.page("Development mailbox").await?, mails })
+    let mails = newest(&visitor.app).await?.into_iter();
+    let mails = mails.map(|queued| MailRow::new(queued, &visitor.app)).collect();
+    show_framing(&MailboxPage { page: visitor.page("Development mailbox").await?, mails })
+}
+
+/// GET `/dev/mailbox.json`: the same mails, for scripts.
+pub async fn show_json(State(app): State<App>) -> Answer {
+    let from = app.config.mail_from.to_string();
+    let mails = newest(&app).await?;
+    let mails: Vec<_> = mails.iter().map(|mail| MailJson::new(mail, &from)).collect();
+    let body = serde_json::to_string(&mails)
+        .map_err(|error| RequestError::Internal(format!("mails as JSON: {error}")))?;
+    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 /// GET `/dev/mailbox/{id}`.
 pub async fn show_letter(visitor: Visitor, Path(id): Path<String>) -> Answer {
-    let mail = find(&visitor, &id).await?.into();
-    show_page(&LetterPage { page: visitor.page("Mail").await?, mail })
+    let mail = MailRow::new(find(&visitor.app, &id).await?, &visitor.app);
+    let (newer, older) = outbox::neighbours(&visitor.app.store.db, &id).await?;
+    let from = visitor.app.config.mail_from.to_string();
+    show_framing(&LetterPage { page: visitor.page("Mail").await?, from, mail, newer, older })
 }
 
 /// GET `/dev/mailbox/{id}/html`.
-pub async fn show_html(visitor: Visitor, Path(id): Path<String>) -> Answer {
-    let queued = find(&visitor, &id).await?;
-    Ok(([(CONTENT_SECURITY_POLICY, LETTER_POLICY)], Html(queued.html)).into_response())
+pub async fn show_html(State(app): State<App>, Path(id): Path<String>) -> Answer {
+    let queued = find(&app, &id).await?;
+    Ok((HTML_PART, Html(queued.html)).into_response())
+}
+
+/// GET `/dev/mailbox/{id}/source`: the message as a mail server would be handed it.
+pub async fn show_source(State(app): State<App>, Path(id): Path<String>) -> Answer {
+    let queued = find(&app, &id).await?;
+    let composer = Composer::new(&app.config.mail_from, app.config.base_url.host())
+        .map_err(|error| RequestError::Internal(error.to_string()))?;
+    let source = composer.source(&queued).map_err(RequestError::Internal)?;
+    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], source).into_response())
 }
 
 /// POST `/dev/mailbox/clear`.
-pub async fn clear(visitor: Visitor) -> Answer {
-    outbox::clear(&visitor.app.store.db).await?;
+pub async fn clear(State(app): State<App>) -> Answer {
+    outbox::clear(&app.store.db).await?;
     redirect("/dev/mailbox")
 }
 
-async fn find(visitor: &Visitor, id: &str) -> Result<Queued, RequestError> {
+/// A page that may hold frames of this site, as no other page may.
+fn show_framing(page: &impl Template) -> Answer {
+    let policy = format!("{}; frame-src 'self'", headers::CONTENT_SECURITY_POLICY);
+    Ok(([(CONTENT_SECURITY_POLICY, policy)], show_page(page)?).into_response())
+}
+
+async fn newest(app: &App) -> Result<Vec<Queued>, RequestError> {
+    Ok(outbox::newest(&app.store.db, &app.store.key, SHOWN).await?)
+}
+
+async fn find(app: &App, id: &str) -> Result<Queued, RequestError> {
     if !random::is_id(id) {
         return Err(RequestError::NotFound);
     }
-    let store = &visitor.app.store;
-    outbox::find(&store.db, &store.key, id).await?.ok_or(RequestError::NotFound)
+    outbox::find(&app.store.db, &app.store.key, id).await?.ok_or(RequestError::NotFound)
 }

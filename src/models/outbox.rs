@@ -109,6 +109,9 @@ struct Sealed {
 /// id, kind, sealed, tries, `created_at`, `expires_at`, `claimed_until`.
 type Columns = (String, String, Vec<u8>, i64, i64, i64, i64);
 
+/// A newer and an older letter's id, where there is one.
+pub type Neighbours = (Option<String>, Option<String>);
+
 /// Puts a letter in the outbox and answers its row's id. One insert, whoever the letter is for.
 ///
 /// # Errors
@@ -272,6 +275,20 @@ pub async fn find(db: &Db, key: &ServerKey, id: &str) -> Result<Option<Queued>, 
     .optional::<Columns>(db.reader())
     .await?;
     Ok(row.and_then(|row| open(key, row)))
+}
+
+/// The ids of the letters next to `id` in the development mailbox: the newer one, the older one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn neighbours(db: &Db, id: &str) -> Result<Neighbours, DbError> {
+    let row = sql("select
+         (select min(id) from outbox where id > $1 and expires_at > created_at),
+         (select max(id) from outbox where id < $1 and expires_at > created_at)")
+    .bind(id)
+    .optional::<Neighbours>(db.reader())
+    .await?;
+    Ok(row.unwrap_or_default())
 }
 
 /// Deletes every letter.

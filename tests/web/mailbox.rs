@@ -1,9 +1,40 @@
 //! The development mailbox: there while no mail server is set, and nowhere else.
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use serde_json::Value;
 use vestibule::config::{BaseUrl, Secret};
+use vestibule::mail::Mailer;
+use vestibule::tasks::outbox::Worker;
 
-use crate::support::Site;
+use crate::support::smtp::FakeSmtp;
+use crate::support::{Browser, Site, body_of};
+
+const ORIGIN: &str = "http://localhost:8000";
+
+/// An id that no mail has.
+const UNKNOWN: &str = "00000000000000000000000000";
+
+/// Everything that shows the mail `id`.
+fn urls(id: &str) -> [String; 5] {
+    let mail = format!("/dev/mailbox/{id}");
+    let (html, source) = (format!("{mail}/html"), format!("{mail}/source"));
+    ["/dev/mailbox".to_owned(), "/dev/mailbox.json".to_owned(), mail, html, source]
+}
+
+/// The mailbox as scripts read it.
+async fn json(site: &Site) -> Vec<Value> {
+    let answer = site.browser().send(get("/dev/mailbox.json", "localhost:8000")).await;
+    serde_json::from_str(&body_of(answer).await).unwrap()
+}
+
+fn get(path: &str, host: &str) -> Request<Body> {
+    Request::get(path).header("host", host).body(Body::empty()).unwrap()
+}
+
+fn header<'a>(browser: &'a Browser, name: &str) -> &'a str {
+    browser.headers.get(name).map_or("", |value| value.to_str().unwrap())
+}
 
 #[tokio::test]
 async fn it_shows_every_mail_newest_first_with_its_text() {
@@ -12,23 +43,197 @@ async fn it_shows_every_mail_newest_first_with_its_text() {
     let (mut ann, code) = site.with_code("ann").await;
     ann.open("/dev/mailbox").await;
     assert_eq!(ann.status, StatusCode::OK);
+    let subjects = ["Your one-time code for Vestibule", "Your new account at Vestibule"];
+    assert_eq!(ann.all_text("article h2"), subjects);
+    let about = "To ann@meadow.example, 22 November 2026, 18:00 UTC";
+    assert_eq!(ann.all_text("article > p:first-of-type"), [about, about]);
+    assert_eq!(ann.attribute("article time", "datetime").unwrap(), "2026-11-22T18:00:02Z");
     let texts = ann.all_text("pre");
     assert_eq!(texts.len(), 2);
-    assert!(texts[0].contains(&code), "{texts:?}");
-    assert!(
-        ann.text().contains("Your one-time code for Vestibule")
-            && ann.text().contains("ann@meadow.example")
-    );
-    let href = ann.attribute("main a[href^='/dev/mailbox/']", "href").unwrap();
-    ann.open(&href).await;
-    assert!(ann.text().contains(&code));
-    ann.open(&format!("{href}/html")).await;
-    assert!(ann.html.contains(&code));
-    assert!(ann.headers["content-security-policy"].to_str().unwrap().contains("sandbox"));
-    for id in ["nothing", "%00", "%ff"] {
-        ann.open(&format!("/dev/mailbox/{id}")).await;
-        assert!(ann.status.is_client_error(), "{id}: {}", ann.status);
+    assert!(texts[0].contains(&code) && !texts[1].contains(&code), "{texts:?}");
+    let mails = site.mails().await;
+    for (shown, mail) in texts.iter().zip(&mails) {
+        let words: Vec<_> = mail.text.split_whitespace().collect();
+        assert_eq!(*shown, words.join(" "), "the text is complete");
     }
+    for mail in mails {
+        for form in ["", "/html", "/source"] {
+            let link = format!("article a[href='/dev/mailbox/{}{form}']", mail.id);
+            assert!(ann.attribute(&link, "href").is_some(), "{link}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn lines_are_as_long_as_the_page_and_the_code_has_one_of_its_own() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let (mut ann, code) = site.with_code("ann").await;
+    ann.open("/dev/mailbox").await;
+    let (_, text) = ann.html.split_once("<pre>").unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines.contains(&code.as_str()), "{lines:?}");
+    assert!(lines[2].starts_with("somebody asked") && lines[2].ends_with("for it is:"), "{text}");
+    let links = "article:first-of-type pre a";
+    let addresses = [format!("{ORIGIN}/forgot"), format!("{ORIGIN}/")];
+    assert_eq!(ann.all_text(links), addresses);
+    assert_eq!(ann.attribute(links, "href").as_ref(), Some(&addresses[0]));
+}
+
+#[tokio::test]
+async fn the_newest_mails_html_part_stands_in_a_frame_that_can_do_nothing() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let (mut ann, code) = site.with_code("ann").await;
+    let id = site.mails().await[0].id.clone();
+    for path in ["/dev/mailbox".to_owned(), format!("/dev/mailbox/{id}")] {
+        ann.open(&path).await;
+        assert_eq!(ann.all_text("iframe").len(), 1, "{path}");
+        assert_eq!(ann.attribute("iframe", "sandbox").as_deref(), Some(""));
+        let title = "HTML part of: Your one-time code for Vestibule";
+        assert_eq!(ann.attribute("iframe", "title").as_deref(), Some(title));
+        let policy = header(&ann, "content-security-policy");
+        assert!(policy.starts_with("default-src 'none';"), "{policy}");
+        assert!(policy.ends_with("frame-ancestors 'none'; frame-src 'self'"), "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(header(&ann, "x-frame-options"), "DENY");
+    }
+    let frame = ann.attribute("iframe", "src").unwrap();
+    assert_eq!(frame, format!("/dev/mailbox/{id}/html"));
+    ann.open(&frame).await;
+    assert!(ann.html.contains(&code) && ann.html.starts_with("<!doctype html>"));
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox";
+    assert_eq!(header(&ann, "content-security-policy"), policy);
+    assert_eq!(header(&ann, "x-frame-options"), "SAMEORIGIN");
+    for path in ["/login", "/dev/mailbox/nothing"] {
+        ann.open(path).await;
+        assert!(!header(&ann, "content-security-policy").contains("frame-src"), "{path}");
+    }
+}
+
+on_both_databases! {
+    async fn each_mail_has_a_page_with_its_headers_and_leads_to_the_next(site: Site) {
+        for username in ["ann", "bob", "cem"] {
+            site.registered(username).await;
+        }
+        let mut reader = site.browser();
+        let ids: Vec<_> = site.mails().await.into_iter().map(|mail| mail.id).collect();
+        reader.open("/dev/mailbox").await.click("Your new account at Vestibule").await;
+        assert_eq!(reader.path(), format!("/dev/mailbox/{}", ids[0]));
+        assert_eq!(reader.all_text("dt"), ["From", "To", "Subject", "Date"]);
+        let facts = [
+            "Vestibule <no-reply@localhost>",
+            "cem@meadow.example",
+            "Your new account at Vestibule",
+            "22 November 2026, 18:00 UTC",
+        ];
+        assert_eq!(reader.all_text("dd"), facts);
+        assert!(!reader.text().contains("Newer mail"));
+        reader.click("Older mail").await;
+        assert_eq!(reader.path(), format!("/dev/mailbox/{}", ids[1]));
+        reader.click("Older mail").await;
+        assert!(reader.text().contains("ann@meadow.example"));
+        assert!(!reader.text().contains("Older mail"));
+        reader.click("Newer mail").await;
+        assert_eq!(reader.path(), format!("/dev/mailbox/{}", ids[1]));
+        reader.click("Back to the mailbox").await;
+        assert_eq!(reader.path(), "/dev/mailbox");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_source_of_a_mail_is_what_a_mail_server_is_handed() {
+    let site = Site::with(|config| config.mail_from.name = "Käse".to_owned()).await;
+    site.registered("ann").await;
+    let mut reader = site.browser();
+    reader.open("/dev/mailbox").await.click("Source").await;
+    assert_eq!(header(&reader, "content-type"), "text/plain; charset=utf-8");
+    assert_eq!(header(&reader, "content-disposition"), "", "it is shown, not saved");
+    let source = reader.html.clone();
+    let server = FakeSmtp::start().await;
+    let config = &site.app.config;
+    let mailer = Mailer::new(&server.url(), &config.mail_from, config.base_url.host()).unwrap();
+    let store = site.app.store.clone();
+    let mut worker = Worker::new(store.db, store.key, store.clock, Some(mailer));
+    worker.deliver_due().await;
+    // lettre ends the data with a line break of its own before the dot.
+    assert_eq!(server.mails()[0].data, format!("{source}\r\n"));
+    assert!(source.starts_with("From: =?utf-8?b?S8Okc2U=?= <no-reply@localhost>\r\n"), "{source}");
+}
+
+#[tokio::test]
+async fn scripts_read_it_as_json() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let (_, code) = site.with_code("ann").await;
+    let mails = site.mails().await;
+    let read = json(&site).await;
+    assert_eq!(read.len(), 2);
+    for ((read, mail), at) in read.iter().zip(&mails).zip(["02", "00"]) {
+        let code = (mail.kind == "reset_code").then(|| code.clone());
+        let expected = serde_json::json!({
+            "id": mail.id,
+            "at": format!("2026-11-22T18:00:{at}Z"),
+            "kind": mail.kind,
+            "from": "Vestibule <no-reply@localhost>",
+            "to": "ann@meadow.example",
+            "subject": mail.subject,
+            "text": mail.text,
+            "html": mail.html,
+            "code": code,
+        });
+        assert_eq!(*read, expected);
+    }
+    assert_eq!((&read[0]["kind"], &read[1]["kind"]), (&"reset_code".into(), &"registered".into()));
+}
+
+#[tokio::test]
+async fn a_script_leaves_no_session() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let sessions = site.count("select count(*) from sessions").await;
+    let mut script = site.browser();
+    script.open("/dev/mailbox.json").await;
+    assert_eq!(header(&script, "content-type"), "application/json");
+    assert_eq!(header(&script, "cache-control"), "no-store");
+    let answer = script.post("/dev/mailbox/clear", &[]).await;
+    assert!(answer.headers().get("set-cookie").is_none());
+    script.open("/dev/mailbox.json").await;
+    assert_eq!(script.html, "[]");
+    assert_eq!(header(&script, "set-cookie"), "");
+    assert_eq!(site.count("select count(*) from sessions").await, sessions);
+}
+
+#[tokio::test]
+async fn an_empty_mailbox_says_what_to_do() {
+    let site = Site::on_sqlite().await;
+    let mut ann = site.browser();
+    ann.open("/dev/mailbox").await;
+    assert!(ann.text().contains("No mail yet."), "{}", ann.text());
+    assert!(ann.all_text("main button, pre, iframe").is_empty());
+    for (words, path) in [
+        ("Create an account", "/register"),
+        ("Ask for a code", "/forgot"),
+        ("Look again", "/dev/mailbox"),
+    ] {
+        ann.open("/dev/mailbox").await.click(words).await;
+        assert_eq!((ann.status, ann.path()), (StatusCode::OK, path));
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_mail_is_a_page_that_is_not_found() {
+    let site = Site::on_sqlite().await;
+    let mut ann = site.registered("ann").await;
+    for id in [UNKNOWN, "nothing", "%00"] {
+        for form in ["", "/html", "/source"] {
+            ann.open(&format!("/dev/mailbox/{id}{form}")).await;
+            assert_eq!(ann.status, StatusCode::NOT_FOUND, "{id}{form}");
+            assert_eq!(ann.all_text("h1"), ["Page not found"], "{id}{form}");
+        }
+    }
+    ann.open("/dev/mailbox/%ff").await;
+    assert_eq!(ann.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
@@ -43,18 +248,66 @@ async fn it_can_be_cleared() {
 }
 
 #[tokio::test]
+async fn scripts_clear_it_by_an_origin_and_nobody_from_elsewhere() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let clear = |name: &str, value: &str| {
+        let post = Request::post("/dev/mailbox/clear").header("host", "localhost:8000");
+        post.header(name, value).body(Body::empty()).unwrap()
+    };
+    for (name, value) in [
+        ("accept", "*/*"),
+        ("origin", "http://evil.example"),
+        ("origin", "null"),
+        ("sec-fetch-site", "cross-site"),
+        ("referer", "http://evil.example/dev/mailbox"),
+    ] {
+        let answer = site.browser().send(clear(name, value)).await;
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{name}: {value}");
+    }
+    assert_eq!(site.mails().await.len(), 1);
+    let answer = site.browser().send(clear("origin", ORIGIN)).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    assert_eq!(answer.headers()["location"], "/dev/mailbox");
+    assert!(site.mails().await.is_empty());
+}
+
+#[tokio::test]
+async fn it_is_not_shown_under_a_name_that_is_not_ours() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    for url in urls(&site.mails().await[0].id) {
+        for (host, status) in [
+            ("localhost:8000", StatusCode::OK),
+            ("127.0.0.1:8000", StatusCode::OK),
+            ("[::1]:8000", StatusCode::OK),
+            ("evil.example:8000", StatusCode::NOT_FOUND),
+        ] {
+            let answer = site.browser().send(get(&url, host)).await;
+            assert_eq!(answer.status(), status, "{url} at {host}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn with_a_mail_server_or_in_production_it_does_not_exist() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
+    let id = site.mails().await[0].id.clone();
     let smtp = || Some(Secret::new("smtp://127.0.0.1:1".to_owned()));
     let mut with_server = site.changed(|config| config.smtp_url = smtp());
     let mut production = site.changed(|config| {
         config.base_url = BaseUrl::parse("https://accounts.example").unwrap();
     });
     for browser in [&mut with_server, &mut production] {
-        browser.open("/dev/mailbox").await;
-        assert_eq!(browser.status, StatusCode::NOT_FOUND);
+        for url in urls(&id) {
+            browser.open(&url).await;
+            assert_eq!(browser.status, StatusCode::NOT_FOUND, "{url}");
+        }
+        let answer = browser.post("/dev/mailbox/clear", &[]).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND);
         browser.open("/login").await;
         assert!(!browser.html.contains("/dev/mailbox"));
     }
+    assert_eq!(site.mails().await.len(), 1);
 }

@@ -269,22 +269,6 @@ async fn notices_do_not_pile_up() {
 }
 
 #[tokio::test]
-async fn the_mailbox_is_not_shown_under_a_name_that_is_not_ours() {
-    let site = Site::on_sqlite().await;
-    site.registered("ann").await;
-    for (host, status) in [
-        ("localhost:8000", 200),
-        ("127.0.0.1:8000", 200),
-        ("[::1]:8000", 200),
-        ("evil.example:8000", 404),
-    ] {
-        let request = Request::get("/dev/mailbox").header("host", host).body(Body::empty());
-        let answer = site.browser().send(request.unwrap()).await;
-        assert_eq!(answer.status().as_u16(), status, "{host}");
-    }
-}
-
-#[tokio::test]
 async fn an_error_page_knows_who_is_logged_in_and_lets_them_log_out() {
     let site = Site::on_sqlite().await;
     let mut stranger = site.browser();
