@@ -1,0 +1,197 @@
+// The whole journey, as people make it: with the mouse, without scripts, by keyboard alone.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { launch, openPage } from "./support/browser.mjs";
+import * as steps from "./support/journey.mjs";
+import { hasFocus, tabTo } from "./support/keyboard.mjs";
+import { startSite } from "./support/site.mjs";
+
+const WRONG_CODE = "CCCC-CCCC";
+const SECOND_PASSWORD = "velvet anchor pudding";
+const THIRD_PASSWORD = "copper orchard window";
+
+let site;
+let browser;
+
+before(async () => {
+  [site, browser] = await Promise.all([startSite(), launch()]);
+});
+
+after(async () => {
+  await browser?.close();
+  await site?.stop();
+});
+
+async function sees(page, words) {
+  await page.getByRole("status").filter({ hasText: words }).waitFor();
+}
+
+async function isLoggedOut(page) {
+  await page.goto("/account");
+  assert.equal(page.url(), `${site.url}/login?next=/account`);
+}
+
+for (const script of [true, false]) {
+  const manner = script ? "with scripts" : "without scripts";
+
+  test(`the whole journey ${manner}`, async () => {
+    const page = await openPage(browser, { site, script });
+    const ann = steps.person(script ? "ann" : "anna");
+
+    await steps.register(page, ann);
+    await page.waitForURL("/account");
+    await sees(page, "Your account was created");
+    await steps.logOut(page);
+    await sees(page, "You are logged out");
+    await isLoggedOut(page);
+
+    await steps.link(page, "Forgot your password?").click();
+    await page.waitForURL("/forgot");
+    await steps.askForCode(page, ann);
+    await page.waitForURL("/reset");
+    page.expectRefusal("/reset", 422);
+    await steps.reset(page, WRONG_CODE, SECOND_PASSWORD);
+    await hasFocus(page, steps.summary(page));
+    await steps.reset(page, await steps.readCode(page), SECOND_PASSWORD);
+    await page.waitForURL("/login");
+    await sees(page, "Your password was changed");
+
+    page.expectRefusal("/login", 422);
+    await steps.logIn(page, ann);
+    await steps.summary(page).waitFor();
+    await steps.logIn(page, { ...ann, password: SECOND_PASSWORD });
+    await page.waitForURL("/account");
+    await steps.changePassword(page, SECOND_PASSWORD, THIRD_PASSWORD);
+    await page.waitForURL("/account");
+    await sees(page, "Your password was changed");
+    await steps.logOut(page);
+    await isLoggedOut(page);
+
+    await steps.logIn(page, { ...ann, password: THIRD_PASSWORD });
+    await page.waitForURL("/account");
+    assert.deepEqual(page.complaints, []);
+    await page.context().close();
+  });
+
+  test(`the whole journey by keyboard alone, ${manner}`, async () => {
+    // A skip link that slides into view is not there yet at the first look.
+    const page = await openPage(browser, { site, script, reducedMotion: "reduce" });
+    const bob = steps.person(script ? "bob" : "bobby");
+    const typist = typing(page);
+
+    await page.goto("/register");
+    page.expectRefusal("/register", 422);
+    await tabTo(page, steps.button(page, "Create account"));
+    await page.keyboard.press("Enter");
+    await leadsToTheField(page, "Username");
+    await typist.fill({
+      Username: bob.username,
+      "E-mail address": bob.email,
+      Password: bob.password,
+      "Password again": bob.password,
+    });
+    await goesBackAndForth(page, "Password again", "E-mail address");
+    await page.keyboard.press("Enter");
+    await page.waitForURL("/account");
+    await typist.press("Log out", "Space", "/login");
+
+    await typist.follow("Forgot your password?", "/forgot");
+    await typist.fill({ Username: bob.username, "E-mail address": bob.email });
+    await page.keyboard.press("Enter");
+    await page.waitForURL("/reset");
+    page.expectRefusal("/reset", 422);
+    await typist.fill({
+      Code: WRONG_CODE,
+      "New password": SECOND_PASSWORD,
+      "New password again": SECOND_PASSWORD,
+    });
+    await page.keyboard.press("Enter");
+    await leadsToTheField(page, "Code");
+    await typist.fill({
+      Code: await steps.readCode(page),
+      "New password": SECOND_PASSWORD,
+      "New password again": SECOND_PASSWORD,
+    });
+    await typist.press("Change password", "Enter", "/login");
+
+    await typist.fill({ "Username or e-mail address": bob.username, Password: SECOND_PASSWORD });
+    const remember = page.getByRole("checkbox");
+    await tabTo(page, remember);
+    await page.keyboard.press("Space");
+    assert.ok(await remember.isChecked());
+    await typist.press("Log in", "Space", "/account");
+    await typist.follow("Change password", "/account/password");
+    await typist.fill({
+      "Current password": SECOND_PASSWORD,
+      "New password": THIRD_PASSWORD,
+      "New password again": THIRD_PASSWORD,
+    });
+    await page.keyboard.press("Enter");
+    await page.waitForURL("/account");
+    await typist.press("Log out", "Enter", "/login");
+    assert.deepEqual(page.complaints, []);
+    await page.context().close();
+  });
+
+  test(`the skip link and the links of the summary lead on, and back to it, ${manner}`, async () => {
+    const page = await openPage(browser, { site, script, reducedMotion: "reduce" });
+    await page.goto("/register");
+    await page.keyboard.press("Tab");
+    await hasFocus(page, page.getByRole("link", { name: /^skip/i }));
+    await page.keyboard.press("Enter");
+    await page.keyboard.press("Tab");
+    await page.locator("main :focus").waitFor();
+
+    // The address now ends with the fragment of the link, and browsers heed no autofocus then: the
+    // form must not be sent to that address.
+    for (const label of ["Username", "Username"]) {
+      page.expectRefusal("/register", 422);
+      await tabTo(page, steps.button(page, "Create account"));
+      await page.keyboard.press("Enter");
+      await leadsToTheField(page, label);
+    }
+    assert.deepEqual(page.complaints, []);
+    await page.context().close();
+  });
+}
+
+function typing(page) {
+  const act = async (target, key, path) => {
+    await tabTo(page, target);
+    await page.keyboard.press(key);
+    await page.waitForURL(path);
+  };
+  return {
+    /** Tabs to each field, which selects what stands in it, and types. */
+    fill: async (fields) => {
+      for (const [label, value] of Object.entries(fields)) {
+        const target = steps.field(page, label);
+        const isThere = await target.and(page.locator(":focus")).count();
+        if (!isThere) await tabTo(page, target);
+        await page.keyboard.type(value);
+        assert.equal(await target.inputValue(), value);
+      }
+    },
+    press: (name, key, path) => act(steps.button(page, name), key, path),
+    follow: (name, path) => act(steps.link(page, name), "Enter", path),
+  };
+}
+
+/** The summary of a refused form has the focus; its link puts it into the field. */
+async function leadsToTheField(page, label) {
+  await hasFocus(page, steps.summary(page));
+  await tabTo(page, steps.summary(page).getByRole("link").first());
+  await page.keyboard.press("Enter");
+  const field = steps.field(page, label);
+  await hasFocus(page, field);
+  // Coming back with Tab selects what stands there, to be typed over.
+  await page.keyboard.press("Shift+Tab");
+  await tabTo(page, field);
+}
+
+async function goesBackAndForth(page, from, to) {
+  await tabTo(page, steps.field(page, to), "Shift+Tab");
+  await tabTo(page, steps.field(page, from));
+}

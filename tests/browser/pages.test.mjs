@@ -1,0 +1,150 @@
+// Every page in every state, in light and dark, narrow and wide.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+
+import { HtmlValidate } from "html-validate";
+
+import { launch, openPage } from "./support/browser.mjs";
+import * as steps from "./support/journey.mjs";
+import { PAGES, SITES } from "./support/pages.mjs";
+import { report, screenshotPath } from "./support/reports.mjs";
+import { startSite } from "./support/site.mjs";
+
+const WIDTHS = [320, 1280];
+const SCHEMES = ["light", "dark"];
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const LOOK = readFileSync(new URL("support/look.js", import.meta.url), "utf8");
+
+/** Switched off: 7:1 for all text is WCAG's AAA, which no page of ours promises. */
+const AXE_LEFT_OUT = ["color-contrast-enhanced"];
+
+/** WCAG 1.4.12. A style sheet made by a script is none of the page's, so that the CSP lets it be. */
+const TEXT_SPACING = `
+  * { line-height: 1.5 !important; letter-spacing: 0.12em !important; word-spacing: 0.16em !important }
+  p { margin-block-end: 2em !important }`;
+
+const html = new HtmlValidate({
+  root: true,
+  extends: ["html-validate:recommended"],
+  // The lines that a template leaves empty are nobody's to read, and compress to nothing.
+  rules: { "no-trailing-whitespace": "off" },
+});
+
+const sites = {};
+const titles = new Map();
+let browser;
+let axeRuns = 0;
+const unsure = new Set();
+
+before(async () => {
+  const starts = Object.entries(SITES).map(async ([name, settings]) => {
+    sites[name] = await startSite(settings);
+  });
+  [browser] = await Promise.all([launch(), ...starts]);
+});
+
+after(async () => {
+  await browser?.close();
+  await Promise.all(Object.values(sites).map((site) => site.stop()));
+  const review = unsure.size ? [`axe could not judge: ${[...unsure].join(", ")}`] : [];
+  report("axe", [`axe: ${axeRuns} checks of ${PAGES.length} pages and states`, ...review]);
+});
+
+for (const { name, of, status = 200, site = "open", isForm = status === 422, open } of PAGES) {
+  test(name, async (t) => {
+    const page = await openPage(browser, { site: sites[site] });
+    t.after(() => page.context().close());
+    await open(page, sites[site]);
+    assert.equal(page.served.status(), status);
+    remember(of, await page.title(), isForm);
+
+    const served = await page.served.text();
+    await page.evaluate(AXE);
+    await page.evaluate(LOOK);
+    const found = [...invalid(served), ...(await looks(page, "frame"))];
+    for (const width of WIDTHS) {
+      await page.setViewportSize({ width, height: 800 });
+      for (const scheme of SCHEMES) {
+        await page.emulateMedia({ colorScheme: scheme });
+        const path = screenshotPath(`${name}-${width}-${scheme}`);
+        await page.screenshot({ path, fullPage: true, animations: "disabled" });
+        const here = [...(await axe(page)), ...(await looks(page, "inputs"))];
+        found.push(...here.map((complaint) => `${width} px, ${scheme}: ${complaint}`));
+      }
+      found.push(...(await looksAnyhow(page)).map((complaint) => `${width} px: ${complaint}`));
+    }
+    assert.deepEqual([...found, ...page.complaints], []);
+  });
+}
+
+test("every page has a title of its own, which says when its form was refused", () => {
+  const words = [...titles.values()];
+  assert.equal(new Set(words).size, words.length, `${words}`);
+  assert.ok(words.every((title) => / – Vestibule$/.test(title)), `${words}`);
+});
+
+test("the login form stands on a phone's first screen", async (t) => {
+  const page = await openPage(browser, { site: sites.open, width: 360, height: 640 });
+  t.after(() => page.context().close());
+  await page.goto("/login");
+  await page.evaluate(LOOK);
+  const lowest = await page.evaluate(() => look.lowest("main input, main button[type=submit]"));
+  assert.ok(lowest <= 640, `it ends at ${lowest} px`);
+  await steps.button(page, "Log in").click({ trial: true });
+});
+
+/** Refused forms keep the title of their page, with "Error: " before it. */
+function remember(of, title, isForm) {
+  assert.equal(title.startsWith("Error: "), isForm, title);
+  const plain = title.replace(/^Error: /, "");
+  assert.equal(titles.get(of) ?? plain, plain);
+  titles.set(of, plain);
+}
+
+function invalid(served) {
+  const { results } = html.validateStringSync(served);
+  const messages = results.flatMap(({ messages }) => messages);
+  return messages.map(({ ruleId, message, line }) => `HTML, line ${line}: ${message} (${ruleId})`);
+}
+
+function looks(page, ...functions) {
+  return page.evaluate((names) => names.flatMap((name) => look[name]()), functions);
+}
+
+/** What no scheme changes: room, targets, and the media that people choose. */
+async function looksAnyhow(page) {
+  const found = await looks(page, "room", "targets");
+  const spaced = await page.evaluate((css) => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(css);
+    document.adoptedStyleSheets = [sheet];
+    const found = look.room();
+    document.adoptedStyleSheets = [];
+    return found;
+  }, TEXT_SPACING);
+  const under = async (media, ...functions) => {
+    await page.emulateMedia({ colorScheme: "light", ...media });
+    const found = await looks(page, ...functions);
+    return found.map((complaint) => `${Object.values(media)}: ${complaint}`);
+  };
+  found.push(...spaced.map((complaint) => `text spacing: ${complaint}`));
+  found.push(...(await under({ forcedColors: "active" }, "room", "borders")));
+  found.push(...(await under({ forcedColors: "none", reducedMotion: "reduce" }, "motion")));
+  found.push(...(await under({ reducedMotion: "no-preference", media: "print" }, "room", "paper")));
+  await page.emulateMedia({ media: "screen" });
+  return found;
+}
+
+async function axe(page) {
+  axeRuns += 1;
+  const { violations, incomplete } = await page.evaluate(async (leftOut) => {
+    const enabled = axe.getRules().map(({ ruleId }) => [ruleId, { enabled: !leftOut.includes(ruleId) }]);
+    return axe.run({ rules: Object.fromEntries(enabled), resultTypes: ["violations", "incomplete"] });
+  }, AXE_LEFT_OUT);
+  for (const { id } of incomplete) unsure.add(id);
+  return violations.map(({ id, help, nodes }) => `axe ${id}: ${help}: ${nodes.map((node) => node.html)}`);
+}

@@ -1,0 +1,75 @@
+// What people do, step by step, by the labels and the roles that they see.
+
+/** Someone with an address of their own. */
+export function person(username) {
+  return { username, email: `${username}@meadow.example`, password: "moss lantern quartz" };
+}
+
+/** The input with this label; buttons that name a field too ("Show password") are not meant. */
+export function field(page, label) {
+  return page.getByLabel(label, { exact: true }).and(page.locator("input"));
+}
+
+export function button(page, name) {
+  return page.getByRole("button", { name, exact: true });
+}
+
+export function link(page, name) {
+  return page.getByRole("link", { name, exact: true });
+}
+
+/** What is wrong, at the top of a refused form. */
+export function summary(page) {
+  return page.getByRole("alert").filter({ hasText: "There is a problem" });
+}
+
+/** Fills the fields with these labels and presses the button. */
+export async function send(page, fields, name) {
+  for (const [label, value] of Object.entries(fields)) await field(page, label).fill(value);
+  await button(page, name).click();
+}
+
+export async function register(page, who) {
+  await page.goto("/register");
+  const { username, email, password } = who;
+  const fields = { Username: username, "E-mail address": email };
+  await send(page, { ...fields, Password: password, "Password again": password }, "Create account");
+}
+
+export async function logIn(page, who) {
+  await page.goto("/login");
+  const fields = { "Username or e-mail address": who.username, Password: who.password };
+  await send(page, fields, "Log in");
+}
+
+export async function logOut(page) {
+  await button(page, "Log out").click();
+  await page.waitForURL("/login");
+}
+
+export async function askForCode(page, who) {
+  await page.goto("/forgot");
+  await send(page, { Username: who.username, "E-mail address": who.email }, "Send me a code");
+}
+
+/** The code of the newest mail with one, read in a tab of its own. */
+export async function readCode(page) {
+  const mailbox = await page.context().newPage();
+  await mailbox.goto("/dev/mailbox");
+  const codes = /\b[A-Z0-9]{4}-[A-Z0-9]{4}\b/;
+  const mail = await mailbox.locator("pre").filter({ hasText: codes }).first().textContent();
+  await mailbox.close();
+  return codes.exec(mail)[0];
+}
+
+/** On the page that asks for the code: a new password with it. */
+export async function reset(page, code, password) {
+  const fields = { Code: code, "New password": password, "New password again": password };
+  await send(page, fields, "Change password");
+}
+
+export async function changePassword(page, current, password) {
+  await page.goto("/account/password");
+  const fields = { "Current password": current, "New password": password };
+  await send(page, { ...fields, "New password again": password }, "Change password");
+}

@@ -1,0 +1,327 @@
+// Every page of the contract, in every state that people can meet it in, and the way there.
+//
+// `of` is the page that a state belongs to: states of one page share its title. `site` is the site
+// that it needs, one of SITES. `open` leads there, by the page's own links and buttons where it can.
+
+import * as steps from "./journey.mjs";
+
+/** The settings of the sites, by name. */
+export const SITES = {
+  open: {},
+  strict: { VESTIBULE_LIMIT_LOGIN_ACCOUNT: "1/1h", VESTIBULE_LIMIT_RESET_CODE: "1" },
+  // A hash that takes a second, and one place to wait for it.
+  busy: {
+    VESTIBULE_HASH_ITERATIONS: "64",
+    VESTIBULE_HASH_THREADS: "1",
+    VESTIBULE_HASH_QUEUE: "1",
+  },
+  quiet: {},
+};
+
+const SECOND_PASSWORD = "velvet anchor pudding";
+const WRONG_CODE = "CCCC-CCCC";
+
+/** Fields that a page has to refuse, all of them. */
+const BAD_REGISTRATION = {
+  Username: "x y",
+  "E-mail address": "nobody",
+  Password: "short",
+  "Password again": "other",
+};
+
+function register(name) {
+  return async (page) => {
+    const who = steps.person(name);
+    await steps.register(page, who);
+    await page.waitForURL("/account");
+    return who;
+  };
+}
+
+function ask(name) {
+  return async (page) => {
+    const who = await register(name)(page);
+    await steps.logOut(page);
+    await steps.askForCode(page, who);
+    await page.waitForURL("/reset");
+    return who;
+  };
+}
+
+async function refused(page, path, status, act) {
+  page.expectRefusal(path, status);
+  // The address stays, so the answer is what there is to wait for.
+  const answer = page.waitForResponse((response) => response.status() === status);
+  await act();
+  await answer;
+  await page.waitForLoadState();
+}
+
+function missing(path, status) {
+  return (page) => refused(page, path, status, () => page.goto(path));
+}
+
+/** A form from another origin. */
+async function crossSite(page, { url }) {
+  await page.setContent(`<form method="post" action="${url}/login"><button>Log in</button></form>`);
+  await refused(page, "/login", 403, () => steps.button(page, "Log in").click());
+}
+
+/** The login form, bent into something that it never sends. */
+function bent(status, bend) {
+  return async (page) => {
+    await page.goto("/login");
+    await page.evaluate(bend);
+    await refused(page, "/login", status, () => steps.button(page, "Log in").click());
+  };
+}
+
+/** Logs in while one password is hashed and one waits, which the third of three is told. */
+async function tooBusy(page, { url }) {
+  await page.goto("/login");
+  await steps.field(page, "Username or e-mail address").fill("ann");
+  await steps.field(page, "Password").fill(SECOND_PASSWORD);
+  const body = new URLSearchParams({ username: "ann", password: SECOND_PASSWORD });
+  const logIn = () => fetch(`${url}/login`, { method: "POST", headers: { Origin: url }, body });
+  const isRefused = async () => (await logIn()).status === 503 || Promise.reject(new Error("let in"));
+  await Promise.any([isRefused(), isRefused(), isRefused()]);
+  await refused(page, "/login", 503, () => steps.button(page, "Log in").click());
+}
+
+export const PAGES = [
+  { name: "login", of: "login", open: (page) => page.goto("/login") },
+  { name: "login-next", of: "login", open: (page) => page.goto("/login?next=/account") },
+  {
+    name: "login-empty",
+    of: "login",
+    status: 422,
+    open: async (page) => {
+      await page.goto("/login");
+      await refused(page, "/login", 422, () => steps.button(page, "Log in").click());
+    },
+  },
+  {
+    name: "login-refused",
+    of: "login",
+    status: 422,
+    open: (page) => refused(page, "/login", 422, () => steps.logIn(page, steps.person("nobody"))),
+  },
+  {
+    name: "login-taken",
+    of: "login",
+    open: async (page) => {
+      const who = await register("taken")(page);
+      await steps.logOut(page);
+      await steps.register(page, who);
+      await page.waitForURL("/login");
+    },
+  },
+  {
+    name: "login-logged-out",
+    of: "login",
+    open: async (page) => {
+      await register("leaver")(page);
+      await steps.logOut(page);
+    },
+  },
+  {
+    name: "login-after-reset",
+    of: "login",
+    open: async (page) => {
+      await ask("forgetful")(page);
+      await steps.reset(page, await steps.readCode(page), SECOND_PASSWORD);
+      await page.waitForURL("/login");
+    },
+  },
+  { name: "register", of: "register", open: (page) => page.goto("/register") },
+  {
+    name: "register-empty",
+    of: "register",
+    status: 422,
+    open: async (page) => {
+      await page.goto("/register");
+      await refused(page, "/register", 422, () => steps.button(page, "Create account").click());
+    },
+  },
+  {
+    name: "register-refused",
+    of: "register",
+    status: 422,
+    open: async (page) => {
+      await page.goto("/register");
+      const send = () => steps.send(page, BAD_REGISTRATION, "Create account");
+      await refused(page, "/register", 422, send);
+    },
+  },
+  { name: "account-new", of: "account", open: register("newcomer") },
+  {
+    name: "account",
+    of: "account",
+    open: async (page) => {
+      await register("resident.with-a-very-long.name")(page);
+      await page.goto("/account");
+    },
+  },
+  {
+    name: "password",
+    of: "password",
+    open: async (page) => {
+      await register("changer")(page);
+      await page.goto("/account/password");
+    },
+  },
+  {
+    name: "password-refused",
+    of: "password",
+    status: 422,
+    open: async (page) => {
+      await register("mistaken")(page);
+      const send = () => steps.changePassword(page, "not the one", "short");
+      await refused(page, "/account/password", 422, send);
+    },
+  },
+  {
+    name: "account-password-changed",
+    of: "account",
+    open: async (page) => {
+      const who = await register("changed")(page);
+      await steps.changePassword(page, who.password, SECOND_PASSWORD);
+      await page.waitForURL("/account");
+    },
+  },
+  {
+    name: "logout",
+    of: "logout",
+    open: async (page) => {
+      await register("hesitant")(page);
+      await page.goto("/logout");
+    },
+  },
+  { name: "forgot", of: "forgot", open: (page) => page.goto("/forgot") },
+  {
+    name: "forgot-refused",
+    of: "forgot",
+    status: 422,
+    open: (page) =>
+      refused(page, "/forgot", 422, () => steps.askForCode(page, { username: "", email: "x" })),
+  },
+  { name: "reset", of: "reset", open: ask("asker") },
+  {
+    name: "reset-asked-again",
+    of: "reset",
+    open: async (page) => {
+      const who = await ask("repeater")(page);
+      await steps.askForCode(page, who);
+      await page.waitForURL("/reset");
+    },
+  },
+  {
+    name: "reset-refused",
+    of: "reset",
+    status: 422,
+    open: async (page) => {
+      await ask("careless")(page);
+      await refused(page, "/reset", 422, () => steps.reset(page, "12", "short"));
+    },
+  },
+  {
+    name: "reset-wrong-code",
+    of: "reset",
+    status: 422,
+    open: async (page) => {
+      await ask("guesser")(page);
+      await refused(page, "/reset", 422, () => steps.reset(page, WRONG_CODE, SECOND_PASSWORD));
+    },
+  },
+  {
+    name: "reset-last-try",
+    of: "reset",
+    status: 422,
+    site: "strict",
+    open: async (page) => {
+      await ask("gambler")(page);
+      await refused(page, "/reset", 422, () => steps.reset(page, WRONG_CODE, SECOND_PASSWORD));
+    },
+  },
+  {
+    name: "reset-resent",
+    of: "reset",
+    open: async (page) => {
+      await ask("waiter")(page);
+      await steps.button(page, "Send a new code").click();
+      await page.getByRole("status").waitFor();
+    },
+  },
+  {
+    name: "reset-resent-too-early",
+    of: "reset",
+    open: async (page) => {
+      await ask("impatient")(page);
+      await steps.button(page, "Send a new code").click();
+      await page.getByRole("status").waitFor();
+      const again = page.waitForEvent("load");
+      await page.request.post("/reset/resend", { headers: { "Sec-Fetch-Site": "same-origin" } });
+      await page.goto("/reset");
+      await again;
+    },
+  },
+  { name: "mailbox-empty", of: "mailbox", site: "quiet", open: (page) => page.goto("/dev/mailbox") },
+  {
+    name: "mailbox",
+    of: "mailbox",
+    site: "quiet",
+    open: async (page) => {
+      await ask("reader")(page);
+      await page.goto("/dev/mailbox");
+    },
+  },
+  {
+    name: "mailbox-letter",
+    of: "mailbox-letter",
+    site: "quiet",
+    open: async (page) => {
+      await ask("addressee")(page);
+      await page.goto("/dev/mailbox");
+      await page.getByRole("main").getByRole("link").first().click();
+      await page.waitForURL(/\/dev\/mailbox\/./);
+    },
+  },
+  { name: "400", of: "400", status: 400, open: missing("/dev/mailbox/%ff", 400) },
+  { name: "403", of: "403", status: 403, open: crossSite },
+  { name: "404", of: "404", status: 404, open: missing("/nowhere", 404) },
+  { name: "405", of: "405", status: 405, open: missing("/reset/resend", 405) },
+  {
+    name: "413",
+    of: "413",
+    status: 413,
+    open: bent(413, () => (document.querySelector("main input").value = "x".repeat(70_000))),
+  },
+  {
+    name: "415",
+    of: "unreadable",
+    status: 415,
+    open: bent(415, () => (document.querySelector("main form").enctype = "text/plain")),
+  },
+  {
+    name: "422",
+    of: "unreadable",
+    status: 422,
+    isForm: false,
+    open: bent(422, () => {
+      const input = document.querySelector("main input");
+      input.after(input.cloneNode());
+    }),
+  },
+  {
+    name: "429",
+    of: "429",
+    status: 429,
+    site: "strict",
+    open: async (page) => {
+      const nobody = steps.person("nobody");
+      await refused(page, "/login", 422, () => steps.logIn(page, nobody));
+      await refused(page, "/login", 429, () => steps.logIn(page, nobody));
+    },
+  },
+  { name: "503", of: "503", status: 503, site: "busy", open: tooBusy },
+];

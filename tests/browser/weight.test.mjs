@@ -1,0 +1,116 @@
+// What a first visit costs: bytes as they are served, and requests.
+
+import assert from "node:assert/strict";
+import { get } from "node:http";
+import { after, before, test } from "node:test";
+
+import { launch, openPage } from "./support/browser.mjs";
+import * as steps from "./support/journey.mjs";
+import { report, table } from "./support/reports.mjs";
+import { startSite } from "./support/site.mjs";
+
+/** Bytes of HTML and style sheet, both compressed: they come in the first round trip or two. */
+const HEAVIEST = 10_000;
+const MOST_REQUESTS = 4;
+
+const FINGERPRINTED = /^\/static\/[a-z]+\.[0-9a-f]{8,}\.(css|js)$/;
+
+const ANONYMOUS = ["/login", "/register", "/forgot", "/logout", "/nowhere", "/dev/mailbox"];
+const LOGGED_IN = ["/account", "/account/password"];
+
+const rows = [];
+let site;
+let browser;
+
+before(async () => {
+  [site, browser] = await Promise.all([startSite(), launch()]);
+});
+
+after(async () => {
+  await browser?.close();
+  await site?.stop();
+  if (rows.length) report("weight", table([["page", "HTML", "CSS", "script", "requests"], ...rows]));
+});
+
+for (const path of ANONYMOUS) test(path, () => weigh(path, async () => {}));
+
+for (const path of LOGGED_IN) {
+  const who = steps.person(`heavy${path.replaceAll("/", "-")}`);
+  test(path, () => weigh(path, (page) => steps.register(page, who)));
+}
+
+test("/reset", () =>
+  weigh("/reset", async (page) => {
+    await steps.askForCode(page, steps.person("forgetful"));
+    await page.waitForURL("/reset");
+  }));
+
+test("a refused form", () =>
+  weigh("/register", async (page) => {
+    await page.goto("/register");
+    await steps.button(page, "Create account").click();
+    await steps.summary(page).waitFor();
+    return page.content();
+  }));
+
+/** Opens `path` with the cookies that `prepare` has left and nothing in the cache. */
+async function weigh(path, prepare) {
+  const page = await openPage(browser, { site });
+  await prepare(page);
+  const cookies = await page.context().cookies();
+  await page.context().close();
+  const requests = await coldLoad(path, cookies);
+  const cookie = cookies.map(({ name, value }) => `${name}=${value}`).join("; ");
+
+  const sizes = { html: 0, css: 0, js: 0 };
+  for (const url of requests) {
+    const kind = /\.(css|js|svg|ico)$/.exec(url.pathname)?.[1] ?? "html";
+    const [plain, gzip, brotli] = await codings(url, cookie);
+    assert.ok(brotli.bytes < plain.bytes && gzip.bytes < plain.bytes, url.pathname);
+    if (kind === "css" || kind === "js") {
+      assert.match(url.pathname, FINGERPRINTED);
+      assert.match(brotli.headers["cache-control"], /max-age=31536000\b.*\bimmutable/);
+    }
+    sizes[kind] = (sizes[kind] ?? 0) + brotli.bytes;
+  }
+  rows.push([path, sizes.html, sizes.css, sizes.js, requests.length]);
+  assert.ok(sizes.html > 0 && sizes.css > 0, `${Object.entries(sizes)}`);
+  assert.ok(sizes.html + sizes.css < HEAVIEST, `${sizes.html} + ${sizes.css} bytes`);
+  assert.ok(requests.length <= MOST_REQUESTS, `${requests}`);
+}
+
+/** The addresses that a browser asks for, the tab's icon among them. */
+async function coldLoad(path, cookies) {
+  const page = await openPage(browser, { site });
+  await page.context().addCookies(cookies);
+  const asked = [];
+  page.on("request", (request) => asked.push(request.url()));
+  await page.goto(path, { waitUntil: "networkidle" });
+  assert.equal(new URL(page.url()).pathname, path);
+  const icon = await page.locator("link[rel=icon]").evaluate((link) => link.href);
+  await page.context().close();
+  // A browser without tabs may leave out the icon, and those of people do not.
+  return [...new Set([...asked, icon])].map((url) => new URL(url));
+}
+
+/** The answer as it is, with gzip and with brotli. */
+function codings(url, cookie) {
+  return Promise.all(["identity", "gzip", "br"].map((coding) => fetchRaw(url, cookie, coding)));
+}
+
+function fetchRaw(url, cookie, coding) {
+  const headers = { cookie, "accept-encoding": coding };
+  return new Promise((resolve, reject) => {
+    const request = get(url, { headers }, (answer) => {
+      let bytes = 0;
+      answer.on("data", (chunk) => (bytes += chunk.length));
+      answer.once("error", reject);
+      answer.once("end", () => {
+        const took = answer.headers["content-encoding"] ?? "identity";
+        if (took === coding) resolve({ bytes, headers: answer.headers });
+        else reject(new Error(`${url.pathname} comes as ${took}, not ${coding}`));
+      });
+    });
+    request.once("error", reject);
+  });
+}
