@@ -10,7 +10,8 @@ window.look = (() => {
   /** Not what is there for screen readers alone, nor what waits above the page. */
   function isSeen(element) {
     const { width, height, bottom } = element.getBoundingClientRect();
-    return element.checkVisibility({ visibilityProperty: true }) && width > 1 && height > 1 && bottom + scrollY > 0;
+    const hasRoom = width > 1 && height > 1 && bottom + scrollY > 0;
+    return hasRoom && element.checkVisibility({ visibilityProperty: true });
   }
 
   function name(element) {
@@ -84,6 +85,7 @@ window.look = (() => {
         const style = getComputedStyle(input);
         const ratio = contrast(style.borderTopColor, ground(input.parentElement));
         const found = [];
+        if (parseFloat(style.borderTopWidth) < 1) found.push(`${name(input)} has no outline`);
         if (ratio < 3) found.push(`the outline of ${name(input)} has a contrast of ${ratio.toFixed(2)}, not 3`);
         if (parseFloat(style.fontSize) < 16) found.push(`${name(input)} has letters of ${style.fontSize}`);
         return found;
