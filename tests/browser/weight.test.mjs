@@ -45,14 +45,6 @@ test("/reset", () =>
     await page.waitForURL("/reset");
   }));
 
-test("a refused form", () =>
-  weigh("/register", async (page) => {
-    await page.goto("/register");
-    await steps.button(page, "Create account").click();
-    await steps.summary(page).waitFor();
-    return page.content();
-  }));
-
 /** Opens `path` with the cookies that `prepare` has left and nothing in the cache. */
 async function weigh(path, prepare) {
   const page = await openPage(browser, { site });
