@@ -285,7 +285,10 @@ fn a_text_comes_back_from_its_short_lines() {
         let page = unwrapped(&letter.text);
         assert_eq!(wrapped(&page), letter.text);
         assert!(page.lines().any(|line| line.len() > LINE), "{page}");
-        assert!(page.contains("\n\nSent by Käse & <Brot>\nhttps://accounts.example.com/\n"), "{page}");
+        assert!(
+            page.contains("\n\nSent by Käse & <Brot>\nhttps://accounts.example.com/\n"),
+            "{page}"
+        );
     }
 }
 
