@@ -314,9 +314,15 @@ mod tests {
     async fn a_full_queue_refuses_at_once_and_work_nobody_waits_for_is_skipped() {
         let hasher = Hasher::start(&cost(64, 1)).unwrap();
         let (go, gate) = std::sync::mpsc::channel::<()>();
-        let blocked = hasher.run(move |_| gate.recv());
+        let (begun, begins) = oneshot::channel();
+        let blocked = hasher.run(move |_| {
+            let _ = begun.send(());
+            gate.recv()
+        });
         let mut blocked = Box::pin(blocked);
         assert!(futures_poll(&mut blocked).await);
+        // Else its place in the queue comes free later, and no call is refused.
+        begins.await.unwrap();
         let (told, ran) = std::sync::mpsc::channel();
         for _ in 0..8 {
             let told = told.clone();

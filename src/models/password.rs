@@ -156,11 +156,11 @@ mod tests {
     }
 
     #[test]
-    fn a_long_password_is_judged_by_its_start_and_in_no_time() {
-        let worst = "4@8({[<3369&#!1|0$5+7%2\"*5+\"abcdefgh".repeat(3);
-        let started = std::time::Instant::now();
-        let _ = choose(&worst);
-        assert!(started.elapsed().as_millis() < 500, "{:?}", started.elapsed());
+    fn a_long_password_is_judged_by_its_start_alone() {
+        let (same, strong) = ("a".repeat(JUDGED), "moss lantern quartz");
+        assert!(choose(strong).is_ok());
+        let refused = choose(&format!("{same}{strong}")).unwrap_err();
+        assert!(matches!(refused, PasswordError::Guessable(_)), "{refused}");
     }
 
     #[test]
