@@ -34,6 +34,8 @@ struct ResetPage {
     email: String,
     lifetime: String,
     password_min: usize,
+    /// Seconds until another code can be sent; 0: now.
+    wait: i64,
 }
 
 /// The fields as they arrive.
@@ -207,6 +209,8 @@ async fn page(
     code: &str,
     errors: Errors,
 ) -> Result<ResetPage, RequestError> {
+    // The same row is read whether an account matched or not.
+    let wait = visitor.app.store.wait_for_resend(&pending.id).await?;
     Ok(ResetPage {
         page: visitor.page(TITLE).await?.with(&errors),
         errors,
@@ -215,5 +219,6 @@ async fn page(
         email: pending.email.clone(),
         lifetime: times::life(visitor.app.config.code_ttl),
         password_min: visitor.app.config.password_min,
+        wait: wait.unwrap_or(0),
     })
 }

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use futures_util::future::join_all;
 
-use crate::support::{OTHER_PASSWORD, PASSWORD, Site, body_of, email_of};
+use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, body_of, email_of};
 
 const GONE: &str =
     "That code was used, or a newer one has replaced it. Use the newest mail, or send a new code.";
@@ -247,6 +247,35 @@ on_both_databases! {
         ann.press("Send a new code").await;
         assert_eq!(site.mails_to("ann").await.len(), sent + 1);
     }
+
+    async fn the_page_tells_when_another_code_can_be_sent_for_nobody_too(site: Site) {
+        site.registered("ann").await;
+        let mut pages = Vec::new();
+        for username in ["ann", "bob"] {
+            let mut browser = site.browser();
+            browser.ask_for_code(username, &email_of(username)).await;
+            assert!(wait_of(&browser).is_none(), "the first repeat is free");
+            browser.press("Send a new code").await;
+            assert_eq!(wait_of(&browser).unwrap(), ("30".into(), "in 30 seconds".into()));
+            let seen = browser.html.replace(username, "NAME");
+            site.wait(12);
+            browser.reset("CCCC-CCCC", OTHER_PASSWORD).await;
+            assert_eq!(browser.status, StatusCode::UNPROCESSABLE_ENTITY);
+            assert_eq!(wait_of(&browser).unwrap(), ("18".into(), "in 18 seconds".into()));
+            site.wait(18);
+            browser.open("/reset").await;
+            assert!(wait_of(&browser).is_none(), "another code can be sent now");
+            pages.push(seen + &browser.html.replace(username, "NAME"));
+        }
+        assert_eq!(pages[0], pages[1]);
+    }
+}
+
+/// The seconds and the words of the wait that the page tells of, if it does.
+fn wait_of(browser: &Browser) -> Option<(String, String)> {
+    let seconds = browser.attribute("[data-wait]", "data-wait");
+    assert_eq!(seconds.is_some(), browser.text().contains("You can send another code in "));
+    Some((seconds?, browser.all_text("[data-wait]").concat()))
 }
 
 #[tokio::test]
@@ -258,6 +287,7 @@ async fn a_code_that_died_elsewhere_can_be_replaced() {
     two.reset(&code, OTHER_PASSWORD).await;
     site.wait(1);
     one.open("/reset").await;
+    assert!(wait_of(&one).is_none(), "nothing is known of a code that is gone");
     one.press("Send a new code").await;
     let code = site.newest_code().await;
     one.reset(&code, "harbour kettle ribbon").await;
