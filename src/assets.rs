@@ -408,4 +408,10 @@ mod tests {
     fn the_style_sheet_stays_small() {
         assert!(gzip(&branded("#663399").css.plain).unwrap().len() < 4096);
     }
+
+    #[test]
+    fn the_script_stays_small() {
+        assert!(SCRIPT.plain.len() < 6 * 1024);
+        assert!(brotli(SCRIPT.plain).unwrap().len() < 2500);
+    }
 }
