@@ -21,8 +21,10 @@ const REPORTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/browser/repor
 const NODE: u32 = 20;
 
 /// Files that run side by side, then one that has the machine to itself: it measures time.
-const RUNS: [&[&str]; 2] =
-    [&["journey.test.mjs", "pages.test.mjs", "weight.test.mjs"], &["lighthouse.test.mjs"]];
+const RUNS: [&[&str]; 2] = [
+    &["journey.test.mjs", "pages.test.mjs", "script.test.mjs", "weight.test.mjs"],
+    &["lighthouse.test.mjs"],
+];
 
 #[test]
 fn the_pages_hold_in_a_real_browser() {

@@ -39,7 +39,7 @@ function visit(name, path, steps, options) {
 
 async function open(page, path) {
   if (path === "/reset") await askForCode(page);
-  if (path === "/account/password") await register(page);
+  if (path.startsWith("/account")) await register(page);
   await page.goto(site.url + path);
 }
 
@@ -166,6 +166,8 @@ visit("a shown password is hidden before it is sent", "/register", async (page) 
 visit("the button is a thumb high and lies beside the text at 320 px", "/register", async (page) => {
   const label = "Password again";
   await field(page, label).fill(STRONG.repeat(5));
+  // The first press may scroll the button into view.
+  for (const name of ["Show", "Hide"]) await button(page, `${name} password again`).click();
   const before = await field(page, label).boundingBox();
   await button(page, "Show password again").click();
   const [input, hide] = [await field(page, label).boundingBox(), await button(page, "Hide password again").boundingBox()];
@@ -455,7 +457,8 @@ visit("the script leaves no name behind", "/login", async (page) => {
   }
 });
 
-for (const path of ["/forgot", "/dev/mailbox", "/logout"]) {
+// Not the mailbox: playwright puts the clock into its frame too, where no script may run.
+for (const path of ["/forgot", "/account", "/logout"]) {
   visit(`a page without passwords has nothing to complain of: ${path}`, path, async (page) => {
     assert.equal(await page.locator("button[type=button]").count(), 0);
     assert.equal(await page.locator(".told").count(), 0);
