@@ -19,6 +19,7 @@ mod logo;
 mod mail;
 mod mistakes;
 mod secret;
+mod sessions;
 mod settings;
 mod sources;
 #[cfg(test)]
@@ -33,20 +34,18 @@ pub use logo::{Logo, SVG_TYPE};
 pub use mail::{Notice, Notices, Sender};
 pub use mistakes::{Mistake, Mistakes};
 pub use secret::Secret;
+pub use sessions::SessionLife;
 pub use settings::{SETTINGS, Setting, settings_table};
 pub use values::{LogFormat, Rate};
 
 use sources::Given;
-use values::{DAY, HOUR, LONGEST, MINUTE};
+use values::{HOUR, MINUTE};
 
 /// Where a development site is looked for.
 const PORT: u16 = 8000;
 
 /// What a site is called before it has a name of its own.
 const SITE_NAME: &str = "Vestibule";
-
-/// A session without "remember me" ends when it is unused for this long: a working day.
-const IDLE_UNREMEMBERED: i64 = 12 * HOUR;
 
 /// Everything that can be set, read and checked.
 #[derive(Clone)]
@@ -71,6 +70,8 @@ pub struct Config {
     pub mail_from: Sender,
     /// The mails beside the codes.
     pub notices: Notices,
+    /// Whether the subject of a mail with a code shows the code.
+    pub code_in_subject: bool,
     /// Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// What a password hash costs.
@@ -83,12 +84,8 @@ pub struct Config {
     pub password_min: usize,
     /// The server's key, 32 bytes or more; `None` on SQLite is the key file beside the database.
     pub secret: Option<Secret<Vec<u8>>>,
-    /// The longest pause in a remembered session, in seconds.
-    pub session_idle: i64,
-    /// The longest life of a session, in seconds.
-    pub session_max: i64,
-    /// The longest pause in a session without "remember me", in seconds.
-    pub session_idle_unremembered: i64,
+    /// How long sessions live.
+    pub sessions: SessionLife,
     /// Client connections open at once.
     pub max_connections: usize,
     /// How log lines are written.
@@ -109,15 +106,14 @@ impl Default for Config {
             database: Location::Sqlite(PathBuf::from("vestibule.db")),
             smtp_url: None,
             notices: Notices::default(),
+            code_in_subject: false,
             trusted_proxies: Vec::new(),
             hash: HashCost::default(),
             limits: Limits::default(),
             code_ttl: 10 * MINUTE,
             password_min: 12,
             secret: None,
-            session_idle: 14 * DAY,
-            session_max: 30 * DAY,
-            session_idle_unremembered: IDLE_UNREMEMBERED,
+            sessions: SessionLife::default(),
             max_connections: 1024,
             log: LogFormat::default(),
         }
@@ -158,7 +154,7 @@ impl Config {
         config.hash.apply(&mut given);
         config.limits.apply(&mut given);
         config.check_production(&mut given);
-        config.check_sessions(&mut given);
+        config.sessions.check(&mut given);
         if given.mistakes.is_empty() { Ok(config) } else { Err(Mistakes(given.mistakes)) }
     }
 
@@ -188,6 +184,7 @@ impl Config {
         self.mail_from = no_reply(&self.site_name, &self.base_url);
         given.set("MAIL_FROM", &mut self.mail_from, Sender::parse);
         given.set("MAIL_NOTICES", &mut self.notices, Notices::parse);
+        given.set("MAIL_CODE_IN_SUBJECT", &mut self.code_in_subject, values::yes_or_no);
     }
 
     fn apply_accounts(&mut self, given: &mut Given) {
@@ -197,10 +194,7 @@ impl Config {
         given.set("PASSWORD_MIN", &mut self.password_min, length);
         let life = values::time(MINUTE..=HOUR);
         given.set("CODE_TTL", &mut self.code_ttl, life);
-        let session = values::time(MINUTE..=LONGEST);
-        given.set("SESSION_IDLE", &mut self.session_idle, &session);
-        given.set("SESSION_MAX", &mut self.session_max, &session);
-        self.session_idle_unremembered = IDLE_UNREMEMBERED.min(self.session_idle);
+        self.sessions.apply(given);
     }
 
     fn check_production(&self, given: &mut Given) {
@@ -210,22 +204,6 @@ impl Config {
         let shared = matches!(self.database, Location::Postgres(_));
         if shared && !given.offers("SECRET") {
             given.blame("SECRET", "missing: with PostgreSQL every node needs the same key: make one with `openssl rand -base64 32`");
-        }
-    }
-
-    fn check_sessions(&self, given: &mut Given) {
-        let sound = given.are_sound(["SESSION_IDLE", "SESSION_MAX"]);
-        if self.session_idle <= self.session_max || !sound {
-            return;
-        }
-        let idle = values::spelled(self.session_idle);
-        let max = values::spelled(self.session_max);
-        if given.offers("SESSION_IDLE") {
-            let words = format!("expected {max} at most, which is SESSION_MAX");
-            given.blame("SESSION_IDLE", words);
-        } else {
-            let words = format!("expected {idle} at least, which is SESSION_IDLE: set that too");
-            given.blame("SESSION_MAX", words);
         }
     }
 }
@@ -257,8 +235,7 @@ impl fmt::Debug for Config {
             .field("code_ttl", &self.code_ttl)
             .field("password_min", &self.password_min)
             .field("secret", &self.secret)
-            .field("session_idle", &self.session_idle)
-            .field("session_max", &self.session_max)
+            .field("sessions", &self.sessions)
             .finish_non_exhaustive()
     }
 }

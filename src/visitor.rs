@@ -242,7 +242,7 @@ impl Visitor {
 
     async fn keep_cookie(&self) -> Result<(), RequestError> {
         if self.session.get(keys::REMEMBER).await? == Some(true) {
-            let life = Duration::seconds(self.app.config.session_max);
+            let life = Duration::seconds(self.app.config.sessions.max);
             self.session.set_expiry(Some(Expiry::OnInactivity(life)));
         }
         Ok(())

@@ -108,6 +108,12 @@ pub const SETTINGS: &[Setting] = &[
         "The mails that go out beside the codes, which always do: registered, login (every login), new_device, password_changed, separated by commas, or none. A mail at every login is off by default, because people stop reading what comes every day.",
     ),
     Setting::new(
+        "MAIL_CODE_IN_SUBJECT",
+        "no",
+        "yes|no",
+        "Whether a code stands in the subject of its mail too. It is then read from the notification, and by whoever sees the locked screen; in another browser it is of no use to them.",
+    ),
+    Setting::new(
         "TRUSTED_PROXIES",
         "none",
         "CIDRS",

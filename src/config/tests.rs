@@ -46,7 +46,7 @@ fn nothing_set_is_the_default() {
     assert_eq!(config.base_url.origin(), "http://localhost:8000");
     assert!(config.base_url_is_default);
     assert_eq!(config.mail_from.address, "no-reply@localhost");
-    assert_eq!(config.session_idle_unremembered, 43_200);
+    assert_eq!(config.sessions.idle_unremembered, 43_200);
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn a_session_cannot_rest_longer_than_it_lives() {
     let words = mistakes(&[("VESTIBULE_SESSION_MAX", "7d")]);
     assert!(words.contains("expected 14d at least"), "{words}");
     let short = [("VESTIBULE_SESSION_IDLE", "1h"), ("VESTIBULE_SESSION_MAX", "1d")];
-    assert_eq!(from(&short).unwrap().session_idle_unremembered, 3600);
+    assert_eq!(from(&short).unwrap().sessions.idle_unremembered, 3600);
 }
 
 #[test]

@@ -86,6 +86,14 @@ pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
     }
 }
 
+pub(super) fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("expected yes or no".into()),
+    }
+}
+
 pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "expected an address and a port, like 127.0.0.1:8000".into())
 }

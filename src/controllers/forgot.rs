@@ -75,8 +75,9 @@ pub(super) async fn send_code(visitor: &Visitor, claim: &Claim, sent_before: i64
     tracing::info!(event = "code_asked", user = user.as_ref().map_or("none", |user| &user.id), address = %visitor.peer.address);
     let to = user.as_ref().map_or(claim.email.as_typed(), |user| &user.email);
     let (code, ttl) = (OneTimeCode::generate(), visitor.app.config.code_ttl);
-    let letter =
-        letters::reset_code(&visitor.about(claim.username.as_str(), to), code.as_str(), ttl)?;
+    let in_subject = visitor.app.config.code_in_subject;
+    let told = letters::Code { text: code.as_str(), ttl, in_subject };
+    let letter = letters::reset_code(&visitor.about(claim.username.as_str(), to), told)?;
     let new = NewReset { user: user.as_ref(), code: &code, ttl, sent_before };
     let (id, digest) = visitor.app.store.begin_reset(new, letter).await?;
     visitor.app.posted.notify_one();

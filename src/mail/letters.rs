@@ -111,18 +111,33 @@ pub fn new_device(about: &About<'_>) -> Result<Letter, askama::Error> {
     finish("new_device", about, &view, render_new_device)
 }
 
-/// The one-time code, as [`crate::random::code`] made it, that works for `ttl` seconds. It expires
-/// with the code: a mail with a dead code helps nobody.
+/// A one-time code on its way.
+#[derive(Clone, Copy)]
+pub struct Code<'a> {
+    /// As [`crate::random::code`] made it.
+    pub text: &'a str,
+    /// Seconds until it is dead.
+    pub ttl: i64,
+    /// Whether the subject shows it: `VESTIBULE_MAIL_CODE_IN_SUBJECT`.
+    pub in_subject: bool,
+}
+
+/// The one-time code. The letter expires with it: a mail with a dead code helps nobody.
 ///
 /// # Errors
 /// When a template fails: a bug.
-pub fn reset_code(about: &About<'_>, code: &str, ttl: i64) -> Result<Letter, askama::Error> {
-    let mut view = View::new(about, &format!("Your one-time code for {}", about.site));
-    let (head, tail) = code.split_at_checked(code.len() / 2).unwrap_or((code, ""));
-    view.code = format!("{head}-{tail}");
-    view.lifetime = times::life(ttl);
+pub fn reset_code(about: &About<'_>, code: Code<'_>) -> Result<Letter, askama::Error> {
+    let (head, tail) = code.text.split_at_checked(code.text.len() / 2).unwrap_or((code.text, ""));
+    let shown = format!("{head}-{tail}");
+    let subject = if code.in_subject {
+        format!("{shown} is your one-time code for {}", about.site)
+    } else {
+        format!("Your one-time code for {}", about.site)
+    };
+    let mut view = View::new(about, &subject);
+    (view.code, view.lifetime) = (shown, times::life(code.ttl));
     let letter = finish(RESET_CODE, about, &view, render_reset_code)?;
-    Ok(Letter { expires_at: about.at + ttl, ..letter })
+    Ok(Letter { expires_at: about.at + code.ttl, ..letter })
 }
 
 /// The one-time code as it stands in the text of a letter of this kind, `XXXX-XXXX`.

@@ -11,9 +11,9 @@ use crate::models::session::{Lifetimes, SessionRows};
 pub fn layer(app: &App) -> SessionManagerLayer<SessionRows> {
     let config = &app.config;
     let lifetimes = Lifetimes {
-        idle_remembered: config.session_idle,
-        idle: config.session_idle_unremembered,
-        most: config.session_max,
+        idle_remembered: config.sessions.idle,
+        idle: config.sessions.idle_unremembered,
+        most: config.sessions.max,
     };
     SessionManagerLayer::new(SessionRows::new(app.store.clone(), lifetimes))
         .with_name(cookie_name(config))

@@ -24,7 +24,7 @@ pub struct Letter {
     pub kind: &'static str,
     /// The bare address that it goes to.
     pub to: String,
-    /// Its subject. Never holds a code: subjects show on locked screens.
+    /// Its subject. Subjects show on locked screens: only a setting puts a code there.
     pub subject: String,
     /// The whole letter as plain text.
     pub text: String,

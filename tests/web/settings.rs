@@ -19,6 +19,16 @@ async fn a_code_lives_as_long_as_is_set_and_the_page_says_so() {
 }
 
 #[tokio::test]
+async fn a_code_stands_in_the_subject_when_that_is_set_and_not_otherwise() {
+    for in_subject in [true, false] {
+        let site = Site::with(|config| config.code_in_subject = in_subject).await;
+        site.registered("ann").await;
+        let (_, code) = site.with_code("ann").await;
+        assert_eq!(site.mails().await[0].subject.contains(&code), in_subject);
+    }
+}
+
+#[tokio::test]
 async fn a_code_bears_as_many_guesses_as_are_set() {
     let site = Site::with(|config| config.limits.reset_code = 2).await;
     site.registered("ann").await;
@@ -62,7 +72,7 @@ async fn a_password_is_as_long_as_is_set_on_every_page_that_takes_one() {
 #[tokio::test]
 async fn sessions_live_as_long_as_is_set() {
     let site = Site::with(|config| {
-        (config.session_idle_unremembered, config.session_idle, config.session_max) =
+        (config.sessions.idle_unremembered, config.sessions.idle, config.sessions.max) =
             (1000, 2000, 3000);
     })
     .await;
@@ -82,7 +92,7 @@ async fn sessions_live_as_long_as_is_set() {
 
 #[tokio::test]
 async fn a_short_session_slides_too() {
-    let site = Site::with(|config| config.session_idle_unremembered = 120).await;
+    let site = Site::with(|config| config.sessions.idle_unremembered = 120).await;
     let mut ann = site.registered("ann").await;
     for _ in 0..5 {
         site.wait(60);

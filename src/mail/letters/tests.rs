@@ -30,13 +30,17 @@ fn about() -> About<'static> {
     }
 }
 
+fn code(ttl: i64) -> Code<'static> {
+    Code { text: "CDFGHJKL", ttl, in_subject: false }
+}
+
 fn all() -> Vec<Letter> {
     let about = about();
     [
         registered(&about),
         login(&about),
         new_device(&about),
-        reset_code(&about, "CDFGHJKL", 600),
+        reset_code(&about, code(600)),
         password_changed(&about),
         test(&about),
     ]
@@ -120,7 +124,7 @@ fn what_is_not_known_is_said_so() {
 
 #[test]
 fn the_code_stands_alone_on_its_line_and_in_no_other_letter() {
-    let letter = reset_code(&about(), "CDFGHJKL", 600).unwrap();
+    let letter = reset_code(&about(), code(600)).unwrap();
     assert!(letter.text.lines().any(|line| line == "CDFG-HJKL"), "{}", letter.text);
     assert_eq!(letter.html.matches("CDFG").count(), 1);
     assert!(letter.html.contains(">CDFG-HJKL</p>"), "{}", letter.html);
@@ -133,7 +137,7 @@ fn the_code_stands_alone_on_its_line_and_in_no_other_letter() {
 
 #[test]
 fn a_letter_dies_with_its_code_or_after_a_day() {
-    assert_eq!(reset_code(&about(), "CDFGHJKL", 600).unwrap().expires_at, AT + 600);
+    assert_eq!(reset_code(&about(), code(600)).unwrap().expires_at, AT + 600);
     assert_eq!(login(&about()).unwrap().expires_at, AT + 86_400);
 }
 
@@ -151,7 +155,7 @@ fn lines_are_short_and_break_where_it_does_no_harm() {
     let site = "a site with a rather long name that goes on for a while, as some do";
     let address = "2001:db8:1234:5678:9abc:def0:1234:5678".parse().ok();
     let long = About { site, username: "a-username-of-thirty-character", address, ..about() };
-    for letter in [registered(&long), reset_code(&long, "CDFGHJKL", 5400), new_device(&long)] {
+    for letter in [registered(&long), reset_code(&long, code(5400)), new_device(&long)] {
         let letter = letter.unwrap();
         for line in letter.text.lines().chain(letter.html.lines()) {
             assert!(line.chars().count() <= 78, "{line}");
@@ -317,4 +321,13 @@ fn only_a_letter_with_a_code_has_one_to_be_read() {
     for text in ["CDFGHJKL", "cdfg-hjkl", "CDFG-HJKL or", "AAAA-AAAA", "CDFG-HJK", ""] {
         assert_eq!(code_in("reset_code", text), None, "{text}");
     }
+}
+
+#[test]
+fn the_subject_shows_the_code_where_the_settings_say_so() {
+    let shown = reset_code(&about(), Code { in_subject: true, ..code(600) }).unwrap();
+    assert_eq!(shown.subject, "CDFG-HJKL is your one-time code for Käse & <Brot>");
+    let hidden = reset_code(&about(), code(600)).unwrap();
+    assert_eq!(hidden.subject, "Your one-time code for Käse & <Brot>");
+    assert_eq!(shown.text, hidden.text);
 }
