@@ -4,7 +4,7 @@
 const colours = {
   //           light      dark
   paper:      ["#f4f1ea", "#141311"], // the wall
-  reveal:     ["#ebe6db", "#1a1815"], // the depth of the doorway: nothing is written on it
+  depth:      ["#ebe6db", "#1a1815"], // the depth of the doorway: nothing is written on it
   sheet:      ["#fffefb", "#1f1d1a"], // what one reads on, in the doorway
   ink:        ["#23201b", "#ece7de"],
   quiet:      ["#5d564c", "#b3aa9c"],

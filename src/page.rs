@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::assets::{Assets, Image};
+use crate::assets::Assets;
 use crate::forms::Errors;
 
 /// The frame of a page, `page` in the templates.
@@ -43,25 +43,5 @@ impl Page {
     #[must_use]
     pub fn with(self, errors: &Errors) -> Self {
         Self { failed: !errors.is_empty(), ..self }
-    }
-
-    /// The path of the style sheet.
-    pub fn css(&self) -> &str {
-        self.assets.css()
-    }
-
-    /// The path of the script.
-    pub fn script(&self) -> &str {
-        self.assets.script()
-    }
-
-    /// The path of the icon.
-    pub fn icon(&self) -> &str {
-        self.assets.icon()
-    }
-
-    /// The site's own logo.
-    pub fn logo(&self) -> Option<Image<'_>> {
-        self.assets.logo()
     }
 }

@@ -20,7 +20,7 @@ const announce = (words, pause = 100) => {
 // After GOV.UK's password input. Named by text: an aria-label would make two controls "password".
 const addReveal = (input) => {
   const name = make("span", "sr-only", ` ${input.labels[0]?.textContent.toLowerCase()}`);
-  const button = make("button", "second reveal");
+  const button = make("button", "secondary show-password");
   button.type = "button";
   button.setAttribute("aria-controls", input.id);
   button.append("Show", name);
@@ -36,7 +36,7 @@ const addReveal = (input) => {
   // Browsers remember plain text that was sent, and pages that were left.
   for (const moment of ["submit", "pagehide", "pageshow"]) addEventListener(moment, () => show(false));
   input.after(button);
-  input.parentElement.classList.add("revealing");
+  input.parentElement.classList.add("with-show");
 };
 
 const ROWS = "abcdefghijklmnopqrstuvwxyz\n01234567890\nqwertyuiop\nasdfghjkl\nzxcvbnm\n";
@@ -82,7 +82,7 @@ const compare = (first, second, left) => {
 
 // A line below a field, there while that is filled: words that come late move no button.
 const addLine = (input) => {
-  const line = make("p", "told");
+  const line = make("p", "advice");
   line.hidden = true;
   input.parentElement.append(line);
   return (words, level = 0) => {

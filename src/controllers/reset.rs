@@ -34,8 +34,14 @@ struct ResetPage {
     email: String,
     lifetime: String,
     password_min: usize,
-    /// Seconds until another code can be sent; 0: now.
-    wait: i64,
+    /// Until another code can be sent; `None`: it can be now.
+    wait: Option<Wait>,
+}
+
+/// A time to wait, for the script that counts it down and in words.
+struct Wait {
+    seconds: i64,
+    words: String,
 }
 
 /// The fields as they arrive.
@@ -219,6 +225,8 @@ async fn page(
         email: pending.email.clone(),
         lifetime: times::life(visitor.app.config.code_ttl),
         password_min: visitor.app.config.password_min,
-        wait: wait.unwrap_or(0),
+        wait: wait
+            .filter(|seconds| *seconds > 0)
+            .map(|seconds| Wait { seconds, words: times::wait(seconds) }),
     })
 }

@@ -11,6 +11,10 @@ pub const LONGEST: usize = 128;
 /// the worst 32, 650 ms for the worst 123 (measured), and anybody may send one.
 const JUDGED: usize = 32;
 
+/// How much of each word of the context is looked at, in code points: no address is longer
+/// (RFC 5321), and who fills a form must not make the judgement long.
+const LONGEST_CONTEXT: usize = 254;
+
 /// A password in Unicode's NFC, wiped from memory when dropped.
 ///
 /// NFC, because one keyboard sends `é` as one code point and another as two (NIST SP 800-63B-4
@@ -65,9 +69,11 @@ impl Password {
     ///
     /// Slow: run it on the hash pool, never on the runtime.
     pub fn guessable(&self, context: &[String]) -> Option<PasswordError> {
+        let context: Vec<String> =
+            context.iter().map(|text| start(text, LONGEST_CONTEXT)).collect();
         let words = context.iter().flat_map(|text| context_words(text)).collect::<Vec<_>>();
-        let start: Zeroizing<String> = Zeroizing::new(self.0.chars().take(JUDGED).collect());
-        let found = zxcvbn::zxcvbn(&start, &words);
+        let judged = Zeroizing::new(start(&self.0, JUDGED));
+        let found = zxcvbn::zxcvbn(&judged, &words);
         // 3 of 4: more than 1e8 guesses. Online guessing is limited to some thousands a day.
         let is_strong = found.score() >= Score::Three;
         (!is_strong).then(|| PasswordError::Guessable(reason(found.feedback())))
@@ -77,6 +83,10 @@ impl Password {
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
+}
+
+fn start(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
 }
 
 /// The text and its parts: `ann@x.example` also forbids `ann`.
