@@ -134,17 +134,23 @@ pub struct ErrorPage {
 }
 
 impl ErrorPage {
-    /// The page for `status`. `retry_after` are seconds, `reference` is what the log has it under.
+    /// The page for `status` at `path`. `retry_after` are seconds, `reference` is what the log has it under.
     pub fn new(
         mut page: Page,
-        status: StatusCode,
+        (status, path): (StatusCode, &str),
         retry_after: Option<i64>,
         reference: Option<String>,
     ) -> Self {
         let (heading, words) = words(status, retry_after);
-        let (next_href, next_words) = match status {
+        let (next_href, next_words) = match (status, path) {
             _ if page.username.is_some() => ("/account", "Go to your account"),
-            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => ("/", "Go to the start page"),
+            // A new password lifts the pause, and tells nobody whether there is such an account.
+            (StatusCode::TOO_MANY_REQUESTS, "/login") => {
+                ("/forgot", "Forgot your password? Get a code")
+            }
+            (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => {
+                ("/", "Go to the start page")
+            }
             _ => ("/login", "Go to the login page"),
         };
         page.title = heading;
@@ -213,7 +219,7 @@ fn words(status: StatusCode, retry_after: Option<i64>) -> (&'static str, String)
 
 fn wait_words(seconds: i64) -> String {
     format!(
-        "To keep accounts safe, this is paused for a while. Try again in {}.",
+        "To keep accounts safe, nothing more is taken here for a while. Try again in {}.",
         times::wait(seconds)
     )
 }

@@ -136,6 +136,14 @@ impl Visitor {
         }
     }
 
+    /// The username, when somebody is logged in.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn username(&self) -> Result<Option<String>, RequestError> {
+        username(&self.session).await
+    }
+
     /// Whether somebody is logged in.
     ///
     /// # Errors
@@ -144,8 +152,9 @@ impl Visitor {
         Ok(self.session.get::<String>(keys::USER_ID).await?.is_some())
     }
 
-    /// Whether the request came with a session's cookie, of whatever worth.
-    fn had_session(&self) -> bool {
+    /// Whether the request came with a session's cookie, of whatever worth: who never had one gets
+    /// no row for asking.
+    pub fn had_session(&self) -> bool {
         self.cookies.get(session::cookie_name(&self.app.config)).is_some()
     }
 
@@ -175,7 +184,7 @@ impl Visitor {
             } else {
                 Vec::new()
             },
-            username: username(&self.session).await?,
+            username: self.username().await?,
             ..Page::new(&self.app)
         })
     }
@@ -275,7 +284,6 @@ impl FromRequestParts<App> for LoggedIn {
 }
 
 async fn to_login(parts: &Parts, visitor: &Visitor) -> Result<Response, RequestError> {
-    // Who never had a session has none that could have ended, and gets no row for asking.
     if parts.method == Method::POST && visitor.had_session() {
         visitor.notify(ENDED).await?;
     }

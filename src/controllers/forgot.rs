@@ -40,9 +40,15 @@ pub(super) struct Claim {
     pub(super) email: Email,
 }
 
-/// GET `/forgot`.
+/// GET `/forgot`. What this browser has typed, or is logged in as, need not be typed again.
 pub async fn show(visitor: Visitor) -> Answer {
-    show_page(&page(&visitor, ForgotForm::default(), Errors::default()).await?)
+    let form = if let Some(PendingReset { username, email, .. }) = visitor.reset().await? {
+        ForgotForm { username, email }
+    } else {
+        let username = visitor.username().await?.unwrap_or_default();
+        ForgotForm { username, ..ForgotForm::default() }
+    };
+    show_page(&page(&visitor, form, Errors::default()).await?)
 }
 
 /// POST `/forgot`.
@@ -55,7 +61,7 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<ForgotForm>) -> Answe
     if let Some(old) = visitor.reset().await? {
         let replaced = visitor.app.store.make_way(&old.id).await?;
         if replaced.is_some() {
-            visitor.notify("This code replaces the one before it.").await?;
+            visitor.notify("Any code that you asked for before no longer works.").await?;
         }
     }
     send_code(&visitor, &claim, 0).await
@@ -82,7 +88,9 @@ pub(super) async fn send_code(visitor: &Visitor, claim: &Claim, sent_before: i64
     let (id, digest) = visitor.app.store.begin_reset(new, letter).await?;
     visitor.app.posted.notify_one();
     let (username, email) = (claim.username.to_string(), claim.email.to_string());
-    visitor.begin_reset(&PendingReset { id, username, email, digest }).await?;
+    let (codes_sent, sent_at) = (sent_before + 1, visitor.app.store.clock.now());
+    let pending = PendingReset { id, username, email, digest, codes_sent, sent_at };
+    visitor.begin_reset(&pending).await?;
     redirect("/reset")
 }
 

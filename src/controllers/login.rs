@@ -21,7 +21,8 @@ use crate::visitor::Visitor;
 const TITLE: &str = "Log in";
 
 /// The same words whatever was wrong (ASVS 6.3.8).
-const REFUSED: &str = "The username or the password is not right. Check both, or get a code if you forgot the password.";
+const REFUSED: &str =
+    "The username or the password is not right. Check the name, and type the password again.";
 
 #[derive(Template)]
 #[template(path = "login.html")]

@@ -15,7 +15,7 @@ use crate::visitor::{LoggedIn, Visitor};
 
 const TITLE: &str = "Change your password";
 const CHANGED: &str = "Your password was changed. Every other browser was logged out.";
-const WRONG: &str = "That is not your current password.";
+const WRONG: &str = "That is not your current password. Type it again.";
 const SUPERSEDED: &str =
     "Your password was changed elsewhere a moment ago. Log in with the new one.";
 

@@ -63,11 +63,16 @@ pub async fn show(visitor: Visitor, Next(next): Next) -> Answer {
 
 /// POST `/register`.
 pub async fn submit(visitor: Visitor, Fields(form): Fields<RegisterForm>) -> Answer {
-    let who = match form.validate(&visitor).await? {
+    // Counted before the costly look at the password: one address must not keep the pool for itself.
+    visitor.app.limit(Limited::RegisterIp, &visitor.peer.subject()).await?;
+    let validated = form.validate(&visitor).await;
+    if !matches!(validated, Ok(Ok(_))) {
+        visitor.app.give_back(Limited::RegisterIp, &visitor.peer.subject()).await;
+    }
+    let who = match validated? {
         Ok(who) => who,
         Err(errors) => return refuse(&page(&visitor, form, errors).await?),
     };
-    visitor.app.limit(Limited::RegisterIp, &visitor.peer.subject()).await?;
     match register(&visitor, &who).await? {
         Registration::Created(user) => welcome(&visitor, &user, &form.next).await,
         Registration::Taken => {

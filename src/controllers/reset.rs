@@ -18,11 +18,15 @@ use crate::visitor::Visitor;
 
 const TITLE: &str = "Set a new password";
 const CHANGED: &str = "Your password was changed. Log in with the new one.";
-const GONE: &str =
-    "That code was used, or a newer one has replaced it. Use the newest mail, or send a new code.";
-const EXPIRED: &str = "That code is too old. Send a new code.";
-const LAST_TRY: &str = "That code is not right, and it was the last try with it. Send a new code.";
-const TOO_MANY: &str = "There were too many wrong tries with this code. Send a new code.";
+const GONE: &str = "That code was used, or a newer one has replaced it. Use the newest mail, or ask for a new one below.";
+const EXPIRED: &str = "That code is too old. Ask for a new one below.";
+const LAST_TRY: &str =
+    "That code is not right, and it was the last try with it. Ask for a new one below.";
+const TOO_EARLY: &str =
+    "It is too early for another code. Below the form you see when you can ask again.";
+const SENT_AGAIN: &str = "If the two belong to one account, a new code is on its way. The one before it no longer works.";
+const ENDED: &str = "That reset has ended. Ask for a new code, and use it in this browser.";
+const TOO_MANY: &str = "There were too many wrong tries with this code. Ask for a new one below.";
 
 #[derive(Template)]
 #[template(path = "reset.html")]
@@ -64,7 +68,7 @@ pub async fn show(visitor: Visitor) -> Answer {
 /// POST `/reset`. The code is not looked at, and no try is spent, until the new password can stand.
 pub async fn submit(visitor: Visitor, Fields(form): Fields<ResetForm>) -> Answer {
     let Some(pending) = visitor.reset().await? else {
-        return redirect("/forgot");
+        return ended(&visitor).await;
     };
     let errors = match form.validate(&visitor, &pending).await? {
         Err(errors) => errors,
@@ -163,16 +167,16 @@ async fn changed(visitor: &Visitor) -> Answer {
 /// POST `/reset/resend`.
 pub async fn resend(visitor: Visitor) -> Answer {
     let Some(pending) = visitor.reset().await? else {
-        return redirect("/forgot");
+        return ended(&visitor).await;
     };
     // What was valid when it was put there stays valid; anything else starts again.
     let Ok(claim) = Claim::parse(&pending.username, &pending.email) else {
-        return redirect("/forgot");
+        return ended(&visitor).await;
     };
     let store = &visitor.app.store;
     let wait = store.wait_for_resend(&pending.id).await?;
-    if let Some(seconds @ 1..) = wait {
-        return too_early(&visitor, seconds).await;
+    if let Some(1..) = wait {
+        return too_early(&visitor).await;
     }
     limit(&visitor, &claim).await?;
     let sent_before = match wait {
@@ -180,17 +184,22 @@ pub async fn resend(visitor: Visitor) -> Answer {
         Some(_) => store.make_way(&pending.id).await?,
     };
     let Some(sent_before) = sent_before else {
-        return too_early(&visitor, 1).await;
+        return too_early(&visitor).await;
     };
-    visitor.notify("A new code is on its way. It replaces the one before it.").await?;
+    visitor.notify(SENT_AGAIN).await?;
     send_code(&visitor, &claim, sent_before).await
 }
 
-async fn too_early(visitor: &Visitor, seconds: i64) -> Answer {
-    let wait = times::wait(seconds);
-    visitor
-        .notify(format!("A code was sent a moment ago. You can send another one in {wait}."))
-        .await?;
+/// A form of a page whose session has ended since (ux E8).
+async fn ended(visitor: &Visitor) -> Answer {
+    if visitor.had_session() {
+        visitor.notify(ENDED).await?;
+    }
+    redirect("/forgot")
+}
+
+async fn too_early(visitor: &Visitor) -> Answer {
+    visitor.notify(TOO_EARLY).await?;
     redirect("/reset")
 }
 
@@ -215,8 +224,7 @@ async fn page(
     code: &str,
     errors: Errors,
 ) -> Result<ResetPage, RequestError> {
-    // The same row is read whether an account matched or not.
-    let wait = visitor.app.store.wait_for_resend(&pending.id).await?;
+    let wait = pending.wait(visitor.app.store.clock.now());
     Ok(ResetPage {
         page: visitor.page(TITLE).await?.with(&errors),
         errors,
@@ -225,8 +233,6 @@ async fn page(
         email: pending.email.clone(),
         lifetime: times::life(visitor.app.config.code_ttl),
         password_min: visitor.app.config.password_min,
-        wait: wait
-            .filter(|seconds| *seconds > 0)
-            .map(|seconds| Wait { seconds, words: times::wait(seconds) }),
+        wait: (wait > 0).then(|| Wait { seconds: wait, words: times::wait(wait) }),
     })
 }

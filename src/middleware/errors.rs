@@ -1,11 +1,14 @@
 //! Every failed answer becomes a styled page: ours, the framework's and a panic's alike.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
+use tokio::time::timeout;
 use tower_sessions::Session;
 
 use crate::app::App;
@@ -18,6 +21,9 @@ use crate::visitor;
 const KEPT: [header::HeaderName; 4] =
     [header::RETRY_AFTER, header::ALLOW, header::SET_COOKIE, header::CONNECTION];
 
+/// An error page does without the name rather than wait for a database that is away.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// Who is logged in, told to the page of a failed answer, so that it has their name and "Log out".
 #[derive(Clone, Debug)]
 struct Who(String);
@@ -25,12 +31,11 @@ struct Who(String);
 /// Stands within the session, which ends before the page is made.
 pub async fn note_who(session: Session, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    let status = response.status();
-    if status.is_client_error() || status.is_server_error() {
-        // Without a database nobody is known, and the page says so much less.
-        if let Ok(Some(username)) = visitor::username(&session).await {
-            response.extensions_mut().insert(Who(username));
-        }
+    // Not when the server failed: that may be the database, which would be waited for once more.
+    if response.status().is_client_error()
+        && let Ok(Ok(Some(username))) = timeout(PATIENCE, visitor::username(&session)).await
+    {
+        response.extensions_mut().insert(Who(username));
     }
     response
 }
@@ -50,7 +55,7 @@ pub async fn render(State(app): State<App>, request: Request, next: Next) -> Res
         let cause = cause.as_deref().unwrap_or("no cause was given");
         tracing::error!(event = "failed", %reference, %method, path, status = status.as_u16(), cause);
     }
-    as_page(&app, &method, response, reference)
+    as_page(&app, (&method, &path), response, reference)
 }
 
 /// When tower-sessions cannot save a session, it answers a bare 500: the database is away or full,
@@ -70,25 +75,34 @@ fn is_page(headers: &HeaderMap) -> bool {
     kind.is_some_and(|kind| kind.starts_with("text/html"))
 }
 
-fn as_page(app: &App, method: &Method, response: Response, reference: Option<String>) -> Response {
+fn as_page(
+    app: &App,
+    (method, path): (&Method, &str),
+    response: Response,
+    reference: Option<String>,
+) -> Response {
     let (status, headers) = (response.status(), response.headers());
     let retry_after =
         headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let username = response.extensions().get::<Who>().map(|who| who.0.clone());
     let page = Page { username, ..Page::new(app) };
-    let body = ErrorPage::new(page, status, retry_after, reference).render();
+    let body = ErrorPage::new(page, (status, path), retry_after, reference).render();
     // A template that fails here leaves the bare status: there is no further page to fall back on.
     let mut styled = match body {
         Ok(body) => (status, Html(body)).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     };
-    for name in KEPT {
-        for value in response.headers().get_all(&name) {
-            styled.headers_mut().append(&name, value.clone());
-        }
-    }
+    keep_headers(headers, styled.headers_mut());
     if method == Method::HEAD {
         *styled.body_mut() = Body::empty();
     }
     styled
+}
+
+fn keep_headers(of: &HeaderMap, into: &mut HeaderMap) {
+    for name in KEPT {
+        for value in of.get_all(&name) {
+            into.append(&name, value.clone());
+        }
+    }
 }

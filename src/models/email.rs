@@ -25,7 +25,7 @@ pub enum EmailError {
     #[error("Enter your e-mail address.")]
     Empty,
     /// Longer than mail servers take.
-    #[error("That e-mail address is too long: mail servers take {LONGEST} characters at most.")]
+    #[error("That e-mail address is too long. Use one with {LONGEST} characters or fewer.")]
     Long,
     /// Not `name@domain`.
     #[error("Enter an e-mail address like name@example.com.")]

@@ -7,10 +7,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
 
 use super::password::{Password, PasswordError};
 use crate::config::HashCost;
@@ -22,12 +24,18 @@ const MOST_MEMORY_KIB: u32 = 1 << 20;
 const MOST_ITERATIONS: u32 = 64;
 const MOST_LANES: u32 = 16;
 
+/// How long a judgement may wait for its turn: as long as the sixty registrations of one address take
+/// at 70 ms each (measured, the worst passwords), so that these alone refuse nobody else.
+const JUDGED_WITHIN: Duration = Duration::from_secs(5);
+
 type Job = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
 
 /// The way into the pool. Clones share its threads, which end with the last clone.
 #[derive(Clone)]
 pub struct Hasher {
     jobs: SyncSender<Job>,
+    /// Judgements under way: anybody can ask for one, so they leave half of the pool to logins.
+    judgements: Arc<Semaphore>,
     params: Params,
     /// What a password is verified against when there is no account: the same work.
     nobody: Arc<str>,
@@ -73,7 +81,8 @@ impl Hasher {
             thread.spawn(move || work_off(&queue)).map_err(failed)?;
         }
         let nobody = phc_string(&params, &random::bytes::<16>(), &random::bytes::<32>())?;
-        Ok(Self { jobs, params, nobody: nobody.into() })
+        let judgements = Arc::new(Semaphore::new((cost.threads / 2).max(1)));
+        Ok(Self { jobs, judgements, params, nobody: nobody.into() })
     }
 
     /// Hashes with a new salt; answers a PHC string.
@@ -126,6 +135,9 @@ impl Hasher {
         password: &Password,
         context: Vec<String>,
     ) -> Result<Option<PasswordError>, HashError> {
+        let turn = timeout(JUDGED_WITHIN, self.judgements.acquire()).await;
+        // Held until the judgement is there.
+        let _turn = turn.map_err(|_| HashError::Busy)?.map_err(failed)?;
         let password = password.clone();
         self.run(move |_| password.guessable(&context)).await
     }
@@ -335,6 +347,20 @@ mod tests {
         blocked.await.unwrap().unwrap();
         let _ = hasher.verify(&Password::typed("x"), None).await;
         assert!(ran.try_recv().is_err(), "the work of those who left was done all the same");
+    }
+
+    #[tokio::test]
+    async fn judgements_leave_half_of_the_pool_to_logins() {
+        let hasher = Hasher::start(&HashCost { threads: 2, ..cost(64, 1) }).unwrap();
+        let password = Password::typed("x");
+        let held = hasher.judgements.acquire().await.unwrap();
+        assert_eq!(hasher.judgements.available_permits(), 0, "one of two threads at most judges");
+        let mut waiting = Box::pin(hasher.judge(&password, Vec::new()));
+        assert!(futures_poll(&mut waiting).await, "it waits for its turn");
+        let verdict = hasher.verify(&password, None).await.unwrap();
+        assert_eq!(verdict, Verdict::Wrong, "a login does not");
+        drop(held);
+        assert!(waiting.await.unwrap().is_some());
     }
 
     /// Polls once, so that the job is in the queue; whether it is still waiting.

@@ -26,6 +26,12 @@ pub struct PendingReset {
     pub email: String,
     /// Keyed digest of the row's id and the code.
     pub digest: String,
+    /// Codes sent in this browser, in a row, this one included.
+    #[serde(default)]
+    pub codes_sent: i64,
+    /// Unix time at which this one was drawn.
+    #[serde(default)]
+    pub sent_at: i64,
 }
 
 /// A code to be sent, and in whose name.
@@ -86,6 +92,12 @@ impl Guess {
 }
 
 impl PendingReset {
+    /// Seconds until another code can be sent, for the page. From the session and not from the row:
+    /// an account's rows go when its password changes, which no page may tell (ASVS 6.3.8).
+    pub fn wait(&self, now: i64) -> i64 {
+        (self.sent_at + (self.codes_sent - 1) * COOL_DOWN - now).max(0)
+    }
+
     /// What guesses and requests are counted by: name and address together, so that a stranger who
     /// knows only the name cannot use up the owner's.
     pub fn account(&self) -> String {

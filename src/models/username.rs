@@ -41,7 +41,7 @@ pub enum UsernameError {
     Length,
     /// Another character, or a dot, dash or underscore at an end or beside another.
     #[error(
-        "The username may have the letters a to z, digits, and single dots, dashes or underscores between them."
+        "A username has letters a to z and digits, with single dots, dashes or underscores between them, and no spaces."
     )]
     Characters,
     /// One of the names kept for the site itself.

@@ -6,7 +6,8 @@ use vestibule::models::hasher::Hasher;
 
 use crate::support::{Browser, PASSWORD, Site, body_of, full_pool};
 
-const REFUSED: &str = "The username or the password is not right. Check both, or get a code if you forgot the password.";
+const REFUSED: &str =
+    "The username or the password is not right. Check the name, and type the password again.";
 
 on_both_databases! {
     async fn the_name_or_the_address_in_any_spelling_logs_in(site: Site) {

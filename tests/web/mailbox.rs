@@ -210,7 +210,7 @@ async fn an_empty_mailbox_says_what_to_do() {
     let site = Site::on_sqlite().await;
     let mut ann = site.browser();
     ann.open("/dev/mailbox").await;
-    assert!(ann.text().contains("No mail yet."), "{}", ann.text());
+    assert!(ann.text().contains("The mailbox is empty."), "{}", ann.text());
     assert!(ann.all_text("main button, pre, iframe").is_empty());
     for (words, path) in [
         ("Create an account", "/register"),

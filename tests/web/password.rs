@@ -32,7 +32,7 @@ on_both_databases! {
     async fn a_wrong_current_password_changes_nothing(site: Site) {
         let mut ann = site.registered("ann").await;
         change(&mut ann, "not the password", OTHER_PASSWORD).await;
-        assert_eq!(ann.problems(), ["That is not your current password."]);
+        assert_eq!(ann.problems(), ["That is not your current password. Type it again."]);
         assert_eq!(site.mails_to("ann").await, ["registered"]);
         assert!(site.browser().log_in("ann", PASSWORD).await.path() == "/account");
     }
@@ -60,6 +60,27 @@ on_both_databases! {
             works += usize::from(site.browser().log_in("ann", new).await.path() == "/account");
         }
         assert_eq!(works, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_password_made_of_name_address_or_site_is_refused_wherever_one_is_chosen() {
+    let site = Site::with(|config| config.site_name = "Wbnjkdlm".to_owned()).await;
+    let mut ann = site.registered("zqxvtrfk").await;
+    let (mut reset, code) = site.with_code("zqxvtrfk").await;
+    for guessable in ["zqxvtrfk1234", "zqxvtrfk@meadow.example", "wbnjkdlm1234"] {
+        ann.open("/account/password").await;
+        ann.fill("Current password", PASSWORD);
+        ann.fill("New password", guessable).fill("New password again", guessable);
+        ann.press("Change password").await;
+        reset.reset(&code, guessable).await;
+        for browser in [&ann, &reset] {
+            let problem = browser.problems().concat();
+            assert!(
+                problem.starts_with("That password is easy to guess"),
+                "{guessable}: {problem}"
+            );
+        }
     }
 }
 

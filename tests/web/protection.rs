@@ -16,6 +16,9 @@ fn from(headers: &[(&str, &str)]) -> Request<Body> {
         .unwrap()
 }
 
+/// To the letter: a source too many is a hole that no other test would see.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
 #[tokio::test]
 async fn a_form_must_show_that_it_comes_from_this_site() {
     let site = Site::on_sqlite().await;
@@ -96,17 +99,8 @@ async fn every_answer_carries_the_security_headers() {
                 .map(|value| value.to_str().unwrap().to_owned())
                 .unwrap_or_default()
         };
-        let policy = header("content-security-policy");
-        for part in [
-            "default-src 'none'",
-            "form-action 'self'",
-            "base-uri 'none'",
-            "frame-ancestors 'none'",
-        ] {
-            assert!(policy.contains(part), "{path}: {policy}");
-        }
-        assert!(!policy.contains("unsafe"), "{policy}");
         for (name, value) in [
+            ("content-security-policy", POLICY),
             ("x-content-type-options", "nosniff"),
             ("referrer-policy", "same-origin"),
             ("cache-control", "no-store"),
@@ -265,7 +259,7 @@ async fn notices_do_not_pile_up() {
         ann.post("/forgot", &[("username", "ann"), ("email", "ann@meadow.example")]).await;
     }
     ann.open("/reset").await;
-    assert_eq!(ann.notices(), ["This code replaces the one before it."]);
+    assert_eq!(ann.notices(), ["Any code that you asked for before no longer works."]);
 }
 
 #[tokio::test]
@@ -283,4 +277,22 @@ async fn an_error_page_knows_who_is_logged_in_and_lets_them_log_out() {
     assert_eq!(ann.all_attributes("main a", "href"), ["/account"]);
     ann.press("Log out").await;
     assert!(!ann.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn whatever_the_site_and_people_are_called_stays_words() {
+    let evil = "</title><b>\"'&amp;";
+    let site = Site::with(|config| config.site_name = evil.to_owned()).await;
+    let mut ann = site.registered("ann").await;
+    ann.ask_for_code("ann", "o'ann&co@meadow.example").await;
+    assert!(ann.text().contains("o'ann&co@meadow.example"), "{}", ann.text());
+    for path in ["/account", "/login", "/reset", "/nowhere", "/dev/mailbox"] {
+        ann.open(path).await;
+        assert!(ann.title().ends_with(evil), "{path}: {}", ann.title());
+        assert!(!ann.html.contains("<b>"), "{path}: {}", ann.html);
+    }
+    let mail = &site.mails().await[0];
+    ann.open(&format!("/dev/mailbox/{}", mail.id)).await;
+    assert!(ann.text().contains(evil) && !ann.html.contains("<b>"), "{}", ann.html);
+    assert!(!mail.html.contains("<b>") && mail.text.contains(evil));
 }

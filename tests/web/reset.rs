@@ -5,11 +5,13 @@ use futures_util::future::join_all;
 
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, body_of, email_of};
 
-const GONE: &str =
-    "That code was used, or a newer one has replaced it. Use the newest mail, or send a new code.";
-const EXPIRED: &str = "That code is too old. Send a new code.";
-const TOO_MANY: &str = "There were too many wrong tries with this code. Send a new code.";
-const LAST: &str = "That code is not right, and it was the last try with it. Send a new code.";
+const GONE: &str = "That code was used, or a newer one has replaced it. Use the newest mail, or ask for a new one below.";
+const TOO_EARLY: &str =
+    "It is too early for another code. Below the form you see when you can ask again.";
+const EXPIRED: &str = "That code is too old. Ask for a new one below.";
+const TOO_MANY: &str = "There were too many wrong tries with this code. Ask for a new one below.";
+const LAST: &str =
+    "That code is not right, and it was the last try with it. Ask for a new one below.";
 
 fn fields<'a>(code: &'a str, password: &'a str) -> [(&'a str, &'a str); 3] {
     [("code", code), ("password", password), ("password_confirm", password)]
@@ -78,9 +80,9 @@ on_both_databases! {
         site.registered("ann").await;
         let (mut ann, old) = site.with_code("ann").await;
         site.wait(1);
-        ann.press("Send a new code").await;
+        ann.press("Send me a new code").await;
         assert_eq!(ann.path(), "/reset");
-        assert_eq!(ann.notices(), ["A new code is on its way. It replaces the one before it."]);
+        assert_eq!(ann.notices(), ["If the two belong to one account, a new code is on its way. The one before it no longer works."]);
         let new = site.newest_code().await;
         assert_ne!(old, new);
         ann.reset(&old, OTHER_PASSWORD).await;
@@ -95,7 +97,7 @@ on_both_databases! {
         let mut old_tab = ann.tab();
         site.wait(1);
         ann.ask_for_code("ann", &email_of("ann")).await;
-        assert_eq!(ann.notices(), ["This code replaces the one before it."]);
+        assert_eq!(ann.notices(), ["Any code that you asked for before no longer works."]);
         old_tab.reset(&old, OTHER_PASSWORD).await;
         assert!(!old_tab.problems().is_empty());
         let new = site.newest_code().await;
@@ -238,13 +240,14 @@ on_both_databases! {
     async fn a_second_repeat_has_to_wait_and_is_told_how_long(site: Site) {
         site.registered("ann").await;
         let (mut ann, _) = site.with_code("ann").await;
-        ann.press("Send a new code").await;
+        ann.press("Send me a new code").await;
         let sent = site.mails_to("ann").await.len();
-        ann.press("Send a new code").await;
-        assert_eq!(ann.notices(), ["A code was sent a moment ago. You can send another one in 30 seconds."]);
+        ann.press("Send me a new code").await;
+        assert_eq!(ann.notices(), [TOO_EARLY]);
+        assert!(ann.text().contains("You can ask for another code in 30 seconds."));
         assert_eq!(site.mails_to("ann").await.len(), sent);
         site.wait(30);
-        ann.press("Send a new code").await;
+        ann.press("Send me a new code").await;
         assert_eq!(site.mails_to("ann").await.len(), sent + 1);
     }
 
@@ -255,7 +258,7 @@ on_both_databases! {
             let mut browser = site.browser();
             browser.ask_for_code(username, &email_of(username)).await;
             assert!(wait_of(&browser).is_none(), "the first repeat is free");
-            browser.press("Send a new code").await;
+            browser.press("Send me a new code").await;
             assert_eq!(wait_of(&browser).unwrap(), ("30".into(), "in 30 seconds".into()));
             let seen = browser.html.replace(username, "NAME");
             site.wait(12);
@@ -271,10 +274,32 @@ on_both_databases! {
     }
 }
 
+#[tokio::test]
+async fn the_page_does_not_tell_when_an_owner_changes_the_password() {
+    let site = Site::on_sqlite().await;
+    let mut owner = site.registered("ann").await;
+    let mut strangers = Vec::new();
+    for username in ["ann", "bob"] {
+        let mut stranger = site.browser();
+        stranger.ask_for_code(username, &email_of(username)).await;
+        stranger.press("Send me a new code").await;
+        strangers.push(stranger);
+    }
+    owner.open("/account/password").await;
+    owner.fill("Current password", PASSWORD);
+    owner.fill("New password", OTHER_PASSWORD).fill("New password again", OTHER_PASSWORD);
+    owner.press("Change password").await;
+    assert_eq!(owner.path(), "/account");
+    for stranger in &mut strangers {
+        stranger.open("/reset").await;
+        assert!(wait_of(stranger).is_some(), "as if nothing had happened");
+    }
+}
+
 /// The seconds and the words of the wait that the page tells of, if it does.
 fn wait_of(browser: &Browser) -> Option<(String, String)> {
     let seconds = browser.attribute("[data-wait]", "data-wait");
-    assert_eq!(seconds.is_some(), browser.text().contains("You can send another code in "));
+    assert_eq!(seconds.is_some(), browser.text().contains("You can ask for another code in "));
     Some((seconds?, browser.all_text("[data-wait]").concat()))
 }
 
@@ -288,7 +313,7 @@ async fn a_code_that_died_elsewhere_can_be_replaced() {
     site.wait(1);
     one.open("/reset").await;
     assert!(wait_of(&one).is_none(), "nothing is known of a code that is gone");
-    one.press("Send a new code").await;
+    one.press("Send me a new code").await;
     let code = site.newest_code().await;
     one.reset(&code, "harbour kettle ribbon").await;
     assert_eq!(one.path(), "/login");

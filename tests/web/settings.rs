@@ -15,7 +15,7 @@ async fn a_code_lives_as_long_as_is_set_and_the_page_says_so() {
     assert!(site.mails().await[0].text.contains("90 seconds"));
     site.wait(90);
     ann.reset(&code, OTHER_PASSWORD).await;
-    assert_eq!(ann.problems(), ["That code is too old. Send a new code."]);
+    assert_eq!(ann.problems(), ["That code is too old. Ask for a new one below."]);
 }
 
 #[tokio::test]
