@@ -39,7 +39,7 @@ const addReveal = (input) => {
   input.parentElement.classList.add("with-show");
 };
 
-const ROWS = "abcdefghijklmnopqrstuvwxyz\n01234567890\nqwertyuiop\nasdfghjkl\nzxcvbnm\n";
+const ROWS = "abcdefghijklmnopqrstuvwxyz\n01234567890\nqwertyuiop\nasdfghjkl\nzxcvbnm\n1q2w3e4r5t6y7u8i9o0p\n";
 const FOURS = (ROWS + [...ROWS].reverse().join("")).matchAll(/(?=(....))/g);
 const RUN = RegExp([...FOURS].map((four) => four[1]).join("|"), "g");
 
@@ -47,23 +47,38 @@ const RUN = RegExp([...FOURS].map((four) => four[1]).join("|"), "g");
 const namesIn = (form) => {
   const { username, email } = form.elements;
   return ["password", document.title.split("–").pop(), username?.value, email?.value]
-    .join(" ").toLowerCase().split(/[^\p{L}\p{N}]+/u).filter((name) => name.length > 2);
+    .map((text = "") => text.slice(0, 254)).join(" ").toLowerCase()
+    .split(/[^\p{L}\p{N}]+/u).filter((name) => name.length > 2);
 };
 
-// An easy part counts as one character; eight make zxcvbn's 10^8 guesses. The server knows more
-// words, so nothing here is a promise.
-const judge = (password, names) => {
+// As guessers do: p@ssw0rd is password. As long as it was, so that places stay the same.
+const plain = (text) => text.replace(/[@03$]/g, (sign) => ({ "@": "a", 0: "o", 3: "e", $: "s" })[sign]);
+
+// What is left when each easy part counts as one character, and what the first of them was.
+const discounted = (password, names) => {
   let [rest, why] = [password.toLowerCase(), ""];
+  for (const name of names) {
+    for (let at; (at = plain(rest).indexOf(name)) >= 0; why = "contains a name or word that is tried first") {
+      rest = `${rest.slice(0, at)}\0${rest.slice(at + name.length)}`;
+    }
+  }
   const discount = (part, reason) => {
     if (rest.search(part) >= 0) why ||= reason;
     rest = rest.replaceAll(part, "\0");
   };
-  for (const name of names) discount(name, "contains a name or word that is tried first");
   discount(/(.)\1{2,}|(.{2,}?)\2+/gs, "repeats itself");
   discount(RUN, "contains a run like abcd, 1234 or qwerty");
-  const variety = new Set(rest).size;
-  if (lengthOf(rest) < 8 || variety < 6) return [`Easy to guess: it ${why || "has few different characters"}.`, 2];
-  return lengthOf(rest) < 16 || variety < 8 ? ["Long enough so far.", 3] : ["Long and varied so far.", 4];
+  return [rest, why];
+};
+
+// Eight characters make zxcvbn's 10^8 guesses. The server knows more words, so nothing here is a
+// promise.
+const judge = (password, names) => {
+  const [rest, why] = discounted(password, names);
+  const [length, variety] = [lengthOf(rest), new Set(rest).size];
+  if (length < 8 || variety < 6) return [`Could be stronger: it ${why || "has few different characters"}.`, 2];
+  if (length < 16 && /^\p{L}+[^\p{L}]*$/u.test(password)) return ["Could be stronger: it is one word. Add another.", 2];
+  return length < 16 || variety < 8 ? ["Long enough. Another word makes it stronger.", 3] : ["Long and varied.", 4];
 };
 
 const rate = ({ value, form, attributes }) => {
@@ -100,10 +115,11 @@ const addAdvice = (form) => {
   const advise = ({ target, type }) => {
     left = second.value && (left || type === "blur");
     const words = [strength(...rate(first)), match(compare(first.value, second.value, left))];
-    announce(target === first ? words.join(" ") : words[1], 500);
+    // A name that is typed after the password changes the line, and is not talked over.
+    if (target === first) announce(words.join(" "), 500);
+    if (target === second) announce(words[1], 500);
   };
-  first.addEventListener("input", advise);
-  second.addEventListener("input", advise);
+  form.addEventListener("input", advise);
   second.addEventListener("blur", advise);
 };
 
