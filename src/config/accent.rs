@@ -1,15 +1,15 @@
 //! The one accent colour of pages and mails, and what is made of it.
 
-use super::colour::{Colour, halved};
+use super::colour::{Colour, bisect};
 
 /// What words need against what is behind them (WCAG 2.2, 1.4.3).
 const READABLE: f32 = 4.5;
 
 /// What the accent gets on dark pages, where nothing holds it to the very colour that was set.
-const COMFORTABLE: f32 = 7.0;
+const CONTRAST_ON_DARK: f32 = 7.0;
 
 /// More chroma than this glares on a dark page (OKLCH; the purest screen colours have 0.15 to 0.32).
-const CALM: f32 = 0.13;
+const MOST_CHROMA_ON_DARK: f32 = 0.13;
 
 /// Darker colours than this have no room for one yet darker: what is under the pointer is lighter.
 const NEAR_BLACK: f32 = 0.25;
@@ -39,7 +39,7 @@ impl Backgrounds {
         if on_paper.1 < on_sheet.1 { on_paper } else { on_sheet }
     }
 
-    fn bear(&self, colour: Colour, contrast: f32) -> bool {
+    fn is_readable(&self, colour: Colour, contrast: f32) -> bool {
         self.worse(colour).1 >= contrast
     }
 }
@@ -84,10 +84,10 @@ impl Shades {
     /// The same hue, as light as it must be on dark pages, and calmer.
     fn on_dark(given: Colour) -> Self {
         let [lightness, chroma, hue] = given.oklch();
-        let calm = chroma.min(CALM);
+        let calm = chroma.min(MOST_CHROMA_ON_DARK);
         let at = |lightness| Colour::of_oklch([lightness, calm, hue]);
-        let reads = |lightness| Some(at(lightness)).filter(|it| DARK.bear(*it, COMFORTABLE));
-        let accent = halved(lightness, 1.0, reads).unwrap_or(LIGHT.sheet);
+        let reads = |lightness| DARK.is_readable(at(lightness), CONTRAST_ON_DARK);
+        let accent = at(bisect(lightness, 1.0, reads));
         let up = Colour::of_oklch([accent.oklch()[0] + 0.075, calm * 0.8, hue]);
         let on = Colour::of_oklch([0.23, calm * 0.4, hue]);
         Self::from_colours(accent, up, on)
@@ -106,7 +106,7 @@ impl Accent {
         if given.to_string() == default.light.accent {
             return Ok(default);
         }
-        if LIGHT.bear(given, READABLE) {
+        if LIGHT.is_readable(given, READABLE) {
             Ok(Self { light: Shades::on_light(given), dark: Shades::on_dark(given) })
         } else {
             Err(hard_to_read(given))
@@ -118,20 +118,17 @@ fn hard_to_read(given: Colour) -> String {
     let (background, contrast) = LIGHT.worse(given);
     // Rounded down: 4.499 is not told as 4.50, which would pass.
     let contrast = (contrast * 100.0).floor() / 100.0;
-    let nearest = nearest(given).map(|colour| format!(": the nearest that has it is {colour}"));
+    let nearest = nearest(given);
     format!(
-        "has a contrast of {contrast:.2}:1 against the page's {background}, and words need {READABLE}:1 (WCAG 2.2, 1.4.3){}",
-        nearest.unwrap_or_default()
+        "has a contrast of {contrast:.2}:1 against the page's {background}, and words need {READABLE}:1 (WCAG 2.2, 1.4.3): the nearest that has it is {nearest}"
     )
 }
 
 /// The same hue and as much of the chroma as there is, just dark enough.
-fn nearest(given: Colour) -> Option<Colour> {
+fn nearest(given: Colour) -> Colour {
     let [lightness, chroma, hue] = given.oklch();
     let at = |lightness| Colour::of_oklch([lightness, chroma, hue]);
-    halved(lightness, 0.0, |lightness| {
-        Some(at(lightness)).filter(|colour| LIGHT.bear(*colour, READABLE))
-    })
+    at(bisect(lightness, 0.0, |lightness| LIGHT.is_readable(at(lightness), READABLE)))
 }
 
 impl Default for Accent {
@@ -167,13 +164,13 @@ mod tests {
         for (shades, pages) in [(&accent.light, LIGHT), (&accent.dark, DARK)] {
             let [colour, up, on] = [&shades.accent, &shades.up, &shades.on].map(|it| read(it));
             for words in [colour, up] {
-                assert!(pages.bear(words, READABLE), "{words} on the pages: {accent:?}");
+                assert!(pages.is_readable(words, READABLE), "{words} on the pages: {accent:?}");
                 assert!(on.contrast(words) >= READABLE, "{on} on {words}: {accent:?}");
             }
             assert!(up.contrast(colour) > 1.15, "{up} looks like {colour}: {accent:?}");
         }
-        assert!(DARK.bear(read(&accent.dark.accent), COMFORTABLE), "{accent:?}");
-        assert!(read(&accent.dark.accent).oklch()[1] < CALM + 0.01, "{accent:?}");
+        assert!(DARK.is_readable(read(&accent.dark.accent), CONTRAST_ON_DARK), "{accent:?}");
+        assert!(read(&accent.dark.accent).oklch()[1] < MOST_CHROMA_ON_DARK + 0.01, "{accent:?}");
     }
 
     /// Degrees between two hues.

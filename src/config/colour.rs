@@ -53,29 +53,28 @@ impl Colour {
     /// The colour of this lightness and hue, with as much of the chroma as a screen can show.
     pub(super) fn of_oklch([lightness, chroma, hue]: [f32; 3]) -> Self {
         let at = |chroma| OpaqueColor::<Oklch>::new([lightness, chroma, hue]).convert::<Srgb>();
-        let shows = |chroma: &f32| {
+        let shows = |chroma| {
             let range = -GAMUT_ROUNDING..=1.0 + GAMUT_ROUNDING;
-            at(*chroma).components.iter().all(|part| range.contains(part))
+            at(chroma).components.iter().all(|part| range.contains(part))
         };
-        let chroma = Some(chroma).filter(shows).unwrap_or_else(|| {
-            halved(chroma, 0.0, |chroma| Some(chroma).filter(shows)).unwrap_or_default()
-        });
+        let chroma = if shows(chroma) { chroma } else { bisect(chroma, 0.0, shows) };
         let rounded = at(chroma).to_rgba8();
         Self([rounded.r, rounded.g, rounded.b])
     }
 }
 
-/// What `judge` makes of the number nearest to `from`, which it refuses, on the way to `to`.
-pub(super) fn halved<T>(mut from: f32, mut to: f32, judge: impl Fn(f32) -> Option<T>) -> Option<T> {
-    let mut best = judge(to);
+/// Between a number that `accepts` refuses and one that it accepts: the accepted one that is nearest
+/// to the refused.
+pub(super) fn bisect(mut refused: f32, mut accepted: f32, accepts: impl Fn(f32) -> bool) -> f32 {
     for _ in 0..HALVINGS {
-        let middle = f32::midpoint(from, to);
-        match judge(middle) {
-            Some(judged) => (best, to) = (Some(judged), middle),
-            None => from = middle,
+        let middle = f32::midpoint(refused, accepted);
+        if accepts(middle) {
+            accepted = middle;
+        } else {
+            refused = middle;
         }
     }
-    best
+    accepted
 }
 
 /// `#1d5b50`.
