@@ -11,7 +11,7 @@ const colours = {
   line:       ["#857b6d", "#8d8375"],
   rule:       ["#e2dccf", "#37332c"], // decoration only: no meaning rests on it
   accent:     ["#1d5b50", "#83cbb9"],
-  "accent-up": ["#123e37", "#a9e0d2"], // under the pointer
+  "accent-hover": ["#123e37", "#a9e0d2"], // under the pointer
   "on-accent": ["#fffefb", "#0e211c"],
   alarm:      ["#a3241b", "#ff9f91"],
   "alarm-tint": ["#fcf0ed", "#2d1a17"],

@@ -127,8 +127,8 @@ fn style_sheet(accent: &Accent) -> String {
         return STYLE_SHEET.to_owned();
     }
     let root = |shades: &Shades| {
-        let Shades { accent, up, on } = shades;
-        format!(":root{{--accent:{accent};--accent-up:{up};--on-accent:{on}}}")
+        let Shades { accent, hover, on } = shades;
+        format!(":root{{--accent:{accent};--accent-hover:{hover};--on-accent:{on}}}")
     };
     let (light, dark) = (root(&accent.light), root(&accent.dark));
     format!("{STYLE_SHEET}{light}@media (prefers-color-scheme:dark){{{dark}}}\n")
@@ -352,11 +352,12 @@ mod tests {
         let rules = css.strip_prefix(STYLE_SHEET).unwrap();
         let (in_light, in_dark) = rules.split_once("@media (prefers-color-scheme:dark){").unwrap();
         for (rule, shades) in [(in_light, light), (in_dark, dark)] {
-            let Shades { accent, up, on } = shades;
-            let expected = format!(":root{{--accent:{accent};--accent-up:{up};--on-accent:{on}}}");
+            let Shades { accent, hover, on } = shades;
+            let expected =
+                format!(":root{{--accent:{accent};--accent-hover:{hover};--on-accent:{on}}}");
             assert!(rule.starts_with(&expected), "{rules}");
         }
-        for name in ["--accent:", "--accent-up:", "--on-accent:"] {
+        for name in ["--accent:", "--accent-hover:", "--on-accent:"] {
             assert_eq!(STYLE_SHEET.matches(name).count(), 2, "{name}");
         }
     }
@@ -368,7 +369,7 @@ mod tests {
         let drawn = str::from_utf8(&drawn).unwrap();
         assert!(drawn.contains("#663399"), "{drawn}");
         let Accent { light, dark } = Accent::default();
-        for shade in [light.accent, light.up, dark.accent, dark.up, dark.on] {
+        for shade in [light.accent, light.hover, dark.accent, dark.hover, dark.on] {
             assert!(!drawn.contains(&shade), "{shade} is not the site's: {drawn}");
         }
     }

@@ -59,26 +59,26 @@ pub struct Shades {
     /// Links and buttons.
     pub accent: String,
     /// Both under the pointer.
-    pub up: String,
+    pub hover: String,
     /// Words on a button.
     pub on: String,
 }
 
 impl Shades {
-    fn of(accent: &str, up: &str, on: &str) -> Self {
-        Self { accent: accent.to_owned(), up: up.to_owned(), on: on.to_owned() }
+    fn of(accent: &str, hover: &str, on: &str) -> Self {
+        Self { accent: accent.to_owned(), hover: hover.to_owned(), on: on.to_owned() }
     }
 
-    fn from_colours(accent: Colour, up: Colour, on: Colour) -> Self {
-        Self { accent: accent.to_string(), up: up.to_string(), on: on.to_string() }
+    fn from_colours(accent: Colour, hover: Colour, on: Colour) -> Self {
+        Self { accent: accent.to_string(), hover: hover.to_string(), on: on.to_string() }
     }
 
     /// What can be read on light pages is dark enough to bear words in the sheet's own colour.
     fn on_light(accent: Colour) -> Self {
         let [lightness, chroma, hue] = accent.oklch();
         let step = if lightness < NEAR_BLACK { 0.25 } else { -0.1 };
-        let up = Colour::of_oklch([lightness + step, chroma, hue]);
-        Self::from_colours(accent, up, LIGHT.sheet)
+        let hover = Colour::of_oklch([lightness + step, chroma, hue]);
+        Self::from_colours(accent, hover, LIGHT.sheet)
     }
 
     /// The same hue, as light as it must be on dark pages, and calmer.
@@ -88,9 +88,9 @@ impl Shades {
         let at = |lightness| Colour::of_oklch([lightness, calm, hue]);
         let reads = |lightness| DARK.is_readable(at(lightness), CONTRAST_ON_DARK);
         let accent = at(bisect(lightness, 1.0, reads));
-        let up = Colour::of_oklch([accent.oklch()[0] + 0.075, calm * 0.8, hue]);
+        let hover = Colour::of_oklch([accent.oklch()[0] + 0.075, calm * 0.8, hue]);
         let on = Colour::of_oklch([0.23, calm * 0.4, hue]);
-        Self::from_colours(accent, up, on)
+        Self::from_colours(accent, hover, on)
     }
 }
 
@@ -162,12 +162,13 @@ mod tests {
 
     fn obeys_the_rules(accent: &Accent) {
         for (shades, pages) in [(&accent.light, LIGHT), (&accent.dark, DARK)] {
-            let [colour, up, on] = [&shades.accent, &shades.up, &shades.on].map(|it| read(it));
-            for words in [colour, up] {
+            let [colour, hover, on] =
+                [&shades.accent, &shades.hover, &shades.on].map(|it| read(it));
+            for words in [colour, hover] {
                 assert!(pages.is_readable(words, READABLE), "{words} on the pages: {accent:?}");
                 assert!(on.contrast(words) >= READABLE, "{on} on {words}: {accent:?}");
             }
-            assert!(up.contrast(colour) > 1.15, "{up} looks like {colour}: {accent:?}");
+            assert!(hover.contrast(colour) > 1.15, "{hover} looks like {colour}: {accent:?}");
         }
         assert!(DARK.is_readable(read(&accent.dark.accent), CONTRAST_ON_DARK), "{accent:?}");
         assert!(read(&accent.dark.accent).oklch()[1] < MOST_CHROMA_ON_DARK + 0.01, "{accent:?}");
@@ -258,7 +259,7 @@ mod tests {
         assert_eq!(in_tailwind("sheet"), [LIGHT.sheet, DARK.sheet].map(|it| it.to_string()));
         let Accent { light, dark } = Accent::default();
         assert_eq!(in_tailwind("accent"), [light.accent, dark.accent]);
-        assert_eq!(in_tailwind("accent-up"), [light.up, dark.up]);
+        assert_eq!(in_tailwind("accent-hover"), [light.hover, dark.hover]);
         assert_eq!(in_tailwind("on-accent"), [light.on, dark.on]);
     }
 }

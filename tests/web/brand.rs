@@ -47,7 +47,7 @@ async fn an_accent_is_in_the_style_sheet_and_in_the_icon() {
     let dark = accent.dark.accent.clone();
     let site = Site::with(|config| config.accent = accent).await;
     let [style, icon] = style_and_icon(&site).await;
-    assert!(style.contains(":root{--accent:#663399;--accent-up:"), "{style}");
+    assert!(style.contains(":root{--accent:#663399;--accent-hover:"), "{style}");
     assert!(style.contains(&format!("(prefers-color-scheme:dark){{:root{{--accent:{dark};")));
     assert!(icon.contains(PURPLE) && !icon.contains("#1d5b50"), "{icon}");
 }
