@@ -2,12 +2,11 @@
 //! compressed once.
 
 use std::fmt;
-use std::io::Write;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use axum::extract::{Path, State};
 use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -15,16 +14,19 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::app::App;
-use crate::config::{Accent, Config, Logo, SVG_TYPE, Shades};
+use crate::config::{Accent, Config, ImageFormat, Logo, Shades};
+
+use coding::{accepts, brotli, gzip};
+use kind::Kind;
+
+mod coding;
+mod kind;
 
 /// The name changes with the content, so that a copy never has to be asked about again (RFC 8246).
 const FOREVER: &str = "public, max-age=31536000, immutable";
 
 /// `/favicon.ico` keeps its name when the icon changes.
 const A_DAY: &str = "public, max-age=86400";
-
-/// An SVG that is opened by itself is a page: it keeps its own styles, and runs nothing.
-const SVG_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 
 const FOLDER: &str = "/static/";
 
@@ -58,8 +60,8 @@ impl Assets {
     pub fn new(config: &Config) -> Self {
         let css = style_sheet(&config.accent).into();
         Self {
-            css: Asset::new("app", "css", "text/css; charset=utf-8", css),
-            script: Asset::new("app", "js", "text/javascript; charset=utf-8", SCRIPT.into()),
+            css: Asset::new("app", Kind::Css, css),
+            script: Asset::new("app", Kind::Script, SCRIPT.into()),
             icon: config.logo.as_ref().map_or_else(|| mark(&config.accent), Asset::of_logo),
             logo_size: config.logo.as_ref().map(|logo| logo.size),
         }
@@ -89,8 +91,8 @@ impl Assets {
     /// Compresses every file now, so that no visitor waits for it. Takes some milliseconds.
     pub fn warm(&self) {
         for asset in self.all() {
-            LazyLock::force(&asset.brotli);
-            LazyLock::force(&asset.gzip);
+            asset.brotli();
+            asset.gzip();
         }
     }
 
@@ -137,69 +139,73 @@ fn style_sheet(accent: &Accent) -> String {
 /// Our own, in the accent that is set.
 fn mark(accent: &Accent) -> Asset {
     let drawn = MARK.replace(&Accent::default().light.accent, &accent.light.accent);
-    Asset::new("favicon", "svg", SVG_TYPE, drawn.into())
+    Asset::new("favicon", Kind::Image(ImageFormat::Svg), drawn.into())
 }
 
 struct Asset {
     path: String,
-    media_type: &'static str,
+    kind: Kind,
     plain: Bytes,
-    brotli: Packed,
-    gzip: Packed,
+    /// Filled at the first need, with `None` where there is nothing to gain.
+    brotli: OnceLock<Option<Bytes>>,
+    gzip: OnceLock<Option<Bytes>>,
 }
 
-/// A compressed body, made at the first need; `None` for pictures of pixels, which are compressed
-/// already, and when the compressor failed.
-type Packed = LazyLock<Option<Bytes>, Box<dyn FnOnce() -> Option<Bytes> + Send>>;
-
 impl Asset {
-    fn new(stem: &str, extension: &str, media_type: &'static str, plain: Bytes) -> Self {
+    fn new(stem: &str, kind: Kind, plain: Bytes) -> Self {
         let digest = Sha256::digest(&plain);
         let hash =
             digest.iter().take(5).fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"));
-        let packed = |pack: fn(&[u8]) -> Option<Bytes>| {
-            let text = media_type.ends_with("charset=utf-8").then(|| plain.clone());
-            Packed::new(Box::new(move || pack(&text?)))
-        };
-        Self {
-            path: format!("{FOLDER}{stem}.{hash}.{extension}"),
-            media_type,
-            brotli: packed(brotli),
-            gzip: packed(gzip),
-            plain,
-        }
+        let path = format!("{FOLDER}{stem}.{hash}.{}", kind.extension());
+        Self { path, kind, plain, brotli: OnceLock::new(), gzip: OnceLock::new() }
     }
 
     fn of_logo(logo: &Logo) -> Self {
-        Self::new("logo", logo.extension, logo.media_type, logo.bytes.clone())
+        Self::new("logo", Kind::Image(logo.format), logo.bytes.clone())
     }
 
     fn answer(&self, request: &HeaderMap, cache: &'static str) -> Response {
         let (coding, body) = self.body(request);
         let mut response = body.into_response();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.media_type));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.kind.media_type()));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
         if let Some(coding) = coding {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
         }
-        if self.media_type == SVG_TYPE {
-            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(SVG_POLICY));
+        if let Some(policy) = self.kind.policy() {
+            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
         }
         response
     }
 
     /// The smallest body that the client takes, and the name of its coding.
     fn body(&self, request: &HeaderMap) -> (Option<&'static str>, Bytes) {
-        for (coding, packed) in [("br", &self.brotli), ("gzip", &self.gzip)] {
-            if accepts(request, coding)
-                && let Some(body) = packed.as_ref()
-            {
-                return (Some(coding), body.clone());
-            }
+        if accepts(request, "br")
+            && let Some(body) = self.brotli()
+        {
+            return (Some("br"), body.clone());
+        }
+        if accepts(request, "gzip")
+            && let Some(body) = self.gzip()
+        {
+            return (Some("gzip"), body.clone());
         }
         (None, self.plain.clone())
+    }
+
+    fn brotli(&self) -> Option<&Bytes> {
+        self.brotli.get_or_init(|| brotli(self.text()?)).as_ref()
+    }
+
+    fn gzip(&self) -> Option<&Bytes> {
+        self.gzip.get_or_init(|| gzip(self.text()?)).as_ref()
+    }
+
+    /// What is worth compressing: pictures of pixels are compressed already.
+    fn text(&self) -> Option<&[u8]> {
+        self.kind.is_text().then_some(&self.plain)
     }
 }
 
@@ -210,42 +216,12 @@ impl fmt::Debug for Asset {
     }
 }
 
-fn brotli(mut plain: &[u8]) -> Option<Bytes> {
-    let mut packed = Vec::new();
-    let params = brotli::enc::BrotliEncoderParams::default();
-    brotli::BrotliCompress(&mut plain, &mut packed, &params).ok()?;
-    Some(packed.into())
-}
-
-fn gzip(plain: &[u8]) -> Option<Bytes> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(plain).ok()?;
-    encoder.finish().ok().map(Bytes::from)
-}
-
-/// Whether `Accept-Encoding` takes `coding` (RFC 9110, 12.5.3): its own entry decides, else `*`.
-fn accepts(request: &HeaderMap, coding: &str) -> bool {
-    let lines = request.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
-    let entries: Vec<(&str, bool)> = lines.flat_map(|line| line.split(',')).map(entry).collect();
-    let taken = |name: &str| {
-        entries.iter().find(|(entry, _)| entry.eq_ignore_ascii_case(name)).map(|(_, taken)| *taken)
-    };
-    taken(coding).or_else(|| taken("*")).unwrap_or(false)
-}
-
-/// One entry, `gzip;q=0.5`: the coding and whether it is taken. A weight of zero means "not this".
-fn entry(entry: &str) -> (&str, bool) {
-    let (name, parameters) = entry.split_once(';').unwrap_or((entry, ""));
-    let weight = parameters.trim().strip_prefix("q=").or(parameters.trim().strip_prefix("Q="));
-    let refused =
-        weight.is_some_and(|weight| weight.trim().parse::<f32>().is_ok_and(|weight| weight <= 0.0));
-    (name.trim(), !refused)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Read;
+
+    use axum::http::header::ACCEPT_ENCODING;
 
     fn plain() -> Assets {
         Assets::new(&Config::default())
@@ -256,9 +232,9 @@ mod tests {
         Assets::new(&Config { accent, ..Config::default() })
     }
 
-    fn with_logo(media_type: &'static str, extension: &'static str) -> Assets {
+    fn with_logo(format: ImageFormat) -> Assets {
         let bytes = Bytes::from_static(b"<svg xmlns='http://www.w3.org/2000/svg'/>");
-        let logo = Logo { media_type, extension, size: (3, 1), bytes };
+        let logo = Logo { format, size: (3, 1), bytes };
         Assets::new(&Config { logo: Some(logo), ..Config::default() })
     }
 
@@ -313,16 +289,13 @@ mod tests {
     }
 
     #[test]
-    fn a_coding_of_weight_zero_is_refused() {
+    fn brotli_goes_before_gzip_and_the_plain_file_to_who_takes_neither() {
         let css = plain().css;
         let coding = |line: &str| css.body(&asking_for(line)).0;
-        assert_eq!(coding("br;q=0, gzip"), Some("gzip"));
-        assert_eq!(coding("br; q=0.000, GZIP; q=0.5"), Some("gzip"));
+        assert_eq!(coding("gzip, br"), Some("br"));
         assert_eq!(coding("*"), Some("br"));
         assert_eq!(coding("br;q=0, *"), Some("gzip"));
-        assert_eq!(coding("br, *;q=0"), Some("br"));
         assert_eq!(coding("identity, deflate"), None);
-        assert_eq!(coding("*;q=0"), None);
     }
 
     #[test]
@@ -376,17 +349,20 @@ mod tests {
 
     #[tokio::test]
     async fn an_svg_can_run_nothing_when_it_is_opened_by_itself() {
-        for assets in [plain(), with_logo(SVG_TYPE, "svg")] {
+        for assets in [plain(), with_logo(ImageFormat::Svg)] {
             let (headers, _) = get(&assets.icon, "br").await;
-            assert_eq!(headers[CONTENT_SECURITY_POLICY], SVG_POLICY);
-            assert_eq!(headers[CONTENT_TYPE], SVG_TYPE);
+            assert_eq!(
+                headers[CONTENT_SECURITY_POLICY],
+                "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+            );
+            assert_eq!(headers[CONTENT_TYPE], "image/svg+xml; charset=utf-8");
             assert_eq!(headers[CONTENT_ENCODING], "br");
         }
     }
 
     #[tokio::test]
     async fn pixels_are_not_compressed_again() {
-        let assets = with_logo("image/png", "png");
+        let assets = with_logo(ImageFormat::Png);
         assets.warm();
         let (headers, body) = get(&assets.icon, "br, gzip").await;
         assert_eq!(headers[CONTENT_TYPE], "image/png");
@@ -397,7 +373,7 @@ mod tests {
 
     #[test]
     fn the_logo_stands_in_the_place_of_the_icon() {
-        let assets = with_logo("image/png", "png");
+        let assets = with_logo(ImageFormat::Png);
         let logo = assets.logo().unwrap();
         let hash = logo.path.strip_prefix("/static/logo.").unwrap().strip_suffix(".png");
         assert_eq!(hash.map(str::len), Some(10));

@@ -30,7 +30,7 @@ pub use accent::{Accent, Shades};
 pub use base_url::BaseUrl;
 pub use hash::HashCost;
 pub use limits::Limits;
-pub use logo::{Logo, SVG_TYPE};
+pub use logo::{ImageFormat, Logo};
 pub use mail::{Notice, Notices, Sender};
 pub use mistakes::{Mistake, Mistakes};
 pub use secret::Secret;

@@ -10,21 +10,29 @@ use roxmltree::{Document, Node, ParsingOptions};
 /// It is on every page, and stays in memory plain and compressed.
 const LARGEST: u64 = 64 * 1024;
 
-/// What SVG is served as.
-pub const SVG_TYPE: &str = "image/svg+xml; charset=utf-8";
-
 const SVG: &str = "http://www.w3.org/2000/svg";
 
 /// An SVG that does not say how large it is.
 const SQUARE: (u32, u32) = (1, 1);
 
+/// The formats that every browser shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageFormat {
+    /// Shapes, written as XML.
+    Svg,
+    /// Pixels, none of them lost.
+    Png,
+    /// Pixels.
+    Webp,
+    /// Pixels, for photographs.
+    Jpeg,
+}
+
 /// A picture that browsers show.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Logo {
-    /// `image/png`, for the header.
-    pub media_type: &'static str,
-    /// `png`, for the name.
-    pub extension: &'static str,
+    /// Told by the content.
+    pub format: ImageFormat,
     /// Width and height in its own measure: pages keep its place free until it is there.
     pub size: (u32, u32),
     /// The file as it is.
@@ -56,15 +64,17 @@ impl Logo {
     }
 
     fn from_bytes(bytes: Vec<u8>) -> Result<Self, String> {
-        let (media_type, extension) = match imagesize::image_type(&bytes) {
-            Ok(ImageType::Png) => ("image/png", "png"),
-            Ok(ImageType::Webp) => ("image/webp", "webp"),
-            Ok(ImageType::Jpeg) => ("image/jpeg", "jpg"),
-            _ => (SVG_TYPE, "svg"),
+        let format = match imagesize::image_type(&bytes) {
+            Ok(ImageType::Png) => ImageFormat::Png,
+            Ok(ImageType::Webp) => ImageFormat::Webp,
+            Ok(ImageType::Jpeg) => ImageFormat::Jpeg,
+            _ => ImageFormat::Svg,
         };
-        let size =
-            if media_type == SVG_TYPE { size_of_svg(&bytes)? } else { size_of_pixels(&bytes)? };
-        Ok(Self { media_type, extension, size, bytes: bytes.into() })
+        let size = match format {
+            ImageFormat::Svg => size_of_svg(&bytes)?,
+            ImageFormat::Png | ImageFormat::Webp | ImageFormat::Jpeg => size_of_pixels(&bytes)?,
+        };
+        Ok(Self { format, size, bytes: bytes.into() })
     }
 }
 
@@ -120,7 +130,7 @@ fn side(text: &str) -> Option<u32> {
 impl fmt::Debug for Logo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Logo")
-            .field("media_type", &self.media_type)
+            .field("format", &self.format)
             .field("size", &self.size)
             .field("bytes", &self.bytes.len())
             .finish_non_exhaustive()
@@ -134,7 +144,7 @@ mod tests {
     fn svg(root: &str) -> Result<(u32, u32), String> {
         let start = format!("\u{feff}<?xml version=\"1.0\"?>\n<!-- <html> -->\n{root}");
         Logo::from_bytes(start.into()).map(|logo| {
-            assert_eq!((logo.media_type, logo.extension), (SVG_TYPE, "svg"));
+            assert_eq!(logo.format, ImageFormat::Svg);
             logo.size
         })
     }
@@ -196,16 +206,16 @@ mod tests {
     fn the_content_tells_the_kind_and_the_size() {
         let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x30\0\0\0\x18".to_vec();
         let logo = Logo::from_bytes(png.clone()).unwrap();
-        assert_eq!((logo.media_type, logo.extension, logo.size), ("image/png", "png", (48, 24)));
+        assert_eq!((logo.format, logo.size), (ImageFormat::Png, (48, 24)));
         png.truncate(18);
         assert!(Logo::from_bytes(png).unwrap_err().starts_with("is a broken picture: expected"));
         let webp = b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\x2f\xc0\x05\0\0\0\0\0".to_vec();
         let logo = Logo::from_bytes(webp).unwrap();
-        assert_eq!((logo.media_type, logo.extension, logo.size), ("image/webp", "webp", (48, 24)));
+        assert_eq!((logo.format, logo.size), (ImageFormat::Webp, (48, 24)));
         let jpeg = b"\xff\xd8\xff\xc0\0\x11\x08\0\x18\0\x30\x03\x01\x22\0\x02\x11\x01\x03\x11\x01"
             .to_vec();
         let logo = Logo::from_bytes(jpeg).unwrap();
-        assert_eq!((logo.media_type, logo.extension, logo.size), ("image/jpeg", "jpg", (48, 24)));
+        assert_eq!((logo.format, logo.size), (ImageFormat::Jpeg, (48, 24)));
     }
 
     #[test]

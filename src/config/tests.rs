@@ -296,7 +296,7 @@ fn a_logo_is_read_at_the_start_and_has_64_kib_at_most() {
     picture.resize(64 * 1024, b' ');
     let whole = File::with("whole", &picture);
     let logo = from(&[("VESTIBULE_LOGO", whole.path())]).unwrap().logo.unwrap();
-    assert_eq!((logo.extension, &logo.bytes[..]), ("svg", &picture[..]));
+    assert_eq!((logo.format, &logo.bytes[..]), (ImageFormat::Svg, &picture[..]));
     picture.push(b' ');
     let large = File::with("large", &picture);
     let words = mistakes(&[("VESTIBULE_LOGO", large.path())]);

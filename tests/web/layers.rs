@@ -117,6 +117,7 @@ fn each_library_is_used_where_it_belongs() {
                 "error.rs",
                 "forms.rs",
                 "assets.rs",
+                "assets",
                 "commands",
             ],
         ),
