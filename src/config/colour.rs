@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+// A crate, because no reader sees a wrong digit in the matrices of OKLCH.
 use color::{AlphaColor, Oklch, OpaqueColor, Srgb};
 
 /// Halvings between two lightnesses or chromas: finer than a colour of 8 bits can tell apart.
