@@ -39,9 +39,9 @@ const MARK: &str = include_str!("../static/favicon.svg");
 pub struct Assets {
     css: Asset,
     script: Asset,
-    /// The logo, or our own mark.
-    icon: Asset,
-    logo_size: Option<(u32, u32)>,
+    /// Our own mark.
+    mark: Asset,
+    logo: Option<(Asset, (u32, u32))>,
 }
 
 /// The logo as pages show it.
@@ -62,8 +62,8 @@ impl Assets {
         Self {
             css: Asset::new("app", Kind::Css, css),
             script: Asset::new("app", Kind::Script, SCRIPT.into()),
-            icon: config.logo.as_ref().map_or_else(|| mark(&config.accent), Asset::of_logo),
-            logo_size: config.logo.as_ref().map(|logo| logo.size),
+            mark: mark(&config.accent),
+            logo: config.logo.as_ref().map(|logo| (Asset::of_logo(logo), logo.size)),
         }
     }
 
@@ -77,15 +77,22 @@ impl Assets {
         &self.script.path
     }
 
-    /// The path of the icon: `/static/favicon.0123456789.svg`, or the logo's.
+    /// The path of the icon: `/static/favicon.0123456789.svg`, or a square logo's.
     pub fn icon(&self) -> &str {
-        &self.icon.path
+        &self.icon_asset().path
+    }
+
+    /// A word is unreadable in a tab: only a logo that is about square stands there.
+    fn icon_asset(&self) -> &Asset {
+        let is_square =
+            |(width, height): (u32, u32)| 2 * width.max(height) <= 3 * width.min(height);
+        self.logo.as_ref().filter(|(_, size)| is_square(*size)).map_or(&self.mark, |(logo, _)| logo)
     }
 
     /// The logo, if one is set.
     pub fn logo(&self) -> Option<Image<'_>> {
-        let (width, height) = self.logo_size?;
-        Some(Image { path: &self.icon.path, width, height })
+        let (logo, (width, height)) = self.logo.as_ref()?;
+        Some(Image { path: &logo.path, width: *width, height: *height })
     }
 
     /// Compresses every file now, so that no visitor waits for it. Takes some milliseconds.
@@ -96,12 +103,13 @@ impl Assets {
         }
     }
 
-    fn all(&self) -> [&Asset; 3] {
-        [&self.css, &self.script, &self.icon]
+    fn all(&self) -> impl Iterator<Item = &Asset> {
+        let logo = self.logo.as_ref().map(|(logo, _)| logo);
+        [&self.css, &self.script, &self.mark].into_iter().chain(logo)
     }
 
     fn named(&self, name: &str) -> Option<&Asset> {
-        self.all().into_iter().find(|asset| asset.path.strip_prefix(FOLDER) == Some(name))
+        self.all().find(|asset| asset.path.strip_prefix(FOLDER) == Some(name))
     }
 }
 
@@ -119,7 +127,7 @@ pub async fn serve(
 
 /// `GET /favicon.ico`: the icon for programs that look for it there.
 pub async fn favicon(State(app): State<App>, headers: HeaderMap) -> Response {
-    app.assets.icon.answer(&headers, A_DAY)
+    app.assets.icon_asset().answer(&headers, A_DAY)
 }
 
 /// The one that is compiled, and behind it what another accent changes: rules outside of layers
@@ -234,7 +242,7 @@ mod tests {
 
     fn with_logo(format: ImageFormat) -> Assets {
         let bytes = Bytes::from_static(b"<svg xmlns='http://www.w3.org/2000/svg'/>");
-        let logo = Logo { format, size: (3, 1), bytes };
+        let logo = Logo { format, size: (3, 2), bytes };
         Assets::new(&Config { logo: Some(logo), ..Config::default() })
     }
 
@@ -350,10 +358,10 @@ mod tests {
     #[tokio::test]
     async fn an_svg_can_run_nothing_when_it_is_opened_by_itself() {
         for assets in [plain(), with_logo(ImageFormat::Svg)] {
-            let (headers, _) = get(&assets.icon, "br").await;
+            let (headers, _) = get(assets.icon_asset(), "br").await;
             assert_eq!(
                 headers[CONTENT_SECURITY_POLICY],
-                "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+                "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
             );
             assert_eq!(headers[CONTENT_TYPE], "image/svg+xml; charset=utf-8");
             assert_eq!(headers[CONTENT_ENCODING], "br");
@@ -364,11 +372,11 @@ mod tests {
     async fn pixels_are_not_compressed_again() {
         let assets = with_logo(ImageFormat::Png);
         assets.warm();
-        let (headers, body) = get(&assets.icon, "br, gzip").await;
+        let (headers, body) = get(assets.icon_asset(), "br, gzip").await;
         assert_eq!(headers[CONTENT_TYPE], "image/png");
         assert!(!headers.contains_key(CONTENT_ENCODING));
         assert!(!headers.contains_key(CONTENT_SECURITY_POLICY));
-        assert_eq!(body, assets.icon.plain);
+        assert_eq!(body, assets.icon_asset().plain);
     }
 
     #[test]
@@ -377,8 +385,20 @@ mod tests {
         let logo = assets.logo().unwrap();
         let hash = logo.path.strip_prefix("/static/logo.").unwrap().strip_suffix(".png");
         assert_eq!(hash.map(str::len), Some(10));
-        assert_eq!((logo.path, logo.width, logo.height), (assets.icon(), 3, 1));
+        assert_eq!((logo.path, logo.width, logo.height), (assets.icon(), 3, 2));
         assert!(plain().logo().is_none());
+    }
+
+    #[test]
+    fn a_logo_that_is_far_from_square_is_no_icon() {
+        let mut assets = with_logo(ImageFormat::Png);
+        let (logo, _) = assets.logo.take().unwrap();
+        for (size, is_icon) in [((60, 20), false), ((20, 60), false), ((48, 48), true)] {
+            let one = Asset::new("logo", logo.kind, logo.plain.clone());
+            assets.logo = Some((one, size));
+            assert_eq!(assets.icon().contains("/logo."), is_icon, "{size:?}");
+            assert!(assets.logo().is_some());
+        }
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use crate::config::ImageFormat;
 
 /// An SVG that is opened by itself is a page: it keeps its own styles, and runs nothing.
-const SVG_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
+const SVG_POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

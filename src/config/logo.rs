@@ -1,7 +1,8 @@
 //! The site's logo: a picture, read from a file at the start.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 
 use bytes::Bytes;
 use imagesize::ImageType;
@@ -9,6 +10,12 @@ use roxmltree::{Document, Node, ParsingOptions};
 
 /// It is on every page, and stays in memory plain and compressed.
 const LARGEST: u64 = 64 * 1024;
+
+/// A picture of more is broken, or made to break whoever shows it.
+const MOST_PIXELS: u32 = 1_000_000;
+
+/// A drawing program's file has some dozens.
+const MOST_REFERENCES: usize = 200;
 
 const SVG: &str = "http://www.w3.org/2000/svg";
 
@@ -52,15 +59,17 @@ impl Logo {
             return Err("holds the picture itself: set VESTIBULE_LOGO to its path".into());
         }
         let unreadable = |cause| format!("cannot be read: {cause}: {}", expected());
-        // A pipe or a device might never end.
-        let about = fs::metadata(path).map_err(unreadable)?;
-        if !about.is_file() {
+        // Opening a pipe would wait for its writer.
+        if !fs::metadata(path).map_err(unreadable)?.is_file() {
             return Err(format!("is no file: {}", expected()));
         }
-        if about.len() > LARGEST {
-            return Err(format!("has {} bytes: {}", about.len(), expected()));
+        // Not by its length: some files of the system have none, and never end.
+        let (mut file, mut bytes) = (File::open(path).map_err(unreadable)?, Vec::new());
+        file.by_ref().take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(format!("is larger than {} KiB: {}", LARGEST / 1024, expected()));
         }
-        Self::from_bytes(fs::read(path).map_err(unreadable)?)
+        Self::from_bytes(bytes)
     }
 
     fn from_bytes(bytes: Vec<u8>) -> Result<Self, String> {
@@ -86,14 +95,22 @@ fn size_of_pixels(bytes: &[u8]) -> Result<(u32, u32), String> {
     let size = imagesize::blob_size(bytes).ok();
     let size =
         size.and_then(|size| Some((size.width.try_into().ok()?, size.height.try_into().ok()?)));
-    size.filter(|(width, height)| *width > 0 && *height > 0)
+    let sides = 1..MOST_PIXELS;
+    size.filter(|(width, height)| sides.contains(width) && sides.contains(height))
         .ok_or_else(|| format!("is a broken picture: {}", expected()))
 }
 
 /// Browsers show nothing of an SVG that is no well-formed XML or lacks the namespace.
 fn size_of_svg(bytes: &[u8]) -> Result<(u32, u32), String> {
     let text = str::from_utf8(bytes).map_err(|_| format!("is no such picture: {}", expected()))?;
-    // Drawing programs declare entities. They are read with bounds, and never from other files.
+    // Drawing programs declare entities for namespaces; thousands of references to a long one are
+    // gigabytes of text. They are never read from other files.
+    if text.contains("<!ENTITY") && text.matches('&').count() > MOST_REFERENCES {
+        return Err(format!(
+            "has more than {MOST_REFERENCES} references beside entities of its own: save it as plain SVG: {}",
+            expected()
+        ));
+    }
     let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options)
         .map_err(|_| format!("is neither a picture nor well-formed XML: {}", expected()))?;
@@ -200,6 +217,12 @@ mod tests {
         let text =
             format!("<!DOCTYPE svg [<!ENTITY e0 'x'>{entities}]><svg xmlns='{SVG}'>&e12;</svg>");
         assert!(svg(&text).is_err());
+        // 43 KB that were 3.5 GB.
+        let (long, longer) = ("x".repeat(1000), "&a;".repeat(250));
+        let entities = format!("<!ENTITY a '{long}'><!ENTITY b '{longer}'>");
+        let body = "&b;".repeat(14_000);
+        let text = format!("<!DOCTYPE svg [{entities}]><svg xmlns='{SVG}'>{body}</svg>");
+        assert!(svg(&text).unwrap_err().contains("references"));
     }
 
     #[test]

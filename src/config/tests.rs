@@ -301,7 +301,7 @@ fn a_logo_is_read_at_the_start_and_has_64_kib_at_most() {
     let large = File::with("large", &picture);
     let words = mistakes(&[("VESTIBULE_LOGO", large.path())]);
     let expected = format!(
-        "VESTIBULE_LOGO={:?}: has 65537 bytes: expected the path of an SVG, PNG, WebP or JPEG file of 64 KiB at most",
+        "VESTIBULE_LOGO={:?}: is larger than 64 KiB: expected the path of an SVG, PNG, WebP or JPEG file of 64 KiB at most",
         large.path()
     );
     assert_eq!(words, expected);

@@ -2,7 +2,8 @@
 
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
-use zxcvbn::{Score, feedback::Feedback};
+use zxcvbn::Score;
+use zxcvbn::feedback::{Feedback, Warning};
 
 /// The longest password, in code points: at least 64 must be taken (NIST SP 800-63B-4 3.1.1.2).
 pub const LONGEST: usize = 128;
@@ -37,7 +38,7 @@ pub enum PasswordError {
     #[error("That password is too long. Use {LONGEST} characters or fewer.")]
     Long,
     /// Too common or too easy to guess, with the reason (NIST SP 800-63B-4 3.1.1.2 wants one given).
-    #[error("That password is easy to guess: {0}")]
+    #[error("That password is easy to guess because {0}")]
     Guessable(String),
 }
 
@@ -95,16 +96,29 @@ fn context_words(text: &str) -> Vec<&str> {
     std::iter::once(text).chain(parts).collect()
 }
 
+/// zxcvbn's warning in our words, and what to do. Its own suggestions are for larger pages.
 fn reason(feedback: Option<&Feedback>) -> String {
-    let warning = feedback.and_then(Feedback::warning).map(|warning| warning.to_string());
-    let suggestion = feedback.and_then(|feedback| feedback.suggestions().first());
-    let mut words = warning.unwrap_or_else(|| "a program would find it quickly".to_owned());
-    if !words.ends_with('.') {
-        words.push('.');
+    let why = feedback.and_then(Feedback::warning).map_or("programs find it quickly", because);
+    format!("{why}. Use a few words that do not belong together.")
+}
+
+fn because(warning: Warning) -> &'static str {
+    match warning {
+        Warning::StraightRowsOfKeysAreEasyToGuess
+        | Warning::ShortKeyboardPatternsAreEasyToGuess => "it follows the keys of a keyboard",
+        Warning::RepeatsLikeAaaAreEasyToGuess
+        | Warning::RepeatsLikeAbcAbcAreOnlySlightlyHarderToGuess => "it repeats itself",
+        Warning::ThisIsATop10Password
+        | Warning::ThisIsATop100Password
+        | Warning::ThisIsACommonPassword => "many people use it",
+        Warning::ThisIsSimilarToACommonlyUsedPassword => "it is close to one that many people use",
+        Warning::SequencesLikeAbcAreEasyToGuess => "it contains a sequence such as abc or 6543",
+        Warning::RecentYearsAreEasyToGuess => "it contains a recent year",
+        Warning::AWordByItselfIsEasyToGuess => "it is one word",
+        Warning::DatesAreOftenEasyToGuess => "it contains a date",
+        Warning::NamesAndSurnamesByThemselvesAreEasyToGuess
+        | Warning::CommonNamesAndSurnamesAreEasyToGuess => "it is a name",
     }
-    let advice = suggestion
-        .map_or("Use a few words that do not belong together.".to_owned(), ToString::to_string);
-    format!("{words} {advice}")
 }
 
 /// Builds zxcvbn's tables (0.1 s in a debug build) before the first visitor waits for them.

@@ -9,7 +9,7 @@ use crate::support::{Browser, Site};
 
 const PURPLE: &str = "#663399";
 
-const SVG: &str = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 60 20'><style>path{fill:#639}</style><path d='M0 0h60v20z'/></svg>";
+const SVG: &str = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 60 40'><style>path{fill:#639}</style><path d='M0 0h60v20z'/></svg>";
 
 /// A PNG of one pixel.
 const PNG: &[u8] = b"\x89PNG\x0d\x0a\x1a\x0a\x00\x00\x00\x0dIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89\x00\x00\x00\x0dIDATx\xdacH3\x9e\xf9\x1f\x00\x04g\x022F\x1bg\x93\x00\x00\x00\x00IEND\xaeB`\x82";
@@ -72,7 +72,7 @@ async fn a_logo_stands_beside_the_name_and_on_the_tab() {
         visitor.open(path).await;
         let logo = |name| visitor.attribute("header .site img.logo", name);
         assert_eq!(logo("alt").as_deref(), Some(""), "the name beside it says it all");
-        assert_eq!((logo("width"), logo("height")), (Some("60".into()), Some("20".into())));
+        assert_eq!((logo("width"), logo("height")), (Some("60".into()), Some("40".into())));
         assert_eq!(visitor.attribute("link[rel=icon]", "href"), logo("src"));
         assert!(visitor.attribute("header .site svg", "viewBox").is_none());
         assert_eq!(visitor.all_text("header .site"), ["Vestibule"]);
@@ -113,7 +113,7 @@ async fn an_svg_gets_a_policy_of_its_own_and_pages_keep_theirs() {
         let (_, headers, _) = get(&visitor, path).await;
         assert_eq!(
             headers["content-security-policy"],
-            "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
         );
         assert_eq!(headers["x-content-type-options"], "nosniff");
     }

@@ -97,7 +97,7 @@ async fn passwords_that_differ_or_can_be_guessed_are_refused_with_the_reason() {
     {
         visitor.register("annabel", "annabel@meadow.example", guessable).await;
         assert!(
-            visitor.problems()[0].starts_with("That password is easy to guess:"),
+            visitor.problems()[0].starts_with("That password is easy to guess because"),
             "{guessable}: {:?}",
             visitor.problems()
         );
@@ -115,7 +115,7 @@ async fn all_that_is_wrong_is_told_at_once_in_the_order_of_the_fields() {
     visitor.press("Create account").await;
     let fields = visitor.all_attributes("[role=alert] a", "href");
     assert_eq!(fields, ["#username", "#email", "#password", "#password_confirm"]);
-    assert!(visitor.problems()[2].starts_with("That password is easy to guess:"));
+    assert!(visitor.problems()[2].starts_with("That password is easy to guess because"));
 }
 
 #[tokio::test]
