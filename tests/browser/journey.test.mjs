@@ -51,15 +51,14 @@ for (const script of [true, false]) {
     await page.waitForURL("/forgot");
     await steps.askForCode(page, ann);
     await page.waitForURL("/reset");
-    page.expectRefusal("/reset", 422);
-    await steps.reset(page, WRONG_CODE, SECOND_PASSWORD);
+    const guess = () => steps.reset(page, WRONG_CODE, SECOND_PASSWORD);
+    await steps.refused(page, "/reset", 422, guess);
     await hasFocus(page, steps.summary(page));
     await steps.reset(page, await steps.readCode(page), SECOND_PASSWORD);
     await page.waitForURL("/login");
     await sees(page, "Your password was changed");
 
-    page.expectRefusal("/login", 422);
-    await steps.logIn(page, ann);
+    await steps.refused(page, "/login", 422, () => steps.logIn(page, ann));
     await steps.summary(page).waitFor();
     await steps.logIn(page, { ...ann, password: SECOND_PASSWORD });
     await page.waitForURL("/account");
@@ -82,9 +81,8 @@ for (const script of [true, false]) {
     const typist = typing(page);
 
     await page.goto("/register");
-    page.expectRefusal("/register", 422);
     await tabTo(page, steps.button(page, "Create account"));
-    await page.keyboard.press("Enter");
+    await steps.refused(page, "/register", 422, () => page.keyboard.press("Enter"));
     await leadsToTheField(page, "Username");
     await typist.fill({
       Username: bob.username,
@@ -101,13 +99,12 @@ for (const script of [true, false]) {
     await typist.fill({ Username: bob.username, "E-mail address": bob.email });
     await page.keyboard.press("Enter");
     await page.waitForURL("/reset");
-    page.expectRefusal("/reset", 422);
     await typist.fill({
       Code: WRONG_CODE,
       "New password": SECOND_PASSWORD,
       "New password again": SECOND_PASSWORD,
     });
-    await page.keyboard.press("Enter");
+    await steps.refused(page, "/reset", 422, () => page.keyboard.press("Enter"));
     await leadsToTheField(page, "Code");
     await typist.fill({
       Code: await steps.readCode(page),
@@ -147,9 +144,8 @@ for (const script of [true, false]) {
     // The address now ends with the fragment of the link, and browsers heed no autofocus then: the
     // form must not be sent to that address.
     for (const label of ["Username", "Username"]) {
-      page.expectRefusal("/register", 422);
       await tabTo(page, steps.button(page, "Create account"));
-      await page.keyboard.press("Enter");
+      await steps.refused(page, "/register", 422, () => page.keyboard.press("Enter"));
       await leadsToTheField(page, label);
     }
     assert.deepEqual(page.complaints, []);

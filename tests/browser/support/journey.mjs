@@ -73,3 +73,18 @@ export async function changePassword(page, current, password) {
   const fields = { "Current password": current, "New password": password };
   await send(page, { ...fields, "New password again": password }, "Change password");
 }
+
+/** Asks for another code, and comes back to the same address. */
+export async function resend(page) {
+  await Promise.all([page.waitForEvent("load"), button(page, "Send a new code").click()]);
+}
+
+/**
+ * What `act` sends to `path` is refused with this status. The address may stay and the answer comes
+ * before its page, so the load of that page is what there is to wait for.
+ */
+export async function refused(page, path, status, act) {
+  page.expectRefusal(path, status);
+  const loaded = page.waitForEvent("load", () => page.served?.status() === status);
+  await Promise.all([loaded, act()]);
+}
