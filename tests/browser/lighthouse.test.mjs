@@ -39,13 +39,16 @@ let chrome;
 before(async () => {
   site = await startSite();
   const browser = await launch();
-  for (const [path, prepare] of Object.entries(PREPARE)) {
-    const page = await openPage(browser, { site });
-    await prepare(page);
-    const jar = await page.context().cookies();
-    cookies[path] = jar.map(({ name, value }) => `${name}=${value}`).join("; ");
+  try {
+    for (const [path, prepare] of Object.entries(PREPARE)) {
+      const page = await openPage(browser, { site });
+      await prepare(page);
+      const jar = await page.context().cookies();
+      cookies[path] = jar.map(({ name, value }) => `${name}=${value}`).join("; ");
+    }
+  } finally {
+    await browser.close();
   }
-  await browser.close();
   chrome = await launchChrome({ chromePath: CHROMIUM, chromeFlags: FLAGS, logLevel: "silent" });
 });
 
