@@ -2,25 +2,21 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 
 import { HtmlValidate } from "html-validate";
 
+import { axe } from "./support/axe.mjs";
 import { launch, openPage } from "./support/browser.mjs";
 import * as steps from "./support/journey.mjs";
 import { PAGES, SITES } from "./support/pages.mjs";
-import { report, screenshotPath } from "./support/reports.mjs";
+import { screenshotPath } from "./support/reports.mjs";
 import { startSite } from "./support/site.mjs";
 
 const WIDTHS = [320, 1280];
 const SCHEMES = ["light", "dark"];
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const LOOK = readFileSync(new URL("support/look.js", import.meta.url), "utf8");
-
-/** Switched off: 7:1 for all text is WCAG's AAA, which no page of ours promises. */
-const AXE_LEFT_OUT = ["color-contrast-enhanced"];
 
 /** WCAG 1.4.12. A style sheet made by a script is none of the page's, so that the CSP lets it be. */
 const TEXT_SPACING = `
@@ -37,8 +33,6 @@ const html = new HtmlValidate({
 const sites = {};
 const titles = new Map();
 let browser;
-let axeRuns = 0;
-const unsure = new Set();
 
 before(async () => {
   const starts = Object.entries(SITES).map(async ([name, settings]) => {
@@ -50,8 +44,6 @@ before(async () => {
 after(async () => {
   await browser?.close();
   await Promise.all(Object.values(sites).map((site) => site.stop()));
-  const review = unsure.size ? [`axe could not judge: ${[...unsure].join(", ")}`] : [];
-  report("axe", [`axe: ${axeRuns} checks of ${PAGES.length} pages and states`, ...review]);
 });
 
 for (const { name, of, status = 200, site = "open", isForm = status === 422, open } of PAGES) {
@@ -60,12 +52,11 @@ for (const { name, of, status = 200, site = "open", isForm = status === 422, ope
     t.after(() => page.context().close());
     await open(page, sites[site]);
     assert.equal(page.served.status(), status);
-    remember(of, await page.title(), isForm);
+    remember(of, await page.title(), isForm, SITES[site].VESTIBULE_SITE_NAME);
 
     const served = await page.served.text();
-    await page.evaluate(AXE);
     await page.evaluate(LOOK);
-    const found = [...invalid(served), ...(await looks(page, "frame"))];
+    const found = [...invalid(served, site), ...(await looks(page, "frame"))];
     for (const width of WIDTHS) {
       await page.setViewportSize({ width, height: 800 });
       for (const scheme of SCHEMES) {
@@ -84,7 +75,6 @@ for (const { name, of, status = 200, site = "open", isForm = status === 422, ope
 test("every page has a title of its own, which says when its form was refused", () => {
   const words = [...titles.values()];
   assert.equal(new Set(words).size, words.length, `${words}`);
-  assert.ok(words.every((title) => / – Vestibule$/.test(title)), `${words}`);
 });
 
 test("the login form stands on a phone's first screen", async (t) => {
@@ -97,17 +87,21 @@ test("the login form stands on a phone's first screen", async (t) => {
   await steps.button(page, "Log in").click({ trial: true });
 });
 
-/** Refused forms keep the title of their page, with "Error: " before it. */
-function remember(of, title, isForm) {
+/** Refused forms keep the title of their page, with "Error: " before it and the site's name behind. */
+function remember(of, title, isForm, siteName = "Vestibule") {
   assert.equal(title.startsWith("Error: "), isForm, title);
-  const plain = title.replace(/^Error: /, "");
+  assert.ok(title.endsWith(` – ${siteName}`), title);
+  const plain = title.replace(/^Error: /, "").replace(` – ${siteName}`, "");
   assert.equal(titles.get(of) ?? plain, plain);
   titles.set(of, plain);
 }
 
-function invalid(served) {
+function invalid(served, site) {
   const { results } = html.validateStringSync(served);
-  const messages = results.flatMap(({ messages }) => messages);
+  const messages = results
+    .flatMap(({ messages }) => messages)
+    // A name of 60 characters was its owner's choice.
+    .filter(({ ruleId }) => !(site === "branded" && ruleId === "long-title"));
   return messages.map(({ ruleId, message, line }) => `HTML, line ${line}: ${message} (${ruleId})`);
 }
 
@@ -137,14 +131,4 @@ async function looksAnyhow(page) {
   found.push(...(await under({ reducedMotion: "no-preference", media: "print" }, "room", "paper")));
   await page.emulateMedia({ media: "screen" });
   return found;
-}
-
-async function axe(page) {
-  axeRuns += 1;
-  const { violations, incomplete } = await page.evaluate(async (leftOut) => {
-    const enabled = axe.getRules().map(({ ruleId }) => [ruleId, { enabled: !leftOut.includes(ruleId) }]);
-    return axe.run({ rules: Object.fromEntries(enabled), resultTypes: ["violations", "incomplete"] });
-  }, AXE_LEFT_OUT);
-  for (const { id } of incomplete) unsure.add(id);
-  return violations.map(({ id, help, nodes }) => `axe ${id}: ${help}: ${nodes.map((node) => node.html)}`);
 }

@@ -74,8 +74,9 @@ function watch(context, complaints, site) {
   });
   context.on("requestfailed", (request) => {
     const why = request.failure()?.errorText;
-    // Who goes on before the tab's icon has come makes Chromium stop loading it.
-    const isIcon = /\/favicon\.[^/]*$/.test(new URL(request.url()).pathname);
+    // Who goes on before the tab's icon has come makes Chromium stop loading it. A site's own logo is
+    // its icon too.
+    const isIcon = /\/(favicon|logo)\.[^/]*$/.test(new URL(request.url()).pathname);
     if (!(isIcon && why === "net::ERR_ABORTED")) complaints.push(`failed: ${request.url()} ${why}`);
   });
   return (path, status) => {

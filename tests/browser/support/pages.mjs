@@ -1,8 +1,12 @@
-// Every page of the contract, in every state that people can meet it in, and the way there.
+// Every page of the contract, in every state that people can meet it in, and the way there. One is
+// left out: the shortest life of a code is a minute, and no test waits for it to expire.
 //
 // `of` is the page that a state belongs to: states of one page share its title. `site` is the site
 // that it needs, one of SITES. `open` leads there, by the page's own links and buttons where it can.
 
+import { fileURLToPath } from "node:url";
+
+import { openPage } from "./browser.mjs";
 import * as steps from "./journey.mjs";
 
 /** The settings of the sites, by name. */
@@ -16,6 +20,12 @@ export const SITES = {
     VESTIBULE_HASH_QUEUE: "1",
   },
   quiet: {},
+  // The longest name there may be, a wide logo and another colour.
+  branded: {
+    VESTIBULE_SITE_NAME: "The Riverside and Meadow Valley Lending Library Co-operative",
+    VESTIBULE_ACCENT: "#8a2be2",
+    VESTIBULE_LOGO: fileURLToPath(new URL("logo.svg", import.meta.url)),
+  },
 };
 
 const SECOND_PASSWORD = "velvet anchor pudding";
@@ -48,31 +58,14 @@ function ask(name) {
   };
 }
 
-/** Asks for another code, and comes back to the same address. */
-async function resend(page) {
-  const back = page.waitForResponse((response) => response.request().method() === "GET");
-  await steps.button(page, "Send a new code").click();
-  await back;
-  await page.waitForLoadState();
-}
-
-async function refused(page, path, status, act) {
-  page.expectRefusal(path, status);
-  // The address stays, so the answer is what there is to wait for.
-  const answer = page.waitForResponse((response) => response.status() === status);
-  await act();
-  await answer;
-  await page.waitForLoadState();
-}
-
 function missing(path, status) {
-  return (page) => refused(page, path, status, () => page.goto(path));
+  return (page) => steps.refused(page, path, status, () => page.goto(path));
 }
 
 /** A form from another origin. */
 async function crossSite(page, { url }) {
   await page.setContent(`<form method="post" action="${url}/login"><button>Log in</button></form>`);
-  await refused(page, "/login", 403, () => steps.button(page, "Log in").click());
+  await steps.refused(page, "/login", 403, () => steps.button(page, "Log in").click());
 }
 
 /** The login form, bent into something that it never sends. */
@@ -80,7 +73,7 @@ function bent(status, bend) {
   return async (page) => {
     await page.goto("/login");
     await page.evaluate(bend);
-    await refused(page, "/login", status, () => steps.button(page, "Log in").click());
+    await steps.refused(page, "/login", status, () => steps.button(page, "Log in").click());
   };
 }
 
@@ -96,9 +89,38 @@ async function tooBusy(page, { url }) {
     while (isBusy) await logIn();
   };
   const others = [keepBusy(), keepBusy(), keepBusy(), keepBusy()];
-  await refused(page, "/login", 503, () => steps.button(page, "Log in").click());
-  isBusy = false;
-  await Promise.all(others);
+  try {
+    await steps.refused(page, "/login", 503, () => steps.button(page, "Log in").click());
+  } finally {
+    isBusy = false;
+    await Promise.allSettled(others);
+  }
+}
+
+/** In another browser the code was sent again, and the password was set with it. */
+async function resetElsewhere(page, site, who) {
+  const elsewhere = await openPage(page.context().browser(), { site });
+  await steps.askForCode(elsewhere, who);
+  await elsewhere.waitForURL("/reset");
+  await steps.reset(elsewhere, await steps.readCode(elsewhere), SECOND_PASSWORD);
+  await elsewhere.waitForURL("/login");
+  await elsewhere.context().close();
+}
+
+/** Logs out elsewhere, and leaves the cookie where it is. */
+async function endSession(page) {
+  const context = page.context();
+  const cookies = await context.cookies();
+  const headers = { "Sec-Fetch-Site": "same-origin" };
+  await page.request.post("/logout", { headers, maxRedirects: 0 });
+  await context.clearCookies();
+  await context.addCookies(cookies);
+}
+
+async function badRegistration(page) {
+  await page.goto("/register");
+  const send = () => steps.send(page, BAD_REGISTRATION, "Create account");
+  await steps.refused(page, "/register", 422, send);
 }
 
 export const PAGES = [
@@ -110,14 +132,14 @@ export const PAGES = [
     status: 422,
     open: async (page) => {
       await page.goto("/login");
-      await refused(page, "/login", 422, () => steps.button(page, "Log in").click());
+      await steps.refused(page, "/login", 422, () => steps.button(page, "Log in").click());
     },
   },
   {
     name: "login-refused",
     of: "login",
     status: 422,
-    open: (page) => refused(page, "/login", 422, () => steps.logIn(page, steps.person("nobody"))),
+    open: (page) => steps.refused(page, "/login", 422, () => steps.logIn(page, steps.person("nobody"))),
   },
   {
     name: "login-taken",
@@ -146,6 +168,18 @@ export const PAGES = [
       await page.waitForURL("/login");
     },
   },
+  {
+    name: "login-session-ended",
+    of: "login",
+    open: async (page) => {
+      await register("sleeper")(page);
+      await page.goto("/account/password");
+      await endSession(page);
+      await steps.button(page, "Change password").click();
+      await page.waitForURL("/login?next=/account/password");
+      await page.getByText("Your session has ended").waitFor();
+    },
+  },
   { name: "register", of: "register", open: (page) => page.goto("/register") },
   {
     name: "register-empty",
@@ -153,18 +187,14 @@ export const PAGES = [
     status: 422,
     open: async (page) => {
       await page.goto("/register");
-      await refused(page, "/register", 422, () => steps.button(page, "Create account").click());
+      await steps.refused(page, "/register", 422, () => steps.button(page, "Create account").click());
     },
   },
   {
     name: "register-refused",
     of: "register",
     status: 422,
-    open: async (page) => {
-      await page.goto("/register");
-      const send = () => steps.send(page, BAD_REGISTRATION, "Create account");
-      await refused(page, "/register", 422, send);
-    },
+    open: badRegistration,
   },
   { name: "account-new", of: "account", open: register("newcomer") },
   {
@@ -190,7 +220,7 @@ export const PAGES = [
     open: async (page) => {
       await register("mistaken")(page);
       const send = () => steps.changePassword(page, "not the one", "short");
-      await refused(page, "/account/password", 422, send);
+      await steps.refused(page, "/account/password", 422, send);
     },
   },
   {
@@ -216,7 +246,7 @@ export const PAGES = [
     of: "forgot",
     status: 422,
     open: (page) =>
-      refused(page, "/forgot", 422, () => steps.askForCode(page, { username: "", email: "x" })),
+      steps.refused(page, "/forgot", 422, () => steps.askForCode(page, { username: "", email: "x" })),
   },
   { name: "reset", of: "reset", open: ask("asker") },
   {
@@ -234,7 +264,7 @@ export const PAGES = [
     status: 422,
     open: async (page) => {
       await ask("careless")(page);
-      await refused(page, "/reset", 422, () => steps.reset(page, "12", "short"));
+      await steps.refused(page, "/reset", 422, () => steps.reset(page, "12", "short"));
     },
   },
   {
@@ -243,7 +273,7 @@ export const PAGES = [
     status: 422,
     open: async (page) => {
       await ask("guesser")(page);
-      await refused(page, "/reset", 422, () => steps.reset(page, WRONG_CODE, SECOND_PASSWORD));
+      await steps.refused(page, "/reset", 422, () => steps.reset(page, WRONG_CODE, SECOND_PASSWORD));
     },
   },
   {
@@ -253,7 +283,32 @@ export const PAGES = [
     site: "strict",
     open: async (page) => {
       await ask("gambler")(page);
-      await refused(page, "/reset", 422, () => steps.reset(page, WRONG_CODE, SECOND_PASSWORD));
+      await steps.refused(page, "/reset", 422, () => steps.reset(page, WRONG_CODE, SECOND_PASSWORD));
+    },
+  },
+  {
+    name: "reset-too-many-tries",
+    of: "reset",
+    status: 422,
+    site: "strict",
+    open: async (page) => {
+      await ask("stubborn")(page);
+      const guess = () => steps.reset(page, WRONG_CODE, SECOND_PASSWORD);
+      await steps.refused(page, "/reset", 422, guess);
+      await steps.refused(page, "/reset", 422, guess);
+      await steps.summary(page).getByText("too many wrong tries").waitFor();
+    },
+  },
+  {
+    name: "reset-code-gone",
+    of: "reset",
+    status: 422,
+    open: async (page, site) => {
+      const who = await ask("commuter")(page);
+      await resetElsewhere(page, site, who);
+      const send = () => steps.reset(page, WRONG_CODE, SECOND_PASSWORD);
+      await steps.refused(page, "/reset", 422, send);
+      await steps.summary(page).getByText("That code was used").waitFor();
     },
   },
   {
@@ -261,7 +316,7 @@ export const PAGES = [
     of: "reset",
     open: async (page) => {
       await ask("waiter")(page);
-      await resend(page);
+      await steps.resend(page);
     },
   },
   {
@@ -269,7 +324,7 @@ export const PAGES = [
     of: "reset",
     open: async (page) => {
       await ask("impatient")(page);
-      await resend(page);
+      await steps.resend(page);
       // By request: the page may have put its button away until it is time.
       const headers = { "Sec-Fetch-Site": "same-origin" };
       await page.request.post("/reset/resend", { headers, maxRedirects: 0 });
@@ -298,9 +353,34 @@ export const PAGES = [
       await page.waitForURL(/\/dev\/mailbox\/./);
     },
   },
+  {
+    name: "mailbox-letter-between",
+    of: "mailbox-letter",
+    site: "quiet",
+    open: async (page) => {
+      const who = await ask("collector")(page);
+      await steps.askForCode(page, who);
+      await page.waitForURL("/reset");
+      await page.goto("/dev/mailbox");
+      await page.getByRole("article").getByRole("heading").getByRole("link").nth(1).click();
+      await page.waitForURL(/\/dev\/mailbox\/./);
+      await steps.link(page, "Newer mail").waitFor();
+      await steps.link(page, "Older mail").waitFor();
+    },
+  },
   { name: "400", of: "400", status: 400, open: missing("/dev/mailbox/%ff", 400) },
   { name: "403", of: "403", status: 403, open: crossSite },
   { name: "404", of: "404", status: 404, open: missing("/nowhere", 404) },
+  {
+    name: "404-logged-in",
+    of: "404",
+    status: 404,
+    open: async (page) => {
+      await register("wanderer")(page);
+      await missing("/nowhere", 404)(page);
+      await steps.button(page, "Log out").waitFor();
+    },
+  },
   { name: "405", of: "405", status: 405, open: missing("/reset/resend", 405) },
   {
     name: "413",
@@ -331,9 +411,20 @@ export const PAGES = [
     site: "strict",
     open: async (page) => {
       const nobody = steps.person("nobody");
-      await refused(page, "/login", 422, () => steps.logIn(page, nobody));
-      await refused(page, "/login", 429, () => steps.logIn(page, nobody));
+      await steps.refused(page, "/login", 422, () => steps.logIn(page, nobody));
+      await steps.refused(page, "/login", 429, () => steps.logIn(page, nobody));
     },
   },
   { name: "503", of: "503", status: 503, site: "busy", open: tooBusy },
+  { name: "branded-login", of: "login", site: "branded", open: (page) => page.goto("/login") },
+  {
+    name: "branded-register-refused",
+    of: "register",
+    status: 422,
+    site: "branded",
+    open: badRegistration,
+  },
+  { name: "branded-account-new", of: "account", site: "branded", open: register("reader") },
+  { name: "branded-reset", of: "reset", site: "branded", open: ask("borrower") },
+  { name: "branded-404", of: "404", status: 404, site: "branded", open: missing("/nowhere", 404) },
 ];
