@@ -31,10 +31,12 @@ export async function startSite(settings = {}) {
   const ended = new Promise((resolve) => child.once("close", resolve));
   const kill = () => child.kill("SIGKILL");
   process.once("exit", kill);
+  process.once("SIGTERM", leave);
   const stop = async () => {
     kill();
     await ended;
     process.off("exit", kill);
+    process.off("SIGTERM", leave);
     rmSync(folder, { recursive: true, force: true });
   };
   try {
@@ -43,6 +45,11 @@ export async function startSite(settings = {}) {
     await stop();
     throw error;
   }
+}
+
+/** Ended by the test runner, when a test hangs: what listens for the exit ends with it. */
+function leave() {
+  process.exit(1);
 }
 
 /** The `http://ADDR` that it prints once its socket accepts. */
