@@ -1,0 +1,102 @@
+// Visits to pages with static/app.js, whose clock stands still, and what it adds to them.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { launch, openPage } from "./browser.mjs";
+import { askForCode, button, field, person, register } from "./journey.mjs";
+import { startSite } from "./site.mjs";
+
+export const STRONG = "moss lantern quartz";
+
+/** The pages with passwords, and their labels. */
+export const PASSWORDS = {
+  "/login": ["Password"],
+  "/register": ["Password", "Password again"],
+  "/reset": ["New password", "New password again"],
+  "/account/password": ["Current password", "New password", "New password again"],
+};
+
+/** The lines of advice: one is hidden until its field is filled, and has a level from then on. */
+export const ADVICE = "main p[hidden], main p[data-level]";
+
+/**
+ * Starts a site with these settings and a browser for the tests of a file. The answer adds a test on
+ * a page, which may complain of nothing; its `options` go to `openPage`.
+ */
+export function visits(settings) {
+  let browser, site;
+  let people = 0;
+
+  before(async () => {
+    [browser, site] = await Promise.all([launch(), startSite(settings)]);
+  });
+
+  after(async () => {
+    await browser?.close();
+    await site?.stop();
+  });
+
+  async function prepare(page, path) {
+    if (path === "/reset") {
+      // Nobody has this account: the pages must not differ.
+      await askForCode(page, person("ann"));
+      await page.waitForURL("/reset");
+    }
+    if (path.startsWith("/account")) {
+      await register(page, person(`person${people++}`));
+      await page.waitForURL("/account");
+    }
+  }
+
+  return (name, path, steps, options = {}) => {
+    test(name, async (t) => {
+      const page = await openPage(browser, { site, ...options });
+      t.after(() => page.context().close());
+      await prepare(page, path);
+      if (options.script ?? true) {
+        await page.clock.install({ time: 0 });
+        await page.clock.pauseAt(1000);
+      }
+      await page.goto(path);
+      await steps(page);
+      assert.deepEqual(page.complaints, []);
+    });
+  };
+}
+
+/** What screen readers were told last. */
+export async function heard(page) {
+  return (await page.locator("main [aria-live=polite]").textContent()).trim();
+}
+
+/** The line of advice below the field with this label, once that was filled. */
+export function advice(page, label) {
+  return field(page, label).locator("..").locator("p[data-level]");
+}
+
+export async function isBusy(page, name) {
+  return (await button(page, name).getAttribute("aria-busy")) === "true";
+}
+
+/** Makes the window believe that the page is left, or comes back from the browser's memory. */
+export function tell(page, kind) {
+  return page.evaluate((kind) => dispatchEvent(new PageTransitionEvent(kind)), kind);
+}
+
+/** From here on nothing is sent: it is counted, after all other listeners, and the page stays. */
+export async function count(page) {
+  await page.evaluate(() => {
+    window.sent = [];
+    addEventListener("submit", (event) => {
+      if (!event.defaultPrevented) sent.push(new URL(event.target.action).pathname);
+      event.preventDefault();
+    });
+  });
+  return () => page.evaluate(() => sent);
+}
+
+/** When the next code can be sent, as the page words it. */
+export function resendWords(page) {
+  return page.getByText("You can send another code").first().innerText();
+}
