@@ -1,0 +1,38 @@
+// Every kind of mail that a visitor can cause, and what causes it.
+//
+// The trial mail of `vestibule mail` has the same frame and is not among them: it goes to a mail
+// server alone.
+
+import { openPage } from "./browser.mjs";
+import * as steps from "./journey.mjs";
+
+const SECOND_PASSWORD = "velvet anchor pudding";
+
+/** The kinds, as /dev/mailbox.json names them. */
+export const KINDS = ["registered", "login", "new_device", "reset_code", "password_changed"];
+
+/** Does all that is told by mail; the HTML of one mail of each kind. */
+export async function receiveMails(browser, site) {
+  const page = await openPage(browser, { site });
+  const who = steps.person("addressee");
+  await steps.register(page, who);
+  await page.waitForURL("/account");
+  await steps.logOut(page);
+  await logIn(page, who);
+  await steps.changePassword(page, who.password, SECOND_PASSWORD);
+  await page.waitForURL("/account");
+  const elsewhere = await openPage(browser, { site });
+  await logIn(elsewhere, { ...who, password: SECOND_PASSWORD });
+  await elsewhere.goto("/logout");
+  await steps.logOut(elsewhere);
+  await steps.askForCode(elsewhere, who);
+  await elsewhere.waitForURL("/reset");
+  const mails = await (await page.request.get("/dev/mailbox.json")).json();
+  await Promise.all([page, elsewhere].map((one) => one.context().close()));
+  return Object.fromEntries(mails.map(({ kind, html }) => [kind, html]));
+}
+
+async function logIn(page, who) {
+  await steps.logIn(page, who);
+  await page.waitForURL("/account");
+}
