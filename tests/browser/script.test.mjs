@@ -54,7 +54,7 @@ for (const [path, labels] of Object.entries(PASSWORDS)) {
     assert.equal(await page.locator(`button:not([type=submit]), ${ADVICE}, [aria-live]`).count(), 0);
     if (path === "/reset") {
       await resend(page);
-      assert.match(await resendWords(page), /^You can send another code in (30|29) seconds\.$/);
+      assert.match(await resendWords(page), /^You can ask for another code in (30|29) seconds\.$/);
     }
   }, { script: false });
 }

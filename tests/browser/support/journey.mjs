@@ -76,7 +76,7 @@ export async function changePassword(page, current, password) {
 
 /** Asks for another code, and comes back to the same address. */
 export async function resend(page) {
-  await Promise.all([page.waitForEvent("load"), button(page, "Send a new code").click()]);
+  await Promise.all([page.waitForEvent("load"), button(page, "Send me a new code").click()]);
 }
 
 /**

@@ -329,7 +329,7 @@ export const PAGES = [
       const headers = { "Sec-Fetch-Site": "same-origin" };
       await page.request.post("/reset/resend", { headers, maxRedirects: 0 });
       await page.goto("/reset");
-      await page.getByText("A code was sent a moment ago").waitFor();
+      await page.getByText("It is too early for another code").waitFor();
     },
   },
   { name: "mailbox-empty", of: "mailbox", site: "quiet", open: (page) => page.goto("/dev/mailbox") },

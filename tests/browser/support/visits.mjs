@@ -98,5 +98,5 @@ export async function count(page) {
 
 /** When the next code can be sent, as the page words it. */
 export function resendWords(page) {
-  return page.getByText("You can send another code").first().innerText();
+  return page.getByText("You can ask for another code").first().innerText();
 }
