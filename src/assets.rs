@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn the_logo_stands_in_the_place_of_the_icon() {
+    fn an_about_square_logo_stands_in_the_place_of_the_icon() {
         let assets = with_logo(ImageFormat::Png);
         let logo = assets.logo().unwrap();
         let hash = logo.path.strip_prefix("/static/logo.").unwrap().strip_suffix(".png");

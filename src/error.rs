@@ -144,7 +144,8 @@ impl ErrorPage {
         let (heading, words) = words(status, retry_after);
         let (next_href, next_words) = match (status, path) {
             _ if page.username.is_some() => ("/account", "Go to your account"),
-            // A new password lifts the pause, and tells nobody whether there is such an account.
+            // A new password lifts the pause of an account, not that of an address. The link is there
+            // for both, and whether there is such an account or not.
             (StatusCode::TOO_MANY_REQUESTS, "/login") => {
                 ("/forgot", "Forgot your password? Get a code")
             }

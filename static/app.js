@@ -58,7 +58,7 @@ const plain = (text) => text.replace(/[@03$]/g, (sign) => ({ "@": "a", 0: "o", 3
 const discounted = (password, names) => {
   let [rest, why] = [password.toLowerCase(), ""];
   for (const name of names) {
-    for (let at; (at = plain(rest).indexOf(name)) >= 0; why = "contains a name or word that is tried first") {
+    for (let at; (at = plain(rest).indexOf(plain(name))) >= 0; why = "contains a name or word that is tried first") {
       rest = `${rest.slice(0, at)}\0${rest.slice(at + name.length)}`;
     }
   }
@@ -77,7 +77,7 @@ const judge = (password, names) => {
   const [rest, why] = discounted(password, names);
   const [length, variety] = [lengthOf(rest), new Set(rest).size];
   if (length < 8 || variety < 6) return [`Could be stronger: it ${why || "has few different characters"}.`, 2];
-  if (length < 16 && /^\p{L}+[^\p{L}]*$/u.test(password)) return ["Could be stronger: it is one word. Add another.", 2];
+  if (length < 16 && /^\p{L}+[^\p{L}]*$/u.test(password)) return ["Could be stronger: add another word.", 2];
   return length < 16 || variety < 8 ? ["Long enough. Another word makes it stronger.", 3] : ["Long and varied.", 4];
 };
 

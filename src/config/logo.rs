@@ -105,9 +105,9 @@ fn size_of_svg(bytes: &[u8]) -> Result<(u32, u32), String> {
     let text = str::from_utf8(bytes).map_err(|_| format!("is no such picture: {}", expected()))?;
     // Drawing programs declare entities for namespaces; thousands of references to a long one are
     // gigabytes of text. They are never read from other files.
-    if text.contains("<!ENTITY") && text.matches('&').count() > MOST_REFERENCES {
+    if text.contains("<!ENTITY") && (nests(text) || text.matches('&').count() > MOST_REFERENCES) {
         return Err(format!(
-            "has more than {MOST_REFERENCES} references beside entities of its own: save it as plain SVG: {}",
+            "has more references to its own entities than a picture needs: save it as plain SVG: {}",
             expected()
         ));
     }
@@ -120,6 +120,16 @@ fn size_of_svg(bytes: &[u8]) -> Result<(u32, u32), String> {
     } else {
         Err(format!("its first element is not svg with xmlns=\"{SVG}\": {}", expected()))
     }
+}
+
+/// Whether the value of an entity refers to others, or cannot be told: each level multiplies.
+fn nests(text: &str) -> bool {
+    text.split("<!ENTITY").skip(1).any(|declaration| {
+        let quote = declaration.chars().find(|c| matches!(c, '"' | '\''));
+        let value = quote
+            .and_then(|quote| declaration.split(quote).nth(1).zip(declaration.split(quote).nth(2)));
+        value.is_none_or(|(value, _)| value.contains('&'))
+    })
 }
 
 /// By `viewBox`, whose last two numbers they are, else by `width` and `height`.
@@ -223,6 +233,13 @@ mod tests {
         let body = "&b;".repeat(14_000);
         let text = format!("<!DOCTYPE svg [{entities}]><svg xmlns='{SVG}'>{body}</svg>");
         assert!(svg(&text).unwrap_err().contains("references"));
+        // 61 KB that were 2 GB, with few references.
+        let declare = |name, value: String| format!("<!ENTITY {name} '{value}'>");
+        let longest = declare('a', "x".repeat(60_000));
+        for nested in [declare('b', "&a;".repeat(10)), "<!ENTITY b \"<!ENTITY &a;\">".into()] {
+            let text = format!("<!DOCTYPE svg [{longest}{nested}]><svg xmlns='{SVG}'>&b;</svg>");
+            assert!(svg(&text).unwrap_err().contains("references"));
+        }
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub const SETTINGS: &[Setting] = &[
         "LOGO",
         "our own mark",
         "PATH",
-        "The picture beside the site's name and on the browser's tab: an SVG, PNG, WebP or JPEG file of 64 KiB at most, read at the start.",
+        "The picture beside the site's name, and on the browser's tab when it is about square (3:2 at most): an SVG, PNG, WebP or JPEG file of 64 KiB at most, read at the start.",
     ),
     Setting::new(
         "DATABASE_URL",

@@ -63,16 +63,12 @@ pub async fn show(visitor: Visitor, Next(next): Next) -> Answer {
 
 /// POST `/register`.
 pub async fn submit(visitor: Visitor, Fields(form): Fields<RegisterForm>) -> Answer {
-    // Counted before the costly look at the password: one address must not keep the pool for itself.
-    visitor.app.limit(Limited::RegisterIp, &visitor.peer.subject()).await?;
-    let validated = form.validate(&visitor).await;
-    if !matches!(validated, Ok(Ok(_))) {
-        visitor.app.give_back(Limited::RegisterIp, &visitor.peer.subject()).await;
-    }
-    let who = match validated? {
+    let who = match form.validate(&visitor).await? {
         Ok(who) => who,
         Err(errors) => return refuse(&page(&visitor, form, errors).await?),
     };
+    // A form that cannot stand makes no account: it neither counts nor is hidden by a full limit.
+    visitor.app.limit(Limited::RegisterIp, &visitor.peer.subject()).await?;
     match register(&visitor, &who).await? {
         Registration::Created(user) => welcome(&visitor, &user, &form.next).await,
         Registration::Taken => {

@@ -31,8 +31,7 @@ struct Who(String);
 /// Stands within the session, which ends before the page is made.
 pub async fn note_who(session: Session, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    // Not when the server failed: that may be the database, which would be waited for once more.
-    if response.status().is_client_error()
+    if response.status().as_u16() >= 400
         && let Ok(Ok(Some(username))) = timeout(PATIENCE, visitor::username(&session)).await
     {
         response.extensions_mut().insert(Who(username));

@@ -34,7 +34,9 @@ type Job = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
 #[derive(Clone)]
 pub struct Hasher {
     jobs: SyncSender<Job>,
-    /// Judgements under way: anybody can ask for one, so they leave half of the pool to logins.
+    /// Judgements under way: anybody can ask for one, so they leave half of the pool to logins. With
+    /// one thread a login waits for one of them. A flood of them costs others a 503 where a password
+    /// is chosen, and no login.
     judgements: Arc<Semaphore>,
     params: Params,
     /// What a password is verified against when there is no account: the same work.

@@ -123,7 +123,9 @@ const LOOK: &str = "select expires_at, codes_sent, created_at from resets where 
 const REPLACE: &str = "update resets set expires_at = 0, created_at = $3
     where id = $1 and (expires_at > 0 or created_at + $2 <= $3) returning codes_sent";
 const USE: &str = "delete from resets where id = $1 and user_id = $2 and expires_at > $3";
-const DROP_OF_USER: &str = "delete from resets where user_id = $1";
+/// Rows that no code is right for any more. Were they deleted, a stranger's reset page would tell
+/// that there is such an account, and when its owner changes the password.
+const DROP_OF_USER: &str = "update resets set user_id = null where user_id = $1";
 
 const SWEEP: &str = "delete from resets where id in
     (select id from resets where expires_at <= $1 limit $2)";

@@ -42,7 +42,9 @@ on_both_databases! {
         let (mut stranger, code) = site.with_code("ann").await;
         change(&mut ann, PASSWORD, OTHER_PASSWORD).await;
         stranger.reset(&code, "harbour kettle ribbon").await;
-        assert!(stranger.problems()[0].starts_with("That code was used, or a newer one has replaced it."), "{:?}", stranger.problems());
+        // The words of a code that nobody was sent: a page must not tell that the owner was here.
+        assert!(stranger.problems()[0].starts_with("That code is not right."), "{:?}", stranger.problems());
+        assert!(site.browser().log_in("ann", "harbour kettle ribbon").await.path() != "/account");
         assert!(site.browser().log_in("ann", OTHER_PASSWORD).await.path() == "/account");
     }
 

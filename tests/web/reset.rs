@@ -224,7 +224,7 @@ on_both_databases! {
         two.reset(&second, OTHER_PASSWORD).await;
         assert_eq!(two.path(), "/login");
         one.reset(&first, "harbour kettle ribbon").await;
-        assert_eq!(one.problems(), [GONE]);
+        assert!(one.problems()[0].starts_with("That code is not right."), "{:?}", one.problems());
         assert!(works(&site, "ann", OTHER_PASSWORD).await);
     }
 
@@ -290,10 +290,16 @@ async fn the_page_does_not_tell_when_an_owner_changes_the_password() {
     owner.fill("New password", OTHER_PASSWORD).fill("New password again", OTHER_PASSWORD);
     owner.press("Change password").await;
     assert_eq!(owner.path(), "/account");
+    let mut seen = Vec::new();
     for stranger in &mut strangers {
         stranger.open("/reset").await;
         assert!(wait_of(stranger).is_some(), "as if nothing had happened");
+        stranger.reset("CCCC-CCCC", OTHER_PASSWORD).await;
+        let guessed = (stranger.status, stranger.problems());
+        stranger.press("Send me a new code").await;
+        seen.push((guessed, stranger.notices()));
     }
+    assert_eq!(seen[0], seen[1]);
 }
 
 /// The seconds and the words of the wait that the page tells of, if it does.
@@ -301,6 +307,20 @@ fn wait_of(browser: &Browser) -> Option<(String, String)> {
     let seconds = browser.attribute("[data-wait]", "data-wait");
     assert_eq!(seconds.is_some(), browser.text().contains("You can ask for another code in "));
     Some((seconds?, browser.all_text("[data-wait]").concat()))
+}
+
+#[tokio::test]
+async fn a_code_whose_row_was_swept_is_told_to_be_gone() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let (mut ann, code) = site.with_code("ann").await;
+    for _ in 0..2 {
+        site.wait(50 * 60);
+        ann.open("/reset").await;
+    }
+    assert_eq!(site.app.store.sweep_resets(100).await.unwrap(), 1);
+    ann.reset(&code, OTHER_PASSWORD).await;
+    assert_eq!(ann.problems(), [GONE]);
 }
 
 #[tokio::test]

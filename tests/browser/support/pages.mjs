@@ -1,12 +1,11 @@
-// Every page of the contract, in every state that people can meet it in, and the way there. One is
-// left out: the shortest life of a code is a minute, and no test waits for it to expire.
+// Every page of the contract, in every state that people can meet it in, and the way there. Left out
+// are a code that expired or is gone, which takes a minute at least, and a failure of the server.
 //
 // `of` is the page that a state belongs to: states of one page share its title. `site` is the site
 // that it needs, one of SITES. `open` leads there, by the page's own links and buttons where it can.
 
 import { fileURLToPath } from "node:url";
 
-import { openPage } from "./browser.mjs";
 import * as steps from "./journey.mjs";
 
 /** The settings of the sites, by name. */
@@ -95,16 +94,6 @@ async function tooBusy(page, { url }) {
     isBusy = false;
     await Promise.allSettled(others);
   }
-}
-
-/** In another browser the code was sent again, and the password was set with it. */
-async function resetElsewhere(page, site, who) {
-  const elsewhere = await openPage(page.context().browser(), { site });
-  await steps.askForCode(elsewhere, who);
-  await elsewhere.waitForURL("/reset");
-  await steps.reset(elsewhere, await steps.readCode(elsewhere), SECOND_PASSWORD);
-  await elsewhere.waitForURL("/login");
-  await elsewhere.context().close();
 }
 
 /** Logs out elsewhere, and leaves the cookie where it is. */
@@ -297,18 +286,6 @@ export const PAGES = [
       await steps.refused(page, "/reset", 422, guess);
       await steps.refused(page, "/reset", 422, guess);
       await steps.summary(page).getByText("too many wrong tries").waitFor();
-    },
-  },
-  {
-    name: "reset-code-gone",
-    of: "reset",
-    status: 422,
-    open: async (page, site) => {
-      const who = await ask("commuter")(page);
-      await resetElsewhere(page, site, who);
-      const send = () => steps.reset(page, WRONG_CODE, SECOND_PASSWORD);
-      await steps.refused(page, "/reset", 422, send);
-      await steps.summary(page).getByText("That code was used").waitFor();
     },
   },
   {
