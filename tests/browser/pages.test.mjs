@@ -51,6 +51,8 @@ for (const { name, of, status = 200, site = "open", isForm = status === 422, ope
     const page = await openPage(browser, { site: sites[site] });
     t.after(() => page.context().close());
     await open(page, sites[site]);
+    // Playwright can tell of the answer after the load of what it brought.
+    if (page.served.status() !== status) await page.waitForResponse((late) => late.status() === status);
     assert.equal(page.served.status(), status);
     remember(of, await page.title(), isForm, SITES[site].VESTIBULE_SITE_NAME);
 

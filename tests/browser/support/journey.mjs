@@ -85,6 +85,12 @@ export async function resend(page) {
  */
 export async function refused(page, path, status, act) {
   page.expectRefusal(path, status);
-  const loaded = page.waitForEvent("load", () => page.served?.status() === status);
+  const loaded = page.waitForEvent("load", async () => (await statusOf(page)) === status);
   await Promise.all([loaded, act()]);
+}
+
+/** As the page itself knows it: playwright can tell of the answer after the load. A stopped clock hides it. */
+async function statusOf(page) {
+  const own = await page.evaluate(() => performance.getEntriesByType("navigation")[0]?.responseStatus);
+  return own ?? page.served?.status();
 }
