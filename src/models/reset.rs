@@ -92,8 +92,8 @@ impl Guess {
 }
 
 impl PendingReset {
-    /// Seconds until another code can be sent, for the page. From the session and not from the row:
-    /// an account's rows go when its password changes, which no page may tell (ASVS 6.3.8).
+    /// Seconds until another code can be sent, for the page. From the session and not from the row,
+    /// so that no page can tell what became of that (ASVS 6.3.8).
     pub fn wait(&self, now: i64) -> i64 {
         (self.sent_at + (self.codes_sent - 1) * COOL_DOWN - now).max(0)
     }
