@@ -74,7 +74,7 @@ pub enum Guess {
     Expired,
     /// Too many guesses at this code before this one.
     TooMany,
-    /// Used or replaced, or the account has changed since.
+    /// Used, replaced or swept.
     Gone,
 }
 
@@ -95,7 +95,7 @@ impl PendingReset {
     /// Seconds until another code can be sent, for the page. From the session and not from the row,
     /// so that no page can tell what became of that (ASVS 6.3.8).
     pub fn wait(&self, now: i64) -> i64 {
-        (self.sent_at + (self.codes_sent - 1) * COOL_DOWN - now).max(0)
+        cool_down(self.sent_at, self.codes_sent - 1, now)
     }
 
     /// What guesses and requests are counted by: name and address together, so that a stranger who
@@ -103,6 +103,11 @@ impl PendingReset {
     pub fn account(&self) -> String {
         account(&self.username, &self.email)
     }
+}
+
+/// Seconds left at `now` of so many pauses that began at `since`.
+fn cool_down(since: i64, pauses: i64, now: i64) -> i64 {
+    (since + pauses * COOL_DOWN - now).max(0)
 }
 
 /// See [`PendingReset::account`].
@@ -250,7 +255,7 @@ impl Store {
         let row = sql(LOOK).bind(id).optional::<(i64, i64, i64)>(self.db.reader()).await?;
         Ok(row.map(|(expires_at, sent, created_at)| {
             let pauses = if expires_at == 0 { 1 } else { sent - 1 };
-            (created_at + pauses * COOL_DOWN - self.clock.now()).max(0)
+            cool_down(created_at, pauses, self.clock.now())
         }))
     }
 
