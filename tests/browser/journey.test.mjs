@@ -1,28 +1,18 @@
 // The whole journey, as people make it: with the mouse, without scripts, by keyboard alone.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { launch, openPage } from "./support/browser.mjs";
+import { openPage } from "./support/browser.mjs";
+import { siteAndBrowser } from "./support/hooks.mjs";
 import * as steps from "./support/journey.mjs";
 import { hasFocus, tabTo } from "./support/keyboard.mjs";
-import { startSite } from "./support/site.mjs";
 
 const WRONG_CODE = "CCCC-CCCC";
 const SECOND_PASSWORD = "velvet anchor pudding";
 const THIRD_PASSWORD = "copper orchard window";
 
-let site;
-let browser;
-
-before(async () => {
-  [site, browser] = await Promise.all([startSite(), launch()]);
-});
-
-after(async () => {
-  await browser?.close();
-  await site?.stop();
-});
+const on = siteAndBrowser();
 
 async function sees(page, words) {
   await page.getByRole("status").filter({ hasText: words }).waitFor();
@@ -30,14 +20,14 @@ async function sees(page, words) {
 
 async function isLoggedOut(page) {
   await page.goto("/account");
-  assert.equal(page.url(), `${site.url}/login?next=/account`);
+  assert.equal(page.url(), `${on.site.url}/login?next=/account`);
 }
 
 for (const script of [true, false]) {
   const manner = script ? "with scripts" : "without scripts";
 
   test(`the whole journey ${manner}`, async () => {
-    const page = await openPage(browser, { site, script });
+    const page = await openPage(on.browser, { site: on.site, script });
     const ann = steps.person(script ? "ann" : "anna");
 
     await steps.register(page, ann);
@@ -76,7 +66,7 @@ for (const script of [true, false]) {
 
   test(`the whole journey by keyboard alone, ${manner}`, async () => {
     // A skip link that slides into view is not there yet at the first look.
-    const page = await openPage(browser, { site, script, reducedMotion: "reduce" });
+    const page = await openPage(on.browser, { site: on.site, script, reducedMotion: "reduce" });
     const bob = steps.person(script ? "bob" : "bobby");
     const typist = typing(page);
 
@@ -133,7 +123,7 @@ for (const script of [true, false]) {
   });
 
   test(`the skip link and the links of the summary lead on, and back to it, ${manner}`, async () => {
-    const page = await openPage(browser, { site, script, reducedMotion: "reduce" });
+    const page = await openPage(on.browser, { site: on.site, script, reducedMotion: "reduce" });
     await page.goto("/register");
     await page.keyboard.press("Tab");
     await hasFocus(page, page.getByRole("link", { name: /^skip/i }));

@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 import { get } from "node:http";
-import { after, before, test } from "node:test";
+import { after, test } from "node:test";
 
-import { launch, openPage } from "./support/browser.mjs";
+import { openPage } from "./support/browser.mjs";
+import { siteAndBrowser } from "./support/hooks.mjs";
 import * as steps from "./support/journey.mjs";
 import { report, table } from "./support/reports.mjs";
-import { startSite } from "./support/site.mjs";
 
 /** Bytes of HTML and style sheet, both compressed: they come in the first round trip or two. */
 const HEAVIEST = 10_000;
@@ -19,16 +19,9 @@ const ANONYMOUS = ["/login", "/register", "/forgot", "/logout", "/nowhere", "/de
 const LOGGED_IN = ["/account", "/account/password"];
 
 const rows = [];
-let site;
-let browser;
+const on = siteAndBrowser();
 
-before(async () => {
-  [site, browser] = await Promise.all([startSite(), launch()]);
-});
-
-after(async () => {
-  await browser?.close();
-  await site?.stop();
+after(() => {
   if (rows.length) report("weight", table([["page", "HTML", "CSS", "script", "requests"], ...rows]));
 });
 
@@ -47,7 +40,7 @@ test("/reset", () =>
 
 /** Opens `path` with the cookies that `prepare` has left and nothing in the cache. */
 async function weigh(path, prepare) {
-  const page = await openPage(browser, { site });
+  const page = await openPage(on.browser, { site: on.site });
   await prepare(page);
   const cookies = await page.context().cookies();
   await page.context().close();
@@ -73,7 +66,7 @@ async function weigh(path, prepare) {
 
 /** The addresses that a browser asks for, the tab's icon among them. */
 async function coldLoad(path, cookies) {
-  const page = await openPage(browser, { site });
+  const page = await openPage(on.browser, { site: on.site });
   await page.context().addCookies(cookies);
   const asked = [];
   page.on("request", (request) => asked.push(request.url()));

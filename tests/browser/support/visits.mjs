@@ -1,11 +1,11 @@
 // Visits to pages with static/app.js, whose clock stands still, and what it adds to them.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
-import { launch, openPage } from "./browser.mjs";
+import { openPage } from "./browser.mjs";
+import { siteAndBrowser } from "./hooks.mjs";
 import { askForCode, button, field, person, register } from "./journey.mjs";
-import { startSite } from "./site.mjs";
 
 export const STRONG = "moss lantern quartz";
 
@@ -25,17 +25,8 @@ export const ADVICE = "main p[hidden], main p[data-level]";
  * a page, which may complain of nothing; its `options` go to `openPage`.
  */
 export function visits(settings) {
-  let browser, site;
+  const on = siteAndBrowser(settings);
   let people = 0;
-
-  before(async () => {
-    [browser, site] = await Promise.all([launch(), startSite(settings)]);
-  });
-
-  after(async () => {
-    await browser?.close();
-    await site?.stop();
-  });
 
   async function prepare(page, path) {
     if (path === "/reset") {
@@ -51,7 +42,7 @@ export function visits(settings) {
 
   return (name, path, steps, options = {}) => {
     test(name, async (t) => {
-      const page = await openPage(browser, { site, ...options });
+      const page = await openPage(on.browser, { site: on.site, ...options });
       t.after(() => page.context().close());
       await prepare(page, path);
       if (options.script ?? true) {
