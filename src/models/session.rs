@@ -73,6 +73,18 @@ const TOUCH: &str = "update sessions set last_seen_at = $2, expires_at = $3
 const DELETE: &str = "delete from sessions where id_hash = $1";
 const DELETE_OF_USER: &str = "delete from sessions where user_id = $1";
 
+/// The least recently used go first.
+const KEEP_NEWEST: &str = "delete from sessions where user_id = $1 and id_hash in
+    (select id_hash from sessions where user_id = $1 and id_hash <> $2
+        order by last_seen_at desc limit $3 offset $4)";
+
+/// Sessions of one account at once, more than one person has browsers (ASVS 7.1.2): else whoever knows
+/// a password could fill the disk by logging in.
+const MOST_OF_A_USER: i64 = 100;
+
+/// Of those above, so many at a time: a login adds one.
+const DROPPED_AT_ONCE: i64 = 100;
+
 const SWEEP: &str = "delete from sessions where id_hash in
     (select id_hash from sessions where expires_at <= $1 limit $2)";
 
@@ -117,8 +129,18 @@ impl SessionRows {
         let now = self.store.clock.now();
         let expires_at = now + self.idle(&record.data).min(self.lifetimes.most);
         let (user, version, data) = columns(record);
-        let insert = sql(INSERT).bind(hash(&record.id)).bind(user).bind(version);
-        insert.bind(&data).bind(now).bind(expires_at).execute(self.store.db.writer()).await
+        let insert = sql(INSERT).bind(hash(&record.id)).bind(user.clone()).bind(version);
+        let insert = insert.bind(&data).bind(now).bind(expires_at);
+        let inserted = insert.execute(self.store.db.writer()).await?;
+        if let Some(user) = user {
+            let keep = sql(KEEP_NEWEST)
+                .bind(&user)
+                .bind(hash(&record.id))
+                .bind(DROPPED_AT_ONCE)
+                .bind(MOST_OF_A_USER - 1);
+            keep.execute(self.store.db.writer()).await?;
+        }
+        Ok(inserted)
     }
 }
 

@@ -146,6 +146,23 @@ on_both_databases! {
         assert!(!phone.is_logged_in().await);
     }
 
+    async fn an_account_has_a_hundred_sessions_at_most_and_the_least_used_go_first(site: Site) {
+        let mut idle = site.registered("ann").await;
+        site.wait(600);
+        let mut used = site.browser();
+        used.log_in("ann", PASSWORD).await;
+        site.registered("bob").await;
+        for _ in 0..99 {
+            site.wait(1);
+            site.browser().log_in("ann", PASSWORD).await;
+        }
+        let anns = "select count(*) from sessions join users on users.id = sessions.user_id where username = 'ann'";
+        assert_eq!(site.count(anns).await, 100);
+        assert!(used.is_logged_in().await);
+        assert!(!idle.is_logged_in().await);
+        assert_eq!(site.count("select count(*) from sessions where user_id is not null").await, 101, "bob's is not counted");
+    }
+
     async fn expired_rows_are_cleared_away_and_living_ones_stay(site: Site) {
         site.registered("ann").await;
         let mut bob = site.registered("bob").await;
