@@ -13,10 +13,9 @@ use crate::error::RequestError;
 use crate::key::{KeyError, ServerKey};
 use crate::models::Store;
 use crate::models::hasher::{HashError, Hasher};
-use crate::models::limit::{Allowance, Limited};
+use crate::models::limit::{Allowance, Limited, MOST_IN_A_ROW};
 use crate::models::outbox::{self, Letter};
 use crate::models::password::{Password, PasswordError};
-use crate::models::user::User;
 
 /// One site. Clones share everything.
 #[derive(Clone, Debug)]
@@ -95,6 +94,31 @@ impl App {
         }
     }
 
+    /// Counts one more failed login to `account` in a row and answers how many there are; 0 where
+    /// logins to an account are not limited.
+    ///
+    /// # Errors
+    /// [`RequestError::Stopped`] beyond the hundred of NIST SP 800-63B-4.
+    pub(crate) async fn limit_row(&self, account: &str) -> Result<i64, RequestError> {
+        if self.rate(Limited::LoginInARow).is_none() {
+            return Ok(0);
+        }
+        match self.store.count_in_a_row(account).await? {
+            count if count > MOST_IN_A_ROW => {
+                tracing::info!(event = "limited", limit = Limited::LoginInARow.name());
+                Err(RequestError::Stopped)
+            }
+            count => Ok(count),
+        }
+    }
+
+    /// Ends the row of failures: somebody knew the password.
+    pub(crate) async fn end_row(&self, account: &str) {
+        if self.rate(Limited::LoginInARow).is_some() {
+            log_failure(Limited::LoginInARow, self.store.end_row(account).await);
+        }
+    }
+
     /// Forgets what was counted: the owner has shown up. A failure is only logged, because what
     /// the owner came for is done.
     pub(crate) async fn forgive(&self, what: Limited, whom: &str) {
@@ -135,8 +159,8 @@ impl App {
     ///
     /// # Errors
     /// When the database fails.
-    pub(crate) async fn post(&self, user: &User, letter: &Letter) -> Result<(), RequestError> {
-        match self.limit(Limited::MailAddress, &format!("notices {}", user.id)).await {
+    pub(crate) async fn post(&self, account: &str, letter: &Letter) -> Result<(), RequestError> {
+        match self.limit(Limited::MailAddress, &format!("notices {account}")).await {
             Err(RequestError::TooMany { .. }) => return Ok(()),
             other => other?,
         }
@@ -150,7 +174,7 @@ impl App {
         let limits = &self.config.limits;
         match what {
             Limited::LoginIp => limits.login_ip,
-            Limited::LoginAccount => limits.login_account,
+            Limited::LoginAccount | Limited::LoginInARow => limits.login_account,
             Limited::RegisterIp => limits.register_ip,
             Limited::ForgotIp => limits.forgot_ip,
             Limited::ForgotAccount => limits.forgot_account,

@@ -14,8 +14,10 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection, FromRow, PgConnection, SqliteConnection};
 
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "accounts", include_str!("../migrations/0001_accounts.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "accounts", include_str!("../migrations/0001_accounts.sql")),
+    (2, "trusted devices", include_str!("../migrations/0002_trusted_devices.sql")),
+];
 
 /// Our own table, so that a host application's sqlx migrations are left alone.
 const MIGRATIONS_TABLE: &str = "vestibule_migrations";

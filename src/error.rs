@@ -15,6 +15,9 @@ use crate::times;
 /// When to come back after a 503, in seconds: the hash queue is worked off in less than one.
 const BUSY_RETRY_AFTER: i64 = 2;
 
+/// When a program may come back that cannot set a new password, in seconds: a day.
+const STOPPED_RETRY_AFTER: i64 = 24 * 60 * 60;
+
 /// A failed request, by its answer. What caused it is logged once, under the reference that the
 /// visitor sees, and told to nobody (ASVS 16.5.1).
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,9 @@ pub enum RequestError {
         /// Seconds.
         retry_after: i64,
     },
+    /// 429: so many wrong passwords in a row that only a new one helps.
+    #[error("stopped until a reset")]
+    Stopped,
     /// 503: the work or the database does not keep up.
     #[error("unavailable: {0}")]
     Unavailable(String),
@@ -56,7 +62,7 @@ impl RequestError {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unreadable => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooMany { .. } | Self::Stopped => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -65,6 +71,7 @@ impl RequestError {
     fn retry_after(&self) -> Option<i64> {
         match self {
             Self::TooMany { retry_after } => Some(*retry_after),
+            Self::Stopped => Some(STOPPED_RETRY_AFTER),
             Self::Unavailable(_) => Some(BUSY_RETRY_AFTER),
             _ => None,
         }
@@ -134,28 +141,38 @@ pub struct ErrorPage {
 }
 
 impl ErrorPage {
-    /// The page for `status` at `path`. `retry_after` are seconds, `reference` is what the log has it under.
+    /// The page for an answer of `status` at `path`, which may have a cause of ours. `retry_after` are
+    /// seconds, `reference` is what the log has it under.
     pub fn new(
         mut page: Page,
         (status, path): (StatusCode, &str),
+        cause: Option<&RequestError>,
         retry_after: Option<i64>,
         reference: Option<String>,
     ) -> Self {
-        let (heading, words) = words(status, retry_after);
-        let (next_href, next_words) = match (status, path) {
-            _ if page.username.is_some() => ("/account", "Go to your account"),
-            // A new password lifts the pause of an account, not that of an address. The link is there
-            // for both, and whether there is such an account or not.
-            (StatusCode::TOO_MANY_REQUESTS, "/login") => {
-                ("/forgot", "Forgot your password? Get a code")
-            }
-            (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => {
-                ("/", "Go to the start page")
-            }
-            _ => ("/login", "Go to the login page"),
+        let (heading, words) = match cause {
+            Some(RequestError::Stopped) => (STOPPED.0, STOPPED.1.to_owned()),
+            _ => words(status, retry_after),
         };
+        let (next_href, next_words) = way_on(status, path, page.username.is_some());
         page.title = heading;
         Self { page, heading, words, next_href, next_words, reference }
+    }
+}
+
+/// Where to go from an error page, and the words of the link.
+fn way_on(status: StatusCode, path: &str, is_logged_in: bool) -> (&'static str, &'static str) {
+    match (status, path) {
+        _ if is_logged_in => ("/account", "Go to your account"),
+        // A new password lifts the pause of an account, not that of an address. The link is there
+        // for both, and whether there is such an account or not.
+        (StatusCode::TOO_MANY_REQUESTS, "/login") => {
+            ("/forgot", "Forgot your password? Get a code")
+        }
+        (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => {
+            ("/", "Go to the start page")
+        }
+        _ => ("/login", "Go to the login page"),
     }
 }
 
@@ -202,6 +219,13 @@ const WORDS: [(StatusCode, &str, &str); 9] = [
         "Nothing came for half a minute. Check your connection and try again.",
     ),
 ];
+
+/// Said of accounts that are there and of names that nobody has.
+const STOPPED: (&str, &str) = (
+    "Too many wrong passwords in a row",
+    "To keep this account safe, its password works only in browsers that were used for it before. \
+     In this one, get a code by e-mail and set a new password.",
+);
 
 /// For everything else, 500 first of all.
 const UNEXPECTED: (&str, &str) = (

@@ -3,6 +3,7 @@
 //! The session carries it; what must be counted or used up once is never kept there, because its
 //! data is read, changed and written back, and parallel requests lose updates.
 
+pub mod budget;
 mod device;
 mod peer;
 
@@ -21,6 +22,7 @@ use crate::error::RequestError;
 use crate::mail::letters::{self, About};
 use crate::middleware::session;
 use crate::models::device::Familiarity;
+use crate::models::limit::Limited;
 use crate::models::outbox::Letter;
 use crate::models::reset::PendingReset;
 use crate::models::session::keys;
@@ -98,7 +100,25 @@ impl Visitor {
     /// When the database fails.
     pub async fn note_device(&self, user: &User) -> Result<Familiarity, RequestError> {
         let token = device::token(&self.app.config, &self.cookies);
-        Ok(self.app.store.note_device(&user.id, &token).await?)
+        Ok(self.app.store.note_device(user, &token).await?)
+    }
+
+    /// Forgets what strangers did to the account: its password is another one now, known here.
+    /// `user` as it was before the change.
+    pub async fn let_in_again(&self, user: &User) {
+        self.app.forgive(Limited::LoginAccount, &user.id).await;
+        self.app.forgive(Limited::LoginInARow, &user.id).await;
+        let credential_version = user.credential_version + 1;
+        self.trust_device(&User { credential_version, ..user.clone() }).await;
+    }
+
+    /// Notes that the password of `user` was set in this browser: whoever knows it is no stranger.
+    /// A failure is only logged, because what the owner came for is done.
+    async fn trust_device(&self, user: &User) {
+        let token = device::token(&self.app.config, &self.cookies);
+        if let Err(error) = self.app.store.trust_device(user, &token).await {
+            tracing::warn!(%error, "a browser could not be noted as the owner's");
+        }
     }
 
     /// Ends the session on the server and in the browser. What is put in afterwards begins another.

@@ -128,13 +128,16 @@ pub enum Notice {
     NewDevice,
     /// The password was changed or reset.
     PasswordChanged,
+    /// Strangers failed so often that they cannot log in any more.
+    LoginStopped,
 }
 
-const WORDS: [(&str, Notice); 4] = [
+const WORDS: [(&str, Notice); 5] = [
     ("registered", Notice::Registered),
     ("login", Notice::Login),
     ("new_device", Notice::NewDevice),
     ("password_changed", Notice::PasswordChanged),
+    ("login_stopped", Notice::LoginStopped),
 ];
 
 /// Which notices go out. Codes are not among them: they always do.

@@ -103,9 +103,9 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "MAIL_NOTICES",
-        "registered,new_device,password_changed",
+        "registered,new_device,password_changed,login_stopped",
         "LIST",
-        "The mails that go out beside the codes, which always do: registered, login (every login), new_device, password_changed, separated by commas, or none. A mail at every login is off by default, because people stop reading what comes every day.",
+        "The mails that go out beside the codes, which always do: registered, login (every login), new_device, password_changed, login_stopped (after 100 wrong passwords in a row), separated by commas, or none. A mail at every login is off by default, because people stop reading what comes every day.",
     ),
     Setting::new(
         "MAIL_CODE_IN_SUBJECT",
@@ -196,7 +196,7 @@ pub const SETTINGS: &[Setting] = &[
         "LIMIT_LOGIN_ACCOUNT",
         "10/15m",
         "COUNT/PERIOD|off",
-        "Failed logins to one account, from anywhere. At most 960 guesses a day, hopeless against a password that is not on a list; a person who waits 15 minutes is let in again.",
+        "Failed logins to one account, from anywhere. A browser that the account was used from has as many of its own, so strangers cannot lock the owner out. After 100 failures in a row (NIST SP 800-63B-4, 3.2.2) strangers have to reset the password; off lifts that, too.",
     ),
     Setting::new(
         "LIMIT_REGISTER_IP",

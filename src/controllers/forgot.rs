@@ -10,10 +10,12 @@ use crate::mail::letters;
 use crate::models::email::Email;
 use crate::models::limit::Limited;
 use crate::models::one_time_code::OneTimeCode;
-use crate::models::reset::{self, NewReset, PendingReset};
+use crate::models::reset::{NewReset, PendingReset};
+use crate::models::user::User;
 use crate::models::username::Username;
 use crate::page::Page;
 use crate::visitor::Visitor;
+use crate::visitor::budget::Budget;
 
 const TITLE: &str = "Forgot your password?";
 
@@ -57,27 +59,21 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<ForgotForm>) -> Answe
         Ok(claim) => claim,
         Err(errors) => return refuse(&page(&visitor, form, errors).await?),
     };
-    limit(&visitor, &claim).await?;
+    let asked = Asked::by(&visitor, claim).await?;
+    asked.limit(&visitor).await?;
     if let Some(old) = visitor.reset().await? {
         let replaced = visitor.app.store.make_way(&old.id).await?;
         if replaced.is_some() {
             visitor.notify("Any code that you asked for before no longer works.").await?;
         }
     }
-    send_code(&visitor, &claim, 0).await
-}
-
-/// Counts the request against everyone it concerns, whether or not there is such an account.
-pub(super) async fn limit(visitor: &Visitor, claim: &Claim) -> Result<(), RequestError> {
-    visitor.app.limit(Limited::ForgotIp, &visitor.peer.subject()).await?;
-    visitor.app.limit(Limited::ForgotAccount, &claim.account()).await?;
-    visitor.app.limit(Limited::MailAddress, &claim.account()).await
+    send_code(&visitor, asked, 0).await
 }
 
 /// Draws a code, posts it, and notes the reset in the session. The same is done, written and
 /// answered when no account matches; then the letter is dead on arrival and no code is right.
-pub(super) async fn send_code(visitor: &Visitor, claim: &Claim, sent_before: i64) -> Answer {
-    let user = visitor.app.store.user_by_both(&claim.username, &claim.email).await?;
+pub(super) async fn send_code(visitor: &Visitor, asked: Asked, sent_before: i64) -> Answer {
+    let Asked { claim, user, budget } = asked;
     tracing::info!(event = "code_asked", user = user.as_ref().map_or("none", |user| &user.id), address = %visitor.peer.address);
     let to = user.as_ref().map_or(claim.email.as_typed(), |user| &user.email);
     let (code, ttl) = (OneTimeCode::generate(), visitor.app.config.code_ttl);
@@ -89,9 +85,35 @@ pub(super) async fn send_code(visitor: &Visitor, claim: &Claim, sent_before: i64
     visitor.app.posted.notify_one();
     let (username, email) = (claim.username.to_string(), claim.email.to_string());
     let (codes_sent, sent_at) = (sent_before + 1, visitor.app.store.clock.now());
-    let pending = PendingReset { id, username, email, digest, codes_sent, sent_at };
+    let budget = budget.subject().to_owned();
+    let pending = PendingReset { id, username, email, digest, codes_sent, sent_at, budget };
     visitor.begin_reset(&pending).await?;
     redirect("/reset")
+}
+
+/// A code asked for: by whom, for which account if one matches, and counted where.
+pub(super) struct Asked {
+    claim: Claim,
+    user: Option<User>,
+    budget: Budget,
+}
+
+impl Asked {
+    /// Looks for the account.
+    pub(super) async fn by(visitor: &Visitor, claim: Claim) -> Result<Self, RequestError> {
+        let user = visitor.app.store.user_by_both(&claim.username, &claim.email).await?;
+        let budget = visitor.budget(user.as_ref(), claim.account()).await?;
+        Ok(Self { claim, user, budget })
+    }
+
+    /// Counts the request against everyone it concerns, whether or not there is such an account.
+    pub(super) async fn limit(&self, visitor: &Visitor) -> Result<(), RequestError> {
+        if self.budget.is_of_strangers() {
+            visitor.app.limit(Limited::ForgotIp, &visitor.peer.subject()).await?;
+        }
+        visitor.app.limit(Limited::ForgotAccount, self.budget.subject()).await?;
+        visitor.app.limit(Limited::MailAddress, self.budget.subject()).await
+    }
 }
 
 impl Claim {
@@ -103,8 +125,10 @@ impl Claim {
         username.zip(email).map(|(username, email)| Self { username, email }).ok_or(errors)
     }
 
+    /// What guesses and requests are counted by: name and address together, so that a stranger who
+    /// knows only the name cannot use up the owner's.
     fn account(&self) -> String {
-        reset::account(self.username.as_str(), self.email.as_typed())
+        format!("{} {}", self.username.as_str(), self.email.key())
     }
 }
 

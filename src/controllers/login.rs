@@ -1,5 +1,7 @@
 //! Log in: a username or an e-mail address, and a password.
 
+mod tries;
+
 use askama::Template;
 use serde::Deserialize;
 
@@ -9,14 +11,14 @@ use crate::error::RequestError;
 use crate::forms::{Errors, Fields};
 use crate::mail::letters;
 use crate::models::device::Familiarity;
-use crate::models::hasher::{HashError, Verdict};
-use crate::models::limit::Limited;
+use crate::models::hasher::Verdict;
 use crate::models::next_path::NextPath;
 use crate::models::outbox::Letter;
 use crate::models::password::Password;
-use crate::models::user::{User, canonical_login};
+use crate::models::user::User;
 use crate::page::Page;
 use crate::visitor::Visitor;
+use tries::Tries;
 
 const TITLE: &str = "Log in";
 
@@ -70,33 +72,23 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<LoginForm>) -> Answer
 async fn authenticate(visitor: &Visitor, form: &LoginForm) -> Result<Option<User>, RequestError> {
     let app = &visitor.app;
     let user = app.store.user_by_login(&form.username).await?;
-    let account =
-        user.as_ref().map_or_else(|| canonical_login(&form.username), |user| user.id.clone());
-    app.limit(Limited::LoginIp, &visitor.peer.subject()).await?;
-    app.limit(Limited::LoginAccount, &account).await?;
+    let tries = Tries::count(visitor, user.as_ref(), &form.username).await?;
     let password = Password::typed(&form.password);
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
     let verdict = app.hasher.verify(&password, stored).await;
-    uncount(visitor, &account, &verdict).await;
-    let (Verdict::Right { stale }, Some(user)) = (verdict?, user) else {
-        tracing::info!(event = "login_refused", address = %visitor.peer.address);
-        return Ok(None);
+    tries.settle(visitor, &verdict).await;
+    let stale = match verdict? {
+        Verdict::Right { stale } => stale,
+        Verdict::Wrong => {
+            tracing::info!(event = "login_refused", address = %visitor.peer.address);
+            tries.warn(visitor, user.as_ref()).await?;
+            return Ok(None);
+        }
     };
-    if stale {
-        rehash(visitor, &user, &password).await;
+    if let Some(user) = user.as_ref().filter(|_| stale) {
+        rehash(visitor, user, &password).await;
     }
-    Ok(Some(user))
-}
-
-/// Takes back the try that was right: the failures before it stay with the address and are forgiven
-/// the account. One that found no place in the queue was no try at all.
-async fn uncount(visitor: &Visitor, account: &str, verdict: &Result<Verdict, HashError>) {
-    match verdict {
-        Ok(Verdict::Wrong) => return,
-        Ok(Verdict::Right { .. }) => visitor.app.forgive(Limited::LoginAccount, account).await,
-        Err(_) => visitor.app.give_back(Limited::LoginAccount, account).await,
-    }
-    visitor.app.give_back(Limited::LoginIp, &visitor.peer.subject()).await;
+    Ok(user)
 }
 
 /// Brings an old hash to today's parameters. The login is right whether or not this works.
@@ -121,7 +113,7 @@ async fn welcome(visitor: &Visitor, user: &User, form: &LoginForm) -> Answer {
 async fn tell(visitor: Visitor, user: User) -> Result<(), RequestError> {
     let told = tokio::spawn(async move {
         match letter(&visitor, &user).await? {
-            Some(letter) => visitor.app.post(&user, &letter).await,
+            Some(letter) => visitor.app.post(&user.id, &letter).await,
             None => Ok(()),
         }
     });

@@ -63,6 +63,7 @@ async fn change(visitor: &Visitor, user: User, password: &Password) -> Answer {
         PasswordChange::Done(credential_version) => {
             tracing::info!(event = "password_changed", user = user.id, address = %visitor.peer.address);
             visitor.app.posted.notify_one();
+            visitor.let_in_again(&user).await;
             visitor.renew(&User { credential_version, ..user }).await?;
             visitor.notify(CHANGED).await?;
             redirect("/account")

@@ -3,7 +3,7 @@
 use askama::Template;
 use serde::Deserialize;
 
-use super::forgot::{Claim, limit, send_code};
+use super::forgot::{Asked, Claim, send_code};
 use super::{Answer, redirect, refuse, show as show_page};
 use crate::error::RequestError;
 use crate::forms::{Errors, Fields};
@@ -92,7 +92,7 @@ async fn guess(
     let store = &visitor.app.store;
     let spent = store.spend_guess(pending, visitor.app.config.limits.reset_code).await?;
     if matches!(spent, Spent::Counted { .. })
-        && let Err(too_many) = visitor.app.limit(Limited::ResetAccount, &pending.account()).await
+        && let Err(too_many) = visitor.app.limit(Limited::ResetAccount, &pending.budget).await
     {
         return_guess(visitor, pending).await;
         return Err(too_many);
@@ -101,7 +101,7 @@ async fn guess(
     if let Guess::Right(user_id) = &guess
         && let Some(user) = store.user_by_id(user_id).await?
     {
-        visitor.app.forgive(Limited::ResetAccount, &pending.account()).await;
+        visitor.app.forgive(Limited::ResetAccount, &pending.budget).await;
         return Ok(Ok(user));
     }
     tracing::info!(event = "code_refused", why = guess.name(), address = %visitor.peer.address);
@@ -149,7 +149,7 @@ async fn change(
     let used = visitor.app.store.use_code(&pending.id, user, &hash, letter.as_ref()).await?;
     if used {
         // Whoever forgot the password has failed with it before: let them in with the new one.
-        visitor.app.forgive(Limited::LoginAccount, &user.id).await;
+        visitor.let_in_again(user).await;
         tracing::info!(event = "password_reset", user = user.id, address = %visitor.peer.address);
         visitor.app.posted.notify_one();
     }
@@ -178,7 +178,8 @@ pub async fn resend(visitor: Visitor) -> Answer {
     if let Some(1..) = wait {
         return too_early(&visitor).await;
     }
-    limit(&visitor, &claim).await?;
+    let asked = Asked::by(&visitor, claim).await?;
+    asked.limit(&visitor).await?;
     let sent_before = match wait {
         None => Some(0),
         Some(_) => store.make_way(&pending.id).await?,
@@ -187,7 +188,7 @@ pub async fn resend(visitor: Visitor) -> Answer {
         return too_early(&visitor).await;
     };
     visitor.notify(SENT_AGAIN).await?;
-    send_code(&visitor, &claim, sent_before).await
+    send_code(&visitor, asked, sent_before).await
 }
 
 /// A form of a page whose session has ended since (ux E8).

@@ -82,6 +82,7 @@ letter!(render_login, "mail/login.txt", "mail/login.html");
 letter!(render_new_device, "mail/new_device.txt", "mail/new_device.html");
 letter!(render_reset_code, "mail/reset_code.txt", "mail/reset_code.html");
 letter!(render_password_changed, "mail/password_changed.txt", "mail/password_changed.html");
+letter!(render_login_stopped, "mail/login_stopped.txt", "mail/login_stopped.html");
 letter!(render_test, "mail/test.txt", "mail/test.html");
 
 /// An account was made with this address.
@@ -176,6 +177,16 @@ fn was_broken(line: &str, next: &str) -> bool {
 pub fn password_changed(about: &About<'_>) -> Result<Letter, askama::Error> {
     let view = View::new(about, &format!("Your password at {} was changed", about.site));
     finish("password_changed", about, &view, render_password_changed)
+}
+
+/// Strangers failed to log in so often that the password alone lets nobody in from a new browser.
+///
+/// # Errors
+/// When a template fails: a bug.
+pub fn login_stopped(about: &About<'_>) -> Result<Letter, askama::Error> {
+    let view =
+        View::new(about, &format!("Somebody tries to log in to your {} account", about.site));
+    finish("login_stopped", about, &view, render_login_stopped)
 }
 
 /// Shows that mail arrives. Uses neither `username`, `device` nor `address`.

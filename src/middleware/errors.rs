@@ -84,8 +84,9 @@ fn as_page(
     let retry_after =
         headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let username = response.extensions().get::<Who>().map(|who| who.0.clone());
+    let cause = response.extensions().get::<Failure>().map(|failure| &*failure.0);
     let page = Page { username, ..Page::new(app) };
-    let body = ErrorPage::new(page, (status, path), retry_after, reference).render();
+    let body = ErrorPage::new(page, (status, path), cause, retry_after, reference).render();
     // A template that fails here leaves the bare status: there is no further page to fall back on.
     let mut styled = match body {
         Ok(body) => (status, Html(body)).into_response(),

@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::Store;
+use super::user::User;
 use crate::db::{DbError, sql};
 
 /// How long a browser is remembered after its last login, in seconds: as long as browsers keep a
@@ -23,10 +24,15 @@ pub enum Familiarity {
     New,
 }
 
-const NOTE: &str = "insert into devices (token_hash, user_id, logins, last_login_at)
-    values ($1, $2, 1, $3)
-    on conflict (user_id, token_hash) do update set logins = devices.logins + 1, last_login_at = $3
+const NOTE: &str = "insert into devices
+    (token_hash, user_id, logins, last_login_at, credential_version) values ($1, $2, $3, $4, $5)
+    on conflict (user_id, token_hash) do update set
+        logins = devices.logins + $3, last_login_at = $4, credential_version = $5
     returning logins";
+/// Since a change of the password only browsers that knew the new one count: a thief of the old one
+/// had one, too.
+const KNOWN: &str = "select logins from devices where user_id = $1 and token_hash = $2
+    and credential_version = $3 and last_login_at > $4";
 const KEEP_NEWEST: &str = "delete from devices where user_id = $1 and token_hash not in
     (select token_hash from devices where user_id = $1 order by last_login_at desc limit $2)";
 const COUNT: &str = "select count(*) from devices where user_id = $1";
@@ -44,21 +50,58 @@ impl Store {
         sql(SWEEP).bind(before).bind(most).execute(self.db.writer()).await
     }
 
-    /// Notes a login of `user_id` from the browser whose cookie holds `token`.
+    /// Notes a login as `user` from the browser whose cookie holds `token`.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn note_device(&self, user_id: &str, token: &str) -> Result<Familiarity, DbError> {
-        let hash = Sha256::digest(token.as_bytes()).to_vec();
-        let note = sql(NOTE).bind(hash).bind(user_id).bind(self.clock.now());
-        let logins = note.optional::<(i64,)>(self.db.writer()).await?;
-        if logins.is_some_and(|(logins,)| logins > 1) {
+    pub async fn note_device(&self, user: &User, token: &str) -> Result<Familiarity, DbError> {
+        if self.note(user, token, 1).await? > 1 {
             return Ok(Familiarity::Known);
         }
-        let keep = sql(KEEP_NEWEST).bind(user_id).bind(MOST);
+        let keep = sql(KEEP_NEWEST).bind(&user.id).bind(MOST);
         keep.execute(self.db.writer()).await?;
-        let devices = sql(COUNT).bind(user_id).optional::<(i64,)>(self.db.reader()).await?;
+        let devices = sql(COUNT).bind(&user.id).optional::<(i64,)>(self.db.reader()).await?;
         let is_first = devices.is_none_or(|(devices,)| devices <= 1);
         Ok(if is_first { Familiarity::First } else { Familiarity::New })
     }
+
+    /// Notes that whoever holds `token` has just set the password of `user`, which is no login.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn trust_device(&self, user: &User, token: &str) -> Result<(), DbError> {
+        self.note(user, token, 0).await?;
+        let keep = sql(KEEP_NEWEST).bind(&user.id).bind(MOST);
+        keep.execute(self.db.writer()).await.map(drop)
+    }
+
+    /// Whether `user` logged in with the present password from the browser that holds `token`. The
+    /// same is asked for nobody.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn knows_device(&self, user: Option<&User>, token: &str) -> Result<bool, DbError> {
+        let known = sql(KNOWN)
+            .bind(user.map_or("", |user| &user.id))
+            .bind(hash(token))
+            .bind(user.map_or(0, |user| user.credential_version))
+            .bind(self.clock.now() - LIFETIME);
+        Ok(known.optional::<(i64,)>(self.db.reader()).await?.is_some())
+    }
+
+    /// Logins from this browser until now, these `logins` included.
+    async fn note(&self, user: &User, token: &str, logins: i64) -> Result<i64, DbError> {
+        let note = sql(NOTE)
+            .bind(hash(token))
+            .bind(&user.id)
+            .bind(logins)
+            .bind(self.clock.now())
+            .bind(user.credential_version);
+        let noted = note.optional::<(i64,)>(self.db.writer()).await?;
+        Ok(noted.map_or(0, |(logins,)| logins))
+    }
+}
+
+fn hash(token: &str) -> Vec<u8> {
+    Sha256::digest(token.as_bytes()).to_vec()
 }

@@ -5,16 +5,41 @@ use crate::config::Rate;
 use crate::db::{DbError, sql};
 
 /// One statement that begins a window or counts within it, so that parallel requests on any number
-/// of nodes are each counted (CVE-2024-4629: parallel logins passed Keycloak's counter).
+/// of nodes are each counted (CVE-2024-4629: parallel logins passed Keycloak's counter). A window
+/// that would end too late, after the clock was put back, is cut to its length.
 const COUNT: &str = "
     insert into limits (subject, count, window_ends_at) values ($1, 1, $2)
     on conflict (subject) do update set
         count = case when limits.window_ends_at <= $3 then 1 else limits.count + 1 end,
-        window_ends_at = case when limits.window_ends_at <= $3 then $2 else limits.window_ends_at end
+        window_ends_at = case
+            when limits.window_ends_at <= $3 or limits.window_ends_at > $2 then $2
+            else limits.window_ends_at end
     returning count, window_ends_at";
+
+/// Each failure is remembered a day longer than the one before, so that a guesser of one name can
+/// try once a day in the long run, and names that were tried once cost a row for a day. Who is
+/// stopped stays so.
+const COUNT_IN_A_ROW: &str = "
+    insert into limits (subject, count, window_ends_at) values ($1, 1, $2 + $3)
+    on conflict (subject) do update set
+        count = case when limits.window_ends_at <= $2 then 1 else limits.count + 1 end,
+        window_ends_at = case
+            when limits.window_ends_at <= $2 then $2 + $3
+            when limits.count >= $4 then $2 + $5
+            else $2 + (limits.count + 1) * $3 end
+    returning count";
+const FORGET_IN_A_ROW: &str = "delete from limits where subject = $1 and count <= $2";
 
 const UNCOUNT: &str = "update limits set count = count - 1 where subject = $1 and count > 0";
 const FORGET: &str = "delete from limits where subject = $1";
+
+/// Failures in a row that an account may have (NIST SP 800-63B-4, 3.2.2: 100 at most).
+pub const MOST_IN_A_ROW: i64 = 100;
+
+const DAY: i64 = 24 * 60 * 60;
+
+/// "Until a reset" ends at last: rows of names that nobody has must not stay for ever.
+const STOPPED_FOR: i64 = 366 * DAY;
 
 /// What is limited. The name goes into the subject, so that each has its own counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +48,8 @@ pub enum Limited {
     LoginIp,
     /// Failed logins to an account.
     LoginAccount,
+    /// Failed logins to an account in a row, by strangers.
+    LoginInARow,
     /// Registrations from an address.
     RegisterIp,
     /// Codes asked for from an address.
@@ -41,6 +68,7 @@ impl Limited {
         match self {
             Self::LoginIp => "login_ip",
             Self::LoginAccount => "login_account",
+            Self::LoginInARow => "login_in_a_row",
             Self::RegisterIp => "register_ip",
             Self::ForgotIp => "forgot_ip",
             Self::ForgotAccount => "forgot_account",
@@ -100,6 +128,33 @@ impl Store {
             }
             _ => Allowance::Allowed,
         })
+    }
+
+    /// Counts one more failed login to `account` in a row and answers how many there are: beyond
+    /// [`MOST_IN_A_ROW`] nothing may be compared.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing may be allowed.
+    pub async fn count_in_a_row(&self, account: &str) -> Result<i64, DbError> {
+        let counted = sql(COUNT_IN_A_ROW)
+            .bind(&self.subject(Limited::LoginInARow, account))
+            .bind(self.clock.now())
+            .bind(DAY)
+            .bind(MOST_IN_A_ROW)
+            .bind(STOPPED_FOR);
+        let row = counted.optional::<(i64,)>(self.db.writer()).await?;
+        Ok(row.map_or(i64::MAX, |(count,)| count))
+    }
+
+    /// Ends the row: somebody knew the password. Not where strangers were stopped, which a new
+    /// password alone ends ([`Store::forget`]).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_row(&self, account: &str) -> Result<(), DbError> {
+        let subject = self.subject(Limited::LoginInARow, account);
+        let end = sql(FORGET_IN_A_ROW).bind(&subject).bind(MOST_IN_A_ROW);
+        end.execute(self.db.writer()).await.map(drop)
     }
 
     /// Takes back one that turned out not to count, such as the login that was right. The others

@@ -4,7 +4,6 @@
 //! time, the code itself) is counted here, in SQL, before a guess is compared.
 
 use super::Store;
-use super::email::Email;
 use super::one_time_code::OneTimeCode;
 use super::outbox::{self, Letter};
 use super::user::{User, set_password};
@@ -32,6 +31,9 @@ pub struct PendingReset {
     /// Unix time at which this one was drawn.
     #[serde(default)]
     pub sent_at: i64,
+    /// What guesses are counted by, over all codes: the budget of whoever asked.
+    #[serde(default)]
+    pub budget: String,
 }
 
 /// A code to be sent, and in whose name.
@@ -97,24 +99,11 @@ impl PendingReset {
     pub fn wait(&self, now: i64) -> i64 {
         cool_down(self.sent_at, self.codes_sent - 1, now)
     }
-
-    /// What guesses and requests are counted by: name and address together, so that a stranger who
-    /// knows only the name cannot use up the owner's.
-    pub fn account(&self) -> String {
-        account(&self.username, &self.email)
-    }
 }
 
 /// Seconds left at `now` of so many pauses that began at `since`.
 fn cool_down(since: i64, pauses: i64, now: i64) -> i64 {
     (since + pauses * COOL_DOWN - now).max(0)
-}
-
-/// See [`PendingReset::account`].
-pub fn account(username: &str, email: &str) -> String {
-    let email =
-        Email::parse(email).map_or_else(|_| email.to_owned(), |email| email.key().to_owned());
-    format!("{username} {email}")
 }
 
 const INSERT: &str = "insert into resets

@@ -13,12 +13,11 @@ use crate::random;
 /// 128 bits, as base64url without padding.
 const TOKEN_LENGTH: usize = 22;
 
-/// The browser's token, made and sent along when it has none. Only called when somebody logs in:
-/// nobody else gets this cookie.
+/// The browser's token, made and sent along when it has none. Only called when somebody
+/// logs in or sets a password: nobody else gets this cookie.
 pub fn token(config: &Config, cookies: &Cookies) -> String {
     let name = name(config);
-    let found = cookies.get(name).map(|cookie| cookie.value().to_owned());
-    let token = found.filter(|token| is_token(token)).unwrap_or_else(new_token);
+    let token = sent(config, cookies).unwrap_or_else(new_token);
     let is_https = config.base_url.is_https();
     let cookie = Cookie::build((name, token.clone()))
         .http_only(true)
@@ -28,6 +27,12 @@ pub fn token(config: &Config, cookies: &Cookies) -> String {
         .max_age(Duration::seconds(LIFETIME));
     cookies.add(cookie.build());
     token
+}
+
+/// The token that came with the request, if one did.
+pub fn sent(config: &Config, cookies: &Cookies) -> Option<String> {
+    let found = cookies.get(name(config)).map(|cookie| cookie.value().to_owned());
+    found.filter(|token| is_token(token))
 }
 
 fn name(config: &Config) -> &'static str {

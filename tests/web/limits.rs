@@ -144,7 +144,7 @@ async fn the_answer_to_one_too_many_is_the_same_for_everybody() {
 async fn the_table_names_neither_accounts_nor_addresses() {
     let site = Site::on_sqlite().await;
     tries(&site, "ann@meadow.example", "wrong", 2).await;
-    assert_eq!(site.count("select count(*) from limits").await, 2);
+    assert_eq!(site.count("select count(*) from limits").await, 3);
     assert_eq!(
         site.count(
             "select count(*) from limits where subject like '%ann%' or subject like '%0.0.0.0%'"

@@ -13,6 +13,7 @@ mod support;
 
 mod account;
 mod brand;
+mod budget;
 mod database;
 mod documentation;
 mod forgot;

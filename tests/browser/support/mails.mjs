@@ -9,7 +9,7 @@ import * as steps from "./journey.mjs";
 const SECOND_PASSWORD = "velvet anchor pudding";
 
 /** The kinds, as /dev/mailbox.json names them. */
-export const KINDS = ["registered", "login", "new_device", "reset_code", "password_changed"];
+export const KINDS = ["registered", "login", "new_device", "reset_code", "password_changed", "login_stopped"];
 
 /** Does all that is told by mail; the HTML of one mail of each kind. */
 export async function receiveMails(browser, site) {
@@ -23,6 +23,7 @@ export async function receiveMails(browser, site) {
   await page.waitForURL("/account");
   const elsewhere = await openPage(browser, { site });
   await logIn(elsewhere, { ...who, password: SECOND_PASSWORD });
+  await failToLogIn(browser, site, who);
   await elsewhere.goto("/logout");
   await steps.logOut(elsewhere);
   await steps.askForCode(elsewhere, who);
@@ -30,6 +31,16 @@ export async function receiveMails(browser, site) {
   const mails = await (await page.request.get("/dev/mailbox.json")).json();
   await Promise.all([page, elsewhere].map((one) => one.context().close()));
   return Object.fromEntries(mails.map(({ kind, html }) => [kind, html]));
+}
+
+/** A hundred times in a row, as a stranger. */
+async function failToLogIn(browser, site, who) {
+  const stranger = await openPage(browser, { site });
+  const form = { username: who.username, password: "wrong" };
+  const headers = { origin: new URL(site.url).origin };
+  const tries = Array.from({ length: 100 }, () => stranger.request.post("/login", { form, headers }));
+  await Promise.all(tries);
+  await stranger.context().close();
 }
 
 async function logIn(page, who) {

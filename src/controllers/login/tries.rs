@@ -1,0 +1,84 @@
+//! What a login costs: counted before the password is compared, settled when it was.
+
+use crate::config::Notice;
+use crate::error::RequestError;
+use crate::mail::letters;
+use crate::models::hasher::{HashError, Verdict};
+use crate::models::limit::{Limited, MOST_IN_A_ROW};
+use crate::models::user::{User, canonical_login};
+use crate::visitor::Visitor;
+use crate::visitor::budget::Budget;
+
+/// For the letter of a name that nobody has: dead on arrival, so it goes nowhere (RFC 2606).
+const NOBODY: &str = "nobody@example.invalid";
+
+/// A try at an account, counted.
+pub struct Tries {
+    /// The user's id; of a name that nobody has, its canonical form.
+    account: String,
+    budget: Budget,
+    /// Failures of strangers in a row, if this is one.
+    in_a_row: i64,
+}
+
+impl Tries {
+    /// Counts one more for `typed`, which is `user` if there is one.
+    ///
+    /// # Errors
+    /// When that was one too many, the same for an account that is there and one that is not.
+    pub async fn count(
+        visitor: &Visitor,
+        user: Option<&User>,
+        typed: &str,
+    ) -> Result<Self, RequestError> {
+        let app = &visitor.app;
+        let account = user.map_or_else(|| canonical_login(typed), |user| user.id.clone());
+        let budget = visitor.budget(user, account.clone()).await?;
+        let is_of_strangers = budget.is_of_strangers();
+        if is_of_strangers {
+            app.limit(Limited::LoginIp, &visitor.peer.subject()).await?;
+        }
+        app.limit(Limited::LoginAccount, budget.subject()).await?;
+        let in_a_row = if is_of_strangers { app.limit_row(&account).await? } else { 0 };
+        Ok(Self { account, budget, in_a_row })
+    }
+
+    /// Takes back the try that was right: the failures before it stay with the address and are
+    /// forgiven the account. One that found no place in the queue was no try at all.
+    pub async fn settle(&self, visitor: &Visitor, verdict: &Result<Verdict, HashError>) {
+        let (app, subject) = (&visitor.app, self.budget.subject());
+        match verdict {
+            Ok(Verdict::Wrong) => return,
+            Ok(Verdict::Right { .. }) => {
+                app.forgive(Limited::LoginAccount, subject).await;
+                app.end_row(&self.account).await;
+            }
+            Err(_) => {
+                app.give_back(Limited::LoginAccount, subject).await;
+                if self.budget.is_of_strangers() {
+                    app.give_back(Limited::LoginInARow, &self.account).await;
+                }
+            }
+        }
+        if self.budget.is_of_strangers() {
+            app.give_back(Limited::LoginIp, &visitor.peer.subject()).await;
+        }
+    }
+
+    /// Tells the owner when this failure was the one that stops strangers (ASVS 6.3.5). For a name
+    /// that nobody has the same is written.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn warn(&self, visitor: &Visitor, user: Option<&User>) -> Result<(), RequestError> {
+        if self.in_a_row != MOST_IN_A_ROW || !visitor.app.config.notices.sends(Notice::LoginStopped)
+        {
+            return Ok(());
+        }
+        let (name, to) =
+            user.map_or(("nobody", NOBODY), |user| (user.username.as_str(), user.email.as_str()));
+        let letter = letters::login_stopped(&visitor.about(name, to))?;
+        let letter = if user.is_some() { letter } else { letter.decoy() };
+        visitor.app.post(&self.account, &letter).await
+    }
+}

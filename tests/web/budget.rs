@@ -1,0 +1,214 @@
+//! A stranger cannot lock the owner out: a browser that the account was used from has tries of its
+//! own, and after a hundred failures in a row it is the only one that a password lets in.
+
+use axum::http::StatusCode;
+use futures_util::future::join_all;
+use vestibule::config::Rate;
+
+use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of};
+
+/// A browser that `username` registered in and logged out of.
+async fn own_browser(site: &Site, username: &str) -> Browser {
+    let mut browser = site.registered(username).await;
+    browser.press("Log out").await;
+    browser
+}
+
+async fn fail(browser: &mut Browser, login: &str, times: usize) -> StatusCode {
+    for _ in 0..times {
+        browser.log_in(login, "wrong").await;
+    }
+    browser.status
+}
+
+/// Compared failures, whatever the quarter of an hour allows.
+async fn fail_in_a_row(site: &Site, login: &str, times: usize) -> StatusCode {
+    let mut status = StatusCode::OK;
+    for number in 0..times {
+        if number % 10 == 0 {
+            site.wait(900);
+        }
+        status = site.browser().log_in(login, "wrong").await.status;
+    }
+    site.wait(900);
+    status
+}
+
+on_both_databases! {
+    async fn strangers_cannot_lock_out_a_browser_that_the_account_was_used_from(site: Site) {
+        let mut own = own_browser(&site, "ann").await;
+        assert_eq!(fail(&mut site.browser(), "ann", 11).await, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(site.browser().log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+        assert!(own.log_in("ann@meadow.example", PASSWORD).await.is_logged_in().await);
+        assert_eq!(site.browser().log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS, "which gives strangers nothing back");
+    }
+
+    async fn its_own_tries_are_limited_too_and_cost_strangers_none(site: Site) {
+        let mut own = own_browser(&site, "ann").await;
+        assert_eq!(fail(&mut own, "ann", 10).await, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(own.log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+        assert!(site.browser().log_in("ann", PASSWORD).await.is_logged_in().await);
+    }
+
+    async fn the_browser_of_one_account_is_a_stranger_to_another(site: Site) {
+        let mut anns = own_browser(&site, "ann").await;
+        own_browser(&site, "bob").await;
+        fail(&mut site.browser(), "bob", 10).await;
+        assert_eq!(anns.log_in("bob", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+    }
+
+    async fn a_changed_password_makes_strangers_of_the_browsers_that_knew_the_old_one(site: Site) {
+        let mut thief = own_browser(&site, "ann").await;
+        let (mut owner, code) = site.with_code("ann").await;
+        owner.reset(&code, OTHER_PASSWORD).await;
+        fail(&mut site.browser(), "ann", 10).await;
+        assert_eq!(thief.log_in("ann", OTHER_PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+        assert!(owner.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await, "where it was set, it is known");
+    }
+
+    async fn the_browser_in_which_the_password_was_changed_stays_the_owners(site: Site) {
+        let mut owner = site.registered("ann").await;
+        owner.open("/account/password").await;
+        owner.fill("Current password", PASSWORD).fill("New password", OTHER_PASSWORD);
+        owner.fill("New password again", OTHER_PASSWORD).press("Change password").await;
+        assert_eq!(owner.path(), "/account", "{}", owner.text());
+        owner.press("Log out").await;
+        fail(&mut site.browser(), "ann", 10).await;
+        assert!(owner.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await);
+    }
+
+    async fn strangers_cannot_use_up_the_codes_and_guesses_of_an_own_browser(site: Site) {
+        let mut own = own_browser(&site, "ann").await;
+        for _ in 0..4 {
+            let (mut stranger, _) = site.with_code("ann").await;
+            for _ in 0..5 {
+                stranger.reset("CCCC-CCCC", OTHER_PASSWORD).await;
+            }
+        }
+        for _ in 0..7 {
+            site.browser().ask_for_code("ann", &email_of("ann")).await;
+        }
+        site.wait(1);
+        let (mut stranger, code) = (own.tab(), own.ask_for_code("ann", &email_of("ann")).await.status);
+        assert_eq!(code, StatusCode::OK, "strangers had all ten codes of the hour");
+        let code = site.newest_code().await;
+        stranger.set_cookie("vestibule-device", "");
+        stranger.ask_for_code("ann", &email_of("ann")).await;
+        assert_eq!(stranger.status, StatusCode::TOO_MANY_REQUESTS);
+        own.reset(&code, OTHER_PASSWORD).await;
+        assert_eq!(own.path(), "/login", "strangers had all twenty guesses of the day: {}", own.text());
+        assert!(own.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await);
+    }
+
+    async fn after_a_hundred_failures_in_a_row_only_own_browsers_and_a_reset_get_in(site: Site) {
+        let mut own = own_browser(&site, "ann").await;
+        let mut pages = Vec::new();
+        for login in ["ann", "nobody"] {
+            assert_eq!(fail_in_a_row(&site, login, 100).await, StatusCode::UNPROCESSABLE_ENTITY);
+            let mut stranger = site.browser();
+            stranger.log_in(login, PASSWORD).await;
+            assert_eq!(stranger.status, StatusCode::TOO_MANY_REQUESTS, "{login}");
+            assert_eq!(stranger.headers["retry-after"], "86400");
+            pages.push(stranger.html.clone());
+        }
+        assert_eq!(pages[0], pages[1], "the same whether the account exists");
+        assert_eq!(site.mails_to("ann").await, ["registered", "login_stopped"]);
+        assert!(own.log_in("ann", PASSWORD).await.is_logged_in().await);
+        site.wait(100 * 24 * 3600);
+        assert_eq!(site.browser().log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS, "no wait ends it");
+        let (mut owner, code) = site.with_code("ann").await;
+        owner.reset(&code, OTHER_PASSWORD).await;
+        assert!(site.browser().log_in("ann", OTHER_PASSWORD).await.is_logged_in().await, "a reset does");
+    }
+
+    async fn a_right_password_ends_the_row(site: Site) {
+        site.registered("ann").await;
+        fail_in_a_row(&site, "ann", 99).await;
+        assert!(site.browser().log_in("ann", PASSWORD).await.is_logged_in().await, "the hundredth is still compared");
+        fail_in_a_row(&site, "ann", 99).await;
+        assert!(site.browser().log_in("ann", PASSWORD).await.is_logged_in().await);
+        assert_eq!(site.mails_to("ann").await.iter().filter(|kind| *kind == "login_stopped").count(), 0);
+    }
+
+    async fn at_most_a_hundred_of_parallel_guesses_are_compared(site: Site) {
+        site.registered("ann").await;
+        let many = site.changed(|config| {
+            config.limits.login_account = Some(Rate { count: 1000, period: 900 });
+        });
+        let fields = [("username", "ann"), ("password", "wrong")];
+        let answers = join_all((0..130).map(|_| many.post("/login", &fields))).await;
+        let compared = answers.iter().filter(|answer| answer.status() == StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(compared.count(), 100);
+        assert_eq!(site.mails_to("ann").await, ["registered", "login_stopped"], "one mail tells of it");
+    }
+
+    async fn rows_of_names_that_were_tried_once_are_swept_after_a_day(site: Site) {
+        fail_in_a_row(&site, "nobody", 1).await;
+        fail_in_a_row(&site, "somebody", 2).await;
+        site.wait(24 * 3600);
+        vestibule::tasks::sweep::sweep(&site.app.store).await.unwrap();
+        assert_eq!(site.count("select count(*) from limits").await, 1);
+        site.wait(24 * 3600);
+        vestibule::tasks::sweep::sweep(&site.app.store).await.unwrap();
+        assert_eq!(site.count("select count(*) from limits").await, 0);
+    }
+
+    async fn a_clock_put_back_keeps_nobody_out_longer_than_a_window(site: Site) {
+        site.registered("ann").await;
+        fail(&mut site.browser(), "ann", 10).await;
+        site.wait(-3600);
+        let mut browser = site.browser();
+        browser.log_in("ann", PASSWORD).await;
+        assert_eq!(browser.status, StatusCode::TOO_MANY_REQUESTS, "nothing is forgiven");
+        assert_eq!(browser.headers["retry-after"], "900");
+    }
+}
+
+#[tokio::test]
+async fn a_full_address_does_not_keep_an_own_browser_out() {
+    let site = Site::with(|config| {
+        config.limits.login_ip = Some(Rate { count: 3, period: 900 });
+        config.limits.forgot_ip = Some(Rate { count: 1, period: 900 });
+    })
+    .await;
+    let mut own = own_browser(&site, "ann").await;
+    for name in ["bob", "cid", "dan"] {
+        fail(&mut site.browser(), name, 1).await;
+    }
+    assert_eq!(fail(&mut site.browser(), "eve", 1).await, StatusCode::TOO_MANY_REQUESTS);
+    assert!(own.log_in("ann", PASSWORD).await.is_logged_in().await);
+    own.press("Log out").await;
+    site.browser().ask_for_code("bob", &email_of("bob")).await;
+    let mut stranger = site.browser();
+    stranger.ask_for_code("bob", &email_of("bob")).await;
+    assert_eq!(stranger.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(own.ask_for_code("ann", &email_of("ann")).await.path(), "/reset");
+}
+
+#[tokio::test]
+async fn a_made_up_cookie_makes_nobody_an_owner() {
+    let site = Site::on_sqlite().await;
+    own_browser(&site, "ann").await;
+    fail(&mut site.browser(), "ann", 10).await;
+    for value in ["AAAAAAAAAAAAAAAAAAAAAA", "", "' or 1=1 --"] {
+        let mut browser = site.browser();
+        browser.set_cookie("vestibule-device", value);
+        browser.log_in("ann", PASSWORD).await;
+        assert_eq!(browser.status, StatusCode::TOO_MANY_REQUESTS, "{value}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_hash_queue_is_no_failure_in_a_row() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let mut app = site.app.clone();
+    let (hasher, taken) = crate::support::full_pool().await;
+    app.hasher = hasher;
+    let busy = Browser::new(vestibule::router(app));
+    for _ in 0..101 {
+        busy.post("/login", &[("username", "ann"), ("password", PASSWORD)]).await;
+    }
+    drop(taken);
+    assert!(site.browser().log_in("ann", PASSWORD).await.is_logged_in().await);
+}
