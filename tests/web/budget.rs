@@ -113,8 +113,9 @@ on_both_databases! {
         }
         assert_eq!(pages[0], pages[1], "the same whether the account exists");
         assert_eq!(site.mails_to("ann").await, ["registered", "login_stopped"]);
+        assert_eq!(site.mails().await.len(), 2, "nobody is told of a name that nobody has");
         assert!(own.log_in("ann", PASSWORD).await.is_logged_in().await);
-        site.wait(100 * 24 * 3600);
+        site.wait(200 * 24 * 3600);
         assert_eq!(site.browser().log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS, "no wait ends it");
         let (mut owner, code) = site.with_code("ann").await;
         owner.reset(&code, OTHER_PASSWORD).await;
