@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Rate};
 use crate::db::{Db, DbError, Location};
 use crate::error::RequestError;
+use crate::event::{Details, Event};
 use crate::key::{KeyError, ServerKey};
 use crate::models::Store;
 use crate::models::hasher::{HashError, Hasher};
@@ -87,9 +88,10 @@ impl App {
     pub(crate) async fn limit(&self, what: Limited, whom: &str) -> Result<(), RequestError> {
         match self.store.count(what, whom, self.rate(what)).await? {
             Allowance::Allowed => Ok(()),
-            Allowance::Exceeded { retry_after } => {
-                tracing::info!(event = "limited", limit = what.name(), retry_after);
-                Err(RequestError::TooMany { retry_after })
+            Allowance::Exceeded { retry_after: seconds } => {
+                let (limit, retry_after) = (Some(what.name()), Some(seconds));
+                Event::Limited.write(Details { limit, retry_after, ..Details::default() });
+                Err(RequestError::TooMany { retry_after: seconds })
             }
         }
     }
@@ -105,7 +107,8 @@ impl App {
         }
         match self.store.count_in_a_row(account).await? {
             count if count > MOST_IN_A_ROW => {
-                tracing::info!(event = "limited", limit = Limited::LoginInARow.name());
+                let limit = Some(Limited::LoginInARow.name());
+                Event::Limited.write(Details { limit, ..Details::default() });
                 Err(RequestError::Stopped)
             }
             count => Ok(count),
@@ -115,7 +118,7 @@ impl App {
     /// Ends the row of failures: somebody knew the password.
     pub(crate) async fn end_row(&self, account: &str) {
         if self.rate(Limited::LoginInARow).is_some() {
-            log_failure(Limited::LoginInARow, self.store.end_row(account).await);
+            log_failure(self.store.end_row(account).await);
         }
     }
 
@@ -123,14 +126,14 @@ impl App {
     /// the owner came for is done.
     pub(crate) async fn forgive(&self, what: Limited, whom: &str) {
         if self.rate(what).is_some() {
-            log_failure(what, self.store.forget(what, whom).await);
+            log_failure(self.store.forget(what, whom).await);
         }
     }
 
     /// Takes back one that was counted before it turned out right; the others stay.
     pub(crate) async fn give_back(&self, what: Limited, whom: &str) {
         if self.rate(what).is_some() {
-            log_failure(what, self.store.give_back(what, whom).await);
+            log_failure(self.store.give_back(what, whom).await);
         }
     }
 
@@ -184,9 +187,9 @@ impl App {
     }
 }
 
-fn log_failure(what: Limited, done: Result<(), DbError>) {
+fn log_failure(done: Result<(), DbError>) {
     if let Err(error) = done {
-        tracing::warn!(%error, limit = what.name(), "what was counted could not be taken back");
+        Event::Fault.because("a_limit_was_not_taken_back", &error);
     }
 }
 

@@ -27,7 +27,7 @@
 //! | `middleware`, `controllers`, [`tasks`], `visitor` | one concern, one page, one background loop each; who sent a request |
 //! | [`app`], `error`, `forms`, `page`, [`mail`], `assets`, `times` | what a request needs and can fail with |
 //! | [`models`] | a table each, a value each |
-//! | [`db`], [`clock`], [`random`], [`key`], [`config`] | the ground |
+//! | [`db`], [`clock`], [`random`], [`key`], [`config`], [`event`] | the ground; what the log tells |
 
 pub mod app;
 mod assets;
@@ -37,6 +37,7 @@ pub mod config;
 mod controllers;
 pub mod db;
 mod error;
+pub mod event;
 mod forms;
 pub mod key;
 pub mod mail;

@@ -19,7 +19,7 @@ use crate::controllers::{
     account, forgot, health, home, login, logout, mailbox, password, register, reset,
 };
 use crate::error::RequestError;
-use crate::middleware::{csrf, errors, headers, session};
+use crate::middleware::{csrf, errors, headers, request_id, session};
 
 /// No form of ours is a tenth of it (contract).
 const LARGEST_BODY: usize = 64 * 1024;
@@ -41,6 +41,7 @@ pub fn router(app: App) -> Router {
     protected(site, &app)
         .merge(health_checks())
         .layer(from_fn_with_state(app.clone(), headers::add))
+        .layer(from_fn_with_state(app.clone(), request_id::assign))
         .with_state(app)
 }
 

@@ -5,9 +5,10 @@
 
 pub mod budget;
 mod device;
-mod peer;
+mod ended;
+pub mod peer;
 
-use axum::extract::{FromRequestParts, OriginalUri};
+use axum::extract::{FromRequestParts, MatchedPath, OriginalUri};
 use axum::http::Method;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -19,6 +20,7 @@ use tower_sessions::{Expiry, Session};
 use crate::app::App;
 use crate::config::Notice;
 use crate::error::RequestError;
+use crate::event::{Details, Event};
 use crate::mail::letters::{self, About};
 use crate::middleware::session;
 use crate::models::device::Familiarity;
@@ -37,8 +39,6 @@ const RESET: &str = "reset";
 
 /// Notices that wait: whoever posts again and again must not make the session grow.
 const MOST_NOTICES: usize = 3;
-
-const ENDED: &str = "Your session has ended. Log in, then send the form again.";
 
 /// The username, when somebody is logged in.
 ///
@@ -69,10 +69,9 @@ impl FromRequestParts<App> for Visitor {
         let session =
             session.ok_or_else(|| RequestError::Internal("the session layer is missing".into()))?;
         let cookies = parts.extensions.get::<Cookies>().cloned().unwrap_or_default();
-        let Ok(peer) = Peer::from_request_parts(parts, app).await;
         Ok(Self {
             app: app.clone(),
-            peer,
+            peer: Peer::of(&parts.extensions, &parts.headers, &app.config),
             session,
             cookies,
             sees_page: parts.method != Method::HEAD,
@@ -100,7 +99,11 @@ impl Visitor {
     /// When the database fails.
     pub async fn note_device(&self, user: &User) -> Result<Familiarity, RequestError> {
         let token = device::token(&self.app.config, &self.cookies);
-        Ok(self.app.store.note_device(user, &token).await?)
+        let familiarity = self.app.store.note_device(user, &token).await?;
+        if familiarity == Familiarity::New {
+            Event::DeviceNew.of(&user.id);
+        }
+        Ok(familiarity)
     }
 
     /// Forgets what strangers did to the account: its password is another one now, known here.
@@ -117,7 +120,7 @@ impl Visitor {
     async fn trust_device(&self, user: &User) {
         let token = device::token(&self.app.config, &self.cookies);
         if let Err(error) = self.app.store.trust_device(user, &token).await {
-            tracing::warn!(%error, "a browser could not be noted as the owner's");
+            Event::Fault.because("device_not_noted", &error);
         }
     }
 
@@ -172,10 +175,18 @@ impl Visitor {
         Ok(self.session.get::<String>(keys::USER_ID).await?.is_some())
     }
 
-    /// Whether the request came with a session's cookie, of whatever worth: who never had one gets
-    /// no row for asking.
-    pub fn had_session(&self) -> bool {
-        self.cookies.get(session::cookie_name(&self.app.config)).is_some()
+    /// Has the next page say that the session of a form has ended, if the request came with a
+    /// session's cookie, of whatever worth.
+    pub fn note_ended(&self) {
+        if self.cookies.get(session::cookie_name(&self.app.config)).is_some() {
+            ended::note(&self.app.config, &self.cookies);
+        }
+    }
+
+    /// `words`, if a form came too late for its session, once.
+    pub fn if_ended(&self, words: &str) -> Option<String> {
+        let is_told = self.sees_page && ended::take(&self.app.config, &self.cookies);
+        is_told.then(|| words.to_owned())
     }
 
     /// Shows `words` on the next page, once.
@@ -295,18 +306,18 @@ impl FromRequestParts<App> for LoggedIn {
             Visitor::from_request_parts(parts, app).await.map_err(IntoResponse::into_response)?;
         match visitor.user().await {
             Ok(Some(user)) => Ok(Self { visitor, user }),
-            Ok(None) => {
-                Err(to_login(parts, &visitor).await.unwrap_or_else(IntoResponse::into_response))
-            }
+            Ok(None) => Err(to_login(parts, &visitor)),
             Err(error) => Err(error.into_response()),
         }
     }
 }
 
-async fn to_login(parts: &Parts, visitor: &Visitor) -> Result<Response, RequestError> {
-    if parts.method == Method::POST && visitor.had_session() {
-        visitor.notify(ENDED).await?;
+fn to_login(parts: &Parts, visitor: &Visitor) -> Response {
+    let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+    Event::AccessRefused.write(Details { path: route, ..Details::default() });
+    if parts.method == Method::POST {
+        visitor.note_ended();
     }
     let path = parts.extensions.get::<OriginalUri>().map_or("/account", |uri| uri.path());
-    Ok(Redirect::to(&format!("/login?next={path}")).into_response())
+    Redirect::to(&format!("/login?next={path}")).into_response()
 }

@@ -1,24 +1,45 @@
 //! The log of a running site: to stderr, as text or as JSON.
 
 use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
 
+use tracing::Dispatch;
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::fmt;
+use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::prelude::*;
 
 use crate::config::LogFormat;
+use crate::event::{Details, Event};
 
 /// Starts it. A host program's own subscriber stays.
 pub fn start(format: LogFormat) {
+    if dispatch(format, std::io::stderr).try_init().is_ok() {
+        std::panic::set_hook(Box::new(panicked));
+    }
+}
+
+/// Writes each line to `writer`: one line an event, the time in UTC, the fields side by side.
+pub fn dispatch<W>(format: LogFormat, writer: W) -> Dispatch
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
     let registry = tracing_subscriber::registry();
-    let lines = fmt::layer().with_writer(std::io::stderr);
-    let started = match format {
-        LogFormat::Json => registry.with(lines.json().with_filter(filter())).try_init(),
-        LogFormat::Text => {
-            registry.with(lines.with_ansi(has_colours()).with_filter(filter())).try_init()
+    let lines = fmt::layer().with_writer(writer).with_ansi(has_colours());
+    match format {
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_current_span(false);
+            registry.with(lines.with_span_list(false).with_filter(filter())).into()
         }
-    };
-    drop(started);
+        LogFormat::Text => registry.with(lines.with_filter(filter())).into(),
+    }
+}
+
+/// In one line, and without words that were made up when it happened: they can hold what was typed.
+fn panicked(info: &PanicHookInfo<'_>) {
+    let place = info.location().map(ToString::to_string);
+    let words = info.payload().downcast_ref::<&'static str>().copied().unwrap_or("a panic");
+    let (cause, path) = (Some(&words as &dyn std::fmt::Display), place.as_deref());
+    Event::Panicked.write(Details { cause, path, ..Details::default() });
 }
 
 /// tower-sessions warns of every unknown cookie: anybody could fill the log with it. Its spans say

@@ -1,6 +1,6 @@
 //! The command line, one file a command.
 
-mod log;
+pub mod log;
 pub mod mail;
 pub mod migrate;
 pub mod serve;

@@ -21,6 +21,7 @@ use super::CommandError;
 use crate::app::App;
 use crate::config::Config;
 use crate::db::Location;
+use crate::event::{Details, Event};
 use crate::mail::Mailer;
 use crate::models::password;
 use crate::tasks::{self, Tasks};
@@ -69,6 +70,7 @@ pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     let app = App::start(config).await.map_err(CommandError::failed)?;
     let tasks = start_tasks(&app, mailer).await?;
     announce(&app.config, address);
+    Event::Started.write(Details { reason: Some(env!("CARGO_PKG_VERSION")), ..Details::default() });
     warn_of_open_mailbox(&app, address);
     accept_until(listener, &app, tasks, signals).await;
     // What still runs after the grace is cut off; what it had acknowledged is on disk.
@@ -132,10 +134,11 @@ fn announce(config: &Config, address: SocketAddr) {
 /// The mailbox shows every code: whoever reaches it can take over any account.
 fn warn_of_open_mailbox(app: &App, address: SocketAddr) {
     if app.has_mailbox() && !address.ip().is_loopback() {
-        tracing::warn!(
+        let cause = format!(
             "everybody who can reach {address} can read all mail at /dev/mailbox, codes included: \
              set VESTIBULE_SMTP_URL before real people use this"
         );
+        Event::MailboxOpen.write(Details { cause: Some(&cause), ..Details::default() });
     }
 }
 
@@ -154,12 +157,13 @@ async fn accept_until(listener: TcpListener, app: &App, tasks: Tasks, mut signal
         }
     }
     drop(listener);
-    tracing::info!(event = "stopping", "no new connections; what runs may finish");
-    tokio::select! {
-        ((), ()) = async { tokio::join!(graceful.shutdown(), tasks.finish()) } => {}
-        () = tokio::time::sleep(GRACE) => tracing::warn!("some work did not finish in time"),
-        () = signals.stop() => tracing::warn!("stopped at once"),
-    }
+    Event::Stopping.write(Details::default());
+    let reason = tokio::select! {
+        ((), ()) = async { tokio::join!(graceful.shutdown(), tasks.finish()) } => "finished",
+        () = tokio::time::sleep(GRACE) => "out_of_time",
+        () = signals.stop() => "told_twice",
+    };
+    Event::Stopped.write(Details { reason: Some(reason), ..Details::default() });
 }
 
 /// The next connection, once there is a place for it; those before it wait in the kernel's queue.
@@ -171,7 +175,7 @@ async fn accept(
     match listener.accept().await {
         Ok((stream, peer)) => Some((stream, peer, place)),
         Err(error) => {
-            tracing::warn!(%error, "a connection could not be accepted");
+            Event::Fault.because("a_connection_was_not_accepted", &error);
             tokio::time::sleep(ACCEPT_PAUSE).await;
             None
         }

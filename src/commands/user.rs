@@ -10,6 +10,7 @@ use super::CommandError;
 use crate::app::App;
 use crate::config::Config;
 use crate::db::Location;
+use crate::event::Event;
 use crate::models::email::Email;
 use crate::models::password::Password;
 use crate::models::user::{NewUser, Registration, User};
@@ -79,7 +80,9 @@ fn json_flag() -> Arg {
 /// When the database fails, an account is taken or not found, or a value cannot stand.
 pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     let config = super::settings(matches)?;
-    if !matches!(matches.subcommand(), Some(("add", _))) {
+    if matches!(matches.subcommand(), Some(("add", _))) {
+        super::log::start(config.log);
+    } else {
         require_database(&config)?;
     }
     let app = App::start(config).await.map_err(CommandError::failed)?;
@@ -114,6 +117,7 @@ async fn add(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
     let chosen = app.choose_password(&read_password()?, name.as_str(), email).await;
     let password = chosen.map_err(CommandError::failed)?.map_err(CommandError::failed)?;
     let user = insert(app, &name, &address, &password).await?;
+    Event::UserAdded.of(&user.id);
     eprintln!("The account was created.");
     print(&user, matches.get_flag("json"))
 }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::{Answer, redirect, refuse, show as show_page};
 use crate::error::RequestError;
+use crate::event::{Details, Event};
 use crate::forms::{Errors, Fields};
 use crate::mail::letters;
 use crate::models::email::Email;
@@ -18,6 +19,7 @@ use crate::visitor::Visitor;
 use crate::visitor::budget::Budget;
 
 const TITLE: &str = "Forgot your password?";
+const ENDED: &str = "That reset has ended. Ask for a new code, and use it in this browser.";
 
 #[derive(Template)]
 #[template(path = "forgot.html")]
@@ -50,7 +52,9 @@ pub async fn show(visitor: Visitor) -> Answer {
         let username = visitor.username().await?.unwrap_or_default();
         ForgotForm { username, ..ForgotForm::default() }
     };
-    show_page(&page(&visitor, form, Errors::default()).await?)
+    let mut shown = page(&visitor, form, Errors::default()).await?;
+    shown.page.notices.extend(visitor.if_ended(ENDED));
+    show_page(&shown)
 }
 
 /// POST `/forgot`.
@@ -74,7 +78,9 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<ForgotForm>) -> Answe
 /// answered when no account matches; then the letter is dead on arrival and no code is right.
 pub(super) async fn send_code(visitor: &Visitor, asked: Asked, sent_before: i64) -> Answer {
     let Asked { claim, user, budget } = asked;
-    tracing::info!(event = "code_asked", user = user.as_ref().map_or("none", |user| &user.id), address = %visitor.peer.address);
+    let event = if sent_before == 0 { Event::CodeAsked } else { Event::CodeResent };
+    let account = user.as_ref().map(|user| user.id.as_str());
+    event.write(Details { account, ..Details::default() });
     let to = user.as_ref().map_or(claim.email.as_typed(), |user| &user.email);
     let (code, ttl) = (OneTimeCode::generate(), visitor.app.config.code_ttl);
     let in_subject = visitor.app.config.code_in_subject;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::{Answer, Next, redirect, refuse, show as show_page};
 use crate::config::Notice;
 use crate::error::RequestError;
+use crate::event::{self, Event};
 use crate::forms::{Errors, Fields};
 use crate::mail::letters;
 use crate::models::device::Familiarity;
@@ -21,6 +22,7 @@ use crate::visitor::Visitor;
 use tries::Tries;
 
 const TITLE: &str = "Log in";
+const ENDED: &str = "Your session has ended. Log in, then send the form again.";
 
 /// The same words whatever was wrong (ASVS 6.3.8).
 const REFUSED: &str =
@@ -53,7 +55,9 @@ pub async fn show(visitor: Visitor, Next(next): Next) -> Answer {
         return redirect(next.or("/account"));
     }
     let form = LoginForm { next: next.as_str().to_owned(), ..LoginForm::default() };
-    show_page(&page(&visitor, &form, Errors::default()).await?)
+    let mut shown = page(&visitor, &form, Errors::default()).await?;
+    shown.page.notices.extend(visitor.if_ended(ENDED));
+    show_page(&shown)
 }
 
 /// POST `/login`.
@@ -80,8 +84,7 @@ async fn authenticate(visitor: &Visitor, form: &LoginForm) -> Result<Option<User
     let stale = match verdict? {
         Verdict::Right { stale } => stale,
         Verdict::Wrong => {
-            tracing::info!(event = "login_refused", address = %visitor.peer.address);
-            tries.warn(visitor, user.as_ref()).await?;
+            tries.note_failure(visitor, user.as_ref()).await?;
             return Ok(None);
         }
     };
@@ -97,26 +100,26 @@ async fn rehash(visitor: &Visitor, user: &User, password: &Password) {
         return;
     };
     if let Err(error) = visitor.app.store.rehash(user, &hash).await {
-        tracing::warn!(%error, "a password could not be hashed anew");
+        Event::Fault.because("a_password_was_not_hashed_anew", &error);
     }
 }
 
 async fn welcome(visitor: &Visitor, user: &User, form: &LoginForm) -> Answer {
-    tracing::info!(event = "login", user = user.id, address = %visitor.peer.address);
     tell(visitor.clone(), user.clone()).await?;
     visitor.log_in(user, form.remembers()).await?;
+    Event::Login.of(&user.id);
     redirect(NextPath::parse(&form.next).or("/account"))
 }
 
 /// In a task of its own: who hangs up in between must not have the browser noted and the mail not
 /// sent.
 async fn tell(visitor: Visitor, user: User) -> Result<(), RequestError> {
-    let told = tokio::spawn(async move {
+    let told = tokio::spawn(event::inherited(async move {
         match letter(&visitor, &user).await? {
             Some(letter) => visitor.app.post(&user.id, &letter).await,
             None => Ok(()),
         }
-    });
+    }));
     told.await.unwrap_or_else(|error| Err(RequestError::Internal(error.to_string())))
 }
 

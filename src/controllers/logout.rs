@@ -3,6 +3,8 @@
 use askama::Template;
 
 use super::{Answer, redirect, show as show_page};
+use crate::event::Event;
+use crate::middleware::headers;
 use crate::page::Page;
 use crate::visitor::Visitor;
 
@@ -21,9 +23,9 @@ pub async fn show(visitor: Visitor) -> Answer {
 pub async fn submit(visitor: Visitor) -> Answer {
     // Who was not logged in needs no session to be told so.
     if let Some(user) = visitor.user().await? {
-        tracing::info!(event = "logout", user = user.id);
         visitor.end().await?;
+        Event::sessions_ended(&user.id, "logout", 1);
         visitor.notify("You are logged out.").await?;
     }
-    redirect("/login")
+    redirect("/login").map(headers::clear_cache)
 }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::{Answer, redirect, refuse, show as show_page};
 use crate::error::RequestError;
+use crate::event::Event;
 use crate::forms::{Errors, Fields};
 use crate::models::hasher::Verdict;
 use crate::models::limit::Limited;
@@ -60,8 +61,9 @@ async fn change(visitor: &Visitor, user: User, password: &Password) -> Answer {
     // was made with, and no change may go untold.
     visitor.app.limit(Limited::MailAddress, &format!("changes {}", user.id)).await?;
     match visitor.app.store.change_password(&user, &hash, letter.as_ref()).await? {
-        PasswordChange::Done(credential_version) => {
-            tracing::info!(event = "password_changed", user = user.id, address = %visitor.peer.address);
+        PasswordChange::Done { credential_version, sessions } => {
+            Event::PasswordChanged.of(&user.id);
+            Event::sessions_ended(&user.id, "password_change", sessions);
             visitor.app.posted.notify_one();
             visitor.let_in_again(&user).await;
             visitor.renew(&User { credential_version, ..user }).await?;
@@ -106,7 +108,7 @@ impl PasswordForm {
         }
         let is_right = verdict? != Verdict::Wrong;
         if !is_right {
-            tracing::info!(event = "password_change_refused", user = user.id);
+            Event::PasswordChangeRefused.of(&user.id);
         }
         Ok(is_right)
     }

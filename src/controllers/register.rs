@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::{Answer, Next, redirect, refuse, show as show_page};
 use crate::config::Notice;
 use crate::error::RequestError;
+use crate::event::{Details, Event};
 use crate::forms::{Errors, Fields};
 use crate::mail::letters;
 use crate::models::email::Email;
@@ -72,6 +73,8 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<RegisterForm>) -> Ans
     match register(&visitor, &who).await? {
         Registration::Created(user) => welcome(&visitor, &user, &form.next).await,
         Registration::Taken => {
+            let reason = Some("taken");
+            Event::RegisterRefused.write(Details { reason, ..Details::default() });
             visitor.notify(TAKEN).await?;
             redirect(&format!("/login{}", NextPath::parse(&form.next).query()))
         }
@@ -91,7 +94,7 @@ async fn register(visitor: &Visitor, who: &Registrant) -> Result<Registration, R
 }
 
 async fn welcome(visitor: &Visitor, user: &User, next: &str) -> Answer {
-    tracing::info!(event = "registered", user = user.id);
+    Event::Registered.of(&user.id);
     visitor.note_device(user).await?;
     visitor.log_in(user, false).await?;
     visitor.notify(CREATED).await?;

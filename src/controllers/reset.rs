@@ -6,7 +6,9 @@ use serde::Deserialize;
 use super::forgot::{Asked, Claim, send_code};
 use super::{Answer, redirect, refuse, show as show_page};
 use crate::error::RequestError;
+use crate::event::{Details, Event};
 use crate::forms::{Errors, Fields};
+use crate::middleware::headers;
 use crate::models::limit::Limited;
 use crate::models::one_time_code::OneTimeCode;
 use crate::models::password::Password;
@@ -25,7 +27,6 @@ const LAST_TRY: &str =
 const TOO_EARLY: &str =
     "It is too early for another code. Below the form you see when you can ask again.";
 const SENT_AGAIN: &str = "If the two belong to one account, a new code is on its way. The one before it no longer works.";
-const ENDED: &str = "That reset has ended. Ask for a new code, and use it in this browser.";
 const TOO_MANY: &str = "There were too many wrong tries with this code. Ask for a new one below.";
 
 #[derive(Template)]
@@ -68,7 +69,7 @@ pub async fn show(visitor: Visitor) -> Answer {
 /// POST `/reset`. The code is not looked at, and no try is spent, until the new password can stand.
 pub async fn submit(visitor: Visitor, Fields(form): Fields<ResetForm>) -> Answer {
     let Some(pending) = visitor.reset().await? else {
-        return ended(&visitor).await;
+        return ended(&visitor);
     };
     let errors = match form.validate(&visitor, &pending).await? {
         Err(errors) => errors,
@@ -104,14 +105,15 @@ async fn guess(
         visitor.app.forgive(Limited::ResetAccount, &pending.budget).await;
         return Ok(Ok(user));
     }
-    tracing::info!(event = "code_refused", why = guess.name(), address = %visitor.peer.address);
+    let (account, reason) = (spent.user_id(), Some(guess.name()));
+    Event::CodeRefused.write(Details { account, reason, ..Details::default() });
     Ok(Err(words(&guess)))
 }
 
 /// For a guess that was not compared, or was right and led nowhere.
 async fn return_guess(visitor: &Visitor, pending: &PendingReset) {
     if let Err(error) = visitor.app.store.return_guess(&pending.id).await {
-        tracing::warn!(%error, "a guess could not be given back");
+        Event::Fault.because("a_guess_was_not_given_back", &error);
     }
 }
 
@@ -147,13 +149,14 @@ async fn change(
     };
     let letter = visitor.password_changed(user)?;
     let used = visitor.app.store.use_code(&pending.id, user, &hash, letter.as_ref()).await?;
-    if used {
+    if let Some(sessions) = used {
         // Whoever forgot the password has failed with it before: let them in with the new one.
         visitor.let_in_again(user).await;
-        tracing::info!(event = "password_reset", user = user.id, address = %visitor.peer.address);
+        Event::PasswordReset.of(&user.id);
+        Event::sessions_ended(&user.id, "reset", sessions);
         visitor.app.posted.notify_one();
     }
-    Ok(used)
+    Ok(used.is_some())
 }
 
 /// Never logs in: a mailed code recovers an account, it does not prove who sits here
@@ -161,17 +164,17 @@ async fn change(
 async fn changed(visitor: &Visitor) -> Answer {
     visitor.end().await?;
     visitor.notify(CHANGED).await?;
-    redirect("/login")
+    redirect("/login").map(headers::clear_cache)
 }
 
 /// POST `/reset/resend`.
 pub async fn resend(visitor: Visitor) -> Answer {
     let Some(pending) = visitor.reset().await? else {
-        return ended(&visitor).await;
+        return ended(&visitor);
     };
     // What was valid when it was put there stays valid; anything else starts again.
     let Ok(claim) = Claim::parse(&pending.username, &pending.email) else {
-        return ended(&visitor).await;
+        return ended(&visitor);
     };
     let store = &visitor.app.store;
     let wait = store.wait_for_resend(&pending.id).await?;
@@ -192,10 +195,8 @@ pub async fn resend(visitor: Visitor) -> Answer {
 }
 
 /// A form of a page whose session has ended since (ux E8).
-async fn ended(visitor: &Visitor) -> Answer {
-    if visitor.had_session() {
-        visitor.notify(ENDED).await?;
-    }
+fn ended(visitor: &Visitor) -> Answer {
+    visitor.note_ended();
     redirect("/forgot")
 }
 

@@ -14,6 +14,7 @@ use url::{Host, Url};
 use crate::app::App;
 use crate::config::Config;
 use crate::error::RequestError;
+use crate::event::{Details, Event};
 
 /// The layer for this site's origin.
 ///
@@ -29,7 +30,10 @@ pub async fn require_origin(State(app): State<App>, request: Request, next: Next
     if request.method() != Method::POST || comes_from_us(&app.config, request.headers()) {
         return next.run(request).await;
     }
-    tracing::warn!(event = "cross_site_refused", origin = ?shown_origin(request.headers()));
+    let origin = shown_origin(request.headers()).and_then(|origin| Url::parse(&origin).ok());
+    // Parsed and written anew: of what was sent, nothing but a scheme, a host and a port is logged.
+    let origin = origin.map(|origin| origin.origin().ascii_serialization());
+    Event::CrossSiteRefused.write(Details { origin: origin.as_deref(), ..Details::default() });
     RequestError::Forbidden.into_response()
 }
 
@@ -40,7 +44,7 @@ pub async fn require_own_host(State(app): State<App>, request: Request, next: Ne
     if is_own {
         return next.run(request).await;
     }
-    tracing::warn!(event = "foreign_host_refused");
+    Event::HostRefused.write(Details::default());
     RequestError::NotFound.into_response()
 }
 

@@ -1,10 +1,11 @@
 //! Every failed answer becomes a styled page: ours, the framework's and a panic's alike.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use askama::Template;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
@@ -13,13 +14,22 @@ use tower_sessions::Session;
 
 use crate::app::App;
 use crate::error::{ErrorPage, Failure, RequestError};
+use crate::event::{self, Details, Event};
 use crate::page::Page;
-use crate::random;
 use crate::visitor;
 
 /// Headers of the bare answer that stay true of the page.
 const KEPT: [header::HeaderName; 4] =
     [header::RETRY_AFTER, header::ALLOW, header::SET_COOKIE, header::CONNECTION];
+
+/// Refusals that the log tells of: no page of ours makes a browser send such a thing (ASVS 16.3.3).
+const REFUSED: [(StatusCode, &str); 5] = [
+    (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+    (StatusCode::REQUEST_TIMEOUT, "too_slow"),
+    (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_a_form"),
+    (StatusCode::UNPROCESSABLE_ENTITY, "unreadable"),
+    (StatusCode::BAD_REQUEST, "unreadable"),
+];
 
 /// An error page does without the name rather than wait for a database that is away.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -42,19 +52,32 @@ pub async fn note_who(session: Session, request: Request, next: Next) -> Respons
 /// Replaces the body of an answer of 400 and above, unless it is a page already (a refused form).
 pub async fn render(State(app): State<App>, request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
     let response = session_not_saved(response);
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) || is_page(response.headers()) {
         return response;
     }
-    let reference = status.is_server_error().then(|| random::id(app.store.clock.millis()));
-    if let Some(reference) = &reference {
-        let cause = response.extensions().get::<Failure>().map(|failure| failure.0.to_string());
-        let cause = cause.as_deref().unwrap_or("no cause was given");
-        tracing::error!(event = "failed", %reference, %method, path, status = status.as_u16(), cause);
-    }
+    log(&response, route.as_ref().map(MatchedPath::as_str));
+    let reference = if status.is_server_error() { event::request_id() } else { None };
     as_page(&app, (&method, &path), response, reference)
+}
+
+/// What was refused before it reached a page, and what failed. The path is the route's, because what
+/// people type behind a wrong one is theirs.
+fn log(response: &Response, path: Option<&str>) {
+    let status = response.status();
+    let failure = response.extensions().get::<Failure>();
+    let details = Details { path, status: Some(status.as_u16()), ..Details::default() };
+    if status.is_server_error() {
+        let cause = failure.map(|failure| &*failure.0 as &dyn Display);
+        return Event::RequestFailed.write(Details { cause, ..details });
+    }
+    let refused = REFUSED.iter().find(|(of, _)| *of == status);
+    if let Some(&(_, reason)) = refused {
+        Event::RequestRefused.write(Details { reason: Some(reason), ..details });
+    }
 }
 
 /// When tower-sessions cannot save a session, it answers a bare 500: the database is away or full,

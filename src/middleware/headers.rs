@@ -32,6 +32,19 @@ const ALWAYS: [(HeaderName, &str); 8] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
+/// With the answer that ends a session (ASVS 14.3.1). Not `"storage"` nor `"cookies"`: they would empty
+/// what other programs at this origin, and on other hosts of this domain, have put there, and the
+/// device cookie. Chromium takes no longer with it (300 cached files of 100 KB: 50 to 120 ms, as without).
+const CLEAR_SITE_DATA: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("clear-site-data"), HeaderValue::from_static("\"cache\""));
+
+/// Has the browser forget what it cached while somebody was logged in.
+pub fn clear_cache(mut response: Response) -> Response {
+    let (name, value) = CLEAR_SITE_DATA;
+    response.headers_mut().insert(name, value);
+    response
+}
+
 /// Adds what the answer does not say itself.
 pub async fn add(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
@@ -39,10 +52,11 @@ pub async fn add(State(app): State<App>, request: Request, next: Next) -> Respon
     for (name, value) in ALWAYS {
         set_if_absent(headers, name, value);
     }
-    if app.config.base_url.is_https() {
+    let is_https = app.config.base_url.is_https();
+    if is_https {
         set_if_absent(headers, header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
-        secure_removal_cookies(headers);
     }
+    complete_cookies(headers, is_https);
     response
 }
 
@@ -54,18 +68,22 @@ fn set_if_absent(headers: &mut HeaderMap, name: HeaderName, value: &'static str)
 
 /// tower-sessions 0.15 removes a cookie without `Secure`, and browsers refuse that for a name that
 /// starts with `__Host-`: the cookie would stay. Mended upstream (PR 268), not yet released.
-fn secure_removal_cookies(headers: &mut HeaderMap) {
+fn complete_cookies(headers: &mut HeaderMap, is_https: bool) {
     let cookies: Vec<HeaderValue> = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
     headers.remove(header::SET_COOKIE);
     for cookie in cookies {
-        headers.append(header::SET_COOKIE, secured(&cookie).unwrap_or(cookie));
+        headers.append(header::SET_COOKIE, completed(&cookie, is_https).unwrap_or(cookie));
     }
 }
 
-fn secured(cookie: &HeaderValue) -> Option<HeaderValue> {
-    let text = cookie.to_str().ok()?;
-    if text.split(';').any(|part| part.trim().eq_ignore_ascii_case("secure")) {
-        return None;
+/// With the attributes that every cookie of ours has.
+fn completed(cookie: &HeaderValue, is_https: bool) -> Option<HeaderValue> {
+    let mut text = cookie.to_str().ok()?.to_owned();
+    for attribute in ["HttpOnly", "SameSite=Lax", "Secure"] {
+        let is_there = text.split(';').skip(1).any(|part| part.trim() == attribute);
+        if !is_there && (is_https || attribute != "Secure") {
+            text = format!("{text}; {attribute}");
+        }
     }
-    format!("{text}; Secure; HttpOnly; SameSite=Lax").parse().ok()
+    text.parse().ok()
 }

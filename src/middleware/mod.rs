@@ -3,4 +3,5 @@
 pub mod csrf;
 pub mod errors;
 pub mod headers;
+pub mod request_id;
 pub mod session;

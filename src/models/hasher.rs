@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::password::{Password, PasswordError};
 use crate::config::HashCost;
+use crate::event::Event;
 use crate::random;
 
 /// Stored parameters above these are not obeyed: a planted hash must not be able to eat the
@@ -120,7 +121,7 @@ impl Hasher {
                 return compare(&params, &password, &nobody, memory).map(|_| Verdict::Wrong);
             };
             compare(&params, &password, &stored, memory).or_else(|error| {
-                tracing::error!(%error, "a stored password hash cannot be used");
+                Event::Fault.because("a_stored_password_hash_cannot_be_used", &error);
                 compare(&params, &password, &nobody, memory).map(|_| Verdict::Wrong)
             })
         })
@@ -181,7 +182,7 @@ fn work_off(queue: &Mutex<Receiver<Job>>) {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = next else { return };
         if catch_unwind(AssertUnwindSafe(|| job(&mut memory))).is_err() {
-            tracing::error!("a hash job panicked; its thread goes on");
+            // The panic itself has its own line; the thread goes on.
             memory = Vec::new();
         }
     }

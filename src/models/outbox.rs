@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::db::{Db, DbError, On, sql};
+use crate::event::{Details, Event, MailDetails};
 use crate::key::ServerKey;
 
 /// How long a letter is worth sending, in seconds, unless a code in it dies before. Relays try for
@@ -336,6 +337,8 @@ fn dropped(key: &ServerKey, row: Columns) -> Dropped {
 }
 
 async fn drop_unreadable(db: &Db, id: &str) -> Result<(), DbError> {
-    tracing::warn!(id, "a mail was sealed with another VESTIBULE_SECRET and is dropped");
+    let (mail, reason) =
+        (MailDetails { id: Some(id), ..MailDetails::default() }, Some("other_key"));
+    Event::MailGivenUp.write(Details { reason, mail, ..Details::default() });
     remove(db, id).await
 }

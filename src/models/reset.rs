@@ -80,6 +80,16 @@ pub enum Guess {
     Gone,
 }
 
+impl Spent {
+    /// Whose code it was, when it could be compared and an account had matched.
+    pub fn user_id(&self) -> Option<&str> {
+        match self {
+            Self::Counted { user_id, .. } => user_id.as_deref(),
+            Self::Dead(_) => None,
+        }
+    }
+}
+
 impl Guess {
     /// For the log: never the user, never the code.
     pub fn name(&self) -> &'static str {
@@ -209,8 +219,8 @@ impl Store {
     }
 
     /// Uses the code up and sets the password: once, whatever is sent in parallel. Ends every
-    /// session and every other code of the account and posts `letter`, all or nothing. `false` when
-    /// the code died in the meantime.
+    /// session and every other code of the account and posts `letter`, all or nothing. Answers how
+    /// many sessions that were; `None` when the code died in the meantime.
     ///
     /// # Errors
     /// When the database fails; then the old password stands and the code lives on.
@@ -220,19 +230,19 @@ impl Store {
         user: &User,
         hash: &str,
         letter: Option<&Letter>,
-    ) -> Result<bool, DbError> {
+    ) -> Result<Option<u64>, DbError> {
         let mut tx = self.db.begin().await?;
-        if set_password(&mut tx, user, hash).await?.is_none() {
-            return Ok(false);
-        }
+        let Some(set) = set_password(&mut tx, user, hash).await? else {
+            return Ok(None);
+        };
         let used = sql(USE).bind(id).bind(&user.id).bind(self.clock.now());
         if used.execute(tx.on()).await? == 0 {
-            return Ok(false);
+            return Ok(None);
         }
         drop_all_of(&mut tx, &user.id).await?;
         self.post(&mut tx, letter).await?;
         tx.commit().await?;
-        Ok(true)
+        Ok(Some(set.sessions))
     }
 
     /// Seconds until another code may be sent in this browser; `None` when the old one is gone. The

@@ -15,6 +15,7 @@ use tower_sessions::session_store::{Error, Result};
 
 use super::Store;
 use crate::db::{DbError, Tx, sql};
+use crate::event::Event;
 
 /// Keys of the session's JSON that the table's own columns are read from.
 pub mod keys {
@@ -121,7 +122,7 @@ impl SessionRows {
         let expires_at = (now + self.idle(data)).min(created_at + self.lifetimes.most);
         let touch = sql(TOUCH).bind(hash.to_vec()).bind(now).bind(expires_at);
         if let Err(error) = touch.execute(self.store.db.writer()).await {
-            tracing::warn!(%error, "a session's last use could not be noted");
+            Event::Fault.because("the_last_use_of_a_session_was_not_noted", &error);
         }
     }
 
@@ -184,10 +185,9 @@ impl SessionStore for SessionRows {
     }
 }
 
-/// Ends every session of a user, within the change that calls for it.
-pub(super) async fn end_all_of(tx: &mut Tx, user_id: &str) -> std::result::Result<(), DbError> {
-    sql(DELETE_OF_USER).bind(user_id).execute(tx.on()).await?;
-    Ok(())
+/// Ends every session of a user, within the change that calls for it, and answers how many.
+pub(super) async fn end_all_of(tx: &mut Tx, user_id: &str) -> std::result::Result<u64, DbError> {
+    sql(DELETE_OF_USER).bind(user_id).execute(tx.on()).await
 }
 
 fn hash(id: &Id) -> Vec<u8> {

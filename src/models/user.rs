@@ -48,8 +48,13 @@ pub enum Registration {
 /// How a change of password ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordChange {
-    /// It is the password now; the user's sessions and codes are gone. The new credential version.
-    Done(i64),
+    /// It is the password now; the user's codes are gone.
+    Done {
+        /// The new one.
+        credential_version: i64,
+        /// How many sessions were ended.
+        sessions: u64,
+    },
     /// Somebody else changed it in the meantime.
     Superseded,
 }
@@ -178,13 +183,15 @@ impl Store {
         letter: Option<&Letter>,
     ) -> Result<PasswordChange, DbError> {
         let mut tx = self.db.begin().await?;
-        let Some(version) = set_password(&mut tx, user, hash).await? else {
+        let Some(PasswordSet { credential_version, sessions }) =
+            set_password(&mut tx, user, hash).await?
+        else {
             return Ok(PasswordChange::Superseded);
         };
         super::reset::drop_all_of(&mut tx, &user.id).await?;
         self.post(&mut tx, letter).await?;
         tx.commit().await?;
-        Ok(PasswordChange::Done(version))
+        Ok(PasswordChange::Done { credential_version, sessions })
     }
 
     /// Replaces a hash by one of the same password with today's parameters, unless it has changed.
@@ -211,19 +218,27 @@ pub fn canonical_login(typed: &str) -> String {
     login_key(typed).1
 }
 
+/// A password that is in the database, within a transaction.
+pub(super) struct PasswordSet {
+    /// The new one.
+    pub(super) credential_version: i64,
+    /// How many sessions were ended.
+    pub(super) sessions: u64,
+}
+
 /// Writes the hash under the version that `user` was read with, and ends the sessions. Users are
 /// always locked before resets: two resets of one account in parallel must not deadlock.
 pub(super) async fn set_password(
     tx: &mut Tx,
     user: &User,
     hash: &str,
-) -> Result<Option<i64>, DbError> {
+) -> Result<Option<PasswordSet>, DbError> {
     let statement = sql(SET_PASSWORD).bind(hash).bind(&user.id).bind(user.credential_version);
-    let Some((version,)) = statement.optional::<(i64,)>(tx.on()).await? else {
+    let Some((credential_version,)) = statement.optional::<(i64,)>(tx.on()).await? else {
         return Ok(None);
     };
-    session::end_all_of(tx, &user.id).await?;
-    Ok(Some(version))
+    let sessions = session::end_all_of(tx, &user.id).await?;
+    Ok(Some(PasswordSet { credential_version, sessions }))
 }
 
 async fn insert(tx: &mut Tx, user: &User, email_key: &str) -> Result<u64, DbError> {

@@ -1,5 +1,6 @@
 //! The mail worker: sends what waits in the outbox, again and again until it is out or too old.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::clock::Clock;
 use crate::db::{Db, DbError};
+use crate::event::{Details, Event, MailDetails};
 use crate::key::ServerKey;
 use crate::mail::{Mailer, Outcome, mask};
 use crate::models::outbox::{self, GIVE_UP_AFTER, Queued};
@@ -101,7 +103,7 @@ impl Worker {
     pub async fn deliver_due(&mut self) -> Round {
         let mut round = Round::default();
         round.end = self.work(&mut round).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "mail waits: the database failed");
+            Event::MailWaits.because("database_failed", &error);
             End::DatabaseFailed
         });
         if let Some(mailer) = &self.mailer {
@@ -139,7 +141,7 @@ impl Worker {
     ) -> Result<bool, DbError> {
         let is_there = answers.iter().any(|(_, outcome)| !matches!(outcome, Outcome::Away { .. }));
         if let (false, Some((_, Outcome::Away { why }))) = (is_there, answers.first()) {
-            tracing::warn!(why, "mail waits: the mail server is away");
+            Event::MailWaits.because("server_away", why);
         }
         let mut settled = Ok(());
         for (letter, outcome) in answers {
@@ -160,7 +162,7 @@ impl Worker {
         match outcome {
             Outcome::Sent(said) => {
                 round.sent += 1;
-                tracing::info!(id = letter.id, kind = letter.kind, said, "mail sent");
+                log(Event::MailSent, told(letter), Some(&said));
                 self.accepted.push(letter.id.clone());
                 self.forget_accepted().await
             }
@@ -179,25 +181,20 @@ impl Worker {
     async fn unanswered(&self, letter: &Queued, round: &mut Round) -> Result<(), DbError> {
         round.refused += 1;
         let wait = UNANSWERED_PAUSE * letter.tries.max(1);
-        tracing::warn!(
-            id = letter.id,
-            kind = letter.kind,
-            wait,
-            "the mail server does not say whether it took the mail"
-        );
+        let mail = MailDetails { wait: Some(wait), ..told(letter) };
+        log(Event::MailUnanswered, mail, None);
         outbox::later(&self.db, letter, self.clock.now() + wait).await
     }
 
     async fn refused(&self, letter: &Queued, permanent: bool, why: &str) -> Result<(), DbError> {
-        let (id, kind, tries) = (&letter.id, &letter.kind, letter.tries);
-        let to = mask(&letter.to);
-        let now = self.clock.now();
+        let (to, now) = (mask(&letter.to), self.clock.now());
+        let mail = MailDetails { to: Some(&to), tries: Some(letter.tries), ..told(letter) };
         if now >= letter.created_at + GIVE_UP_AFTER {
-            tracing::warn!(id, kind, to, tries, why, "mail refused and given up");
-            return outbox::remove(&self.db, id).await;
+            given_up(mail, "refused", Some(&why));
+            return outbox::remove(&self.db, &letter.id).await;
         }
-        let wait = wait_after(permanent, tries);
-        tracing::warn!(id, kind, to, tries, why, wait, "mail refused: tried again later");
+        let wait = wait_after(permanent, letter.tries);
+        log(Event::MailRefused, MailDetails { wait: Some(wait), ..mail }, Some(&why));
         outbox::later(&self.db, letter, now + wait).await
     }
 
@@ -216,14 +213,7 @@ impl Worker {
                 return Ok(());
             }
             round.dropped += dropped.len();
-            for outbox::Dropped { id, kind, to, lifetime } in dropped {
-                let to = mask(&to);
-                match lifetime {
-                    0 => {}
-                    GIVE_UP_AFTER.. => tracing::warn!(id, kind, to, "mail given up after a day"),
-                    _ => tracing::info!(id, kind, "mail expired before it could be sent"),
-                }
-            }
+            dropped.iter().for_each(tell_dropped);
         }
     }
 
@@ -255,11 +245,34 @@ async fn send_all(mailer: &Mailer, letters: Vec<Queued>) -> Vec<(Queued, Outcome
         if let Ok(answer) = done {
             answers.push(answer);
         } else {
-            // Not its message: it could hold the letter. The claim runs out and it is tried again.
-            tracing::error!("sending a mail panicked");
+            // It panicked, which has a line. The claim runs out and it is tried again.
         }
     }
     answers
+}
+
+/// What each line tells of a letter.
+fn told(letter: &Queued) -> MailDetails<'_> {
+    MailDetails { id: Some(&letter.id), kind: Some(&letter.kind), ..MailDetails::default() }
+}
+
+fn log(event: Event, mail: MailDetails<'_>, cause: Option<&dyn Display>) {
+    event.write(Details { cause, mail, ..Details::default() });
+}
+
+fn tell_dropped(outbox::Dropped { id, kind, to, lifetime }: &outbox::Dropped) {
+    let to = mask(to);
+    let mail = MailDetails { id: Some(id), kind: Some(kind), ..MailDetails::default() };
+    match *lifetime {
+        0 => {}
+        GIVE_UP_AFTER.. => given_up(MailDetails { to: Some(&to), ..mail }, "too_old", None),
+        _ => log(Event::MailExpired, mail, None),
+    }
+}
+
+fn given_up(mail: MailDetails<'_>, reason: &'static str, cause: Option<&dyn Display>) {
+    let reason = Some(reason);
+    Event::MailGivenUp.write(Details { reason, cause, mail, ..Details::default() });
 }
 
 /// Seconds before the try after the `tries`th, which was refused.

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::db::DbError;
+use crate::event::Event;
 use crate::models::Store;
 
 /// How often.
@@ -21,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub async fn run(store: Store, mut stop: watch::Receiver<bool>) {
     loop {
         if let Err(error) = sweep(&store).await {
-            tracing::warn!(%error, "expired rows could not be cleared away; the next round tries again");
+            Event::Fault.because("what_has_expired_was_not_cleared_away", &error);
         }
         if timeout(EVERY, stop.changed()).await.is_ok() {
             return;

@@ -1,13 +1,12 @@
 //! Who is at the other end: the address that limits count by, and what mails say of the device.
 
-use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use axum::extract::{ConnectInfo, FromRequestParts};
-use axum::http::{HeaderMap, HeaderValue, header, request::Parts};
+use axum::extract::ConnectInfo;
+use axum::http::{Extensions, HeaderMap, HeaderValue, header};
 use ipnet::IpNet;
 
-use crate::app::App;
+use crate::config::Config;
 
 /// The visitor's address, and the header that tells of the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +17,12 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// Who sent the request with these headers.
+    pub fn of(extensions: &Extensions, headers: &HeaderMap, config: &Config) -> Self {
+        let address = client_address(direct(extensions), headers, &config.trusted_proxies);
+        Self { address, agent: headers.get(header::USER_AGENT).cloned() }
+    }
+
     /// What limits count by: an IPv4 address, or the /64 that one IPv6 line has at least
     /// (better-auth CVE-2026-45364: each of its 2^64 addresses had a budget of its own).
     pub fn subject(&self) -> String {
@@ -38,27 +43,30 @@ impl Peer {
     }
 }
 
-impl FromRequestParts<App> for Peer {
-    type Rejection = Infallible;
+/// Whether the connection itself comes from a proxy whose headers are believed.
+pub fn is_trusted(extensions: &Extensions, config: &Config) -> bool {
+    is_among(&config.trusted_proxies, direct(extensions).to_canonical())
+}
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        let connected = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let direct = connected.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
-        let address = client_address(direct, &parts.headers, &app.config.trusted_proxies);
-        Ok(Self { address, agent: parts.headers.get(header::USER_AGENT).cloned() })
-    }
+/// Whoever connected.
+fn direct(extensions: &Extensions) -> IpAddr {
+    let connected = extensions.get::<ConnectInfo<SocketAddr>>();
+    connected.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip())
+}
+
+fn is_among(trusted: &[IpNet], address: IpAddr) -> bool {
+    trusted.iter().any(|net| net.contains(&address))
 }
 
 /// Believes `X-Forwarded-For` only from a trusted proxy, from the right, over trusted hops alone:
 /// what stands further left was sent by the visitor (django-allauth 65.14.2 believed it).
 fn client_address(direct: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
     let mut nearest = direct.to_canonical();
     // Lossy: one byte above ASCII to the left, from the visitor, must not hide the whole line.
     let lines = headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
     let lines: Vec<_> = lines.map(String::from_utf8_lossy).collect();
     for hop in lines.iter().flat_map(|line| line.split(',')).rev() {
-        if !is_trusted(&nearest) {
+        if !is_among(trusted, nearest) {
             break;
         }
         let Some(address) = parse_hop(hop) else { break };

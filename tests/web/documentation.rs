@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use clap::error::ErrorKind;
 use vestibule::commands::command;
 use vestibule::config::{SETTINGS, settings_table};
+use vestibule::event::events_table;
 
 /// What people read to the end (bytes).
 const README_MAX: usize = 10_000;
 
 const SETTINGS_PAGE: &str = "docs/settings.md";
-const BEGIN: &str = "<!-- settings: begin";
-const END: &str = "<!-- settings: end -->";
-const STALE: &str = "the table in docs/settings.md is stale: renew it by `RENEW_DOCS=1 cargo test --test web documentation`";
+const SECURITY_PAGE: &str = "docs/security.md";
+const STALE: &str =
+    "has a stale table: renew it by `RENEW_DOCS=1 cargo test --test web documentation`";
 
 /// Shown in an example of what is said about a wrong name.
 const MISTAKEN: &str = "VESTIBULE_LISEN";
@@ -34,23 +35,34 @@ fn pages() -> Vec<(PathBuf, String)> {
     pages.map(|path| (path.clone(), read(path))).collect()
 }
 
-/// `page` with the program's own table between the two marks.
-fn with_fresh_table(page: &str) -> String {
-    let (before, rest) = page.split_once(BEGIN).expect("the mark where the table begins");
+/// `page` with `table` between the two marks of this name.
+fn with_fresh_table(page: &str, name: &str, table: &str) -> String {
+    let (begin, end) = (format!("<!-- {name}: begin"), format!("<!-- {name}: end -->"));
+    let (before, rest) = page.split_once(&begin).expect("the mark where the table begins");
     let (mark, rest) = rest.split_once('\n').unwrap();
-    let (_, after) = rest.split_once(END).expect("the mark where the table ends");
-    format!("{before}{BEGIN}{mark}\n\n{}\n{END}{after}", settings_table())
+    let (_, after) = rest.split_once(&end).expect("the mark where the table ends");
+    format!("{before}{begin}{mark}\n\n{table}\n{end}{after}")
+}
+
+/// Compares the table of this name with the program's own, or renews it.
+fn check_table(path: &str, name: &str, table: &str) {
+    let page = read(path);
+    let fresh = with_fresh_table(&page, name, table);
+    if std::env::var_os("RENEW_DOCS").is_some() {
+        std::fs::write(at_root(path), fresh).unwrap();
+    } else {
+        assert!(page == fresh, "{path} {STALE}");
+    }
 }
 
 #[test]
 fn the_table_of_settings_is_the_programs_own() {
-    let page = read(SETTINGS_PAGE);
-    let fresh = with_fresh_table(&page);
-    if std::env::var_os("RENEW_DOCS").is_some() {
-        std::fs::write(at_root(SETTINGS_PAGE), fresh).unwrap();
-    } else {
-        assert!(page == fresh, "{STALE}");
-    }
+    check_table(SETTINGS_PAGE, "settings", &settings_table());
+}
+
+#[test]
+fn the_table_of_events_is_the_programs_own() {
+    check_table(SECURITY_PAGE, "events", &events_table());
 }
 
 #[test]

@@ -20,6 +20,7 @@ async fn seen(
             line.split_once("vestibule=")
                 .map_or(line.clone(), |(name, rest)| format!("{name}…{}", &rest[22..]))
         })
+        .filter(|line| !line.starts_with("x-request-id: "))
         .collect();
     headers.sort();
     let status = answer.status();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// From the ground up. A module may use those of its own layer and of the layers before it.
 const LAYERS: &[&[&str]] = &[
-    &["db", "clock", "random", "config", "key"],
+    &["db", "clock", "random", "config", "key", "event"],
     &["models"],
     &["app", "assets", "error", "forms", "mail", "page", "times"],
     &["middleware", "controllers", "tasks", "visitor"],
@@ -105,6 +105,7 @@ fn each_library_is_used_where_it_belongs() {
         ("sqlx", &["db.rs"]),
         ("lettre", &["mail.rs", "mail/message.rs"]),
         ("rand", &["random.rs"]),
+        ("tracing", &["event.rs", "commands/log.rs"]),
         ("askama", &["controllers", "error.rs", "mail", "middleware"]),
         (
             "axum",

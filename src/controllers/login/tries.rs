@@ -2,9 +2,11 @@
 
 use crate::config::Notice;
 use crate::error::RequestError;
+use crate::event::{Details, Event};
 use crate::mail::letters;
 use crate::models::hasher::{HashError, Verdict};
 use crate::models::limit::{Limited, MOST_IN_A_ROW};
+use crate::models::outbox::Letter;
 use crate::models::user::{User, canonical_login};
 use crate::visitor::Visitor;
 use crate::visitor::budget::Budget;
@@ -65,20 +67,34 @@ impl Tries {
         }
     }
 
-    /// Tells the owner when this failure was the one that stops strangers (ASVS 6.3.5). For a name
-    /// that nobody has the same is written.
+    /// Logs the failure, and tells the owner when it was the one that stops strangers (ASVS 6.3.5).
+    /// For a name that nobody has the same is written.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn warn(&self, visitor: &Visitor, user: Option<&User>) -> Result<(), RequestError> {
-        if self.in_a_row != MOST_IN_A_ROW || !visitor.app.config.notices.sends(Notice::LoginStopped)
-        {
+    pub async fn note_failure(
+        &self,
+        visitor: &Visitor,
+        user: Option<&User>,
+    ) -> Result<(), RequestError> {
+        let details = Details { account: user.map(|user| user.id.as_str()), ..Details::default() };
+        Event::LoginRefused.write(details);
+        if self.in_a_row != MOST_IN_A_ROW {
             return Ok(());
         }
-        let (name, to) =
-            user.map_or(("nobody", NOBODY), |user| (user.username.as_str(), user.email.as_str()));
-        let letter = letters::login_stopped(&visitor.about(name, to))?;
-        let letter = if user.is_some() { letter } else { letter.decoy() };
+        Event::LoginStopped.write(details);
+        if !visitor.app.config.notices.sends(Notice::LoginStopped) {
+            return Ok(());
+        }
+        let letter = letter(visitor, user)?;
         visitor.app.post(&self.account, &letter).await
     }
+}
+
+fn letter(visitor: &Visitor, user: Option<&User>) -> Result<Letter, RequestError> {
+    let name_and_address = |user: &User| (user.username.clone(), user.email.clone());
+    let (name, to) =
+        user.map_or_else(|| ("nobody".to_owned(), NOBODY.to_owned()), name_and_address);
+    let letter = letters::login_stopped(&visitor.about(&name, &to))?;
+    Ok(if user.is_some() { letter } else { letter.decoy() })
 }

@@ -1,0 +1,261 @@
+//! The event log: every line that this program writes to its log, with its name and its fields.
+//!
+//! One place, so that names and fields cannot drift (a test lets no other file write a line), and
+//! so that nothing a visitor typed gets in. Who sent the request is known here while it is served
+//! ([`within`]), so that no caller can forget it.
+
+use std::fmt::{Display, Write};
+use std::net::IpAddr;
+
+use tracing::Level;
+
+/// The most of a text of somebody else's (a database, a mail server) that a line holds.
+const LONGEST: usize = 300;
+
+/// Where a request came from, and its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// In the answer's `X-Request-Id`, too.
+    pub request: String,
+    /// The visitor's address; none where the server was not told who connected.
+    pub peer: Option<IpAddr>,
+}
+
+tokio::task_local! {
+    static ORIGIN: Origin;
+}
+
+/// Does `work` for a request: every line from within it says which.
+pub async fn within<F: Future>(origin: Origin, work: F) -> F::Output {
+    ORIGIN.scope(origin, work).await
+}
+
+/// Wraps `work` that runs in a task of its own, so that its lines still say whose request it is.
+pub fn inherited<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let origin = ORIGIN.try_with(Clone::clone).ok();
+    async move {
+        match origin {
+            Some(origin) => within(origin, work).await,
+            None => work.await,
+        }
+    }
+}
+
+/// The id of the request that is being served.
+pub fn request_id() -> Option<String> {
+    ORIGIN.try_with(|origin| origin.request.clone()).ok()
+}
+
+/// What an event tells beside its name, the request and the peer. What is none is left out.
+#[derive(Clone, Copy, Default)]
+pub struct Details<'a> {
+    /// The account's id.
+    pub account: Option<&'a str>,
+    /// A word of our own.
+    pub reason: Option<&'static str>,
+    /// What another program or library said.
+    pub cause: Option<&'a dyn Display>,
+    /// The limit that was reached, as its setting is called.
+    pub limit: Option<&'static str>,
+    /// Seconds until it is open again.
+    pub retry_after: Option<i64>,
+    /// How many sessions were ended.
+    pub sessions: Option<u64>,
+    /// The site that a form came from: scheme, host and port.
+    pub origin: Option<&'a str>,
+    /// The route, as the program names it, never as it was typed.
+    pub path: Option<&'a str>,
+    /// The answer's.
+    pub status: Option<u16>,
+    /// Letters: which, and how often it was tried.
+    pub mail: MailDetails<'a>,
+}
+
+/// What an event tells of a letter.
+#[derive(Clone, Copy, Default)]
+pub struct MailDetails<'a> {
+    /// Its id.
+    pub id: Option<&'a str>,
+    /// `reset_code`, `registered`, …
+    pub kind: Option<&'a str>,
+    /// The address, masked.
+    pub to: Option<&'a str>,
+    /// How often it was handed over.
+    pub tries: Option<i64>,
+    /// Seconds until the next time.
+    pub wait: Option<i64>,
+}
+
+struct Entry {
+    name: &'static str,
+    level: Level,
+    fields: &'static [&'static str],
+    when: &'static str,
+}
+
+macro_rules! events {
+    ($($variant:ident $level:ident $name:literal [$($field:literal)*] $when:literal)*) => {
+        /// What happened. The sentences are those of the documentation.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Event {$(
+            #[doc = $when]
+            $variant,
+        )*}
+
+        impl Event {
+            /// All, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            fn entry(self) -> Entry {
+                match self {$(
+                    Self::$variant =>
+                        Entry { name: $name, level: Level::$level, fields: &[$($field),*], when: $when },
+                )*}
+            }
+        }
+    };
+}
+
+events! {
+    Registered INFO "registered" ["account"]
+        "Somebody made an account, and is logged in with it."
+    RegisterRefused INFO "register_refused" ["reason"]
+        "A registration was refused: `taken` is a username or an address that has an account."
+    Login INFO "login" ["account"]
+        "Somebody logged in with a password."
+    LoginRefused INFO "login_refused" ["account"]
+        "A login was refused. `account` when there is such an account: then the password was wrong."
+    LoginStopped WARN "login_stopped" ["account"]
+        "There were 100 wrong passwords in a row: from now on a reset is needed in browsers that the account was not used from. `account` when there is such an account."
+    DeviceNew INFO "device_new" ["account"]
+        "A login came from a browser that this account was not used from before, but from others."
+    Limited WARN "limited" ["limit" "retry_after"]
+        "Somebody was over the limit named in `limit`, as its setting is; it is open again in `retry_after` seconds. `login_in_a_row` has no setting, and a reset alone opens it."
+    AccessRefused INFO "access_refused" ["path"]
+        "A page for people who are logged in was asked for without a session."
+    CodeAsked INFO "code_asked" ["account"]
+        "A code was asked for. No `account`: none has both the username and the address, and no mail goes out."
+    CodeResent INFO "code_resent" ["account"]
+        "Another code was asked for in the same browser; the one before it is dead."
+    CodeRefused INFO "code_refused" ["account" "reason"]
+        "A code was refused: `wrong`, `expired`, `too_many` (wrong ones before it) or `gone` (used or replaced)."
+    PasswordReset INFO "password_reset" ["account"]
+        "A code was used to set a new password."
+    PasswordChanged INFO "password_changed" ["account"]
+        "Somebody who knew the current password set a new one."
+    PasswordChangeRefused INFO "password_change_refused" ["account"]
+        "The current password was wrong."
+    SessionEnded INFO "session_ended" ["account" "reason" "sessions"]
+        "So many sessions of the account were ended by `logout`, `password_change` (the browser's own among them, which goes on under a new id) or `reset`."
+    UserAdded INFO "user_added" ["account"]
+        "`vestibule user add` made an account."
+    CrossSiteRefused WARN "cross_site_refused" ["origin"]
+        "A form did not come from this site's own pages. `origin` is where it says that it came from."
+    HostRefused WARN "host_refused" []
+        "The development mailbox was asked for under a name that is not the site's."
+    RequestRefused WARN "request_refused" ["path" "reason" "status"]
+        "A request was `too_large`, `too_slow`, `not_a_form` or `unreadable` (a field twice, broken encoding)."
+    RequestFailed ERROR "request_failed" ["cause" "path" "status"]
+        "An answer of 500 or more. The visitor was shown `request` as the reference."
+    Panicked ERROR "panicked" ["cause" "path"]
+        "A bug. `path` is where in the source."
+    Fault WARN "fault" ["cause" "reason"]
+        "Something beside the request did not work, and the request went on: `reason` says what."
+    MailSent INFO "mail_sent" ["cause" "kind" "mail"]
+        "The mail server took a mail. `cause` is what it said."
+    MailWaits WARN "mail_waits" ["cause" "reason"]
+        "No mail goes out: `server_away` (no connection, no TLS, no login, no answer) or `database_failed`. It is tried again, at least once a minute."
+    MailRefused WARN "mail_refused" ["cause" "kind" "mail" "to" "tries" "wait"]
+        "The mail server refused a mail. It is tried again in `wait` seconds."
+    MailUnanswered WARN "mail_unanswered" ["kind" "mail" "wait"]
+        "The mail server did not say whether it took a mail. It is tried again in `wait` seconds."
+    MailGivenUp WARN "mail_given_up" ["cause" "kind" "mail" "reason" "to" "tries"]
+        "A mail will not be sent: it was refused for a day (`refused`), waited for a day (`too_old`), or was sealed with another `VESTIBULE_SECRET` (`other_key`)."
+    MailExpired INFO "mail_expired" ["kind" "mail"]
+        "A code's time was over before its mail could be sent."
+    MailboxOpen WARN "mailbox_open" ["cause"]
+        "Everybody who can reach the address that is listened on can read all mail at `/dev/mailbox`, codes included: set `VESTIBULE_SMTP_URL` before real people use the site."
+    Started INFO "started" ["reason"]
+        "The site is served from here on. `reason` is the version."
+    Stopping INFO "stopping" []
+        "A signal to stop has come: no new connections, what runs may finish."
+    Stopped INFO "stopped" ["reason"]
+        "It has stopped: `finished`, `out_of_time` (some work was cut off after 9 seconds) or `told_twice` (by a second signal)."
+}
+
+impl Event {
+    /// What stands in the line's `event`.
+    pub fn name(self) -> &'static str {
+        self.entry().name
+    }
+
+    /// The fields that it may have beside `event`, `request` and `peer`.
+    pub fn fields(self) -> &'static [&'static str] {
+        self.entry().fields
+    }
+
+    /// Writes the line.
+    pub fn write(self, details: Details<'_>) {
+        let origin = ORIGIN.try_with(Clone::clone).ok();
+        let request = origin.as_ref().map(|origin| origin.request.as_str());
+        let peer = origin.as_ref().and_then(|origin| origin.peer).map(|peer| peer.to_string());
+        emit(&self.entry(), (request, peer.as_deref()), &details);
+    }
+
+    /// Writes the line of an account's event.
+    pub fn of(self, account: &str) {
+        self.write(Details { account: Some(account), ..Details::default() });
+    }
+
+    /// Writes the line of sessions that were ended, and why.
+    pub fn sessions_ended(account: &str, reason: &'static str, sessions: u64) {
+        let (account, reason, sessions) = (Some(account), Some(reason), Some(sessions));
+        Self::SessionEnded.write(Details { account, reason, sessions, ..Details::default() });
+    }
+
+    /// Writes the line of something that did not work.
+    pub fn because(self, reason: &'static str, cause: &dyn Display) {
+        let (reason, cause) = (Some(reason), Some(cause));
+        self.write(Details { reason, cause, ..Details::default() });
+    }
+}
+
+/// `tracing` wants level and names of fields where the code stands: every field, for each level.
+fn emit(entry: &Entry, (request, peer): (Option<&str>, Option<&str>), details: &Details<'_>) {
+    let Details { account, reason, limit, retry_after, sessions, path, status, mail, .. } =
+        *details;
+    let MailDetails { id, kind, tries, wait, .. } = mail;
+    let cause = details.cause.map(fit);
+    let (origin, to) = (details.origin.map(|text| fit(&text)), mail.to.map(|text| fit(&text)));
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::event!(
+                target: "vestibule", Level::$level, event = entry.name, request, account, peer,
+                reason, cause, limit, retry_after, sessions, origin, path, status, mail = id, kind,
+                to, tries, wait
+            )
+        };
+    }
+    match entry.level {
+        Level::ERROR => line!(ERROR),
+        Level::WARN => line!(WARN),
+        _ => line!(INFO),
+    }
+}
+
+/// One line, whatever stands in it: the log of a host program may write texts as they are.
+fn fit(words: &dyn Display) -> String {
+    let words = words.to_string();
+    words.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// A Markdown table of every event with its level, fields and meaning, for the documentation.
+pub fn events_table() -> String {
+    let mut table = String::from("| `event` | level | fields | when |\n|---|---|---|---|\n");
+    for Entry { name, level, fields, when } in Event::ALL.iter().map(|event| event.entry()) {
+        let fields: Vec<_> = fields.iter().map(|field| format!("`{field}`")).collect();
+        // Writing to a String cannot fail.
+        let _ = writeln!(table, "| `{name}` | {level} | {} | {when} |", fields.join(" "));
+    }
+    table
+}

@@ -1,0 +1,35 @@
+//! The cookie that has the next page say that a session has ended.
+//!
+//! A cookie and not a notice in a new session: whoever makes up session cookies would get a row of
+//! the database for each.
+
+use time::Duration;
+use tower_cookies::cookie::SameSite;
+use tower_cookies::{Cookie, Cookies};
+
+use crate::config::Config;
+
+/// The page comes at once, or not at all.
+const LIFETIME: Duration = Duration::minutes(1);
+
+/// Sends it along.
+pub fn note(config: &Config, cookies: &Cookies) {
+    cookies.add(cookie(config));
+}
+
+/// Whether it came, and takes it back.
+pub fn take(config: &Config, cookies: &Cookies) -> bool {
+    let cookie = cookie(config);
+    let is_there = cookies.get(cookie.name()).is_some();
+    if is_there {
+        cookies.remove(cookie);
+    }
+    is_there
+}
+
+fn cookie(config: &Config) -> Cookie<'static> {
+    let is_https = config.base_url.is_https();
+    let name = if is_https { "__Host-vestibule-ended" } else { "vestibule-ended" };
+    let cookie = Cookie::build((name, "1")).http_only(true).same_site(SameSite::Lax);
+    cookie.secure(is_https).path("/").max_age(LIFETIME).build()
+}
