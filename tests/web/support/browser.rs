@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use scraper::{ElementRef, Html, Selector};
 use tower::ServiceExt;
 
-/// Where every test site lives.
+/// Where every test site lives, unless its settings say otherwise.
 pub const ORIGIN: &str = "http://localhost:8000";
 
 /// The most redirects that are followed in a row.
@@ -221,7 +221,8 @@ impl Browser {
         self.filled.clear();
     }
 
-    fn keep_cookies(&mut self, headers: &HeaderMap) {
+    /// As a browser does with an answer to [`Browser::post`].
+    pub fn keep_cookies(&mut self, headers: &HeaderMap) {
         for cookie in headers.get_all(header::SET_COOKIE) {
             let cookie = cookie.to_str().unwrap();
             let (name, rest) = cookie.split_once('=').unwrap();

@@ -1,0 +1,619 @@
+//! The event log: what happens has its line, with who and which request, and nothing secret or
+//! forged gets in.
+
+use std::net::SocketAddr;
+
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderValue, Request, Response, StatusCode};
+use axum::{Extension, Router};
+use serde_json::{Value, json};
+use vestibule::Config;
+use vestibule::config::{LogFormat, Rate};
+use vestibule::event::{Details, Event};
+use vestibule::models::outbox::Letter;
+
+use crate::support::log::Log;
+use crate::support::post::{DAY, Place, Post, START, letter, mailer};
+use crate::support::program::Folder;
+use crate::support::smtp::FakeSmtp;
+use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of, form_request};
+
+const NAME: &str = "wilhelmina";
+const PEER: &str = "203.0.113.9";
+
+/// Beside those of the event itself.
+const ON_EVERY_LINE: [&str; 4] = ["timestamp", "level", "target", "event"];
+
+/// A browser at [`PEER`].
+fn at_peer(router: Router) -> Browser {
+    let peer: SocketAddr = format!("{PEER}:4711").parse().unwrap();
+    Browser::new(router.layer(Extension(ConnectInfo(peer))))
+}
+
+fn with(site: &Site, change: impl FnOnce(&mut Config)) -> Browser {
+    let mut app = site.app.clone();
+    change(std::sync::Arc::make_mut(&mut app.config));
+    at_peer(vestibule::router(app))
+}
+
+/// Checks what stands on every line, and answers the event with its own fields.
+fn told(line: &Value) -> Value {
+    let fields = line.as_object().unwrap();
+    assert!(fields["timestamp"].as_str().unwrap().ends_with('Z'), "not UTC: {line}");
+    assert_eq!(fields["target"], "vestibule", "{line}");
+    let event = Event::ALL.iter().find(|event| event.name() == fields["event"]).expect("an event");
+    let mut own = serde_json::Map::from_iter([("event".to_owned(), fields["event"].clone())]);
+    for (name, value) in fields {
+        assert!(!value.is_object() && !value.is_array(), "not flat: {line}");
+        if event.fields().contains(&name.as_str()) {
+            own.insert(name.clone(), value.clone());
+        } else {
+            let is_known =
+                ON_EVERY_LINE.contains(&&**name) || ["request", "peer"].contains(&&**name);
+            assert!(is_known, "{name} is not documented: {line}");
+        }
+    }
+    Value::Object(own)
+}
+
+/// A visit, the log of it, and every secret that was in it.
+struct Visit {
+    site: Site,
+    log: Log,
+    secrets: Vec<String>,
+}
+
+impl Visit {
+    async fn new() -> Self {
+        let log = Log::start(LogFormat::Json);
+        let secrets = [PASSWORD, OTHER_PASSWORD, "not the password", "meadow.example", NAME];
+        let secrets = secrets.map(str::to_owned).to_vec();
+        Self { site: Site::on_sqlite().await, log, secrets }
+    }
+
+    fn browser(&self) -> Browser {
+        at_peer(self.site.router.clone())
+    }
+
+    /// The events that a request caused, each of that request and of this peer.
+    async fn send(&mut self, browser: &mut Browser, request: Request<Body>) -> Vec<Value> {
+        let from = self.log.lines();
+        let answer = browser.send(request).await;
+        browser.keep_cookies(answer.headers());
+        for name in ["vestibule", "vestibule-device"] {
+            self.secrets.extend(browser.cookie(name).cloned());
+        }
+        let id = request_id(&answer);
+        let lines = self.log.events(from);
+        for line in &lines {
+            assert_eq!(
+                (line["request"].as_str(), line["peer"].as_str()),
+                (Some(&*id), Some(PEER)),
+                "{line}"
+            );
+        }
+        lines.iter().map(told).collect()
+    }
+
+    async fn post(
+        &mut self,
+        browser: &mut Browser,
+        path: &str,
+        fields: &[(&str, &str)],
+    ) -> Vec<Value> {
+        let body =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.send(browser, form_request(path, body)).await
+    }
+
+    async fn get(&mut self, browser: &mut Browser, path: &str) -> Vec<Value> {
+        self.send(browser, Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    async fn log_in(&mut self, browser: &mut Browser, name: &str, password: &str) -> Vec<Value> {
+        self.post(browser, "/login", &[("username", name), ("password", password)]).await
+    }
+
+    async fn ask(&mut self, browser: &mut Browser, name: &str) -> Vec<Value> {
+        self.site.wait(1);
+        let told =
+            self.post(browser, "/forgot", &[("username", name), ("email", &email_of(name))]).await;
+        self.keep_code().await;
+        told
+    }
+
+    async fn keep_code(&mut self) -> String {
+        let code = self.site.newest_code().await;
+        self.secrets.extend([code.clone(), code.replace('-', "")]);
+        code
+    }
+
+    async fn guess(&mut self, browser: &mut Browser, code: &str) -> Vec<Value> {
+        let fields =
+            [("code", code), ("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
+        self.post(browser, "/reset", &fields).await
+    }
+
+    fn holds_no_secret(&self) {
+        let text = self.log.text();
+        for secret in &self.secrets {
+            assert!(!text.contains(secret.as_str()), "{secret} is in the log: {text}");
+        }
+    }
+}
+
+fn request_id(answer: &Response<Body>) -> String {
+    answer.headers()["x-request-id"].to_str().unwrap().to_owned()
+}
+
+async fn id_of(site: &Site, name: &str) -> String {
+    site.app.store.user_by_login(name).await.unwrap().unwrap().id
+}
+
+fn new_account<'a>(name: &'a str, email: &'a str) -> [(&'a str, &'a str); 4] {
+    [("username", name), ("email", email), ("password", PASSWORD), ("password_confirm", PASSWORD)]
+}
+
+#[tokio::test]
+async fn registering_and_logging_in_and_out_is_logged_with_account_peer_and_request() {
+    let mut visit = Visit::new().await;
+    let (mut here, mut there) = (visit.browser(), visit.browser());
+    let email = email_of(NAME);
+    let registered = visit.post(&mut here, "/register", &new_account(NAME, &email)).await;
+    let account = id_of(&visit.site, NAME).await;
+    assert_eq!(registered, [json!({"event": "registered", "account": account})]);
+    assert_eq!(
+        visit.post(&mut there, "/register", &new_account(NAME, &email)).await,
+        [json!({"event": "register_refused", "reason": "taken"})]
+    );
+    assert_eq!(
+        visit.log_in(&mut there, NAME, "not the password").await,
+        [json!({"event": "login_refused", "account": account})]
+    );
+    assert_eq!(
+        visit.log_in(&mut there, "not the password", "x").await,
+        [json!({"event": "login_refused"})],
+        "a password typed for a name stays out"
+    );
+    assert_eq!(
+        visit.log_in(&mut there, &email, PASSWORD).await,
+        [
+            json!({"event": "device_new", "account": account}),
+            json!({"event": "login", "account": account})
+        ]
+    );
+    assert_eq!(
+        visit.post(&mut there, "/logout", &[]).await,
+        [json!({"event": "session_ended", "account": account, "reason": "logout", "sessions": 1})]
+    );
+    assert_eq!(visit.post(&mut there, "/logout", &[]).await, [] as [Value; 0]);
+    assert_eq!(
+        visit.log_in(&mut there, NAME, PASSWORD).await,
+        [json!({"event": "login", "account": account})],
+        "the browser is known"
+    );
+    assert_eq!(visit.get(&mut here, "/account").await, [] as [Value; 0]);
+    assert_eq!(
+        visit.get(&mut visit.browser(), "/account/password").await,
+        [json!({"event": "access_refused", "path": "/account/password"})]
+    );
+    visit.holds_no_secret();
+}
+
+#[tokio::test]
+async fn changing_the_password_is_logged_with_the_sessions_that_it_ended() {
+    let mut visit = Visit::new().await;
+    let (mut here, mut there) = (visit.browser(), visit.browser());
+    visit.post(&mut here, "/register", &new_account(NAME, &email_of(NAME))).await;
+    let account = id_of(&visit.site, NAME).await;
+    visit.log_in(&mut there, NAME, PASSWORD).await;
+    let fields = |current| {
+        [
+            ("current_password", current),
+            ("password", OTHER_PASSWORD),
+            ("password_confirm", OTHER_PASSWORD),
+        ]
+    };
+    assert_eq!(
+        visit.post(&mut here, "/account/password", &fields("not the password")).await,
+        [json!({"event": "password_change_refused", "account": account})]
+    );
+    assert_eq!(
+        visit.post(&mut here, "/account/password", &fields(PASSWORD)).await,
+        [
+            json!({"event": "password_changed", "account": account}),
+            json!({"event": "session_ended", "account": account, "reason": "password_change", "sessions": 2}),
+        ]
+    );
+    assert_eq!(
+        visit.post(&mut there, "/account/password", &fields(PASSWORD)).await,
+        [json!({"event": "access_refused", "path": "/account/password"})]
+    );
+    visit.holds_no_secret();
+}
+
+#[tokio::test]
+async fn a_code_is_logged_when_it_is_asked_for_sent_again_refused_and_used() {
+    let mut visit = Visit::new().await;
+    let (mut here, mut there) = (visit.browser(), visit.browser());
+    visit.post(&mut here, "/register", &new_account(NAME, &email_of(NAME))).await;
+    let account = id_of(&visit.site, NAME).await;
+    let refused = |reason| json!({"event": "code_refused", "account": account, "reason": reason});
+    let dead = |reason| json!({"event": "code_refused", "reason": reason});
+    assert_eq!(
+        visit.ask(&mut there, NAME).await,
+        [json!({"event": "code_asked", "account": account})]
+    );
+    let first = visit.keep_code().await;
+    visit.site.wait(1);
+    assert_eq!(
+        visit.post(&mut there, "/reset/resend", &[]).await,
+        [json!({"event": "code_resent", "account": account})]
+    );
+    for _ in 0..5 {
+        assert_eq!(visit.guess(&mut there, &first).await, [refused("wrong")]);
+    }
+    assert_eq!(visit.guess(&mut there, &first).await, [dead("too_many")]);
+    visit.ask(&mut there, NAME).await;
+    visit.site.wait(601);
+    assert_eq!(visit.guess(&mut there, &first).await, [dead("expired")]);
+    visit.ask(&mut there, NAME).await;
+    let code = visit.keep_code().await;
+    let mut second_tab = there.tab();
+    assert_eq!(
+        visit.guess(&mut there, &code).await,
+        [
+            json!({"event": "password_reset", "account": account}),
+            json!({"event": "session_ended", "account": account, "reason": "reset", "sessions": 1}),
+        ]
+    );
+    assert_eq!(visit.guess(&mut second_tab, &code).await, [] as [Value; 0], "its session is over");
+    let nobody = [("username", "nobody"), ("email", "wilhelmina@meadow.example")];
+    assert_eq!(visit.post(&mut there, "/forgot", &nobody).await, [json!({"event": "code_asked"})]);
+    visit.holds_no_secret();
+}
+
+#[tokio::test]
+async fn what_is_refused_is_logged_with_the_rule_that_refused_it() {
+    let mut visit = Visit::new().await;
+    let mut strict = with(&visit.site, |config| {
+        config.limits.login_ip = Some(Rate { count: 1, period: 900 });
+    });
+    visit.log_in(&mut strict, NAME, "not the password").await;
+    assert_eq!(
+        visit.log_in(&mut strict, NAME, "not the password").await,
+        [json!({"event": "limited", "limit": "login_ip", "retry_after": 900})]
+    );
+    let mut here = visit.browser();
+    let from_elsewhere = Request::post("/login").header("origin", "https://evil.example:444/x?y");
+    assert_eq!(
+        visit.send(&mut here, from_elsewhere.body(Body::empty()).unwrap()).await,
+        [json!({"event": "cross_site_refused", "origin": "https://evil.example:444"})]
+    );
+    let from_nowhere = Request::post("/login").body(Body::empty()).unwrap();
+    assert_eq!(visit.send(&mut here, from_nowhere).await, [json!({"event": "cross_site_refused"})]);
+    let refused = |reason, status| json!({"event": "request_refused", "path": "/login", "reason": reason, "status": status});
+    let large = form_request("/login", "a".repeat(64 * 1024 + 1));
+    assert_eq!(visit.send(&mut here, large).await, [refused("too_large", 413)]);
+    let twice = form_request("/login", "username=a&username=b".to_owned());
+    assert_eq!(visit.send(&mut here, twice).await, [refused("unreadable", 422)]);
+    let mut json = form_request("/login", "{}".to_owned());
+    json.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+    assert_eq!(visit.send(&mut here, json).await, [refused("not_a_form", 415)]);
+    let rebound = Request::get("/dev/mailbox").header("host", "evil.example:8000");
+    assert_eq!(
+        visit.send(&mut here, rebound.body(Body::empty()).unwrap()).await,
+        [json!({"event": "host_refused"})]
+    );
+    assert_eq!(visit.get(&mut here, "/nowhere").await, [] as [Value; 0]);
+    visit.holds_no_secret();
+}
+
+#[tokio::test]
+async fn a_failure_is_logged_under_the_reference_that_the_visitor_is_shown() {
+    let mut visit = Visit::new().await;
+    let mut here = visit.browser();
+    visit.post(&mut here, "/register", &new_account(NAME, &email_of(NAME))).await;
+    visit.site.db().close().await;
+    here.open("/account").await;
+    let shown = here.all_text("main code").concat();
+    assert_eq!(here.headers["x-request-id"], shown);
+    let lines = visit.log.events(1);
+    let failed = lines.iter().find(|line| line["event"] == "request_failed").unwrap();
+    assert_eq!(failed["request"], shown);
+    let failed = told(failed);
+    assert_eq!((&failed["status"], &failed["path"]), (&json!(503), &json!("/account")));
+    assert!(!failed["cause"].as_str().unwrap().is_empty());
+    visit.holds_no_secret();
+}
+
+/// Texts that would begin a line, an object or a colour of their own.
+const FORGED: [&str; 6] = [
+    "x\r\n2026-11-22T18:00:00Z  INFO vestibule: event=\"forged\"",
+    "x\n{\"event\":\"forged\"}",
+    "forged\",\"event\":\"forged",
+    "\u{1b}[31mforged\u{1b}[0m\u{9b}2J",
+    "forged\u{2028}forged\u{202e}\u{85}\u{b}\u{c}\u{0}\u{7f}",
+    "forged%0d%0aforged%1b%5b2J",
+];
+
+/// As much of `text` as a header can hold.
+fn header(text: &str) -> HeaderValue {
+    let bytes: Vec<u8> = text.bytes().filter(|byte| *byte >= 32 && *byte != 127).collect();
+    HeaderValue::from_bytes(&bytes).unwrap()
+}
+
+/// Every field of every form, and every header, filled with `text`; and how many lines it made.
+async fn forge(site: &Site, text: &str) -> usize {
+    let mut browser =
+        with(site, |config| config.trusted_proxies = vec!["203.0.113.9/32".parse().unwrap()]);
+    browser.register("bobby", "bobby@meadow.example", PASSWORD).await;
+    browser.post("/forgot", &[("username", "bobby"), ("email", "bobby@meadow.example")]).await;
+    let names = [
+        "username",
+        "email",
+        "password",
+        "password_confirm",
+        "current_password",
+        "code",
+        "next",
+        "remember",
+    ];
+    let fields = names.map(|name| (name, text));
+    let path_text = url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let headers = [
+        "user-agent",
+        "x-forwarded-for",
+        "referer",
+        "x-request-id",
+        "cookie",
+        "accept-encoding",
+        "x-forwarded-proto",
+    ];
+    let mut sent = 0;
+    for path in [
+        "/login",
+        "/register",
+        "/forgot",
+        "/reset",
+        "/account/password",
+        "/dev/mailbox",
+        "/nowhere",
+    ] {
+        let body =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        for target in
+            [path.to_owned(), format!("{path}?next={path_text}"), format!("{path}/{path_text}")]
+        {
+            for ours in [true, false] {
+                let mut request = form_request(&target, body.clone());
+                for name in headers {
+                    request.headers_mut().insert(name, header(text));
+                }
+                if !ours {
+                    request.headers_mut().insert("origin", header(text));
+                    request.headers_mut().insert("host", header(text));
+                }
+                let (parts, body) = request.into_parts();
+                let mut get = Request::get(&target).body(Body::empty()).unwrap();
+                *get.headers_mut() = parts.headers.clone();
+                for request in [Request::from_parts(parts, body), get] {
+                    let answer = browser.send(request).await;
+                    assert!(!answer.status().is_server_error());
+                    sent += 1;
+                }
+            }
+        }
+    }
+    sent
+}
+
+#[tokio::test]
+async fn nothing_that_is_sent_can_forge_a_line_of_json() {
+    for text in FORGED {
+        let log = Log::start(LogFormat::Json);
+        let site = Site::on_sqlite().await;
+        assert!(forge(&site, text).await > 50);
+        let lines = log.events(0);
+        assert!(lines.len() > 15, "{}", lines.len());
+        for line in lines {
+            told(&line);
+        }
+        assert!(!log.text().contains("forged"), "{}", log.text());
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_is_sent_can_forge_a_line_of_text() {
+    for text in FORGED {
+        let log = Log::start(LogFormat::Text);
+        let site = Site::on_sqlite().await;
+        forge(&site, text).await;
+        assert!(log.lines() > 15);
+        for line in log.text().lines() {
+            assert!(line.contains(" vestibule: event=\""), "{line:?}");
+            assert!(!line.contains(char::is_control), "{line:?}");
+            assert!(!line.contains("forged"), "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn what_other_programs_say_stays_in_its_line() {
+    for text in FORGED {
+        for format in [LogFormat::Json, LogFormat::Text] {
+            let log = Log::start(format);
+            let origin = text.to_owned() + &"x".repeat(1000);
+            Event::Fault.because("a_reason", &text);
+            Event::CrossSiteRefused.write(Details { origin: Some(&origin), ..Details::default() });
+            assert_eq!(log.lines(), 2, "{}", log.text());
+            for line in log.text().lines() {
+                assert!(!line.contains(char::is_control), "{line:?}");
+                assert!(line.len() < 1000, "{line:?}");
+            }
+            if format == LogFormat::Json {
+                let told = told(&log.events(0)[0]);
+                assert_eq!(told["event"], "fault");
+                let cause = told["cause"].as_str().unwrap();
+                assert!(
+                    !cause.contains(char::is_control),
+                    "another log may write it raw: {cause:?}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_id_of_a_request_is_taken_over_from_a_trusted_proxy_alone_and_only_when_it_is_plain() {
+    let site = Site::on_sqlite().await;
+    let own = at_peer(site.router.clone());
+    let trusting = with(&site, |config| {
+        config.trusted_proxies = vec!["203.0.113.0/24".parse().unwrap()];
+    });
+    let long = "a".repeat(65);
+    let plain = ["7f9c-AB", "a", &long[..64]];
+    let other = ["", "a b", "a\"b", "a_b", "a,b", "\u{e9}", &long];
+    let answered = async |browser: &Browser, id: &str| {
+        let request = Request::get("/login").header("x-request-id", header(id));
+        request_id(&browser.send(request.body(Body::empty()).unwrap()).await)
+    };
+    for id in plain {
+        assert_eq!(answered(&trusting, id).await, id);
+        assert_ne!(answered(&own, id).await, id, "anybody could say so");
+    }
+    for id in other {
+        assert_eq!(answered(&trusting, id).await.len(), 26, "{id}");
+    }
+    assert_ne!(answered(&own, "").await, answered(&own, "").await);
+}
+
+#[tokio::test]
+async fn every_answer_has_the_id_of_its_request() {
+    let site = Site::on_sqlite().await;
+    let browser = site.browser();
+    for path in ["/", "/login", "/nowhere", "/healthz", "/favicon.ico", "/account", "/reset/resend"]
+    {
+        let answer = browser.send(Request::get(path).body(Body::empty()).unwrap()).await;
+        assert_eq!(request_id(&answer).len(), 26, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_becomes_of_mail_is_logged_with_the_address_masked() {
+    let server = FakeSmtp::start().await;
+    let log = Log::start(LogFormat::Json);
+    server.refuse("no@example.com", "550 5.1.1 <no@example.com> unknown");
+    let mut post = Post::open(Place::sqlite(), Some(mailer(&server.url()))).await;
+    let mut seen = async |put: Vec<Letter>, wait: i64| {
+        for letter in &put {
+            post.put(letter).await;
+        }
+        post.clock.advance(wait);
+        let from = log.lines();
+        post.deliver().await;
+        log.events(from).iter().map(told).collect::<Vec<_>>()
+    };
+    let refused = Letter { expires_at: START + 10 * DAY, ..letter("no@example.com") };
+    let sent = seen(vec![letter("wilhelmina@example.com")], 0).await;
+    assert_eq!(
+        (&sent[0]["event"], &sent[0]["kind"]),
+        (&json!("mail_sent"), &json!("password_changed"))
+    );
+    let told = seen(vec![refused], 0).await;
+    assert_eq!(
+        (&told[0]["event"], &told[0]["to"], &told[0]["wait"]),
+        (&json!("mail_refused"), &json!("n…@example.com"), &json!(60))
+    );
+    assert!(told[0]["cause"].as_str().unwrap().contains("5.1.1"), "{told:?}");
+    let told = seen(vec![], DAY).await;
+    assert_eq!(
+        (&told[0]["event"], &told[0]["reason"]),
+        (&json!("mail_given_up"), &json!("refused"))
+    );
+    server.go_down().await;
+    let code = Letter { expires_at: START + DAY + 600, ..letter("wilhelmina@example.com") };
+    let told = seen(vec![code], 0).await;
+    assert_eq!(
+        (&told[0]["event"], &told[0]["reason"]),
+        (&json!("mail_waits"), &json!("server_away"))
+    );
+    let told = seen(vec![], 600).await;
+    assert_eq!(told[0]["event"], "mail_expired");
+    assert!(!log.text().contains("wilhelmina") && !log.text().contains("no@"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn a_mail_server_without_the_tls_that_is_asked_for_is_logged() {
+    let server = FakeSmtp::start().await;
+    let log = Log::start(LogFormat::Json);
+    let url = server.url().replace("smtp://", "smtps://");
+    let mut post = Post::open(Place::sqlite(), Some(mailer(&url))).await;
+    post.put(&letter("wilhelmina@example.com")).await;
+    post.deliver().await;
+    let told = told(&log.events(0)[0]);
+    assert_eq!((&told["event"], &told["reason"]), (&json!("mail_waits"), &json!("server_away")));
+    assert!(told["cause"].as_str().unwrap().contains("corrupt message"), "{told}");
+    assert!(server.mails().is_empty());
+}
+
+#[test]
+fn the_program_logs_its_start_its_stop_and_accounts_that_are_added() {
+    let folder = Folder::new();
+    let settings = [("VESTIBULE_LOG", "json"), ("VESTIBULE_LISTEN", "0.0.0.0:0")];
+    let added = folder.run(
+        &["user", "add", NAME, "wilhelmina@meadow.example", "--json"],
+        &settings[..1],
+        PASSWORD,
+    );
+    let user: Value = serde_json::from_str(&added.out).unwrap();
+    let line = added.err.lines().next().unwrap();
+    assert_eq!(
+        told(&serde_json::from_str(line).unwrap()),
+        json!({"event": "user_added", "account": user["id"]})
+    );
+    assert!(!line.contains(NAME), "{line}");
+    let program = folder.serve(&settings);
+    assert_eq!(program.post("/login", "", &[("username", NAME), ("password", "x")]).status, 422);
+    program.terminate();
+    let (_, log) = program.ended();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let names: Vec<_> = lines.iter().map(|line| told(line)["event"].clone()).collect();
+    assert_eq!(names, ["started", "mailbox_open", "login_refused", "stopping", "stopped"]);
+    assert_eq!(lines[2]["peer"], "127.0.0.1");
+    assert_eq!(lines[4]["reason"], "finished");
+}
+
+#[test]
+#[ignore = "run by the test below, in a process of its own"]
+fn panics() {
+    vestibule::commands::log::start(LogFormat::Json);
+    let typed = "not the password";
+    std::thread::spawn(move || panic!("{typed} was typed")).join().unwrap_err();
+    std::thread::spawn(|| panic!("a bug")).join().unwrap_err();
+}
+
+#[test]
+fn a_panic_is_one_line_without_what_was_typed() {
+    let program = std::env::current_exe().unwrap();
+    let ran = std::process::Command::new(program)
+        .args(["--ignored", "--exact", "events::panics"])
+        .output()
+        .unwrap();
+    let log = String::from_utf8(ran.stderr).unwrap();
+    assert!(!log.contains("not the password"), "{log}");
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let causes: Vec<_> = lines.iter().map(|line| told(line)["cause"].clone()).collect();
+    assert_eq!(causes, ["a panic", "a bug"]);
+    assert!(lines[0]["path"].as_str().unwrap().contains("events.rs:"), "{log}");
+}
+
+#[tokio::test]
+async fn a_health_check_writes_no_line() {
+    let log = Log::start(LogFormat::Text);
+    let site = Site::on_sqlite().await;
+    let mut browser = site.browser();
+    browser.open("/healthz").await.open("/readyz").await;
+    assert_eq!((browser.status, log.text().as_str()), (StatusCode::OK, ""));
+}

@@ -1,0 +1,249 @@
+//! Headers and cookies: on every answer, whatever its status, on http and on https.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, Response, header};
+use vestibule::config::BaseUrl;
+
+use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, body_of, email_of};
+
+const HTTP: &str = "http://localhost:8000";
+const HTTPS: &str = "https://accounts.example";
+
+/// Every answer of a person's whole visit and of what can go wrong in it.
+struct Visit {
+    site: Site,
+    browser: Browser,
+    origin: &'static str,
+    answers: Vec<(String, Response<Body>)>,
+}
+
+impl Visit {
+    async fn at(origin: &'static str) -> Self {
+        let site = Site::on_sqlite().await;
+        let browser = site.changed(|config| {
+            config.base_url = BaseUrl::parse(origin).unwrap();
+            config.base_url_is_default = false;
+        });
+        Self { site, browser, origin, answers: Vec::new() }
+    }
+
+    async fn send(&mut self, what: String, request: Request<Body>) {
+        self.site.wait(1);
+        let answer = self.browser.send(request).await;
+        self.browser.keep_cookies(answer.headers());
+        self.answers.push((what, answer));
+    }
+
+    async fn get(&mut self, path: &str) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        self.send(format!("GET {path}"), request).await;
+    }
+
+    async fn post(&mut self, path: &str, body: &str) {
+        let request = Request::post(path)
+            .header("origin", self.origin)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Body::from(body.to_owned()));
+        self.send(format!("POST {path}"), request.unwrap()).await;
+    }
+
+    async fn fill(&mut self, path: &str, fields: &[(&str, &str)]) {
+        let mut body = url::form_urlencoded::Serializer::new(String::new());
+        self.post(path, &body.extend_pairs(fields).finish()).await;
+    }
+
+    async fn whole(mut self) -> Self {
+        for path in ["/", "/login", "/register", "/forgot", "/reset", "/account", "/nowhere"] {
+            self.get(path).await;
+        }
+        let (ann, passwords) = ([("username", "ann"), ("email", &*email_of("ann"))], |password| {
+            [("password", password), ("password_confirm", password)]
+        });
+        self.fill("/register", &[ann, passwords(PASSWORD)].concat()).await;
+        for path in ["/account", "/account/password", "/logout", "/reset/resend", "/nowhere"] {
+            self.get(path).await;
+        }
+        self.fill("/account/password", &[("current_password", "wrong")]).await;
+        let current = [("current_password", PASSWORD)];
+        self.fill("/account/password", &[&current[..], &passwords(OTHER_PASSWORD)].concat()).await;
+        self.post("/logout", "").await;
+        self.get("/login").await;
+        self.fill("/login", &[("username", "ann"), ("password", "wrong")]).await;
+        self.fill("/forgot", &ann).await;
+        self.get("/reset").await;
+        self.post("/reset/resend", "").await;
+        self.get("/reset").await;
+        let code = self.site.newest_code().await;
+        self.fill("/reset", &[&[("code", &*code)][..], &passwords(PASSWORD)].concat()).await;
+        self.get("/login").await;
+        let login = [("username", "ann"), ("password", PASSWORD), ("remember", "on")];
+        self.fill("/login", &login).await;
+        self.mistakes().await;
+        self
+    }
+
+    async fn mistakes(&mut self) {
+        self.post("/login", "username=a&username=b").await;
+        self.post("/login", &"a".repeat(64 * 1024 + 1)).await;
+        self.get("/static/nothing.css").await;
+        self.get("/.well-known/change-password").await;
+        self.get("/%ff").await;
+        self.get("/healthz").await;
+        let forged = Request::post("/login").header("origin", "https://evil.example");
+        self.send("forged".to_owned(), forged.body(Body::empty()).unwrap()).await;
+        let put = Request::put("/login").header("origin", self.origin).body(Body::empty());
+        self.send("PUT".to_owned(), put.unwrap()).await;
+        self.site.wait(40 * 24 * 60 * 60);
+        self.fill("/account/password", &[("current_password", PASSWORD)]).await;
+        self.get("/login").await;
+        self.site.db().close().await;
+        self.browser.set_cookie("vestibule", "AAAAAAAAAAAAAAAAAAAAAA");
+        self.browser.set_cookie("__Host-vestibule", "AAAAAAAAAAAAAAAAAAAAAA");
+        self.get("/account").await;
+        self.get("/readyz").await;
+    }
+}
+
+fn value<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    let mut all = headers.get_all(name).iter();
+    let value = all.next().map_or("", |value| value.to_str().unwrap());
+    assert!(all.next().is_none(), "{name} twice");
+    value
+}
+
+fn cookies(answer: &Response<Body>) -> impl Iterator<Item = &str> {
+    answer.headers().get_all(header::SET_COOKIE).iter().map(|line| line.to_str().unwrap())
+}
+
+#[tokio::test]
+async fn every_answer_of_every_status_carries_them_and_is_stored_nowhere() {
+    for (origin, transport) in [(HTTP, ""), (HTTPS, "max-age=63072000; includeSubDomains")] {
+        let visit = Visit::at(origin).await.whole().await;
+        let mut statuses: Vec<_> = visit.answers.iter().map(|(_, a)| a.status().as_u16()).collect();
+        statuses.sort_unstable();
+        statuses.dedup();
+        assert_eq!(statuses, [200, 303, 403, 404, 405, 413, 422, 503], "{origin}");
+        for (what, answer) in visit.answers {
+            let headers = answer.headers();
+            for (name, expected) in [
+                ("strict-transport-security", transport),
+                ("x-content-type-options", "nosniff"),
+                ("referrer-policy", "same-origin"),
+                ("x-frame-options", "DENY"),
+                ("cross-origin-opener-policy", "same-origin"),
+                ("cross-origin-resource-policy", "same-origin"),
+                ("cache-control", "no-store"),
+            ] {
+                assert_eq!(value(headers, name), expected, "{what} {name}");
+            }
+            let policy = value(headers, "content-security-policy");
+            assert!(policy.starts_with("default-src 'none'; "), "{what}: {policy}");
+            assert!(policy.ends_with("frame-ancestors 'none'"), "{what}: {policy}");
+            for name in [
+                "server",
+                "x-powered-by",
+                "via",
+                "etag",
+                "last-modified",
+                "access-control-allow-origin",
+            ] {
+                assert!(!headers.contains_key(name), "{what} {name}");
+            }
+            let page = body_of(answer).await;
+            assert!(!page.contains(env!("CARGO_PKG_VERSION")), "{what} tells the version");
+        }
+    }
+}
+
+#[tokio::test]
+async fn static_files_carry_them_too_and_may_be_kept() {
+    let mut visit = Visit::at(HTTPS).await;
+    visit.browser.open("/login").await;
+    let css = visit.browser.attribute("link[rel=stylesheet]", "href").unwrap();
+    let script = visit.browser.attribute("script", "src").unwrap();
+    let icon = visit.browser.attribute("link[rel=icon]", "href").unwrap();
+    for path in [&css, &script, &icon, "/favicon.ico"] {
+        visit.get(path).await;
+    }
+    for (what, answer) in &visit.answers {
+        let headers = answer.headers();
+        assert_eq!(answer.status(), 200, "{what}");
+        assert!(value(headers, "cache-control").starts_with("public, max-age="), "{what}");
+        assert!(
+            value(headers, "strict-transport-security").contains("includeSubDomains"),
+            "{what}"
+        );
+        assert_eq!(value(headers, "x-content-type-options"), "nosniff", "{what}");
+        assert_eq!(value(headers, "cross-origin-resource-policy"), "same-origin", "{what}");
+        assert!(value(headers, "content-security-policy").contains("default-src 'none'"), "{what}");
+        assert!(cookies(answer).next().is_none(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn every_cookie_that_is_set_or_removed_has_every_attribute_and_is_small() {
+    for (origin, prefix) in [(HTTP, "vestibule"), (HTTPS, "__Host-vestibule")] {
+        let visit = Visit::at(origin).await.whole().await;
+        let (mut set, mut removed) = (0, 0);
+        for (what, answer) in &visit.answers {
+            for line in cookies(answer) {
+                assert!(line.starts_with(prefix), "{what}: {line}");
+                let parts: Vec<_> = line.split("; ").skip(1).collect();
+                for part in ["HttpOnly", "SameSite=Lax", "Path=/"] {
+                    assert_eq!(
+                        parts.iter().filter(|found| **found == part).count(),
+                        1,
+                        "{what}: {line}"
+                    );
+                }
+                assert_eq!(parts.contains(&"Secure"), origin == HTTPS, "{what}: {line}");
+                assert!(!line.contains("Domain"), "{what}: {line}");
+                assert!(line.len() < 200, "browsers drop a cookie over 4096 bytes: {what}: {line}");
+                if parts.contains(&"Max-Age=0") { removed += 1 } else { set += 1 }
+            }
+        }
+        assert!(set > 5 && removed > 2, "{origin}: {set} {removed}");
+    }
+}
+
+#[tokio::test]
+async fn what_ends_a_session_clears_the_browsers_cache_and_nothing_else() {
+    let visit = Visit::at(HTTPS).await.whole().await;
+    let clearing = visit.answers.iter().filter_map(|(what, answer)| {
+        let value = value(answer.headers(), "clear-site-data");
+        (!value.is_empty()).then_some((what.as_str(), value))
+    });
+    let clearing: Vec<_> = clearing.collect();
+    assert_eq!(clearing, [("POST /logout", "\"cache\""), ("POST /reset", "\"cache\"")]);
+}
+
+on_both_databases! {
+    async fn a_made_up_session_cookie_writes_nothing_and_still_gets_a_word(site: Site) {
+        let mut words = Vec::new();
+        for (path, fields) in [
+            ("/account/password", &[("current_password", PASSWORD)][..]),
+            ("/reset", &[("code", "CDFG-2345")]),
+            ("/reset/resend", &[]),
+            ("/logout", &[]),
+        ] {
+            let mut forger = site.browser();
+            forger.set_cookie("vestibule", "AAAAAAAAAAAAAAAAAAAAAA");
+            let answer = forger.post(path, fields).await;
+            forger.keep_cookies(answer.headers());
+            assert_eq!(forger.cookie("vestibule"), None, "{path}: it is of no use, so it goes");
+            let next = answer.headers()["location"].to_str().unwrap().to_owned();
+            forger.open(&next).await;
+            words.push((next, forger.notices().concat()));
+            forger.open(forger.path().to_owned().as_str()).await;
+            assert!(forger.notices().is_empty(), "{path}: once");
+        }
+        let reset = "That reset has ended. Ask for a new code, and use it in this browser.";
+        assert_eq!(words, [
+            ("/login?next=/account/password", "Your session has ended. Log in, then send the form again."),
+            ("/forgot", reset),
+            ("/forgot", reset),
+            ("/login", ""),
+        ].map(|(path, words)| (path.to_owned(), words.to_owned())));
+        assert_eq!(site.count("select count(*) from sessions").await, 0);
+    }
+}

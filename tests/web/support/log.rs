@@ -1,0 +1,61 @@
+//! The log of one test, written and read as the program's own.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+use tracing::dispatcher::DefaultGuard;
+use tracing_subscriber::fmt::MakeWriter;
+use vestibule::commands::log;
+use vestibule::config::LogFormat;
+
+/// What this thread writes into the log for as long as this lives.
+pub struct Log {
+    written: Written,
+    _guard: DefaultGuard,
+}
+
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'writer> MakeWriter<'writer> for Written {
+    type Writer = Self;
+
+    fn make_writer(&'writer self) -> Self {
+        self.clone()
+    }
+}
+
+impl Log {
+    pub fn start(format: LogFormat) -> Self {
+        let written = Written::default();
+        let dispatch = log::dispatch(format, written.clone());
+        Self { written, _guard: tracing::dispatcher::set_default(&dispatch) }
+    }
+
+    /// All that was written so far.
+    pub fn text(&self) -> String {
+        let bytes = self.written.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8(bytes.clone()).unwrap()
+    }
+
+    /// The events since line `from`, one object a line.
+    pub fn events(&self, from: usize) -> Vec<Value> {
+        self.text().lines().skip(from).map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    pub fn lines(&self) -> usize {
+        self.text().lines().count()
+    }
+}
