@@ -67,6 +67,8 @@ pub struct Details<'a> {
     pub path: Option<&'a str>,
     /// The answer's.
     pub status: Option<u16>,
+    /// The program's.
+    pub version: Option<&'static str>,
     /// Letters: which, and how often it was tried.
     pub mail: MailDetails<'a>,
 }
@@ -175,8 +177,8 @@ events! {
         "A code's time was over before its mail could be sent."
     MailboxOpen WARN "mailbox_open" ["cause"]
         "Everybody who can reach the address that is listened on can read all mail at `/dev/mailbox`, codes included: set `VESTIBULE_SMTP_URL` before real people use the site."
-    Started INFO "started" ["reason"]
-        "The site is served from here on. `reason` is the version."
+    Started INFO "started" ["version"]
+        "The site is served from here on."
     Stopping INFO "stopping" []
         "A signal to stop has come: no new connections, what runs may finish."
     Stopped INFO "stopped" ["reason"]
@@ -222,8 +224,9 @@ impl Event {
 
 /// `tracing` wants level and names of fields where the code stands: every field, for each level.
 fn emit(entry: &Entry, (request, peer): (Option<&str>, Option<&str>), details: &Details<'_>) {
-    let Details { account, reason, limit, retry_after, sessions, path, status, mail, .. } =
-        *details;
+    let Details {
+        account, reason, limit, retry_after, sessions, path, status, version, mail, ..
+    } = *details;
     let MailDetails { id, kind, tries, wait, .. } = mail;
     let cause = details.cause.map(fit);
     let (origin, to) = (details.origin.map(|text| fit(&text)), mail.to.map(|text| fit(&text)));
@@ -231,7 +234,7 @@ fn emit(entry: &Entry, (request, peer): (Option<&str>, Option<&str>), details: &
         ($level:ident) => {
             tracing::event!(
                 target: "vestibule", Level::$level, event = entry.name, request, account, peer,
-                reason, cause, limit, retry_after, sessions, origin, path, status, mail = id, kind,
+                reason, cause, limit, retry_after, sessions, origin, path, status, version, mail = id, kind,
                 to, tries, wait
             )
         };

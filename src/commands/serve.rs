@@ -70,7 +70,8 @@ pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     let app = App::start(config).await.map_err(CommandError::failed)?;
     let tasks = start_tasks(&app, mailer).await?;
     announce(&app.config, address);
-    Event::Started.write(Details { reason: Some(env!("CARGO_PKG_VERSION")), ..Details::default() });
+    Event::Started
+        .write(Details { version: Some(env!("CARGO_PKG_VERSION")), ..Details::default() });
     warn_of_open_mailbox(&app, address);
     accept_until(listener, &app, tasks, signals).await;
     // What still runs after the grace is cut off; what it had acknowledged is on disk.

@@ -581,6 +581,7 @@ fn the_program_logs_its_start_its_stop_and_accounts_that_are_added() {
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let names: Vec<_> = lines.iter().map(|line| told(line)["event"].clone()).collect();
     assert_eq!(names, ["started", "mailbox_open", "login_refused", "stopping", "stopped"]);
+    assert_eq!(lines[0]["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(lines[2]["peer"], "127.0.0.1");
     assert_eq!(lines[4]["reason"], "finished");
 }
