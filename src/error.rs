@@ -22,6 +22,9 @@ const STOPPED_RETRY_AFTER: i64 = 24 * 60 * 60;
 /// visitor sees, and told to nobody (ASVS 16.5.1).
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
+    /// 400: a request that can be read in two ways.
+    #[error("the request cannot be read")]
+    Malformed,
     /// 404.
     #[error("not found")]
     NotFound,
@@ -57,6 +60,7 @@ pub enum RequestError {
 impl RequestError {
     fn status(&self) -> StatusCode {
         match self {
+            Self::Malformed => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

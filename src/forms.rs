@@ -1,10 +1,14 @@
 //! A form's fields, and what was wrong with them, field by field.
 
-use axum::Form;
-use axum::extract::rejection::FormRejection;
-use axum::extract::{FromRequest, Request};
+use std::collections::HashSet;
+
+use axum::RequestExt;
+use axum::extract::rejection::RawFormRejection;
+use axum::extract::{FromRequest, RawForm, Request};
 use axum::http::StatusCode;
+use percent_encoding::percent_decode;
 use serde::de::DeserializeOwned;
+use serde::de::value::{Error as ValueError, MapDeserializer};
 
 use crate::error::RequestError;
 
@@ -80,21 +84,144 @@ impl Errors {
 /// The words for a form that arrived with a field twice or in no readable shape.
 pub const UNREADABLE: &str = "The form did not arrive as this page sends it. Go back, load the page again and send it once more.";
 
-/// A form's fields, read strictly: urlencoded, within the body limit, no field twice (ASVS 15.3.7).
+/// No form of ours has a tenth of it.
+const MOST_FIELDS: usize = 100;
+
+/// A form's fields, read strictly: urlencoded, within the body limit, of plain names, none of them
+/// twice (ASVS 15.3.7). A plain name that is none of ours has no effect.
 #[derive(Clone, Debug)]
 pub struct Fields<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Fields<T> {
     type Rejection = RequestError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, RequestError> {
-        match Form::<T>::from_request(request, state).await {
-            Ok(Form(fields)) => Ok(Self(fields)),
-            Err(FormRejection::InvalidFormContentType(_)) => Err(RequestError::NotAForm),
-            Err(other) if other.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(RequestError::TooLarge)
-            }
-            Err(_) => Err(RequestError::Unreadable),
+    async fn from_request(request: Request, _: &S) -> Result<Self, RequestError> {
+        let RawForm(body) = request.extract::<RawForm, _>().await.map_err(no_body)?;
+        let fields = pairs(&body).ok_or(RequestError::Unreadable)?.into_iter();
+        let read = T::deserialize(MapDeserializer::<_, ValueError>::new(fields));
+        read.map(Self).map_err(|_| RequestError::Unreadable)
+    }
+}
+
+fn no_body(rejection: RawFormRejection) -> RequestError {
+    match rejection {
+        RawFormRejection::InvalidFormContentType(_) => RequestError::NotAForm,
+        other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => RequestError::TooLarge,
+        _ => RequestError::Unreadable,
+    }
+}
+
+/// Every name with its value, or nothing when two readers could take the body for two things:
+/// GitLab mailed a reset code to the second of two addresses (CVE-2023-7028: `user[email][]=`).
+fn pairs(body: &[u8]) -> Option<Vec<(String, String)>> {
+    let mut seen = HashSet::new();
+    let mut pairs = Vec::new();
+    for part in body.split(|byte| *byte == b'&').filter(|part| !part.is_empty()) {
+        let (name, value) = split_once(part);
+        let name = decoded(name)?;
+        if !is_plain(&name) || !seen.insert(name.to_ascii_lowercase()) || seen.len() > MOST_FIELDS {
+            return None;
         }
+        pairs.push((name, decoded(value)?));
+    }
+    Some(pairs)
+}
+
+fn split_once(part: &[u8]) -> (&[u8], &[u8]) {
+    match part.iter().position(|byte| *byte == b'=') {
+        Some(at) => (&part[..at], &part[at + 1..]),
+        None => (part, &[]),
+    }
+}
+
+/// Decoded once and strictly: with signs in the place of broken bytes two passwords would be one
+/// (ASVS 6.2.8), and overlong forms hide what they stand for.
+fn decoded(text: &[u8]) -> Option<String> {
+    let spaced: Vec<u8> =
+        text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    String::from_utf8(percent_decode(&spaced).collect()).ok()
+}
+
+/// Frameworks read `email[]`, `user[email]` and `user.email` as `email`; we name no field so.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Option<Vec<(String, String)>> {
+        pairs(body.as_bytes())
+    }
+
+    fn one(name: &str, value: &str) -> Option<Vec<(String, String)>> {
+        Some(vec![(name.to_owned(), value.to_owned())])
+    }
+
+    #[test]
+    fn a_form_is_read_as_browsers_write_it() {
+        assert_eq!(read(""), Some(vec![]));
+        assert_eq!(read("username=ann+b%2Bc%C3%A4"), one("username", "ann b+cä"));
+        assert_eq!(read("a=b=c"), one("a", "b=c"));
+        assert_eq!(read("&&a&"), one("a", ""));
+        assert_eq!(read("user%6eame=ann"), one("username", "ann"));
+        assert_eq!(read("a=100%"), one("a", "100%"));
+        assert_eq!(read("a=%2541"), one("a", "%41"), "decoded once");
+        assert_eq!(read("a=b;c=d"), one("a", "b;c=d"));
+    }
+
+    #[test]
+    fn a_field_twice_is_refused_however_its_name_is_written() {
+        for body in [
+            "username=a&username=b",
+            "username=a&username=a",
+            "username=a&user%6eame=b",
+            "username=a&Username=b",
+            "unknown=a&unknown=b",
+            "username&username",
+        ] {
+            assert_eq!(read(body), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_another_reader_could_take_for_ours_is_refused() {
+        for body in [
+            "email[]=a",
+            "email%5B%5D=a",
+            "email[0]=a",
+            "user[email]=a",
+            "user.email=a",
+            "email%00=a",
+            "email%20=a",
+            "+email=a",
+            "email%0d%0a=a",
+            "e%CC%81mail=a",
+            "\u{ff45}mail=a",
+            "=a",
+        ] {
+            assert_eq!(read(body), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_utf_8_is_refused() {
+        for body in
+            ["a=%c0%af", "a=%ff", "a=%e0%80%af", "a=%ed%a0%80", "a=%f4%90%80%80", "%c1%a1=a"]
+        {
+            assert_eq!(read(body), None, "{body}");
+        }
+        assert_eq!(pairs(b"a=\xff"), None);
+    }
+
+    #[test]
+    fn ten_thousand_fields_are_refused_and_a_hundred_are_not() {
+        let body =
+            |count: usize| (0..count).map(|n| format!("f{n}=x")).collect::<Vec<_>>().join("&");
+        assert_eq!(read(&body(MOST_FIELDS)).map(|pairs| pairs.len()), Some(MOST_FIELDS));
+        assert_eq!(read(&body(MOST_FIELDS + 1)), None);
+        assert_eq!(read(&body(10_000)), None);
     }
 }

@@ -11,8 +11,6 @@ pub mod password;
 pub mod register;
 pub mod reset;
 
-use std::convert::Infallible;
-
 use askama::Template;
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
@@ -25,18 +23,20 @@ use crate::models::next_path::NextPath;
 /// What every handler answers.
 pub type Answer = Result<Response, RequestError>;
 
-/// `?next=/where` of the pages that lead on. What else stands there is ignored.
+/// `?next=/where` of the pages that lead on. What else stands there is ignored; `next` twice is
+/// refused, because a proxy may have checked the other one (ASVS 15.3.7).
 #[derive(Debug)]
 pub struct Next(NextPath);
 
 impl<S: Send + Sync> FromRequestParts<S> for Next {
-    type Rejection = Infallible;
+    type Rejection = RequestError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, RequestError> {
         let query = parts.uri.query().unwrap_or_default();
-        let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-        let next = pairs.find(|(name, _)| name == "next");
-        Ok(Self(next.map(|(_, path)| NextPath::parse(&path)).unwrap_or_default()))
+        let pairs = url::form_urlencoded::parse(query.as_bytes());
+        let mut paths = pairs.filter(|(name, _)| name == "next").map(|(_, path)| path);
+        let next = paths.next().map(|path| NextPath::parse(&path)).unwrap_or_default();
+        if paths.next().is_some() { Err(RequestError::Malformed) } else { Ok(Self(next)) }
     }
 }
 
