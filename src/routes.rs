@@ -19,7 +19,7 @@ use crate::controllers::{
     account, forgot, health, home, login, logout, mailbox, password, register, reset,
 };
 use crate::error::RequestError;
-use crate::middleware::{csrf, errors, headers, request_id, session};
+use crate::middleware::{csrf, errors, framing, headers, request_id, session};
 
 /// No form of ours is a tenth of it (contract).
 const LARGEST_BODY: usize = 64 * 1024;
@@ -29,29 +29,34 @@ const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 
 /// The whole site: every page of the contract with every protection around it.
 pub fn router(app: App) -> Router {
+    site(app, LONGEST_REQUEST)
+}
+
+fn site(app: App, longest: Duration) -> Router {
     let around_forms = ServiceBuilder::new()
         .layer(from_fn_with_state(app.clone(), csrf::require_origin))
         .option_layer(csrf::layer(&app.config).ok());
-    let site = pages()
+    let routes = pages()
         .merge(if app.has_mailbox() { development(&app) } else { Router::new() })
         .layer(around_forms)
         .fallback(async || RequestError::NotFound)
         .layer(ServiceBuilder::new().layer(session::layer(&app)).layer(from_fn(errors::note_who)))
         .merge(without_session());
-    protected(site, &app)
-        .merge(health_checks())
+    protected(routes, &app, longest)
+        .merge(health_checks().layer(from_fn(framing::require_one_meaning)))
         .layer(from_fn_with_state(app.clone(), headers::add))
         .layer(from_fn_with_state(app.clone(), request_id::assign))
         .with_state(app)
 }
 
 /// The first layer stands outermost: every failed answer gets a page, a panic's too.
-fn protected(routes: Router<App>, app: &App) -> Router<App> {
+fn protected(routes: Router<App>, app: &App, longest: Duration) -> Router<App> {
     let layers = ServiceBuilder::new()
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(from_fn_with_state(app.clone(), errors::render))
         .layer(CatchPanicLayer::new())
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, LONGEST_REQUEST))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, longest))
+        .layer(from_fn(framing::require_one_meaning))
         .layer(RequestBodyLimitLayer::new(LARGEST_BODY));
     routes.layer(layers)
 }
@@ -107,22 +112,50 @@ mod tests {
         panic!("a bug")
     }
 
-    #[tokio::test]
-    async fn a_panic_is_answered_with_a_page_and_the_site_lives_on() {
-        let folder = std::env::temp_dir().join(format!("vestibule-panic-{}", crate::random::id(0)));
+    async fn app() -> (App, std::path::PathBuf) {
+        let folder =
+            std::env::temp_dir().join(format!("vestibule-routes-{}", crate::random::id(0)));
         std::fs::create_dir_all(&folder).unwrap();
         let database = Location::Sqlite(folder.join("vestibule.db"));
-        let app = App::start(Config { database, ..Config::default() }).await.unwrap();
+        (App::start(Config { database, ..Config::default() }).await.unwrap(), folder)
+    }
+
+    async fn text(answer: axum::response::Response) -> String {
+        String::from_utf8_lossy(&to_bytes(answer.into_body(), 1 << 20).await.unwrap()).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_with_a_page_and_the_site_lives_on() {
+        let (app, folder) = app().await;
         let routes = Router::new().route("/", get(with_a_bug));
-        let site = protected(routes, &app).with_state(app);
+        let site = protected(routes, &app, LONGEST_REQUEST).with_state(app);
         for _ in 0..2 {
             let request = Request::get("/").body(Body::empty()).unwrap();
             let answer = site.clone().oneshot(request).await.unwrap();
             assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
-            let page = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
-            let page = String::from_utf8_lossy(&page);
+            let page = text(answer).await;
             assert!(page.contains("Something went wrong on our side") && !page.contains("a bug"));
         }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_answered_408_with_a_page_and_all_headers() {
+        let (app, folder) = app().await;
+        let begun = futures_util::stream::once(async { Ok::<_, std::io::Error>("username=a") });
+        let body = futures_util::StreamExt::chain(begun, futures_util::stream::pending());
+        let request = Request::post("/login")
+            .header("origin", "http://localhost:8000")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Body::from_stream(body))
+            .unwrap();
+        let answer = site(app, Duration::from_millis(50)).oneshot(request);
+        let answer = tokio::time::timeout(Duration::from_secs(20), answer).await;
+        let answer = answer.expect("cut by the time for a request").unwrap();
+        assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+        let policy = answer.headers().get("content-security-policy").unwrap();
+        assert_eq!(policy, headers::CONTENT_SECURITY_POLICY);
+        assert!(text(answer).await.contains("<h1>That took too long</h1>"));
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod csrf;
 pub mod errors;
+pub mod framing;
 pub mod headers;
 pub mod request_id;
 pub mod session;

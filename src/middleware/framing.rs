@@ -1,0 +1,48 @@
+//! Requests that a proxy in front of us could read otherwise than we do are refused.
+
+use axum::extract::Request;
+use axum::http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::error::RequestError;
+
+/// Answers 400 and closes the connection, so that nothing behind such a request is taken for the
+/// next one (ASVS 4.2.1). Lengths that differ and broken lines hyper has refused before.
+pub async fn require_one_meaning(request: Request, next: Next) -> Response {
+    if has_one_meaning(&request) {
+        return next.run(request).await;
+    }
+    let mut response = RequestError::Malformed.into_response();
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn has_one_meaning(request: &Request) -> bool {
+    let (uri, headers) = (request.uri(), request.headers());
+    let is_for_a_proxy = uri.scheme().is_none() && uri.authority().is_some();
+    !is_for_a_proxy && has_one_host(headers) && has_plain_coding(request.method(), headers)
+}
+
+/// At most one host, which is a name or a number, perhaps with a port (RFC 9112, 3.2). None is what
+/// HTTP/1.0 may say.
+fn has_one_host(headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = hosts.next().is_none_or(|host| {
+        let host = host.to_str().ok().and_then(|text| text.parse::<Authority>().ok());
+        host.is_some_and(|host| !host.host().is_empty() && !host.as_str().contains('@'))
+    });
+    host && hosts.next().is_none()
+}
+
+/// `chunked`, once, and only where a body is expected: nobody needs more, and every other spelling
+/// has been read in two ways by somebody.
+fn has_plain_coding(method: &Method, headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_plain = codings.next().is_none_or(|coding| {
+        coding.as_bytes().eq_ignore_ascii_case(b"chunked") && !method.is_safe()
+    });
+    is_plain && codings.next().is_none()
+}
