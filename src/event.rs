@@ -177,6 +177,8 @@ events! {
         "A code's time was over before its mail could be sent."
     MailboxOpen WARN "mailbox_open" ["cause"]
         "Everybody who can reach the address that is listened on can read all mail at `/dev/mailbox`, codes included: set `VESTIBULE_SMTP_URL` before real people use the site."
+    ConnectionsFull WARN "connections_full" []
+        "All places for connections are taken, and somebody begins to wait: see `VESTIBULE_MAX_CONNECTIONS`."
     Started INFO "started" ["version"]
         "The site is served from here on."
     Stopping INFO "stopping" []

@@ -1,21 +1,22 @@
 //! `vestibule serve`: the site itself, until it is told to stop.
 
+mod connection;
+mod places;
+mod socket;
+#[cfg(test)]
+mod tests;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ConnectInfo;
 use clap::{ArgMatches, Command};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tower::ServiceExt;
+use tokio::task::{Id, JoinError, JoinSet};
 
 use super::CommandError;
 use crate::app::App;
@@ -25,13 +26,8 @@ use crate::event::{Details, Event};
 use crate::mail::Mailer;
 use crate::models::password;
 use crate::tasks::{self, Tasks};
-
-/// A connection that has not sent its headers by then is closed: axum's own `serve` would keep a
-/// silent one for ever.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What a connection may buffer of a request's head: memory is bounded by connections times this.
-const LARGEST_HEAD: usize = 32 * 1024;
+use connection::{AtWork, Bounds};
+use places::{Client, Places};
 
 /// How long requests and mails may finish after SIGTERM: ten seconds with what follows (contract).
 const GRACE: Duration = Duration::from_secs(9);
@@ -144,68 +140,76 @@ fn warn_of_open_mailbox(app: &App, address: SocketAddr) {
 }
 
 async fn accept_until(listener: TcpListener, app: &App, tasks: Tasks, mut signals: Signals) {
-    let router = crate::routes::router(app.clone());
-    let places = Arc::new(Semaphore::new(app.config.max_connections));
-    let graceful = GracefulShutdown::new();
-    loop {
-        tokio::select! {
-            accepted = accept(&listener, &places) => {
-                if let Some((stream, peer, place)) = accepted {
-                    serve_connection(&graceful, router.clone(), (stream, peer), place);
-                }
-            }
-            () = signals.stop() => break,
-        }
-    }
+    let places = Places::new(app.config.max_connections, app.config.trusted_proxies.clone());
+    let mut clients = Clients::new(crate::routes::router(app.clone()), places, Bounds::default());
+    clients.serve_until(&listener, signals.stop()).await;
     drop(listener);
     Event::Stopping.write(Details::default());
     let reason = tokio::select! {
-        ((), ()) = async { tokio::join!(graceful.shutdown(), tasks.finish()) } => "finished",
+        ((), ()) = async { tokio::join!(clients.finish(), tasks.finish()) } => "finished",
         () = tokio::time::sleep(GRACE) => "out_of_time",
         () = signals.stop() => "told_twice",
     };
     Event::Stopped.write(Details { reason: Some(reason), ..Details::default() });
 }
 
-/// The next connection, once there is a place for it; those before it wait in the kernel's queue.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
+/// Every connection there is. Those under way are cut off when it is dropped.
+struct Clients {
+    router: Router,
+    places: Places,
+    bounds: Bounds,
+    graceful: GracefulShutdown,
+    running: JoinSet<()>,
+}
+
+impl Clients {
+    fn new(router: Router, places: Places, bounds: Bounds) -> Self {
+        let (graceful, running) = (GracefulShutdown::new(), JoinSet::new());
+        Self { router, places, bounds, graceful, running }
+    }
+
+    async fn serve_until(&mut self, listener: &TcpListener, stop: impl Future<Output = ()>) {
+        tokio::pin!(stop);
+        loop {
+            let client = tokio::select! {
+                accepted = accept(listener) => {
+                    accepted.and_then(|client| self.places.arrive(client))
+                }
+                Some(ended) = self.running.join_next_with_id() => self.places.leave(id_of(ended)),
+                () = &mut stop => return,
+            };
+            if let Some(client) = client {
+                self.serve(client);
+            }
+        }
+    }
+
+    fn serve(&mut self, client: Client) {
+        let (peer, at_work) = (client.1, AtWork::default());
+        let (router, watcher) = (self.router.clone(), self.graceful.watcher());
+        let served = connection::serve(router, client, self.bounds, at_work.clone(), watcher);
+        self.places.take(peer, at_work, self.running.spawn(served));
+    }
+
+    /// Lets the requests under way be answered.
+    async fn finish(self) {
+        self.graceful.shutdown().await;
+    }
+}
+
+fn id_of(ended: Result<(Id, ()), JoinError>) -> Id {
+    ended.map_or_else(|error| error.id(), |(id, ())| id)
+}
+
+async fn accept(listener: &TcpListener) -> Option<Client> {
     match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, place)),
+        Ok(client) => Some(client),
         Err(error) => {
             Event::Fault.because("a_connection_was_not_accepted", &error);
             tokio::time::sleep(ACCEPT_PAUSE).await;
             None
         }
     }
-}
-
-fn serve_connection(
-    graceful: &GracefulShutdown,
-    router: Router,
-    (stream, peer): (TcpStream, SocketAddr),
-    place: OwnedSemaphorePermit,
-) {
-    // Pages are small and written at once: waiting to fill a packet only delays them.
-    let _ = stream.set_nodelay(true);
-    let service = router.map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        request.map(axum::body::Body::new)
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(LARGEST_HEAD)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        // A peer that went away or sent nonsense is its own affair.
-        let _ = connection.await;
-        drop(place);
-    });
 }
 
 /// SIGTERM and ctrl-c.

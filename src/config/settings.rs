@@ -123,7 +123,7 @@ pub const SETTINGS: &[Setting] = &[
         "MAX_CONNECTIONS",
         "1024",
         "COUNT",
-        "Client connections open at once, 1 to 1000000; more of them wait. Each needs a file descriptor, so raise `ulimit -n` with it.",
+        "Client connections open at once, 1 to 1000000; more of them wait. While they do, an address with more than a quarter of all loses those that are idle to the others; TRUSTED_PROXIES are exempt. Each needs a file descriptor, so raise `ulimit -n` with it.",
     ),
     Setting::new(
         "LOG",

@@ -23,13 +23,9 @@ impl Peer {
         Self { address, agent: headers.get(header::USER_AGENT).cloned() }
     }
 
-    /// What limits count by: an IPv4 address, or the /64 that one IPv6 line has at least
-    /// (better-auth CVE-2026-45364: each of its 2^64 addresses had a budget of its own).
+    /// What limits count by.
     pub fn subject(&self) -> String {
-        match self.address {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).to_string(),
-        }
+        network(self.address).to_string()
     }
 
     /// The address for people to read; none where the server was not told who connected.
@@ -46,6 +42,15 @@ impl Peer {
 /// Whether the connection itself comes from a proxy whose headers are believed.
 pub fn is_trusted(extensions: &Extensions, config: &Config) -> bool {
     is_among(&config.trusted_proxies, direct(extensions).to_canonical())
+}
+
+/// An IPv4 address, or the /64 that one IPv6 line has at least (better-auth CVE-2026-45364: each of
+/// its 2^64 addresses had a budget of its own).
+pub fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
+    }
 }
 
 /// Whoever connected.

@@ -1,0 +1,256 @@
+//! Clients who take their time, over real sockets, with bounds of a fraction of a second.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::header::CONNECTION;
+use axum::routing::{get, post};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::*;
+
+/// Only a broken server takes it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Longer than a test may run: what ends does so for another reason.
+const NEVER: Duration = Duration::from_hours(1);
+
+const SHORT: Duration = Duration::from_millis(100);
+
+/// More than the kernel takes from us at once.
+const LARGE: usize = 32 << 20;
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+fn generous() -> Bounds {
+    Bounds { head: NEVER, write: NEVER, linger: SHORT, life: NEVER }
+}
+
+/// A server that serves until the test ends.
+struct Server {
+    address: SocketAddr,
+    /// Lets `/work` be done.
+    work: Arc<Notify>,
+    /// Tells that `/work` has begun.
+    begun: Arc<Notify>,
+    _running: JoinSet<()>,
+}
+
+impl Server {
+    async fn start(bounds: Bounds, most: usize, proxies: &[&str]) -> Self {
+        let (work, begun) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (done, started) = (Arc::clone(&work), Arc::clone(&begun));
+        let router = Router::new()
+            .route("/", get(async || "hello"))
+            .route("/large", get(async || vec![b'a'; LARGE]))
+            .route("/refuse", post(async || "too much"))
+            .route(
+                "/work",
+                post(async move |_: String| {
+                    started.notify_one();
+                    done.notified().await;
+                    "done"
+                }),
+            );
+        let proxies = proxies.iter().map(|net| net.parse().unwrap()).collect();
+        let mut clients = Clients::new(router, Places::new(most, proxies), bounds);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut running = JoinSet::new();
+        running.spawn(async move { clients.serve_until(&listener, std::future::pending()).await });
+        Self { address, work, begun, _running: running }
+    }
+
+    /// Connects from `127.0.0.LAST`.
+    async fn connect(&self, last: u8) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        // Small, so that few bytes on the way count as read.
+        socket.set_recv_buffer_size(16 * 1024).unwrap();
+        socket.bind((Ipv4Addr::new(127, 0, 0, last), 0).into()).unwrap();
+        socket.connect(self.address).await.unwrap()
+    }
+
+    async fn send(&self, last: u8, bytes: &[u8]) -> TcpStream {
+        let mut stream = self.connect(last).await;
+        stream.write_all(bytes).await.unwrap();
+        stream
+    }
+}
+
+/// What comes until something like `end` has come, or the connection has ended.
+async fn read_until(stream: &mut TcpStream, end: &str) -> String {
+    let mut text = String::new();
+    let mut buffer = [0; 4096];
+    while !text.contains(end) {
+        match timeout(PATIENCE, stream.read(&mut buffer)).await.expect("an answer or the end") {
+            Ok(0) | Err(_) => break,
+            Ok(count) => text.push_str(&String::from_utf8_lossy(&buffer[..count])),
+        }
+    }
+    text
+}
+
+/// Everything until the connection has ended.
+async fn read_all(stream: &mut TcpStream) -> String {
+    read_until(stream, "\0").await
+}
+
+async fn is_quiet(stream: &mut TcpStream) -> bool {
+    timeout(SHORT, stream.read(&mut [0; 1])).await.is_err()
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_send_its_head_is_cut() {
+    let server = Server::start(Bounds { head: SHORT, ..generous() }, 100, &[]).await;
+    let mut kept = server.send(1, REQUEST).await;
+    assert!(read_until(&mut kept, "hello").await.starts_with("HTTP/1.1 200"));
+    let mut silent = server.connect(1).await;
+    let mut halfway = server.send(1, b"GET / HTTP/1.1\r\nHost:").await;
+    assert_eq!(read_all(&mut silent).await, "");
+    assert_eq!(read_all(&mut halfway).await, "");
+    assert_eq!(read_all(&mut kept).await, "", "one that was kept is cut like a new one");
+}
+
+#[tokio::test]
+async fn a_head_that_comes_byte_by_byte_is_cut_all_the_same() {
+    let server = Server::start(Bounds { head: SHORT * 3, ..generous() }, 100, &[]).await;
+    let mut slow = server.send(1, b"GET / HTTP/1.1\r\nX-A: ").await;
+    let trickle =
+        async { while slow.write_all(b"a").await.is_ok() && is_quiet(&mut slow).await {} };
+    timeout(PATIENCE, trickle).await.expect("cut although something came all the time");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_cut_and_its_place_goes_on() {
+    let server = Server::start(Bounds { write: SHORT, ..generous() }, 1, &[]).await;
+    let mut greedy = server.send(1, b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let mut next = server.send(1, REQUEST).await;
+    assert!(read_until(&mut next, "hello").await.contains("hello"));
+    assert!(read_all(&mut greedy).await.len() < LARGE);
+}
+
+#[tokio::test]
+async fn a_client_that_pipelines_and_does_not_read_is_cut() {
+    let server = Server::start(Bounds { write: SHORT, ..generous() }, 1, &[]).await;
+    let (_unread, mut flood) = server.connect(1).await.into_split();
+    let many = REQUEST.repeat(1000);
+    let flooded = async { while flood.write_all(&many).await.is_ok() {} };
+    timeout(PATIENCE, flooded).await.expect("cut when our answers are not taken");
+}
+
+#[tokio::test]
+async fn a_client_that_reads_byte_by_byte_is_cut_all_the_same() {
+    let server = Server::start(Bounds { write: SHORT * 3, ..generous() }, 1, &[]).await;
+    let mut slow = server.send(1, b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let mut next = server.send(1, REQUEST).await;
+    let mut byte = [0; 64];
+    let trickle = async { while slow.read(&mut byte).await.is_ok_and(|count| count > 0) {} };
+    tokio::select! {
+        answer = read_until(&mut next, "hello") => assert!(answer.contains("hello")),
+        () = trickle => {}
+    }
+}
+
+#[tokio::test]
+async fn a_connection_ends_with_an_answer_once_its_life_is_over() {
+    let server = Server::start(generous(), 100, &[]).await;
+    let mut young = server.send(1, &REQUEST.repeat(2)).await;
+    let answers = read_until(&mut young, "hello").await;
+    assert!(!answers.contains(&format!("{CONNECTION}: close")), "{answers}");
+    let server = Server::start(Bounds { life: Duration::ZERO, ..generous() }, 100, &[]).await;
+    let mut old = server.send(1, &REQUEST.repeat(2)).await;
+    let answers = read_all(&mut old).await;
+    assert!(answers.contains(&format!("{CONNECTION}: close")), "{answers}");
+    assert_eq!(answers.matches("hello").count(), 1);
+}
+
+#[tokio::test]
+async fn who_is_still_sending_is_heard_out_and_reads_the_refusal() {
+    let linger = Duration::from_secs(10);
+    let server = Server::start(Bounds { linger, ..generous() }, 100, &[]).await;
+    let head = format!("POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: {LARGE}\r\n\r\n");
+    let mut sender = server.send(1, head.as_bytes()).await;
+    let sent = timeout(PATIENCE, sender.write_all(&vec![b'a'; LARGE])).await;
+    sent.expect("read on").expect("not reset while sending");
+    assert!(read_until(&mut sender, "too much").await.contains("too much"));
+}
+
+#[tokio::test]
+async fn the_next_one_is_served_when_a_place_is_free_and_not_before() {
+    let server = Server::start(generous(), 2, &[]).await;
+    let first = server.connect(1).await;
+    let _second = server.connect(1).await;
+    let mut third = server.send(1, REQUEST).await;
+    assert!(is_quiet(&mut third).await, "there are two places");
+    drop(first);
+    assert!(read_until(&mut third, "hello").await.contains("hello"));
+}
+
+#[tokio::test]
+async fn one_address_cannot_shut_out_another_by_saying_nothing() {
+    let server = Server::start(generous(), 4, &[]).await;
+    let mut hogs = Vec::new();
+    for beginning in
+        [&b""[..], b"GET", REQUEST, b"POST /work HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\na"]
+    {
+        hogs.push(server.send(1, beginning).await);
+    }
+    hogs.push(server.connect(1).await);
+    for _ in 0..3 {
+        let mut other = server.send(2, REQUEST).await;
+        assert!(read_until(&mut other, "hello").await.contains("hello"));
+        hogs.push(server.connect(1).await);
+    }
+}
+
+#[tokio::test]
+async fn work_under_way_is_not_cut_for_anybody() {
+    let server = Server::start(generous(), 4, &[]).await;
+    let request =
+        b"POST /work HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nConnection: close\r\n\r\na";
+    let mut workers = Vec::new();
+    for _ in 0..4 {
+        workers.push(server.send(1, request).await);
+        timeout(PATIENCE, server.begun.notified()).await.unwrap();
+    }
+    let mut other = server.send(2, REQUEST).await;
+    assert!(is_quiet(&mut other).await);
+    server.work.notify_waiters();
+    for worker in &mut workers {
+        assert!(read_all(worker).await.contains("done"));
+    }
+    assert!(read_until(&mut other, "hello").await.contains("hello"));
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_may_take_all_places() {
+    let server = Server::start(generous(), 4, &["127.0.0.1/32"]).await;
+    let mut proxied = Vec::new();
+    for _ in 0..4 {
+        proxied.push(server.connect(1).await);
+    }
+    let mut other = server.send(2, REQUEST).await;
+    assert!(is_quiet(&mut other).await);
+    drop(proxied.pop());
+    assert!(read_until(&mut other, "hello").await.contains("hello"));
+}
+
+#[tokio::test]
+async fn who_finds_no_place_even_to_wait_is_told_to_come_back() {
+    let server = Server::start(generous(), 1, &[]).await;
+    let hog = server.connect(1).await;
+    let mut waiting = Vec::new();
+    for _ in 0..places::MOST_WAITING {
+        waiting.push(server.connect(1).await);
+    }
+    let mut other = server.send(2, REQUEST).await;
+    let answer = read_all(waiting.last_mut().unwrap()).await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Retry-After: "), "{answer}");
+    assert!(is_quiet(&mut other).await, "the one of whom there are few may wait");
+    drop((hog, waiting));
+    assert!(read_until(&mut other, "hello").await.contains("hello"));
+}
