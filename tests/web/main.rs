@@ -30,6 +30,7 @@ mod password;
 mod program;
 mod protection;
 mod register;
+mod requests;
 mod reset;
 mod session;
 mod settings;
