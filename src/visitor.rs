@@ -31,7 +31,6 @@ use crate::models::session::keys;
 use crate::models::user::User;
 use crate::page::Page;
 use peer::Peer;
-pub(crate) use peer::network;
 
 /// For the header of every page, without a query: a username never changes.
 const USERNAME: &str = "username";

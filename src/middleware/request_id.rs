@@ -31,7 +31,7 @@ pub async fn assign(State(app): State<App>, request: Request, next: Next) -> Res
 /// A trusted proxy's, so that its log and ours tell of one request. Anybody else could make theirs
 /// equal another's, or write into the log with it.
 fn given(request: &Request, app: &App) -> Option<String> {
-    if !peer::is_trusted(request.extensions(), &app.config) {
+    if !peer::is_from_proxy(request.extensions(), &app.config) {
         return None;
     }
     let id = request.headers().get(NAME)?.to_str().ok()?;

@@ -1,5 +1,6 @@
 //! The M: a table each (a struct and its SQL) and a value each (parsed once, at the edge).
 
+pub mod client_address;
 pub mod device;
 pub mod email;
 pub mod hasher;

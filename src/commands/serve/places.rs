@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 
 use super::connection::AtWork;
 use crate::event::{Details, Event};
-use crate::visitor::network;
+use crate::models::client_address::{is_trusted, network};
 
 /// How many may wait for a place. They are taken from the kernel's queue to see who they are: behind
 /// a thousand of one address the others would not be found.
@@ -142,7 +142,7 @@ impl Places {
 
     fn owner(&self, peer: SocketAddr) -> Owner {
         let address = peer.ip().to_canonical();
-        let is_proxy = self.proxies.iter().any(|net| net.contains(&address));
+        let is_proxy = is_trusted(address, &self.proxies);
         (!is_proxy).then(|| network(address))
     }
 }
