@@ -28,6 +28,7 @@ mod mailer;
 mod outbox;
 mod password;
 mod program;
+mod properties;
 mod protection;
 mod register;
 mod requests;

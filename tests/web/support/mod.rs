@@ -5,6 +5,7 @@ pub mod log;
 pub mod post;
 pub mod program;
 pub mod received;
+pub mod rules;
 mod site;
 pub mod smtp;
 

@@ -1,0 +1,228 @@
+//! What must hold of whatever people type and send: each rule once, for the property tests here and
+//! for the fuzz targets in `fuzz/`, which include this file.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode, header};
+use ipnet::IpNet;
+use percent_encoding::percent_decode_str;
+use tower::ServiceExt;
+use unicode_normalization::UnicodeNormalization;
+use url::Url;
+use vestibule::config::Sender;
+use vestibule::mail::Composer;
+use vestibule::models::client_address::client_address;
+use vestibule::models::email::Email;
+use vestibule::models::next_path::NextPath;
+use vestibule::models::one_time_code::OneTimeCode;
+use vestibule::models::outbox::Letter;
+use vestibule::models::password::{LONGEST, Password};
+use vestibule::models::username::{LENGTH, Username};
+
+/// Where the site lives.
+const ORIGIN: &str = "http://localhost:8000";
+
+/// Every page that reads a form.
+pub const FORMS: [&str; 5] = ["/login", "/register", "/forgot", "/reset", "/account/password"];
+
+/// A username is what was typed, in the one spelling that no other name looks like.
+pub fn username(typed: &str) {
+    let Ok(name) = Username::parse(typed) else { return };
+    let name = name.as_str();
+    assert_eq!(name, typed.trim().to_ascii_lowercase());
+    assert!(LENGTH.contains(&name.len()));
+    let is_letter = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
+    assert!(name.as_bytes().iter().all(is_letter), "{name:?}");
+    let is_dot = |byte: u8| matches!(byte, b'.' | b'_' | b'-');
+    let has_two = name.as_bytes().windows(2).any(|two| is_dot(two[0]) && is_dot(two[1]));
+    let ends_so = name.as_bytes().first().copied().is_some_and(is_dot)
+        || name.as_bytes().last().copied().is_some_and(is_dot);
+    assert!(!has_two && !ends_so, "{name:?}");
+    assert_eq!(Username::parse(name).unwrap().as_str(), name);
+    assert_eq!(Username::parse(&name.to_ascii_uppercase()).unwrap().as_str(), name);
+}
+
+/// An address is one line of one mail to one person: the one that was typed.
+pub fn email(typed: &str) {
+    let Ok(email) = Email::parse(typed) else { return };
+    assert_eq!(email.as_typed(), typed.trim());
+    let breaks_out = |c: char| c.is_control() || c.is_whitespace() || "<>,;:\"()[]\\".contains(c);
+    assert!(!email.as_typed().contains(breaks_out), "{email:?}");
+    assert_eq!(email.as_typed().matches('@').count(), 1, "{email:?}");
+    let again = Email::parse(email.key()).unwrap();
+    assert_eq!((again.as_typed(), again.key()), (email.key(), email.key()));
+    assert!(email.key().is_ascii() && !email.key().contains(|c: char| c.is_ascii_uppercase()));
+    assert_eq!(recipients(email.as_typed()), [written(email.as_typed())]);
+}
+
+/// An address as a mail has it: the part before the `@` untouched, the domain in punycode.
+fn written(address: &str) -> String {
+    let (local, domain) = address.rsplit_once('@').unwrap();
+    format!("{local}@{}", idna::domain_to_ascii(domain).unwrap())
+}
+
+/// What stands in the `To`, `Cc` and `Bcc` of a mail to `address`.
+fn recipients(address: &str) -> Vec<String> {
+    let letter = Letter {
+        kind: "registered",
+        to: address.to_owned(),
+        subject: "Hello".to_owned(),
+        text: "Hello\n".to_owned(),
+        html: "<p>Hello</p>\n".to_owned(),
+        expires_at: i64::MAX,
+    };
+    let sender = Sender { name: String::new(), address: "no-reply@site.example".to_owned() };
+    let composer = Composer::new(&sender, "site.example").unwrap();
+    let source = composer.source(&letter.into_queued("a".repeat(26), 0)).unwrap();
+    let source = String::from_utf8(source).unwrap();
+    let (head, _) = source.split_once("\r\n\r\n").unwrap();
+    // RFC 5322 2.2.3: a line that begins with a blank goes on with the one before.
+    let head = head.replace("\r\n ", "");
+    let fields = head.split("\r\n").filter_map(|line| line.split_once(':'));
+    let to = fields.filter(|(name, _)| {
+        ["to", "cc", "bcc"].contains(&name.trim().to_ascii_lowercase().as_str())
+    });
+    to.map(|(_, address)| address.trim().to_owned()).collect()
+}
+
+/// Where a form leads on is on this site for every browser, by http and by https, from any page,
+/// and is the very text that was checked.
+pub fn next_path(text: &str) {
+    let next = NextPath::parse(text);
+    let path = next.or("");
+    assert_eq!(next.as_str(), path);
+    if path.is_empty() {
+        assert_eq!(next.query(), "");
+        return;
+    }
+    assert_eq!(path, text);
+    assert!(path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\'), "{path:?}");
+    for page in ["http://localhost:8000/login", "https://id.example.org/a/b?next=//evil.example"] {
+        let page = Url::parse(page).unwrap();
+        let target = page.join(path).unwrap();
+        assert_eq!(target.origin(), page.origin(), "{path:?}");
+        assert!(target.username().is_empty() && target.password().is_none(), "{path:?}");
+        // A page that sends people on to its own path must not send them away.
+        assert_eq!(page.join(target.path()).unwrap().origin(), page.origin(), "{path:?}");
+    }
+    let query = next.query();
+    let query = query.strip_prefix("?next=").unwrap().replace('+', " ");
+    assert_eq!(percent_decode_str(&query).decode_utf8().unwrap(), path);
+}
+
+/// The proxies of the site that the rules are about.
+pub fn trusted_proxies() -> Vec<IpNet> {
+    vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]
+}
+
+/// Nobody but a trusted proxy names the visitor: what strangers write further left changes nothing.
+pub fn forwarded(direct: IpAddr, lines: &[&[u8]]) {
+    let trusted = trusted_proxies();
+    let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
+    let seen = client_address(direct, lines.iter().copied(), &trusted);
+    assert_eq!(seen, seen.to_canonical());
+    assert_eq!(client_address(direct, lines.iter().copied(), &[]), direct.to_canonical());
+    if !is_trusted(direct.to_canonical()) {
+        assert_eq!(seen, direct.to_canonical());
+    }
+    if is_trusted(seen) {
+        return;
+    }
+    // The visitor is known: no line before, and nothing before in the first line, makes a difference.
+    for forged in [&b"198.51.100.66"[..], b"10.9.9.9", b"\xff", b"fd00::1, 2001:db8::66"] {
+        let before = [&[forged], lines].concat();
+        assert_eq!(client_address(direct, before.iter().copied(), &trusted), seen);
+        let Some((first, rest)) = lines.split_first() else { continue };
+        let longer = [forged, b",", first].concat();
+        let longer = std::iter::once(longer.as_slice()).chain(rest.iter().copied());
+        let longer: Vec<&[u8]> = longer.collect();
+        assert_eq!(client_address(direct, longer.into_iter(), &trusted), seen);
+    }
+}
+
+/// A direct peer out of one byte: a proxy, a mapped proxy, or a stranger.
+pub fn peer(choice: u8) -> IpAddr {
+    match choice % 4 {
+        0 => Ipv4Addr::new(10, 0, 0, choice).into(),
+        1 => Ipv4Addr::new(10, 0, 0, choice).to_ipv6_mapped().into(),
+        2 => Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, choice.into()).into(),
+        _ => Ipv4Addr::new(203, 0, 113, choice).into(),
+    }
+}
+
+/// A code is its own letters in their order, and nothing else that people could mean.
+pub fn code(typed: &str) {
+    let Ok(code) = OneTimeCode::parse(typed) else { return };
+    assert!(vestibule::random::is_code(code.as_str()));
+    let mut rest = code.as_str().chars();
+    for c in typed.chars() {
+        let is_filler = c.is_whitespace()
+            || "-\u{2010}\u{2011}\u{2012}\u{2013}\u{2014}\u{2015}\u{2212}\u{200b}\u{feff}"
+                .contains(c);
+        assert!(is_filler || rest.next() == Some(c.to_ascii_uppercase()), "{typed:?}");
+    }
+    assert_eq!(rest.next(), None, "{typed:?}");
+    assert_eq!(OneTimeCode::parse(&code.to_string()), Ok(code));
+}
+
+/// A password is the text in NFC, whichever way it was composed, and is counted in code points.
+pub fn password(typed: &str) {
+    let kept = Password::typed(typed);
+    let text = str::from_utf8(kept.as_bytes()).unwrap();
+    assert!(unicode_normalization::is_nfc(text), "{typed:?}");
+    let decomposed: String = typed.nfd().collect();
+    assert_eq!(Password::typed(&decomposed).as_bytes(), kept.as_bytes(), "{typed:?}");
+    assert_eq!(Password::typed(text).as_bytes(), kept.as_bytes(), "{typed:?}");
+    if typed.is_ascii() {
+        assert_eq!(text, typed);
+    }
+    let fits = !typed.is_empty() && (8..=LONGEST).contains(&text.chars().count());
+    assert_eq!(Password::choose(typed, 8).is_ok(), fits, "{typed:?}");
+}
+
+/// The cookies of somebody who is logged in and has asked for a code: every form is open to them.
+pub async fn insider(site: &Router) -> String {
+    let form = b"username=ann&email=ann@meadow.example&password=moss+lantern+quartz&password_confirm=moss+lantern+quartz";
+    let registered = post(site, "", "/register", form).await;
+    let cookies: Vec<&str> = registered
+        .headers()
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .filter_map(|cookie| cookie.to_str().unwrap().split(';').next())
+        .collect();
+    let cookies = cookies.join("; ");
+    let asked = post(site, &cookies, "/forgot", b"username=ann&email=ann@meadow.example").await;
+    assert_eq!(asked.headers()[header::LOCATION], "/reset");
+    cookies
+}
+
+/// Any bytes sent to a form get an answer that is theirs: a page, or the way to another page of this
+/// site. Never a failure of ours.
+pub async fn form(site: &Router, cookies: &str, path: &str, body: &[u8]) {
+    // Elsewhere a form may begin another session, and these cookies would be worth nothing.
+    let cookies = if ["/reset", "/account/password"].contains(&path) { cookies } else { "" };
+    let answer = post(site, cookies, path, body).await;
+    let status = answer.status();
+    assert!(!status.is_server_error(), "{path}: {status}");
+    if status != StatusCode::SEE_OTHER {
+        assert!(status.is_client_error(), "{path}: {status}");
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/html; charset=utf-8");
+        return;
+    }
+    let location = answer.headers()[header::LOCATION].to_str().unwrap();
+    assert!(cookies.is_empty(), "{path} {location}: the session is over, or a guess was right");
+    let page = Url::parse(ORIGIN).unwrap();
+    assert_eq!(page.join(location).unwrap().origin(), page.origin(), "{location}");
+}
+
+async fn post(site: &Router, cookies: &str, path: &str, body: &[u8]) -> Response<Body> {
+    let request = Request::post(path)
+        .header(header::ORIGIN, ORIGIN)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(header::COOKIE, cookies)
+        .body(Body::from(body.to_vec()))
+        .unwrap();
+    site.clone().oneshot(request).await.unwrap()
+}
