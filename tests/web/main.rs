@@ -25,6 +25,7 @@ mod limits;
 mod login;
 mod mailbox;
 mod mailer;
+mod openapi;
 mod outbox;
 mod password;
 mod program;

@@ -1,0 +1,88 @@
+//! `docs/openapi.json` describes the site as it is: every URL, every method, every field.
+
+use std::collections::BTreeSet;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use serde_json::Value;
+
+use crate::support::{Browser, Site, email_of};
+
+fn document() -> Value {
+    serde_json::from_str(include_str!("../../docs/openapi.json")).unwrap()
+}
+
+fn keys(object: &Value) -> BTreeSet<String> {
+    object.as_object().unwrap().keys().cloned().collect()
+}
+
+#[test]
+fn it_has_every_url_and_no_other() {
+    let routes = include_str!("../../src/routes.rs").split("#[cfg(test)]").next().unwrap();
+    let urls = routes.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let urls: BTreeSet<String> = urls.map(str::to_owned).collect();
+    assert!(urls.len() > 15, "the routes were not found");
+    assert_eq!(keys(&document()["paths"]), urls);
+}
+
+#[test]
+fn it_is_of_this_version() {
+    assert_eq!(document()["info"]["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    let text = include_str!("../../docs/openapi.json");
+    let document = document();
+    for rest in text.split("\"$ref\": \"#").skip(1) {
+        let pointer = rest.split('"').next().unwrap();
+        assert!(document.pointer(pointer).is_some(), "{pointer}");
+    }
+}
+
+#[tokio::test]
+async fn it_has_every_method_and_no_other() {
+    let site = Site::on_sqlite().await;
+    for (path, methods) in document()["paths"].as_object().unwrap() {
+        let url = path.replace("{id}", "00000000000000000000000000").replace("{name}", "app.css");
+        let request = Request::delete(&url).body(Body::empty()).unwrap();
+        let answer = site.browser().send(request).await;
+        assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        let allowed = answer.headers()["allow"].to_str().unwrap().split(',');
+        let allowed: BTreeSet<String> =
+            allowed.filter(|method| *method != "HEAD").map(str::to_lowercase).collect();
+        assert_eq!(keys(methods), allowed, "{path}");
+    }
+}
+
+/// The names of what a page's form sends, but for the field that tells password managers the name.
+fn fields(browser: &Browser) -> BTreeSet<String> {
+    let names = browser.all_attributes("main form input:not([readonly])", "name");
+    names.into_iter().collect()
+}
+
+#[tokio::test]
+async fn it_has_every_field_and_no_other() {
+    let site = Site::on_sqlite().await;
+    let mut ann = site.registered("ann").await;
+    ann.ask_for_code("ann", &email_of("ann")).await;
+    let mut compared = 0;
+    for (path, methods) in document()["paths"].as_object().unwrap() {
+        let form = &methods["post"]["requestBody"]["content"]["application/x-www-form-urlencoded"];
+        if form.is_null() {
+            continue;
+        }
+        let needs_session = ["/reset", "/account/password"].contains(&path.as_str());
+        let mut visitor = if needs_session { ann.tab() } else { site.browser() };
+        visitor.open(&format!("{path}?next=/account")).await;
+        let schema = &form["schema"];
+        assert_eq!(keys(&schema["properties"]), fields(&visitor), "{path}");
+        let required = schema["required"].as_array().unwrap();
+        assert!(!required.is_empty(), "{path}");
+        for name in required {
+            assert!(schema["properties"].get(name.as_str().unwrap()).is_some(), "{path}: {name}");
+        }
+        compared += 1;
+    }
+    assert_eq!(compared, 5);
+}
