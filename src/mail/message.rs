@@ -4,8 +4,11 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::Address;
-use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Body, Mailbox, Message, MultiPart, SinglePart};
+use lettre::address::Envelope;
+use lettre::message::header::{
+    self, ContentTransferEncoding, ContentType, HeaderName, HeaderValue,
+};
+use lettre::message::{Body, Mailbox, Mailboxes, Message, MultiPart, SinglePart};
 
 use super::MailError;
 use crate::config::Sender;
@@ -55,13 +58,10 @@ impl Composer {
     pub(super) fn message(&self, letter: &Queued) -> Result<Message, String> {
         let to = ascii_address(&letter.to).ok_or("the address cannot be written to")?;
         let auto = HeaderName::new_from_ascii_str("Auto-Submitted");
-        let body = MultiPart::alternative()
-            // `=_` can stand in no quoted-printable text (RFC 2045, 6.7).
-            .boundary(format!("=_{}", letter.id))
-            .singlepart(part(ContentType::TEXT_PLAIN, &letter.text)?)
-            .singlepart(part(ContentType::TEXT_HTML, &letter.html)?);
-        Message::builder()
-            .from(self.sender.clone())
+        let envelope = Envelope::new(Some(self.sender.email.clone()), vec![to.clone()]);
+        let message = Message::builder()
+            .envelope(envelope.map_err(|error| error.to_string())?)
+            .from(Mailbox::new(None, to.clone()))
             // The bare address: a display name is user input, and lettre panics on CR or LF in it.
             .to(Mailbox::new(None, to))
             .subject(letter.subject.replace(char::is_control, " "))
@@ -69,13 +69,25 @@ impl Composer {
             .message_id(Some(format!("<{}@{}>", letter.id, self.host)))
             // RFC 3834: no out-of-office answers.
             .raw_header(HeaderValue::new(auto, "auto-generated".to_owned()))
-            .multipart(body)
-            .map_err(|error| error.to_string())
+            .multipart(both_parts(letter)?);
+        let mut message = message.map_err(|error| error.to_string())?;
+        // Only now: lettre reads `From` again when it builds, and cannot read `no-reply@[192.0.2.1]`,
+        // the sender of a site whose base URL has a number for a host.
+        message.headers_mut().set(header::From::from(Mailboxes::from(self.sender.clone())));
+        Ok(message)
     }
 }
 
 fn without_brackets(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
+}
+
+fn both_parts(letter: &Queued) -> Result<MultiPart, &'static str> {
+    Ok(MultiPart::alternative()
+        // `=_` can stand in no quoted-printable text (RFC 2045, 6.7).
+        .boundary(format!("=_{}", letter.id))
+        .singlepart(part(ContentType::TEXT_PLAIN, &letter.text)?)
+        .singlepart(part(ContentType::TEXT_HTML, &letter.html)?))
 }
 
 /// Quoted-printable for both parts: short lines on the way, still readable in the raw, and no need

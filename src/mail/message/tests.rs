@@ -111,3 +111,14 @@ fn a_host_that_is_no_host_is_refused() {
         assert_eq!(composer_at("Site", host).unwrap().host(), greeting);
     }
 }
+
+#[test]
+fn a_site_with_a_number_for_a_host_sends_mail_too() {
+    let sender = Sender { name: "Hall".to_owned(), address: "no-reply@[192.0.2.1]".to_owned() };
+    let composer = Composer::new(&sender, "192.0.2.1").unwrap();
+    let message = composer.message(&letter("ann@meadow.example", "Your code")).unwrap();
+    let source = String::from_utf8(message.formatted()).unwrap();
+    assert!(headers(&source).contains(&"From: Hall <no-reply@[192.0.2.1]>".to_owned()), "{source}");
+    let from = message.envelope().from().unwrap().to_string();
+    assert_eq!(from, "no-reply@[192.0.2.1]");
+}
