@@ -3,13 +3,19 @@
 pub mod outbox;
 pub mod sweep;
 
+use std::time::Duration;
+
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::app::App;
 use crate::config::Config;
 use crate::mail::{MailError, Mailer};
 use crate::models::outbox as letters;
+
+/// Before a task that panicked is started again.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// The background tasks of one node. They stop when this is dropped.
 #[derive(Debug)]
@@ -30,12 +36,39 @@ pub fn spawn(app: &App) -> Result<Tasks, MailError> {
 pub(crate) fn spawn_with(app: &App, mailer: Option<Mailer>) -> Tasks {
     let (stop, stopped) = watch::channel(false);
     let mut running = JoinSet::new();
-    let store = app.store.clone();
-    let worker =
-        outbox::Worker::new(store.db.clone(), store.key.clone(), store.clock.clone(), mailer);
-    running.spawn(worker.run(app.posted.clone(), stopped.clone()));
-    running.spawn(sweep::run(app.store.clone(), stopped));
+    let (store, posted, told) = (app.store.clone(), app.posted.clone(), stopped.clone());
+    running.spawn(keep_running("outbox", PAUSE, stopped.clone(), move || {
+        let (db, key, clock) = (store.db.clone(), store.key.clone(), store.clock.clone());
+        let worker = outbox::Worker::new(db, key, clock, mailer.clone());
+        worker.run(posted.clone(), told.clone())
+    }));
+    let (store, told) = (app.store.clone(), stopped.clone());
+    running.spawn(keep_running("sweep", PAUSE, stopped, move || {
+        sweep::run(store.clone(), told.clone())
+    }));
     Tasks { stop, running }
+}
+
+/// Starts a task again that panicked: mail must not wait for the next start of the program, however
+/// long ago the bug. Ends when the task does.
+async fn keep_running<F: Future<Output = ()> + Send + 'static>(
+    name: &'static str,
+    pause: Duration,
+    mut stop: watch::Receiver<bool>,
+    start: impl Fn() -> F,
+) {
+    loop {
+        // Its task ends with this one.
+        let mut task = JoinSet::new();
+        task.spawn(start());
+        if let Some(Ok(())) | None = task.join_next().await {
+            return;
+        }
+        tracing::error!(name, "a background task panicked; it is started again");
+        if timeout(pause, stop.wait_for(|stopped| *stopped)).await.is_ok() {
+            return;
+        }
+    }
 }
 
 /// The way to the mail server; `None` when mail stays in the development mailbox.
@@ -60,5 +93,28 @@ impl Tasks {
     pub async fn finish(mut self) {
         let _ = self.stop.send(true);
         while self.running.join_next().await.is_some() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_started_again_until_it_ends_or_is_told_to() {
+        let starts = Arc::new(AtomicUsize::new(0));
+        let again = || {
+            let starts = Arc::clone(&starts);
+            async move { assert!(starts.fetch_add(1, Ordering::SeqCst) >= 2, "a bug") }
+        };
+        let (stop, stopped) = watch::channel(false);
+        keep_running("test", Duration::ZERO, stopped.clone(), again).await;
+        assert_eq!(starts.swap(0, Ordering::SeqCst), 3);
+        stop.send(true).unwrap();
+        keep_running("test", Duration::from_hours(1), stopped, again).await;
+        assert_eq!(starts.load(Ordering::SeqCst), 1);
     }
 }
