@@ -39,6 +39,9 @@ pub struct Hasher {
     /// one thread a login waits for one of them. A flood of them costs others a 503 where a password
     /// is chosen, and no login.
     judgements: Arc<Semaphore>,
+    /// Judgements under way or waiting for their turn: as many as the queue is long. Each holds a
+    /// request open.
+    waiting: Arc<Semaphore>,
     params: Params,
     /// What a password is verified against when there is no account: the same work.
     nobody: Arc<str>,
@@ -84,8 +87,10 @@ impl Hasher {
             thread.spawn(move || work_off(&queue)).map_err(failed)?;
         }
         let nobody = phc_string(&params, &random::bytes::<16>(), &random::bytes::<32>())?;
-        let judgements = Arc::new(Semaphore::new((cost.threads / 2).max(1)));
-        Ok(Self { jobs, judgements, params, nobody: nobody.into() })
+        let judgements = (cost.threads / 2).max(1);
+        let waiting = Arc::new(Semaphore::new(judgements + cost.queue));
+        let judgements = Arc::new(Semaphore::new(judgements));
+        Ok(Self { jobs, judgements, waiting, params, nobody: nobody.into() })
     }
 
     /// Hashes with a new salt; answers a PHC string.
@@ -132,12 +137,13 @@ impl Hasher {
     /// stands in the same queue.
     ///
     /// # Errors
-    /// [`HashError::Busy`] when the queue is full.
+    /// [`HashError::Busy`] when the queue is full, or no turn comes within five seconds.
     pub async fn judge(
         &self,
         password: &Password,
         context: Vec<String>,
     ) -> Result<Option<PasswordError>, HashError> {
+        let _place = self.waiting.try_acquire().map_err(|_| HashError::Busy)?;
         let turn = timeout(JUDGED_WITHIN, self.judgements.acquire()).await;
         // Held until the judgement is there.
         let _turn = turn.map_err(|_| HashError::Busy)?.map_err(failed)?;
@@ -364,6 +370,29 @@ mod tests {
         assert_eq!(verdict, Verdict::Wrong, "a login does not");
         drop(held);
         assert!(waiting.await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn no_more_judgements_wait_than_the_queue_has_places() {
+        let hasher = Hasher::start(&cost(64, 1)).unwrap();
+        let password = Password::typed("x");
+        let held = hasher.judgements.acquire().await.unwrap();
+        let mut waiting = Vec::new();
+        for _ in 0..5 {
+            let mut judgement = Box::pin(hasher.judge(&password, Vec::new()));
+            assert!(futures_poll(&mut judgement).await, "it waits for its turn");
+            waiting.push(judgement);
+        }
+        let mut refused = Box::pin(hasher.judge(&password, Vec::new()));
+        let at_once =
+            std::future::poll_fn(|context| std::task::Poll::Ready(refused.as_mut().poll(context)));
+        let at_once = at_once.await;
+        assert!(matches!(at_once, std::task::Poll::Ready(Err(HashError::Busy))), "{at_once:?}");
+        drop((held, refused));
+        for judgement in waiting {
+            assert!(judgement.await.unwrap().is_some());
+        }
+        assert!(hasher.judge(&password, Vec::new()).await.unwrap().is_some(), "it is over");
     }
 
     /// Polls once, so that the job is in the queue; whether it is still waiting.
