@@ -64,7 +64,7 @@ impl App {
     /// # Errors
     /// See [`StartError`].
     pub async fn start_at(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let db = Db::open(&config.database).await?;
+        let db = Db::open_for(&config.database, config.database_wait).await?;
         let key = server_key(&config)?;
         Ok(Self {
             hasher: Hasher::start(&config.hash)?,

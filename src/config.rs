@@ -5,10 +5,11 @@ use std::ffi::OsString;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::db::Location;
+use crate::db::{self, Location};
 
 mod accent;
 mod base_url;
@@ -64,6 +65,9 @@ pub struct Config {
     pub logo: Option<Logo>,
     /// Where the data is. It may hold a password.
     pub database: Location,
+    /// How long a request waits for a connection, and then for a lock. Not a setting: for a host
+    /// program that knows better, and for tests that will not wait.
+    pub database_wait: Duration,
     /// The mail server in lettre's form; `None` is the development mailbox.
     pub smtp_url: Option<Secret>,
     /// Who mails are from.
@@ -104,6 +108,7 @@ impl Default for Config {
             accent: Accent::default(),
             logo: None,
             database: Location::Sqlite(PathBuf::from("vestibule.db")),
+            database_wait: db::WAIT,
             smtp_url: None,
             notices: Notices::default(),
             code_in_subject: false,

@@ -13,6 +13,7 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 use sqlx::{Connection, FromRow, PgConnection, SqliteConnection};
+use tokio::time::timeout;
 
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "accounts", include_str!("../migrations/0001_accounts.sql")),
@@ -22,16 +23,19 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 /// Our own table, so that a host application's sqlx migrations are left alone.
 const MIGRATIONS_TABLE: &str = "vestibule_migrations";
 
-/// How long a request waits for a connection before it is answered 503.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a statement waits for a connection, and then for a lock, before the request is answered
+/// 503.
+pub const WAIT: Duration = Duration::from_secs(5);
+
+/// A statement that is not answered within so many waits never will be: the server hangs, or the
+/// line is cut. Of two waits each has its own bound; the third is for the work.
+const LONGEST: u32 = 3;
 
 /// Connections that one node opens to PostgreSQL, whose default limit is 100 for all nodes.
 const POSTGRES_CONNECTIONS: u32 = 16;
 
-/// No statement waits longer for a lock, and no transaction is left open: a request is answered 503
-/// instead, and the next one finds the rows free.
-const POSTGRES_TIMEOUTS: [(&str, &str); 2] =
-    [("lock_timeout", "5s"), ("idle_in_transaction_session_timeout", "30s")];
+/// No transaction is left open: the next one finds the rows free.
+const POSTGRES_IDLE: (&str, &str) = ("idle_in_transaction_session_timeout", "30s");
 
 /// Readers beside SQLite's one writer: they never wait for it in WAL mode.
 const SQLITE_READERS: u32 = 4;
@@ -60,6 +64,9 @@ pub enum DbError {
     /// The driver's own error: the database is away, busy, full, or the SQL is wrong.
     #[error(transparent)]
     Driver(#[from] sqlx::Error),
+    /// The database took the statement and says nothing.
+    #[error("the database does not answer")]
+    Silent,
     /// A migration failed half way; it was rolled back.
     #[error("the database could not be migrated: {0}")]
     Migrate(MigrateError),
@@ -82,8 +89,9 @@ pub enum DbError {
 impl DbError {
     /// Whether trying again may help: the database is away, busy or out of connections.
     pub fn is_passing(&self) -> bool {
-        let Self::Driver(error) = self else {
-            return false;
+        let error = match self {
+            Self::Driver(error) => error,
+            other => return matches!(other, Self::Silent),
         };
         match error {
             sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => true,
@@ -93,17 +101,21 @@ impl DbError {
     }
 }
 
-/// SQLite: busy (5), locked (6), I/O (10), full (13), each also in its extended forms.
-/// PostgreSQL: classes 08 (connection), 53 (resources), 57P (shutdown), 40 (serialisation),
-/// 55P (a lock that was not free in time), 25P03 (a transaction that waited too long).
+/// SQLite: busy (5), locked (6), read-only (8), I/O (10), full (13), cannot open (14), each also in
+/// its extended forms.
+/// PostgreSQL: classes 08 (connection), 53 (resources), 57 (shutdown, cancelled), 58 (its own disk),
+/// 40 (serialisation), 55P (a lock that was not free in time), 25006 (read-only, as after a switch
+/// to a standby), 25P03 (a transaction that waited too long).
 fn is_passing_code(code: Option<&str>) -> bool {
     let Some(code) = code else { return false };
     if let Ok(number) = code.parse::<u32>()
         && code.len() < 5
     {
-        return matches!(number & 0xff, 5 | 6 | 10 | 13);
+        return matches!(number & 0xff, 5 | 6 | 8 | 10 | 13 | 14);
     }
-    ["08", "53", "57P", "40", "55P", "25P03"].iter().any(|class| code.starts_with(class))
+    ["08", "53", "57", "58", "40", "55P", "25006", "25P03"]
+        .iter()
+        .any(|class| code.starts_with(class))
 }
 
 /// A database that is open. Clones share its connections.
@@ -147,9 +159,17 @@ impl Db {
     /// # Errors
     /// When it cannot be opened, or was made by a newer program.
     pub async fn open(location: &Location) -> Result<Self, DbError> {
+        Self::open_for(location, WAIT).await
+    }
+
+    /// As [`Db::open`], with another bound than [`WAIT`].
+    ///
+    /// # Errors
+    /// See [`Db::open`].
+    pub async fn open_for(location: &Location, wait: Duration) -> Result<Self, DbError> {
         match location {
             Location::Sqlite(path) => {
-                let db = open_sqlite(path).await?;
+                let db = open_sqlite(path, wait).await?;
                 db.migrate().await.map_err(|error| match error {
                     DbError::Driver(driver) => unusable(path, driver),
                     other => other,
@@ -157,7 +177,7 @@ impl Db {
                 Ok(db)
             }
             Location::Postgres(url) => {
-                let db = open_postgres(url).await?;
+                let db = open_postgres(url, wait).await?;
                 db.migrate().await?;
                 Ok(db)
             }
@@ -200,11 +220,16 @@ impl Db {
     /// Begins a transaction that may write. Never hold it across hashing or mail.
     ///
     /// # Errors
-    /// When no connection is free within five seconds, or the database is away.
+    /// When no connection is free within [`WAIT`], or the database is away.
     pub async fn begin(&self) -> Result<Tx, DbError> {
         Ok(match self {
-            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Tx::Postgres(begin_postgres(pool.clone()).await?),
+            Self::Sqlite { writer, .. } => {
+                let begin = writer.begin_with("BEGIN IMMEDIATE");
+                Tx::Sqlite(in_time(longest(writer), begin).await?)
+            }
+            Self::Postgres(pool) => {
+                Tx::Postgres(in_time(longest(pool), begin_postgres(pool.clone())).await?)
+            }
         })
     }
 
@@ -240,13 +265,13 @@ impl Tx {
     /// Makes it last: when this returns, it is on disk.
     ///
     /// # Errors
-    /// When the commit failed; then nothing of it happened.
+    /// When the commit failed; then nothing of it happened, unless the database took it and could
+    /// not say so.
     pub async fn commit(self) -> Result<(), DbError> {
         match self {
-            Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx) => tx.commit().await?,
+            Self::Sqlite(tx) => in_time(WAIT * LONGEST, tx.commit()).await,
+            Self::Postgres(tx) => in_time(WAIT * LONGEST, tx.commit()).await,
         }
-        Ok(())
     }
 }
 
@@ -308,14 +333,22 @@ pub fn sql(text: &'static str) -> Statement {
     Statement { text, values: Vec::new() }
 }
 
-/// Runs `$method` of a sqlx query on whichever driver `$on` is.
+/// Runs `$method` of a sqlx query on whichever driver `$on` is, and maps what comes back.
 macro_rules! dispatch {
-    ($on:expr, $start:expr, $values:expr, $method:ident) => {
+    ($on:expr, $start:expr, $values:expr, $method:ident, $map:expr) => {
         match $on {
-            On::SqlitePool(to) => bound!($start, $values).$method(to).await,
-            On::Sqlite(to) => bound!($start, $values).$method(to).await,
-            On::PostgresPool(to) => bound!($start, $values).$method(to).await,
-            On::Postgres(to) => bound!($start, $values).$method(to).await,
+            On::SqlitePool(to) => {
+                in_time(longest(to), bound!($start, $values).$method(to)).await.map($map)
+            }
+            On::Sqlite(to) => {
+                in_time(WAIT * LONGEST, bound!($start, $values).$method(to)).await.map($map)
+            }
+            On::PostgresPool(to) => {
+                in_time(longest(to), bound!($start, $values).$method(to)).await.map($map)
+            }
+            On::Postgres(to) => {
+                in_time(WAIT * LONGEST, bound!($start, $values).$method(to)).await.map($map)
+            }
         }
     };
 }
@@ -343,7 +376,7 @@ impl Statement {
     /// # Errors
     /// When the database fails.
     pub async fn optional<R: Row>(self, on: On<'_>) -> Result<Option<R>, DbError> {
-        Ok(dispatch!(on, sqlx::query_as(self.text), self.values, fetch_optional)?)
+        dispatch!(on, sqlx::query_as(self.text), self.values, fetch_optional, |row| row)
     }
 
     /// Every row.
@@ -351,7 +384,7 @@ impl Statement {
     /// # Errors
     /// When the database fails.
     pub async fn all<R: Row>(self, on: On<'_>) -> Result<Vec<R>, DbError> {
-        Ok(dispatch!(on, sqlx::query_as(self.text), self.values, fetch_all)?)
+        dispatch!(on, sqlx::query_as(self.text), self.values, fetch_all, |rows| rows)
     }
 
     /// Runs it and answers how many rows it changed.
@@ -359,21 +392,21 @@ impl Statement {
     /// # Errors
     /// When the database fails.
     pub async fn execute(self, on: On<'_>) -> Result<u64, DbError> {
-        Ok(match on {
-            On::SqlitePool(to) => {
-                bound!(sqlx::query(self.text), self.values).execute(to).await?.rows_affected()
-            }
-            On::Sqlite(to) => {
-                bound!(sqlx::query(self.text), self.values).execute(to).await?.rows_affected()
-            }
-            On::PostgresPool(to) => {
-                bound!(sqlx::query(self.text), self.values).execute(to).await?.rows_affected()
-            }
-            On::Postgres(to) => {
-                bound!(sqlx::query(self.text), self.values).execute(to).await?.rows_affected()
-            }
-        })
+        dispatch!(on, sqlx::query(self.text), self.values, execute, |done| done.rows_affected())
     }
+}
+
+/// No request waits for a database that hangs, or for a line that was cut without a word.
+async fn in_time<T>(
+    longest: Duration,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, DbError> {
+    let done = timeout(longest, work).await.map_err(|_| DbError::Silent)?;
+    Ok(done?)
+}
+
+fn longest<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> Duration {
+    pool.options().get_acquire_timeout() * LONGEST
 }
 
 fn migrator() -> Migrator {
@@ -409,18 +442,35 @@ async fn begin_postgres(pool: PgPool) -> Result<PgTransaction<'static>, sqlx::Er
 }
 
 /// One connection first, because a pool would only say that it waited in vain.
-async fn open_postgres(url: &str) -> Result<Db, DbError> {
+async fn open_postgres(url: &str, wait: Duration) -> Result<Db, DbError> {
     let options: PgConnectOptions =
         url.parse().map_err(|_| no_postgres("the URL cannot be read"))?;
-    let options = options.options(POSTGRES_TIMEOUTS);
-    let first = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&options)).await;
+    let options = options.options([POSTGRES_IDLE]);
+    let options = options.options([("lock_timeout", wait.as_millis().to_string())]);
+    let first = timeout(wait, PgConnection::connect_with(&options)).await;
     let first = first.map_err(|_| no_postgres("nothing answers within 5 seconds"))?;
     first.map_err(|error| why_no_postgres(&error))?.close().await?;
     let pool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .acquire_timeout(wait)
+        .after_release(move |connection, _| Box::pin(can_be_kept(connection, wait)))
         .connect_lazy_with(options);
     Ok(Db::Postgres(pool))
+}
+
+/// Whether a connection may go back into its pool; an error closes it, too.
+///
+/// sqlx 0.9 waits without a bound for one that was left in the middle of a statement: its place would
+/// be lost for as long as the server hangs. And when SQLite ends a transaction by itself, for want of
+/// space on the disk, sqlx believes for ever that it is in it: nothing could begin on the one writer
+/// until the next start (shown by a full disk).
+async fn can_be_kept<C: Connection>(
+    connection: &mut C,
+    wait: Duration,
+) -> Result<bool, sqlx::Error> {
+    let answer = timeout(wait, connection.ping()).await;
+    answer.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// PostgreSQL's classes 28 (user or password) and 3D (database), and a socket that does not answer.
@@ -440,17 +490,19 @@ fn no_postgres(cause: &str) -> DbError {
     DbError::Unusable { path: "VESTIBULE_DATABASE_URL".to_owned(), cause: cause.to_owned() }
 }
 
-async fn open_sqlite(path: &Path) -> Result<Db, DbError> {
+async fn open_sqlite(path: &Path, wait: Duration) -> Result<Db, DbError> {
     make_private(path);
-    let options = sqlite_options(path);
-    let writer = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
+    let options = sqlite_options(path).busy_timeout(wait);
+    let writer = SqlitePoolOptions::new().max_connections(1).acquire_timeout(wait);
     let writer = writer
+        // A statement that its caller has left may still wait for a lock.
+        .after_release(move |connection, _| Box::pin(can_be_kept(connection, wait * 2)))
         .connect_with(options.clone().create_if_missing(true))
         .await
         .map_err(|error| unusable(path, error))?;
     let readers = SqlitePoolOptions::new()
         .max_connections(SQLITE_READERS)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .acquire_timeout(wait)
         .connect_lazy_with(options.read_only(true));
     Ok(Db::Sqlite { readers, writer })
 }
@@ -462,7 +514,6 @@ fn sqlite_options(path: &Path) -> SqliteConnectOptions {
         // NORMAL could, after a power cut, give back a used code or an ended session.
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        .busy_timeout(ACQUIRE_TIMEOUT)
         .pragma("trusted_schema", "OFF")
         .pragma("journal_size_limit", "16777216")
 }
