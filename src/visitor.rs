@@ -12,8 +12,9 @@ use axum::extract::{FromRequestParts, MatchedPath, OriginalUri};
 use axum::http::Method;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use time::Duration;
+use tokio::time::timeout;
 use tower_cookies::Cookies;
 use tower_sessions::{Expiry, Session};
 
@@ -34,11 +35,13 @@ use peer::Peer;
 
 /// For the header of every page, without a query: a username never changes.
 const USERNAME: &str = "username";
-const NOTICES: &str = "notices";
 const RESET: &str = "reset";
 
 /// Notices that wait: whoever posts again and again must not make the session grow.
 const MOST_NOTICES: usize = 3;
+
+/// How long a page waits for a write that it can do without.
+const PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// The username, when somebody is logged in.
 ///
@@ -194,13 +197,13 @@ impl Visitor {
     /// # Errors
     /// When the database fails.
     pub async fn notify(&self, words: impl Into<String>) -> Result<(), RequestError> {
-        let mut notices: Vec<String> = self.session.get(NOTICES).await?.unwrap_or_default();
+        let mut notices: Vec<String> = self.session.get(keys::NOTICES).await?.unwrap_or_default();
         let words = words.into();
         if notices.len() >= MOST_NOTICES || notices.contains(&words) {
             return Ok(());
         }
         notices.push(words);
-        self.put(NOTICES, &notices).await
+        self.put(keys::NOTICES, &notices).await
     }
 
     /// The frame of a page, with the notices that are due.
@@ -210,11 +213,7 @@ impl Visitor {
     pub async fn page(&self, title: &'static str) -> Result<Page, RequestError> {
         Ok(Page {
             title,
-            notices: if self.sees_page {
-                self.take(NOTICES).await?.unwrap_or_default()
-            } else {
-                Vec::new()
-            },
+            notices: if self.sees_page { self.take_notices().await? } else { Vec::new() },
             username: self.username().await?,
             ..Page::new(&self.app)
         })
@@ -266,18 +265,24 @@ impl Visitor {
         self.keep_cookie().await
     }
 
-    async fn take<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, RequestError> {
-        if self.session.get_value(key).await?.is_none() {
-            return Ok(None);
-        }
-        let taken = self.session.remove(key).await?;
+    /// Shows them and strikes them out. A page needs no write: where that fails, they are shown all
+    /// the same (and again, where a session is left; see the store's `save`).
+    async fn take_notices(&self) -> Result<Vec<String>, RequestError> {
+        let Some(notices) = self.session.get(keys::NOTICES).await? else {
+            return Ok(Vec::new());
+        };
+        self.session.remove_value(keys::NOTICES).await?;
         if self.is_logged_in().await? || self.reset().await?.is_some() {
             self.keep_cookie().await?;
-        } else {
-            // Nothing is left to remember: no row, and no cookie for somebody who has just left.
-            self.end().await?;
+            return Ok(notices);
         }
-        Ok(taken)
+        // Nothing is left to remember: no row, and no cookie for somebody who has just left. A row
+        // that stays is nobody's, for an hour.
+        if !matches!(timeout(PATIENCE, self.end()).await, Ok(Ok(()))) {
+            Event::Fault.because("an_empty_session_was_not_deleted", &"it expires");
+            self.session.clear().await;
+        }
+        Ok(notices)
     }
 
     async fn keep_cookie(&self) -> Result<(), RequestError> {

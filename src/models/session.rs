@@ -5,10 +5,13 @@
 //! session that a log-out or a reset has just ended.
 
 use std::collections::HashMap;
+use std::pin::pin;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
+use tokio::time::timeout;
 use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result};
@@ -25,6 +28,8 @@ pub mod keys {
     pub const CREDENTIAL_VERSION: &str = "credential_version";
     /// Whether "keep me logged in" was ticked.
     pub const REMEMBER: &str = "remember";
+    /// What the next page is to show once.
+    pub const NOTICES: &str = "notices";
 }
 
 /// Nobody's session lives an hour: it holds notices and a reset under way, nothing worth more.
@@ -33,6 +38,9 @@ const ANONYMOUS_IDLE: i64 = 60 * 60;
 /// How stale `last_seen_at` may grow before a request writes it: no write on every page. A quarter
 /// of the idle time where that is less.
 const TOUCH_AFTER: i64 = 5 * 60;
+
+/// How long a page waits for a write that it can do without.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long sessions live, in seconds.
 #[derive(Clone, Copy, Debug)]
@@ -121,9 +129,31 @@ impl SessionRows {
         let now = self.store.clock.now();
         let expires_at = (now + self.idle(data)).min(created_at + self.lifetimes.most);
         let touch = sql(TOUCH).bind(hash.to_vec()).bind(now).bind(expires_at);
-        if let Err(error) = touch.execute(self.store.db.writer()).await {
+        let touched = timeout(PATIENCE, touch.execute(self.store.db.writer())).await;
+        if let Err(error) = touched.unwrap_or(Err(DbError::Silent)) {
             Event::Fault.because("the_last_use_of_a_session_was_not_noted", &error);
         }
+    }
+
+    async fn update(&self, record: &Record) -> std::result::Result<(), DbError> {
+        let now = self.store.clock.now();
+        let (user, version, data) = columns(record);
+        let save = sql(SAVE).bind(hash(&record.id)).bind(user).bind(version).bind(&data);
+        let save = save.bind(now).bind(now + self.idle(&record.data)).bind(self.lifetimes.most);
+        save.execute(self.store.db.writer()).await.map(drop)
+    }
+
+    /// Whether nothing but its notices would be taken out of the row: they were shown, and can be
+    /// shown again.
+    async fn only_notices_go(&self, record: &Record) -> bool {
+        let load = sql(LOAD).bind(hash(&record.id)).bind(self.store.clock.now());
+        let row = load.optional::<(String, i64, i64)>(self.store.db.reader()).await;
+        let Ok(Some((data, ..))) = row else {
+            return false;
+        };
+        let mut stored: HashMap<String, serde_json::Value> =
+            serde_json::from_str(&data).unwrap_or_default();
+        stored.remove(keys::NOTICES).is_some() && stored == record.data
     }
 
     async fn insert(&self, record: &Record) -> std::result::Result<u64, DbError> {
@@ -155,12 +185,20 @@ impl SessionStore for SessionRows {
     }
 
     async fn save(&self, record: &Record) -> Result<()> {
-        let now = self.store.clock.now();
-        let (user, version, data) = columns(record);
-        let save = sql(SAVE).bind(hash(&record.id)).bind(user).bind(version).bind(&data);
-        let save = save.bind(now).bind(now + self.idle(&record.data)).bind(self.lifetimes.most);
-        save.execute(self.store.db.writer()).await.map_err(backend)?;
-        Ok(())
+        let mut save = pin!(self.update(record));
+        let failure = match timeout(PATIENCE, &mut save).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => Some(error),
+            Err(_) => None,
+        };
+        if self.only_notices_go(record).await {
+            Event::Fault.because("notices_were_not_struck_out", &"they are shown again");
+            return Ok(());
+        }
+        match failure {
+            Some(error) => Err(backend(error)),
+            None => save.await.map_err(backend),
+        }
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::event::Event;
 use crate::mail::{MailError, Mailer};
 use crate::models::outbox as letters;
 
@@ -64,7 +65,7 @@ async fn keep_running<F: Future<Output = ()> + Send + 'static>(
         if let Some(Ok(())) | None = task.join_next().await {
             return;
         }
-        tracing::error!(name, "a background task panicked; it is started again");
+        Event::Fault.because("a_background_task_panicked", &name);
         if timeout(pause, stop.wait_for(|stopped| *stopped)).await.is_ok() {
             return;
         }
