@@ -234,6 +234,25 @@ pub async fn release_claims(db: &Db) -> Result<u64, DbError> {
     sql("update outbox set claimed_until = 0 where claimed_until <> 0").execute(db.writer()).await
 }
 
+/// Makes all letters due after the clock went back to `now`: else those that wait would wait for it
+/// to catch up. Claims end as if they were made now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn turn_back(db: &Db, now: i64) -> Result<u64, DbError> {
+    sql("update outbox set
+             expires_at = case when created_at > $1
+                 then expires_at - created_at + $1 else expires_at end,
+             created_at = case when created_at > $1 then $1 else created_at end,
+             next_try_at = case when next_try_at > $1 then $1 else next_try_at end,
+             claimed_until = case when claimed_until > $2 then $2 else claimed_until end
+         where next_try_at > $1 or claimed_until > $2 or created_at > $1")
+    .bind(now)
+    .bind(now + LEASE_SECONDS)
+    .execute(db.writer())
+    .await
+}
+
 /// When the next letter is due (unix time, perhaps past); none when the outbox is empty.
 ///
 /// # Errors

@@ -111,8 +111,12 @@ impl PendingReset {
     }
 }
 
-/// Seconds left at `now` of so many pauses that began at `since`.
+/// Seconds left at `now` of so many pauses that began at `since`; none when that is to come, because
+/// the clock went back.
 fn cool_down(since: i64, pauses: i64, now: i64) -> i64 {
+    if since > now + COOL_DOWN {
+        return 0;
+    }
     (since + pauses * COOL_DOWN - now).max(0)
 }
 
@@ -125,7 +129,8 @@ const LOOK: &str = "select expires_at, codes_sent, created_at from resets where 
 /// A replaced row stays, dead, so that of parallel repeats the second sees the first. After a pause
 /// it can be replaced again: the browser may never have got the answer that named its successor.
 const REPLACE: &str = "update resets set expires_at = 0, created_at = $3
-    where id = $1 and (expires_at > 0 or created_at + $2 <= $3) returning codes_sent";
+    where id = $1 and (expires_at > 0 or created_at + $2 <= $3 or created_at > $3 + $2)
+    returning codes_sent";
 const USE: &str = "delete from resets where id = $1 and user_id = $2 and expires_at > $3";
 /// Rows that no code is right for any more. Were they deleted, a stranger's reset page would tell
 /// that there is such an account, and when its owner changes the password.

@@ -32,6 +32,9 @@ const UNANSWERED_PAUSE: i64 = 30 * 60;
 /// How often an idle worker looks for letters that other nodes queued or left.
 const IDLE_SECONDS: i64 = 30;
 
+/// The clock is corrected by less all the time; more, and letters would wait for it to catch up.
+const JUMP_SECONDS: i64 = 10;
+
 /// Letters that the development mailbox keeps.
 const MAILBOX_SIZE: i64 = 200;
 
@@ -43,6 +46,8 @@ pub struct Worker {
     mailer: Option<Mailer>,
     /// What the server has taken but the database still holds: deleted before anything is sent.
     accepted: Vec<String>,
+    /// The time of the last round.
+    last_round: i64,
     stop: Option<watch::Receiver<bool>>,
 }
 
@@ -76,7 +81,7 @@ pub enum End {
 impl Worker {
     /// With no `mailer` nothing is sent: letters stay for the development mailbox.
     pub fn new(db: Db, key: ServerKey, clock: Clock, mailer: Option<Mailer>) -> Self {
-        Self { db, key, clock, mailer, accepted: Vec::new(), stop: None }
+        Self { db, key, clock, mailer, accepted: Vec::new(), last_round: i64::MIN, stop: None }
     }
 
     /// Works until `stop` turns true (or its sender is gone), finishing the letters that are under
@@ -118,6 +123,7 @@ impl Worker {
             outbox::trim(&self.db, oldest, MAILBOX_SIZE).await?;
             return Ok(End::NothingDue);
         };
+        self.notice_jump().await?;
         self.forget_accepted().await?;
         self.drop_expired(round).await?;
         while !self.is_stopping() {
@@ -131,6 +137,17 @@ impl Worker {
             }
         }
         Ok(End::Stopped)
+    }
+
+    async fn notice_jump(&mut self) -> Result<(), DbError> {
+        let now = self.clock.now();
+        if now + JUMP_SECONDS < self.last_round {
+            let seconds = self.last_round - now;
+            tracing::warn!(seconds, "the clock went back: all mail that waits is due now");
+            outbox::turn_back(&self.db, now).await?;
+        }
+        self.last_round = now;
+        Ok(())
     }
 
     /// Whether the server answered at all.
