@@ -52,6 +52,16 @@ impl Browser {
         }
     }
 
+    /// The same browser, on another front of the same site.
+    pub fn over(&self, site: &super::Site) -> Self {
+        Self { router: site.router.clone(), ..self.tab() }
+    }
+
+    /// Keeps the cookies of an answer that was not followed.
+    pub fn keep(&mut self, answer: &Response<Body>) {
+        self.keep_cookies(answer.headers());
+    }
+
     /// Opens a path and follows redirects.
     pub async fn open(&mut self, path: &str) -> &mut Self {
         self.way.clear();

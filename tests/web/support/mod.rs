@@ -1,6 +1,7 @@
 //! A site of its own for every test, and browsers to visit it with.
 
 mod browser;
+pub mod cluster;
 pub mod log;
 pub mod post;
 pub mod program;

@@ -40,21 +40,33 @@ impl Folder {
 
     /// Starts serving, and waits until the socket accepts.
     pub fn serve(&self, settings: &[(&str, &str)]) -> Program {
-        let mut command = self.command(&["serve"], settings);
-        if !settings.iter().any(|(name, _)| *name == "VESTIBULE_LISTEN") {
-            command.env("VESTIBULE_LISTEN", "127.0.0.1:0");
-        }
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut said = String::new();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let address = loop {
-            let start = said.len();
-            assert_ne!(lines.read_line(&mut said).unwrap(), 0, "it ended: {said}");
-            if let Some(address) = said[start..].trim().strip_prefix("listening on http://") {
-                break address.parse().unwrap();
-            }
-        };
-        Program { child, address, said }
+        Program::start(self.command(&["serve"], settings), Stdio::piped())
+    }
+
+    /// As [`Folder::serve`], with a log that can be read while it runs, see [`Folder::log`]. Under
+    /// load a pipe would fill up.
+    pub fn serve_with_log(&self, settings: &[(&str, &str)]) -> Program {
+        Program::start(self.command(&["serve"], settings), self.log_file())
+    }
+
+    /// Serves in a process that outlives a write beyond its limit of a file's size: to it, that is
+    /// a disk that is full.
+    pub fn serve_on_a_disk(&self, settings: &[(&str, &str)]) -> Program {
+        let mut command = Command::new("bash");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" serve", env!("CARGO_BIN_EXE_vestibule")]);
+        command.current_dir(&self.0).env_clear().envs(settings.iter().copied());
+        // A pipe is the one thing that such a process can still write to.
+        Program::start(command, Stdio::piped())
+    }
+
+    /// Everything that was logged so far, over all starts.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.0.join("log")).unwrap()
+    }
+
+    fn log_file(&self) -> Stdio {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.0.join("log"));
+        log.unwrap().into()
     }
 }
 
@@ -90,6 +102,23 @@ pub struct Program {
 }
 
 impl Program {
+    fn start(mut command: Command, log: Stdio) -> Self {
+        if !command.get_envs().any(|(name, _)| name == "VESTIBULE_LISTEN") {
+            command.env("VESTIBULE_LISTEN", "127.0.0.1:0");
+        }
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut said = String::new();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let address = loop {
+            let start = said.len();
+            assert_ne!(lines.read_line(&mut said).unwrap(), 0, "it ended: {said}");
+            if let Some(address) = said[start..].trim().strip_prefix("listening on http://") {
+                break address.parse().unwrap();
+            }
+        };
+        Self { child, address, said }
+    }
+
     /// One request on a connection of its own.
     pub fn get(&self, path: &str, cookie: &str) -> Answer {
         self.exchange(&format!(
@@ -120,6 +149,21 @@ impl Program {
         stream
     }
 
+    /// As [`Program::post`]; `None` when no answer came because the program is gone.
+    pub fn try_post(&self, path: &str, cookie: &str, fields: &[(&str, &str)]) -> Option<Answer> {
+        let body =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let mut stream = TcpStream::connect(self.address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = format!("{}{body}", self.post_head(path, cookie, body.len()));
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut bytes = Vec::new();
+        // What came before the connection broke was said.
+        let _ = stream.read_to_end(&mut bytes);
+        let answer = Answer::parse(&bytes);
+        (answer.status > 0).then_some(answer)
+    }
+
     fn exchange(&self, request: &str) -> Answer {
         let mut stream = self.connect();
         stream.write_all(request.as_bytes()).unwrap();
@@ -145,6 +189,27 @@ impl Program {
         self.child.wait().unwrap();
     }
 
+    /// `kill -9` while others still use it.
+    pub fn strike(&self) {
+        self.signal("-KILL");
+    }
+
+    /// How large its files may become, in bytes; `None` is as large as they like.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let most = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let pid = self.child.id().to_string();
+        let mut set = Command::new("prlimit");
+        set.args(["--pid", &pid, &format!("--fsize={most}:")]);
+        assert!(set.status().unwrap().success());
+    }
+
+    /// A line of `/proc/PID/status`, in KiB: `VmRSS`, `VmHWM`.
+    pub fn memory(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     /// SIGTERM.
     pub fn terminate(&self) {
         self.signal("-TERM");
@@ -163,7 +228,9 @@ impl Program {
     /// Waits for its end; answers the exit status and what it logged.
     pub fn ended(mut self) -> (i32, String) {
         let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            stderr.read_to_string(&mut log).unwrap();
+        }
         (self.child.wait().unwrap().code().unwrap_or(-1), log)
     }
 }
@@ -187,7 +254,11 @@ impl Answer {
     pub fn read(mut stream: TcpStream) -> Self {
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).unwrap();
-        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Self::parse(&bytes)
+    }
+
+    fn parse(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes).into_owned();
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
         Self { status, head: head.to_owned(), body: body.to_owned() }

@@ -1,6 +1,7 @@
 //! One site: its own database, a clock that stands still, cheap hashes.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use axum::Router;
 use futures_util::FutureExt;
@@ -56,6 +57,13 @@ impl Site {
         Some(Self::start(location, folder, |_| ()).await)
     }
 
+    /// On the database at `url`.
+    pub async fn at(url: &str, change: impl FnOnce(&mut Config)) -> Self {
+        let folder = std::env::temp_dir().join(format!("vestibule-test-{}", random::id(0)));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self::start(Location::Postgres(url.to_owned()), folder, change).await
+    }
+
     async fn start(database: Location, folder: PathBuf, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             database,
@@ -75,6 +83,14 @@ impl Site {
         Browser::new(vestibule::router(app))
     }
 
+    /// The same site with a database that nobody waits for longer than `wait`.
+    pub async fn waiting(mut self, wait: Duration) -> Self {
+        self.app.store.db.close().await;
+        self.app.store.db = Db::open_for(&self.app.config.database, wait).await.unwrap();
+        self.router = vestibule::router(self.app.clone());
+        self
+    }
+
     /// A browser without cookies.
     pub fn browser(&self) -> Browser {
         Browser::new(self.router.clone())
@@ -91,6 +107,21 @@ impl Site {
         browser.register(username, &email_of(username), PASSWORD).await;
         assert_eq!(browser.path(), "/account", "{}", browser.text());
         self.wait(1);
+        browser
+    }
+
+    /// As [`Site::registered`], before the page that would show the notice of it.
+    pub async fn registered_with_notice(&self, username: &str) -> Browser {
+        let mut browser = self.browser();
+        let email = email_of(username);
+        let fields = [
+            ("username", username),
+            ("email", email.as_str()),
+            ("password", PASSWORD),
+            ("password_confirm", PASSWORD),
+        ];
+        let answer = browser.post("/register", &fields).await;
+        browser.keep(&answer);
         browser
     }
 

@@ -1,0 +1,255 @@
+//! Faults of the database and of the clock: what is answered meanwhile, and that it passes by itself.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use sqlx::Connection;
+use sqlx::sqlite::SqliteConnectOptions;
+use tokio::time::timeout;
+use vestibule::config::Rate;
+use vestibule::db::{Location, sql};
+
+use crate::support::cluster::Cluster;
+use crate::support::post::{Post, letter};
+use crate::support::smtp::FakeSmtp;
+use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of};
+
+/// Nobody waits longer for a lock in these tests, where people wait for five seconds.
+const SHORT: Duration = Duration::from_millis(50);
+
+/// Another program that writes, and does not end: reads go on, writes wait.
+enum Lock {
+    Sqlite(sqlx::SqliteConnection),
+    Postgres(sqlx::PgConnection),
+}
+
+impl Lock {
+    async fn take(site: &Site) -> Self {
+        match &site.app.config.database {
+            Location::Sqlite(path) => {
+                let options = SqliteConnectOptions::new().filename(path);
+                let mut other = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+                sqlx::query("begin immediate").execute(&mut other).await.unwrap();
+                Self::Sqlite(other)
+            }
+            Location::Postgres(url) => {
+                let mut other = sqlx::PgConnection::connect(url).await.unwrap();
+                let lock = "begin; lock table users, sessions, limits, outbox, resets, devices in exclusive mode";
+                sqlx::raw_sql(lock).execute(&mut other).await.unwrap();
+                Self::Postgres(other)
+            }
+        }
+    }
+
+    async fn release(self) {
+        match self {
+            Self::Sqlite(other) => other.close().await.unwrap(),
+            Self::Postgres(other) => other.close().await.unwrap(),
+        }
+    }
+}
+
+/// Who sends what, where.
+type Form<'a> = (&'a Browser, &'a str, &'a [(&'a str, &'a str)]);
+
+const ANN: (&str, &str) = ("username", "ann");
+const BOB: [(&str, &str); 4] = [
+    ("username", "bob"),
+    ("email", "bob@meadow.example"),
+    ("password", PASSWORD),
+    ("password_confirm", PASSWORD),
+];
+
+on_both_databases! {
+    async fn a_form_waits_for_a_lock_that_is_held_for_a_moment(site: Site) {
+        site.registered("ann").await;
+        let lock = Lock::take(&site).await;
+        let visitor = site.browser();
+        let mut login = std::pin::pin!(visitor.post("/login", &[ANN, ("password", PASSWORD)]));
+        assert!(timeout(Duration::from_millis(200), &mut login).await.is_err(), "it waits");
+        lock.release().await;
+        assert_eq!(login.await.status(), StatusCode::SEE_OTHER);
+    }
+
+    async fn while_nothing_can_be_written_forms_are_refused_and_nothing_of_them_is_done(site: Site) {
+        let mut ann = site.registered("ann").await;
+        let (mut resetting, code) = site.with_code("ann").await;
+        let site = site.waiting(SHORT).await;
+        let letters = site.mails().await.len();
+        let lock = Lock::take(&site).await;
+        let new = [("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
+        let changed = [("current_password", PASSWORD), new[0], new[1]];
+        let forms: [Form<'_>; 6] = [
+            (&site.browser(), "/register", &BOB),
+            (&site.browser(), "/login", &[ANN, ("password", PASSWORD)]),
+            (&site.browser(), "/forgot", &[ANN, BOB[1]]),
+            (&resetting.over(&site), "/reset", &[("code", &code), new[0], new[1]]),
+            (&ann.over(&site), "/account/password", &changed),
+            (&ann.over(&site), "/logout", &[]),
+        ];
+        for (browser, path, fields) in forms {
+            let answer = browser.post(path, fields).await;
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+            assert_eq!(answer.headers()["retry-after"], "2", "{path}");
+            assert!(answer.headers().get("set-cookie").is_none(), "{path}: {:?}", answer.headers());
+        }
+        assert!(ann.over(&site).is_logged_in().await, "nobody was logged out without being told");
+        lock.release().await;
+        assert_eq!(site.count("select count(*) from users").await, 1);
+        assert_eq!(site.mails().await.len(), letters);
+        // The same forms again, with no restart in between.
+        resetting = resetting.over(&site);
+        resetting.reset(&code, OTHER_PASSWORD).await;
+        assert_eq!(resetting.path(), "/login", "{}", resetting.text());
+        let login = site.browser().post("/login", &[ANN, ("password", PASSWORD)]).await;
+        assert_eq!(login.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        let registered = site.browser().post("/register", &BOB).await;
+        assert_eq!(registered.status(), StatusCode::SEE_OTHER);
+        ann = ann.over(&site);
+        assert!(!ann.is_logged_in().await, "the reset has ended the session");
+    }
+
+    async fn while_nothing_can_be_written_pages_go_on_and_notices_are_shown_again(site: Site) {
+        let ann = site.registered_with_notice("ann").await;
+        let mut left = site.registered("bob").await;
+        left.keep(&left.post("/logout", &[]).await);
+        // Long enough for the session's last use to be noted, too.
+        site.wait(600);
+        let site = site.waiting(SHORT).await;
+        let (mut ann, mut left) = (ann.over(&site), left.over(&site));
+        let lock = Lock::take(&site).await;
+        for path in ["/account", "/account/password", "/logout", "/account"] {
+            ann.open(path).await;
+            assert_eq!((ann.status, ann.path()), (StatusCode::OK, path), "{}", ann.text());
+            assert_eq!(ann.notices(), ["Your account was created. You are logged in."], "{path}");
+        }
+        left.open("/login").await;
+        assert_eq!((left.status, left.notices()), (StatusCode::OK, vec!["You are logged out.".to_owned()]));
+        for path in ["/login", "/register", "/forgot", "/readyz"] {
+            assert_eq!(site.browser().open(path).await.status, StatusCode::OK, "{path}");
+        }
+        lock.release().await;
+        ann.open("/account").await;
+        assert_eq!(ann.notices().len(), 1, "it could not be struck out before");
+        ann.open("/account").await;
+        assert_eq!((ann.status, ann.notices().len()), (StatusCode::OK, 0));
+    }
+
+    async fn an_hour_forward_and_back_nobody_is_shut_out_or_in(site: Site) {
+        let three = Some(Rate { count: 3, period: 900 });
+        let site_with = |config: &mut vestibule::Config| config.limits.login_account = three;
+        let mut ann = site.registered("ann").await;
+        let (mut resetting, code) = site.with_code("ann").await;
+        let mut guesser = site.changed(site_with);
+        for _ in 0..4 {
+            guesser.log_in("ann", "wrong password").await;
+        }
+        assert_eq!(guesser.status, StatusCode::TOO_MANY_REQUESTS);
+        site.wait(-3600);
+        guesser.log_in("ann", PASSWORD).await;
+        assert_eq!(guesser.status, StatusCode::TOO_MANY_REQUESTS, "no new guesses for it");
+        site.wait(901);
+        guesser.log_in("ann", PASSWORD).await;
+        assert_eq!(guesser.path(), "/account", "a limit lasts for its period: {}", guesser.text());
+        assert!(ann.is_logged_in().await);
+        resetting.open("/reset").await;
+        resetting.press("Send me a new code").await;
+        assert_eq!(resetting.notices(), ["If the two belong to one account, a new code is on its way. The one before it no longer works."]);
+        resetting.reset(&code, OTHER_PASSWORD).await;
+        assert_eq!(resetting.status, StatusCode::UNPROCESSABLE_ENTITY, "the old code is dead");
+        let newest = site.newest_code().await;
+        site.wait(601);
+        resetting.reset(&newest, OTHER_PASSWORD).await;
+        assert!(resetting.problems()[0].starts_with("That code is too old"), "{}", resetting.text());
+        site.wait(3600);
+        assert!(ann.is_logged_in().await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_goes_out_although_the_clock_went_back() {
+    let server = FakeSmtp::start().await;
+    for mut post in Post::all(&server.url()).await {
+        let before = server.mails().len();
+        server.refuse("later@example.com", "451 4.7.1 later");
+        post.put(&letter("later@example.com")).await;
+        assert_eq!(post.deliver().await.refused, 1);
+        server.allow("later@example.com");
+        post.put(&letter("ann@example.com")).await;
+        post.clock.advance(-3600);
+        assert_eq!(post.deliver().await.sent, 2);
+        assert_eq!((post.waiting().await, server.mails().len()), (0, before + 2));
+        post.close().await;
+    }
+}
+
+/// The names that each of some visitors was told to have, until `is_over`.
+async fn register_until(
+    site: &Site,
+    prefix: &str,
+    told: &std::sync::Mutex<Vec<String>>,
+    is_over: impl Fn() -> bool,
+) {
+    for number in 0.. {
+        if is_over() {
+            return;
+        }
+        let name = format!("{prefix}{number}");
+        let email = email_of(&name);
+        let fields = [("username", name.as_str()), ("email", email.as_str()), BOB[2], BOB[3]];
+        let answer = site.browser().post("/register", &fields).await;
+        match answer.status() {
+            StatusCode::SEE_OTHER => told.lock().unwrap().push(name),
+            status => assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{name}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgresql_that_restarts_or_hangs_under_load_loses_nothing_and_is_used_again() {
+    let Some(cluster) = Cluster::start() else { return };
+    let site = Site::at(&cluster.url(), |config| {
+        config.database_wait = Duration::from_secs(1);
+        config.limits.register_ip = None;
+    })
+    .await;
+    let told = std::sync::Mutex::new(Vec::new());
+    let count = || told.lock().unwrap().len();
+    let reaches = async |most: usize| {
+        while count() < most {
+            tokio::task::yield_now().await;
+        }
+    };
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let is_over = || over.load(std::sync::atomic::Ordering::SeqCst);
+    let names = ["a", "b", "c", "d"].map(|name| format!("load-{name}"));
+    let load = futures_util::future::join_all(
+        names.iter().map(|name| register_until(&site, name, &told, is_over)),
+    );
+    let faults = async {
+        reaches(10).await;
+        tokio::task::block_in_place(|| cluster.restart());
+        reaches(count() + 10).await;
+        cluster.hang();
+        let started = std::time::Instant::now();
+        let answer = site.browser().post("/login", &[ANN, ("password", PASSWORD)]).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
+        assert_eq!(site.browser().open("/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(site.browser().open("/login").await.status, StatusCode::OK);
+        cluster.go_on();
+        reaches(count() + 10).await;
+        over.store(true, std::sync::atomic::Ordering::SeqCst);
+    };
+    timeout(Duration::from_mins(1), futures_util::future::join(load, faults)).await.unwrap();
+    assert_eq!(site.browser().open("/readyz").await.status, StatusCode::OK);
+    let told = told.into_inner().unwrap();
+    for name in &told {
+        let user = site.app.store.user_by_login(name).await.unwrap();
+        assert!(user.is_some(), "{name} was told to have an account");
+    }
+    let without_letter = site.count("select (select count(*) from users) - (select count(*) from outbox where kind = 'registered')").await;
+    assert_eq!(without_letter, 0, "each account has its letter");
+    let busy = "select count(*) from pg_stat_activity where state like 'idle in transaction%'";
+    assert_eq!(sql(busy).optional::<(i64,)>(site.db().reader()).await.unwrap(), Some((0,)));
+}

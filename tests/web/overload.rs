@@ -1,0 +1,61 @@
+//! Overload: more logins at once than can be checked.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::support::PASSWORD;
+use crate::support::program::Folder;
+
+const LOGINS: usize = 200;
+const THREADS: u64 = 2;
+
+/// What Argon2id takes a thread.
+const BUFFER_KIB: u64 = 19_456;
+
+/// What 200 connections and the pages between them may take beside it (measured: a third of it).
+const SLACK_KIB: u64 = 48 * 1024;
+
+#[test]
+fn two_hundred_logins_at_once_cost_the_buffers_of_the_hash_threads_and_no_page() {
+    let folder = Folder::new();
+    let settings = [
+        ("VESTIBULE_HASH_THREADS", "2"),
+        ("VESTIBULE_LIMIT_LOGIN_IP", "off"),
+        ("VESTIBULE_LIMIT_LOGIN_ACCOUNT", "off"),
+    ];
+    let program = folder.serve_with_log(&settings);
+    program.register_ann(PASSWORD);
+    let before = program.memory("VmRSS");
+    let left = AtomicUsize::new(LOGINS);
+    let (mut pages, mut statuses) = (Vec::new(), Vec::new());
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        let log_in = |number: usize| {
+            let password = if number.is_multiple_of(2) { PASSWORD } else { "not her password" };
+            let fields = [("username", "ann"), ("password", password)];
+            let status = program.post("/login", "", &fields).status;
+            left.fetch_sub(1, Ordering::SeqCst);
+            (number, status)
+        };
+        let logins: Vec<_> =
+            (0..LOGINS).map(|number| scope.spawn(move || log_in(number))).collect();
+        while left.load(Ordering::SeqCst) > 0 {
+            let asked = Instant::now();
+            assert_eq!(program.get("/login", "").status, 200);
+            pages.push(asked.elapsed());
+        }
+        statuses.extend(logins.into_iter().map(|login| login.join().unwrap()));
+    });
+    for (number, status) in &statuses {
+        let right = if number.is_multiple_of(2) { 303 } else { 422 };
+        assert!([right, 503].contains(status), "login {number} was answered {status}");
+    }
+    let answered = statuses.iter().filter(|(_, status)| *status != 503).count();
+    assert!(answered >= 40, "what fits the queue is answered, not {answered} alone");
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    pages.sort();
+    assert!(pages.len() >= 10, "pages wait for logins: {pages:?}");
+    assert!(pages[pages.len() / 2] < Duration::from_secs(1), "{pages:?}");
+    let grown = program.memory("VmHWM").saturating_sub(before);
+    assert!(grown < THREADS * BUFFER_KIB + SLACK_KIB, "{grown} KiB more than before");
+}
