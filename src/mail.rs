@@ -157,6 +157,11 @@ impl Mailer {
         })))
     }
 
+    /// Does what costs time before a letter is handed over, and hands nothing over: for decoys.
+    pub fn rehearse(&self, letter: &Queued) {
+        drop(self.0.composer.message(letter));
+    }
+
     /// Sends one letter, within two [`TIMEOUT`]s and a [`VERDICT_TIMEOUT`] at most. `Sent` means that the server has taken
     /// responsibility for it (RFC 5321, 4.2.5); anything else, that it may be tried again.
     pub async fn send(&self, letter: &Queued) -> Outcome {

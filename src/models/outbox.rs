@@ -15,6 +15,9 @@ pub const GIVE_UP_AFTER: i64 = 24 * 60 * 60;
 /// verdict take 85 seconds at most (the mailer's timeouts), so no second worker starts on a letter under way.
 pub const LEASE_SECONDS: i64 = 120;
 
+/// The kind of a letter that goes to nobody. As long as that of the letter that it stands for.
+const DECOY: &str = "decoy_code";
+
 /// Rows of one deletion: SQLite's only writer is not kept from requests for long.
 const BATCH: i64 = 100;
 
@@ -36,11 +39,12 @@ pub struct Letter {
 }
 
 impl Letter {
-    /// The same letter, never to be sent: it is rendered, sealed and stored as any other, so that an
-    /// account that does not exist costs the same, and is dead on arrival.
+    /// The same letter, never to be sent: it is rendered, sealed, stored, claimed, composed and deleted
+    /// as any other, so that an account that does not exist costs the same before and after the
+    /// answer.
     #[must_use]
     pub fn decoy(self) -> Self {
-        Self { expires_at: i64::MIN, ..self }
+        Self { kind: DECOY, ..self }
     }
 
     /// The letter as if it had waited under `id` since `at`, to send it without the outbox.
@@ -85,6 +89,13 @@ pub struct Queued {
     pub claimed_until: i64,
 }
 
+impl Queued {
+    /// Whether it stands for a letter to an account that does not exist.
+    pub fn is_decoy(&self) -> bool {
+        self.kind == DECOY
+    }
+}
+
 /// A letter that was deleted because its time was over.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Dropped {
@@ -94,8 +105,15 @@ pub struct Dropped {
     pub kind: String,
     /// The address that it was for; empty when its seal does not open.
     pub to: String,
-    /// How many seconds it was to live; 0 for a decoy.
+    /// How many seconds it was to live.
     pub lifetime: i64,
+}
+
+impl Dropped {
+    /// As [`Queued::is_decoy`].
+    pub fn is_decoy(&self) -> bool {
+        self.kind == DECOY
+    }
 }
 
 /// What is sealed. `kind` and the times are columns: the worker and people who look need them.
@@ -277,7 +295,7 @@ pub async fn count(db: &Db) -> Result<i64, DbError> {
 /// When the database fails.
 pub async fn newest(db: &Db, key: &ServerKey, most: i64) -> Result<Vec<Queued>, DbError> {
     let rows = sql("select id, kind, sealed, tries, created_at, expires_at, claimed_until
-         from outbox where expires_at > created_at order by id desc limit $1")
+         from outbox where kind <> 'decoy_code' order by id desc limit $1")
     .bind(most)
     .all::<Columns>(db.reader())
     .await?;
@@ -290,7 +308,7 @@ pub async fn newest(db: &Db, key: &ServerKey, most: i64) -> Result<Vec<Queued>, 
 /// When the database fails.
 pub async fn find(db: &Db, key: &ServerKey, id: &str) -> Result<Option<Queued>, DbError> {
     let row = sql("select id, kind, sealed, tries, created_at, expires_at, claimed_until
-         from outbox where id = $1 and expires_at > created_at")
+         from outbox where id = $1 and kind <> 'decoy_code'")
     .bind(id)
     .optional::<Columns>(db.reader())
     .await?;
@@ -303,8 +321,8 @@ pub async fn find(db: &Db, key: &ServerKey, id: &str) -> Result<Option<Queued>, 
 /// When the database fails.
 pub async fn neighbours(db: &Db, id: &str) -> Result<Neighbours, DbError> {
     let row = sql("select
-         (select min(id) from outbox where id > $1 and expires_at > created_at),
-         (select max(id) from outbox where id < $1 and expires_at > created_at)")
+         (select min(id) from outbox where id > $1 and kind <> 'decoy_code'),
+         (select max(id) from outbox where id < $1 and kind <> 'decoy_code')")
     .bind(id)
     .optional::<Neighbours>(db.reader())
     .await?;
@@ -326,8 +344,8 @@ pub async fn clear(db: &Db) -> Result<u64, DbError> {
 /// When the database fails.
 pub async fn trim(db: &Db, oldest: i64, most: i64) -> Result<u64, DbError> {
     sql("delete from outbox
-         where created_at < $1 or expires_at <= created_at or id not in (
-             select id from outbox where expires_at > created_at order by id desc limit $2)")
+         where created_at < $1 or kind = 'decoy_code' or id not in (
+             select id from outbox where kind <> 'decoy_code' order by id desc limit $2)")
     .bind(oldest)
     .bind(most)
     .execute(db.writer())

@@ -131,8 +131,10 @@ impl Worker {
             if letters.is_empty() {
                 return Ok(End::NothingDue);
             }
+            let (decoys, letters) = letters.into_iter().partition(Queued::is_decoy);
             let answers = send_all(&mailer, letters).await;
-            if !self.settle(answers, round).await? {
+            self.drop_decoys(&mailer, decoys, round).await?;
+            if !answers.is_empty() && !self.settle(answers, round).await? {
                 return Ok(End::ServerAway);
             }
         }
@@ -142,11 +144,26 @@ impl Worker {
     async fn notice_jump(&mut self) -> Result<(), DbError> {
         let now = self.clock.now();
         if now + JUMP_SECONDS < self.last_round {
-            let seconds = self.last_round - now;
-            tracing::warn!(seconds, "the clock went back: all mail that waits is due now");
+            Event::Fault.because("the_clock_went_back", &"all mail that waits is due now");
             outbox::turn_back(&self.db, now).await?;
         }
         self.last_round = now;
+        Ok(())
+    }
+
+    /// With all the work of a letter that is sent, but for the sending.
+    async fn drop_decoys(
+        &mut self,
+        mailer: &Mailer,
+        decoys: Vec<Queued>,
+        round: &mut Round,
+    ) -> Result<(), DbError> {
+        for decoy in decoys {
+            mailer.rehearse(&decoy);
+            round.dropped += 1;
+            self.accepted.push(decoy.id);
+            self.forget_accepted().await?;
+        }
         Ok(())
     }
 
@@ -230,7 +247,7 @@ impl Worker {
                 return Ok(());
             }
             round.dropped += dropped.len();
-            dropped.iter().for_each(tell_dropped);
+            dropped.iter().filter(|letter| !letter.is_decoy()).for_each(tell_dropped);
         }
     }
 
@@ -281,7 +298,6 @@ fn tell_dropped(outbox::Dropped { id, kind, to, lifetime }: &outbox::Dropped) {
     let to = mask(to);
     let mail = MailDetails { id: Some(id), kind: Some(kind), ..MailDetails::default() };
     match *lifetime {
-        0 => {}
         GIVE_UP_AFTER.. => given_up(MailDetails { to: Some(&to), ..mail }, "too_old", None),
         _ => log(Event::MailExpired, mail, None),
     }

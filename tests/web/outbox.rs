@@ -190,12 +190,34 @@ async fn an_expired_code_and_a_decoy_are_never_sent() {
         let decoy = post.put(&letter("nobody@example.com").decoy()).await;
         let found = outbox::find(&post.db, &post.key, &decoy).await;
         assert!(found.unwrap().is_none());
-        assert_eq!(post.deliver().await.dropped, 1);
+        let round = post.deliver().await;
+        assert_eq!((round.dropped, round.end), (1, End::ServerAway), "the code waits");
         post.clock.advance(600);
         server.come_back().await;
         let round = post.deliver().await;
         assert_eq!((round.dropped, round.sent), (1, 0));
         assert_eq!((post.waiting().await, server.mails().len()), (0, 0));
+        post.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decoy_that_the_worker_did_not_come_to_is_not_in_the_mailbox() {
+    for place in Place::all().await {
+        let post = Post::open(place, None).await;
+        let mut ids = Vec::new();
+        for letter in [letter("a@x.example"), letter("b@x.example").decoy(), letter("c@x.example")]
+        {
+            ids.push(post.put(&letter).await);
+            post.clock.advance(1);
+        }
+        let shown = outbox::newest(&post.db, &post.key, 9).await.unwrap();
+        let shown: Vec<_> = shown.into_iter().map(|letter| letter.id).collect();
+        assert_eq!(shown, [ids[2].clone(), ids[0].clone()]);
+        assert!(outbox::find(&post.db, &post.key, &ids[1]).await.unwrap().is_none());
+        let around = |id| outbox::neighbours(&post.db, id);
+        assert_eq!(around(&ids[0]).await.unwrap(), (Some(ids[2].clone()), None));
+        assert_eq!(around(&ids[2]).await.unwrap(), (None, Some(ids[0].clone())));
         post.close().await;
     }
 }
