@@ -222,6 +222,7 @@ impl Db {
     /// # Errors
     /// When no connection is free within [`WAIT`], or the database is away.
     pub async fn begin(&self) -> Result<Tx, DbError> {
+        tracing::trace!("begin");
         Ok(match self {
             Self::Sqlite { writer, .. } => {
                 let begin = writer.begin_with("BEGIN IMMEDIATE");
@@ -272,6 +273,7 @@ impl Tx {
             Self::Sqlite(tx) => in_time(WAIT * LONGEST, tx.commit()).await,
             Self::Postgres(tx) => in_time(WAIT * LONGEST, tx.commit()).await,
         }
+        .inspect(|()| tracing::trace!("committed"))
     }
 }
 

@@ -226,7 +226,7 @@ pub const SETTINGS: &[Setting] = &[
         "LIMIT_RESET_ACCOUNT",
         "20/1d",
         "COUNT/PERIOD|off",
-        "Wrong guesses at one account over all its codes. 20 a day for a year against 24^8 codes is a chance of 6.6e-8.",
+        "Wrong guesses at one account over all its codes. 20 a day for a year against 24^8 codes is a chance of 6.7e-8.",
     ),
     Setting::new(
         "LIMIT_MAIL_ADDRESS",

@@ -157,7 +157,10 @@ impl Hasher {
         work: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
     ) -> Result<T, HashError> {
         let (answer, waiting) = oneshot::channel();
+        // What the thread logs belongs to the request.
+        let request = tracing::Span::current();
         let job = Box::new(move |memory: &mut Vec<Block>| {
+            let _request = request.enter();
             if !answer.is_closed() {
                 let _ = answer.send(work(memory));
             }
@@ -209,6 +212,7 @@ fn derive(
     argon2
         .hash_password_into_with_memory(password, salt, &mut output, &mut memory[..needed])
         .map_err(failed)?;
+    tracing::trace!(memory_kib = params.m_cost(), iterations = params.t_cost(), "hashed");
     Ok(output)
 }
 

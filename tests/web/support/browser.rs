@@ -231,7 +231,7 @@ impl Browser {
         self.filled.clear();
     }
 
-    /// As a browser does with an answer to [`Browser::post`].
+    /// As a browser does with the answer to [`Browser::send`] or [`Browser::post`].
     pub fn keep_cookies(&mut self, headers: &HeaderMap) {
         for cookie in headers.get_all(header::SET_COOKIE) {
             let cookie = cookie.to_str().unwrap();

@@ -9,6 +9,7 @@ pub mod received;
 pub mod rules;
 mod site;
 pub mod smtp;
+pub mod work;
 
 pub use browser::{Browser, body_of, form_request};
 pub use site::{Site, email_of, full_pool, postgres_url};

@@ -1,0 +1,255 @@
+//! Nobody can tell who has an account: the same answers to the byte, and the same work for them
+//! (ASVS 6.3.8). Whether the same work takes the same time, `cargo bench --bench timing` measures.
+
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode};
+use vestibule::config::Rate;
+use vestibule::tasks::outbox::Worker;
+
+use crate::support::post::mailer;
+use crate::support::smtp::FakeSmtp;
+use crate::support::work::work_of;
+use crate::support::{Browser, OTHER_PASSWORD, Site, body_of};
+
+/// Of one length, so that nothing but the account itself differs.
+const KNOWN: &str = "zzknown";
+const NOBODY: &str = "zznobod";
+const ADDRESS: &str = "zzknown@meadow.example";
+const NO_ADDRESS: &str = "zznobod@meadow.example";
+
+/// What is typed for name and address. The first alone is an account.
+const CLAIMS: [(&str, &str); 6] = [
+    (KNOWN, ADDRESS),
+    (NOBODY, NO_ADDRESS),
+    (KNOWN, NO_ADDRESS),
+    (NOBODY, ADDRESS),
+    (" ZzKnown ", "ZZknown@MEADOW.example"),
+    (" ZzNobod ", "ZZnobod@MEADOW.example"),
+];
+
+/// All that an answer shows.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    status: StatusCode,
+    /// In their order.
+    headers: Vec<String>,
+    body: String,
+}
+
+/// One person's way through the pages, with all that was seen on it.
+struct Way {
+    browser: Browser,
+    typed: Vec<String>,
+    seen: Vec<(String, Seen)>,
+}
+
+impl Way {
+    fn new(browser: Browser, typed: &[&str]) -> Self {
+        let lower = typed.iter().map(|text| text.trim().to_ascii_lowercase());
+        let typed = typed.iter().map(|text| text.trim().to_owned()).chain(lower).collect();
+        Self { browser, typed, seen: Vec::new() }
+    }
+
+    async fn get(&mut self, path: &str) -> StatusCode {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let answer = self.browser.send(request).await;
+        self.note(format!("GET {path}"), answer).await
+    }
+
+    async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> StatusCode {
+        let answer = self.browser.post(path, fields).await;
+        self.note(format!("POST {path}"), answer).await
+    }
+
+    /// A form and the page that follows it.
+    async fn send(&mut self, path: &str, fields: &[(&str, &str)], then: &str) -> StatusCode {
+        let status = self.post(path, fields).await;
+        self.get(then).await;
+        status
+    }
+
+    async fn note(&mut self, step: String, answer: Response<Body>) -> StatusCode {
+        self.browser.keep_cookies(answer.headers());
+        let status = answer.status();
+        let lines = answer.headers().iter();
+        let lines = lines.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
+        let headers = lines.map(|line| self.masked(&without_id(&line))).collect();
+        let body = self.masked(&body_of(answer).await);
+        self.seen.push((step, Seen { status, headers, body }));
+        status
+    }
+
+    fn masked(&self, text: &str) -> String {
+        let mut longest_first: Vec<&String> = self.typed.iter().collect();
+        longest_first.sort_by_key(|typed| std::cmp::Reverse(typed.len()));
+        longest_first.into_iter().fold(text.to_owned(), |text, typed| text.replace(typed, "…"))
+    }
+}
+
+/// The session's id is as long as ever, and else nobody's business.
+fn without_id(line: &str) -> String {
+    let Some((name, rest)) = line.split_once("vestibule=") else { return line.to_owned() };
+    let (id, attributes) = rest.split_once(';').unwrap_or((rest, ""));
+    format!("{name}vestibule={};{attributes}", "x".repeat(id.len()))
+}
+
+fn assert_alike(ways: &[Way]) {
+    for way in &ways[1..] {
+        assert_eq!(way.seen.len(), ways[0].seen.len(), "{:?}", way.typed);
+        for (number, (seen, known)) in way.seen.iter().zip(&ways[0].seen).enumerate() {
+            assert_eq!(seen, known, "step {number} of {:?}", way.typed);
+        }
+    }
+}
+
+/// Asks, guesses in every way, asks again early and late, and goes on until nothing more is taken.
+async fn recover(site: &Site, way: &mut Way, (name, email): (&str, &str)) {
+    let claim = [("username", name), ("email", email)];
+    let guess = |code| reset_fields(code, OTHER_PASSWORD);
+    assert_eq!(way.send("/forgot", &claim, "/reset").await, StatusCode::SEE_OTHER);
+    way.get("/forgot").await;
+    way.post("/reset", &guess("not a code")).await;
+    way.post("/reset", &reset_fields("CCCC-CCCC", "short")).await;
+    for _ in 0..6 {
+        way.send("/reset", &guess("CCCC-CCCC"), "/reset").await;
+    }
+    for seconds in [0, 0, 29, 1, 0, 60] {
+        site.wait(seconds);
+        way.send("/reset/resend", &[], "/reset").await;
+    }
+    way.post("/reset", &guess("CCCC-CCCC")).await;
+    site.wait(600);
+    way.send("/reset", &guess("CCCC-CCCC"), "/reset").await;
+    way.send("/forgot", &claim, "/reset").await;
+    while way.post("/reset", &guess("CCCC-CCCC")).await != StatusCode::TOO_MANY_REQUESTS {
+        way.send("/reset/resend", &[], "/reset").await;
+        site.wait(180);
+    }
+    for path in ["/reset", "/forgot", "/login", "/account", "/"] {
+        way.get(path).await;
+    }
+    while way.send("/forgot", &claim, "/reset").await != StatusCode::TOO_MANY_REQUESTS {}
+    way.send("/reset/resend", &[], "/reset").await;
+}
+
+fn reset_fields<'a>(code: &'a str, password: &'a str) -> [(&'a str, &'a str); 3] {
+    [("code", code), ("password", password), ("password_confirm", password)]
+}
+
+/// Everybody comes from one address here.
+fn without_address_limits(site: &Site) -> Browser {
+    site.changed(|config| {
+        let limits = &mut config.limits;
+        (limits.forgot_ip, limits.login_ip) = (None, None);
+        limits.forgot_account = Some(Rate { count: 25, period: 24 * 60 * 60 });
+    })
+}
+
+on_both_databases! {
+    async fn recovering_shows_the_same_whether_there_is_an_account(site: Site) {
+        site.registered(KNOWN).await;
+        let fresh = without_address_limits(&site);
+        let mut ways = Vec::new();
+        for claim in CLAIMS {
+            site.wait(2 * 24 * 60 * 60);
+            let mut way = Way::new(fresh.tab(), &[claim.0, claim.1]);
+            recover(&site, &mut way, claim).await;
+            ways.push(way);
+        }
+        assert_alike(&ways);
+        assert!(ways[0].seen.len() > 60, "{}", ways[0].seen.len());
+    }
+
+    async fn logging_in_in_vain_shows_the_same_whether_there_is_an_account(site: Site) {
+        site.registered(KNOWN).await;
+        let fresh = without_address_limits(&site);
+        for logins in [
+            [KNOWN, NOBODY, " ZzKnown", " ZzNobod"],
+            [ADDRESS, NO_ADDRESS, "ZZknown@MEADOW.example ", "ZZnobod@MEADOW.example "],
+        ] {
+            let mut ways = Vec::new();
+            for login in logins {
+                site.wait(24 * 60 * 60);
+                let mut way = Way::new(fresh.tab(), &[login]);
+                let fields = [("username", login), ("password", "not the one"), ("next", "/account")];
+                while way.send("/login", &fields, "/login").await != StatusCode::TOO_MANY_REQUESTS {}
+                way.post("/login", &[("username", login), ("password", "")]).await;
+                ways.push(way);
+            }
+            assert_alike(&ways);
+            assert_eq!(ways[0].seen.len(), 23, "eleven tries, each with the page after it");
+        }
+    }
+
+    async fn the_same_statements_and_hashes_are_run_whether_there_is_an_account(site: Site) {
+        site.registered(KNOWN).await;
+        let mut works = Vec::new();
+        for (name, email) in &CLAIMS[..4] {
+            site.wait(24 * 60 * 60);
+            works.push(work_for(&without_address_limits(&site), name, email).await);
+        }
+        for (number, (name, email)) in CLAIMS[..4].iter().enumerate() {
+            for (step, known) in &works[0] {
+                let (_, work) = works[number].iter().find(|(other, _)| other == step).unwrap();
+                assert_eq!(work, known, "{step} of {name} {email}");
+            }
+        }
+        let count = |of: &str, what: &str| {
+            let (_, work) = works[0].iter().find(|(step, _)| of == *step).unwrap();
+            work.iter().filter(|line| line.starts_with(what)).count()
+        };
+        assert_eq!(count("login", "hashed"), 1);
+        assert_eq!(count("login by address", "hashed"), 1);
+        assert_eq!(count("forgot", "insert into outbox"), 1);
+        assert_eq!(count("forgot", "committed"), 1);
+        assert_eq!(count("resend", "insert into outbox"), 1);
+        assert_eq!(count("guess", "update resets"), 1);
+    }
+
+    async fn the_mail_worker_does_the_same_for_a_letter_to_nobody(site: Site) {
+        site.registered(KNOWN).await;
+        let server = FakeSmtp::start().await;
+        let store = &site.app.store;
+        let mailer = Some(mailer(&server.url()));
+        let mut worker = Worker::new(store.db.clone(), store.key.clone(), store.clock.clone(), mailer);
+        worker.deliver_due().await;
+        let mut works = Vec::new();
+        for (name, email) in &CLAIMS[..4] {
+            site.wait(1);
+            site.browser().ask_for_code(name, email).await;
+            works.push(work_of(worker.deliver_due()).await.1);
+        }
+        for (work, claim) in works.iter().zip(CLAIMS) {
+            assert_eq!(*work, works[0], "{claim:?}");
+        }
+        assert!(works[0].iter().any(|line| line.starts_with("update outbox")), "{:#?}", works[0]);
+        assert_eq!(site.count("select count(*) from outbox").await, 0);
+        assert_eq!(server.mails_to(ADDRESS).len(), 2, "the registration's and one code");
+        assert_eq!(server.mails_to(NO_ADDRESS).len(), 0);
+    }
+}
+
+/// The work of each kind of request, in the order in which one person makes them.
+async fn work_for(browser: &Browser, name: &str, email: &str) -> Vec<(&'static str, Vec<String>)> {
+    let claim = [("username", name), ("email", email)];
+    let guess = reset_fields("CCCC-CCCC", OTHER_PASSWORD);
+    let login = |typed| [("username", typed), ("password", "not the one")];
+    let mut browser = browser.tab();
+    let mut works = Vec::new();
+    for (step, path, fields) in [
+        ("login", "/login", &login(name)[..]),
+        ("login by address", "/login", &login(email)),
+        ("forgot", "/forgot", &claim),
+        ("guess", "/reset", &guess),
+        ("resend", "/reset/resend", &[]),
+        ("early resend", "/reset/resend", &[]),
+        ("guess at the second code", "/reset", &guess),
+        ("forgot again", "/forgot", &claim),
+    ] {
+        let (answer, work) = work_of(browser.post(path, fields)).await;
+        assert!(!work.is_empty(), "{step}");
+        browser.keep_cookies(answer.headers());
+        works.push((step, work));
+    }
+    works
+}

@@ -1,0 +1,147 @@
+//! Guessing a code: what a year of it at full speed achieves, and what holds it to that.
+
+use axum::http::StatusCode;
+use futures_util::future::join_all;
+use vestibule::config::{Limits, Rate};
+use vestibule::random;
+
+use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, body_of, email_of};
+
+const WRONG: [(&str, &str); 3] =
+    [("code", "CCCC-CCCC"), ("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
+
+/// The chance that one of `guesses` is right, each of a code of its own or at the same one.
+fn chance(guesses: i64) -> f64 {
+    let letters =
+        (0..=u8::MAX).map(|byte| String::from(char::from(byte)).repeat(random::CODE_LENGTH));
+    let letters = letters.filter(|code| random::is_code(code)).count();
+    let codes = letters.pow(u32::try_from(random::CODE_LENGTH).unwrap());
+    #[expect(clippy::cast_precision_loss, reason = "both are far below 2^53")]
+    let chance = guesses as f64 / codes as f64;
+    chance
+}
+
+/// Windows that can begin within a leap year: one at its first second and one whenever one ends.
+fn windows_a_year(rate: Rate) -> i64 {
+    366 * 24 * 60 * 60 / rate.period + 1
+}
+
+#[test]
+fn a_year_of_guessing_at_full_speed_takes_one_account_over_in_less_than_one_of_ten_million() {
+    let limits = Limits::default();
+    let day = limits.reset_account.expect("on by default");
+    let chance = chance(windows_a_year(day) * day.count);
+    assert!(chance < 1e-7, "{chance:e}");
+    let told = format!("{:.1}e-8", chance * 1e8);
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/security.md"));
+    assert!(page.unwrap().contains(&told), "docs/security.md says another chance than {told}");
+}
+
+#[test]
+fn without_the_daily_budget_the_mails_hold_guessing_below_one_of_a_million() {
+    let limits = Limits::default();
+    let mails = limits.mail_address.expect("on by default");
+    let chance = chance(windows_a_year(mails) * mails.count * limits.reset_code);
+    assert!(chance < 1e-6, "{chance:e}");
+    let told = format!("{:.1}e-7", chance * 1e7);
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/security.md"));
+    assert!(page.unwrap().contains(&told), "docs/security.md says another chance than {told}");
+}
+
+/// Five standard deviations; drawing each byte modulo 24 would be five times as far off.
+#[test]
+fn every_character_of_a_code_is_drawn_as_often_as_every_other() {
+    let mut counts = std::collections::BTreeMap::new();
+    let codes = 30_000;
+    for character in (0..codes).flat_map(|_| random::code().into_bytes()) {
+        *counts.entry(character).or_insert(0_i32) += 1;
+    }
+    let expected = codes * 8 / 24;
+    assert_eq!(counts.len(), 24);
+    assert!(counts.values().all(|count| (count - expected).abs() < 490), "{counts:?}");
+}
+
+/// Browsers that each asked for a code of their own for `username`, with the codes that were mailed.
+async fn askers(site: &Site, username: &str, number: usize) -> Vec<Browser> {
+    let fresh = site.changed(|config| config.limits.forgot_account = None);
+    let mut askers = Vec::new();
+    for _ in 0..number {
+        site.wait(1);
+        let mut browser = fresh.tab();
+        browser.ask_for_code(username, &email_of(username)).await;
+        assert_eq!(browser.path(), "/reset");
+        askers.push(browser);
+    }
+    askers
+}
+
+/// The answers' statuses, with how many say that a code was compared and wrong.
+async fn guess_all(askers: &[Browser], times: usize) -> (usize, Vec<StatusCode>) {
+    let guesses = (0..times).flat_map(|_| askers).map(|browser| browser.post("/reset", &WRONG));
+    let answers = join_all(guesses).await;
+    let statuses = answers.iter().map(axum::response::Response::status).collect();
+    let bodies = join_all(answers.into_iter().map(body_of)).await;
+    (bodies.iter().filter(|body| body.contains("That code is not right")).count(), statuses)
+}
+
+on_both_databases! {
+    async fn sixty_parallel_guesses_from_twelve_browsers_get_the_days_budget_and_no_more(site: Site) {
+        site.registered("ann").await;
+        for username in ["ann", "bob"] {
+            let askers = askers(&site, username, 12).await;
+            let code = site.newest_code().await;
+            let (compared, statuses) = guess_all(&askers, 5).await;
+            assert_eq!(compared, 20, "{username}");
+            let refused = statuses.iter().filter(|status| **status == StatusCode::TOO_MANY_REQUESTS);
+            assert_eq!(refused.count(), 40, "{username}");
+            let right = [("code", &*code), WRONG[1], WRONG[2]];
+            let answer = askers[11].post("/reset", &right).await;
+            assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS, "{username}: the right code is not compared either");
+        }
+        assert_eq!(site.count("select cast(sum(guesses) as bigint) from resets").await, 40, "what was not compared is not counted against its code");
+        assert_eq!(site.browser().log_in("ann", PASSWORD).await.path(), "/account");
+    }
+
+    async fn a_new_code_gives_no_guess_of_the_day_back(site: Site) {
+        site.registered("ann").await;
+        for username in ["ann", "bob"] {
+            let mut browser = askers(&site, username, 1).await.remove(0);
+            for codes in 1..=4 {
+                let (compared, _) = guess_all(std::slice::from_ref(&browser), 5).await;
+                assert_eq!(compared, 5, "{username}: code {codes}");
+                site.wait(codes * 30);
+                browser.open("/reset").await.press("Send me a new code").await;
+                assert_eq!(browser.path(), "/reset");
+            }
+            let (compared, statuses) = guess_all(&[browser], 1).await;
+            assert_eq!((compared, statuses), (0, vec![StatusCode::TOO_MANY_REQUESTS]), "{username}");
+        }
+    }
+
+    async fn a_guess_that_was_not_compared_is_not_counted_against_its_code(site: Site) {
+        site.registered("ann").await;
+        let mut ann = site.changed(|config| config.limits.reset_account = Some(Rate { count: 2, period: 60 }));
+        ann.ask_for_code("ann", &email_of("ann")).await;
+        let code = site.newest_code().await;
+        assert_eq!(guess_all(&[ann.tab()], 9).await.0, 2);
+        site.wait(60);
+        ann.reset(&code, OTHER_PASSWORD).await;
+        assert_eq!(ann.path(), "/login", "{}", ann.text());
+    }
+
+    async fn an_address_gets_no_more_mails_than_its_limit_from_however_many_browsers(site: Site) {
+        site.registered("ann").await;
+        for username in ["ann", "bob"] {
+            let fresh = site.changed(|config| config.limits.forgot_account = None);
+            let (name, email) = (username, email_of(username));
+            let claim = [("username", name), ("email", &*email)];
+            let answers = join_all((0..40).map(|_| fresh.post("/forgot", &claim))).await;
+            let taken = answers.iter().filter(|answer| answer.status() == StatusCode::SEE_OTHER);
+            assert_eq!(taken.count(), 30, "{username}");
+            site.wait(24 * 60 * 60 - 1);
+            assert_eq!(fresh.post("/forgot", &claim).await.status(), StatusCode::TOO_MANY_REQUESTS);
+        }
+        let codes = site.mails_to("ann").await.into_iter().filter(|kind| kind == "reset_code");
+        assert_eq!(codes.count(), 30);
+    }
+}
