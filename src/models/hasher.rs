@@ -228,19 +228,35 @@ fn compare(
         return Err(failed("the stored hash has no salt or no output"));
     };
     let found = derive(&params, password.as_bytes(), salt, memory)?;
+    let is_stale = is_weaker(&params, today);
     // A hash made with more memory must not keep this thread's buffer large.
     memory.truncate(today.block_count());
     memory.shrink_to(today.block_count());
     if !bool::from(subtle::ConstantTimeEq::ct_eq(found.as_slice(), expected.as_bytes())) {
-        return Ok(Verdict::Wrong);
+        return if is_stale { harden(today, &params, memory) } else { Ok(Verdict::Wrong) };
     }
-    Ok(Verdict::Right { stale: is_weaker(&params, today) })
+    Ok(Verdict::Right { stale: is_stale })
+}
+
+/// Does the work that a hash made with weaker parameters falls short of today's: else a wrong
+/// password would tell by its time that there is an account, old or seldom used.
+fn harden(today: &Params, stored: &Params, memory: &mut Vec<Block>) -> Result<Verdict, HashError> {
+    let rest = (work(today) - work(stored)) / u64::from(today.t_cost());
+    let rest = u32::try_from(rest).map_err(failed)?;
+    if rest >= Params::MIN_M_COST {
+        let rest = Params::new(rest, today.t_cost(), 1, None).map_err(failed)?;
+        derive(&rest, b"nobody's password", b"nobody's salt", memory)?;
+    }
+    Ok(Verdict::Wrong)
+}
+
+fn work(params: &Params) -> u64 {
+    u64::from(params.m_cost()) * u64::from(params.t_cost())
 }
 
 /// By the work that a guess costs. Never the other way: a hash that was made with more is not made
 /// anew with less.
 fn is_weaker(stored: &Params, today: &Params) -> bool {
-    let work = |params: &Params| u64::from(params.m_cost()) * u64::from(params.t_cost());
     work(stored) < work(today)
 }
 

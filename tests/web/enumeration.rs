@@ -3,7 +3,8 @@
 
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
-use vestibule::config::Rate;
+use vestibule::config::{HashCost, Rate};
+use vestibule::models::hasher::Hasher;
 use vestibule::tasks::outbox::Worker;
 
 use crate::support::post::mailer;
@@ -204,6 +205,21 @@ on_both_databases! {
         assert_eq!(count("forgot", "committed"), 1);
         assert_eq!(count("resend", "insert into outbox"), 1);
         assert_eq!(count("guess", "update resets"), 1);
+    }
+
+    async fn a_hash_that_was_made_with_less_work_costs_a_wrong_password_as_much_as_nobodys(site: Site) {
+        site.registered(KNOWN).await;
+        let mut app = site.app.clone();
+        let cost = HashCost { memory_kib: 128, iterations: 2, threads: 1, queue: 9 };
+        app.hasher = Hasher::start(&cost).unwrap();
+        let browser = Browser::new(vestibule::router(app));
+        for login in [KNOWN, NOBODY] {
+            let fields = [("username", login), ("password", "not the one")];
+            let (_, work) = work_of(browser.post("/login", &fields)).await;
+            let numbers = |line: &str| line.split(' ').filter_map(|word| word.parse::<u32>().ok()).product::<u32>();
+            let hashed: u32 = work.iter().filter(|line| line.starts_with("hashed")).map(|line| numbers(line)).sum();
+            assert_eq!(hashed, 128 * 2, "{login}: {work:#?}");
+        }
     }
 
     async fn the_mail_worker_does_the_same_for_a_letter_to_nobody(site: Site) {

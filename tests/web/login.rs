@@ -147,6 +147,20 @@ on_both_databases! {
         assert_eq!(site.count(hashes).await, 2);
     }
 
+    async fn logging_in_without_the_cookie_again_and_again_keeps_fifty_browsers_and_the_newest(site: Site) {
+        site.registered("ann").await;
+        let mut newest = site.browser();
+        for _ in 0..53 {
+            site.wait(1);
+            newest = site.browser();
+            assert_eq!(newest.log_in("ann", PASSWORD).await.path(), "/account");
+        }
+        assert_eq!(site.count("select count(*) from devices").await, 50);
+        newest.press("Log out").await;
+        newest.log_in("ann", PASSWORD).await;
+        assert_eq!(site.count("select max(logins) from devices").await, 2, "the newest is known");
+    }
+
     async fn the_device_cookie_logs_nobody_in_and_a_made_up_one_is_replaced(site: Site) {
         let ann = site.registered("ann").await;
         let mut thief = site.browser();

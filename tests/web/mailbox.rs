@@ -5,10 +5,11 @@ use axum::http::{Request, StatusCode};
 use serde_json::Value;
 use vestibule::config::{BaseUrl, Secret};
 use vestibule::mail::Mailer;
+use vestibule::models::outbox::{self, Letter};
 use vestibule::tasks::outbox::Worker;
 
 use crate::support::smtp::FakeSmtp;
-use crate::support::{Browser, Site, body_of};
+use crate::support::{Browser, Site, body_of, email_of};
 
 const ORIGIN: &str = "http://localhost:8000";
 
@@ -79,6 +80,34 @@ async fn lines_are_as_long_as_the_page_and_the_code_has_one_of_its_own() {
     let addresses = [format!("{ORIGIN}/forgot"), format!("{ORIGIN}/")];
     assert_eq!(ann.all_text(links), addresses);
     assert_eq!(ann.attribute(links, "href").as_ref(), Some(&addresses[0]));
+}
+
+/// A name in a mail is a visitor's own words.
+#[tokio::test]
+async fn a_line_is_a_link_when_it_is_an_address_of_this_site_and_nothing_else() {
+    let site = Site::on_sqlite().await;
+    let lines = [
+        "http://localhost:8000/forgot",
+        "http://localhost:8000/forgot or not",
+        "See http://localhost:8000/forgot",
+        "http://localhost:8000.evil.example/",
+        "http://evil.example/http://localhost:8000/",
+        "javascript:alert(1)",
+    ];
+    let letter = Letter {
+        kind: "login",
+        to: email_of("ann"),
+        subject: "Hello".to_owned(),
+        text: lines.join("\n\n"),
+        html: String::new(),
+        expires_at: i64::MAX,
+    };
+    let store = &site.app.store;
+    outbox::enqueue(store.db.writer(), &store.key, &store.clock, &letter).await.unwrap();
+    let mut browser = site.browser();
+    browser.open("/dev/mailbox").await;
+    assert_eq!(browser.all_attributes("pre a", "href"), [lines[0]]);
+    assert!(lines.iter().all(|line| browser.text().contains(line)), "{}", browser.text());
 }
 
 #[tokio::test]
