@@ -214,7 +214,8 @@ fn a_host_is_there_once_and_readable() {
     ] {
         for path in ["/login", "/healthz", "/static/app.css"] {
             let head = format!("GET {path} HTTP/1.1\r\n{lines}\r\n");
-            target.expect(&[400], head.as_bytes());
+            let answer = target.expect(&[400], head.as_bytes());
+            assert!(answer.contains("connection: close\r\n"), "{answer}");
         }
     }
     let old = "GET /login HTTP/1.0\r\n\r\n";

@@ -208,6 +208,23 @@ async fn one_address_cannot_shut_out_another_by_saying_nothing() {
 }
 
 #[tokio::test]
+async fn two_who_come_at_once_each_get_a_place() {
+    let server = Server::start(generous(), 8, &[]).await;
+    let mut hogs = Vec::new();
+    for _ in 0..8 {
+        // Answered, and kept for a next request that does not come.
+        let mut hog = server.send(1, REQUEST).await;
+        assert!(read_until(&mut hog, "hello").await.contains("hello"));
+        hogs.push(hog);
+    }
+    let mut ninth = server.send(1, REQUEST).await;
+    assert!(is_quiet(&mut ninth).await);
+    let (mut one, mut other) = tokio::join!(server.send(2, REQUEST), server.send(3, REQUEST));
+    assert!(read_until(&mut one, "hello").await.contains("hello"));
+    assert!(read_until(&mut other, "hello").await.contains("hello"));
+}
+
+#[tokio::test]
 async fn work_under_way_is_not_cut_for_anybody() {
     let server = Server::start(generous(), 4, &[]).await;
     let request =
