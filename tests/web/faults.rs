@@ -3,19 +3,21 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use futures_util::future::{join, join_all};
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::time::timeout;
 use vestibule::config::Rate;
-use vestibule::db::{Location, sql};
+use vestibule::db::{Db, DbError, Location, sql};
 
 use crate::support::cluster::Cluster;
 use crate::support::post::{Post, letter};
 use crate::support::smtp::FakeSmtp;
-use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of};
+use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of, postgres_url};
 
-/// Nobody waits longer for a lock in these tests, where people wait for five seconds.
-const SHORT: Duration = Duration::from_millis(50);
+/// How long these tests wait for a lock, where people wait for five seconds. Not so short that a
+/// busy machine takes it to open a file.
+const SHORT: Duration = Duration::from_secs(1);
 
 /// Another program that writes, and does not end: reads go on, writes wait.
 enum Lock {
@@ -74,38 +76,39 @@ on_both_databases! {
     async fn while_nothing_can_be_written_forms_are_refused_and_nothing_of_them_is_done(site: Site) {
         let mut ann = site.registered("ann").await;
         let (mut resetting, code) = site.with_code("ann").await;
-        let site = site.waiting(SHORT).await;
+        let front = site.impatient(SHORT).await;
         let letters = site.mails().await.len();
         let lock = Lock::take(&site).await;
         let new = [("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
         let changed = [("current_password", PASSWORD), new[0], new[1]];
+        let code_and_new = [("code", code.as_str()), new[0], new[1]];
+        let (stranger, with_code, logged_in) =
+            (site.browser().at(&front), resetting.at(&front), ann.at(&front));
         let forms: [Form<'_>; 6] = [
-            (&site.browser(), "/register", &BOB),
-            (&site.browser(), "/login", &[ANN, ("password", PASSWORD)]),
-            (&site.browser(), "/forgot", &[ANN, BOB[1]]),
-            (&resetting.over(&site), "/reset", &[("code", &code), new[0], new[1]]),
-            (&ann.over(&site), "/account/password", &changed),
-            (&ann.over(&site), "/logout", &[]),
+            (&stranger, "/register", &BOB),
+            (&stranger, "/login", &[ANN, ("password", PASSWORD)]),
+            (&stranger, "/forgot", &[ANN, ("email", "ann@meadow.example")]),
+            (&with_code, "/reset", &code_and_new),
+            (&logged_in, "/account/password", &changed),
+            (&logged_in, "/logout", &[]),
         ];
-        for (browser, path, fields) in forms {
+        join_all(forms.map(async |(browser, path, fields)| {
             let answer = browser.post(path, fields).await;
             assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
             assert_eq!(answer.headers()["retry-after"], "2", "{path}");
             assert!(answer.headers().get("set-cookie").is_none(), "{path}: {:?}", answer.headers());
-        }
-        assert!(ann.over(&site).is_logged_in().await, "nobody was logged out without being told");
+        }))
+        .await;
+        assert!(ann.at(&front).is_logged_in().await, "nobody was logged out without being told");
         lock.release().await;
         assert_eq!(site.count("select count(*) from users").await, 1);
         assert_eq!(site.mails().await.len(), letters);
-        // The same forms again, with no restart in between.
-        resetting = resetting.over(&site);
+        // The same forms again.
         resetting.reset(&code, OTHER_PASSWORD).await;
         assert_eq!(resetting.path(), "/login", "{}", resetting.text());
         let login = site.browser().post("/login", &[ANN, ("password", PASSWORD)]).await;
         assert_eq!(login.status(), StatusCode::UNPROCESSABLE_ENTITY);
-        let registered = site.browser().post("/register", &BOB).await;
-        assert_eq!(registered.status(), StatusCode::SEE_OTHER);
-        ann = ann.over(&site);
+        assert_eq!(stranger.post("/register", &BOB).await.status(), StatusCode::SEE_OTHER, "by itself");
         assert!(!ann.is_logged_in().await, "the reset has ended the session");
     }
 
@@ -115,8 +118,8 @@ on_both_databases! {
         left.keep(&left.post("/logout", &[]).await);
         // Long enough for the session's last use to be noted, too.
         site.wait(600);
-        let site = site.waiting(SHORT).await;
-        let (mut ann, mut left) = (ann.over(&site), left.over(&site));
+        let front = site.impatient(SHORT).await;
+        let (mut ann, mut left) = (ann.at(&front), left.at(&front));
         let lock = Lock::take(&site).await;
         for path in ["/account", "/account/password", "/logout", "/account"] {
             ann.open(path).await;
@@ -126,13 +129,36 @@ on_both_databases! {
         left.open("/login").await;
         assert_eq!((left.status, left.notices()), (StatusCode::OK, vec!["You are logged out.".to_owned()]));
         for path in ["/login", "/register", "/forgot", "/readyz"] {
-            assert_eq!(site.browser().open(path).await.status, StatusCode::OK, "{path}");
+            assert_eq!(site.browser().at(&front).open(path).await.status, StatusCode::OK, "{path}");
         }
         lock.release().await;
+        ann = ann.at(&site.router);
         ann.open("/account").await;
         assert_eq!(ann.notices().len(), 1, "it could not be struck out before");
         ann.open("/account").await;
         assert_eq!((ann.status, ann.notices().len()), (StatusCode::OK, 0));
+    }
+
+    async fn without_its_letter_nothing_is_done(site: Site) {
+        let mut ann = site.registered("ann").await;
+        let (mut resetting, code) = site.with_code("ann").await;
+        let run = async |text| sql(text).execute(site.db().writer()).await.unwrap();
+        run("alter table outbox rename to nowhere").await;
+        let new = [("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
+        let forms: [Form<'_>; 3] = [
+            (&site.browser(), "/register", &BOB),
+            (&resetting, "/reset", &[("code", &code), new[0], new[1]]),
+            (&ann, "/account/password", &[("current_password", PASSWORD), new[0], new[1]]),
+        ];
+        for (browser, path, fields) in forms {
+            let answer = browser.post(path, fields).await;
+            assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR, "{path}");
+        }
+        run("alter table nowhere rename to outbox").await;
+        assert_eq!(site.count("select count(*) from users").await, 1);
+        assert!(ann.is_logged_in().await, "the password was not changed");
+        resetting.reset(&code, OTHER_PASSWORD).await;
+        assert_eq!(resetting.path(), "/login", "the code is still good: {}", resetting.text());
     }
 
     async fn an_hour_forward_and_back_nobody_is_shut_out_or_in(site: Site) {
@@ -223,9 +249,7 @@ async fn a_postgresql_that_restarts_or_hangs_under_load_loses_nothing_and_is_use
     let over = std::sync::atomic::AtomicBool::new(false);
     let is_over = || over.load(std::sync::atomic::Ordering::SeqCst);
     let names = ["a", "b", "c", "d"].map(|name| format!("load-{name}"));
-    let load = futures_util::future::join_all(
-        names.iter().map(|name| register_until(&site, name, &told, is_over)),
-    );
+    let load = join_all(names.iter().map(|name| register_until(&site, name, &told, is_over)));
     let faults = async {
         reaches(10).await;
         tokio::task::block_in_place(|| cluster.restart());
@@ -241,7 +265,7 @@ async fn a_postgresql_that_restarts_or_hangs_under_load_loses_nothing_and_is_use
         reaches(count() + 10).await;
         over.store(true, std::sync::atomic::Ordering::SeqCst);
     };
-    timeout(Duration::from_mins(1), futures_util::future::join(load, faults)).await.unwrap();
+    timeout(Duration::from_mins(1), join(load, faults)).await.unwrap();
     assert_eq!(site.browser().open("/readyz").await.status, StatusCode::OK);
     let told = told.into_inner().unwrap();
     for name in &told {
@@ -252,4 +276,23 @@ async fn a_postgresql_that_restarts_or_hangs_under_load_loses_nothing_and_is_use
     assert_eq!(without_letter, 0, "each account has its letter");
     let busy = "select count(*) from pg_stat_activity where state like 'idle in transaction%'";
     assert_eq!(sql(busy).optional::<(i64,)>(site.db().reader()).await.unwrap(), Some((0,)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_without_an_answer_is_given_up_and_its_connection_replaced() {
+    let Some(url) = postgres_url() else { return };
+    let wait = Duration::from_millis(500);
+    let db = Db::open_for(&Location::Postgres(url), wait).await.unwrap();
+    // As many as there are connections.
+    let silent = join_all((0..16).map(|_| sql("select pg_sleep(30)").execute(db.writer())));
+    for answer in timeout(Duration::from_secs(20), silent).await.unwrap() {
+        assert!(answer.as_ref().is_err_and(DbError::is_passing), "{answer:?}");
+    }
+    let answers_again = async {
+        while db.ping().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(10), answers_again).await.expect("long before the server does");
+    timeout(Duration::from_secs(10), db.close()).await.unwrap();
 }

@@ -52,9 +52,9 @@ impl Browser {
         }
     }
 
-    /// The same browser, on another front of the same site.
-    pub fn over(&self, site: &super::Site) -> Self {
-        Self { router: site.router.clone(), ..self.tab() }
+    /// A second tab, at another front of the same site.
+    pub fn at(&self, front: &Router) -> Self {
+        Self { router: front.clone(), ..self.tab() }
     }
 
     /// Keeps the cookies of an answer that was not followed.

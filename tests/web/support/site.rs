@@ -83,12 +83,11 @@ impl Site {
         Browser::new(vestibule::router(app))
     }
 
-    /// The same site with a database that nobody waits for longer than `wait`.
-    pub async fn waiting(mut self, wait: Duration) -> Self {
-        self.app.store.db.close().await;
-        self.app.store.db = Db::open_for(&self.app.config.database, wait).await.unwrap();
-        self.router = vestibule::router(self.app.clone());
-        self
+    /// A second front of the same site, at which nobody waits longer than `wait` for the database.
+    pub async fn impatient(&self, wait: Duration) -> Router {
+        let mut app = self.app.clone();
+        app.store.db = Db::open_for(&app.config.database, wait).await.unwrap();
+        vestibule::router(app)
     }
 
     /// A browser without cookies.
