@@ -296,3 +296,25 @@ async fn a_statement_without_an_answer_is_given_up_and_its_connection_replaced()
     timeout(Duration::from_secs(10), answers_again).await.expect("long before the server does");
     timeout(Duration::from_secs(10), db.close()).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_session_that_cannot_be_saved_is_no_success_and_a_notice_in_it_still_shows() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let mut resetting = site.browser();
+    let ask = [ANN, ("email", "ann@meadow.example")];
+    for _ in 0..2 {
+        resetting.keep(&resetting.post("/forgot", &ask).await);
+    }
+    let stuck =
+        "create trigger stuck before update on sessions begin select raise(abort, 'stuck'); end";
+    sql(stuck).execute(site.db().writer()).await.unwrap();
+    let answer = resetting.post("/forgot", &ask).await;
+    assert_eq!(
+        answer.status(),
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the browser would not know of it"
+    );
+    resetting.open("/reset").await;
+    assert_eq!((resetting.status, resetting.notices().len()), (StatusCode::OK, 1));
+}
