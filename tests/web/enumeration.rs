@@ -100,8 +100,11 @@ impl Way {
     }
 }
 
-/// The session's id is as long as ever, and else nobody's business.
+/// The ids of the session and of the request are as long as ever, and else nobody's business.
 fn without_id(line: &str) -> String {
+    if let Some(id) = line.strip_prefix("x-request-id: ") {
+        return format!("x-request-id: {}", "x".repeat(id.len()));
+    }
     let Some((name, rest)) = line.split_once("vestibule=") else { return line.to_owned() };
     let (id, attributes) = rest.split_once(';').unwrap_or((rest, ""));
     format!("{name}vestibule={};{attributes}", "x".repeat(id.len()))

@@ -105,8 +105,8 @@ fn each_library_is_used_where_it_belongs() {
         ("sqlx", &["db.rs"]),
         ("lettre", &["mail.rs", "mail/message.rs"]),
         ("rand", &["random.rs"]),
-        // db.rs traces where transactions begin and end, for the tests that compare work.
-        ("tracing", &["event.rs", "commands/log.rs", "db.rs"]),
+        // Transactions and hashes are traced for the tests that compare work.
+        ("tracing", &["event.rs", "commands/log.rs", "db.rs", "models/hasher.rs"]),
         ("askama", &["controllers", "error.rs", "mail", "middleware"]),
         (
             "axum",

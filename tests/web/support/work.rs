@@ -46,6 +46,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
         };
         let mut line = Line::default();
         event.record(&mut line);
+        // A connection that the pool opens now, for whoever is next.
+        if line.statement.trim_start().starts_with("PRAGMA") || line.text.starts_with("PRAGMA") {
+            return;
+        }
         let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
         let done = done.get_or_insert_default().entry(work.id().into_u64()).or_default();
         done.push(line.finish());
