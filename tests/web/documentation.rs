@@ -26,12 +26,12 @@ fn read(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(at_root(path)).unwrap()
 }
 
-/// The README and every page of `docs/`, with their paths from the root.
+/// The README, SECURITY.md and every page of `docs/`, with their paths from the root.
 fn pages() -> Vec<(PathBuf, String)> {
     let docs = std::fs::read_dir(at_root("docs")).unwrap();
     let docs = docs.map(|entry| Path::new("docs").join(entry.unwrap().file_name()));
     let pages = docs.filter(|path| path.extension().is_some_and(|kind| kind == "md"));
-    let pages = std::iter::once(PathBuf::from("README.md")).chain(pages);
+    let pages = ["README.md", "SECURITY.md"].map(PathBuf::from).into_iter().chain(pages);
     pages.map(|path| (path.clone(), read(path))).collect()
 }
 

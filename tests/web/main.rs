@@ -39,5 +39,6 @@ mod protection;
 mod register;
 mod requests;
 mod reset;
+mod security;
 mod session;
 mod settings;

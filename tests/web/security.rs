@@ -52,9 +52,9 @@ fn collect(folder: &Path, found: &mut BTreeMap<String, BTreeSet<String>>) {
 }
 
 fn names(text: &str) -> impl Iterator<Item = String> {
-    text.split("fn ").skip(1).map(|rest| {
-        rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
-    })
+    text.split("fn ")
+        .skip(1)
+        .map(|rest| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect())
 }
 
 #[test]
