@@ -18,6 +18,11 @@ use tokio::time::timeout;
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "accounts", include_str!("../migrations/0001_accounts.sql")),
     (2, "trusted devices", include_str!("../migrations/0002_trusted_devices.sql")),
+    (
+        3,
+        "resets without foreign key",
+        include_str!("../migrations/0003_resets_without_foreign_key.sql"),
+    ),
 ];
 
 /// Our own table, so that a host application's sqlx migrations are left alone.

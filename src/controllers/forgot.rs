@@ -78,9 +78,6 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<ForgotForm>) -> Answe
 /// answered when no account matches; then the letter is dead on arrival and no code is right.
 pub(super) async fn send_code(visitor: &Visitor, asked: Asked, sent_before: i64) -> Answer {
     let Asked { claim, user, budget } = asked;
-    let event = if sent_before == 0 { Event::CodeAsked } else { Event::CodeResent };
-    let account = user.as_ref().map(|user| user.id.as_str());
-    event.write(Details { account, ..Details::default() });
     let to = user.as_ref().map_or(claim.email.as_typed(), |user| &user.email);
     let (code, ttl) = (OneTimeCode::generate(), visitor.app.config.code_ttl);
     let in_subject = visitor.app.config.code_in_subject;
@@ -88,6 +85,9 @@ pub(super) async fn send_code(visitor: &Visitor, asked: Asked, sent_before: i64)
     let letter = letters::reset_code(&visitor.about(claim.username.as_str(), to), told)?;
     let new = NewReset { user: user.as_ref(), code: &code, ttl, sent_before };
     let (id, digest) = visitor.app.store.begin_reset(new, letter).await?;
+    let event = if sent_before == 0 { Event::CodeAsked } else { Event::CodeResent };
+    let account = user.as_ref().map(|user| user.id.as_str());
+    event.write(Details { account, ..Details::default() });
     visitor.app.posted.notify_one();
     let (username, email) = (claim.username.to_string(), claim.email.to_string());
     let (codes_sent, sent_at) = (sent_before + 1, visitor.app.store.clock.now());
