@@ -35,6 +35,10 @@ const PAIRS: usize = 1000;
 /// Between two samples, so that none pays for the mail of the one before it.
 const PAUSE: Duration = Duration::from_millis(15);
 
+/// Between asking for a code and what is timed then: its mail is out. What that costs meanwhile is
+/// measured as `page-after-forgot`.
+const MAIL_IS_OUT: Duration = Duration::from_millis(60);
+
 /// What is done and which part of it is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -121,15 +125,15 @@ fn measure(
     let mut measured = Distributions::default();
     for (turn, is_known) in order(pairs).into_iter().enumerate() {
         let account = &accounts[usize::from(is_known)][turn % ACCOUNTS];
-        pause();
+        pause(PAUSE);
         measured.add(is_known, sample(&mut connection, kind, account));
     }
     measured
 }
 
 #[expect(clippy::disallowed_methods, reason = "a program of one thread that has to wait")]
-fn pause() {
-    std::thread::sleep(PAUSE);
+fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// As many of either kind, shuffled (Fisher-Yates): what is measured first or second of a pair
@@ -158,14 +162,14 @@ fn sample(to: &mut Connection, kind: Kind, account: &Account) -> Duration {
         }
         Kind::Guess => {
             ask(to, account);
-            pause();
+            pause(MAIL_IS_OUT);
             let new = "velvet anchor pudding";
             let fields = [("code", "CCCC-CCCC"), ("password", new), ("password_confirm", new)];
             to.post("/reset", &fields, 422)
         }
         Kind::Resend => {
             ask(to, account);
-            pause();
+            pause(MAIL_IS_OUT);
             to.post("/reset/resend", &[], 303)
         }
     }
