@@ -25,8 +25,8 @@ use ranks::Distributions;
 use server::{Connection, Server};
 use vestibule::random;
 
-/// Accounts of either kind, asked for in turn.
-const ACCOUNTS: usize = 20;
+/// Accounts of either kind, asked for in turn: none may fail a hundred times in a row.
+const ACCOUNTS: usize = 50;
 
 /// Pairs of each kind, unless `--pairs` says otherwise: chance alone then moves the figure by 0.013
 /// (one standard deviation), a quarter of what is allowed.

@@ -1,5 +1,7 @@
 //! `App`: what a request needs.
 
+mod limits;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,14 +9,13 @@ use tokio::sync::Notify;
 
 use crate::assets::Assets;
 use crate::clock::Clock;
-use crate::config::{Config, Rate};
+use crate::config::Config;
 use crate::db::{Db, DbError, Location};
 use crate::error::RequestError;
-use crate::event::{Details, Event};
 use crate::key::{KeyError, ServerKey};
 use crate::models::Store;
 use crate::models::hasher::{HashError, Hasher};
-use crate::models::limit::{Allowance, Limited, MOST_IN_A_ROW};
+use crate::models::limit::Limited;
 use crate::models::outbox::{self, Letter};
 use crate::models::password::{Password, PasswordError};
 
@@ -81,62 +82,6 @@ impl App {
         self.config.smtp_url.is_none() && !self.config.base_url.is_https()
     }
 
-    /// Counts one more of `what` by `whom`, and fails when that was one too many.
-    ///
-    /// # Errors
-    /// [`RequestError::TooMany`] beyond the limit.
-    pub(crate) async fn limit(&self, what: Limited, whom: &str) -> Result<(), RequestError> {
-        match self.store.count(what, whom, self.rate(what)).await? {
-            Allowance::Allowed => Ok(()),
-            Allowance::Exceeded { retry_after: seconds } => {
-                let (limit, retry_after) = (Some(what.name()), Some(seconds));
-                Event::Limited.write(Details { limit, retry_after, ..Details::default() });
-                Err(RequestError::TooMany { retry_after: seconds })
-            }
-        }
-    }
-
-    /// Counts one more failed login to `account` in a row and answers how many there are; 0 where
-    /// logins to an account are not limited.
-    ///
-    /// # Errors
-    /// [`RequestError::Stopped`] beyond the hundred of NIST SP 800-63B-4.
-    pub(crate) async fn limit_row(&self, account: &str) -> Result<i64, RequestError> {
-        if self.rate(Limited::LoginInARow).is_none() {
-            return Ok(0);
-        }
-        match self.store.count_in_a_row(account).await? {
-            count if count > MOST_IN_A_ROW => {
-                let limit = Some(Limited::LoginInARow.name());
-                Event::Limited.write(Details { limit, ..Details::default() });
-                Err(RequestError::Stopped)
-            }
-            count => Ok(count),
-        }
-    }
-
-    /// Ends the row of failures: somebody knew the password.
-    pub(crate) async fn end_row(&self, account: &str) {
-        if self.rate(Limited::LoginInARow).is_some() {
-            log_failure(self.store.end_row(account).await);
-        }
-    }
-
-    /// Forgets what was counted: the owner has shown up. A failure is only logged, because what
-    /// the owner came for is done.
-    pub(crate) async fn forgive(&self, what: Limited, whom: &str) {
-        if self.rate(what).is_some() {
-            log_failure(self.store.forget(what, whom).await);
-        }
-    }
-
-    /// Takes back one that was counted before it turned out right; the others stay.
-    pub(crate) async fn give_back(&self, what: Limited, whom: &str) {
-        if self.rate(what).is_some() {
-            log_failure(self.store.give_back(what, whom).await);
-        }
-    }
-
     /// A new password for `username` with the address `email`, both as typed: of the length that
     /// the site asks for, and not what a guesser would try first. Else the sentence for the visitor.
     ///
@@ -163,33 +108,13 @@ impl App {
     /// # Errors
     /// When the database fails.
     pub(crate) async fn post(&self, account: &str, letter: &Letter) -> Result<(), RequestError> {
-        match self.limit(Limited::MailAddress, &format!("notices {account}")).await {
+        match self.limit(Limited::MailAddress, &format!("notices {account}"), None).await {
             Err(RequestError::TooMany { .. }) => return Ok(()),
             other => other?,
         }
         outbox::enqueue(self.store.db.writer(), &self.store.key, &self.store.clock, letter).await?;
         self.posted.notify_one();
         Ok(())
-    }
-
-    /// What the settings say of `what`; `None` is `off`.
-    pub(crate) fn rate(&self, what: Limited) -> Option<Rate> {
-        let limits = &self.config.limits;
-        match what {
-            Limited::LoginIp => limits.login_ip,
-            Limited::LoginAccount | Limited::LoginInARow => limits.login_account,
-            Limited::RegisterIp => limits.register_ip,
-            Limited::ForgotIp => limits.forgot_ip,
-            Limited::ForgotAccount => limits.forgot_account,
-            Limited::ResetAccount => limits.reset_account,
-            Limited::MailAddress => limits.mail_address,
-        }
-    }
-}
-
-fn log_failure(done: Result<(), DbError>) {
-    if let Err(error) = done {
-        Event::Fault.because("a_limit_was_not_taken_back", &error);
     }
 }
 

@@ -209,8 +209,8 @@ const WORDS: [(StatusCode, &str, &str); 9] = [
     (StatusCode::UNPROCESSABLE_ENTITY, UNREADABLE_FORM, UNREADABLE),
     (
         StatusCode::BAD_REQUEST,
-        "This address cannot be read",
-        "Check it for signs that were lost or added on the way, or start from the beginning.",
+        "This request cannot be read",
+        "Check the address for signs that were lost or added on the way, or start from the beginning.",
     ),
     (
         StatusCode::SERVICE_UNAVAILABLE,
@@ -220,7 +220,7 @@ const WORDS: [(StatusCode, &str, &str); 9] = [
     (
         StatusCode::REQUEST_TIMEOUT,
         "That took too long",
-        "Nothing came for half a minute. Check your connection and try again.",
+        "It took longer than half a minute. Check your connection and try again.",
     ),
 ];
 

@@ -41,6 +41,24 @@ pub fn inherited<F: Future>(work: F) -> impl Future<Output = F::Output> {
     }
 }
 
+/// A request's origin, for a thread of another kind.
+pub struct Carried(Option<Origin>);
+
+/// The origin of the request that is being served, to be carried to another thread.
+pub fn carried() -> Carried {
+    Carried(ORIGIN.try_with(Clone::clone).ok())
+}
+
+impl Carried {
+    /// Does `work` there: every line from within it says whose request it is.
+    pub fn run<T>(self, work: impl FnOnce() -> T) -> T {
+        match self.0 {
+            Some(origin) => ORIGIN.sync_scope(origin, work),
+            None => work(),
+        }
+    }
+}
+
 /// The id of the request that is being served.
 pub fn request_id() -> Option<String> {
     ORIGIN.try_with(|origin| origin.request.clone()).ok()
@@ -131,8 +149,8 @@ events! {
         "There were 100 wrong passwords in a row: from now on a reset is needed in browsers that the account was not used from. `account` when there is such an account."
     DeviceNew INFO "device_new" ["account"]
         "A login came from a browser that this account was not used from before, but from others."
-    Limited WARN "limited" ["limit" "retry_after"]
-        "Somebody was over the limit named in `limit`, as its setting is; it is open again in `retry_after` seconds. `login_in_a_row` has no setting, and a reset alone opens it."
+    Limited WARN "limited" ["account" "limit" "retry_after"]
+        "Somebody was over the limit named in `limit`, as its setting is; it is open again in `retry_after` seconds. `login_in_a_row` has no setting, and a reset alone opens it. `account` when there is such an account."
     AccessRefused INFO "access_refused" ["path"]
         "A page for people who are logged in was asked for without a session."
     CodeAsked INFO "code_asked" ["account"]
@@ -156,7 +174,7 @@ events! {
     HostRefused WARN "host_refused" []
         "The development mailbox was asked for under a name that is not the site's."
     RequestRefused WARN "request_refused" ["path" "reason" "status"]
-        "A request was `too_large`, `too_slow`, `not_a_form` or `unreadable` (a field twice, broken encoding)."
+        "A request was `too_large`, `too_slow`, `not_a_form` or `unreadable` (a field twice, broken encoding, a head with two meanings)."
     RequestFailed ERROR "request_failed" ["cause" "path" "status"]
         "An answer of 500 or more. The visitor was shown `request` as the reference."
     Panicked ERROR "panicked" ["cause" "path"]
@@ -263,4 +281,22 @@ pub fn events_table() -> String {
         let _ = writeln!(table, "| `{name}` | {level} | {} | {when} |", fields.join(" "));
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_on_another_thread_still_knows_its_request() {
+        let origin = Origin { request: "r1".to_owned(), peer: None };
+        let carried = within(origin, async { carried() }).await;
+        let elsewhere = std::thread::spawn(move || carried.run(request_id));
+        assert_eq!(elsewhere.join().unwrap(), Some("r1".to_owned()));
+        assert_eq!(carried_from_nowhere(), None);
+    }
+
+    fn carried_from_nowhere() -> Option<String> {
+        carried().run(request_id)
+    }
 }

@@ -6,12 +6,12 @@
 pub mod budget;
 mod device;
 mod ended;
+mod logged_in;
 pub mod peer;
 
-use axum::extract::{FromRequestParts, MatchedPath, OriginalUri};
+use axum::extract::FromRequestParts;
 use axum::http::Method;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Redirect, Response};
 use serde::Serialize;
 use time::Duration;
 use tokio::time::timeout;
@@ -21,16 +21,15 @@ use tower_sessions::{Expiry, Session};
 use crate::app::App;
 use crate::config::Notice;
 use crate::error::RequestError;
-use crate::event::{Details, Event};
+use crate::event::Event;
 use crate::mail::letters::{self, About};
 use crate::middleware::session;
-use crate::models::device::Familiarity;
-use crate::models::limit::Limited;
 use crate::models::outbox::Letter;
 use crate::models::reset::PendingReset;
 use crate::models::session::keys;
 use crate::models::user::User;
 use crate::page::Page;
+pub use logged_in::LoggedIn;
 use peer::Peer;
 
 /// For the header of every page, without a query: a username never changes.
@@ -96,37 +95,6 @@ impl Visitor {
         self.put(USERNAME, &user.username).await
     }
 
-    /// Notes that `user` logs in from this browser, and whether that happened before.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn note_device(&self, user: &User) -> Result<Familiarity, RequestError> {
-        let token = device::token(&self.app.config, &self.cookies);
-        let familiarity = self.app.store.note_device(user, &token).await?;
-        if familiarity == Familiarity::New {
-            Event::DeviceNew.of(&user.id);
-        }
-        Ok(familiarity)
-    }
-
-    /// Forgets what strangers did to the account: its password is another one now, known here.
-    /// `user` as it was before the change.
-    pub async fn let_in_again(&self, user: &User) {
-        self.app.forgive(Limited::LoginAccount, &user.id).await;
-        self.app.forgive(Limited::LoginInARow, &user.id).await;
-        let credential_version = user.credential_version + 1;
-        self.trust_device(&User { credential_version, ..user.clone() }).await;
-    }
-
-    /// Notes that the password of `user` was set in this browser: whoever knows it is no stranger.
-    /// A failure is only logged, because what the owner came for is done.
-    async fn trust_device(&self, user: &User) {
-        let token = device::token(&self.app.config, &self.cookies);
-        if let Err(error) = self.app.store.trust_device(user, &token).await {
-            Event::Fault.because("device_not_noted", &error);
-        }
-    }
-
     /// Ends the session on the server and in the browser. What is put in afterwards begins another.
     ///
     /// By `cycle_id` and not by `flush`: tower-sessions 0.15 keeps the flushed record with its id
@@ -187,7 +155,7 @@ impl Visitor {
     }
 
     /// `words`, if a form came too late for its session, once.
-    pub fn if_ended(&self, words: &str) -> Option<String> {
+    pub fn take_ended(&self, words: &str) -> Option<String> {
         let is_told = self.sees_page && ended::take(&self.app.config, &self.cookies);
         is_told.then(|| words.to_owned())
     }
@@ -292,37 +260,4 @@ impl Visitor {
         }
         Ok(())
     }
-}
-
-/// The user of a page that needs one; everybody else is sent to log in and brought back.
-#[derive(Clone, Debug)]
-pub struct LoggedIn {
-    /// Who sent the request.
-    pub visitor: Visitor,
-    /// As whom.
-    pub user: User,
-}
-
-impl FromRequestParts<App> for LoggedIn {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        let visitor =
-            Visitor::from_request_parts(parts, app).await.map_err(IntoResponse::into_response)?;
-        match visitor.user().await {
-            Ok(Some(user)) => Ok(Self { visitor, user }),
-            Ok(None) => Err(to_login(parts, &visitor)),
-            Err(error) => Err(error.into_response()),
-        }
-    }
-}
-
-fn to_login(parts: &Parts, visitor: &Visitor) -> Response {
-    let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
-    Event::AccessRefused.write(Details { path: route, ..Details::default() });
-    if parts.method == Method::POST {
-        visitor.note_ended();
-    }
-    let path = parts.extensions.get::<OriginalUri>().map_or("/account", |uri| uri.path());
-    Redirect::to(&format!("/login?next={path}")).into_response()
 }

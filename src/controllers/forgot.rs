@@ -53,7 +53,7 @@ pub async fn show(visitor: Visitor) -> Answer {
         ForgotForm { username, ..ForgotForm::default() }
     };
     let mut shown = page(&visitor, form, Errors::default()).await?;
-    shown.page.notices.extend(visitor.if_ended(ENDED));
+    shown.page.notices.extend(visitor.take_ended(ENDED));
     show_page(&shown)
 }
 
@@ -114,11 +114,12 @@ impl Asked {
 
     /// Counts the request against everyone it concerns, whether or not there is such an account.
     pub(super) async fn limit(&self, visitor: &Visitor) -> Result<(), RequestError> {
+        let (app, account) = (&visitor.app, self.user.as_ref().map(|user| user.id.as_str()));
         if self.budget.is_of_strangers() {
-            visitor.app.limit(Limited::ForgotIp, &visitor.peer.subject()).await?;
+            app.limit(Limited::ForgotIp, &visitor.peer.subject(), account).await?;
         }
-        visitor.app.limit(Limited::ForgotAccount, self.budget.subject()).await?;
-        visitor.app.limit(Limited::MailAddress, self.budget.subject()).await
+        app.limit(Limited::ForgotAccount, self.budget.subject(), account).await?;
+        app.limit(Limited::MailAddress, self.budget.subject(), account).await
     }
 }
 

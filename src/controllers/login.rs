@@ -56,7 +56,7 @@ pub async fn show(visitor: Visitor, Next(next): Next) -> Answer {
     }
     let form = LoginForm { next: next.as_str().to_owned(), ..LoginForm::default() };
     let mut shown = page(&visitor, &form, Errors::default()).await?;
-    shown.page.notices.extend(visitor.if_ended(ENDED));
+    shown.page.notices.extend(visitor.take_ended(ENDED));
     show_page(&shown)
 }
 

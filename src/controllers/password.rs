@@ -59,7 +59,8 @@ async fn change(visitor: &Visitor, user: User, password: &Password) -> Answer {
     let letter = visitor.password_changed(&user)?;
     // The change is limited and not its mail: who has an account must not flood the address that it
     // was made with, and no change may go untold.
-    visitor.app.limit(Limited::MailAddress, &format!("changes {}", user.id)).await?;
+    let whom = format!("changes {}", user.id);
+    visitor.app.limit(Limited::MailAddress, &whom, Some(&user.id)).await?;
     match visitor.app.store.change_password(&user, &hash, letter.as_ref()).await? {
         PasswordChange::Done { credential_version, sessions } => {
             Event::PasswordChanged.of(&user.id);
@@ -100,7 +101,7 @@ impl PasswordForm {
     /// itself, for strangers who fail to log in must not keep the owner from this form.
     async fn knows_current(&self, visitor: &Visitor, user: &User) -> Result<bool, RequestError> {
         let subject = format!("current password of {}", user.id);
-        visitor.app.limit(Limited::LoginAccount, &subject).await?;
+        visitor.app.limit(Limited::LoginAccount, &subject, Some(&user.id)).await?;
         let current = Password::typed(&self.current_password);
         let verdict = visitor.app.hasher.verify(&current, Some(&user.password_hash)).await;
         if !matches!(verdict, Ok(Verdict::Wrong)) {

@@ -69,7 +69,7 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<RegisterForm>) -> Ans
         Err(errors) => return refuse(&page(&visitor, form, errors).await?),
     };
     // A form that cannot stand makes no account: it neither counts nor is hidden by a full limit.
-    visitor.app.limit(Limited::RegisterIp, &visitor.peer.subject()).await?;
+    visitor.app.limit(Limited::RegisterIp, &visitor.peer.subject(), None).await?;
     match register(&visitor, &who).await? {
         Registration::Created(user) => welcome(&visitor, &user, &form.next).await,
         Registration::Taken => {

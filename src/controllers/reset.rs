@@ -93,7 +93,8 @@ async fn guess(
     let store = &visitor.app.store;
     let spent = store.spend_guess(pending, visitor.app.config.limits.reset_code).await?;
     if matches!(spent, Spent::Counted { .. })
-        && let Err(too_many) = visitor.app.limit(Limited::ResetAccount, &pending.budget).await
+        && let Err(too_many) =
+            visitor.app.limit(Limited::ResetAccount, &pending.budget, spent.user_id()).await
     {
         return_guess(visitor, pending).await;
         return Err(too_many);

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::password::{Password, PasswordError};
 use crate::config::HashCost;
-use crate::event::Event;
+use crate::event::{self, Event};
 use crate::random;
 
 /// Stored parameters above these are not obeyed: a planted hash must not be able to eat the
@@ -157,12 +157,12 @@ impl Hasher {
         work: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
     ) -> Result<T, HashError> {
         let (answer, waiting) = oneshot::channel();
-        // What the thread logs belongs to the request.
-        let request = tracing::Span::current();
+        // What the thread logs belongs to the request; the span is the tests' that compare work.
+        let (request, span) = (event::carried(), tracing::Span::current());
         let job = Box::new(move |memory: &mut Vec<Block>| {
-            let _request = request.enter();
+            let _span = span.enter();
             if !answer.is_closed() {
-                let _ = answer.send(work(memory));
+                let _ = answer.send(request.run(|| work(memory)));
             }
         });
         self.jobs.try_send(job).map_err(|refused| match refused {

@@ -94,11 +94,11 @@ impl Guess {
     /// For the log: never the user, never the code.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Right(_) => "right",
             Self::Wrong { .. } => "wrong",
             Self::Expired => "expired",
             Self::TooMany => "too_many",
-            Self::Gone => "gone",
+            // Right for a user who is gone: the words are the same, too.
+            Self::Right(_) | Self::Gone => "gone",
         }
     }
 }

@@ -6,16 +6,54 @@ use time::Duration;
 use tower_cookies::cookie::SameSite;
 use tower_cookies::{Cookie, Cookies};
 
+use super::Visitor;
 use crate::config::Config;
-use crate::models::device::LIFETIME;
+use crate::error::RequestError;
+use crate::event::Event;
+use crate::models::device::{Familiarity, LIFETIME};
+use crate::models::limit::Limited;
+use crate::models::user::User;
 use crate::random;
 
 /// 128 bits, as base64url without padding.
 const TOKEN_LENGTH: usize = 22;
 
+impl Visitor {
+    /// Notes that `user` logs in from this browser, and whether that happened before.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn note_device(&self, user: &User) -> Result<Familiarity, RequestError> {
+        let token = token(&self.app.config, &self.cookies);
+        let familiarity = self.app.store.note_device(user, &token).await?;
+        if familiarity == Familiarity::New {
+            Event::DeviceNew.of(&user.id);
+        }
+        Ok(familiarity)
+    }
+
+    /// Forgets what strangers did to the account: its password is another one now, known here.
+    /// `user` as it was before the change.
+    pub async fn let_in_again(&self, user: &User) {
+        self.app.forgive(Limited::LoginAccount, &user.id).await;
+        self.app.forgive(Limited::LoginInARow, &user.id).await;
+        let credential_version = user.credential_version + 1;
+        self.trust_device(&User { credential_version, ..user.clone() }).await;
+    }
+
+    /// Notes that the password of `user` was set in this browser: whoever knows it is no stranger.
+    /// A failure is only logged, because what the owner came for is done.
+    async fn trust_device(&self, user: &User) {
+        let token = token(&self.app.config, &self.cookies);
+        if let Err(error) = self.app.store.trust_device(user, &token).await {
+            Event::Fault.because("a_device_was_not_noted", &error);
+        }
+    }
+}
+
 /// The browser's token, made and sent along when it has none. Only called when somebody
 /// logs in or sets a password: nobody else gets this cookie.
-pub fn token(config: &Config, cookies: &Cookies) -> String {
+fn token(config: &Config, cookies: &Cookies) -> String {
     let name = name(config);
     let token = sent(config, cookies).unwrap_or_else(new_token);
     let is_https = config.base_url.is_https();

@@ -271,7 +271,7 @@ fn a_query_has_one_next_and_odd_ones_lead_nowhere() {
     {
         for page in ["/login", "/register"] {
             let answer = target.get(&[400], &format!("{page}?{query}"), "");
-            assert!(answer.contains("This address cannot be read"), "{answer}");
+            assert!(answer.contains("This request cannot be read"), "{answer}");
         }
     }
     let deep = format!("next=%2F{}2fevil.example", "%25".repeat(3000));

@@ -33,15 +33,15 @@ impl Tries {
         user: Option<&User>,
         typed: &str,
     ) -> Result<Self, RequestError> {
-        let app = &visitor.app;
+        let (app, known) = (&visitor.app, user.map(|user| user.id.as_str()));
         let account = user.map_or_else(|| canonical_login(typed), |user| user.id.clone());
         let budget = visitor.budget(user, account.clone()).await?;
         let is_of_strangers = budget.is_of_strangers();
         if is_of_strangers {
-            app.limit(Limited::LoginIp, &visitor.peer.subject()).await?;
+            app.limit(Limited::LoginIp, &visitor.peer.subject(), known).await?;
         }
-        app.limit(Limited::LoginAccount, budget.subject()).await?;
-        let in_a_row = if is_of_strangers { app.limit_row(&account).await? } else { 0 };
+        app.limit(Limited::LoginAccount, budget.subject(), known).await?;
+        let in_a_row = if is_of_strangers { app.limit_row(&account, known).await? } else { 0 };
         Ok(Self { account, budget, in_a_row })
     }
 

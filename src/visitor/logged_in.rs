@@ -1,0 +1,44 @@
+//! Who is logged in, for the pages that are theirs alone.
+
+use axum::extract::{FromRequestParts, MatchedPath, OriginalUri};
+use axum::http::Method;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::Visitor;
+use crate::app::App;
+use crate::event::{Details, Event};
+use crate::models::user::User;
+
+/// The user of a page that needs one; everybody else is sent to log in and brought back.
+#[derive(Clone, Debug)]
+pub struct LoggedIn {
+    /// Who sent the request.
+    pub visitor: Visitor,
+    /// As whom.
+    pub user: User,
+}
+
+impl FromRequestParts<App> for LoggedIn {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let visitor =
+            Visitor::from_request_parts(parts, app).await.map_err(IntoResponse::into_response)?;
+        match visitor.user().await {
+            Ok(Some(user)) => Ok(Self { visitor, user }),
+            Ok(None) => Err(to_login(parts, &visitor)),
+            Err(error) => Err(error.into_response()),
+        }
+    }
+}
+
+fn to_login(parts: &Parts, visitor: &Visitor) -> Response {
+    let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+    Event::AccessRefused.write(Details { path: route, ..Details::default() });
+    if parts.method == Method::POST {
+        visitor.note_ended();
+    }
+    let path = parts.extensions.get::<OriginalUri>().map_or("/account", |uri| uri.path());
+    Redirect::to(&format!("/login?next={path}")).into_response()
+}
