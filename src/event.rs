@@ -180,7 +180,7 @@ events! {
     Panicked ERROR "panicked" ["cause" "path"]
         "A bug. `path` is where in the source."
     Fault WARN "fault" ["cause" "reason"]
-        "Something beside the request did not work, and the request went on: `reason` says what."
+        "Something beside the request did not work, and the request went on. What it was: `a_background_task_panicked`, `a_connection_was_not_accepted`, `a_device_was_not_noted`, `a_guess_was_not_given_back`, `a_limit_was_not_taken_back`, `a_password_was_not_hashed_anew`, `a_stored_password_hash_cannot_be_used`, `an_empty_session_was_not_deleted`, `notices_were_not_struck_out`, `the_clock_went_back`, `the_last_use_of_a_session_was_not_noted`, `what_has_expired_was_not_cleared_away`."
     MailSent INFO "mail_sent" ["cause" "kind" "mail"]
         "The mail server took a mail. `cause` is what it said."
     MailWaits WARN "mail_waits" ["cause" "reason"]

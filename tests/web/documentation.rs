@@ -66,6 +66,31 @@ fn the_table_of_events_is_the_programs_own() {
 }
 
 #[test]
+fn every_reason_of_a_fault_is_told() {
+    let page = read(SECURITY_PAGE);
+    let mut told = 0;
+    for (path, text) in sources(&at_root("src")) {
+        for (at, _) in text.match_indices(".because(") {
+            let reason = text[at..].split('"').nth(1).unwrap();
+            assert!(page.contains(&format!("`{reason}`")), "{}: {reason}", path.display());
+            told += 1;
+        }
+    }
+    assert!(told > 8, "the faults were not found");
+}
+
+/// Every Rust file below `folder`, with its text.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = paths.flat_map(|path| match path.extension() {
+        _ if path.is_dir() => sources(&path),
+        Some(kind) if kind == "rs" => vec![(path.clone(), std::fs::read_to_string(path).unwrap())],
+        _ => Vec::new(),
+    });
+    files.collect()
+}
+
+#[test]
 fn the_readme_is_short() {
     let length = read("README.md").len();
     assert!(length < README_MAX, "{length} bytes: move details to docs/");

@@ -285,6 +285,20 @@ async fn what_is_refused_is_logged_with_the_rule_that_refused_it() {
         visit.log_in(&mut strict, NAME, "not the password").await,
         [json!({"event": "limited", "limit": "login_ip", "retry_after": 900})]
     );
+    let mut there = visit.browser();
+    visit.post(&mut there, "/register", &new_account(NAME, &email_of(NAME))).await;
+    let account = id_of(&visit.site, NAME).await;
+    visit.site.wait(900);
+    let mut stern = with(&visit.site, |config| {
+        config.limits.login_account = Some(Rate { count: 1, period: 900 });
+    });
+    visit.log_in(&mut stern, NAME, "not the password").await;
+    assert_eq!(
+        visit.log_in(&mut stern, NAME, "not the password").await,
+        [
+            json!({"event": "limited", "account": account, "limit": "login_account", "retry_after": 900})
+        ]
+    );
     let mut here = visit.browser();
     let from_elsewhere = Request::post("/login").header("origin", "https://evil.example:444/x?y");
     assert_eq!(
