@@ -14,6 +14,7 @@ use crate::event::{Details, Event, MailDetails};
 use crate::key::ServerKey;
 use crate::mail::{Mailer, Outcome, mask};
 use crate::models::outbox::{self, GIVE_UP_AFTER, Queued};
+use crate::random;
 
 /// Letters that are sent at the same time, each on its own connection.
 const BATCH: i64 = 8;
@@ -257,7 +258,9 @@ impl Worker {
         }
         let due = outbox::next_due(&self.db).await.ok().flatten();
         let due = due.map_or(IDLE_SECONDS, |at| at.saturating_sub(self.clock.now()));
-        drop(timeout(seconds(due.clamp(1, IDLE_SECONDS)), wake.notified()).await);
+        if timeout(seconds(due.clamp(1, IDLE_SECONDS)), wake.notified()).await.is_ok() {
+            sleep(some_moment()).await;
+        }
     }
 
     fn is_stopping(&self) -> bool {
@@ -317,6 +320,12 @@ fn wait_after(permanent: bool, tries: i64) -> i64 {
 fn doubled(first: i64, times: i64, most: i64) -> i64 {
     let times = u32::try_from(times).unwrap_or(0).min(32);
     first.saturating_mul(1 << times).min(most)
+}
+
+/// Up to a second, by chance: what was just posted, a letter or a decoy, must not show in the time of
+/// the requests right after it.
+fn some_moment() -> Duration {
+    Duration::from_secs(1).mul_f64(f64::from(u16::from_le_bytes(random::bytes())) / 65_536.0)
 }
 
 fn seconds(seconds: i64) -> Duration {
