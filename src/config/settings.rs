@@ -226,13 +226,13 @@ pub const SETTINGS: &[Setting] = &[
         "LIMIT_RESET_ACCOUNT",
         "20/1d",
         "COUNT/PERIOD|off",
-        "Wrong guesses at one account over all its codes. 20 a day for a year against 24^8 codes is a chance of 6.7e-8.",
+        "Wrong guesses at one account over all its codes; browsers that the account was used from have two fifths as many of their own. 28 a day for a year against 24^8 codes is a chance of 9.3e-8.",
     ),
     Setting::new(
         "LIMIT_MAIL_ADDRESS",
         "30/1d",
         "COUNT/PERIOD|off",
-        "Mails to the address of one account: codes, and counted apart from them notices of logins and changes of the password. More than a person causes in a day; nobody's mailbox is flooded through this site.",
+        "Mails to the address of one account: codes for strangers, codes for browsers that the account was used from, notices of logins, and changes of the password, each counted by itself. More than a person causes in a day; nobody's mailbox is flooded through this site.",
     ),
 ];
 

@@ -74,22 +74,34 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<LoginForm>) -> Answer
 
 /// The user, if the password is right. Each try is counted before it is compared.
 async fn authenticate(visitor: &Visitor, form: &LoginForm) -> Result<Option<User>, RequestError> {
-    let app = &visitor.app;
-    let user = app.store.user_by_login(&form.username).await?;
+    let user = visitor.app.store.user_by_login(&form.username).await?;
     let tries = Tries::count(visitor, user.as_ref(), &form.username).await?;
-    let password = Password::typed(&form.password);
+    let is_last = tries.is_last();
+    let compared = compare(visitor.clone(), user, tries, Password::typed(&form.password));
+    if is_last {
+        return in_its_own_task(compared).await;
+    }
+    compared.await
+}
+
+async fn compare(
+    visitor: Visitor,
+    user: Option<User>,
+    tries: Tries,
+    password: Password,
+) -> Result<Option<User>, RequestError> {
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
-    let verdict = app.hasher.verify(&password, stored).await;
-    tries.settle(visitor, &verdict).await;
+    let verdict = visitor.app.hasher.verify(&password, stored).await;
+    tries.settle(&visitor, &verdict).await;
     let stale = match verdict? {
         Verdict::Right { stale } => stale,
         Verdict::Wrong => {
-            tries.note_failure(visitor, user.as_ref()).await?;
+            tries.note_failure(&visitor, user.as_ref()).await?;
             return Ok(None);
         }
     };
     if let Some(user) = user.as_ref().filter(|_| stale) {
-        rehash(visitor, user, &password).await;
+        rehash(&visitor, user, &password).await;
     }
     Ok(user)
 }
@@ -111,16 +123,23 @@ async fn welcome(visitor: &Visitor, user: &User, form: &LoginForm) -> Answer {
     redirect(NextPath::parse(&form.next).or("/account"))
 }
 
-/// In a task of its own: who hangs up in between must not have the browser noted and the mail not
-/// sent.
+/// Who hangs up in between must not have the browser noted and the mail not sent.
 async fn tell(visitor: Visitor, user: User) -> Result<(), RequestError> {
-    let told = tokio::spawn(event::inherited(async move {
+    in_its_own_task(async move {
         match letter(&visitor, &user).await? {
-            Some(letter) => visitor.app.post(&user.id, &letter).await,
+            Some(letter) => visitor.app.post(&user.account(), &letter).await,
             None => Ok(()),
         }
-    }));
-    told.await.unwrap_or_else(|error| Err(RequestError::Internal(error.to_string())))
+    })
+    .await
+}
+
+/// Work that a client who hangs up does not end.
+async fn in_its_own_task<T: Send + 'static>(
+    work: impl Future<Output = Result<T, RequestError>> + Send + 'static,
+) -> Result<T, RequestError> {
+    let done = tokio::spawn(event::inherited(work)).await;
+    done.unwrap_or_else(|error| Err(RequestError::Internal(error.to_string())))
 }
 
 /// One mail at most: of a browser that is new to the account, else of every login.

@@ -56,8 +56,10 @@ pub enum Limited {
     ForgotIp,
     /// Codes asked for an account.
     ForgotAccount,
-    /// Wrong codes for an account, over all its codes.
+    /// Wrong codes for an account, over all its codes, by strangers.
     ResetAccount,
+    /// The same by browsers that the account was used from.
+    ResetOwn,
     /// Mails to an address.
     MailAddress,
 }
@@ -73,6 +75,7 @@ impl Limited {
             Self::ForgotIp => "forgot_ip",
             Self::ForgotAccount => "forgot_account",
             Self::ResetAccount => "reset_account",
+            Self::ResetOwn => "reset_own",
             Self::MailAddress => "mail_address",
         }
     }

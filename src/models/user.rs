@@ -26,6 +26,13 @@ pub struct User {
     pub created_at: i64,
 }
 
+impl User {
+    /// What limits count by: never what anybody can type as a name.
+    pub fn account(&self) -> String {
+        format!("id {}", self.id)
+    }
+}
+
 /// Who is to become a user.
 pub struct NewUser<'a> {
     /// The name.

@@ -11,16 +11,32 @@ use crate::models::user::User;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Budget {
     /// Of a browser that the account was used from, with the password that it has now.
-    Own(String),
+    Own {
+        /// This browser's.
+        browser: String,
+        /// All such browsers' together.
+        all: String,
+    },
     /// Of everybody else together.
     Strangers(String),
 }
 
 impl Budget {
-    /// What limits count by.
-    pub fn subject(&self) -> &str {
+    /// What tries at a password are counted by: a thief of one browser must not use up the tries of
+    /// the others.
+    pub fn of_passwords(&self) -> &str {
         match self {
-            Self::Own(subject) | Self::Strangers(subject) => subject,
+            Self::Own { browser, .. } => browser,
+            Self::Strangers(account) => account,
+        }
+    }
+
+    /// What codes and their mails are counted by: who logs in again and again without a cookie has
+    /// many own browsers, and the mailbox may be somebody else's.
+    pub fn of_codes(&self) -> &str {
+        match self {
+            Self::Own { all, .. } => all,
+            Self::Strangers(account) => account,
         }
     }
 
@@ -45,10 +61,13 @@ impl Visitor {
         let Some(token) = device::sent(&self.app.config, &self.cookies) else {
             return Ok(Budget::Strangers(account));
         };
-        Ok(if self.app.store.knows_device(user, &token).await? {
-            Budget::Own(self.app.store.key.digest("budget", &[&account, &token]))
-        } else {
-            Budget::Strangers(account)
-        })
+        let is_own = self.app.store.knows_device(user, &token).await?;
+        let Some(user) = user.filter(|_| is_own) else {
+            return Ok(Budget::Strangers(account));
+        };
+        // With a new password each begins anew.
+        let version = user.credential_version.to_string();
+        let browser = self.app.store.key.digest("budget", &[&user.id, &version, &token]);
+        Ok(Budget::Own { browser, all: format!("own {}", user.id) })
     }
 }

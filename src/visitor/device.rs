@@ -35,8 +35,8 @@ impl Visitor {
     /// Forgets what strangers did to the account: its password is another one now, known here.
     /// `user` as it was before the change.
     pub async fn let_in_again(&self, user: &User) {
-        self.app.forgive(Limited::LoginAccount, &user.id).await;
-        self.app.forgive(Limited::LoginInARow, &user.id).await;
+        self.app.forgive(Limited::LoginAccount, &user.account()).await;
+        self.app.forgive(Limited::LoginInARow, &user.account()).await;
         let credential_version = user.credential_version + 1;
         self.trust_device(&User { credential_version, ..user.clone() }).await;
     }

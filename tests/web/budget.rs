@@ -3,7 +3,8 @@
 
 use axum::http::StatusCode;
 use futures_util::future::join_all;
-use vestibule::config::Rate;
+use vestibule::config::{HashCost, Rate};
+use vestibule::models::hasher::Hasher;
 
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of};
 
@@ -98,6 +99,98 @@ on_both_databases! {
         own.reset(&code, OTHER_PASSWORD).await;
         assert_eq!(own.path(), "/login", "strangers had all twenty guesses of the day: {}", own.text());
         assert!(own.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await);
+    }
+
+    async fn all_own_browsers_of_an_account_have_one_budget_for_codes_and_mails(site: Site) {
+        let first = own_browser(&site, "ann").await;
+        let mut others = vec![first];
+        for _ in 0..3 {
+            let mut browser = site.browser();
+            browser.log_in("ann", PASSWORD).await.press("Log out").await;
+            others.push(browser);
+        }
+        for number in 0..10 {
+            let own = &mut others[number % 4];
+            assert_eq!(own.ask_for_code("ann", &email_of("ann")).await.path(), "/reset", "{number}");
+        }
+        for own in &mut others {
+            own.ask_for_code("ann", &email_of("ann")).await;
+            assert_eq!(own.status, StatusCode::TOO_MANY_REQUESTS, "ten codes an hour, from however many");
+        }
+        assert_eq!(site.browser().ask_for_code("ann", &email_of("ann")).await.path(), "/reset", "strangers have their own");
+    }
+
+    async fn guesses_from_own_browsers_are_two_fifths_of_strangers_over_all_of_them(site: Site) {
+        let first = own_browser(&site, "ann").await;
+        let mut second = site.browser();
+        second.log_in("ann", PASSWORD).await.press("Log out").await;
+        let mut compared = 0;
+        for mut own in [first, second] {
+            own.ask_for_code("ann", &email_of("ann")).await;
+            for _ in 0..5 {
+                own.reset("CCCC-CCCC", OTHER_PASSWORD).await;
+                compared += usize::from(own.status == StatusCode::UNPROCESSABLE_ENTITY);
+            }
+        }
+        assert_eq!(compared, 8);
+    }
+
+    async fn a_hundred_failures_in_a_row_stop_an_own_browser_too_and_no_other(site: Site) {
+        let mut own = own_browser(&site, "ann").await;
+        let mut other = site.browser();
+        other.log_in("ann", PASSWORD).await.press("Log out").await;
+        for number in 0..100 {
+            if number % 10 == 0 {
+                site.wait(900);
+            }
+            assert_eq!(own.log_in("ann", "wrong").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+        }
+        site.wait(900);
+        assert_eq!(own.log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+        assert!(other.log_in("ann", PASSWORD).await.is_logged_in().await);
+        let code = { site.wait(1); own.ask_for_code("ann", &email_of("ann")).await; site.newest_code().await };
+        own.reset(&code, OTHER_PASSWORD).await;
+        assert!(own.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await, "a new password begins anew");
+    }
+
+    async fn the_hundredth_failure_is_told_although_the_guesser_hangs_up(site: Site) {
+        site.registered("ann").await;
+        fail_in_a_row(&site, "ann", 99).await;
+        let mut app = site.app.clone();
+        app.hasher = Hasher::start(&HashCost { memory_kib: 64 * 1024, iterations: 4, threads: 1, queue: 9 }).unwrap();
+        let guesser = Browser::new(vestibule::router(app));
+        {
+            let mut guess = std::pin::pin!(guesser.post("/login", &[("username", "ann"), ("password", "wrong")]));
+            while site.count("select max(count) from limits").await < 100 {
+                assert!(futures_util::poll!(&mut guess).is_pending(), "it hangs up before the answer");
+            }
+            // The request goes on until it waits for the hash.
+            for _ in 0..50 {
+                assert!(futures_util::poll!(&mut guess).is_pending());
+                tokio::task::yield_now().await;
+            }
+        }
+        let mut tick = tokio::time::interval(std::time::Duration::from_millis(10));
+        for _ in 0..1000 {
+            if site.mails_to("ann").await.len() > 1 {
+                break;
+            }
+            tick.tick().await;
+        }
+        assert_eq!(site.mails_to("ann").await, ["registered", "login_stopped"]);
+    }
+
+    async fn nobody_uses_up_a_budget_by_typing_how_it_is_called(site: Site) {
+        let mut ann = site.registered("ann").await;
+        let id = site.app.store.user_by_login("ann").await.unwrap().unwrap().id;
+        for name in [format!("current password of {id}"), format!("id {id}"), id] {
+            fail(&mut site.browser(), &name, 10).await;
+        }
+        assert!(site.browser().log_in("ann", PASSWORD).await.is_logged_in().await);
+        ann.open("/account/password").await;
+        ann.fill("Current password", PASSWORD).fill("New password", OTHER_PASSWORD);
+        ann.fill("New password again", OTHER_PASSWORD).press("Change password").await;
+        assert_eq!(ann.path(), "/account", "{}", ann.text());
     }
 
     async fn after_a_hundred_failures_in_a_row_only_own_browsers_and_a_reset_get_in(site: Site) {

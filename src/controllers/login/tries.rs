@@ -16,10 +16,10 @@ const NOBODY: &str = "nobody@example.invalid";
 
 /// A try at an account, counted.
 pub struct Tries {
-    /// The user's id; of a name that nobody has, its canonical form.
+    /// The user's; of a name that nobody has, its canonical form.
     account: String,
     budget: Budget,
-    /// Failures of strangers in a row, if this is one.
+    /// Failures in a row, if this is one.
     in_a_row: i64,
 }
 
@@ -34,32 +34,30 @@ impl Tries {
         typed: &str,
     ) -> Result<Self, RequestError> {
         let (app, known) = (&visitor.app, user.map(|user| user.id.as_str()));
-        let account = user.map_or_else(|| canonical_login(typed), |user| user.id.clone());
+        let account =
+            user.map_or_else(|| format!("name {}", canonical_login(typed)), User::account);
         let budget = visitor.budget(user, account.clone()).await?;
-        let is_of_strangers = budget.is_of_strangers();
-        if is_of_strangers {
+        if budget.is_of_strangers() {
             app.limit(Limited::LoginIp, &visitor.peer.subject(), known).await?;
         }
-        app.limit(Limited::LoginAccount, budget.subject(), known).await?;
-        let in_a_row = if is_of_strangers { app.limit_row(&account, known).await? } else { 0 };
+        app.limit(Limited::LoginAccount, budget.of_passwords(), known).await?;
+        let in_a_row = app.limit_row(budget.of_passwords(), known).await?;
         Ok(Self { account, budget, in_a_row })
     }
 
     /// Takes back the try that was right: the failures before it stay with the address and are
     /// forgiven the account. One that found no place in the queue was no try at all.
     pub async fn settle(&self, visitor: &Visitor, verdict: &Result<Verdict, HashError>) {
-        let (app, subject) = (&visitor.app, self.budget.subject());
+        let (app, subject) = (&visitor.app, self.budget.of_passwords());
         match verdict {
             Ok(Verdict::Wrong) => return,
             Ok(Verdict::Right { .. }) => {
                 app.forgive(Limited::LoginAccount, subject).await;
-                app.end_row(&self.account).await;
+                app.end_row(subject).await;
             }
             Err(_) => {
                 app.give_back(Limited::LoginAccount, subject).await;
-                if self.budget.is_of_strangers() {
-                    app.give_back(Limited::LoginInARow, &self.account).await;
-                }
+                app.give_back(Limited::LoginInARow, subject).await;
             }
         }
         if self.budget.is_of_strangers() {
@@ -67,7 +65,13 @@ impl Tries {
         }
     }
 
-    /// Logs the failure, and tells the owner when it was the one that stops strangers (ASVS 6.3.5).
+    /// Whether a failure now is the one that stops these tries: it must not go untold because the
+    /// client hangs up.
+    pub fn is_last(&self) -> bool {
+        self.in_a_row == MOST_IN_A_ROW
+    }
+
+    /// Logs the failure, and tells the owner when it was the one that stops these tries (ASVS 6.3.5).
     /// For a name that nobody has the same is written.
     ///
     /// # Errors
@@ -79,7 +83,7 @@ impl Tries {
     ) -> Result<(), RequestError> {
         let details = Details { account: user.map(|user| user.id.as_str()), ..Details::default() };
         Event::LoginRefused.write(details);
-        if self.in_a_row != MOST_IN_A_ROW {
+        if !self.is_last() {
             return Ok(());
         }
         Event::LoginStopped.write(details);
