@@ -89,6 +89,7 @@ impl App {
     /// When there is too much work.
     pub(crate) async fn choose_password(
         &self,
+        hasher: &Hasher,
         text: &str,
         username: &str,
         email: &str,
@@ -98,7 +99,7 @@ impl App {
             Err(why) => return Ok(Err(why)),
         };
         let context = [username, email, self.config.site_name.as_str()].map(str::to_owned).to_vec();
-        Ok(self.hasher.judge(&password, context).await?.map_or(Ok(password), Err))
+        Ok(hasher.judge(&password, context).await?.map_or(Ok(password), Err))
     }
 
     /// Posts a notice that stands alone and wakes the worker, unless its account has had too many:

@@ -24,7 +24,9 @@ use crate::error::RequestError;
 use crate::event::Event;
 use crate::mail::letters::{self, About};
 use crate::middleware::session;
+use crate::models::hasher::{HashError, Hasher};
 use crate::models::outbox::Letter;
+use crate::models::password::{Password, PasswordError};
 use crate::models::reset::PendingReset;
 use crate::models::session::keys;
 use crate::models::user::User;
@@ -82,6 +84,24 @@ impl FromRequestParts<App> for Visitor {
 }
 
 impl Visitor {
+    /// The hash pool, for this visitor's work.
+    pub fn hasher(&self) -> Hasher {
+        self.app.hasher.on_behalf_of(self.peer.network())
+    }
+
+    /// As [`App::choose_password`], for this visitor.
+    ///
+    /// # Errors
+    /// When there is too much work.
+    pub async fn choose_password(
+        &self,
+        text: &str,
+        username: &str,
+        email: &str,
+    ) -> Result<Result<Password, PasswordError>, HashError> {
+        self.app.choose_password(&self.hasher(), text, username, email).await
+    }
+
     /// Starts a new session for `user`: a new id, and the old one is dead (ASVS 7.2.4: nobody can
     /// have planted it).
     ///

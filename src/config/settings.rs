@@ -184,7 +184,7 @@ pub const SETTINGS: &[Setting] = &[
         "HASH_QUEUE",
         "40 a thread",
         "COUNT",
-        "Passwords that may wait to be hashed or judged, 1 to 100000; one more is answered 503. Where a hash takes 25 ms, 40 a thread is a wait of a second at most.",
+        "Passwords that may wait to be hashed or judged, 1 to 100000; one more is answered 503. Visitors of one network get half of the places, so that no flood from one address keeps the others out. Where a hash takes 25 ms, 40 a thread is a wait of a second at most.",
     ),
     Setting::new(
         "LIMIT_LOGIN_IP",

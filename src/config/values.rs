@@ -57,6 +57,7 @@ impl Rate {
 
     /// Two fifths of it, for guesses at codes by an account's own browsers beside those of strangers:
     /// of the default, both together are 28 a day, below one in ten million a year.
+    #[must_use]
     pub fn for_own_browsers(self) -> Self {
         Self { count: (self.count * 2 / 5).max(1), ..self }
     }

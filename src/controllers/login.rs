@@ -91,7 +91,7 @@ async fn compare(
     password: Password,
 ) -> Result<Option<User>, RequestError> {
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
-    let verdict = visitor.app.hasher.verify(&password, stored).await;
+    let verdict = visitor.hasher().verify(&password, stored).await;
     tries.settle(&visitor, &verdict).await;
     let stale = match verdict? {
         Verdict::Right { stale } => stale,
@@ -108,7 +108,7 @@ async fn compare(
 
 /// Brings an old hash to today's parameters. The login is right whether or not this works.
 async fn rehash(visitor: &Visitor, user: &User, password: &Password) {
-    let Ok(hash) = visitor.app.hasher.hash(password).await else {
+    let Ok(hash) = visitor.hasher().hash(password).await else {
         return;
     };
     if let Err(error) = visitor.app.store.rehash(user, &hash).await {

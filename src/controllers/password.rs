@@ -55,7 +55,7 @@ pub async fn submit(
 }
 
 async fn change(visitor: &Visitor, user: User, password: &Password) -> Answer {
-    let hash = visitor.app.hasher.hash(password).await?;
+    let hash = visitor.hasher().hash(password).await?;
     let letter = visitor.password_changed(&user)?;
     // The change is limited and not its mail: who has an account must not flood the address that it
     // was made with, and no change may go untold.
@@ -91,7 +91,7 @@ impl PasswordForm {
         } else if !self.knows_current(visitor, user).await? {
             errors.add("current_password", WRONG);
         }
-        let chosen = visitor.app.choose_password(&self.password, &user.username, &user.email);
+        let chosen = visitor.choose_password(&self.password, &user.username, &user.email);
         let password = errors.take("password", chosen.await?);
         errors.confirm(&self.password, &self.password_confirm);
         Ok(password.filter(|_| errors.is_empty()).ok_or(errors))
@@ -103,7 +103,7 @@ impl PasswordForm {
         let subject = format!("current password of {}", user.id);
         visitor.app.limit(Limited::LoginAccount, &subject, Some(&user.id)).await?;
         let current = Password::typed(&self.current_password);
-        let verdict = visitor.app.hasher.verify(&current, Some(&user.password_hash)).await;
+        let verdict = visitor.hasher().verify(&current, Some(&user.password_hash)).await;
         if !matches!(verdict, Ok(Verdict::Wrong)) {
             visitor.app.give_back(Limited::LoginAccount, &subject).await;
         }

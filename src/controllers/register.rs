@@ -83,7 +83,7 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<RegisterForm>) -> Ans
 
 /// Hashes before it looks whether the name is taken: both answers take the same time.
 async fn register(visitor: &Visitor, who: &Registrant) -> Result<Registration, RequestError> {
-    let password_hash = visitor.app.hasher.hash(&who.password).await?;
+    let password_hash = visitor.hasher().hash(&who.password).await?;
     let new = NewUser { username: &who.username, email: &who.email, password_hash: &password_hash };
     let context = visitor.about(who.username.as_str(), who.email.as_typed());
     let letter = letters::registered(&context)?;
@@ -109,7 +109,7 @@ impl RegisterForm {
         let mut errors = Errors::default();
         let username = errors.take("username", Username::parse_new(&self.username));
         let email = errors.take("email", Email::parse(&self.email));
-        let chosen = visitor.app.choose_password(&self.password, &self.username, &self.email);
+        let chosen = visitor.choose_password(&self.password, &self.username, &self.email);
         let password = errors.take("password", chosen.await?);
         errors.confirm(&self.password, &self.password_confirm);
         Ok(match (username, email, password) {

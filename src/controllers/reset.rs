@@ -139,7 +139,7 @@ async fn change(
     user: &User,
     password: &Password,
 ) -> Result<bool, RequestError> {
-    let hash = match visitor.app.hasher.hash(password).await {
+    let hash = match visitor.hasher().hash(password).await {
         Ok(hash) => hash,
         Err(busy) => {
             // The code was right: a full queue must not use it up.
@@ -213,7 +213,7 @@ impl ResetForm {
     ) -> Result<Result<(OneTimeCode, Password), Errors>, RequestError> {
         let mut errors = Errors::default();
         let code = errors.take("code", OneTimeCode::parse(&self.code));
-        let chosen = visitor.app.choose_password(&self.password, &pending.username, &pending.email);
+        let chosen = visitor.choose_password(&self.password, &pending.username, &pending.email);
         let password = errors.take("password", chosen.await?);
         errors.confirm(&self.password, &self.password_confirm);
         Ok(code.zip(password).filter(|_| errors.is_empty()).ok_or(errors))

@@ -4,6 +4,9 @@
 //! A login storm slows logins and no page: requests never hash on the runtime's threads, memory is
 //! one buffer a thread, and what does not fit the queue is refused at once.
 
+mod shares;
+
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +17,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
+use self::shares::Shares;
 use super::password::{Password, PasswordError};
 use crate::config::HashCost;
 use crate::event::{self, Event};
@@ -45,6 +49,10 @@ pub struct Hasher {
     params: Params,
     /// What a password is verified against when there is no account: the same work.
     nobody: Arc<str>,
+    /// Of all places, and of those for judgements.
+    shares: [Arc<Shares>; 2],
+    /// Whose work this handle brings.
+    whose: Option<IpAddr>,
 }
 
 /// What a verification found.
@@ -90,7 +98,16 @@ impl Hasher {
         let judgements = (cost.threads / 2).max(1);
         let waiting = Arc::new(Semaphore::new(judgements + cost.queue));
         let judgements = Arc::new(Semaphore::new(judgements));
-        Ok(Self { jobs, judgements, waiting, params, nobody: nobody.into() })
+        let (nobody, shares) =
+            (nobody.into(), [Shares::new(cost.queue / 2), Shares::new(cost.queue / 4)]);
+        Ok(Self { jobs, judgements, waiting, params, nobody, shares, whose: None })
+    }
+
+    /// The same pool for work of visitors from `network`, which gets half of the places at most, and a
+    /// quarter of those for judgements. `None` is nobody in particular, who is not counted.
+    #[must_use]
+    pub fn on_behalf_of(&self, network: Option<IpAddr>) -> Self {
+        Self { whose: network, ..self.clone() }
     }
 
     /// Hashes with a new salt; answers a PHC string.
@@ -143,6 +160,7 @@ impl Hasher {
         password: &Password,
         context: Vec<String>,
     ) -> Result<Option<PasswordError>, HashError> {
+        let _share = self.shares[1].take(self.whose).ok_or(HashError::Busy)?;
         let _place = self.waiting.try_acquire().map_err(|_| HashError::Busy)?;
         let turn = timeout(JUDGED_WITHIN, self.judgements.acquire()).await;
         // Held until the judgement is there.
@@ -156,6 +174,7 @@ impl Hasher {
         &self,
         work: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
     ) -> Result<T, HashError> {
+        let _share = self.shares[0].take(self.whose).ok_or(HashError::Busy)?;
         let (answer, waiting) = oneshot::channel();
         // What the thread logs belongs to the request; the span is the tests' that compare work.
         let (request, span) = (event::carried(), tracing::Span::current());
@@ -376,6 +395,27 @@ mod tests {
         blocked.await.unwrap().unwrap();
         let _ = hasher.verify(&Password::typed("x"), None).await;
         assert!(ran.try_recv().is_err(), "the work of those who left was done all the same");
+    }
+
+    #[tokio::test]
+    async fn one_network_leaves_half_of_the_places_to_the_others() {
+        let hasher = Hasher::start(&cost(64, 1)).unwrap();
+        let password = Password::typed("x");
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        let mut blocked = Box::pin(hasher.run(move |_| gate.recv()));
+        assert!(futures_poll(&mut blocked).await);
+        let [greedy, other] =
+            ["192.0.2.1", "2001:db8::"].map(|network| hasher.on_behalf_of(network.parse().ok()));
+        let mut held: Vec<_> = (0..2).map(|_| Box::pin(greedy.verify(&password, None))).collect();
+        for waits in &mut held {
+            assert!(futures_poll(waits).await);
+        }
+        let refused = greedy.verify(&password, None).await;
+        assert!(matches!(refused, Err(HashError::Busy)), "{refused:?}");
+        let mut others = Box::pin(other.verify(&password, None));
+        assert!(futures_poll(&mut others).await, "another waits for its turn");
+        go.send(()).unwrap();
+        assert_eq!(others.await.unwrap(), Verdict::Wrong);
     }
 
     #[tokio::test]

@@ -24,6 +24,11 @@ impl Peer {
         Self { address, agent: headers.get(header::USER_AGENT).cloned() }
     }
 
+    /// The network, where it tells people apart: not on this machine, where proxies are.
+    pub fn network(&self) -> Option<IpAddr> {
+        self.known_address().filter(|address| !address.is_loopback()).map(network)
+    }
+
     /// What limits count by.
     pub fn subject(&self) -> String {
         network(self.address).to_string()

@@ -1,10 +1,18 @@
 //! Overload: more logins at once than can be checked.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::PASSWORD;
+use axum::Extension;
+use axum::extract::ConnectInfo;
+use axum::http::StatusCode;
+use futures_util::future::join_all;
+use vestibule::config::HashCost;
+use vestibule::models::hasher::Hasher;
+
 use crate::support::program::Folder;
+use crate::support::{Browser, PASSWORD, Site};
 
 const LOGINS: usize = 200;
 const THREADS: u64 = 2;
@@ -58,4 +66,24 @@ fn two_hundred_logins_at_once_cost_the_buffers_of_the_hash_threads_and_no_page()
     assert!(pages[pages.len() / 2] < Duration::from_secs(1), "{pages:?}");
     let grown = program.memory("VmHWM").saturating_sub(before);
     assert!(grown < THREADS * BUFFER_KIB + SLACK_KIB, "{grown} KiB more than before");
+}
+
+#[tokio::test]
+async fn one_address_leaves_half_of_the_hash_queue_to_the_others() {
+    let site = Site::on_sqlite().await;
+    let mut app = site.app.clone();
+    let slow = HashCost { memory_kib: 64 * 1024, iterations: 20, threads: 1, queue: 4 };
+    app.hasher = Hasher::start(&slow).unwrap();
+    let router = vestibule::router(app);
+    let from = |address: &str| {
+        let peer: SocketAddr = format!("{address}:4711").parse().unwrap();
+        Browser::new(router.clone().layer(Extension(ConnectInfo(peer))))
+    };
+    let (greedy, other) = (from("203.0.113.9"), from("198.51.100.7"));
+    let fields = [("username", "ann"), ("password", "wrong")];
+    let many = join_all((0..6).map(|_| greedy.post("/login", &fields)));
+    let (theirs, others) = tokio::join!(many, other.post("/login", &fields));
+    let refused = theirs.iter().filter(|one| one.status() == StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.count(), 4, "two of four places");
+    assert_eq!(others.status(), StatusCode::UNPROCESSABLE_ENTITY);
 }
