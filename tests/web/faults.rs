@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use futures_util::future::{join, join_all};
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnectOptions;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use vestibule::config::Rate;
 use vestibule::db::{Db, DbError, Location, sql};
@@ -13,7 +14,7 @@ use vestibule::db::{Db, DbError, Location, sql};
 use crate::support::cluster::Cluster;
 use crate::support::post::{Post, letter};
 use crate::support::smtp::FakeSmtp;
-use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of, postgres_url};
+use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of, postgres_url, until};
 
 /// How long these tests wait for a lock, where people wait for five seconds. Not so short that a
 /// busy machine takes it to open a file.
@@ -213,7 +214,7 @@ async fn mail_goes_out_although_the_clock_went_back() {
 async fn register_until(
     site: &Site,
     prefix: &str,
-    told: &std::sync::Mutex<Vec<String>>,
+    told: &watch::Sender<Vec<String>>,
     is_over: impl Fn() -> bool,
 ) {
     for number in 0.. {
@@ -225,7 +226,7 @@ async fn register_until(
         let fields = [("username", name.as_str()), ("email", email.as_str()), BOB[2], BOB[3]];
         let answer = site.browser().post("/register", &fields).await;
         match answer.status() {
-            StatusCode::SEE_OTHER => told.lock().unwrap().push(name),
+            StatusCode::SEE_OTHER => told.send_modify(|told| told.push(name)),
             status => assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{name}"),
         }
     }
@@ -239,21 +240,20 @@ async fn a_postgresql_that_restarts_or_hangs_under_load_loses_nothing_and_is_use
         config.limits.register_ip = None;
     })
     .await;
-    let told = std::sync::Mutex::new(Vec::new());
-    let count = || told.lock().unwrap().len();
-    let reaches = async |most: usize| {
-        while count() < most {
-            tokio::task::yield_now().await;
-        }
+    let told = watch::Sender::new(Vec::new());
+    let ten_more = async || {
+        let mut told = told.subscribe();
+        let most = told.borrow().len() + 10;
+        told.wait_for(|told| told.len() >= most).await.unwrap();
     };
     let over = std::sync::atomic::AtomicBool::new(false);
     let is_over = || over.load(std::sync::atomic::Ordering::SeqCst);
     let names = ["a", "b", "c", "d"].map(|name| format!("load-{name}"));
     let load = join_all(names.iter().map(|name| register_until(&site, name, &told, is_over)));
     let faults = async {
-        reaches(10).await;
+        ten_more().await;
         tokio::task::block_in_place(|| cluster.restart());
-        reaches(count() + 10).await;
+        ten_more().await;
         cluster.hang();
         let started = std::time::Instant::now();
         let answer = site.browser().post("/login", &[ANN, ("password", PASSWORD)]).await;
@@ -262,12 +262,12 @@ async fn a_postgresql_that_restarts_or_hangs_under_load_loses_nothing_and_is_use
         assert_eq!(site.browser().open("/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(site.browser().open("/login").await.status, StatusCode::OK);
         cluster.go_on();
-        reaches(count() + 10).await;
+        ten_more().await;
         over.store(true, std::sync::atomic::Ordering::SeqCst);
     };
     timeout(Duration::from_mins(1), join(load, faults)).await.unwrap();
     assert_eq!(site.browser().open("/readyz").await.status, StatusCode::OK);
-    let told = told.into_inner().unwrap();
+    let told = told.borrow().clone();
     for name in &told {
         let user = site.app.store.user_by_login(name).await.unwrap();
         assert!(user.is_some(), "{name} was told to have an account");
@@ -288,11 +288,7 @@ async fn a_statement_without_an_answer_is_given_up_and_its_connection_replaced()
     for answer in timeout(Duration::from_secs(20), silent).await.unwrap() {
         assert!(answer.as_ref().is_err_and(DbError::is_passing), "{answer:?}");
     }
-    let answers_again = async {
-        while db.ping().await.is_err() {
-            tokio::task::yield_now().await;
-        }
-    };
+    let answers_again = until(async || db.ping().await.is_ok());
     timeout(Duration::from_secs(10), answers_again).await.expect("long before the server does");
     timeout(Duration::from_secs(10), db.close()).await.unwrap();
 }

@@ -9,6 +9,7 @@ use vestibule::tasks::outbox::{End, Round, Worker};
 
 use crate::support::post::{DAY, Place, Post, START, letter, mailer};
 use crate::support::smtp::FakeSmtp;
+use crate::support::until;
 
 /// A round in which `sent` letters went out and nothing else happened.
 fn sent(sent: usize) -> Round {
@@ -355,9 +356,8 @@ async fn the_worker_sends_when_woken_and_stops_when_told() {
         post.put(&letter("ann@example.com")).await;
         wake.notify_one();
         let is_sent = async {
-            while server.mails().len() == before || post.waiting().await > 0 {
-                tokio::task::yield_now().await;
-            }
+            server.until(|server| (server.mails().len() > before).then_some(())).await;
+            until(async || post.waiting().await == 0).await;
         };
         timeout(Duration::from_secs(10), is_sent).await.unwrap();
         stop.send(true).unwrap();

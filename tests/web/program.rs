@@ -7,7 +7,7 @@ use sqlx::Connection;
 
 use crate::support::program::{Answer, Folder};
 use crate::support::smtp::FakeSmtp;
-use crate::support::{PASSWORD, postgres_url};
+use crate::support::{PASSWORD, postgres_url, until};
 
 #[test]
 fn with_nothing_configured_it_serves_and_says_what_where_and_how() {
@@ -190,9 +190,7 @@ async fn a_second_signal_ends_it_at_once_whatever_hangs() {
     let started = std::time::Instant::now();
     program.interrupt();
     // Both signals in one moment would be one: the first is seen when no connection is taken.
-    while std::net::TcpStream::connect(program.address).is_ok() {
-        std::thread::yield_now();
-    }
+    until(async || tokio::net::TcpStream::connect(program.address).await.is_err()).await;
     program.terminate();
     assert_eq!(program.ended().0, 0);
     assert!(started.elapsed().as_secs() < 9, "{:?}", started.elapsed());
@@ -387,11 +385,7 @@ async fn mail_waits_for_a_server_that_is_down_and_no_request_does() {
     );
     server.come_back().await;
     let patience = tokio::time::Duration::from_secs(90);
-    let arrived = async {
-        while server.mails_to("ann@meadow.example").is_empty() {
-            tokio::time::sleep(tokio::time::Duration::from_millis(50)).await;
-        }
-    };
+    let arrived = server.until(|server| server.mails_to("ann@meadow.example").pop());
     tokio::time::timeout(patience, arrived)
         .await
         .expect("out within 90 seconds of the server's return");

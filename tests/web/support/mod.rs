@@ -18,6 +18,14 @@ pub use site::{Site, email_of, full_pool, postgres_url};
 pub const PASSWORD: &str = "moss lantern quartz";
 pub const OTHER_PASSWORD: &str = "velvet anchor pudding";
 
+/// Waits until `holds`, which nothing else tells of.
+pub async fn until(holds: impl AsyncFn() -> bool) {
+    let mut moments = tokio::time::interval(std::time::Duration::from_millis(10));
+    while !holds().await {
+        moments.tick().await;
+    }
+}
+
 /// Runs each story twice: on SQLite, and on PostgreSQL when `TEST_POSTGRES_URL` names one.
 macro_rules! on_both_databases {
     ($($(#[$note:meta])* async fn $name:ident($site:ident: Site) $story:block)*) => {$(

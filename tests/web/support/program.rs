@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
 use vestibule::random;
 
 /// How long a test waits for the program; only a broken one takes it.
@@ -147,6 +148,14 @@ impl Program {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
+    }
+
+    /// Waits until the program is gone, however that comes about.
+    pub async fn gone(&self) {
+        // One that says nothing is cut after a while, and the program goes on.
+        while let Ok(mut silent) = tokio::net::TcpStream::connect(self.address).await {
+            let _ = silent.read(&mut [0; 1]).await;
+        }
     }
 
     /// As [`Program::post`]; `None` when no answer came because the program is gone.

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
@@ -45,6 +46,7 @@ struct Mood {
     greeting: Option<String>,
     is_silent: bool,
     mails: Vec<Received>,
+    arrived: watch::Sender<()>,
     connections: usize,
 }
 
@@ -107,6 +109,17 @@ impl FakeSmtp {
         let mut mails = self.mails();
         mails.retain(|mail| mail.to.iter().any(|to| to == address));
         mails
+    }
+
+    /// Waits until `find` finds what it looks for: it looks now, and after each mail.
+    pub async fn until<T>(&self, find: impl Fn(&Self) -> Option<T>) -> T {
+        let mut arrivals = self.mood().arrived.subscribe();
+        loop {
+            if let Some(found) = find(self) {
+                return found;
+            }
+            arrivals.changed().await.unwrap();
+        }
     }
 
     /// How often a client has connected.
@@ -357,6 +370,7 @@ impl Session {
             return Err(Over);
         }
         mood.mails.push(mail);
+        mood.arrived.send_replace(());
         Ok(())
     }
 
