@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use vestibule::config::HashCost;
 use vestibule::models::hasher::Hasher;
 
-use crate::support::program::Folder;
+use crate::support::program::{Folder, Program};
 use crate::support::{Browser, PASSWORD, Site};
 
 const LOGINS: usize = 200;
@@ -22,6 +22,18 @@ const BUFFER_KIB: u64 = 19_456;
 
 /// What 200 connections and the pages between them may take beside it (measured: a third of it).
 const SLACK_KIB: u64 = 48 * 1024;
+
+/// How long a page takes.
+fn page(program: &Program) -> Duration {
+    let asked = Instant::now();
+    assert_eq!(program.get("/login", "").status, 200);
+    asked.elapsed()
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
 
 #[test]
 fn two_hundred_logins_at_once_cost_the_buffers_of_the_hash_threads_and_no_page() {
@@ -34,6 +46,7 @@ fn two_hundred_logins_at_once_cost_the_buffers_of_the_hash_threads_and_no_page()
     let program = folder.serve_with_log(&settings);
     program.register_ann(PASSWORD);
     let before = program.memory("VmRSS");
+    let usual = median((0..20).map(|_| page(&program)).collect());
     let left = AtomicUsize::new(LOGINS);
     let (mut pages, mut statuses) = (Vec::new(), Vec::new());
     let started = Instant::now();
@@ -48,9 +61,7 @@ fn two_hundred_logins_at_once_cost_the_buffers_of_the_hash_threads_and_no_page()
         let logins: Vec<_> =
             (0..LOGINS).map(|number| scope.spawn(move || log_in(number))).collect();
         while left.load(Ordering::SeqCst) > 0 {
-            let asked = Instant::now();
-            assert_eq!(program.get("/login", "").status, 200);
-            pages.push(asked.elapsed());
+            pages.push(page(&program));
         }
         statuses.extend(logins.into_iter().map(|login| login.join().unwrap()));
     });
@@ -60,10 +71,13 @@ fn two_hundred_logins_at_once_cost_the_buffers_of_the_hash_threads_and_no_page()
     }
     let answered = statuses.iter().filter(|(_, status)| *status != 503).count();
     assert!(answered >= 40, "what fits the queue is answered, not {answered} alone");
-    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
-    pages.sort();
+    assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
     assert!(pages.len() >= 10, "pages wait for logins: {pages:?}");
-    assert!(pages[pages.len() / 2] < Duration::from_secs(1), "{pages:?}");
+    // The clients of the storm run on the same processors.
+    let most = (usual * 20).max(Duration::from_millis(200));
+    let (storm, sent) = (median(pages.clone()), pages.len());
+    println!("a page took {usual:?} before, {storm:?} in the storm; {sent} of them");
+    assert!(storm < most, "a page took {usual:?} before, {storm:?} in the storm: {pages:?}");
     let grown = program.memory("VmHWM").saturating_sub(before);
     assert!(grown < THREADS * BUFFER_KIB + SLACK_KIB, "{grown} KiB more than before");
 }
