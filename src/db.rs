@@ -550,3 +550,35 @@ fn unusable(path: &Path, error: sqlx::Error) -> DbError {
     };
     DbError::Unusable { path: path.display().to_string(), cause: cause.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_passing_code;
+
+    #[test]
+    fn a_database_that_is_busy_read_only_full_or_away_is_worth_another_try() {
+        for code in [
+            // SQLite: busy, locked, and read-only, failing, full and unopenable disks.
+            "5", "6", "8", "10", "13", "14",
+            // In their extended forms: the file was moved, a read, a write and an fsync failed.
+            "1032", "266", "778", "1034",
+            // PostgreSQL: read-only, shut down, disk full, memory, connections, its own I/O, locks.
+            "25006", "57P01", "53100", "53200", "53300", "58030", "55P03", "40001", "40P01",
+            "08006", "25P03",
+        ] {
+            assert!(is_passing_code(Some(code)), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_fails_each_time_is_not_tried_again() {
+        // Wrong SQL, a corrupt file, no database, a row that is there, a wrong password. In their
+        // last byte 22021 and 42501 are what SQLite has for a lock.
+        for code in
+            ["1", "11", "26", "2067", "42601", "42P01", "XX001", "23505", "22021", "42501", "28P01"]
+        {
+            assert!(!is_passing_code(Some(code)), "{code}");
+        }
+        assert!(!is_passing_code(None));
+    }
+}

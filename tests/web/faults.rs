@@ -210,6 +210,71 @@ async fn mail_goes_out_although_the_clock_went_back() {
     }
 }
 
+/// Nothing of a form is done while `switch` has made the database read-only, pages go on, and it
+/// passes by itself.
+async fn read_only_for_a_while(site: &Site, switch: impl AsyncFn(bool)) {
+    let mut ann = site.registered_with_notice("ann").await;
+    let stranger = site.browser();
+    let forms: [Form<'_>; 4] = [
+        (&stranger, "/register", &BOB),
+        (&stranger, "/login", &[ANN, ("password", PASSWORD)]),
+        (&stranger, "/forgot", &[ANN, ("email", "ann@meadow.example")]),
+        (&ann, "/logout", &[]),
+    ];
+    switch(true).await;
+    for (browser, path, fields) in forms {
+        let answer = browser.post(path, fields).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert_eq!(answer.headers()["retry-after"], "2", "{path}");
+        assert!(answer.headers().get("set-cookie").is_none(), "{path}: {:?}", answer.headers());
+    }
+    for path in ["/login", "/register", "/forgot", "/readyz"] {
+        assert_eq!(site.browser().open(path).await.status, StatusCode::OK, "{path}");
+    }
+    for _ in 0..2 {
+        ann.open("/account").await;
+        assert_eq!((ann.status, ann.notices().len()), (StatusCode::OK, 1), "{}", ann.text());
+    }
+    switch(false).await;
+    assert_eq!(site.count("select count(*) from users").await, 1);
+    for (browser, path, fields) in [(&stranger, "/register", &BOB[..]), (&ann, "/logout", &[])] {
+        assert_eq!(browser.post(path, fields).await.status(), StatusCode::SEE_OTHER, "{path}");
+    }
+    assert!(!ann.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn a_sqlite_that_is_read_only_for_a_while_refuses_forms_and_shows_pages() {
+    let site = Site::on_sqlite().await;
+    // What SQLite answers for a disk that was mounted read-only, on its one writer.
+    let switch = async |is_read_only| {
+        let pragma = if is_read_only { "pragma query_only = 1" } else { "pragma query_only = 0" };
+        sql(pragma).execute(site.db().writer()).await.unwrap();
+    };
+    read_only_for_a_while(&site, switch).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgresql_that_is_read_only_for_a_while_refuses_forms_and_shows_pages() {
+    let Some(cluster) = Cluster::start() else { return };
+    let site = Site::at(&cluster.url(), |_| ()).await;
+    let other = tokio::sync::Mutex::new(sqlx::PgConnection::connect(&cluster.url()).await.unwrap());
+    // As a switch to a standby does: connections end, and the next ones cannot write.
+    let switch = async |is_read_only| {
+        let set = if is_read_only {
+            "alter database postgres set default_transaction_read_only = on"
+        } else {
+            "alter database postgres reset default_transaction_read_only"
+        };
+        let end = "select pg_terminate_backend(pid, 10000) from pg_stat_activity
+            where backend_type = 'client backend' and pid <> pg_backend_pid()";
+        for text in [set, end] {
+            sqlx::query(text).execute(&mut *other.lock().await).await.unwrap();
+        }
+    };
+    read_only_for_a_while(&site, switch).await;
+}
+
 /// The names that each of some visitors was told to have, until `is_over`.
 async fn register_until(
     site: &Site,
