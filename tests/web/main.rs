@@ -21,6 +21,7 @@ mod enumeration;
 mod events;
 mod faults;
 mod forgot;
+mod forms;
 mod guessing;
 mod headers;
 mod journey;
