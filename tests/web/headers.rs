@@ -9,15 +9,15 @@ use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, body_of, email_of}
 const HTTP: &str = "http://localhost:8000";
 const HTTPS: &str = "https://accounts.example";
 
-/// Every answer of a person's whole visit and of what can go wrong in it.
-struct Visit {
+/// Every answer of a person's tour of the whole site and of what can go wrong in it.
+struct Tour {
     site: Site,
     browser: Browser,
     origin: &'static str,
     answers: Vec<(String, Response<Body>)>,
 }
 
-impl Visit {
+impl Tour {
     async fn at(origin: &'static str) -> Self {
         let site = Site::on_sqlite().await;
         let browser = site.changed(|config| {
@@ -118,12 +118,12 @@ fn cookies(answer: &Response<Body>) -> impl Iterator<Item = &str> {
 #[tokio::test]
 async fn every_answer_of_every_status_carries_them_and_is_stored_nowhere() {
     for (origin, transport) in [(HTTP, ""), (HTTPS, "max-age=63072000; includeSubDomains")] {
-        let visit = Visit::at(origin).await.whole().await;
-        let mut statuses: Vec<_> = visit.answers.iter().map(|(_, a)| a.status().as_u16()).collect();
+        let tour = Tour::at(origin).await.whole().await;
+        let mut statuses: Vec<_> = tour.answers.iter().map(|(_, a)| a.status().as_u16()).collect();
         statuses.sort_unstable();
         statuses.dedup();
         assert_eq!(statuses, [200, 303, 403, 404, 405, 413, 422, 503], "{origin}");
-        for (what, answer) in visit.answers {
+        for (what, answer) in tour.answers {
             let headers = answer.headers();
             for (name, expected) in [
                 ("strict-transport-security", transport),
@@ -157,15 +157,15 @@ async fn every_answer_of_every_status_carries_them_and_is_stored_nowhere() {
 
 #[tokio::test]
 async fn static_files_carry_them_too_and_may_be_kept() {
-    let mut visit = Visit::at(HTTPS).await;
-    visit.browser.open("/login").await;
-    let css = visit.browser.attribute("link[rel=stylesheet]", "href").unwrap();
-    let script = visit.browser.attribute("script", "src").unwrap();
-    let icon = visit.browser.attribute("link[rel=icon]", "href").unwrap();
+    let mut tour = Tour::at(HTTPS).await;
+    tour.browser.open("/login").await;
+    let css = tour.browser.attribute("link[rel=stylesheet]", "href").unwrap();
+    let script = tour.browser.attribute("script", "src").unwrap();
+    let icon = tour.browser.attribute("link[rel=icon]", "href").unwrap();
     for path in [&css, &script, &icon, "/favicon.ico"] {
-        visit.get(path).await;
+        tour.get(path).await;
     }
-    for (what, answer) in &visit.answers {
+    for (what, answer) in &tour.answers {
         let headers = answer.headers();
         assert_eq!(answer.status(), 200, "{what}");
         assert!(value(headers, "cache-control").starts_with("public, max-age="), "{what}");
@@ -183,9 +183,9 @@ async fn static_files_carry_them_too_and_may_be_kept() {
 #[tokio::test]
 async fn every_cookie_that_is_set_or_removed_has_every_attribute_and_is_small() {
     for (origin, prefix) in [(HTTP, "vestibule"), (HTTPS, "__Host-vestibule")] {
-        let visit = Visit::at(origin).await.whole().await;
+        let tour = Tour::at(origin).await.whole().await;
         let (mut set, mut removed) = (0, 0);
-        for (what, answer) in &visit.answers {
+        for (what, answer) in &tour.answers {
             for line in cookies(answer) {
                 assert!(line.starts_with(prefix), "{what}: {line}");
                 let parts: Vec<_> = line.split("; ").skip(1).collect();
@@ -208,8 +208,8 @@ async fn every_cookie_that_is_set_or_removed_has_every_attribute_and_is_small() 
 
 #[tokio::test]
 async fn what_ends_a_session_clears_the_browsers_cache_and_nothing_else() {
-    let visit = Visit::at(HTTPS).await.whole().await;
-    let clearing = visit.answers.iter().filter_map(|(what, answer)| {
+    let tour = Tour::at(HTTPS).await.whole().await;
+    let clearing = tour.answers.iter().filter_map(|(what, answer)| {
         let value = value(answer.headers(), "clear-site-data");
         (!value.is_empty()).then_some((what.as_str(), value))
     });
