@@ -2,12 +2,13 @@
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, Response, header};
-use vestibule::config::BaseUrl;
+use vestibule::config::{BaseUrl, Rate};
 
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, body_of, email_of};
 
 const HTTP: &str = "http://localhost:8000";
 const HTTPS: &str = "https://accounts.example";
+const TWO_YEARS: &str = "max-age=63072000; includeSubDomains";
 
 /// Every answer of a person's tour of the whole site and of what can go wrong in it.
 struct Tour {
@@ -23,6 +24,7 @@ impl Tour {
         let browser = site.changed(|config| {
             config.base_url = BaseUrl::parse(origin).unwrap();
             config.base_url_is_default = false;
+            config.limits.login_account = Rate::parse("2/1h").ok();
         });
         Self { site, browser, origin, answers: Vec::new() }
     }
@@ -39,12 +41,20 @@ impl Tour {
         self.send(format!("GET {path}"), request).await;
     }
 
+    async fn head(&mut self, path: &str) {
+        let request = Request::head(path).body(Body::empty()).unwrap();
+        self.send(format!("HEAD {path}"), request).await;
+    }
+
     async fn post(&mut self, path: &str, body: &str) {
-        let request = Request::post(path)
-            .header("origin", self.origin)
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(Body::from(body.to_owned()));
-        self.send(format!("POST {path}"), request.unwrap()).await;
+        self.post_as("application/x-www-form-urlencoded", path, body).await;
+    }
+
+    async fn post_as(&mut self, kind: &str, path: &str, body: &str) {
+        let request =
+            Request::post(path).header("origin", self.origin).header("content-type", kind);
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        self.send(format!("POST {path}"), request).await;
     }
 
     async fn fill(&mut self, path: &str, fields: &[(&str, &str)]) {
@@ -85,6 +95,14 @@ impl Tour {
     async fn mistakes(&mut self) {
         self.post("/login", "username=a&username=b").await;
         self.post("/login", &"a".repeat(64 * 1024 + 1)).await;
+        self.post_as("application/json", "/login", "{}").await;
+        for _ in 0..3 {
+            self.fill("/login", &[("username", "eve"), ("password", "wrong")]).await;
+        }
+        for path in ["/login", "/nowhere"] {
+            self.head(path).await;
+        }
+        self.get("/login?next=/a&next=/b").await;
         self.get("/static/nothing.css").await;
         self.get("/.well-known/change-password").await;
         self.get("/%ff").await;
@@ -115,40 +133,48 @@ fn cookies(answer: &Response<Body>) -> impl Iterator<Item = &str> {
     answer.headers().get_all(header::SET_COOKIE).iter().map(|line| line.to_str().unwrap())
 }
 
+/// What every answer has and what none has, whatever it is; `transport` is for https alone.
+fn assert_guarded(what: &str, headers: &HeaderMap, transport: &str) {
+    for (name, expected) in [
+        ("strict-transport-security", transport),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "same-origin"),
+        ("x-frame-options", "DENY"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ] {
+        assert_eq!(value(headers, name), expected, "{what} {name}");
+    }
+    let policy = value(headers, "content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; "), "{what}: {policy}");
+    assert!(policy.contains("frame-ancestors 'none'"), "{what}: {policy}");
+    for name in ["server", "x-powered-by", "via", "etag", "last-modified"] {
+        assert!(!headers.contains_key(name), "{what} {name}");
+    }
+    let cors = headers.keys().find(|name| name.as_str().starts_with("access-control-"));
+    assert_eq!(cors, None, "{what}");
+}
+
 #[tokio::test]
 async fn every_answer_of_every_status_carries_them_and_is_stored_nowhere() {
-    for (origin, transport) in [(HTTP, ""), (HTTPS, "max-age=63072000; includeSubDomains")] {
+    for (origin, transport) in [(HTTP, ""), (HTTPS, TWO_YEARS)] {
         let tour = Tour::at(origin).await.whole().await;
         let mut statuses: Vec<_> = tour.answers.iter().map(|(_, a)| a.status().as_u16()).collect();
         statuses.sort_unstable();
         statuses.dedup();
-        assert_eq!(statuses, [200, 303, 403, 404, 405, 413, 422, 503], "{origin}");
+        let every = [200, 303, 400, 403, 404, 405, 413, 415, 422, 429, 503];
+        assert_eq!(statuses, every, "{origin}");
         for (what, answer) in tour.answers {
             let headers = answer.headers();
-            for (name, expected) in [
-                ("strict-transport-security", transport),
-                ("x-content-type-options", "nosniff"),
-                ("referrer-policy", "same-origin"),
-                ("x-frame-options", "DENY"),
-                ("cross-origin-opener-policy", "same-origin"),
-                ("cross-origin-resource-policy", "same-origin"),
-                ("cache-control", "no-store"),
-            ] {
-                assert_eq!(value(headers, name), expected, "{what} {name}");
-            }
-            let policy = value(headers, "content-security-policy");
-            assert!(policy.starts_with("default-src 'none'; "), "{what}: {policy}");
-            assert!(policy.ends_with("frame-ancestors 'none'"), "{what}: {policy}");
-            for name in [
-                "server",
-                "x-powered-by",
-                "via",
-                "etag",
-                "last-modified",
-                "access-control-allow-origin",
-            ] {
-                assert!(!headers.contains_key(name), "{what} {name}");
-            }
+            assert_guarded(&what, headers, transport);
+            assert_eq!(value(headers, "cache-control"), "no-store", "{what}");
+            let kind = match (answer.status().as_u16(), &*what) {
+                (303, _) => "",
+                (_, "GET /healthz" | "GET /readyz") => "text/plain; charset=utf-8",
+                _ => "text/html; charset=utf-8",
+            };
+            assert_eq!(value(headers, "content-type"), kind, "{what}");
             let page = body_of(answer).await;
             assert!(!page.contains(env!("CARGO_PKG_VERSION")), "{what} tells the version");
         }
@@ -159,24 +185,27 @@ async fn every_answer_of_every_status_carries_them_and_is_stored_nowhere() {
 async fn static_files_carry_them_too_and_may_be_kept() {
     let mut tour = Tour::at(HTTPS).await;
     tour.browser.open("/login").await;
-    let css = tour.browser.attribute("link[rel=stylesheet]", "href").unwrap();
-    let script = tour.browser.attribute("script", "src").unwrap();
-    let icon = tour.browser.attribute("link[rel=icon]", "href").unwrap();
-    for path in [&css, &script, &icon, "/favicon.ico"] {
-        tour.get(path).await;
-    }
-    for (what, answer) in &tour.answers {
-        let headers = answer.headers();
-        assert_eq!(answer.status(), 200, "{what}");
-        assert!(value(headers, "cache-control").starts_with("public, max-age="), "{what}");
-        assert!(
-            value(headers, "strict-transport-security").contains("includeSubDomains"),
-            "{what}"
-        );
-        assert_eq!(value(headers, "x-content-type-options"), "nosniff", "{what}");
-        assert_eq!(value(headers, "cross-origin-resource-policy"), "same-origin", "{what}");
-        assert!(value(headers, "content-security-policy").contains("default-src 'none'"), "{what}");
-        assert!(cookies(answer).next().is_none(), "{what}");
+    let href = |css: &str, name: &str| tour.browser.attribute(css, name).unwrap();
+    let files = [
+        (href("link[rel=stylesheet]", "href"), "text/css; charset=utf-8"),
+        (href("script", "src"), "text/javascript; charset=utf-8"),
+        (href("link[rel=icon]", "href"), "image/svg+xml; charset=utf-8"),
+        ("/favicon.ico".to_owned(), "image/svg+xml; charset=utf-8"),
+    ];
+    for (path, kind) in files {
+        tour.get(&path).await;
+        tour.head(&path).await;
+        for (what, answer) in tour.answers.drain(..) {
+            let headers = answer.headers();
+            assert_eq!(
+                (answer.status().as_u16(), value(headers, "content-type")),
+                (200, kind),
+                "{what}"
+            );
+            assert_guarded(&what, headers, TWO_YEARS);
+            assert!(value(headers, "cache-control").starts_with("public, max-age="), "{what}");
+            assert!(cookies(&answer).next().is_none(), "{what}");
+        }
     }
 }
 
