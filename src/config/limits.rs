@@ -3,6 +3,9 @@
 use super::sources::Given;
 use super::values::{DAY, HOUR, MINUTE, Rate, whole};
 
+/// Wrong guesses at one code, unless it is set.
+const GUESSES: i64 = 5;
+
 /// More guesses at one code than this would make the code's length pointless.
 const GUESSES_MAX: i64 = 20;
 
@@ -38,12 +41,27 @@ impl Default for Limits {
             forgot_account: rate(10, HOUR),
             reset_account: rate(20, DAY),
             mail_address: rate(30, DAY),
-            reset_code: 5,
+            reset_code: GUESSES,
         }
     }
 }
 
 impl Limits {
+    /// None but that of the guesses at one code, which cannot be switched off. For tests: a site
+    /// without limits is guessed open.
+    pub const fn off() -> Self {
+        Self {
+            login_ip: None,
+            login_account: None,
+            register_ip: None,
+            forgot_ip: None,
+            forgot_account: None,
+            reset_account: None,
+            mail_address: None,
+            reset_code: GUESSES,
+        }
+    }
+
     pub(super) fn apply(&mut self, given: &mut Given) {
         for (name, slot) in [
             ("LIMIT_LOGIN_IP", &mut self.login_ip),

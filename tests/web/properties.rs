@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use proptest::sample::select;
 use scraper::{Html, Selector};
-use vestibule::Config;
+use vestibule::config::Limits;
 use vestibule::models::client_address::client_address;
 use vestibule::models::one_time_code::OneTimeCode;
 use vestibule::models::username::{Username, UsernameError};
@@ -141,20 +141,9 @@ proptest! {
     }
 }
 
-/// A site without limits: the thousandth form is read like the first.
-fn unlimited(config: &mut Config) {
-    let limits = &mut config.limits;
-    for limit in [
-        &mut limits.login_ip,
-        &mut limits.login_account,
-        &mut limits.register_ip,
-        &mut limits.forgot_ip,
-        &mut limits.forgot_account,
-        &mut limits.reset_account,
-        &mut limits.mail_address,
-    ] {
-        *limit = None;
-    }
+/// The thousandth form is read like the first.
+async fn unlimited() -> Site {
+    Site::with(|config| config.limits = Limits::off()).await
 }
 
 /// Bodies of forms: noise, and fields of ours with noise for values.
@@ -180,7 +169,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
 #[test]
 fn any_bytes_sent_to_any_form_are_answered() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let site = runtime.block_on(Site::with(unlimited));
+    let site = runtime.block_on(unlimited());
     let cookies = runtime.block_on(rules::insider(&site.router));
     proptest!(|(path in select(rules::FORMS.to_vec()), body in body())| {
         runtime.block_on(rules::form(&site.router, &cookies, path, &body));
@@ -202,7 +191,7 @@ fn percent_encoded(text: &str, ways: &[u8]) -> String {
 #[test]
 fn what_was_typed_is_decoded_once_and_shown_as_it_was() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let site = runtime.block_on(Site::with(unlimited));
+    let site = runtime.block_on(unlimited());
     let username = Selector::parse("#username").unwrap();
     // Without what HTML itself changes when it is read: NUL and CR.
     let typed = "([^\\x00\\r]|%[0-9a-f]{2}|&[a-z]{2,4};|[<>\"'+ ]){1,40}";
