@@ -12,6 +12,9 @@ const LAYERS: &[&[&str]] = &[
     &["main", "lib"],
 ];
 
+/// Where connections of visitors are taken.
+const SERVING: &[&str] = &["commands/serve.rs", "commands/serve"];
+
 /// Longer functions cannot be read without scrolling.
 const LONGEST_FUNCTION: usize = 25;
 
@@ -45,9 +48,10 @@ fn module_of(file: &Path) -> String {
     file.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned()
 }
 
-/// Without unit tests: they may use what they like.
+/// Without unit tests: they may use what they like. Those in a file of their own are named at the
+/// top, and what follows is product.
 fn product(text: &str) -> &str {
-    text.split("#[cfg(test)]").next().unwrap()
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap()
 }
 
 /// What follows each `crate::`: one name, or those of a list in braces.
@@ -82,11 +86,15 @@ fn lists_of_names_are_seen_through() {
     assert_eq!(uses("crate::db::sql; use crate::App;"), ["db", ""]);
 }
 
+/// The lines of the product that are no comments.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    product(text).lines().map(str::trim).filter(|line| !line.starts_with("//"))
+}
+
 /// Whether a line of code names the library: `lettre::`, `use lettre as x`, `extern crate lettre`.
 fn names_library(text: &str, name: &str) -> bool {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    let code = product(text).lines().map(str::trim).filter(|line| !line.starts_with("//"));
-    code.flat_map(|line| line.match_indices(name).map(move |(at, _)| (line, at))).any(
+    code(text).flat_map(|line| line.match_indices(name).map(move |(at, _)| (line, at))).any(
         |(line, at)| {
             let before = line[..at].chars().next_back();
             let after = &line[at + name.len()..];
@@ -124,13 +132,43 @@ fn each_library_is_used_where_it_belongs() {
             ],
         ),
         ("sql", &["models", "db.rs"]),
+        ("process", &["main.rs", "commands/mod.rs"]),
+        ("tokio::net", SERVING),
+        ("TcpListener", SERVING),
+        ("TcpStream", SERVING),
+        ("hyper", SERVING),
+        ("hyper_util", SERVING),
     ];
-    for (file, text) in sources() {
+    for (file, text) in sources().into_iter().filter(|(file, _)| !file.ends_with("tests.rs")) {
         for (name, allowed) in RULES {
             let is_allowed = allowed.iter().any(|start| file.starts_with(start));
             let uses =
                 names_library(&text, name) || (*name == "sql" && product(&text).contains("sql(\""));
             assert!(is_allowed || !uses, "{} must not use {name}", file.display());
+        }
+    }
+}
+
+/// To exit with a status is all that is done with `std::process`, and no library but the drivers of
+/// the database and of mail connects to anything.
+#[test]
+fn no_other_program_is_run_and_nothing_is_connected_to_by_hand() {
+    const WAYS: [&str; 7] = [
+        "TcpStream::connect",
+        "TcpSocket",
+        "UdpSocket",
+        "UnixStream",
+        "ToSocketAddrs",
+        "lookup_host",
+        "hyper_util::client",
+    ];
+    for (file, text) in sources().into_iter().filter(|(file, _)| !file.ends_with("tests.rs")) {
+        for line in code(&text) {
+            let is_exit = |used: &str| used.starts_with("ExitCode") || used.starts_with("exit(");
+            let runs = line.split("process::").skip(1).any(|used| !is_exit(used));
+            assert!(!runs, "{} runs a program: {line}", file.display());
+            let way = WAYS.iter().find(|way| line.contains(*way));
+            assert!(way.is_none(), "{} connects: {line}", file.display());
         }
     }
 }

@@ -304,6 +304,11 @@ fn a_body_over_64_kib_is_refused_with_a_page() {
 fn users_are_added_shown_and_listed_on_the_command_line() {
     let folder = Folder::new();
     let run = |arguments: &[&str], input: &str| folder.run(arguments, &[], input);
+    assert_eq!(run(&["migrate"], "").status, 0);
+    for (list, nobody) in [(&["user", "list"][..], ""), (&["user", "list", "--json"], "[]\n")] {
+        let listed = run(list, "");
+        assert_eq!((listed.status, listed.out.as_str()), (0, nobody), "{}", listed.err);
+    }
     let added =
         run(&["user", "add", "Ann", "ann@meadow.example", "--json"], &format!("{PASSWORD}\n"));
     assert_eq!(added.status, 0, "{}", added.err);
@@ -321,6 +326,13 @@ fn users_are_added_shown_and_listed_on_the_command_line() {
     for login in ["ann", "ANN@meadow.example"] {
         let shown = run(&["user", "show", login], "");
         assert_eq!((shown.status, shown.out.lines().count()), (0, 1), "{}", shown.err);
+    }
+    for arguments in ["user show ann", "user show ann --json", "user list", "user list --json"] {
+        let told = run(&arguments.split(' ').collect::<Vec<_>>(), "");
+        assert!(told.out.contains("ann@meadow.example"), "{arguments}: {}", told.err);
+        for secret in ["argon2", PASSWORD] {
+            assert!(!format!("{}{}", told.out, told.err).contains(secret), "{}", told.out);
+        }
     }
     let missing = run(&["user", "show", "eve"], "");
     assert_eq!((missing.status, missing.out.as_str()), (1, ""));

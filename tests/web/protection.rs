@@ -125,6 +125,7 @@ async fn every_failure_is_a_styled_page_of_its_own() {
     let cases = [
         (Request::get("/nowhere").body(Body::empty()), 404, "Page not found"),
         (Request::get("/login/").body(Body::empty()), 404, "Page not found"),
+        (Request::get("/account/x.css").body(Body::empty()), 404, "Page not found"),
         (
             Request::put("/login").header("origin", "http://localhost:8000").body(Body::empty()),
             405,
