@@ -7,8 +7,8 @@ use rand::RngExt;
 /// V for U and Y.
 const CODE_ALPHABET: &[u8; 24] = b"23456789CDFGHJKLMNPRTVWX";
 
-/// Length of a one-time code: 24^8 = 1.1e11. At 28 wrong guesses an account and day
-/// (`VESTIBULE_LIMIT_RESET_ACCOUNT`) a year of guessing succeeds with a chance of 9.3e-8.
+/// Length of a one-time code: 24^8 = 1.1e11. At 20 wrong guesses an account and day
+/// (`VESTIBULE_LIMIT_RESET_ACCOUNT`) a year of guessing succeeds with a chance of 6.7e-8.
 pub const CODE_LENGTH: usize = 8;
 
 const ID_ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";

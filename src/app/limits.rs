@@ -84,7 +84,6 @@ impl App {
             Limited::ForgotIp => limits.forgot_ip,
             Limited::ForgotAccount => limits.forgot_account,
             Limited::ResetAccount => limits.reset_account,
-            Limited::ResetOwn => limits.reset_account.map(Rate::for_own_browsers),
             Limited::MailAddress => limits.mail_address,
         }
     }

@@ -226,7 +226,7 @@ pub const SETTINGS: &[Setting] = &[
         "LIMIT_RESET_ACCOUNT",
         "20/1d",
         "COUNT/PERIOD|off",
-        "Wrong guesses at one account over all its codes; browsers that the account was used from have two fifths as many of their own. 28 a day for a year against 24^8 codes is a chance of 9.3e-8.",
+        "Wrong guesses at one account over all its codes. 20 a day for a year against 24^8 codes is a chance of 6.7e-8. Browsers that the account was used from have as many of their own, all together: who has one knows the password.",
     ),
     Setting::new(
         "LIMIT_MAIL_ADDRESS",

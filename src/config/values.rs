@@ -55,13 +55,6 @@ impl Rate {
         sound.then_some(rate).ok_or_else(rate_expected)
     }
 
-    /// Two fifths of it, for guesses at codes by an account's own browsers beside those of strangers:
-    /// of the default, both together are 28 a day, below one in ten million a year.
-    #[must_use]
-    pub fn for_own_browsers(self) -> Self {
-        Self { count: (self.count * 2 / 5).max(1), ..self }
-    }
-
     /// Reads `10/15m` or `off`, which is no limit.
     pub(super) fn parse_or_off(text: &str) -> Result<Option<Self>, String> {
         match text {

@@ -91,8 +91,8 @@ pub(super) async fn send_code(visitor: &Visitor, asked: Asked, sent_before: i64)
     visitor.app.posted.notify_one();
     let (username, email) = (claim.username.to_string(), claim.email.to_string());
     let (codes_sent, sent_at) = (sent_before + 1, visitor.app.store.clock.now());
-    let (is_own, budget) = (!budget.is_of_strangers(), budget.of_codes().to_owned());
-    let pending = PendingReset { id, username, email, digest, codes_sent, sent_at, budget, is_own };
+    let budget = budget.of_codes().to_owned();
+    let pending = PendingReset { id, username, email, digest, codes_sent, sent_at, budget };
     visitor.begin_reset(&pending).await?;
     redirect("/reset")
 }

@@ -9,6 +9,7 @@ use crate::error::RequestError;
 use crate::event::{Details, Event};
 use crate::forms::{Errors, Fields};
 use crate::middleware::headers;
+use crate::models::limit::Limited;
 use crate::models::one_time_code::OneTimeCode;
 use crate::models::password::Password;
 use crate::models::reset::{Guess, PendingReset, Spent};
@@ -93,7 +94,7 @@ async fn guess(
     let spent = store.spend_guess(pending, visitor.app.config.limits.reset_code).await?;
     if matches!(spent, Spent::Counted { .. })
         && let Err(too_many) =
-            visitor.app.limit(pending.limited(), &pending.budget, spent.user_id()).await
+            visitor.app.limit(Limited::ResetAccount, &pending.budget, spent.user_id()).await
     {
         return_guess(visitor, pending).await;
         return Err(too_many);
@@ -102,7 +103,7 @@ async fn guess(
     if let Guess::Right(user_id) = &guess
         && let Some(user) = store.user_by_id(user_id).await?
     {
-        visitor.app.give_back(pending.limited(), &pending.budget).await;
+        visitor.app.give_back(Limited::ResetAccount, &pending.budget).await;
         return Ok(Ok(user));
     }
     let (account, reason) = (spent.user_id(), Some(guess.name()));

@@ -56,10 +56,8 @@ pub enum Limited {
     ForgotIp,
     /// Codes asked for an account.
     ForgotAccount,
-    /// Wrong codes for an account, over all its codes, by strangers.
+    /// Wrong codes for an account, over all its codes.
     ResetAccount,
-    /// The same by browsers that the account was used from.
-    ResetOwn,
     /// Mails to an address.
     MailAddress,
 }
@@ -75,7 +73,6 @@ impl Limited {
             Self::ForgotIp => "forgot_ip",
             Self::ForgotAccount => "forgot_account",
             Self::ResetAccount => "reset_account",
-            Self::ResetOwn => "reset_own",
             Self::MailAddress => "mail_address",
         }
     }

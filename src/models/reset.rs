@@ -4,7 +4,6 @@
 //! time, the code itself) is counted here, in SQL, before a guess is compared.
 
 use super::Store;
-use super::limit::Limited;
 use super::one_time_code::OneTimeCode;
 use super::outbox::{self, Letter};
 use super::user::{User, set_password};
@@ -35,9 +34,6 @@ pub struct PendingReset {
     /// What guesses are counted by, over all codes: the budget of whoever asked.
     #[serde(default)]
     pub budget: String,
-    /// Whether that is the budget of the account's own browsers.
-    #[serde(default)]
-    pub is_own: bool,
 }
 
 /// A code to be sent, and in whose name.
@@ -108,11 +104,6 @@ impl Guess {
 }
 
 impl PendingReset {
-    /// What guesses at the account are counted as, over all codes.
-    pub fn limited(&self) -> Limited {
-        if self.is_own { Limited::ResetOwn } else { Limited::ResetAccount }
-    }
-
     /// Seconds until another code can be sent, for the page. From the session and not from the row,
     /// so that no page can tell what became of that (ASVS 6.3.8).
     pub fn wait(&self, now: i64) -> i64 {
