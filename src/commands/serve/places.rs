@@ -1,5 +1,6 @@
 //! Who is connected: so many at once, and when it gets tight no address keeps the others out.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +16,10 @@ use crate::models::client_address::{is_trusted, network};
 /// How many may wait for a place. They are taken from the kernel's queue to see who they are: behind
 /// a thousand of one address the others would not be found.
 pub(super) const MOST_WAITING: usize = 64;
+
+/// So many places nobody loses, were they all idle: a browser opens six connections at once. Where
+/// there are few places, it is a quarter of them.
+const LEFT_TO_EACH: usize = 8;
 
 /// For who finds no place even to wait. Written to whoever has not been read from.
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
@@ -51,7 +56,7 @@ impl Places {
     }
 
     /// Takes a client in line, and answers one to be served now, if there is a place. When there is
-    /// none, the client's address may get one from an address that has more than a quarter of all.
+    /// none, the client's address may get one from the address that has the most.
     pub fn arrive(&mut self, client: Client) -> Option<Client> {
         self.waiting.push_back(client);
         if self.taken.len() < self.most {
@@ -93,33 +98,36 @@ impl Places {
         self.waiting.remove(first)
     }
 
-    /// Ends the oldest connection that waits for its client, of the address that has the most.
-    /// Work under way is left to end: it does so by itself, and soon.
+    /// Ends the oldest connection that waits for its client, of the address that has the most among
+    /// those with more than enough. Work under way is left to end: it does so by itself, and soon.
     fn make_room_for(&mut self, newcomer: Owner) {
-        let enough = (self.most / 4).max(self.places_of(newcomer) + 1);
-        let greediest = self.held.iter().max_by_key(|(_, places)| **places);
-        let Some(owner) =
-            greediest.filter(|(_, places)| **places > enough).map(|(owner, _)| *owner)
-        else {
+        let enough = (self.most / 4).min(LEFT_TO_EACH).max(self.places_of(newcomer) + 1);
+        if self.held.values().all(|places| *places <= enough) {
             return;
-        };
-        let mut theirs = self.taken.iter_mut().filter(|place| place.owner == Some(owner));
-        if let Some(place) = theirs.find(|place| !place.at_work.get()) {
+        }
+        let held = |place: &Place| place.owner.and_then(|owner| self.held.get(&owner)).copied();
+        let idle = self.taken.iter().enumerate().filter(|(_, place)| !place.at_work.get());
+        let greedy = idle.filter_map(|(at, place)| held(place).map(|places| (places, at)));
+        let greediest = greedy.filter(|(places, _)| *places > enough);
+        if let Some((_, at)) = greediest.max_by_key(|(places, at)| (*places, Reverse(*at))) {
+            let place = &mut self.taken[at];
             place.task.abort();
             // It is theirs no more, and is not chosen again until it has ended.
-            place.owner = None;
-            self.uncount(Some(owner));
+            let owner = place.owner.take();
+            self.uncount(owner);
         }
     }
 
-    /// When too many wait, the last of the address that has the most waiting is told to come back.
+    /// When too many wait, the last of the address with the most, served or waiting, is told to come
+    /// back. By those who wait alone, many addresses with a connection each would keep a newcomer out.
     fn turn_away(&mut self) {
         if self.waiting.len() <= MOST_WAITING {
             return;
         }
         let owners: Vec<Owner> = self.waiting.iter().map(|(_, peer)| self.owner(*peer)).collect();
-        let waiting = |owner: &Owner| owners.iter().filter(|other| *other == owner).count();
-        let last = (0..owners.len()).max_by_key(|&at| waiting(&owners[at]));
+        let waiting = |owner: Owner| owners.iter().filter(|other| **other == owner).count();
+        let share = |owner: Owner| self.places_of(owner) + waiting(owner);
+        let last = (0..owners.len()).max_by_key(|&at| share(owners[at]));
         let client = last.and_then(|at| self.waiting.remove(at));
         if let Some(Ok(mut stream)) = client.map(|(stream, _)| stream.into_std()) {
             let _ = stream.write(BUSY);

@@ -26,6 +26,10 @@ const LARGE: usize = 32 << 20;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
+/// All of it has come: it is at work until it is let be done.
+const WORK: &[u8] =
+    b"POST /work HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nConnection: close\r\n\r\na";
+
 fn generous() -> Bounds {
     Bounds { head: NEVER, write: NEVER, linger: SHORT, life: NEVER }
 }
@@ -233,11 +237,9 @@ async fn two_who_come_at_once_each_get_a_place() {
 #[tokio::test]
 async fn work_under_way_is_not_cut_for_anybody() {
     let server = Server::start(generous(), 4, &[]).await;
-    let request =
-        b"POST /work HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nConnection: close\r\n\r\na";
     let mut workers = Vec::new();
     for _ in 0..4 {
-        workers.push(server.send(1, request).await);
+        workers.push(server.send(1, WORK).await);
         timeout(PATIENCE, server.begun.notified()).await.unwrap();
     }
     let mut other = server.send(2, REQUEST).await;
@@ -275,5 +277,67 @@ async fn who_finds_no_place_even_to_wait_is_told_to_come_back() {
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Retry-After: "), "{answer}");
     assert!(is_quiet(&mut other).await, "the one of whom there are few may wait");
     drop((hog, waiting));
+    assert!(read_until(&mut other, "hello").await.contains("hello"));
+}
+
+#[tokio::test]
+async fn who_comes_while_many_others_wait_is_not_the_one_turned_away() {
+    let server = Server::start(generous(), places::MOST_WAITING, &[]).await;
+    let mut hogs = Vec::new();
+    // Each address has a place and one that waits for a second.
+    for last in (1..).take(places::MOST_WAITING) {
+        hogs.push(server.send(last, WORK).await);
+        timeout(PATIENCE, server.begun.notified()).await.unwrap();
+    }
+    for last in (1..).take(places::MOST_WAITING) {
+        hogs.push(server.connect(last).await);
+    }
+    let mut other = server.send(200, REQUEST).await;
+    let answer = read_all(hogs.last_mut().unwrap()).await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(is_quiet(&mut other).await, "it waits");
+    server.work.notify_waiters();
+    assert!(read_until(&mut other, "hello").await.contains("hello"));
+}
+
+#[tokio::test]
+async fn four_addresses_cannot_hold_everything() {
+    let server = Server::start(generous(), 40, &[]).await;
+    let mut hogs = Vec::new();
+    for number in 0..40 {
+        hogs.push(server.connect(1 + number % 4).await);
+    }
+    for last in 5..9 {
+        let mut other = server.send(last, REQUEST).await;
+        assert!(read_until(&mut other, "hello").await.contains("hello"));
+        hogs.push(other);
+    }
+}
+
+#[tokio::test]
+async fn an_address_with_as_many_as_a_browser_opens_loses_none() {
+    let server = Server::start(generous(), 40, &[]).await;
+    let mut modest = Vec::new();
+    for number in 0..40 {
+        modest.push(server.connect(1 + number % 5).await);
+    }
+    let mut other = server.send(6, REQUEST).await;
+    assert!(is_quiet(&mut other).await);
+    drop(modest.pop());
+    assert!(read_until(&mut other, "hello").await.contains("hello"));
+}
+
+#[tokio::test]
+async fn an_address_that_works_does_not_shield_one_that_is_idle() {
+    let server = Server::start(generous(), 30, &[]).await;
+    let mut hogs = Vec::new();
+    for _ in 0..16 {
+        hogs.push(server.send(1, WORK).await);
+        timeout(PATIENCE, server.begun.notified()).await.unwrap();
+    }
+    for _ in 0..14 {
+        hogs.push(server.connect(2).await);
+    }
+    let mut other = server.send(3, REQUEST).await;
     assert!(read_until(&mut other, "hello").await.contains("hello"));
 }
