@@ -77,6 +77,8 @@ pub struct Details<'a> {
     pub limit: Option<&'static str>,
     /// Seconds until it is open again.
     pub retry_after: Option<i64>,
+    /// How many connections are served at once.
+    pub connections: Option<usize>,
     /// How many sessions were ended.
     pub sessions: Option<u64>,
     /// The site that a form came from: scheme, host and port.
@@ -197,6 +199,8 @@ events! {
         "Everybody who can reach the address that is listened on can read all mail at `/dev/mailbox`, codes included: set `VESTIBULE_SMTP_URL` before real people use the site."
     ConnectionsFull WARN "connections_full" []
         "All places for connections are taken, and somebody begins to wait: see `VESTIBULE_MAX_CONNECTIONS`."
+    ConnectionsLowered WARN "connections_lowered" ["connections"]
+        "The process may not open as many files as `VESTIBULE_MAX_CONNECTIONS` needs: so many `connections` are served at once. Raise the hard limit (`ulimit -Hn`, `LimitNOFILE=`) to 128 above the setting."
     Started INFO "started" ["version"]
         "The site is served from here on."
     Stopping INFO "stopping" []
@@ -244,9 +248,8 @@ impl Event {
 
 /// `tracing` wants level and names of fields where the code stands: every field, for each level.
 fn emit(entry: &Entry, (request, peer): (Option<&str>, Option<&str>), details: &Details<'_>) {
-    let Details {
-        account, reason, limit, retry_after, sessions, path, status, version, mail, ..
-    } = *details;
+    let Details { account, reason, limit, retry_after, connections, .. } = *details;
+    let Details { sessions, path, status, version, mail, .. } = *details;
     let MailDetails { id, kind, tries, wait, .. } = mail;
     let cause = details.cause.map(fit);
     let (origin, to) = (details.origin.map(|text| fit(&text)), mail.to.map(|text| fit(&text)));
@@ -254,8 +257,8 @@ fn emit(entry: &Entry, (request, peer): (Option<&str>, Option<&str>), details: &
         ($level:ident) => {
             tracing::event!(
                 target: "vestibule", Level::$level, event = entry.name, request, account, peer,
-                reason, cause, limit, retry_after, sessions, origin, path, status, version, mail = id, kind,
-                to, tries, wait
+                reason, cause, limit, retry_after, connections, sessions, origin, path, status,
+                version, mail = id, kind, to, tries, wait
             )
         };
     }

@@ -1,6 +1,7 @@
 //! `vestibule serve`: the site itself, until it is told to stop.
 
 mod connection;
+mod descriptors;
 mod places;
 mod socket;
 #[cfg(test)]
@@ -55,6 +56,7 @@ pub fn command() -> Command {
 pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     let mut config = super::settings(matches)?;
     super::log::start(config.log);
+    config.max_connections = descriptors::fit(config.max_connections);
     let signals = Signals::listen().map_err(CommandError::failed)?;
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(CommandError::failed)?;

@@ -395,6 +395,18 @@ fn what_a_request_may_ask_for_besides_does_not_change_the_answer() {
     target.unharmed();
 }
 
+/// What the login page's answer is to another address of this machine.
+async fn login_page_from_elsewhere(program: &Program) -> String {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::new(127, 0, 0, 2), 0).into()).unwrap();
+    let mut other = socket.connect(program.address).await.unwrap();
+    other.write_all(b"GET /login HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut page = String::new();
+    let read = tokio::time::timeout(Duration::from_secs(5), other.read_to_string(&mut page)).await;
+    read.expect("well before a silent one is cut for its silence").unwrap();
+    page
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn four_silent_connections_of_one_address_do_not_shut_out_another() {
     let folder = Folder::new();
@@ -404,17 +416,31 @@ async fn four_silent_connections_of_one_address_do_not_shut_out_another() {
     fifth.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     fifth.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     assert!(fifth.read(&mut [0; 1]).is_err(), "it waits");
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind((Ipv4Addr::new(127, 0, 0, 2), 0).into()).unwrap();
-    let mut other = socket.connect(program.address).await.unwrap();
-    other.write_all(b"GET /login HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
-    let mut page = String::new();
-    let read = tokio::time::timeout(Duration::from_secs(5), other.read_to_string(&mut page)).await;
-    read.expect("well before a silent one is cut for its silence").unwrap();
-    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    assert!(login_page_from_elsewhere(&program).await.starts_with("HTTP/1.1 200"));
     silent.pop();
     fifth.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut answer = String::new();
     fifth.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_do_not_run_out_of_files_before_they_run_out_of_places() {
+    // As the setting asks for, by a raised soft limit; and fewer, where the hard one is too low.
+    for (limits, lowered) in [((150, 4096), None), ((200, 200), Some("connections=72"))] {
+        let folder = Folder::new();
+        let settings = [("VESTIBULE_MAX_CONNECTIONS", "160")];
+        let program = folder.serve_with_open_files(limits, &settings);
+        let silent: Vec<_> = (0..240).map(|_| program.connect()).collect();
+        let page = login_page_from_elsewhere(&program).await;
+        assert!(page.starts_with("HTTP/1.1 200"), "{limits:?}: {page}");
+        drop(silent);
+        program.terminate();
+        let (status, log) = program.ended();
+        assert_eq!(status, 0, "{log}");
+        assert!(!log.contains("a_connection_was_not_accepted"), "{limits:?}: {log}");
+        let line = log.lines().find(|line| line.contains("connections_lowered"));
+        assert_eq!(line.is_some(), lowered.is_some(), "{limits:?}: {log}");
+        assert!(line.unwrap_or_default().ends_with(lowered.unwrap_or_default()), "{line:?}");
+    }
 }

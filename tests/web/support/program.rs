@@ -50,6 +50,19 @@ impl Folder {
         Program::start(self.command(&["serve"], settings), self.log_file())
     }
 
+    /// Serves with a soft and a hard limit of open files.
+    pub fn serve_with_open_files(
+        &self,
+        (soft, hard): (u32, u32),
+        settings: &[(&str, &str)],
+    ) -> Program {
+        let shell = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" serve");
+        let mut command = Command::new("bash");
+        command.args(["-c", &shell, env!("CARGO_BIN_EXE_vestibule")]);
+        command.current_dir(&self.0).env_clear().envs(settings.iter().copied());
+        Program::start(command, Stdio::piped())
+    }
+
     /// Serves in a process that outlives a write beyond its limit of a file's size: to it, that is
     /// a disk that is full.
     pub fn serve_on_a_disk(&self, settings: &[(&str, &str)]) -> Program {
