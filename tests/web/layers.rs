@@ -132,7 +132,8 @@ fn each_library_is_used_where_it_belongs() {
             ],
         ),
         ("sql", &["models", "db.rs"]),
-        ("process", &["main.rs", "commands/mod.rs"]),
+        ("process", &["main.rs", "commands/mod.rs", "commands/serve/descriptors.rs"]),
+        ("rustix", &["commands/serve/descriptors.rs"]),
         ("tokio::net", SERVING),
         ("TcpListener", SERVING),
         ("TcpStream", SERVING),
@@ -163,7 +164,8 @@ fn no_other_program_is_run_and_nothing_is_connected_to_by_hand() {
         "hyper_util::client",
     ];
     for (file, text) in sources().into_iter().filter(|(file, _)| !file.ends_with("tests.rs")) {
-        for line in code(&text) {
+        // rustix raises the limit of open files; it has no way to run anything.
+        for line in code(&text).filter(|line| !line.contains("rustix::process")) {
             let is_exit = |used: &str| used.starts_with("ExitCode") || used.starts_with("exit(");
             let runs = line.split("process::").skip(1).any(|used| !is_exit(used));
             assert!(!runs, "{} runs a program: {line}", file.display());
