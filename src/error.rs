@@ -227,8 +227,8 @@ const WORDS: [(StatusCode, &str, &str); 9] = [
 /// Said of accounts that are there and of names that nobody has.
 const STOPPED: (&str, &str) = (
     "Too many wrong passwords in a row",
-    "To keep this account safe, its password works only in browsers that were used for it before. \
-     In this one, get a code by e-mail and set a new password.",
+    "To keep this account safe, its password does not work in this browser any more. Get a code by \
+     e-mail and set a new password.",
 );
 
 /// For everything else, 500 first of all.

@@ -148,11 +148,11 @@ events! {
     LoginRefused INFO "login_refused" ["account"]
         "A login was refused. `account` when there is such an account: then the password was wrong."
     LoginStopped WARN "login_stopped" ["account"]
-        "There were 100 wrong passwords in a row: from now on a reset is needed in browsers that the account was not used from. `account` when there is such an account."
+        "There were 100 wrong passwords in a row: from now on whoever sent them, strangers together or one browser that the account was used from, needs a new password. `account` when there is such an account."
     DeviceNew INFO "device_new" ["account"]
         "A login came from a browser that this account was not used from before, but from others."
     Limited WARN "limited" ["account" "limit" "retry_after"]
-        "Somebody was over the limit named in `limit`, as its setting is; it is open again in `retry_after` seconds. `login_in_a_row` has no setting, and a reset alone opens it. `account` when there is such an account."
+        "Somebody was over the limit named in `limit`, as its setting is; it is open again in `retry_after` seconds. `login_in_a_row` has no setting, and a new password alone opens it. `account` when it is known."
     AccessRefused INFO "access_refused" ["path"]
         "A page for people who are logged in was asked for without a session."
     CodeAsked INFO "code_asked" ["account"]

@@ -52,13 +52,6 @@ impl App {
         }
     }
 
-    /// Ends the row of failures: somebody knew the password.
-    pub(crate) async fn end_row(&self, account: &str) {
-        if self.rate(Limited::LoginInARow).is_some() {
-            log_failure(self.store.end_row(account).await);
-        }
-    }
-
     /// Forgets what was counted: the owner has shown up. A failure is only logged, because what
     /// the owner came for is done.
     pub(crate) async fn forgive(&self, what: Limited, whom: &str) {

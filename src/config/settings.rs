@@ -196,7 +196,7 @@ pub const SETTINGS: &[Setting] = &[
         "LIMIT_LOGIN_ACCOUNT",
         "10/15m",
         "COUNT/PERIOD|off",
-        "Failed logins to one account, from anywhere. A browser that the account was used from has as many of its own, so strangers cannot lock the owner out. After 100 failures in a row (NIST SP 800-63B-4, 3.2.2) strangers have to reset the password; off lifts that, too.",
+        "Failed logins to one account, from anywhere. A browser that the account was used from has as many of its own, so strangers cannot lock the owner out. After 100 failures in a row (NIST SP 800-63B-4, 3.2.2) whoever sent them needs a new password; off lifts that, too.",
     ),
     Setting::new(
         "LIMIT_REGISTER_IP",

@@ -127,7 +127,7 @@ async fn welcome(visitor: &Visitor, user: &User, form: &LoginForm) -> Answer {
 async fn tell(visitor: Visitor, user: User) -> Result<(), RequestError> {
     in_its_own_task(async move {
         match letter(&visitor, &user).await? {
-            Some(letter) => visitor.app.post(&user.account(), &letter).await,
+            Some(letter) => visitor.app.post(&user.id, &letter).await,
             None => Ok(()),
         }
     })

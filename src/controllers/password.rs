@@ -66,7 +66,7 @@ async fn change(visitor: &Visitor, user: User, password: &Password) -> Answer {
             Event::PasswordChanged.of(&user.id);
             Event::sessions_ended(&user.id, "password_change", sessions);
             visitor.app.posted.notify_one();
-            visitor.let_in_again(&user).await;
+            visitor.trust_device(&user).await;
             visitor.renew(&User { credential_version, ..user }).await?;
             visitor.notify(CHANGED).await?;
             redirect("/account")
@@ -100,12 +100,14 @@ impl PasswordForm {
     /// Counted like a login, for an open session must not be a way to guess without limit; but by
     /// itself, for strangers who fail to log in must not keep the owner from this form.
     async fn knows_current(&self, visitor: &Visitor, user: &User) -> Result<bool, RequestError> {
-        let subject = format!("current password of {}", user.id);
+        let subject = format!("current password of {}", user.credentials());
         visitor.app.limit(Limited::LoginAccount, &subject, Some(&user.id)).await?;
+        visitor.app.limit_row(&subject, Some(&user.id)).await?;
         let current = Password::typed(&self.current_password);
         let verdict = visitor.hasher().verify(&current, Some(&user.password_hash)).await;
         if !matches!(verdict, Ok(Verdict::Wrong)) {
             visitor.app.give_back(Limited::LoginAccount, &subject).await;
+            visitor.app.give_back(Limited::LoginInARow, &subject).await;
         }
         let is_right = verdict? != Verdict::Wrong;
         if !is_right {

@@ -151,8 +151,7 @@ async fn change(
     let letter = visitor.password_changed(user)?;
     let used = visitor.app.store.use_code(&pending.id, user, &hash, letter.as_ref()).await?;
     if let Some(sessions) = used {
-        // Whoever forgot the password has failed with it before: let them in with the new one.
-        visitor.let_in_again(user).await;
+        visitor.trust_device(user).await;
         Event::PasswordReset.of(&user.id);
         Event::sessions_ended(&user.id, "reset", sessions);
         visitor.app.posted.notify_one();

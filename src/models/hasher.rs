@@ -160,13 +160,18 @@ impl Hasher {
         password: &Password,
         context: Vec<String>,
     ) -> Result<Option<PasswordError>, HashError> {
-        let _share = self.shares[1].take(self.whose).ok_or(HashError::Busy)?;
-        let _place = self.waiting.try_acquire().map_err(|_| HashError::Busy)?;
-        let turn = timeout(JUDGED_WITHIN, self.judgements.acquire()).await;
-        // Held until the judgement is there.
-        let _turn = turn.map_err(|_| HashError::Busy)?.map_err(failed)?;
+        // Held by the work itself: who hangs up while it is done must not make room for more.
+        let share = self.shares[1].take(self.whose).ok_or(HashError::Busy)?;
+        let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| HashError::Busy)?;
+        let turn = timeout(JUDGED_WITHIN, Arc::clone(&self.judgements).acquire_owned()).await;
+        let turn = turn.map_err(|_| HashError::Busy)?.map_err(failed)?;
         let password = password.clone();
-        self.run(move |_| password.guessable(&context)).await
+        self.run(move |_| {
+            let judged = password.guessable(&context);
+            drop((share, place, turn));
+            judged
+        })
+        .await
     }
 
     /// Runs `work` on a thread of the pool. It is skipped when nobody waits for it any more.
@@ -174,15 +179,19 @@ impl Hasher {
         &self,
         work: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
     ) -> Result<T, HashError> {
-        let _share = self.shares[0].take(self.whose).ok_or(HashError::Busy)?;
+        let share = self.shares[0].take(self.whose).ok_or(HashError::Busy)?;
         let (answer, waiting) = oneshot::channel();
         // What the thread logs belongs to the request; the span is the tests' that compare work.
         let (request, span) = (event::carried(), tracing::Span::current());
         let job = Box::new(move |memory: &mut Vec<Block>| {
             let _span = span.enter();
-            if !answer.is_closed() {
-                let _ = answer.send(request.run(|| work(memory)));
+            if answer.is_closed() {
+                return;
             }
+            let done = request.run(|| work(memory));
+            // Before the answer: who gets it may come again at once.
+            drop(share);
+            let _ = answer.send(done);
         });
         self.jobs.try_send(job).map_err(|refused| match refused {
             TrySendError::Full(_) => HashError::Busy,
@@ -416,6 +425,28 @@ mod tests {
         assert!(futures_poll(&mut others).await, "another waits for its turn");
         go.send(()).unwrap();
         assert_eq!(others.await.unwrap(), Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn work_that_nobody_waits_for_any_more_keeps_its_share_until_it_is_gone() {
+        let hasher = Hasher::start(&cost(64, 1)).unwrap();
+        let password = Password::typed("x");
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        let mut blocked = Box::pin(hasher.run(move |_| gate.recv()));
+        assert!(futures_poll(&mut blocked).await);
+        let greedy = hasher.on_behalf_of("192.0.2.1".parse().ok());
+        for _ in 0..8 {
+            let _ = futures_poll(&mut Box::pin(greedy.verify(&password, None))).await;
+        }
+        let mut other = Box::pin(hasher.verify(&password, None));
+        assert!(futures_poll(&mut other).await, "two of four places are left");
+        go.send(()).unwrap();
+        assert_eq!(other.await.unwrap(), Verdict::Wrong);
+        assert_eq!(
+            greedy.verify(&password, None).await.unwrap(),
+            Verdict::Wrong,
+            "and then it is free"
+        );
     }
 
     #[tokio::test]

@@ -28,7 +28,6 @@ const COUNT_IN_A_ROW: &str = "
             when limits.count >= $4 then $2 + $5
             else $2 + (limits.count + 1) * $3 end
     returning count";
-const FORGET_IN_A_ROW: &str = "delete from limits where subject = $1 and count <= $2";
 
 const UNCOUNT: &str = "update limits set count = count - 1 where subject = $1 and count > 0";
 const FORGET: &str = "delete from limits where subject = $1";
@@ -48,7 +47,7 @@ pub enum Limited {
     LoginIp,
     /// Failed logins to an account.
     LoginAccount,
-    /// Failed logins to an account in a row, by strangers.
+    /// Failed logins to an account in a row.
     LoginInARow,
     /// Registrations from an address.
     RegisterIp,
@@ -144,17 +143,6 @@ impl Store {
             .bind(STOPPED_FOR);
         let row = counted.optional::<(i64,)>(self.db.writer()).await?;
         Ok(row.map_or(i64::MAX, |(count,)| count))
-    }
-
-    /// Ends the row: somebody knew the password. Not where strangers were stopped, which a new
-    /// password alone ends ([`Store::forget`]).
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn end_row(&self, account: &str) -> Result<(), DbError> {
-        let subject = self.subject(Limited::LoginInARow, account);
-        let end = sql(FORGET_IN_A_ROW).bind(&subject).bind(MOST_IN_A_ROW);
-        end.execute(self.db.writer()).await.map(drop)
     }
 
     /// Takes back one that turned out not to count, such as the login that was right. The others

@@ -27,9 +27,10 @@ pub struct User {
 }
 
 impl User {
-    /// What limits count by: never what anybody can type as a name.
-    pub fn account(&self) -> String {
-        format!("id {}", self.id)
+    /// What failed logins are counted by: the account with the password that it has now, so that a new
+    /// one begins anew in the moment in which it is set. Never what anybody can type as a name.
+    pub fn credentials(&self) -> String {
+        format!("id {} {}", self.id, self.credential_version)
     }
 }
 

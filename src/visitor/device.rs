@@ -11,7 +11,6 @@ use crate::config::Config;
 use crate::error::RequestError;
 use crate::event::Event;
 use crate::models::device::{Familiarity, LIFETIME};
-use crate::models::limit::Limited;
 use crate::models::user::User;
 use crate::random;
 
@@ -32,20 +31,13 @@ impl Visitor {
         Ok(familiarity)
     }
 
-    /// Forgets what strangers did to the account: its password is another one now, known here.
-    /// `user` as it was before the change.
-    pub async fn let_in_again(&self, user: &User) {
-        self.app.forgive(Limited::LoginAccount, &user.account()).await;
-        self.app.forgive(Limited::LoginInARow, &user.account()).await;
-        let credential_version = user.credential_version + 1;
-        self.trust_device(&User { credential_version, ..user.clone() }).await;
-    }
-
-    /// Notes that the password of `user` was set in this browser: whoever knows it is no stranger.
-    /// A failure is only logged, because what the owner came for is done.
-    async fn trust_device(&self, user: &User) {
+    /// Notes that the password of `user`, as it was before, was set in this browser: whoever knows the
+    /// new one is no stranger. A failure is only logged, because what the owner came for is done.
+    pub async fn trust_device(&self, user: &User) {
         let token = token(&self.app.config, &self.cookies);
-        if let Err(error) = self.app.store.trust_device(user, &token).await {
+        let credential_version = user.credential_version + 1;
+        let user = User { credential_version, ..user.clone() };
+        if let Err(error) = self.app.store.trust_device(&user, &token).await {
             Event::Fault.because("a_device_was_not_noted", &error);
         }
     }

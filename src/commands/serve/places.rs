@@ -126,7 +126,8 @@ impl Places {
         }
         let owners: Vec<Owner> = self.waiting.iter().map(|(_, peer)| self.owner(*peer)).collect();
         let waiting = |owner: Owner| owners.iter().filter(|other| **other == owner).count();
-        let share = |owner: Owner| self.places_of(owner) + waiting(owner);
+        // A proxy speaks for many: each of its clients is counted as one.
+        let share = |owner: Owner| owner.map_or(1, |_| self.places_of(owner) + waiting(owner));
         let last = (0..owners.len()).max_by_key(|&at| share(owners[at]));
         let client = last.and_then(|at| self.waiting.remove(at));
         if let Some(Ok(mut stream)) = client.map(|(stream, _)| stream.into_std()) {

@@ -16,7 +16,7 @@ const NOBODY: &str = "nobody@example.invalid";
 
 /// A try at an account, counted.
 pub struct Tries {
-    /// The user's; of a name that nobody has, its canonical form.
+    /// The user's credentials; of a name that nobody has, its canonical form.
     account: String,
     budget: Budget,
     /// Failures in a row, if this is one.
@@ -35,7 +35,7 @@ impl Tries {
     ) -> Result<Self, RequestError> {
         let (app, known) = (&visitor.app, user.map(|user| user.id.as_str()));
         let account =
-            user.map_or_else(|| format!("name {}", canonical_login(typed)), User::account);
+            user.map_or_else(|| format!("name {}", canonical_login(typed)), User::credentials);
         let budget = visitor.budget(user, account.clone()).await?;
         if budget.is_of_strangers() {
             app.limit(Limited::LoginIp, &visitor.peer.subject(), known).await?;
@@ -53,7 +53,7 @@ impl Tries {
             Ok(Verdict::Wrong) => return,
             Ok(Verdict::Right { .. }) => {
                 app.forgive(Limited::LoginAccount, subject).await;
-                app.end_row(subject).await;
+                app.forgive(Limited::LoginInARow, subject).await;
             }
             Err(_) => {
                 app.give_back(Limited::LoginAccount, subject).await;
@@ -91,7 +91,7 @@ impl Tries {
             return Ok(());
         }
         let letter = letter(visitor, user)?;
-        visitor.app.post(&self.account, &letter).await
+        visitor.app.post(user.map_or(&self.account, |user| &user.id), &letter).await
     }
 }
 
