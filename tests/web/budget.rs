@@ -154,6 +154,22 @@ on_both_databases! {
         assert!(own.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await, "a new password begins anew");
     }
 
+    async fn the_page_that_changes_the_password_stops_at_a_hundred_failures_too(site: Site) {
+        let ann = site.registered("ann").await;
+        let form = |current| [("current_password", current), ("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
+        for number in 0..100 {
+            if number % 10 == 0 {
+                site.wait(900);
+            }
+            let answer = ann.post("/account/password", &form("wrong")).await;
+            assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "{number}");
+        }
+        site.wait(900);
+        let answer = ann.post("/account/password", &form(PASSWORD)).await;
+        assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(answer.headers()["retry-after"], "86400");
+    }
+
     async fn the_hundredth_failure_is_told_although_the_guesser_hangs_up(site: Site) {
         site.registered("ann").await;
         fail_in_a_row(&site, "ann", 99).await;
