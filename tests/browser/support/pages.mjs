@@ -107,6 +107,12 @@ async function endSession(page) {
   await context.addCookies(cookies);
 }
 
+/** Asks for a code, and types another. */
+async function guessWrong(page, stem) {
+  await ask(stem)(page);
+  await steps.refused(page, "/reset", 422, () => steps.reset(page, WRONG_CODE, SECOND_PASSWORD));
+}
+
 async function badRegistration(page) {
   await page.goto("/register");
   const send = () => steps.send(page, BAD_REGISTRATION, "Create account");
@@ -261,20 +267,14 @@ export const PAGES = [
     name: "reset-wrong-code",
     of: "reset",
     status: 422,
-    open: async (page) => {
-      await ask("guesser")(page);
-      await steps.refused(page, "/reset", 422, () => steps.reset(page, WRONG_CODE, SECOND_PASSWORD));
-    },
+    open: (page) => guessWrong(page, "guesser"),
   },
   {
     name: "reset-last-try",
     of: "reset",
     status: 422,
     site: "strict",
-    open: async (page) => {
-      await ask("gambler")(page);
-      await steps.refused(page, "/reset", 422, () => steps.reset(page, WRONG_CODE, SECOND_PASSWORD));
-    },
+    open: (page) => guessWrong(page, "gambler"),
   },
   {
     name: "reset-too-many-tries",
