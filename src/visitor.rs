@@ -4,6 +4,7 @@
 //! data is read, changed and written back, and parallel requests lose updates.
 
 pub mod budget;
+mod cookie;
 mod device;
 mod ended;
 mod logged_in;
@@ -28,7 +29,7 @@ use crate::models::hasher::{HashError, Hasher};
 use crate::models::outbox::Letter;
 use crate::models::password::{Password, PasswordError};
 use crate::models::reset::PendingReset;
-use crate::models::session::keys;
+use crate::models::session::{PATIENCE, keys};
 use crate::models::user::User;
 use crate::page::Page;
 pub use logged_in::LoggedIn;
@@ -40,9 +41,6 @@ const RESET: &str = "reset";
 
 /// Notices that wait: whoever posts again and again must not make the session grow.
 const MOST_NOTICES: usize = 3;
-
-/// How long a page waits for a write that it can do without.
-const PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// The username, when somebody is logged in.
 ///

@@ -58,8 +58,7 @@ impl Store {
         if self.note(user, token, 1).await? > 1 {
             return Ok(Familiarity::Known);
         }
-        let keep = sql(KEEP_NEWEST).bind(&user.id).bind(MOST);
-        keep.execute(self.db.writer()).await?;
+        self.keep_newest(user).await?;
         let devices = sql(COUNT).bind(&user.id).optional::<(i64,)>(self.db.reader()).await?;
         let is_first = devices.is_none_or(|(devices,)| devices <= 1);
         Ok(if is_first { Familiarity::First } else { Familiarity::New })
@@ -71,8 +70,7 @@ impl Store {
     /// When the database fails.
     pub async fn trust_device(&self, user: &User, token: &str) -> Result<(), DbError> {
         self.note(user, token, 0).await?;
-        let keep = sql(KEEP_NEWEST).bind(&user.id).bind(MOST);
-        keep.execute(self.db.writer()).await.map(drop)
+        self.keep_newest(user).await
     }
 
     /// Whether `user` logged in with the present password from the browser that holds `token`. The
@@ -87,6 +85,11 @@ impl Store {
             .bind(user.map_or(0, |user| user.credential_version))
             .bind(self.clock.now() - LIFETIME);
         Ok(known.optional::<(i64,)>(self.db.reader()).await?.is_some())
+    }
+
+    async fn keep_newest(&self, user: &User) -> Result<(), DbError> {
+        let keep = sql(KEEP_NEWEST).bind(&user.id).bind(MOST);
+        keep.execute(self.db.writer()).await.map(drop)
     }
 
     /// Logins from this browser until now, these `logins` included.

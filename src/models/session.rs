@@ -40,7 +40,7 @@ const ANONYMOUS_IDLE: i64 = 60 * 60;
 const TOUCH_AFTER: i64 = 5 * 60;
 
 /// How long a page waits for a write that it can do without.
-const PATIENCE: Duration = Duration::from_millis(500);
+pub const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long sessions live, in seconds.
 #[derive(Clone, Copy, Debug)]

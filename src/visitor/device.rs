@@ -3,16 +3,17 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use time::Duration;
-use tower_cookies::cookie::SameSite;
-use tower_cookies::{Cookie, Cookies};
+use tower_cookies::Cookies;
 
-use super::Visitor;
+use super::{Visitor, cookie};
 use crate::config::Config;
 use crate::error::RequestError;
 use crate::event::Event;
 use crate::models::device::{Familiarity, LIFETIME};
 use crate::models::user::User;
 use crate::random;
+
+const NAME: &str = "vestibule-device";
 
 /// 128 bits, as base64url without padding.
 const TOKEN_LENGTH: usize = 22;
@@ -46,27 +47,16 @@ impl Visitor {
 /// The browser's token, made and sent along when it has none. Only called when somebody
 /// logs in or sets a password: nobody else gets this cookie.
 fn token(config: &Config, cookies: &Cookies) -> String {
-    let name = name(config);
     let token = sent(config, cookies).unwrap_or_else(new_token);
-    let is_https = config.base_url.is_https();
-    let cookie = Cookie::build((name, token.clone()))
-        .http_only(true)
-        .same_site(SameSite::Lax)
-        .secure(is_https)
-        .path("/")
-        .max_age(Duration::seconds(LIFETIME));
-    cookies.add(cookie.build());
+    let life = Duration::seconds(LIFETIME);
+    cookies.add(cookie::build(config, NAME, token.clone(), life));
     token
 }
 
 /// The token that came with the request, if one did.
 pub fn sent(config: &Config, cookies: &Cookies) -> Option<String> {
-    let found = cookies.get(name(config)).map(|cookie| cookie.value().to_owned());
+    let found = cookies.get(&cookie::name(config, NAME)).map(|cookie| cookie.value().to_owned());
     found.filter(|token| is_token(token))
-}
-
-fn name(config: &Config) -> &'static str {
-    if config.base_url.is_https() { "__Host-vestibule-device" } else { "vestibule-device" }
 }
 
 fn new_token() -> String {

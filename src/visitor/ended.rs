@@ -4,7 +4,6 @@
 //! the database for each.
 
 use time::Duration;
-use tower_cookies::cookie::SameSite;
 use tower_cookies::{Cookie, Cookies};
 
 use crate::config::Config;
@@ -28,8 +27,5 @@ pub fn take(config: &Config, cookies: &Cookies) -> bool {
 }
 
 fn cookie(config: &Config) -> Cookie<'static> {
-    let is_https = config.base_url.is_https();
-    let name = if is_https { "__Host-vestibule-ended" } else { "vestibule-ended" };
-    let cookie = Cookie::build((name, "1")).http_only(true).same_site(SameSite::Lax);
-    cookie.secure(is_https).path("/").max_age(LIFETIME).build()
+    super::cookie::build(config, "vestibule-ended", "1".to_owned(), LIFETIME)
 }
