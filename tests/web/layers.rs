@@ -110,7 +110,7 @@ fn names_library(text: &str, name: &str) -> bool {
 #[test]
 fn each_library_is_used_where_it_belongs() {
     const RULES: &[(&str, &[&str])] = &[
-        ("sqlx", &["db.rs"]),
+        ("sqlx", &["db.rs", "db"]),
         ("lettre", &["mail.rs", "mail/message.rs"]),
         ("rand", &["random.rs"]),
         // Transactions and hashes are traced for the tests that compare work.
@@ -213,5 +213,5 @@ fn begins_function(line: &str) -> bool {
     ]
     .iter()
     .any(|start| words.starts_with(start))
-        && !line.trim_end().ends_with('}')
+        && !line.trim_end().ends_with(['}', ';'])
 }

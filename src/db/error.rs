@@ -1,0 +1,140 @@
+//! What a database can fail with, and what is worth another try.
+
+use std::sync::Arc;
+
+use sqlx::migrate::MigrateError;
+
+use super::open::latest_version;
+
+/// What a statement or a connection can fail with. Outcomes ("taken", "none found") are not errors.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// The driver's own error: the database is away, busy, full, or the SQL is wrong.
+    #[error(transparent)]
+    Driver(#[from] sqlx::Error),
+    /// The database took the statement and says nothing.
+    #[error("the database does not answer")]
+    Silent,
+    /// The transaction that it was part of was rolled back, for a reason that lay elsewhere in it.
+    #[error("the transaction was rolled back: {0}")]
+    NotKept(Arc<str>),
+    /// A migration failed half way; it was rolled back.
+    #[error("the database could not be migrated: {0}")]
+    Migrate(MigrateError),
+    /// The database knows a migration that this program does not.
+    #[error(
+        "the database is at schema version {0}, newer than this Vestibule ({known}): start the Vestibule that made it, or restore a backup",
+        known = latest_version()
+    )]
+    TooNew(i64),
+    /// The SQLite file or its folder, or the PostgreSQL server, cannot be used.
+    #[error("{path}: {cause}")]
+    Unusable {
+        /// The file as it was configured, or the setting's name: a URL may hold a password.
+        path: String,
+        /// What to do, in words.
+        cause: String,
+    },
+}
+
+impl DbError {
+    /// Whether trying again may help: the database is away, busy or out of connections.
+    pub fn is_passing(&self) -> bool {
+        let error = match self {
+            Self::Driver(error) => error,
+            other => return matches!(other, Self::Silent | Self::NotKept(_)),
+        };
+        match error {
+            sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => true,
+            sqlx::Error::Database(cause) => is_passing_code(cause.code().as_deref()),
+            _ => false,
+        }
+    }
+
+    /// Whether the connection is at fault: the server has closed it, or the line is cut.
+    pub(super) fn is_of_connection(&self) -> bool {
+        match self {
+            Self::Driver(sqlx::Error::Io(_)) => true,
+            Self::Driver(sqlx::Error::Database(cause)) => {
+                cause.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether SQLite's transaction, in which a statement failed so, goes on: the statement was wrong,
+    /// or in conflict with a row. After anything else SQLite may have rolled it back by itself.
+    pub(super) fn leaves_transaction(&self) -> bool {
+        match self {
+            Self::Driver(sqlx::Error::Database(cause)) => {
+                matches!(primary_code(cause.code().as_deref()), Some(1 | 18 | 19 | 20 | 25))
+            }
+            Self::Driver(error) => !matches!(
+                error,
+                sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether SQLite found the statement itself to be wrong, as it finds `ROLLBACK` without a
+    /// transaction.
+    pub(super) fn is_wrong_sql(&self) -> bool {
+        let Self::Driver(sqlx::Error::Database(cause)) = self else { return false };
+        primary_code(cause.code().as_deref()) == Some(1)
+    }
+}
+
+/// SQLite's code without its extension.
+fn primary_code(code: Option<&str>) -> Option<u32> {
+    code?.parse::<u32>().ok().map(|code| code & 0xff)
+}
+
+/// SQLite: busy (5), locked (6), read-only (8), I/O (10), full (13), cannot open (14), each also in
+/// its extended forms.
+/// PostgreSQL: classes 08 (connection), 53 (resources), 57 (shutdown, cancelled), 58 (its own disk),
+/// 40 (serialisation), 55P (a lock that was not free in time), 25006 (read-only, as after a switch
+/// to a standby), 25P03 (a transaction that waited too long).
+fn is_passing_code(code: Option<&str>) -> bool {
+    let Some(code) = code else { return false };
+    if let Ok(number) = code.parse::<u32>()
+        && code.len() < 5
+    {
+        return matches!(number & 0xff, 5 | 6 | 8 | 10 | 13 | 14);
+    }
+    ["08", "53", "57", "58", "40", "55P", "25006", "25P03"]
+        .iter()
+        .any(|class| code.starts_with(class))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_passing_code;
+
+    #[test]
+    fn a_database_that_is_busy_read_only_full_or_away_is_worth_another_try() {
+        for code in [
+            // SQLite: busy, locked, and read-only, failing, full and unopenable disks.
+            "5", "6", "8", "10", "13", "14",
+            // In their extended forms: the file was moved, a read, a write and an fsync failed.
+            "1032", "266", "778", "1034",
+            // PostgreSQL: read-only, shut down, disk full, memory, connections, its own I/O, locks.
+            "25006", "57P01", "53100", "53200", "53300", "58030", "55P03", "40001", "40P01",
+            "08006", "25P03",
+        ] {
+            assert!(is_passing_code(Some(code)), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_fails_each_time_is_not_tried_again() {
+        // Wrong SQL, a corrupt file, no database, a row that is there, a wrong password. In their
+        // last byte 22021 and 42501 are what SQLite has for a lock.
+        for code in
+            ["1", "11", "26", "2067", "42601", "42P01", "XX001", "23505", "22021", "42501", "28P01"]
+        {
+            assert!(!is_passing_code(Some(code)), "{code}");
+        }
+        assert!(!is_passing_code(None));
+    }
+}

@@ -1,0 +1,194 @@
+//! Connections that are lent, a statement at a time.
+//!
+//! sqlx's own pool asks a connection for a sign of life before each use and after it. On SQLite that
+//! is three conversations with the connection's thread in the place of one, on PostgreSQL three round
+//! trips: a page of an account took 0.11 ms of CPU with it, and 0.05 ms without (measured).
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::{ConnectOptions, Connection};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+
+/// Used so lately, it lives: a database that was restarted in between costs one form a 503.
+const FRESH: Duration = Duration::from_millis(500);
+
+/// After it a connection is closed rather than used: a firewall may have forgotten it, and what the
+/// server keeps for it grows.
+const LONGEST_IDLE: Duration = Duration::from_mins(10);
+const LONGEST_LIFE: Duration = Duration::from_mins(30);
+
+/// What ends whatever was left open on a connection by a caller who went away.
+pub trait Restore: Connection + 'static {
+    /// Waits for the statement that runs, and rolls back.
+    fn restore(&mut self) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+}
+
+/// Any number of tasks share so many connections. Clones share them, too.
+pub struct Pool<C: Restore> {
+    shared: Arc<Shared<C>>,
+}
+
+struct Shared<C: Restore> {
+    options: C::Options,
+    most: u32,
+    wait: Duration,
+    places: Arc<Semaphore>,
+    /// The one that was used last is the last.
+    idle: Mutex<Vec<Idle<C>>>,
+}
+
+struct Idle<C> {
+    connection: C,
+    born: Instant,
+    since: Instant,
+}
+
+/// A connection on loan. It goes back by [`Lent::settle`], or, when its user has left in the middle of
+/// a statement, as soon as that is over.
+pub struct Lent<C: Restore> {
+    /// None once it went back.
+    held: Option<Held<C>>,
+    shared: Arc<Shared<C>>,
+}
+
+struct Held<C> {
+    connection: C,
+    born: Instant,
+    _place: OwnedSemaphorePermit,
+}
+
+impl<C: Restore> Pool<C> {
+    /// At most `most` connections, made when they are needed. Who finds none waits for `wait`.
+    pub fn new(options: C::Options, most: u32, wait: Duration) -> Self {
+        let places = Arc::new(Semaphore::new(most as usize));
+        let idle = Mutex::default();
+        Self { shared: Arc::new(Shared { options, most, wait, places, idle }) }
+    }
+
+    /// How long a connection is waited for.
+    pub fn wait(&self) -> Duration {
+        self.shared.wait
+    }
+
+    /// A connection of the caller's own, beside the pool.
+    ///
+    /// # Errors
+    /// When none can be made.
+    pub async fn connect(&self) -> Result<C, sqlx::Error> {
+        self.shared.options.connect().await
+    }
+
+    /// A connection that works, as far as can be told.
+    ///
+    /// # Errors
+    /// When none is free in time, or none can be made.
+    pub async fn lend(&self) -> Result<Lent<C>, sqlx::Error> {
+        let lent = timeout(self.shared.wait, self.find()).await;
+        lent.map_err(|_| sqlx::Error::PoolTimedOut)?
+    }
+
+    async fn find(&self) -> Result<Lent<C>, sqlx::Error> {
+        let place = Arc::clone(&self.shared.places).acquire_owned().await;
+        let place = place.map_err(|_| sqlx::Error::PoolClosed)?;
+        let (connection, born) = match self.shared.usable().await {
+            Some(found) => found,
+            None => (self.connect().await?, Instant::now()),
+        };
+        let held = Some(Held { connection, born, _place: place });
+        Ok(Lent { held, shared: Arc::clone(&self.shared) })
+    }
+
+    /// Closes every connection, once what runs on it is done. Whoever asks for one later fails.
+    pub async fn close(&self) {
+        let all = self.shared.places.acquire_many(self.shared.most).await;
+        self.shared.places.close();
+        for idle in self.shared.take_idle() {
+            let _ = idle.connection.close().await;
+        }
+        drop(all);
+    }
+}
+
+impl<C: Restore> Shared<C> {
+    /// The connection that was used last, unless it has died since.
+    async fn usable(&self) -> Option<(C, Instant)> {
+        while let Some(Idle { mut connection, born, since }) = self.pop() {
+            let (idle, life) = (since.elapsed(), born.elapsed());
+            if idle < FRESH {
+                return Some((connection, born));
+            }
+            if idle < LONGEST_IDLE && life < LONGEST_LIFE && connection.ping().await.is_ok() {
+                return Some((connection, born));
+            }
+        }
+        None
+    }
+
+    fn pop(&self) -> Option<Idle<C>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn take_back(&self, Held { connection, born, .. }: Held<C>) {
+        let idle = Idle { connection, born, since: Instant::now() };
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(idle);
+    }
+
+    fn take_idle(&self) -> Vec<Idle<C>> {
+        std::mem::take(&mut self.idle.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<C: Restore> Lent<C> {
+    /// The connection itself.
+    ///
+    /// # Errors
+    /// When it has gone back.
+    pub fn connection(&mut self) -> Result<&mut C, sqlx::Error> {
+        self.held.as_mut().map(|held| &mut held.connection).ok_or(sqlx::Error::PoolClosed)
+    }
+
+    /// Closes those that wait to be used.
+    pub fn forget_idle(&self) {
+        drop(self.shared.take_idle());
+    }
+
+    /// Gives it back: nothing runs on it, and no transaction is open.
+    pub fn settle(mut self) {
+        if let Some(held) = self.held.take() {
+            self.shared.take_back(held);
+        }
+    }
+}
+
+/// sqlx-postgres 0.9 would put a connection back inside a transaction whose `BEGIN` its caller has not
+/// waited for, and what others then write on it would not last (shown by clients that hang up).
+impl<C: Restore> Drop for Lent<C> {
+    fn drop(&mut self) {
+        let (Some(mut held), Ok(runtime)) = (self.held.take(), Handle::try_current()) else {
+            return;
+        };
+        let shared = Arc::clone(&self.shared);
+        runtime.spawn(async move {
+            // Twice: the statement that was left may be waiting for a lock itself.
+            let restored = timeout(shared.wait * 2, held.connection.restore()).await;
+            if matches!(restored, Ok(Ok(()))) {
+                shared.take_back(held);
+            }
+        });
+    }
+}
+
+impl<C: Restore> Clone for Pool<C> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<C: Restore> std::fmt::Debug for Pool<C> {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        to.debug_struct("Pool").field("most", &self.shared.most).finish_non_exhaustive()
+    }
+}
