@@ -2,6 +2,7 @@
 
 mod limits;
 
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,9 +20,14 @@ use crate::models::limit::Limited;
 use crate::models::outbox::{self, Letter};
 use crate::models::password::{Password, PasswordError};
 
-/// One site. Clones share everything.
+/// One site. Clones share everything, and cost no more than a counter: each layer of a request has
+/// one.
 #[derive(Clone, Debug)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+/// What a site consists of.
+#[derive(Clone, Debug)]
+pub struct Parts {
     /// The settings.
     pub config: Arc<Config>,
     /// The static files, branded as the settings say.
@@ -32,6 +38,21 @@ pub struct App {
     pub hasher: Hasher,
     /// Wakes the outbox's worker when a letter was posted.
     pub posted: Arc<Notify>,
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// Whoever changes a part of a clone has a site of their own.
+impl DerefMut for App {
+    fn deref_mut(&mut self) -> &mut Parts {
+        Arc::make_mut(&mut self.0)
+    }
 }
 
 /// Why the site did not start. Its `Display` says what to do.
@@ -67,13 +88,13 @@ impl App {
     pub async fn start_at(config: Config, clock: Clock) -> Result<Self, StartError> {
         let db = Db::open_for(&config.database, config.database_wait).await?;
         let key = server_key(&config)?;
-        Ok(Self {
+        Ok(Self(Arc::new(Parts {
             hasher: Hasher::start(&config.hash)?,
             store: Store { db, clock, key },
             assets: Arc::new(Assets::new(&config)),
             config: Arc::new(config),
             posted: Arc::new(Notify::new()),
-        })
+        })))
     }
 
     /// Whether mail is kept for the development mailbox: no mail server is set, and this is not

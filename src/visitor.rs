@@ -32,6 +32,7 @@ use crate::models::reset::PendingReset;
 use crate::models::session::{PATIENCE, keys};
 use crate::models::user::User;
 use crate::page::Page;
+pub use ended::cookie_name as ended_cookie_name;
 pub use logged_in::LoggedIn;
 use peer::Peer;
 
@@ -137,15 +138,12 @@ impl Visitor {
         self.log_in(user, remember).await
     }
 
-    /// The user who is logged in, as the database has it now.
+    /// The user who is logged in, as the database had it when it was asked for the session.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn user(&self) -> Result<Option<User>, RequestError> {
-        match self.session.get::<String>(keys::USER_ID).await? {
-            Some(id) => Ok(self.app.store.user_by_id(&id).await?),
-            None => Ok(None),
-        }
+        Ok(self.session.get(keys::USER).await?)
     }
 
     /// The username, when somebody is logged in.

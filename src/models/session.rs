@@ -17,6 +17,7 @@ use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result};
 
 use super::Store;
+use super::user::User;
 use crate::db::{DbError, Tx, sql};
 use crate::event::Event;
 
@@ -30,6 +31,9 @@ pub mod keys {
     pub const REMEMBER: &str = "remember";
     /// What the next page is to show once.
     pub const NOTICES: &str = "notices";
+    /// The user who is logged in, as the database had them when the session was loaded: the row comes
+    /// with the session's. It is there for the length of a request and is never stored.
+    pub const USER: &str = "user";
 }
 
 /// Nobody's session lives an hour: it holds notices and a reset under way, nothing worth more.
@@ -64,12 +68,23 @@ const INSERT: &str = "insert into sessions
     (id_hash, user_id, credential_version, data, created_at, last_seen_at, expires_at)
     values ($1, $2, $3, $4, $5, $5, $6) on conflict do nothing";
 
-/// Also refuses a session whose user has changed the password since: the delete that went with the
-/// change can have missed one that was being made at that moment.
-const LOAD: &str = "select data, created_at, last_seen_at from sessions
-    where id_hash = $1 and expires_at > $2 and (user_id is null or exists (
-        select 1 from users where users.id = sessions.user_id
-        and users.credential_version = sessions.credential_version))";
+/// With its user, or with nobody's empty columns: one query for a page. Also refuses a session whose
+/// user has changed the password since: the delete that went with the change can have missed one that
+/// was being made at that moment.
+const LOAD: &str = "select data, sessions.created_at, last_seen_at,
+        coalesce(users.id, ''), coalesce(username, ''), coalesce(email, ''),
+        coalesce(password_hash, ''), coalesce(users.credential_version, 0),
+        coalesce(users.created_at, 0)
+    from sessions left join users on users.id = sessions.user_id
+        and users.credential_version = sessions.credential_version
+    where id_hash = $1 and expires_at > $2
+        and (sessions.user_id is null or users.id is not null)";
+
+/// What tower-sessions keeps in a session.
+type Data = HashMap<String, serde_json::Value>;
+
+/// A session's own columns, then its user's.
+type Loaded = (String, i64, i64, String, String, String, String, i64, i64);
 
 const SAVE: &str = "update sessions
     set user_id = $2, credential_version = $3, data = $4, last_seen_at = $5, expires_at =
@@ -114,7 +129,7 @@ impl SessionRows {
         Self { store, lifetimes }
     }
 
-    fn idle(&self, data: &HashMap<String, serde_json::Value>) -> i64 {
+    fn idle(&self, data: &Data) -> i64 {
         if !data.contains_key(keys::USER_ID) {
             return ANONYMOUS_IDLE;
         }
@@ -125,7 +140,7 @@ impl SessionRows {
     }
 
     /// A failure is only logged: a page that needs no write must not fail for want of one.
-    async fn touch(&self, hash: &[u8], data: &HashMap<String, serde_json::Value>, created_at: i64) {
+    async fn touch(&self, hash: &[u8], data: &Data, created_at: i64) {
         let now = self.store.clock.now();
         let expires_at = (now + self.idle(data)).min(created_at + self.lifetimes.most);
         let touch = sql(TOUCH).bind(hash.to_vec()).bind(now).bind(expires_at);
@@ -147,13 +162,12 @@ impl SessionRows {
     /// shown again.
     async fn only_notices_go(&self, record: &Record) -> bool {
         let load = sql(LOAD).bind(hash(&record.id)).bind(self.store.clock.now());
-        let row = load.optional::<(String, i64, i64)>(self.store.db.reader()).await;
+        let row = load.optional::<Loaded>(self.store.db.reader()).await;
         let Ok(Some((data, ..))) = row else {
             return false;
         };
-        let mut stored: HashMap<String, serde_json::Value> =
-            serde_json::from_str(&data).unwrap_or_default();
-        stored.remove(keys::NOTICES).is_some() && stored == record.data
+        let mut stored: Data = serde_json::from_str(&data).unwrap_or_default();
+        stored.remove(keys::NOTICES).is_some() && stored == stored_part(record)
     }
 
     async fn insert(&self, record: &Record) -> std::result::Result<u64, DbError> {
@@ -204,12 +218,10 @@ impl SessionStore for SessionRows {
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
         let (hash, now) = (hash(id), self.store.clock.now());
         let load = sql(LOAD).bind(hash.clone()).bind(now);
-        let row =
-            load.optional::<(String, i64, i64)>(self.store.db.reader()).await.map_err(backend)?;
-        let Some((data, created_at, last_seen_at)) = row else {
-            return Ok(None);
-        };
-        let data = serde_json::from_str(&data).map_err(|error| Error::Decode(error.to_string()))?;
+        let row = load.optional::<Loaded>(self.store.db.reader()).await.map_err(backend)?;
+        let Some(row) = row else { return Ok(None) };
+        let (created_at, last_seen_at) = (row.1, row.2);
+        let data = data_of(row)?;
         if now - last_seen_at >= TOUCH_AFTER.min(self.idle(&data) / 4) {
             self.touch(&hash, &data, created_at).await;
         }
@@ -232,11 +244,31 @@ fn hash(id: &Id) -> Vec<u8> {
     Sha256::digest(id.0.to_le_bytes()).to_vec()
 }
 
+/// What is stored, and the user who was read with it.
+fn data_of(row: Loaded) -> Result<Data> {
+    let (data, _, _, id, username, email, password_hash, credential_version, created_at) = row;
+    let mut data: Data =
+        serde_json::from_str(&data).map_err(|error| Error::Decode(error.to_string()))?;
+    if !id.is_empty() {
+        let user = User { id, username, email, password_hash, credential_version, created_at };
+        let user = serde_json::to_value(user).map_err(|error| Error::Encode(error.to_string()))?;
+        data.insert(keys::USER.to_owned(), user);
+    }
+    Ok(data)
+}
+
+/// Without the user, who has a table of their own.
+fn stored_part(record: &Record) -> Data {
+    let mut data = record.data.clone();
+    data.remove(keys::USER);
+    data
+}
+
 fn columns(record: &Record) -> (Option<String>, Option<i64>, String) {
-    let user = record.data.get(keys::USER_ID).and_then(serde_json::Value::as_str);
-    let version = record.data.get(keys::CREDENTIAL_VERSION).and_then(serde_json::Value::as_i64);
-    let data = serde_json::Value::from_iter(record.data.clone());
-    (user.map(str::to_owned), version, data.to_string())
+    let data = stored_part(record);
+    let user = data.get(keys::USER_ID).and_then(serde_json::Value::as_str).map(str::to_owned);
+    let version = data.get(keys::CREDENTIAL_VERSION).and_then(serde_json::Value::as_i64);
+    (user, version, serde_json::Value::from_iter(data).to_string())
 }
 
 /// The driver's words go to the log alone.

@@ -1,5 +1,7 @@
 //! The `users` table.
 
+use serde::{Deserialize, Serialize};
+
 use super::email::Email;
 use super::outbox::{self, Letter};
 use super::username::Username;
@@ -10,7 +12,7 @@ use crate::random;
 type UserRow = (String, String, String, String, i64, i64);
 
 /// An account.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct User {
     /// Opaque, 26 characters; never changes.
     pub id: String,
