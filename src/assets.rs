@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::app::App;
 use crate::config::{Accent, Config, ImageFormat, Logo, Shades};
 
+pub use coding::coding_for;
 use coding::{accepts, brotli, gzip};
 use kind::Kind;
 

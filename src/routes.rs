@@ -19,7 +19,9 @@ use crate::controllers::{
     account, forgot, health, home, login, logout, mailbox, password, register, reset,
 };
 use crate::error::RequestError;
-use crate::middleware::{csrf, errors, framing, headers, request_id, session};
+use crate::middleware::{
+    csrf, errors, first_visit, framing, headers, request_id, session, shared::Share,
+};
 
 /// No form of ours is a tenth of it (contract).
 const LARGEST_BODY: usize = 64 * 1024;
@@ -33,20 +35,32 @@ pub fn router(app: App) -> Router {
 }
 
 fn site(app: App, longest: Duration) -> Router {
+    let around_all = ServiceBuilder::new()
+        .layer(first_visit::layer(&app))
+        .layer(Share)
+        .layer(from_fn_with_state(app.clone(), request_id::assign))
+        .layer(Share)
+        .layer(headers::layer(&app.config));
+    protected(with_session(&app).merge(without_session()), &app, longest)
+        .merge(health_checks().layer(from_fn(framing::require_one_meaning)))
+        .layer(around_all)
+        .with_state(app)
+}
+
+fn with_session(app: &App) -> Router<App> {
     let around_forms = ServiceBuilder::new()
         .layer(from_fn_with_state(app.clone(), csrf::require_origin))
+        .layer(Share)
         .option_layer(csrf::layer(&app.config).ok());
-    let routes = pages()
-        .merge(if app.has_mailbox() { development(&app) } else { Router::new() })
+    let session = ServiceBuilder::new()
+        .layer(session::layer(app))
+        .layer(from_fn(errors::note_who))
+        .layer(Share);
+    pages()
+        .merge(if app.has_mailbox() { development(app) } else { Router::new() })
         .layer(around_forms)
         .fallback(async || RequestError::NotFound)
-        .layer(ServiceBuilder::new().layer(session::layer(&app)).layer(from_fn(errors::note_who)))
-        .merge(without_session());
-    protected(routes, &app, longest)
-        .merge(health_checks().layer(from_fn(framing::require_one_meaning)))
-        .layer(from_fn_with_state(app.clone(), headers::add))
-        .layer(from_fn_with_state(app.clone(), request_id::assign))
-        .with_state(app)
+        .layer(session)
 }
 
 /// The first layer stands outermost: every failed answer gets a page, a panic's too.
@@ -54,9 +68,11 @@ fn protected(routes: Router<App>, app: &App, longest: Duration) -> Router<App> {
     let layers = ServiceBuilder::new()
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(from_fn_with_state(app.clone(), errors::render))
+        .layer(Share)
         .layer(CatchPanicLayer::new())
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, longest))
         .layer(from_fn(framing::require_one_meaning))
+        .layer(Share)
         .layer(RequestBodyLimitLayer::new(LARGEST_BODY));
     routes.layer(layers)
 }

@@ -20,7 +20,8 @@ pub async fn require_one_meaning(request: Request, next: Next) -> Response {
     response
 }
 
-fn has_one_meaning(request: &Request) -> bool {
+/// Whether nobody could read `request` otherwise than we do.
+pub fn has_one_meaning(request: &Request) -> bool {
     let (uri, headers) = (request.uri(), request.headers());
     let is_for_a_proxy = uri.scheme().is_none() && uri.authority().is_some();
     !is_for_a_proxy && has_one_host(headers) && has_plain_coding(request.method(), headers)

@@ -1,11 +1,10 @@
 //! Security headers, on every answer.
 
-use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum::middleware::Next;
 use axum::response::Response;
+use tower::util::MapResponseLayer;
 
-use crate::app::App;
+use crate::config::Config;
 
 /// Nothing but our own style sheet, script and icon, forms to ourselves, in nobody's frame (ASVS 3.4.3, 3.4.6).
 /// `connect-src` is for Lighthouse alone, which asks for /robots.txt in the page's name and takes a
@@ -45,14 +44,19 @@ pub fn clear_cache(mut response: Response) -> Response {
     response
 }
 
+/// The layer for this site.
+pub fn layer(config: &Config) -> MapResponseLayer<impl Fn(Response) -> Response + Clone + use<>> {
+    let is_https = config.base_url.is_https();
+    MapResponseLayer::new(move |response| completed(response, is_https))
+}
+
 /// Adds what the answer does not say itself.
-pub async fn add(State(app): State<App>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+fn completed(mut response: Response, is_https: bool) -> Response {
     let headers = response.headers_mut();
+    headers.reserve(ALWAYS.len() + 1);
     for (name, value) in ALWAYS {
         set_if_absent(headers, name, value);
     }
-    let is_https = app.config.base_url.is_https();
     if is_https {
         set_if_absent(headers, header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
     }
@@ -69,15 +73,18 @@ fn set_if_absent(headers: &mut HeaderMap, name: HeaderName, value: &'static str)
 /// tower-sessions 0.15 removes a cookie without `Secure`, and browsers refuse that for a name that
 /// starts with `__Host-`: the cookie would stay. Mended upstream (PR 268), not yet released.
 fn complete_cookies(headers: &mut HeaderMap, is_https: bool) {
+    if !headers.contains_key(header::SET_COOKIE) {
+        return;
+    }
     let cookies: Vec<HeaderValue> = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
     headers.remove(header::SET_COOKIE);
     for cookie in cookies {
-        headers.append(header::SET_COOKIE, completed(&cookie, is_https).unwrap_or(cookie));
+        headers.append(header::SET_COOKIE, completed_cookie(&cookie, is_https).unwrap_or(cookie));
     }
 }
 
 /// With the attributes that every cookie of ours has.
-fn completed(cookie: &HeaderValue, is_https: bool) -> Option<HeaderValue> {
+fn completed_cookie(cookie: &HeaderValue, is_https: bool) -> Option<HeaderValue> {
     let mut text = cookie.to_str().ok()?.to_owned();
     for attribute in ["HttpOnly", "SameSite=Lax", "Secure"] {
         let is_there = text.split(';').skip(1).any(|part| part.trim() == attribute);

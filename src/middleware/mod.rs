@@ -2,7 +2,9 @@
 
 pub mod csrf;
 pub mod errors;
+pub mod first_visit;
 pub mod framing;
 pub mod headers;
 pub mod request_id;
 pub mod session;
+pub mod shared;

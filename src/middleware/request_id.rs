@@ -10,22 +10,32 @@ use crate::event::{self, Origin};
 use crate::random;
 use crate::visitor::peer::{self, Peer};
 
-const NAME: HeaderName = HeaderName::from_static("x-request-id");
+/// The header that bears it.
+pub const NAME: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longest id of a proxy's that is taken over; a UUID has 36 characters.
 const LONGEST: usize = 64;
 
 /// Gives the request its id, and tells the log which request it serves.
 pub async fn assign(State(app): State<App>, request: Request, next: Next) -> Response {
-    let own = || random::id(app.store.clock.millis());
-    let id = given(&request, &app).unwrap_or_else(own);
+    let id = of(&request, &app);
     let peer = Peer::of(request.extensions(), request.headers(), &app.config).known_address();
-    let header = HeaderValue::from_str(&id);
-    let mut response = event::within(Origin { request: id, peer }, next.run(request)).await;
-    if let Ok(header) = header {
-        response.headers_mut().insert(NAME, header);
-    }
+    let origin = Origin { request: id.clone(), peer };
+    let mut response = event::within(origin, next.run(request)).await;
+    put(&id, &mut response);
     response
+}
+
+/// The id of `request`: a trusted proxy's, or a new one.
+pub fn of(request: &Request, app: &App) -> String {
+    given(request, app).unwrap_or_else(|| random::id(app.store.clock.millis()))
+}
+
+/// Puts it into the answer.
+pub fn put(id: &str, response: &mut Response) {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        response.headers_mut().insert(NAME, id);
+    }
 }
 
 /// A trusted proxy's, so that its log and ours tell of one request. Anybody else could make theirs

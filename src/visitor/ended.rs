@@ -8,6 +8,8 @@ use tower_cookies::{Cookie, Cookies};
 
 use crate::config::Config;
 
+const NAME: &str = "vestibule-ended";
+
 /// The page comes at once, or not at all.
 const LIFETIME: Duration = Duration::minutes(1);
 
@@ -26,6 +28,11 @@ pub fn take(config: &Config, cookies: &Cookies) -> bool {
     is_there
 }
 
+/// The cookie's name on this site.
+pub fn cookie_name(config: &Config) -> String {
+    super::cookie::name(config, NAME)
+}
+
 fn cookie(config: &Config) -> Cookie<'static> {
-    super::cookie::build(config, "vestibule-ended", "1".to_owned(), LIFETIME)
+    super::cookie::build(config, NAME, "1".to_owned(), LIFETIME)
 }

@@ -1,0 +1,148 @@
+//! A page that says the same to everybody who comes for the first time is made once.
+//!
+//! Whoever has neither a session nor a word to be told gets the same form as everybody else. Making it
+//! anew, with every layer around it, takes three times the CPU of sending it (measured), and most of
+//! what a flood of visitors costs is this.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::ready;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::Request;
+use axum::http::header::{ACCEPT_ENCODING, COOKIE, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use tower::{Layer, Service, ServiceExt};
+
+use super::{framing, request_id, session};
+use crate::app::App;
+use crate::assets;
+use crate::visitor;
+
+/// Where such pages are. With a query each is another one.
+const PATHS: [&str; 3] = ["/login", "/register", "/forgot"];
+
+/// None is a tenth of it.
+const LARGEST_PAGE: usize = 64 * 1024;
+
+/// Its path, and the content coding that its visitor takes.
+type Page = (&'static str, &'static str);
+
+type Pages = RwLock<HashMap<Page, (HeaderMap, Bytes)>>;
+
+/// Keeps the pages of one site. They stay as they are as long as it runs.
+#[derive(Clone, Debug)]
+pub struct FirstVisits {
+    app: App,
+    pages: Arc<Pages>,
+}
+
+/// Answers from what is kept, and has the rest answered.
+#[derive(Clone, Debug)]
+pub struct FirstVisit<S> {
+    visits: FirstVisits,
+    site: S,
+}
+
+type Made = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+/// For this site.
+pub fn layer(app: &App) -> FirstVisits {
+    FirstVisits { app: app.clone(), pages: Arc::default() }
+}
+
+impl<S> Layer<S> for FirstVisits {
+    type Service = FirstVisit<S>;
+
+    fn layer(&self, site: S) -> FirstVisit<S> {
+        FirstVisit { visits: self.clone(), site }
+    }
+}
+
+impl<S> Service<Request> for FirstVisit<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Made;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let page = self.visits.page_of(&request);
+        if let Some(kept) = page.and_then(|page| self.visits.kept(page, &request)) {
+            return Box::pin(ready(Ok(kept)));
+        }
+        let (visits, site) = (self.visits.clone(), self.site.clone());
+        Box::pin(async move {
+            let Some(page) = page else { return site.oneshot(request).await };
+            let answer = site.oneshot(in_coding(page.1, request)).await?;
+            Ok(visits.keep(page, answer).await)
+        })
+    }
+}
+
+impl FirstVisits {
+    /// The page that is asked for, if it is one of those, by somebody of whom nothing is known.
+    fn page_of(&self, request: &Request) -> Option<Page> {
+        let uri = request.uri();
+        let path = PATHS.into_iter().find(|path| *path == uri.path())?;
+        let is_plain = request.method() == Method::GET && uri.query().is_none();
+        let config = &self.app.config;
+        let telling = [session::cookie_name(config).to_owned(), visitor::ended_cookie_name(config)];
+        let is_first = is_plain && !has_cookie(request.headers(), &telling);
+        (is_first && framing::has_one_meaning(request))
+            .then(|| (path, assets::coding_for(request.headers())))
+    }
+
+    fn kept(&self, page: Page, request: &Request) -> Option<Response> {
+        let (headers, body) = {
+            let pages = self.pages.read().unwrap_or_else(PoisonError::into_inner);
+            pages.get(&page).cloned()?
+        };
+        let mut response = Response::new(Body::from(body));
+        *response.headers_mut() = headers;
+        request_id::put(&request_id::of(request, &self.app), &mut response);
+        Some(response)
+    }
+
+    /// Keeps what `answer` shows, unless it is for this visitor alone.
+    async fn keep(&self, page: Page, answer: Response) -> Response {
+        if answer.status() != StatusCode::OK || answer.headers().contains_key(SET_COOKIE) {
+            return answer;
+        }
+        let (head, body) = answer.into_parts();
+        let Ok(body) = to_bytes(body, LARGEST_PAGE).await else {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        };
+        let mut headers = head.headers.clone();
+        headers.remove(request_id::NAME);
+        let mut pages = self.pages.write().unwrap_or_else(PoisonError::into_inner);
+        pages.insert(page, (headers, body.clone()));
+        Response::from_parts(head, Body::from(body))
+    }
+}
+
+/// Whether a cookie of one of these names was sent. One that cannot be read may be.
+fn has_cookie(headers: &HeaderMap, names: &[String]) -> bool {
+    headers.get_all(COOKIE).iter().any(|line| {
+        line.to_str().map_or(true, |line| {
+            let mut sent = line.split(';').filter_map(|pair| pair.trim().split('=').next());
+            sent.any(|sent| names.iter().any(|name| name == sent))
+        })
+    })
+}
+
+/// The same request, for an answer in this coding and no other.
+fn in_coding(coding: &'static str, mut request: Request) -> Request {
+    request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static(coding));
+    request
+}
