@@ -1,0 +1,52 @@
+//! `hashes SECONDS THREADS [MEMORY_KIB ITERATIONS]`: how many Argon2id hashes this machine makes a
+//! second, each thread with a buffer of its own that it keeps. Nothing else is done.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use reference::Ended;
+
+/// OWASP's minimum for two passes, and what Vestibule takes by default.
+const MEMORY_KIB: u32 = 19456;
+const ITERATIONS: u32 = 2;
+
+fn main() -> Ended {
+    let seconds: f64 = argument(1, 4.0)?;
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let threads: usize = argument(2, cores)?;
+    let params = Params::new(argument(3, MEMORY_KIB)?, argument(4, ITERATIONS)?, 1, Some(32))
+        .map_err(|cause| format!("Argon2 does not take that: {cause}"))?;
+    let for_long = Duration::from_secs_f64(seconds);
+    let rate = thread::scope(|scope| {
+        let one = || scope.spawn(|| hash_for(&params, for_long));
+        let running: Vec<_> = (0..threads).map(|_| one()).collect();
+        let rates = running.into_iter().map(|thread| thread.join());
+        rates.map(|rate| rate.unwrap_or(Err(argon2::Error::OutOfMemory))).sum::<Result<f64, _>>()
+    })?;
+    println!("{rate:.2}");
+    Ok(())
+}
+
+/// Hashes a second of one thread, after one that touches the memory.
+fn hash_for(params: &Params, time: Duration) -> Result<f64, argon2::Error> {
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+    let mut memory = vec![Block::new(); params.block_count()];
+    let mut hash = |salt: u64| {
+        let (password, salt) = (b"moss lantern quartz", [salt.to_le_bytes(); 2].concat());
+        argon2.hash_password_into_with_memory(password, &salt, &mut [0; 32], &mut memory)
+    };
+    hash(0)?;
+    let (start, mut made) = (Instant::now(), 0);
+    while start.elapsed() < time {
+        made += 1;
+        hash(made)?;
+    }
+    Ok(made as f64 / start.elapsed().as_secs_f64())
+}
+
+/// The argument at this place, or what holds without it.
+fn argument<T: std::str::FromStr>(place: usize, default: T) -> Result<T, String> {
+    let Some(text) = std::env::args().nth(place) else { return Ok(default) };
+    text.parse().map_err(|_| format!("{text}: not a number that goes here"))
+}
