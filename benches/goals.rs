@@ -1,0 +1,86 @@
+//! The goals for speed, size and growth, each as a figure beside that of a reference program, measured
+//! in turn on the same machine.
+//!
+//! `benches/run` builds what is needed and runs this. What the rows mean: `docs/performance.md`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a measurement that cannot go on has failed"
+)]
+
+#[path = "goals/growth.rs"]
+mod growth;
+#[path = "goals/http.rs"]
+mod http;
+#[path = "goals/load.rs"]
+mod load;
+#[path = "goals/logins.rs"]
+mod logins;
+#[path = "timing/mail_sink.rs"]
+mod mail_sink;
+#[path = "goals/options.rs"]
+mod options;
+#[path = "goals/pages.rs"]
+mod pages;
+#[path = "goals/proc.rs"]
+mod proc;
+#[path = "goals/program.rs"]
+mod program;
+#[path = "goals/report.rs"]
+mod report;
+#[path = "goals/seed.rs"]
+mod seed;
+#[path = "goals/series.rs"]
+mod series;
+#[path = "goals/site.rs"]
+mod site;
+#[path = "goals/start.rs"]
+mod start;
+#[path = "goals/storm.rs"]
+mod storm;
+#[path = "goals/sweep.rs"]
+mod sweep;
+#[path = "goals/writes.rs"]
+mod writes;
+
+use std::process::ExitCode;
+
+use options::{Options, USAGE};
+use report::Row;
+
+/// A part of a goal: its number, what `--only` calls it, and how it is measured.
+type Goal = (&'static str, &'static str, fn(&Options) -> Vec<Row>);
+
+const GOALS: [Goal; 7] = [
+    ("1", "logins", logins::measure),
+    ("2", "pages", pages::measure),
+    ("3", "storm", storm::measure),
+    ("4", "start", start::measure),
+    ("5", "growth", growth::measure),
+    ("5", "sweep", sweep::measure),
+    ("6", "writes", writes::measure),
+];
+
+fn main() -> ExitCode {
+    let options = match Options::read() {
+        Ok(options) => options,
+        Err(words) => {
+            eprintln!("{words}");
+            return ExitCode::from(2);
+        }
+    };
+    let only = options.only.as_deref();
+    let is_chosen = |name| only.is_none_or(|only| only == name);
+    let chosen: Vec<_> = GOALS.iter().filter(|(_, name, _)| is_chosen(*name)).collect();
+    if chosen.is_empty() {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    }
+    println!("{}\n{}", report::setting(), report::HEAD);
+    for (number, _, measure) in chosen {
+        report::print(number, &measure(&options));
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,88 @@
+//! Goal 1: logins a second, beside the rate at which this machine hashes.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use vestibule::config::HashCost;
+use vestibule::models::hasher::Hasher;
+use vestibule::models::password::Password;
+
+use super::options::Options;
+use super::proc::calmly;
+use super::program::reference_path;
+use super::report::{Row, Wanted};
+use super::series::Series;
+use super::site::{PASSWORD, Site};
+
+/// Everything of one round, in the order in which it is taken.
+#[derive(Default)]
+struct Rates {
+    pool: Series,
+    raw: Series,
+    of_8: Series,
+    of_32: Series,
+}
+
+pub fn measure(options: &Options) -> Vec<Row> {
+    let site = Site::start();
+    let people = site.people(32);
+    let mut rates = Rates::default();
+    for _ in 0..options.samples {
+        let take = |series: &mut Series, rate: &dyn Fn() -> f64| {
+            let (rate, others) = calmly(rate);
+            series.push(rate, others);
+        };
+        take(&mut rates.pool, &|| pool_rate(options.time));
+        take(&mut rates.of_8, &|| site.logins(&people[..8], options.time).per_second());
+        take(&mut rates.raw, &|| raw_rate(options.time, &[]));
+        take(&mut rates.of_32, &|| site.logins(&people, options.time).per_second());
+    }
+    rates.rows()
+}
+
+impl Rates {
+    fn rows(&self) -> Vec<Row> {
+        let row = |what, ours: &Series, reference, wanted| {
+            Row::ratio(what, [ours, reference], ours.over(reference), wanted)
+        };
+        let most = Wanted::AtLeast(0.95);
+        vec![
+            row("logins/s, 8 clients, to our hash pool alone", &self.of_8, &self.pool, most),
+            row("logins/s, 32 clients, to our hash pool alone", &self.of_32, &self.pool, most),
+            row("logins/s, 8 clients, to raw hashes", &self.of_8, &self.raw, Wanted::Nothing),
+            row("logins/s, 32 clients, to raw hashes", &self.of_32, &self.raw, Wanted::Nothing),
+            row("hashes/s of our pool, to raw hashes", &self.pool, &self.raw, Wanted::AtLeast(1.0)),
+        ]
+    }
+}
+
+/// Hashes a second of a pool in this process, always with another one waiting for each thread.
+fn pool_rate(time: Duration) -> f64 {
+    let cost = HashCost::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let hasher = Hasher::start(&cost).expect("the default parameters");
+    let password = Password::typed(PASSWORD);
+    runtime.expect("a runtime").block_on(async {
+        let start = Instant::now();
+        let one = async || {
+            let mut made = 0.0;
+            while start.elapsed() < time {
+                hasher.verify(&password, None).await.expect("the queue has room");
+                made += 1.0;
+            }
+            made
+        };
+        let all = futures_util::future::join_all((0..2 * cost.threads).map(|_| one())).await;
+        all.iter().sum::<f64>() / start.elapsed().as_secs_f64()
+    })
+}
+
+/// Hashes a second of the reference program, at the parameters given, else the default ones.
+pub fn raw_rate(time: Duration, parameters: &[u32]) -> f64 {
+    let threads = HashCost::default().threads;
+    let mut command = Command::new(reference_path("hashes"));
+    command.arg(time.as_secs_f64().to_string()).arg(threads.to_string());
+    let output = command.args(parameters.iter().map(u32::to_string)).output();
+    let output = output.expect("the reference program runs").stdout;
+    String::from_utf8_lossy(&output).trim().parse().expect("a number")
+}

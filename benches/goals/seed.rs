@@ -1,0 +1,185 @@
+//! Databases with as many accounts as are asked for, and as much beside them as those would leave
+//! behind. They are kept in `target/` and made anew when the schema or this file has changed.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use vestibule::clock::Clock;
+use vestibule::config::HashCost;
+use vestibule::db::{Db, Location};
+use vestibule::models::hasher::Hasher;
+use vestibule::models::password::Password;
+
+use super::program::{Folder, target};
+use super::site::{self, FLOOR_ITERATIONS, FLOOR_MEMORY_KIB, PASSWORD, Person};
+
+/// Rows of one statement.
+const BATCH: u64 = 5000;
+
+/// Nothing that is seeded ends or comes due while it is measured: ten years.
+const FAR: i64 = 10 * 365 * 24 * 60 * 60;
+
+/// What is in a database.
+#[derive(Clone, Copy)]
+pub struct Seed {
+    pub users: u64,
+    pub sessions: u64,
+    pub has_expired: bool,
+}
+
+/// Each takes from a list of `[number, user's number, session's hash, browser's hash]`. $2 is the
+/// time of all that is past, $3 that of all that is to come, $4 the hash of the password.
+const ROWS: [&str; 6] = [
+    "insert into users (id, username, email, email_key, password_hash, credential_version, created_at)
+     select printf('%026d', value ->> 0), printf('user%08d', value ->> 0),
+         printf('user%08d@meadow.example', value ->> 0),
+         printf('user%08d@meadow.example', value ->> 0), $4, 1, $2 from json_each($1)",
+    "insert into devices (token_hash, user_id, logins, last_login_at, credential_version)
+     select unhex(value ->> 3), printf('%026d', value ->> 0), 1, $2, 1 from json_each($1)",
+    "insert into resets (id, user_id, guesses, codes_sent, created_at, expires_at)
+     select printf('%026d', value ->> 0), printf('%026d', value ->> 0), 0, 1, $2, $3
+     from json_each($1)",
+    "insert into limits (subject, count, window_ends_at)
+     select value ->> 2, 1, $3 from json_each($1)",
+    "insert into outbox
+     (id, kind, sealed, tries, created_at, next_try_at, claimed_until, expires_at)
+     select printf('%026d', value ->> 0), 'new_device', zeroblob(400), 0, $2, $3, 0, $3
+     from json_each($1)",
+    SESSIONS,
+];
+
+const SESSIONS: &str = "insert into sessions
+    (id_hash, user_id, credential_version, data, created_at, last_seen_at, expires_at)
+    select unhex(value ->> 2), printf('%026d', value ->> 1), 1, json_object(
+        'user_id', printf('%026d', value ->> 1), 'credential_version', 1, 'remember', json('true'),
+        'username', printf('user%08d', value ->> 1)), $2, $2, $3 from json_each($1)";
+
+/// So that no account page finds its session long unused and writes that down.
+const USE_NOW: &str = "update sessions set created_at = $1, last_seen_at = $1";
+
+/// A folder with a copy of the database.
+pub fn copy(seed: Seed) -> Folder {
+    let kept = kept(seed);
+    if !kept.is_file() {
+        eprintln!("making a database of {} users, once …", seed.users);
+        run(make(seed, &kept));
+    }
+    let folder = Folder::new();
+    let path = folder.0.join("vestibule.db");
+    std::fs::copy(&kept, &path).expect("there is room for a copy");
+    if !seed.has_expired {
+        run(async {
+            let mut on = open(&path).await;
+            let update = sqlx::query(USE_NOW).bind(Clock::System.now());
+            update.execute(&mut on).await.expect("the sessions are renewed");
+            on.close().await.expect("it is closed");
+        });
+    }
+    folder
+}
+
+/// The user of this number, as their browser knows itself.
+pub fn person(number: u64) -> Person {
+    Person {
+        name: format!("user{number:08}"),
+        session: format!("vestibule={}", URL_SAFE_NO_PAD.encode(token("session", number))),
+        device: format!("vestibule-device={}", browser(number)),
+        from: site::network(usize::try_from(number).unwrap_or_default()),
+    }
+}
+
+/// Runs one thing to its end.
+pub fn run<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(work)
+}
+
+fn kept(seed: Seed) -> PathBuf {
+    let folder = target().join("bench-databases");
+    std::fs::create_dir_all(&folder).expect("target/ can be written");
+    let mut digest = Sha256::new().chain_update(include_str!("seed.rs"));
+    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let mut files: Vec<_> =
+        std::fs::read_dir(migrations).expect("the migrations").flatten().collect();
+    files.sort_by_key(std::fs::DirEntry::file_name);
+    for file in files {
+        digest.update(std::fs::read(file.path()).expect("a migration"));
+    }
+    let version = hex(&digest.finalize()[..4]);
+    folder.join(format!("{}-{}-{version}.db", seed.users, seed.sessions))
+}
+
+/// Under another name until it is whole.
+async fn make(seed: Seed, path: &Path) {
+    let unfinished = path.with_extension("unfinished");
+    let _ = std::fs::remove_file(&unfinished);
+    let db = Db::open(&Location::Sqlite(unfinished.clone())).await.expect("a new database");
+    db.close().await;
+    let mut on = open(&unfinished).await;
+    let mut tx = on.begin().await.expect("a transaction");
+    let hash = weak_hash().await;
+    for first in (0..seed.users.max(seed.sessions)).step_by(usize::try_from(BATCH).unwrap_or(1)) {
+        insert(&mut tx, seed, first, &hash).await;
+    }
+    tx.commit().await.expect("the disk has room");
+    on.close().await.expect("it is closed");
+    std::fs::rename(&unfinished, path).expect("it gets its name");
+}
+
+async fn open(path: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(path).foreign_keys(false);
+    let on = options.synchronous(sqlx::sqlite::SqliteSynchronous::Off).connect().await;
+    on.expect("the database opens")
+}
+
+async fn insert(on: &mut SqliteConnection, seed: Seed, first: u64, hash: &str) {
+    let now = Clock::System.now();
+    let to_come = if seed.has_expired { now - 1 } else { now + FAR };
+    let numbered = |count: u64| {
+        let rows = (first..(first + BATCH).min(count)).map(|number| row(seed, number));
+        rows.collect::<serde_json::Value>().to_string()
+    };
+    for statement in ROWS {
+        let count = if statement == SESSIONS { seed.sessions } else { seed.users };
+        let insert = sqlx::query(statement).bind(numbered(count)).bind(now).bind(to_come);
+        insert.bind(hash).execute(&mut *on).await.expect("the disk has room");
+    }
+}
+
+fn row(seed: Seed, number: u64) -> serde_json::Value {
+    let session = hex(&Sha256::digest(token("session", number)));
+    let browser = hex(&Sha256::digest(browser(number)));
+    serde_json::json!([number, number % seed.users, session, browser])
+}
+
+fn browser(number: u64) -> String {
+    URL_SAFE_NO_PAD.encode(token("browser", number))
+}
+
+/// 128 bits that look drawn, so that rows lie in the indexes as they would.
+fn token(kind: &str, number: u64) -> [u8; 16] {
+    let digest = Sha256::digest(format!("{kind} {number}"));
+    std::array::from_fn(|at| digest[at])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+async fn weak_hash() -> String {
+    let cost = HashCost {
+        memory_kib: FLOOR_MEMORY_KIB,
+        iterations: FLOOR_ITERATIONS,
+        ..HashCost::default()
+    };
+    let hasher = Hasher::start(&cost).expect("parameters that the settings take");
+    hasher.hash(&Password::typed(PASSWORD)).await.expect("nobody else is in the queue")
+}

@@ -1,0 +1,133 @@
+//! Vestibule as it is measured: the release build behind a proxy, with a mail server that takes
+//! everything, and no limits.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use super::http::{self, Client};
+use super::load::{self, Window};
+use super::mail_sink;
+use super::program::{Folder, Program};
+
+/// They would end a measurement after ten tries.
+const LIMITS: [&str; 7] = [
+    "LOGIN_IP",
+    "LOGIN_ACCOUNT",
+    "REGISTER_IP",
+    "FORGOT_IP",
+    "FORGOT_ACCOUNT",
+    "RESET_ACCOUNT",
+    "MAIL_ADDRESS",
+];
+
+/// Long enough, and not guessable.
+pub const PASSWORD: &str = "moss lantern quartz";
+
+/// The weakest parameters that the settings take: what a hash costs hides as little else as it can.
+pub const FLOOR_MEMORY_KIB: u32 = 7168;
+/// See [`FLOOR_MEMORY_KIB`].
+pub const FLOOR_ITERATIONS: u32 = 5;
+
+/// A running Vestibule. The one that is measured is stopped when this is dropped.
+pub struct Site {
+    program: Program,
+}
+
+/// Somebody with an account, and a browser that it was used from.
+#[derive(Clone)]
+pub struct Person {
+    pub name: String,
+    /// `name=value` of the session's cookie and of the browser's.
+    pub session: String,
+    pub device: String,
+    /// What the proxy says of where they are: each has a network of their own, else the share of one
+    /// network in the hash pool would be measured.
+    pub from: String,
+}
+
+impl Site {
+    pub fn start() -> Self {
+        Self::start_in(Folder::new(), &[])
+    }
+
+    /// With the weakest hash, in a folder that may hold a database.
+    pub fn start_with_weak_hash(folder: Folder) -> Self {
+        let (memory, iterations) = (FLOOR_MEMORY_KIB.to_string(), FLOOR_ITERATIONS.to_string());
+        let settings =
+            [("VESTIBULE_HASH_MEMORY_KIB", &*memory), ("VESTIBULE_HASH_ITERATIONS", &*iterations)];
+        Self::start_in(folder, &settings)
+    }
+
+    fn start_in(folder: Folder, settings: &[(&str, &str)]) -> Self {
+        let mut command = command("127.0.0.1:0");
+        command.envs(settings.iter().copied());
+        Self { program: Program::start(&mut command, folder) }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.program.pid()
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.program.address
+    }
+
+    /// Registers so many, by the form.
+    pub fn people(&self, count: usize) -> Vec<Person> {
+        let mut client = Client::new(self.address());
+        let names = (0..count).map(|number| (format!("person{number}"), network(number)));
+        names.map(|(name, from)| self.register(&mut client, name, from)).collect()
+    }
+
+    pub fn register(&self, client: &mut Client, name: String, from: String) -> Person {
+        let email = format!("{name}@meadow.example");
+        let fields = [
+            ("username", &*name),
+            ("email", &email),
+            ("password", PASSWORD),
+            ("password_confirm", PASSWORD),
+        ];
+        let headers = [("X-Forwarded-For", &*from)];
+        let answer = client.ask(&http::post(self.address(), "/register", &fields, &headers));
+        let answer = answer.expect(303);
+        assert_eq!(answer.location(), "/account", "{name} is registered already");
+        let session = answer.cookie("vestibule").expect("a session");
+        let device = answer.cookie("vestibule-device").unwrap_or_default();
+        Person { name, session, device, from }
+    }
+
+    /// The bytes of a login from the browser that the account was used from before.
+    pub fn login(&self, person: &Person) -> Vec<u8> {
+        let fields = [("username", &*person.name), ("password", PASSWORD)];
+        let headers = [("Cookie", &*person.device), ("X-Forwarded-For", &*person.from)];
+        http::post(self.address(), "/login", &fields, &headers)
+    }
+
+    /// Everybody logs in, again and again.
+    pub fn logins(&self, people: &[Person], time: Duration) -> Window {
+        let clients = people.iter().map(|person| {
+            let (mut client, request) = (Client::new(self.address()), self.login(person));
+            move || drop(client.ask(&request).expect(303))
+        });
+        load::run(self.pid(), clients.collect(), time)
+    }
+}
+
+/// `vestibule serve`, ready to be started.
+pub fn command(listen: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+    command.arg("serve").env_clear();
+    command.env("VESTIBULE_LISTEN", listen);
+    command.env("VESTIBULE_TRUSTED_PROXIES", "127.0.0.1");
+    command.env("VESTIBULE_SMTP_URL", mail_sink::start());
+    for limit in LIMITS {
+        command.env(format!("VESTIBULE_LIMIT_{limit}"), "off");
+    }
+    command
+}
+
+/// An address in a network that is nobody else's.
+pub fn network(number: usize) -> String {
+    format!("10.{}.{}.1", (number >> 8) & 255, number & 255)
+}

@@ -1,0 +1,155 @@
+//! The small things that pages are made of, by criterion: a hash through the pool, a session's row, a
+//! page, a guess at a code. `cargo bench --bench small`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    reason = "a measurement that cannot go on has failed; criterion's macros write no docs"
+)]
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
+use criterion::{Criterion, criterion_group, criterion_main};
+use time::OffsetDateTime;
+use tokio::runtime::Runtime;
+use tower::ServiceExt;
+use tower_sessions::SessionStore;
+use tower_sessions::session::{Id, Record};
+use vestibule::db::Location;
+use vestibule::models::email::Email;
+use vestibule::models::one_time_code::OneTimeCode;
+use vestibule::models::outbox::Letter;
+use vestibule::models::password::Password;
+use vestibule::models::reset::{Guess, NewReset, PendingReset};
+use vestibule::models::session::{Lifetimes, SessionRows, keys};
+use vestibule::models::user::{NewUser, Registration, User};
+use vestibule::models::username::Username;
+use vestibule::{App, Config, random};
+
+const HOUR: i64 = 60 * 60;
+
+/// A site in a folder that goes with it.
+struct Site {
+    app: App,
+    folder: PathBuf,
+    runtime: Runtime,
+}
+
+impl Site {
+    fn start() -> Self {
+        let folder = std::env::temp_dir().join(format!("vestibule-small-{}", random::id(0)));
+        std::fs::create_dir_all(&folder).unwrap();
+        let database = Location::Sqlite(folder.join("vestibule.db"));
+        let runtime = Runtime::new().unwrap();
+        let app = runtime.block_on(App::start(Config { database, ..Config::default() })).unwrap();
+        Self { app, folder, runtime }
+    }
+
+    async fn user(&self) -> User {
+        let username = Username::parse_new("ann").unwrap();
+        let email = Email::parse("ann@meadow.example").unwrap();
+        let new = NewUser { username: &username, email: &email, password_hash: "none" };
+        match self.app.store.register(new, None).await.unwrap() {
+            Registration::Created(user) => user,
+            Registration::Taken => unreachable!("nobody else is there"),
+        }
+    }
+
+    /// The sessions' table, and the id of one in which somebody is logged in.
+    async fn session(&self) -> (SessionRows, Id) {
+        let user = self.user().await;
+        let lifetimes = Lifetimes { idle_remembered: HOUR, idle: HOUR, most: HOUR };
+        let rows = SessionRows::new(self.app.store.clone(), lifetimes);
+        let data = HashMap::from([
+            (keys::USER_ID.to_owned(), user.id.into()),
+            (keys::CREDENTIAL_VERSION.to_owned(), user.credential_version.into()),
+        ]);
+        let expiry_date = OffsetDateTime::UNIX_EPOCH;
+        let mut record = Record { id: Id::default(), data, expiry_date };
+        rows.create(&mut record).await.unwrap();
+        (rows, record.id)
+    }
+
+    /// A code that was sent to nobody: it is guessed at all the same.
+    async fn reset(&self) -> PendingReset {
+        let code = OneTimeCode::parse("CDFG-2345").unwrap();
+        let letter = Letter {
+            kind: "reset_code",
+            to: "ann@meadow.example".into(),
+            subject: "Your code".into(),
+            text: "CDFG-2345".into(),
+            html: "CDFG-2345".into(),
+            expires_at: i64::MAX,
+        };
+        let new = NewReset { user: None, code: &code, ttl: HOUR, sent_before: 0 };
+        let (id, digest) = self.app.store.begin_reset(new, letter).await.unwrap();
+        serde_json::from_value(serde_json::json!({
+            "id": id, "username": "ann", "email": "ann@meadow.example", "digest": digest,
+        }))
+        .unwrap()
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// One hash at the default parameters: through the queue, on a thread of the pool, and back.
+fn hash(criterion: &mut Criterion) {
+    let site = Site::start();
+    let password = Password::typed("moss lantern quartz");
+    criterion.bench_function("a hash through the pool", |bencher| {
+        bencher.to_async(&site.runtime).iter(|| async { site.app.hasher.hash(&password).await });
+    });
+}
+
+/// What every page of somebody who is logged in begins with.
+fn session(criterion: &mut Criterion) {
+    let site = Site::start();
+    let (rows, id) = site.runtime.block_on(site.session());
+    criterion.bench_function("a session read", |bencher| {
+        bencher.to_async(&site.runtime).iter(|| async {
+            assert!(rows.load(&id).await.unwrap().is_some());
+        });
+    });
+}
+
+/// The login page, with every layer around it.
+fn page(criterion: &mut Criterion) {
+    let site = Site::start();
+    let router = vestibule::router(site.app.clone());
+    criterion.bench_function("the login page", |bencher| {
+        bencher.to_async(&site.runtime).iter(|| read(router.clone(), "/login"));
+    });
+}
+
+async fn read(router: Router, path: &str) -> usize {
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    let answer = router.oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    to_bytes(answer.into_body(), 1 << 20).await.unwrap().len()
+}
+
+/// A wrong guess: counted in the database, then compared.
+fn guess(criterion: &mut Criterion) {
+    let site = Site::start();
+    let pending = site.runtime.block_on(site.reset());
+    let wrong = OneTimeCode::parse("CCCC-CCCC").unwrap();
+    let store = &site.app.store;
+    criterion.bench_function("a wrong guess at a code", |bencher| {
+        bencher.to_async(&site.runtime).iter(|| async {
+            let spent = store.spend_guess(&pending, i64::MAX).await.unwrap();
+            assert!(matches!(store.compare(&pending, &wrong, &spent), Guess::Wrong { .. }));
+        });
+    });
+}
+
+criterion_group!(small, hash, session, page, guess);
+criterion_main!(small);
