@@ -64,6 +64,10 @@ const GOALS: [Goal; 7] = [
 ];
 
 fn main() -> ExitCode {
+    if std::env::args().any(|argument| argument == "--help") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let options = match Options::read() {
         Ok(options) => options,
         Err(words) => {
@@ -78,9 +82,13 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     }
-    println!("{}\n{}", report::setting(), report::HEAD);
-    for (number, _, measure) in chosen {
-        report::print(number, &measure(&options));
-    }
+    run(&chosen, &options);
     ExitCode::SUCCESS
+}
+
+fn run(goals: &[&Goal], options: &Options) {
+    println!("{}\n{}", report::setting(), report::HEAD);
+    for (number, _, measure) in goals {
+        report::print(number, &measure(options));
+    }
 }

@@ -37,7 +37,6 @@ impl Options {
                 "--seconds" => options.time = Duration::from_secs_f64(positive(&value()?)?),
                 // Cargo adds the second to every benchmark.
                 "--quick" | "--bench" => {}
-                "--help" => return Err(USAGE.to_owned()),
                 other => return Err(format!("{other}: not an option\n{USAGE}")),
             }
         }

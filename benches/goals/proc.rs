@@ -14,7 +14,7 @@ const POOL: &str = "argon2-";
 const CALM: f64 = 0.05;
 
 /// A disturbed sample is taken again so often at most; then the calmest counts.
-const TRIES: usize = 4;
+const TRIES: usize = 3;
 
 /// CPU that a process used, in seconds.
 #[derive(Clone, Copy)]
