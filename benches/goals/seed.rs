@@ -31,6 +31,13 @@ pub struct Seed {
     pub has_expired: bool,
 }
 
+impl Seed {
+    /// What the name of its file begins with.
+    fn stem(self) -> String {
+        format!("{}-{}-", self.users, self.sessions)
+    }
+}
+
 /// Each takes from a list of `[number, user's number, session's hash, browser's hash]`. $2 is the
 /// time of all that is past, $3 that of all that is to come, $4 the hash of the password.
 const ROWS: [&str; 6] = [
@@ -65,7 +72,8 @@ const USE_NOW: &str = "update sessions set created_at = $1, last_seen_at = $1";
 pub fn copy(seed: Seed) -> Folder {
     let kept = kept(seed);
     if !kept.is_file() {
-        eprintln!("making a database of {} users, once …", seed.users);
+        eprintln!("making, once: {} users, {} sessions …", seed.users, seed.sessions);
+        drop_older(seed);
         run(make(seed, &kept));
     }
     let folder = Folder::new();
@@ -99,8 +107,6 @@ pub fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn kept(seed: Seed) -> PathBuf {
-    let folder = target().join("bench-databases");
-    std::fs::create_dir_all(&folder).expect("target/ can be written");
     let mut digest = Sha256::new().chain_update(include_str!("seed.rs"));
     let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
     let mut files: Vec<_> =
@@ -110,13 +116,27 @@ fn kept(seed: Seed) -> PathBuf {
         digest.update(std::fs::read(file.path()).expect("a migration"));
     }
     let version = hex(&digest.finalize()[..4]);
-    folder.join(format!("{}-{}-{version}.db", seed.users, seed.sessions))
+    folder().join(format!("{}{version}.db", seed.stem()))
+}
+
+fn folder() -> PathBuf {
+    let folder = target().join("bench-databases");
+    std::fs::create_dir_all(&folder).expect("target/ can be written");
+    folder
+}
+
+/// Those of an older schema are of no use any more, and large.
+fn drop_older(seed: Seed) {
+    let files = std::fs::read_dir(folder()).expect("it was just made").flatten();
+    let is_older = |name: &str| name.starts_with(&seed.stem());
+    for file in files.filter(|file| file.file_name().to_str().is_some_and(is_older)) {
+        let _ = std::fs::remove_file(file.path());
+    }
 }
 
 /// Under another name until it is whole.
 async fn make(seed: Seed, path: &Path) {
     let unfinished = path.with_extension("unfinished");
-    let _ = std::fs::remove_file(&unfinished);
     let db = Db::open(&Location::Sqlite(unfinished.clone())).await.expect("a new database");
     db.close().await;
     let mut on = open(&unfinished).await;
