@@ -23,10 +23,6 @@ impl Window {
         self.done / self.seconds
     }
 
-    pub fn done(&self) -> f64 {
-        self.done
-    }
-
     /// Milliseconds of the server's CPU for each.
     pub fn cpu_ms(&self) -> f64 {
         self.cpu * 1000.0 / self.done

@@ -25,9 +25,13 @@ pub fn measure(options: &Options) -> Vec<Row> {
     let site = Site::start_with_weak_hash(Folder::new());
     let (mut ours, mut raw, mut disk) = (Series::default(), Series::default(), Series::default());
     for _ in 0..options.samples {
-        let before = written(site.pid());
-        let (window, others) = calmly(|| registrations(&site, options.time));
-        disk.push((written(site.pid()) - before) / 1024.0 / window.done(), others);
+        let ((window, kib), others) = calmly(|| {
+            let before = (written(site.pid()), registered());
+            let window = registrations(&site, options.time);
+            let kib = (written(site.pid()) - before.0) / 1024.0;
+            (window, kib / (registered() - before.1))
+        });
+        disk.push(kib, others);
         ours.push(window.per_second(), others);
         let floor = [FLOOR_MEMORY_KIB, FLOOR_ITERATIONS];
         let (rate, others) = calmly(|| raw_rate(options.time, &floor));
@@ -42,6 +46,12 @@ pub fn measure(options: &Options) -> Vec<Row> {
         Row::figure("syncs of the disk for each (slowed by strace)", &syncs, Wanted::Nothing)
     }));
     rows
+}
+
+/// How many have registered so far.
+#[expect(clippy::cast_precision_loss, reason = "a number of requests")]
+fn registered() -> f64 {
+    REGISTERED.load(Ordering::Relaxed) as f64
 }
 
 fn registrations(site: &Site, time: Duration) -> Window {
@@ -67,13 +77,12 @@ fn syncs(site: &Site, time: Duration) -> Option<Series> {
     if strace.try_wait().ok()?.is_some() {
         return None;
     }
-    let before = REGISTERED.load(Ordering::Relaxed);
+    let before = registered();
     registrations(site, time);
-    let registered = REGISTERED.load(Ordering::Relaxed) - before;
+    let registered = registered() - before;
     stop(&mut strace, Signal::INT);
     let mut syncs = Series::default();
-    #[expect(clippy::cast_precision_loss, reason = "a number of requests")]
-    syncs.push(calls(&std::fs::read_to_string(counts).ok()?) / registered as f64, 0.0);
+    syncs.push(calls(&std::fs::read_to_string(counts).ok()?) / registered, 0.0);
     Some(syncs)
 }
 
