@@ -6,6 +6,8 @@
 mod error;
 mod open;
 mod pool;
+mod skip_locked;
+mod turn;
 mod writer;
 
 use std::path::PathBuf;
@@ -19,7 +21,10 @@ use tokio::time::timeout;
 pub use error::DbError;
 pub use open::latest_version;
 use pool::{Lent, Pool, Restore};
-use writer::{Turn, Writer};
+pub use skip_locked::SkipLocked;
+pub(crate) use skip_locked::skip_locked;
+pub use turn::Turn;
+use writer::Writer;
 
 /// How long a statement waits for a connection, and then for a lock, before the request is answered
 /// 503.
@@ -64,7 +69,7 @@ enum Engine {
 pub struct Tx(Transaction);
 
 enum Transaction {
-    Sqlite(Turn),
+    Sqlite(writer::Turn),
     Postgres(Lent<PgConnection>),
 }
 
@@ -74,7 +79,7 @@ pub struct On<'a>(Place<'a>);
 enum Place<'a> {
     Readers(&'a Pool<SqliteConnection>),
     Writer(&'a Writer),
-    Turn(&'a mut Turn),
+    Turn(&'a mut writer::Turn),
     Reading(&'a Pool<PgConnection>),
     Writing(&'a Pool<PgConnection>),
     Transaction(&'a mut Lent<PgConnection>),

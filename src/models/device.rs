@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::Store;
 use super::user::User;
-use crate::db::{DbError, sql};
+use crate::db::{DbError, SkipLocked, skip_locked, sql};
 
 /// How long a browser is remembered after its last login, in seconds: as long as browsers keep a
 /// cookie at most (RFC 6265bis, 400 days).
@@ -12,6 +12,9 @@ pub const LIFETIME: i64 = 400 * 24 * 60 * 60;
 
 /// Browsers that are remembered of one account. Logging in without the cookie costs a row each time.
 const MOST: i64 = 50;
+
+/// Of those above, so many at a time: a login adds one.
+const DROPPED_AT_ONCE: i64 = 100;
 
 /// What a login tells of the browser that it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +36,19 @@ const NOTE: &str = "insert into devices
 /// had one, too.
 const KNOWN: &str = "select logins from devices where user_id = $1 and token_hash = $2
     and credential_version = $3 and last_login_at > $4";
-const KEEP_NEWEST: &str = "delete from devices where user_id = $1 and token_hash not in
-    (select token_hash from devices where user_id = $1 order by last_login_at desc limit $2)";
+/// As with sessions: two logins at once do not wait for each other.
+const KEEP_NEWEST: SkipLocked = skip_locked!(
+    "select token_hash from devices where user_id = $1 and token_hash in
+        (select token_hash from devices where user_id = $1
+            order by last_login_at desc limit $2 offset $3)",
+    "delete from devices where user_id = $1 and token_hash in (select token_hash from picked)"
+);
 const COUNT: &str = "select count(*) from devices where user_id = $1";
 
-const SWEEP: &str = "delete from devices where (user_id, token_hash) in
-    (select user_id, token_hash from devices where last_login_at <= $1 limit $2)";
+const SWEEP: SkipLocked = skip_locked!(
+    "select user_id, token_hash from devices where last_login_at <= $1 limit $2",
+    "delete from devices where (user_id, token_hash) in (select user_id, token_hash from picked)"
+);
 
 impl Store {
     /// Deletes up to `most` rows that nobody logged in from for [`LIFETIME`] and answers how many went.
@@ -47,7 +57,7 @@ impl Store {
     /// When the database fails.
     pub async fn sweep_devices(&self, most: i64) -> Result<u64, DbError> {
         let before = self.clock.now() - LIFETIME;
-        sql(SWEEP).bind(before).bind(most).execute(self.db.writer()).await
+        sql(SWEEP.text(&self.db)).bind(before).bind(most).execute(self.db.writer()).await
     }
 
     /// Notes a login as `user` from the browser whose cookie holds `token`.
@@ -88,7 +98,8 @@ impl Store {
     }
 
     async fn keep_newest(&self, user: &User) -> Result<(), DbError> {
-        let keep = sql(KEEP_NEWEST).bind(&user.id).bind(MOST);
+        let keep = sql(KEEP_NEWEST.text(&self.db)).bind(&user.id);
+        let keep = keep.bind(DROPPED_AT_ONCE).bind(MOST);
         keep.execute(self.db.writer()).await.map(drop)
     }
 

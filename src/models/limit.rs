@@ -2,7 +2,7 @@
 
 use super::Store;
 use crate::config::Rate;
-use crate::db::{DbError, sql};
+use crate::db::{DbError, SkipLocked, skip_locked, sql};
 
 /// One statement that begins a window or counts within it, so that parallel requests on any number
 /// of nodes are each counted (CVE-2024-4629: parallel logins passed Keycloak's counter). A window
@@ -89,8 +89,10 @@ pub enum Allowance {
     },
 }
 
-const SWEEP: &str = "delete from limits where subject in
-    (select subject from limits where window_ends_at <= $1 limit $2)";
+const SWEEP: SkipLocked = skip_locked!(
+    "select subject from limits where window_ends_at <= $1 limit $2",
+    "delete from limits where subject in (select subject from picked)"
+);
 
 impl Store {
     /// Deletes up to `most` rows that count nothing any more and answers how many went.
@@ -99,7 +101,7 @@ impl Store {
     /// When the database fails.
     pub async fn sweep_limits(&self, most: i64) -> Result<u64, DbError> {
         let before = self.clock.now();
-        sql(SWEEP).bind(before).bind(most).execute(self.db.writer()).await
+        sql(SWEEP.text(&self.db)).bind(before).bind(most).execute(self.db.writer()).await
     }
 
     /// Counts one more, then says whether it is within `rate`. `None` is `off`: always allowed.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
-use crate::db::{Db, DbError, On, sql};
+use crate::db::{Db, DbError, On, SkipLocked, skip_locked, sql};
 use crate::event::{Details, Event, MailDetails};
 use crate::key::ServerKey;
 
@@ -157,24 +157,31 @@ pub async fn enqueue(
     Ok(id)
 }
 
+/// Letters that another node is claiming at this moment are left to it, and the next ones are taken.
+const CLAIM: SkipLocked = skip_locked!(
+    "select id from outbox
+        where next_try_at <= $2 and claimed_until <= $2 and expires_at > $2
+        order by next_try_at, id limit $3",
+    "update outbox set claimed_until = $1, tries = tries + 1
+        where id in (select id from picked)
+        returning id, kind, sealed, tries, created_at, expires_at, claimed_until"
+);
+
+const DROP_EXPIRED: SkipLocked = skip_locked!(
+    "select id from outbox where expires_at <= $1 and claimed_until <= $1
+        order by expires_at limit $2",
+    "delete from outbox where id in (select id from picked)
+        returning id, kind, sealed, tries, created_at, expires_at, claimed_until"
+);
+
 /// Takes at most `most` letters that are due, for [`LEASE_SECONDS`], and counts a try for each. One
-/// statement: of several nodes each letter goes to one (on PostgreSQL the loser of a race looks at
-/// `claimed_until` again once the winner has committed; SQLite has one writer).
+/// statement: of several nodes each letter goes to one.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn claim(db: &Db, key: &ServerKey, now: i64, most: i64) -> Result<Vec<Queued>, DbError> {
-    let rows = sql("update outbox set claimed_until = $1, tries = tries + 1
-         where claimed_until <= $2 and id in (
-             select id from outbox
-             where next_try_at <= $2 and claimed_until <= $2 and expires_at > $2
-             order by next_try_at, id limit $3)
-         returning id, kind, sealed, tries, created_at, expires_at, claimed_until")
-    .bind(now + LEASE_SECONDS)
-    .bind(now)
-    .bind(most)
-    .all::<Columns>(db.writer())
-    .await?;
+    let claim = sql(CLAIM.text(db)).bind(now + LEASE_SECONDS).bind(now).bind(most);
+    let rows = claim.all::<Columns>(db.writer()).await?;
     let mut claimed = Vec::with_capacity(rows.len());
     for row in rows {
         let id = row.0.clone();
@@ -233,14 +240,8 @@ pub async fn later(db: &Db, letter: &Queued, next_try_at: i64) -> Result<(), DbE
 /// # Errors
 /// When the database fails.
 pub async fn drop_expired(db: &Db, key: &ServerKey, now: i64) -> Result<Vec<Dropped>, DbError> {
-    let rows = sql("delete from outbox where id in (
-             select id from outbox where expires_at <= $1 and claimed_until <= $1
-             order by expires_at limit $2)
-         returning id, kind, sealed, tries, created_at, expires_at, claimed_until")
-    .bind(now)
-    .bind(BATCH)
-    .all::<Columns>(db.writer())
-    .await?;
+    let drop = sql(DROP_EXPIRED.text(db)).bind(now).bind(BATCH);
+    let rows = drop.all::<Columns>(db.writer()).await?;
     Ok(rows.into_iter().map(|row| dropped(key, row)).collect())
 }
 
@@ -271,13 +272,16 @@ pub async fn turn_back(db: &Db, now: i64) -> Result<u64, DbError> {
     .await
 }
 
-/// When the next letter is due (unix time, perhaps past); none when the outbox is empty.
+/// When the next letter is due (unix time, perhaps past); none when nobody's are left. Those that a
+/// worker holds at `now` are its own, however long they were due: nobody looks for them in vain.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn next_due(db: &Db) -> Result<Option<i64>, DbError> {
-    let row = sql("select min(next_try_at) from outbox").optional::<(Option<i64>,)>(db.reader());
-    Ok(row.await?.and_then(|(at,)| at))
+pub async fn next_due(db: &Db, now: i64) -> Result<Option<i64>, DbError> {
+    let next = sql("select next_try_at from outbox where claimed_until <= $1
+         order by next_try_at limit 1")
+    .bind(now);
+    Ok(next.optional::<(i64,)>(db.reader()).await?.map(|(at,)| at))
 }
 
 /// How many letters wait. Decoys count until the worker has dropped them.

@@ -7,7 +7,7 @@ use super::Store;
 use super::one_time_code::OneTimeCode;
 use super::outbox::{self, Letter};
 use super::user::{User, set_password};
-use crate::db::{DbError, Tx, sql};
+use crate::db::{DbError, SkipLocked, Tx, skip_locked, sql};
 use crate::random;
 
 /// How much longer each further code in a row makes the wait before the next, in seconds.
@@ -136,8 +136,10 @@ const USE: &str = "delete from resets where id = $1 and user_id = $2 and expires
 /// that there is such an account, and when its owner changes the password.
 const DROP_OF_USER: &str = "update resets set user_id = null where user_id = $1";
 
-const SWEEP: &str = "delete from resets where id in
-    (select id from resets where expires_at <= $1 limit $2)";
+const SWEEP: SkipLocked = skip_locked!(
+    "select id from resets where expires_at <= $1 limit $2",
+    "delete from resets where id in (select id from picked)"
+);
 
 /// Expired codes are kept so long, in seconds: people are told "too old" and not "unknown".
 const KEPT: i64 = 60 * 60;
@@ -149,7 +151,7 @@ impl Store {
     /// When the database fails.
     pub async fn sweep_resets(&self, most: i64) -> Result<u64, DbError> {
         let before = self.clock.now() - KEPT;
-        sql(SWEEP).bind(before).bind(most).execute(self.db.writer()).await
+        sql(SWEEP.text(&self.db)).bind(before).bind(most).execute(self.db.writer()).await
     }
 
     /// Notes that a code was drawn and posts its letter, both or neither. Without a user the same

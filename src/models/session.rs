@@ -18,7 +18,7 @@ use tower_sessions::session_store::{Error, Result};
 
 use super::Store;
 use super::user::User;
-use crate::db::{DbError, Tx, sql};
+use crate::db::{DbError, SkipLocked, Tx, skip_locked, sql};
 use crate::event::Event;
 
 /// Keys of the session's JSON that the table's own columns are read from.
@@ -97,10 +97,14 @@ const TOUCH: &str = "update sessions set last_seen_at = $2, expires_at = $3
 const DELETE: &str = "delete from sessions where id_hash = $1";
 const DELETE_OF_USER: &str = "delete from sessions where user_id = $1";
 
-/// The least recently used go first.
-const KEEP_NEWEST: &str = "delete from sessions where user_id = $1 and id_hash in
-    (select id_hash from sessions where user_id = $1 and id_hash <> $2
-        order by last_seen_at desc limit $3 offset $4)";
+/// The least recently used go first. Two logins at once, or one and a change of the password, delete in
+/// no fixed order; rows that the other holds are left to the next login.
+const KEEP_NEWEST: SkipLocked = skip_locked!(
+    "select id_hash from sessions where id_hash in
+        (select id_hash from sessions where user_id = $1 and id_hash <> $2
+            order by last_seen_at desc limit $3 offset $4)",
+    "delete from sessions where id_hash in (select id_hash from picked)"
+);
 
 /// Sessions of one account at once, more than one person has browsers (ASVS 7.1.2): else whoever knows
 /// a password could fill the disk by logging in.
@@ -109,8 +113,10 @@ const MOST_OF_A_USER: i64 = 100;
 /// Of those above, so many at a time: a login adds one.
 const DROPPED_AT_ONCE: i64 = 100;
 
-const SWEEP: &str = "delete from sessions where id_hash in
-    (select id_hash from sessions where expires_at <= $1 limit $2)";
+const SWEEP: SkipLocked = skip_locked!(
+    "select id_hash from sessions where expires_at <= $1 limit $2",
+    "delete from sessions where id_hash in (select id_hash from picked)"
+);
 
 impl Store {
     /// Deletes up to `most` sessions that have expired and answers how many went.
@@ -119,7 +125,7 @@ impl Store {
     /// When the database fails.
     pub async fn sweep_sessions(&self, most: i64) -> std::result::Result<u64, DbError> {
         let now = self.clock.now();
-        sql(SWEEP).bind(now).bind(most).execute(self.db.writer()).await
+        sql(SWEEP.text(&self.db)).bind(now).bind(most).execute(self.db.writer()).await
     }
 }
 
@@ -178,7 +184,7 @@ impl SessionRows {
         let insert = insert.bind(&data).bind(now).bind(expires_at);
         let inserted = insert.execute(self.store.db.writer()).await?;
         if let Some(user) = user {
-            let keep = sql(KEEP_NEWEST)
+            let keep = sql(KEEP_NEWEST.text(&self.store.db))
                 .bind(&user)
                 .bind(hash(&record.id))
                 .bind(DROPPED_AT_ONCE)

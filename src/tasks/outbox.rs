@@ -256,8 +256,9 @@ impl Worker {
         if failures > 0 {
             return sleep(seconds(doubled(1, i64::from(failures) - 1, LONGEST_PAUSE))).await;
         }
-        let due = outbox::next_due(&self.db).await.ok().flatten();
-        let due = due.map_or(IDLE_SECONDS, |at| at.saturating_sub(self.clock.now()));
+        let now = self.clock.now();
+        let due = outbox::next_due(&self.db, now).await.ok().flatten();
+        let due = due.map_or(IDLE_SECONDS, |at| at.saturating_sub(now));
         if timeout(seconds(due.clamp(1, IDLE_SECONDS)), wake.notified()).await.is_ok() {
             sleep(some_moment()).await;
         }

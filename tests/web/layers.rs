@@ -131,7 +131,7 @@ fn each_library_is_used_where_it_belongs() {
                 "commands",
             ],
         ),
-        ("sql", &["models", "db.rs"]),
+        ("sql", &["models", "db.rs", "db"]),
         ("process", &["main.rs", "commands/mod.rs", "commands/serve/descriptors.rs"]),
         ("rustix", &["commands/serve/descriptors.rs"]),
         ("tokio::net", SERVING),

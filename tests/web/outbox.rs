@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
+use vestibule::db::{Db, sql};
 use vestibule::key::ServerKey;
 use vestibule::models::outbox::{self, Letter};
 use vestibule::tasks::outbox::{End, Round, Worker};
@@ -247,26 +248,77 @@ async fn what_the_server_took_is_not_mailed_twice_when_its_row_cannot_be_deleted
     post.close().await;
 }
 
+/// Whom the letters from the `before`th on went to, without repeats.
+fn readers(server: &FakeSmtp, before: usize) -> usize {
+    let mails = server.mails().split_off(before).into_iter();
+    mails.flat_map(|mail| mail.to).collect::<std::collections::HashSet<_>>().len()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn several_nodes_send_each_letter_once() {
+async fn several_nodes_send_each_letter_once_however_slow_the_server() {
+    const LETTERS: usize = 3 * 200;
     let server = FakeSmtp::start().await;
+    server.be_slow(Duration::from_millis(5));
     for post in Post::all(&server.url()).await {
         let before = server.mails().len();
-        post.put_many(40).await;
+        post.put_many(LETTERS).await;
         let mut nodes = tokio::task::JoinSet::new();
-        for _ in 0..4 {
-            let (db, key, clock) = (post.db.clone(), post.key.clone(), post.clock.clone());
-            let mut node = Worker::new(db, key, clock, Some(mailer(&server.url())));
-            nodes.spawn(async move { node.deliver_due().await.sent });
+        for _ in 0..3 {
+            let db = Db::open(&post.location).await.unwrap();
+            let (key, clock) = (post.key.clone(), post.clock.clone());
+            let mut node = Worker::new(db.clone(), key, clock, Some(mailer(&server.url())));
+            nodes.spawn(async move {
+                let round = node.deliver_due().await;
+                db.close().await;
+                round
+            });
         }
-        assert_eq!(nodes.join_all().await.iter().sum::<usize>(), 40);
-        let mut readers: Vec<_> =
-            server.mails().split_off(before).into_iter().flat_map(|mail| mail.to).collect();
-        readers.sort();
-        readers.dedup();
-        assert_eq!((readers.len(), server.mails().len()), (40, before + 40));
+        let rounds = timeout(Duration::from_mins(1), nodes.join_all()).await.unwrap();
+        assert_eq!(rounds.iter().map(|round| round.sent).sum::<usize>(), LETTERS, "{rounds:?}");
+        let mails = server.mails().len() - before;
+        assert_eq!((readers(&server, before), mails), (LETTERS, LETTERS));
         post.close().await;
     }
+}
+
+/// What was due at [`START`] is not looked for every second while another node is at it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_a_node_holds_is_due_for_no_other() {
+    for place in Place::all().await {
+        let post = Post::open(place, None).await;
+        post.put_many(2).await;
+        let held = outbox::claim(&post.db, &post.key, START, 1).await.unwrap();
+        assert_eq!(outbox::next_due(&post.db, START).await.unwrap(), Some(START));
+        outbox::claim(&post.db, &post.key, START, 1).await.unwrap();
+        assert_eq!(outbox::next_due(&post.db, START).await.unwrap(), None);
+        let over = START + outbox::LEASE_SECONDS;
+        assert_eq!(outbox::next_due(&post.db, over).await.unwrap(), Some(START));
+        outbox::later(&post.db, &held[0], START + 9).await.unwrap();
+        assert_eq!(outbox::next_due(&post.db, START).await.unwrap(), Some(START + 9));
+        post.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_worker_waits_for_a_letter_that_a_transaction_holds() {
+    let Some(place) = Place::all().await.into_iter().nth(1) else { return };
+    let post = Post::open(place, None).await;
+    post.put_many(3).await;
+    let mut tx = post.db.begin().await.unwrap();
+    let held = sql("select id from outbox order by id limit 1 for update");
+    let (held,) = held.optional::<(String,)>(tx.on()).await.unwrap().unwrap();
+    let claimed = timeout(Duration::from_secs(3), outbox::claim(&post.db, &post.key, START, 8));
+    let claimed = claimed.await.expect("it does not wait").unwrap();
+    assert!(claimed.len() == 2 && claimed.iter().all(|letter| letter.id != held));
+    for letter in &claimed {
+        outbox::later(&post.db, letter, START).await.unwrap();
+    }
+    let late = START + 2 * DAY;
+    let dropped = timeout(Duration::from_secs(3), outbox::drop_expired(&post.db, &post.key, late));
+    assert_eq!(dropped.await.expect("it does not wait").unwrap().len(), 2);
+    tx.commit().await.unwrap();
+    assert_eq!(outbox::drop_expired(&post.db, &post.key, late).await.unwrap().len(), 1);
+    post.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,6 +23,7 @@ pub struct Post {
     pub clock: Clock,
     pub worker: Worker,
     pub place: Place,
+    pub location: Location,
 }
 
 pub enum Place {
@@ -94,7 +95,7 @@ impl Post {
         let key = ServerKey::from_bytes(&[7; 32]).unwrap();
         let clock = Clock::manual(START);
         let worker = Worker::new(db.clone(), key.clone(), clock.clone(), mailer);
-        Self { db, key, clock, worker, place: place.0 }
+        Self { db, key, clock, worker, place: place.0, location: place.1 }
     }
 
     /// One for each kind of database.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -45,6 +46,7 @@ struct Mood {
     drops_after_data: usize,
     greeting: Option<String>,
     is_silent: bool,
+    pause: Duration,
     mails: Vec<Received>,
     arrived: watch::Sender<()>,
     connections: usize,
@@ -150,6 +152,11 @@ impl FakeSmtp {
     /// Greets nobody, and leaves mails without an answer.
     pub fn be_silent(&self, is_silent: bool) {
         self.mood().is_silent = is_silent;
+    }
+
+    /// Thinks about each mail for so long.
+    pub fn be_slow(&self, pause: Duration) {
+        self.mood().pause = pause;
     }
 
     /// Stops listening and drops every connection.
@@ -358,6 +365,8 @@ impl Session {
         if self.mood().is_silent {
             return std::future::pending().await;
         }
+        let pause = self.mood().pause;
+        tokio::time::sleep(pause).await;
         self.take()?;
         self.say("250 2.0.0 queued").await
     }

@@ -1,0 +1,43 @@
+//! Statements that pass over rows which others hold, where the driver has a word for it.
+
+use super::{Db, Engine};
+
+/// A statement in both dialects, made by [`skip_locked!`](crate::db::skip_locked).
+#[derive(Clone, Copy, Debug)]
+pub struct SkipLocked {
+    #[doc(hidden)]
+    pub sqlite: &'static str,
+    #[doc(hidden)]
+    pub postgres: &'static str,
+}
+
+impl SkipLocked {
+    /// The text for the driver of `db`.
+    pub fn text(&self, db: &Db) -> &'static str {
+        match &db.0 {
+            Engine::Sqlite { .. } => self.sqlite,
+            Engine::Postgres(_) => self.postgres,
+        }
+    }
+}
+
+/// `with picked as (…)`, and what is done to the rows that were picked. On PostgreSQL the rows are
+/// locked as they are picked, except those that another transaction holds: such a statement waits for
+/// no row, so it is part of no deadlock. SQLite has one writer, and nobody to pass over.
+///
+/// Materialised, because a sub-select that PostgreSQL runs again for each row would lock the next
+/// `limit` rows each time.
+macro_rules! skip_locked {
+    ($pick:literal, $rest:literal) => {
+        $crate::db::SkipLocked {
+            sqlite: concat!("with picked as materialized (", $pick, ") ", $rest),
+            postgres: concat!(
+                "with picked as materialized (",
+                $pick,
+                " for update skip locked) ",
+                $rest
+            ),
+        }
+    };
+}
+pub(crate) use skip_locked;
