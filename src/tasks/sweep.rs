@@ -1,19 +1,25 @@
-//! Clears away expired sessions, codes, counters and devices, a batch at a time.
+//! Clears away expired sessions, codes, counters and devices, a batch at a time, on one node.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::db::DbError;
+use crate::db::{DbError, Turn};
 use crate::event::Event;
 use crate::models::Store;
 
 /// How often.
 const EVERY: Duration = Duration::from_mins(10);
 
-/// Rows a statement, so that no writer waits long behind it.
-const BATCH: i64 = 500;
+/// How long a statement should take: SQLite's one writer is kept from requests for so long.
+const AIM: Duration = Duration::from_millis(10);
+
+/// Rows of the first statement, and of each on a machine that takes longer.
+const FEWEST: i64 = 50;
+
+/// Rows of a statement on the fastest of machines.
+const MOST: i64 = 2000;
 
 /// A breath between two batches, for the writers that wait.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -30,21 +36,65 @@ pub async fn run(store: Store, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Deletes all that has expired, a batch of each table in turn, and answers how many rows went.
+/// Deletes all that has expired and answers how many rows went: none while another node is at it.
 ///
 /// # Errors
 /// When the database fails; what was deleted until then stays deleted.
 pub async fn sweep(store: &Store) -> Result<u64, DbError> {
-    let mut gone = 0;
+    let Some(mut turn) = store.db.turn("sweep").await? else {
+        return Ok(0);
+    };
+    let sessions = clear(&mut turn, |most| store.sweep_sessions(most)).await?;
+    let resets = clear(&mut turn, |most| store.sweep_resets(most)).await?;
+    let limits = clear(&mut turn, |most| store.sweep_limits(most)).await?;
+    let devices = clear(&mut turn, |most| store.sweep_devices(most)).await?;
+    turn.end().await?;
+    Ok(sessions + resets + limits + devices)
+}
+
+/// Calls `delete` until nothing is left that it could delete at once.
+async fn clear<F: Future<Output = Result<u64, DbError>>>(
+    turn: &mut Turn,
+    delete: impl Fn(i64) -> F,
+) -> Result<u64, DbError> {
+    let (mut gone, mut rows) = (0, FEWEST);
     loop {
-        let deleted = store.sweep_sessions(BATCH).await?
-            + store.sweep_resets(BATCH).await?
-            + store.sweep_limits(BATCH).await?
-            + store.sweep_devices(BATCH).await?;
+        turn.keep().await?;
+        let started = Instant::now();
+        let deleted = delete(rows).await?;
         if deleted == 0 {
             return Ok(gone);
         }
         gone += deleted;
+        rows = next(rows, started.elapsed());
         sleep(PAUSE).await;
+    }
+}
+
+/// How many rows to delete after so many took so long. A wait for other writers counts, too: the
+/// more there are, the less is taken from them.
+fn next(rows: i64, took: Duration) -> i64 {
+    let rows = match took {
+        _ if took > AIM => rows / 2,
+        _ if took < AIM / 2 => rows * 2,
+        _ => rows,
+    };
+    rows.clamp(FEWEST, MOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_grows_while_it_is_quick_and_shrinks_when_it_is_slow() {
+        let quick = (0..8).scan(FEWEST, |rows, _| {
+            *rows = next(*rows, Duration::from_millis(1));
+            Some(*rows)
+        });
+        assert_eq!(quick.collect::<Vec<_>>(), [100, 200, 400, 800, 1600, 2000, 2000, 2000]);
+        assert_eq!(next(800, Duration::from_millis(8)), 800);
+        assert_eq!(next(800, Duration::from_millis(11)), 400);
+        assert_eq!(next(60, Duration::from_secs(5)), FEWEST);
     }
 }

@@ -43,3 +43,4 @@ mod reset;
 mod security;
 mod session;
 mod settings;
+mod sweep;

@@ -1,0 +1,151 @@
+//! The clean-up of what has expired: on one node at a time, and in nobody's way.
+
+use std::time::Duration;
+
+use sqlx::Connection;
+use tokio::time::timeout;
+use vestibule::db::{Db, Location, sql};
+use vestibule::tasks::sweep::sweep;
+
+use crate::support::{PASSWORD, Site};
+
+/// Longer than any clean-up of a few rows, and shorter than a wait for a lock.
+const AT_ONCE: Duration = Duration::from_secs(3);
+
+const LEFT: &str = "select (select count(*) from sessions where expires_at = 1)
+    + (select count(*) from limits where window_ends_at = 1)
+    + (select count(*) from resets where expires_at = 1)
+    + (select count(*) from devices where last_login_at = 1)";
+
+/// `many` rows in each of the four tables, which expired long ago.
+async fn expired(site: &Site, many: u8) {
+    site.registered("ann").await;
+    let user = site.app.store.user_by_login("ann").await.unwrap().unwrap().id;
+    for number in 0..many {
+        let (bytes, text) = (vec![number], number.to_string());
+        for insert in [
+            sql("insert into sessions (id_hash, data, created_at, last_seen_at, expires_at)
+                values ($1, '{}', 1, 1, 1)")
+            .bind(bytes.clone()),
+            sql("insert into limits (subject, count, window_ends_at) values ($1, 1, 1)")
+                .bind(&text),
+            sql("insert into resets (id, guesses, codes_sent, created_at, expires_at)
+                values ($1, 0, 1, 1, 1)")
+            .bind(&text),
+            sql("insert into devices (token_hash, user_id, logins, last_login_at)
+                values ($1, $2, 1, 1)")
+            .bind(bytes)
+            .bind(&user),
+        ] {
+            insert.execute(site.db().writer()).await.unwrap();
+        }
+    }
+}
+
+async fn sweep_at_once(site: &Site) -> u64 {
+    timeout(AT_ONCE, sweep(&site.app.store)).await.expect("it waits for nobody").unwrap()
+}
+
+on_both_databases! {
+    async fn more_than_a_batch_goes_in_one_round_and_what_lives_stays(site: Site) {
+        expired(&site, 120).await;
+        assert_eq!(sweep_at_once(&site).await, 480);
+        assert_eq!(sweep_at_once(&site).await, 0);
+        assert!(site.browser().log_in("ann", PASSWORD).await.path() == "/account");
+        assert_eq!(site.count("select count(*) from sessions").await, 2);
+        assert_eq!(site.count("select count(*) from devices").await, 2);
+    }
+}
+
+/// The address of the site's PostgreSQL.
+fn url_of(site: &Site) -> &str {
+    let Location::Postgres(url) = &site.app.config.database else { panic!("PostgreSQL") };
+    url
+}
+
+#[tokio::test]
+async fn rows_that_a_request_holds_are_left_for_the_next_round() {
+    let Some(site) = Site::on_postgresql().await else { return };
+    expired(&site, 3).await;
+    let mut request = site.db().begin().await.unwrap();
+    for hold in [
+        "update sessions set data = '{\"held\":1}' where id_hash = '\\x01'",
+        "update limits set count = 2 where subject = '1'",
+        "update resets set guesses = 1 where id = '1'",
+        "update devices set logins = 2 where token_hash = '\\x01'",
+    ] {
+        assert_eq!(sql(hold).execute(request.on()).await.unwrap(), 1);
+    }
+    assert_eq!(sweep_at_once(&site).await, 8);
+    request.commit().await.unwrap();
+    assert_eq!(site.count(LEFT).await, 4);
+    assert_eq!(sweep_at_once(&site).await, 4);
+}
+
+#[tokio::test]
+async fn while_one_node_cleans_up_the_others_leave_it_out() {
+    let Some(site) = Site::on_postgresql().await else { return };
+    expired(&site, 1).await;
+    let other = Db::open(&site.app.config.database).await.unwrap();
+    let mut turn = other.turn("sweep").await.unwrap().expect("nobody is at it");
+    assert_eq!(sweep_at_once(&site).await, 0);
+    assert_eq!(site.count(LEFT).await, 4);
+    assert!(other.turn("something else").await.unwrap().is_some());
+    turn.keep().await.unwrap();
+    turn.end().await.unwrap();
+    assert_eq!(sweep_at_once(&site).await, 4);
+    let mine = site.db().turn("sweep").await.unwrap();
+    assert!(mine.is_some(), "its own turn is over, too");
+}
+
+#[tokio::test]
+async fn a_site_in_another_schema_has_turns_of_its_own() {
+    let Some(site) = Site::on_postgresql().await else { return };
+    let other = Site::on_postgresql().await.unwrap();
+    let _turn = other.db().turn("sweep").await.unwrap().unwrap();
+    expired(&site, 1).await;
+    assert_eq!(sweep_at_once(&site).await, 4);
+}
+
+/// What PostgreSQL sees of a node that is gone: its connection ends.
+#[tokio::test]
+async fn a_node_that_dies_in_its_turn_loses_it_and_stops() {
+    let Some(site) = Site::on_postgresql().await else { return };
+    expired(&site, 1).await;
+    let other = Db::open(&site.app.config.database).await.unwrap();
+    let mut turn = other.turn("sweep").await.unwrap().unwrap();
+    let mut admin = sqlx::PgConnection::connect(url_of(&site)).await.unwrap();
+    let end = "select pg_terminate_backend(pid, 10000) from pg_locks where locktype = 'advisory'
+        and (classid::bigint << 32) | objid::bigint
+            = hashtextextended('vestibule ' || current_schema() || ' sweep', 0)";
+    let ended = sqlx::query(end).fetch_all(&mut admin).await.unwrap();
+    assert_eq!(ended.len(), 1);
+    assert!(turn.keep().await.is_err(), "it must not go on beside the next");
+    assert_eq!(sweep_at_once(&site).await, 4);
+}
+
+/// Else a login could wait for a change of the password, and both for each other.
+#[tokio::test]
+async fn a_login_does_not_wait_for_old_sessions_and_devices_that_somebody_holds() {
+    let Some(site) = Site::on_postgresql().await else { return };
+    expired(&site, 120).await;
+    sql("update sessions set user_id = (select id from users), expires_at = 9000000000
+        where expires_at = 1")
+    .execute(site.db().writer())
+    .await
+    .unwrap();
+    let mut other = site.db().begin().await.unwrap();
+    for hold in [
+        "select 1::bigint from sessions where last_seen_at = 1 and id_hash <> '\\x05' for update",
+        "select 1::bigint from devices where last_login_at = 1 and token_hash <> '\\x05' for update",
+    ] {
+        assert_eq!(sql(hold).all::<(i64,)>(other.on()).await.unwrap().len(), 119);
+    }
+    let mut ann = site.browser();
+    timeout(AT_ONCE, ann.log_in("ann", PASSWORD)).await.expect("it does not wait");
+    assert_eq!(ann.path(), "/account", "{}", ann.text());
+    other.commit().await.unwrap();
+    site.browser().log_in("ann", PASSWORD).await;
+    assert_eq!(site.count("select count(*) from sessions").await, 100);
+    assert_eq!(site.count("select count(*) from devices").await, 50);
+}
