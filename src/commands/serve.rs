@@ -15,7 +15,7 @@ use std::time::Duration;
 use axum::Router;
 use clap::{ArgMatches, Command};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{Id, JoinError, JoinSet};
 
@@ -35,6 +35,13 @@ const GRACE: Duration = Duration::from_secs(9);
 
 /// How long closing the database may take.
 const CLOSING: Duration = Duration::from_secs(1);
+
+/// How long a connection that has just come may take to send its first request once the program
+/// stops: hyper closes one of which it has read nothing, and no proxy sends a form a second time.
+const LAST_MOMENT: Duration = Duration::from_millis(100);
+
+/// Connections that the kernel takes before we do: what tokio asks for.
+const BACKLOG: usize = 1024;
 
 /// After a failed accept: out of file descriptors does not pass at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -145,7 +152,7 @@ async fn accept_until(listener: TcpListener, app: &App, tasks: Tasks, mut signal
     let places = Places::new(app.config.max_connections, app.config.trusted_proxies.clone());
     let mut clients = Clients::new(crate::routes::router(app.clone()), places, Bounds::default());
     clients.serve_until(&listener, signals.stop()).await;
-    drop(listener);
+    clients.serve_last(listener);
     Event::Stopping.write(Details::default());
     let reason = tokio::select! {
         ((), ()) = async { tokio::join!(clients.finish(), tasks.finish()) } => "finished",
@@ -193,8 +200,24 @@ impl Clients {
         self.places.take(peer, at_work, self.running.spawn(served));
     }
 
-    /// Lets the requests under way be answered.
+    /// Takes whom the kernel has connected already, then no one: closing the socket resets the
+    /// others. What fails here is one connection's loss.
+    fn serve_last(&mut self, listener: TcpListener) {
+        let Ok(listener) = listener.into_std() else { return };
+        for (stream, peer) in (0..BACKLOG).map_while(|_| listener.accept().ok()) {
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            let client = stream.ok().and_then(|stream| self.places.arrive((stream, peer)));
+            if let Some(client) = client {
+                self.serve(client);
+            }
+        }
+    }
+
+    /// Lets the requests under way be answered, and those that come in a moment.
     async fn finish(self) {
+        if !self.running.is_empty() {
+            tokio::time::sleep(LAST_MOMENT).await;
+        }
         self.graceful.shutdown().await;
     }
 }

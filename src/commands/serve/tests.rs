@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::header::CONNECTION;
 use axum::routing::{get, post};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 use tokio::sync::Notify;
 use tokio::time::{interval, timeout};
 
@@ -340,4 +340,25 @@ async fn an_address_that_works_does_not_shield_one_that_is_idle() {
     }
     let mut other = server.send(3, REQUEST).await;
     assert!(read_until(&mut other, "hello").await.contains("hello"));
+}
+
+/// Of one the kernel has connected, and nobody taken; the other is taken and has said nothing yet.
+#[tokio::test]
+async fn who_has_just_come_when_the_program_stops_is_answered() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = Router::new().route("/", get(async || "hello"));
+    let mut clients = Clients::new(router, Places::new(9, Vec::new()), generous());
+    let mut taken = TcpStream::connect(address).await.unwrap();
+    clients.serve(accept(&listener).await.unwrap());
+    let mut waiting = TcpStream::connect(address).await.unwrap();
+    clients.serve_last(listener);
+    let ask = async |stream: &mut TcpStream| {
+        stream.write_all(REQUEST).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("hello"), "{answer:?}");
+    };
+    let all = async { tokio::join!(clients.finish(), ask(&mut taken), ask(&mut waiting)) };
+    timeout(PATIENCE, all).await.unwrap();
 }
