@@ -30,6 +30,7 @@ mod limits;
 mod login;
 mod mailbox;
 mod mailer;
+mod nodes;
 mod openapi;
 mod outbox;
 mod overload;

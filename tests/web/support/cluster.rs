@@ -42,6 +42,16 @@ impl Cluster {
         assert!(self.control(&["-m", "immediate", "restart"]), "PostgreSQL did not restart");
     }
 
+    /// As a power cut.
+    pub fn stop(&self) {
+        assert!(self.control(&["-m", "immediate", "stop"]), "PostgreSQL did not stop");
+    }
+
+    /// After [`Cluster::stop`]: what was committed is recovered.
+    pub fn start_again(&self) {
+        assert!(self.control(&["start"]), "PostgreSQL did not start again");
+    }
+
     /// Stops all its processes where they are: it takes connections and statements and says nothing.
     pub fn hang(&self) {
         self.signal("-STOP");

@@ -2,7 +2,9 @@
 
 mod browser;
 pub mod cluster;
+pub mod front;
 pub mod log;
+pub mod nodes;
 pub mod post;
 pub mod program;
 pub mod received;
