@@ -8,6 +8,7 @@ use axum::http::{Response, StatusCode, header};
 use futures_util::future::{join, join_all};
 use tokio::sync::watch;
 use tokio::time::timeout;
+use vestibule::clock::Clock;
 use vestibule::db::{Db, sql};
 use vestibule::models::outbox::LEASE_SECONDS;
 use vestibule::random;
@@ -185,20 +186,24 @@ async fn a_node_that_is_killed_under_load_loses_nothing_and_nobody_but_its_own_r
     let faults = async {
         load.more(VISITORS).await;
         nodes.programs[1].strike();
+        let killed_at = Clock::System.now();
         load.more(2 * VISITORS).await;
         load.is_over.send_replace(true);
+        killed_at
     };
-    timeout(Duration::from_mins(1), join(load.run(&nodes), faults)).await.unwrap();
+    let all = join(load.run(&nodes), faults);
+    let ((), killed_at) = timeout(Duration::from_mins(1), all).await.unwrap();
     let failures = load.told().failures.clone();
     assert!(failures.keys().all(|status| *status == 502), "{failures:?}");
     assert!(failures.values().sum::<usize>() <= VISITORS, "more than were under way: {failures:?}");
     load.assert_holds(&nodes).await;
 
     let db = nodes.db().await;
-    // What the living have is out in a moment. What is left the dead one held.
-    let held = "select count(*) from outbox where claimed_until = 0";
+    // What the living have is out in a moment. What was claimed before is the dead one's.
+    let living = "select count(*) from outbox where claimed_until = 0 or claimed_until > $1";
     let is_left = async || {
-        let rows = sql(held).optional::<(i64,)>(db.reader()).await.unwrap();
+        let living = sql(living).bind(killed_at + LEASE_SECONDS);
+        let rows = living.optional::<(i64,)>(db.reader()).await.unwrap();
         rows == Some((0,)) && waiting(&db).await.len() <= 8
     };
     timeout(Duration::from_secs(20), until(is_left)).await.unwrap();
