@@ -24,7 +24,7 @@ use pool::{Lent, Pool, Restore};
 pub use skip_locked::SkipLocked;
 pub(crate) use skip_locked::skip_locked;
 pub use turn::Turn;
-use writer::Writer;
+use writer::{Loan, Writer};
 
 /// How long a statement waits for a connection, and then for a lock, before the request is answered
 /// 503.
@@ -69,7 +69,7 @@ enum Engine {
 pub struct Tx(Transaction);
 
 enum Transaction {
-    Sqlite(writer::Turn),
+    Sqlite(Loan),
     Postgres(Lent<PgConnection>),
 }
 
@@ -79,7 +79,7 @@ pub struct On<'a>(Place<'a>);
 enum Place<'a> {
     Readers(&'a Pool<SqliteConnection>),
     Writer(&'a Writer),
-    Turn(&'a mut writer::Turn),
+    Loan(&'a mut Loan),
     Reading(&'a Pool<PgConnection>),
     Writing(&'a Pool<PgConnection>),
     Transaction(&'a mut Lent<PgConnection>),
@@ -168,7 +168,7 @@ impl Tx {
     /// For a statement within this transaction.
     pub fn on(&mut self) -> On<'_> {
         On(match &mut self.0 {
-            Transaction::Sqlite(turn) => Place::Turn(turn),
+            Transaction::Sqlite(loan) => Place::Loan(loan),
             Transaction::Postgres(lent) => Place::Transaction(lent),
         })
     }
@@ -180,7 +180,7 @@ impl Tx {
     /// not say so.
     pub async fn commit(self) -> Result<(), DbError> {
         match self.0 {
-            Transaction::Sqlite(turn) => turn.finish().await?,
+            Transaction::Sqlite(loan) => loan.finish().await?,
             Transaction::Postgres(mut lent) => {
                 in_time(longest(WAIT), lent.connection()?.execute("COMMIT")).await?;
                 lent.settle();
@@ -278,16 +278,16 @@ macro_rules! dispatch {
                 }
             }
             Place::Writer(writer) => {
-                let mut turn = writer.statement().await?;
-                let query = bound!($start, $values).$method(turn.connection()?);
+                let mut loan = writer.statement().await?;
+                let query = bound!($start, $values).$method(loan.connection()?);
                 let done = in_time(longest(writer.wait()), query).await;
-                let done = turn.note(done)?;
-                turn.finish().await.map(|()| done).map($map)
+                let done = loan.note(done)?;
+                loan.finish().await.map(|()| done).map($map)
             }
-            Place::Turn(turn) => {
-                let query = bound!($start, $values).$method(turn.connection()?);
+            Place::Loan(loan) => {
+                let query = bound!($start, $values).$method(loan.connection()?);
                 let done = in_time(longest(WAIT), query).await;
-                turn.note(done).map($map)
+                loan.note(done).map($map)
             }
             Place::Transaction(lent) => {
                 let query = bound!($start, $values).$method(lent.connection()?);

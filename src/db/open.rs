@@ -57,8 +57,8 @@ pub fn latest_version() -> i64 {
 pub(super) async fn migrate(engine: &Engine) -> Result<(), DbError> {
     let done = match engine {
         Engine::Sqlite { writer, .. } => {
-            let mut turn = writer.alone().await?;
-            migrator().run(turn.connection()?).await
+            let mut loan = writer.alone().await?;
+            migrator().run(loan.connection()?).await
         }
         Engine::Postgres(pool) => migrate_postgres(pool).await,
     };

@@ -1,6 +1,6 @@
 //! Work that one node at a time does: it has the turn, the others leave it out.
 
-use super::{Db, DbError, Tx, sql};
+use super::{Db, DbError, Engine, Tx, sql};
 
 /// Of this schema alone, because several sites may share a database. Held by a transaction and not by a
 /// session, so that a pooler between the two (`PgBouncer`) keeps it on one connection.
@@ -17,7 +17,7 @@ impl Db {
     /// # Errors
     /// When the database fails.
     pub async fn turn(&self, what: &str) -> Result<Option<Turn>, DbError> {
-        if let Self::Sqlite { .. } = self {
+        if let Engine::Sqlite { .. } = self.0 {
             return Ok(Some(Turn(None)));
         }
         let mut tx = self.begin().await?;

@@ -42,8 +42,8 @@ struct Group {
     lasts: watch::Sender<Outcome>,
 }
 
-/// The writer on loan. Dropped without [`Turn::finish`], what was done in it is undone.
-pub struct Turn {
+/// The writer on loan. Dropped without [`Loan::finish`], what was done in it is undone.
+pub struct Loan {
     line: Option<OwnedMutexGuard<Line>>,
     undo: Undo,
     /// For the others, if they have to be undone with it.
@@ -98,47 +98,47 @@ impl Writer {
     ///
     /// # Errors
     /// When it is not free in time, or the database cannot be written.
-    pub async fn statement(&self) -> Result<Turn, DbError> {
-        let mut turn = self.turn().await?;
-        if turn.group().is_none() && self.waiting.load(Ordering::Relaxed) > 0 {
-            turn.begin().await?;
+    pub async fn statement(&self) -> Result<Loan, DbError> {
+        let mut loan = self.lend().await?;
+        if loan.group().is_none() && self.waiting.load(Ordering::Relaxed) > 0 {
+            loan.begin().await?;
         }
-        turn.undo = Undo::Nothing;
-        Ok(turn)
+        loan.undo = Undo::Nothing;
+        Ok(loan)
     }
 
     /// The writer for any number of statements, all of which last or none.
     ///
     /// # Errors
     /// As [`Writer::statement`].
-    pub async fn transaction(&self) -> Result<Turn, DbError> {
-        let mut turn = self.turn().await?;
-        if turn.group().is_none() {
-            turn.begin().await?;
+    pub async fn transaction(&self) -> Result<Loan, DbError> {
+        let mut loan = self.lend().await?;
+        if loan.group().is_none() {
+            loan.begin().await?;
         } else {
-            turn.run("SAVEPOINT turn").await?;
-            turn.undo = Undo::Savepoint;
+            loan.undo = Undo::Savepoint;
+            loan.run("SAVEPOINT loan").await?;
         }
-        Ok(turn)
+        Ok(loan)
     }
 
     /// The writer outside of any transaction.
     ///
     /// # Errors
     /// As [`Writer::statement`].
-    pub async fn alone(&self) -> Result<Turn, DbError> {
-        let mut turn = self.turn().await?;
-        turn.held()?.commit(self.wait).await;
-        Ok(turn)
+    pub async fn alone(&self) -> Result<Loan, DbError> {
+        let mut loan = self.lend().await?;
+        loan.held()?.commit(self.wait).await;
+        Ok(loan)
     }
 
-    async fn turn(&self) -> Result<Turn, DbError> {
+    async fn lend(&self) -> Result<Loan, DbError> {
         let waiting = Waiting::begin(&self.waiting);
         let line = timeout(self.wait, Arc::clone(&self.line).lock_owned()).await;
         let mut line = line.map_err(|_| sqlx::Error::PoolTimedOut)?;
         drop(waiting);
         line.open().await?;
-        Ok(Turn { line: Some(line), undo: Undo::Nothing, why: None, writer: self.clone() })
+        Ok(Loan { line: Some(line), undo: Undo::Nothing, why: None, writer: self.clone() })
     }
 
     /// Stands in line once more, and commits unless another of the group was first.
@@ -212,7 +212,7 @@ impl Line {
     }
 }
 
-impl Turn {
+impl Loan {
     /// The connection itself.
     ///
     /// # Errors
@@ -238,7 +238,7 @@ impl Turn {
     /// When nothing of it lasts.
     pub async fn finish(mut self) -> Result<(), DbError> {
         if self.undo == Undo::Savepoint {
-            self.run("RELEASE turn").await?;
+            self.run("RELEASE loan").await?;
         }
         let lasts = self.group().map(|group| group.lasts.subscribe());
         // From here on it is the group's affair.
@@ -250,10 +250,10 @@ impl Turn {
     }
 
     async fn begin(&mut self) -> Result<(), DbError> {
-        self.run("BEGIN IMMEDIATE").await?;
-        self.undo = Undo::Group;
+        // Noted first: SQLite's thread begins it even when the caller leaves before it has.
         self.held()?.group = Some(Group { lasts: watch::Sender::new(None) });
-        Ok(())
+        self.undo = Undo::Group;
+        self.run("BEGIN IMMEDIATE").await
     }
 
     async fn run(&mut self, text: &'static str) -> Result<(), DbError> {
@@ -271,7 +271,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Loan {
     fn drop(&mut self) {
         let (Some(line), Ok(runtime)) = (self.line.take(), Handle::try_current()) else {
             return;
@@ -286,8 +286,8 @@ async fn undone(mut line: OwnedMutexGuard<Line>, undo: Undo, why: String, wait: 
     let is_whole = match undo {
         Undo::Group => true,
         Undo::Savepoint => {
-            let back = line.run("ROLLBACK TO turn", wait).await;
-            back.is_err() || line.run("RELEASE turn", wait).await.is_err()
+            let back = line.run("ROLLBACK TO loan", wait).await;
+            back.is_err() || line.run("RELEASE loan", wait).await.is_err()
         }
         // The others of the group, if there are any, stand in line to commit.
         Undo::Nothing => line.group.as_ref().is_some_and(|group| group.lasts.is_closed()),

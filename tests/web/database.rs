@@ -85,6 +85,97 @@ async fn sqlite_keeps_what_it_acknowledges_and_has_one_writer() {
     assert!(sql(insert).execute(site.db().reader()).await.is_err(), "readers cannot write");
 }
 
+const COUNTED: &str = "insert into limits (subject, count, window_ends_at) values ($1, 1, 1)";
+
+/// Writes `name` in a transaction of its own.
+async fn write(db: &Db, name: String) -> Result<String, DbError> {
+    let mut tx = db.begin().await?;
+    sql(COUNTED).bind(&name).execute(tx.on()).await?;
+    tx.commit().await?;
+    Ok(name)
+}
+
+/// How often SQLite has made something last since the file was opened: frames of its log that say
+/// how large the database is now (SQLite file format, 4.1).
+fn commits(site: &Site) -> usize {
+    let Location::Sqlite(path) = &site.app.config.database else { panic!("SQLite") };
+    let log = std::fs::read(path.with_extension("db-wal")).unwrap();
+    log[32..].chunks_exact(24 + 4096).filter(|frame| frame[4..8] != [0; 4]).count()
+}
+
+#[tokio::test]
+async fn who_writes_to_sqlite_while_others_wait_shares_their_commit() {
+    let site = Site::on_sqlite().await;
+    let before = commits(&site);
+    let names = (0..64).map(|number| format!("shared {number}"));
+    let written = join_all(names.map(|name| write(site.db(), name))).await;
+    assert!(written.iter().all(Result::is_ok));
+    let single = (0..64).map(|number| format!("single {number}")).collect::<Vec<_>>();
+    let single = single.iter().map(|name| sql(COUNTED).bind(name).execute(site.db().writer()));
+    assert!(join_all(single).await.iter().all(Result::is_ok));
+    assert_eq!(site.count("select count(*) from limits").await, 128);
+    let made = commits(&site) - before;
+    assert!(made <= 6, "{made} commits of 128 changes");
+}
+
+on_both_databases! {
+    async fn what_fails_beside_others_takes_nothing_of_theirs_along(site: Site) {
+        write(site.db(), "taken".into()).await.unwrap();
+        let left = async {
+            let mut tx = site.db().begin().await.unwrap();
+            sql(COUNTED).bind("left").execute(tx.on()).await.unwrap();
+            drop(tx);
+        };
+        let names = (0..8).map(|number| write(site.db(), format!("kept {number}")));
+        let more = (8..16).map(|number| write(site.db(), format!("kept {number}")));
+        let conflict = write(site.db(), "taken".into());
+        let single = sql(COUNTED).bind("taken").execute(site.db().writer());
+        let (kept, (), conflict, single, more) =
+            tokio::join!(join_all(names), left, conflict, single, join_all(more));
+        assert!(kept.iter().chain(&more).all(Result::is_ok), "{kept:?} {more:?}");
+        assert!(conflict.is_err() && single.is_err());
+        assert_eq!(site.count("select count(*) from limits where subject like 'kept %'").await, 16);
+        assert_eq!(site.count("select count(*) from limits").await, 17);
+    }
+
+    async fn who_leaves_before_the_end_holds_nobody_up(site: Site) {
+        for micros in (0..100).map(|step| step * 30) {
+            let names = (0..6).map(|number| write(site.db(), format!("{micros} {number}")));
+            drop(join_all(names.map(|write| timeout(Duration::from_micros(micros), write))).await);
+            write(site.db(), format!("{micros} after")).await.unwrap();
+        }
+        let other = Db::open_for(&site.app.config.database, Duration::from_millis(500)).await.unwrap();
+        write(&other, "other".into()).await.expect("no transaction is left open");
+        other.close().await;
+        assert_eq!(site.count("select count(*) from limits where subject like '% after'").await, 100);
+    }
+}
+
+/// A transaction that several share and that cannot be kept, for want of space.
+#[tokio::test]
+async fn of_a_commit_that_fails_nobody_is_told_that_it_lasts() {
+    let site = Site::on_sqlite().await;
+    let full =
+        sql("select page_count from pragma_page_count").optional::<(i64,)>(site.db().writer());
+    assert!(full.await.unwrap().unwrap().0 < 60);
+    let bound = sql("pragma max_page_count = 60").optional::<(i64,)>(site.db().writer()).await;
+    assert_eq!(bound.unwrap(), Some((60,)));
+    let long = "x".repeat(3000);
+    let names = (0..64).map(|number| format!("{number} {long}"));
+    let told = join_all(names.map(|name| write(site.db(), name))).await;
+    let (kept, refused): (Vec<_>, Vec<_>) = told.into_iter().partition(Result::is_ok);
+    assert!(!kept.is_empty() || !refused.is_empty());
+    assert!(
+        refused.iter().all(|error| error.as_ref().is_err_and(DbError::is_passing)),
+        "{refused:?}"
+    );
+    assert!(!refused.is_empty(), "the file is full");
+    let rows = site.count("select count(*) from limits").await;
+    assert_eq!(usize::try_from(rows).unwrap(), kept.len(), "what is there, and what was said");
+    sql("pragma max_page_count = 1000000").optional::<(i64,)>(site.db().writer()).await.unwrap();
+    write(site.db(), "with space again".into()).await.unwrap();
+}
+
 #[tokio::test]
 #[cfg(unix)]
 async fn the_sqlite_file_is_for_its_owner_alone() {
