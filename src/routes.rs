@@ -1,5 +1,6 @@
 //! Every URL and every layer, in one table.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -20,7 +21,7 @@ use crate::controllers::{
 };
 use crate::error::RequestError;
 use crate::middleware::{
-    csrf, errors, first_visit, framing, headers, request_id, session, shared::Share,
+    csrf, errors, first_visit, framing, gate::gate, headers, request_id, session, shared::Share,
 };
 
 /// No form of ours is a tenth of it (contract).
@@ -42,15 +43,15 @@ fn site(app: App, longest: Duration) -> Router {
         .layer(Share)
         .layer(headers::layer(&app.config));
     protected(with_session(&app).merge(without_session()), &app, longest)
-        .merge(health_checks().layer(from_fn(framing::require_one_meaning)))
+        .merge(health_checks().layer(gate(framing::refusal)))
         .layer(around_all)
         .with_state(app)
 }
 
 fn with_session(app: &App) -> Router<App> {
+    let config = Arc::clone(&app.config);
     let around_forms = ServiceBuilder::new()
-        .layer(from_fn_with_state(app.clone(), csrf::require_origin))
-        .layer(Share)
+        .layer(gate(move |request| csrf::refusal(&config, request)))
         .option_layer(csrf::layer(&app.config).ok());
     let session = ServiceBuilder::new()
         .layer(session::layer(app))
@@ -69,10 +70,9 @@ fn protected(routes: Router<App>, app: &App, longest: Duration) -> Router<App> {
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(from_fn_with_state(app.clone(), errors::render))
         .layer(Share)
+        .layer(gate(framing::refusal))
         .layer(CatchPanicLayer::new())
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, longest))
-        .layer(from_fn(framing::require_one_meaning))
-        .layer(Share)
         .layer(RequestBodyLimitLayer::new(LARGEST_BODY));
     routes.layer(layers)
 }

@@ -25,16 +25,16 @@ pub fn layer(config: &Config) -> Result<CsrfLayer, ConfigError> {
 }
 
 /// Refuses a change whose origin is unknown or not ours.
-pub async fn require_origin(State(app): State<App>, request: Request, next: Next) -> Response {
+pub fn refusal(config: &Config, request: &Request) -> Option<Response> {
     // Only POST changes anything here; other methods have no route and are answered 405.
-    if request.method() != Method::POST || comes_from_us(&app.config, request.headers()) {
-        return next.run(request).await;
+    if request.method() != Method::POST || comes_from_us(config, request.headers()) {
+        return None;
     }
     let origin = shown_origin(request.headers()).and_then(|origin| Url::parse(&origin).ok());
     // Parsed and written anew: of what was sent, nothing but a scheme, a host and a port is logged.
     let origin = origin.map(|origin| origin.origin().ascii_serialization());
     Event::CrossSiteRefused.write(Details { origin: origin.as_deref(), ..Details::default() });
-    RequestError::Forbidden.into_response()
+    Some(RequestError::Forbidden.into_response())
 }
 
 /// Shows the development mailbox under the site's own host, `localhost` or a number alone. A name

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::future::ready;
+use std::future::{Ready, ready};
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
@@ -16,6 +16,7 @@ use axum::extract::Request;
 use axum::http::header::{ACCEPT_ENCODING, COOKIE, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::future::Either;
 use tower::{Layer, Service, ServiceExt};
 
 use super::{framing, request_id, session};
@@ -70,7 +71,7 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = Made;
+    type Future = Either<Ready<Result<Response, Infallible>>, Made>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -79,14 +80,14 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         let page = self.visits.page_of(&request);
         if let Some(kept) = page.and_then(|page| self.visits.kept(page, &request)) {
-            return Box::pin(ready(Ok(kept)));
+            return Either::Left(ready(Ok(kept)));
         }
         let (visits, site) = (self.visits.clone(), self.site.clone());
-        Box::pin(async move {
+        Either::Right(Box::pin(async move {
             let Some(page) = page else { return site.oneshot(request).await };
             let answer = site.oneshot(in_coding(page.1, request)).await?;
             Ok(visits.keep(page, answer).await)
-        })
+        }))
     }
 }
 

@@ -4,20 +4,19 @@ use axum::extract::Request;
 use axum::http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::error::RequestError;
 
 /// Answers 400 and closes the connection, so that nothing behind such a request is taken for the
 /// next one (ASVS 4.2.1). Lengths that differ and broken lines hyper has refused before.
-pub async fn require_one_meaning(request: Request, next: Next) -> Response {
-    if has_one_meaning(&request) {
-        return next.run(request).await;
+pub fn refusal(request: &Request) -> Option<Response> {
+    if has_one_meaning(request) {
+        return None;
     }
     let mut response = RequestError::Malformed.into_response();
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
+    Some(response)
 }
 
 /// Whether nobody could read `request` otherwise than we do.

@@ -4,6 +4,7 @@ pub mod csrf;
 pub mod errors;
 pub mod first_visit;
 pub mod framing;
+pub mod gate;
 pub mod headers;
 pub mod request_id;
 pub mod session;

@@ -4,6 +4,8 @@
 //! that is gone stays gone: saving only updates, so that a request in flight cannot bring back a
 //! session that a log-out or a reset has just ended.
 
+mod reads;
+
 use std::collections::HashMap;
 use std::pin::pin;
 use std::time::Duration;
@@ -16,6 +18,7 @@ use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result};
 
+use self::reads::{Loaded, Reads};
 use super::Store;
 use super::user::User;
 use crate::db::{DbError, SkipLocked, Tx, skip_locked, sql};
@@ -62,29 +65,15 @@ pub struct Lifetimes {
 pub struct SessionRows {
     store: Store,
     lifetimes: Lifetimes,
+    reads: Reads,
 }
 
 const INSERT: &str = "insert into sessions
     (id_hash, user_id, credential_version, data, created_at, last_seen_at, expires_at)
     values ($1, $2, $3, $4, $5, $5, $6) on conflict do nothing";
 
-/// With its user, or with nobody's empty columns: one query for a page. Also refuses a session whose
-/// user has changed the password since: the delete that went with the change can have missed one that
-/// was being made at that moment.
-const LOAD: &str = "select data, sessions.created_at, last_seen_at,
-        coalesce(users.id, ''), coalesce(username, ''), coalesce(email, ''),
-        coalesce(password_hash, ''), coalesce(users.credential_version, 0),
-        coalesce(users.created_at, 0)
-    from sessions left join users on users.id = sessions.user_id
-        and users.credential_version = sessions.credential_version
-    where id_hash = $1 and expires_at > $2
-        and (sessions.user_id is null or users.id is not null)";
-
 /// What tower-sessions keeps in a session.
 type Data = HashMap<String, serde_json::Value>;
-
-/// A session's own columns, then its user's.
-type Loaded = (String, i64, i64, String, String, String, String, i64, i64);
 
 const SAVE: &str = "update sessions
     set user_id = $2, credential_version = $3, data = $4, last_seen_at = $5, expires_at =
@@ -132,7 +121,7 @@ impl Store {
 impl SessionRows {
     /// A store with these life times.
     pub fn new(store: Store, lifetimes: Lifetimes) -> Self {
-        Self { store, lifetimes }
+        Self { store, lifetimes, reads: Reads::default() }
     }
 
     fn idle(&self, data: &Data) -> i64 {
@@ -167,9 +156,8 @@ impl SessionRows {
     /// Whether nothing but its notices would be taken out of the row: they were shown, and can be
     /// shown again.
     async fn only_notices_go(&self, record: &Record) -> bool {
-        let load = sql(LOAD).bind(hash(&record.id)).bind(self.store.clock.now());
-        let row = load.optional::<Loaded>(self.store.db.reader()).await;
-        let Ok(Some((data, ..))) = row else {
+        let row = self.reads.load(&self.store, &hash(&record.id)).await;
+        let Ok(Some((_, data, ..))) = row else {
             return false;
         };
         let mut stored: Data = serde_json::from_str(&data).unwrap_or_default();
@@ -223,10 +211,9 @@ impl SessionStore for SessionRows {
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
         let (hash, now) = (hash(id), self.store.clock.now());
-        let load = sql(LOAD).bind(hash.clone()).bind(now);
-        let row = load.optional::<Loaded>(self.store.db.reader()).await.map_err(backend)?;
+        let row = self.reads.load(&self.store, &hash).await.map_err(backend)?;
         let Some(row) = row else { return Ok(None) };
-        let (created_at, last_seen_at) = (row.1, row.2);
+        let (created_at, last_seen_at) = (row.2, row.3);
         let data = data_of(row)?;
         if now - last_seen_at >= TOUCH_AFTER.min(self.idle(&data) / 4) {
             self.touch(&hash, &data, created_at).await;
@@ -252,7 +239,7 @@ fn hash(id: &Id) -> Vec<u8> {
 
 /// What is stored, and the user who was read with it.
 fn data_of(row: Loaded) -> Result<Data> {
-    let (data, _, _, id, username, email, password_hash, credential_version, created_at) = row;
+    let (_, data, _, _, id, username, email, password_hash, credential_version, created_at) = row;
     let mut data: Data =
         serde_json::from_str(&data).map_err(|error| Error::Decode(error.to_string()))?;
     if !id.is_empty() {
