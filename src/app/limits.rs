@@ -5,7 +5,7 @@ use crate::config::Rate;
 use crate::db::DbError;
 use crate::error::RequestError;
 use crate::event::{Details, Event};
-use crate::models::limit::{Allowance, Limited, MOST_IN_A_ROW};
+use crate::models::limit::{Allowance, Limited, LoginCount, MOST_IN_A_ROW};
 
 impl App {
     /// Counts one more of `what` by `whom`, and fails when that was one too many. `account` is for the
@@ -21,42 +21,45 @@ impl App {
     ) -> Result<(), RequestError> {
         match self.store.count(what, whom, self.rate(what)).await? {
             Allowance::Allowed => Ok(()),
-            Allowance::Exceeded { retry_after: seconds } => {
-                let (limit, retry_after) = (Some(what.name()), Some(seconds));
-                Event::Limited.write(Details { account, limit, retry_after, ..Details::default() });
-                Err(RequestError::TooMany { retry_after: seconds })
-            }
+            Allowance::Exceeded { retry_after } => Err(too_many(what, retry_after, account)),
         }
     }
 
-    /// Counts one more failed login to `whom` in a row and answers how many there are; 0 where logins
-    /// to an account are not limited. `account` as in [`App::limit`].
+    /// Counts one more login by `whom`, from `address` if it counts, and answers how many failed in a
+    /// row if this one does; 0 where logins to an account are not limited. `account` as in
+    /// [`App::limit`].
     ///
     /// # Errors
-    /// [`RequestError::Stopped`] beyond the hundred of NIST SP 800-63B-4.
-    pub(crate) async fn limit_row(
+    /// [`RequestError::TooMany`] beyond a limit, [`RequestError::Stopped`] beyond the hundred of NIST SP
+    /// 800-63B-4.
+    pub(crate) async fn limit_login(
         &self,
+        address: Option<&str>,
         whom: &str,
         account: Option<&str>,
     ) -> Result<i64, RequestError> {
-        if self.rate(Limited::LoginInARow).is_none() {
-            return Ok(0);
-        }
-        match self.store.count_in_a_row(whom).await? {
-            count if count > MOST_IN_A_ROW => {
+        match self.store.count_login(self.login_count(address, whom)).await? {
+            Ok(in_a_row) if in_a_row > MOST_IN_A_ROW => {
                 let limit = Some(Limited::LoginInARow.name());
                 Event::Limited.write(Details { account, limit, ..Details::default() });
                 Err(RequestError::Stopped)
             }
-            count => Ok(count),
+            Ok(in_a_row) => Ok(in_a_row),
+            Err((what, retry_after)) => Err(too_many(what, retry_after, account)),
         }
     }
 
-    /// Forgets what was counted: the owner has shown up. A failure is only logged, because what
-    /// the owner came for is done.
-    pub(crate) async fn forgive(&self, what: Limited, whom: &str) {
-        if self.rate(what).is_some() {
-            log_failure(self.store.forget(what, whom).await);
+    /// Takes back a login that was counted and was right, or was none at all; with it go the failures
+    /// before it, if it `forgives`. A failure is only logged, because what the owner came for is done.
+    pub(crate) async fn unlimit_login(&self, address: Option<&str>, whom: &str, forgives: bool) {
+        let count = self.login_count(address, whom);
+        log_failure(self.store.uncount_login(count, forgives).await);
+    }
+
+    fn login_count<'a>(&self, address: Option<&'a str>, whom: &'a str) -> LoginCount<'a> {
+        LoginCount {
+            address: address.zip(self.rate(Limited::LoginIp)),
+            account: self.rate(Limited::LoginAccount).map(|rate| (whom, rate)),
         }
     }
 
@@ -80,6 +83,13 @@ impl App {
             Limited::MailAddress => limits.mail_address,
         }
     }
+}
+
+fn too_many(what: Limited, retry_after: i64, account: Option<&str>) -> RequestError {
+    let limit = Some(what.name());
+    let seconds = Some(retry_after);
+    Event::Limited.write(Details { account, limit, retry_after: seconds, ..Details::default() });
+    RequestError::TooMany { retry_after }
 }
 
 fn log_failure(done: Result<(), DbError>) {

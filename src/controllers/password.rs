@@ -101,13 +101,11 @@ impl PasswordForm {
     /// itself, for strangers who fail to log in must not keep the owner from this form.
     async fn knows_current(&self, visitor: &Visitor, user: &User) -> Result<bool, RequestError> {
         let subject = format!("current password of {}", user.credentials());
-        visitor.app.limit(Limited::LoginAccount, &subject, Some(&user.id)).await?;
-        visitor.app.limit_row(&subject, Some(&user.id)).await?;
+        visitor.app.limit_login(None, &subject, Some(&user.id)).await?;
         let current = Password::typed(&self.current_password);
         let verdict = visitor.hasher().verify(&current, Some(&user.password_hash)).await;
         if !matches!(verdict, Ok(Verdict::Wrong)) {
-            visitor.app.give_back(Limited::LoginAccount, &subject).await;
-            visitor.app.give_back(Limited::LoginInARow, &subject).await;
+            visitor.app.unlimit_login(None, &subject, false).await;
         }
         let is_right = verdict? != Verdict::Wrong;
         if !is_right {

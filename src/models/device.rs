@@ -11,10 +11,8 @@ use crate::db::{DbError, SkipLocked, skip_locked, sql};
 pub const LIFETIME: i64 = 400 * 24 * 60 * 60;
 
 /// Browsers that are remembered of one account. Logging in without the cookie costs a row each time.
+/// With one more, [`KEEP_NEWEST`] has work to do.
 const MOST: i64 = 50;
-
-/// Of those above, so many at a time: a login adds one.
-const DROPPED_AT_ONCE: i64 = 100;
 
 /// What a login tells of the browser that it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,19 +29,20 @@ const NOTE: &str = "insert into devices
     (token_hash, user_id, logins, last_login_at, credential_version) values ($1, $2, $3, $4, $5)
     on conflict (user_id, token_hash) do update set
         logins = devices.logins + $3, last_login_at = $4, credential_version = $5
-    returning logins";
+    returning logins, (select count(*) from devices other
+        where other.user_id = $2 and other.token_hash <> $1)";
 /// Since a change of the password only browsers that knew the new one count: a thief of the old one
 /// had one, too.
 const KNOWN: &str = "select logins from devices where user_id = $1 and token_hash = $2
     and credential_version = $3 and last_login_at > $4";
-/// As with sessions: two logins at once do not wait for each other.
+/// Keeps the 50 that were used last. As with sessions: two logins at once do not wait for each other, and
+/// the numbers stand in the text.
 const KEEP_NEWEST: SkipLocked = skip_locked!(
     "select token_hash from devices where user_id = $1 and token_hash in
         (select token_hash from devices where user_id = $1
-            order by last_login_at desc limit $2 offset $3)",
+            order by last_login_at desc limit 100 offset 50)",
     "delete from devices where user_id = $1 and token_hash in (select token_hash from picked)"
 );
-const COUNT: &str = "select count(*) from devices where user_id = $1";
 
 const SWEEP: SkipLocked = skip_locked!(
     "select user_id, token_hash from devices where last_login_at <= $1 limit $2",
@@ -65,13 +64,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn note_device(&self, user: &User, token: &str) -> Result<Familiarity, DbError> {
-        if self.note(user, token, 1).await? > 1 {
-            return Ok(Familiarity::Known);
-        }
-        self.keep_newest(user).await?;
-        let devices = sql(COUNT).bind(&user.id).optional::<(i64,)>(self.db.reader()).await?;
-        let is_first = devices.is_none_or(|(devices,)| devices <= 1);
-        Ok(if is_first { Familiarity::First } else { Familiarity::New })
+        Ok(match self.note(user, token, 1).await? {
+            (1, 0) => Familiarity::First,
+            (1, _) => Familiarity::New,
+            _ => Familiarity::Known,
+        })
     }
 
     /// Notes that whoever holds `token` has just set the password of `user`, which is no login.
@@ -79,8 +76,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn trust_device(&self, user: &User, token: &str) -> Result<(), DbError> {
-        self.note(user, token, 0).await?;
-        self.keep_newest(user).await
+        self.note(user, token, 0).await.map(drop)
     }
 
     /// Whether `user` logged in with the present password from the browser that holds `token`. The
@@ -97,22 +93,20 @@ impl Store {
         Ok(known.optional::<(i64,)>(self.db.reader()).await?.is_some())
     }
 
-    async fn keep_newest(&self, user: &User) -> Result<(), DbError> {
-        let keep = sql(KEEP_NEWEST.text(&self.db)).bind(&user.id);
-        let keep = keep.bind(DROPPED_AT_ONCE).bind(MOST);
-        keep.execute(self.db.writer()).await.map(drop)
-    }
-
-    /// Logins from this browser until now, these `logins` included.
-    async fn note(&self, user: &User, token: &str, logins: i64) -> Result<i64, DbError> {
+    /// Logins from this browser until now, these `logins` included, and the account's other browsers.
+    async fn note(&self, user: &User, token: &str, logins: i64) -> Result<(i64, i64), DbError> {
         let note = sql(NOTE)
             .bind(hash(token))
             .bind(&user.id)
             .bind(logins)
             .bind(self.clock.now())
             .bind(user.credential_version);
-        let noted = note.optional::<(i64,)>(self.db.writer()).await?;
-        Ok(noted.map_or(0, |(logins,)| logins))
+        let noted = note.optional::<(i64, i64)>(self.db.writer()).await?.unwrap_or_default();
+        if noted.1 >= MOST {
+            let keep = sql(KEEP_NEWEST.text(&self.db)).bind(&user.id);
+            keep.execute(self.db.writer()).await?;
+        }
+        Ok(noted)
     }
 }
 

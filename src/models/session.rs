@@ -70,7 +70,8 @@ pub struct SessionRows {
 
 const INSERT: &str = "insert into sessions
     (id_hash, user_id, credential_version, data, created_at, last_seen_at, expires_at)
-    values ($1, $2, $3, $4, $5, $5, $6) on conflict do nothing";
+    values ($1, $2, $3, $4, $5, $5, $6) on conflict do nothing
+    returning (select count(*) from sessions other where other.user_id = $2 and other.id_hash <> $1)";
 
 /// What tower-sessions keeps in a session.
 type Data = HashMap<String, serde_json::Value>;
@@ -86,21 +87,19 @@ const TOUCH: &str = "update sessions set last_seen_at = $2, expires_at = $3
 const DELETE: &str = "delete from sessions where id_hash = $1";
 const DELETE_OF_USER: &str = "delete from sessions where user_id = $1";
 
-/// The least recently used go first. Two logins at once, or one and a change of the password, delete in
-/// no fixed order; rows that the other holds are left to the next login.
+/// Keeps the new session and the 99 others that were used last. Two logins at once, or one and a change
+/// of the password, delete in no fixed order; rows that the other holds are left to the next login. The
+/// numbers stand in the text: SQLite makes a new plan for each value of a bound `limit`.
 const KEEP_NEWEST: SkipLocked = skip_locked!(
     "select id_hash from sessions where id_hash in
         (select id_hash from sessions where user_id = $1 and id_hash <> $2
-            order by last_seen_at desc limit $3 offset $4)",
+            order by last_seen_at desc limit 100 offset 99)",
     "delete from sessions where id_hash in (select id_hash from picked)"
 );
 
 /// Sessions of one account at once, more than one person has browsers (ASVS 7.1.2): else whoever knows
-/// a password could fill the disk by logging in.
+/// a password could fill the disk by logging in. With one more, [`KEEP_NEWEST`] has work to do.
 const MOST_OF_A_USER: i64 = 100;
-
-/// Of those above, so many at a time: a login adds one.
-const DROPPED_AT_ONCE: i64 = 100;
 
 const SWEEP: SkipLocked = skip_locked!(
     "select id_hash from sessions where expires_at <= $1 limit $2",
@@ -164,29 +163,28 @@ impl SessionRows {
         stored.remove(keys::NOTICES).is_some() && stored == stored_part(record)
     }
 
-    async fn insert(&self, record: &Record) -> std::result::Result<u64, DbError> {
+    /// Whether the id was free.
+    async fn insert(&self, record: &Record) -> std::result::Result<bool, DbError> {
         let now = self.store.clock.now();
         let expires_at = now + self.idle(&record.data).min(self.lifetimes.most);
         let (user, version, data) = columns(record);
         let insert = sql(INSERT).bind(hash(&record.id)).bind(user.clone()).bind(version);
         let insert = insert.bind(&data).bind(now).bind(expires_at);
-        let inserted = insert.execute(self.store.db.writer()).await?;
-        if let Some(user) = user {
-            let keep = sql(KEEP_NEWEST.text(&self.store.db))
-                .bind(&user)
-                .bind(hash(&record.id))
-                .bind(DROPPED_AT_ONCE)
-                .bind(MOST_OF_A_USER - 1);
+        let Some((others,)) = insert.optional::<(i64,)>(self.store.db.writer()).await? else {
+            return Ok(false);
+        };
+        if let Some(user) = user.filter(|_| others >= MOST_OF_A_USER) {
+            let keep = sql(KEEP_NEWEST.text(&self.store.db)).bind(&user).bind(hash(&record.id));
             keep.execute(self.store.db.writer()).await?;
         }
-        Ok(inserted)
+        Ok(true)
     }
 }
 
 #[async_trait]
 impl SessionStore for SessionRows {
     async fn create(&self, record: &mut Record) -> Result<()> {
-        while self.insert(record).await.map_err(backend)? == 0 {
+        while !self.insert(record).await.map_err(backend)? {
             record.id = Id::default();
         }
         Ok(())

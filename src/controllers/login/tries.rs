@@ -5,7 +5,7 @@ use crate::error::RequestError;
 use crate::event::{Details, Event};
 use crate::mail::letters;
 use crate::models::hasher::{HashError, Verdict};
-use crate::models::limit::{Limited, MOST_IN_A_ROW};
+use crate::models::limit::MOST_IN_A_ROW;
 use crate::models::outbox::Letter;
 use crate::models::user::{User, canonical_login};
 use crate::visitor::Visitor;
@@ -19,6 +19,8 @@ pub struct Tries {
     /// The user's credentials; of a name that nobody has, its canonical form.
     account: String,
     budget: Budget,
+    /// The visitor's, if it is counted.
+    address: Option<String>,
     /// Failures in a row, if this is one.
     in_a_row: i64,
 }
@@ -37,31 +39,18 @@ impl Tries {
         let account =
             user.map_or_else(|| format!("name {}", canonical_login(typed)), User::credentials);
         let budget = visitor.budget(user, account.clone()).await?;
-        if budget.is_of_strangers() {
-            app.limit(Limited::LoginIp, &visitor.peer.subject(), known).await?;
-        }
-        app.limit(Limited::LoginAccount, budget.of_passwords(), known).await?;
-        let in_a_row = app.limit_row(budget.of_passwords(), known).await?;
-        Ok(Self { account, budget, in_a_row })
+        let address = budget.is_of_strangers().then(|| visitor.peer.subject());
+        let in_a_row = app.limit_login(address.as_deref(), budget.of_passwords(), known).await?;
+        Ok(Self { account, budget, address, in_a_row })
     }
 
     /// Takes back the try that was right: the failures before it stay with the address and are
     /// forgiven the account. One that found no place in the queue was no try at all.
     pub async fn settle(&self, visitor: &Visitor, verdict: &Result<Verdict, HashError>) {
-        let (app, subject) = (&visitor.app, self.budget.of_passwords());
-        match verdict {
-            Ok(Verdict::Wrong) => return,
-            Ok(Verdict::Right { .. }) => {
-                app.forgive(Limited::LoginAccount, subject).await;
-                app.forgive(Limited::LoginInARow, subject).await;
-            }
-            Err(_) => {
-                app.give_back(Limited::LoginAccount, subject).await;
-                app.give_back(Limited::LoginInARow, subject).await;
-            }
-        }
-        if self.budget.is_of_strangers() {
-            app.give_back(Limited::LoginIp, &visitor.peer.subject()).await;
+        let was_right = verdict.is_ok();
+        if !matches!(verdict, Ok(Verdict::Wrong)) {
+            let (app, whom) = (&visitor.app, self.budget.of_passwords());
+            app.unlimit_login(self.address.as_deref(), whom, was_right).await;
         }
     }
 
