@@ -53,7 +53,8 @@ impl Site {
     async fn user(&self) -> User {
         let username = Username::parse_new("ann").unwrap();
         let email = Email::parse("ann@meadow.example").unwrap();
-        let new = NewUser { username: &username, email: &email, password_hash: "none" };
+        let new =
+            NewUser { username: &username, email: &email, password_hash: "none", device: None };
         match self.app.store.register(new, None).await.unwrap() {
             Registration::Created(user) => user,
             Registration::Taken => unreachable!("nobody else is there"),

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use crate::assets::Assets;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::db::{Db, DbError, Location};
+use crate::db::{Db, DbError, Location, Tx};
 use crate::error::RequestError;
 use crate::key::{KeyError, ServerKey};
 use crate::models::Store;
@@ -130,12 +130,29 @@ impl App {
     /// # Errors
     /// When the database fails.
     pub(crate) async fn post(&self, account: &str, letter: &Letter) -> Result<(), RequestError> {
-        match self.limit(Limited::MailAddress, &format!("notices {account}"), None).await {
+        let mut tx = self.store.db.begin().await?;
+        self.post_in(&mut tx, account, letter).await?;
+        tx.commit().await?;
+        self.posted.notify_one();
+        Ok(())
+    }
+
+    /// As [`App::post`], within `tx`; the worker is to be woken when that is committed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn post_in(
+        &self,
+        tx: &mut Tx,
+        account: &str,
+        letter: &Letter,
+    ) -> Result<(), RequestError> {
+        let whom = format!("notices {account}");
+        match self.limit_in(tx, Limited::MailAddress, &whom).await {
             Err(RequestError::TooMany { .. }) => return Ok(()),
             other => other?,
         }
-        outbox::enqueue(self.store.db.writer(), &self.store.key, &self.store.clock, letter).await?;
-        self.posted.notify_one();
+        outbox::enqueue(tx.on(), &self.store.key, &self.store.clock, letter).await?;
         Ok(())
     }
 }

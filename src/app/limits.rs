@@ -2,7 +2,7 @@
 
 use super::App;
 use crate::config::Rate;
-use crate::db::DbError;
+use crate::db::{DbError, Tx};
 use crate::error::RequestError;
 use crate::event::{Details, Event};
 use crate::models::limit::{Allowance, Limited, LoginCount, MOST_IN_A_ROW};
@@ -22,6 +22,23 @@ impl App {
         match self.store.count(what, whom, self.rate(what)).await? {
             Allowance::Allowed => Ok(()),
             Allowance::Exceeded { retry_after } => Err(too_many(what, retry_after, account)),
+        }
+    }
+
+    /// As [`App::limit`], within `tx`.
+    ///
+    /// # Errors
+    /// [`RequestError::TooMany`] beyond the limit; it was counted all the same.
+    pub(crate) async fn limit_in(
+        &self,
+        tx: &mut Tx,
+        what: Limited,
+        whom: &str,
+    ) -> Result<(), RequestError> {
+        let Some(rate) = self.rate(what) else { return Ok(()) };
+        match self.store.count_on(tx.on(), (what, whom), rate).await? {
+            Allowance::Allowed => Ok(()),
+            Allowance::Exceeded { retry_after } => Err(too_many(what, retry_after, None)),
         }
     }
 

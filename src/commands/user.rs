@@ -129,7 +129,7 @@ async fn insert(
     password: &Password,
 ) -> Result<User, CommandError> {
     let password_hash = app.hasher.hash(password).await.map_err(CommandError::failed)?;
-    let new = NewUser { username, email, password_hash: &password_hash };
+    let new = NewUser { username, email, password_hash: &password_hash, device: None };
     match app.store.register(new, None).await.map_err(CommandError::failed)? {
         Registration::Created(user) => Ok(user),
         Registration::Taken => Err(CommandError::Failed(format!(

@@ -126,10 +126,14 @@ async fn welcome(visitor: &Visitor, user: &User, form: &LoginForm) -> Answer {
 /// Who hangs up in between must not have the browser noted and the mail not sent.
 async fn tell(visitor: Visitor, user: User) -> Result<(), RequestError> {
     in_its_own_task(async move {
-        match letter(&visitor, &user).await? {
-            Some(letter) => visitor.app.post(&user.id, &letter).await,
-            None => Ok(()),
+        let mut tx = visitor.app.store.db.begin().await?;
+        let familiarity = visitor.note_device(&mut tx, &user).await?;
+        if let Some(letter) = letter(&visitor, &user, familiarity)? {
+            visitor.app.post_in(&mut tx, &user.id, &letter).await?;
         }
+        tx.commit().await?;
+        visitor.app.posted.notify_one();
+        Ok(())
     })
     .await
 }
@@ -143,9 +147,12 @@ async fn in_its_own_task<T: Send + 'static>(
 }
 
 /// One mail at most: of a browser that is new to the account, else of every login.
-async fn letter(visitor: &Visitor, user: &User) -> Result<Option<Letter>, RequestError> {
+fn letter(
+    visitor: &Visitor,
+    user: &User,
+    familiarity: Familiarity,
+) -> Result<Option<Letter>, RequestError> {
     let notices = &visitor.app.config.notices;
-    let familiarity = visitor.note_device(user).await?;
     let about = visitor.about(&user.username, &user.email);
     if familiarity == Familiarity::New && notices.sends(Notice::NewDevice) {
         return Ok(Some(letters::new_device(&about)?));

@@ -84,18 +84,26 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<RegisterForm>) -> Ans
 /// Hashes before it looks whether the name is taken: both answers take the same time.
 async fn register(visitor: &Visitor, who: &Registrant) -> Result<Registration, RequestError> {
     let password_hash = visitor.hasher().hash(&who.password).await?;
-    let new = NewUser { username: &who.username, email: &who.email, password_hash: &password_hash };
+    let device = visitor.device_token();
+    let new = NewUser {
+        username: &who.username,
+        email: &who.email,
+        password_hash: &password_hash,
+        device: Some(&device),
+    };
     let context = visitor.about(who.username.as_str(), who.email.as_typed());
     let letter = letters::registered(&context)?;
     let letter = visitor.app.config.notices.sends(Notice::Registered).then_some(&letter);
     let registration = visitor.app.store.register(new, letter).await?;
-    visitor.app.posted.notify_one();
+    if let Registration::Created(_) = registration {
+        visitor.keep_device(&device);
+        visitor.app.posted.notify_one();
+    }
     Ok(registration)
 }
 
 async fn welcome(visitor: &Visitor, user: &User, next: &str) -> Answer {
     Event::Registered.of(&user.id);
-    visitor.note_device(user).await?;
     visitor.log_in(user, false).await?;
     visitor.notify(CREATED).await?;
     redirect(NextPath::parse(next).or("/account"))

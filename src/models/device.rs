@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::Store;
 use super::user::User;
-use crate::db::{DbError, SkipLocked, skip_locked, sql};
+use crate::db::{DbError, SkipLocked, Tx, skip_locked, sql};
 
 /// How long a browser is remembered after its last login, in seconds: as long as browsers keep a
 /// cookie at most (RFC 6265bis, 400 days).
@@ -59,12 +59,17 @@ impl Store {
         sql(SWEEP.text(&self.db)).bind(before).bind(most).execute(self.db.writer()).await
     }
 
-    /// Notes a login as `user` from the browser whose cookie holds `token`.
+    /// Notes within `tx` a login as `user` from the browser whose cookie holds `token`.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn note_device(&self, user: &User, token: &str) -> Result<Familiarity, DbError> {
-        Ok(match self.note(user, token, 1).await? {
+    pub async fn note_device(
+        &self,
+        tx: &mut Tx,
+        user: &User,
+        token: &str,
+    ) -> Result<Familiarity, DbError> {
+        Ok(match self.note(tx, user, token, 1).await? {
             (1, 0) => Familiarity::First,
             (1, _) => Familiarity::New,
             _ => Familiarity::Known,
@@ -76,7 +81,9 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn trust_device(&self, user: &User, token: &str) -> Result<(), DbError> {
-        self.note(user, token, 0).await.map(drop)
+        let mut tx = self.db.begin().await?;
+        self.note(&mut tx, user, token, 0).await?;
+        tx.commit().await
     }
 
     /// Whether `user` logged in with the present password from the browser that holds `token`. The
@@ -94,17 +101,23 @@ impl Store {
     }
 
     /// Logins from this browser until now, these `logins` included, and the account's other browsers.
-    async fn note(&self, user: &User, token: &str, logins: i64) -> Result<(i64, i64), DbError> {
+    async fn note(
+        &self,
+        tx: &mut Tx,
+        user: &User,
+        token: &str,
+        logins: i64,
+    ) -> Result<(i64, i64), DbError> {
         let note = sql(NOTE)
             .bind(hash(token))
             .bind(&user.id)
             .bind(logins)
             .bind(self.clock.now())
             .bind(user.credential_version);
-        let noted = note.optional::<(i64, i64)>(self.db.writer()).await?.unwrap_or_default();
+        let noted = note.optional::<(i64, i64)>(tx.on()).await?.unwrap_or_default();
         if noted.1 >= MOST {
             let keep = sql(KEEP_NEWEST.text(&self.db)).bind(&user.id);
-            keep.execute(self.db.writer()).await?;
+            keep.execute(tx.on()).await?;
         }
         Ok(noted)
     }

@@ -102,7 +102,11 @@ impl Store {
         }
     }
 
-    async fn count_on(
+    /// As [`Store::count`], where `on` says.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing may be allowed.
+    pub async fn count_on(
         &self,
         on: On<'_>,
         (what, whom): (Limited, &str),

@@ -44,6 +44,8 @@ pub struct NewUser<'a> {
     pub email: &'a Email,
     /// PHC string.
     pub password_hash: &'a str,
+    /// The token of the browser that it is made in, if it is.
+    pub device: Option<&'a str>,
 }
 
 /// How a registration ended.
@@ -152,7 +154,7 @@ impl Store {
         Ok(rows.into_iter().map(User::from).collect())
     }
 
-    /// Makes an account and puts `letter` into the outbox, both or neither.
+    /// Makes an account, notes the browser and puts `letter` into the outbox, all or nothing.
     ///
     /// # Errors
     /// When the database fails; then there is no account.
@@ -165,6 +167,9 @@ impl Store {
         let mut tx = self.db.begin().await?;
         if insert(&mut tx, &user, new.email.key()).await? == 0 {
             return Ok(Registration::Taken);
+        }
+        if let Some(token) = new.device {
+            self.note_device(&mut tx, &user, token).await?;
         }
         self.post(&mut tx, letter).await?;
         tx.commit().await?;

@@ -7,6 +7,7 @@ use tower_cookies::Cookies;
 
 use super::{Visitor, cookie};
 use crate::config::Config;
+use crate::db::Tx;
 use crate::error::RequestError;
 use crate::event::Event;
 use crate::models::device::{Familiarity, LIFETIME};
@@ -19,17 +20,27 @@ const NAME: &str = "vestibule-device";
 const TOKEN_LENGTH: usize = 22;
 
 impl Visitor {
-    /// Notes that `user` logs in from this browser, and whether that happened before.
+    /// Notes within `tx` that `user` logs in from this browser, and answers whether that happened before.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn note_device(&self, user: &User) -> Result<Familiarity, RequestError> {
+    pub async fn note_device(&self, tx: &mut Tx, user: &User) -> Result<Familiarity, RequestError> {
         let token = token(&self.app.config, &self.cookies);
-        let familiarity = self.app.store.note_device(user, &token).await?;
+        let familiarity = self.app.store.note_device(tx, user, &token).await?;
         if familiarity == Familiarity::New {
             Event::DeviceNew.of(&user.id);
         }
         Ok(familiarity)
+    }
+
+    /// The token that this browser has, or will have if it is kept.
+    pub fn device_token(&self) -> String {
+        sent(&self.app.config, &self.cookies).unwrap_or_else(new_token)
+    }
+
+    /// Has the browser keep `token`.
+    pub fn keep_device(&self, token: &str) {
+        keep(&self.app.config, &self.cookies, token);
     }
 
     /// Notes that the password of `user`, as it was before, was set in this browser: whoever knows the
@@ -44,13 +55,17 @@ impl Visitor {
     }
 }
 
-/// The browser's token, made and sent along when it has none. Only called when somebody
-/// logs in or sets a password: nobody else gets this cookie.
+/// The browser's token, made and sent along when it has none.
 fn token(config: &Config, cookies: &Cookies) -> String {
     let token = sent(config, cookies).unwrap_or_else(new_token);
-    let life = Duration::seconds(LIFETIME);
-    cookies.add(cookie::build(config, NAME, token.clone(), life));
+    keep(config, cookies, &token);
     token
+}
+
+/// Only for whoever logs in or sets a password: nobody else gets this cookie.
+fn keep(config: &Config, cookies: &Cookies, token: &str) {
+    let life = Duration::seconds(LIFETIME);
+    cookies.add(cookie::build(config, NAME, token.to_owned(), life));
 }
 
 /// The token that came with the request, if one did.
