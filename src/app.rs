@@ -17,7 +17,7 @@ use crate::key::{KeyError, ServerKey};
 use crate::models::Store;
 use crate::models::hasher::{HashError, Hasher};
 use crate::models::limit::Limited;
-use crate::models::outbox::{self, Letter};
+use crate::models::outbox::Letter;
 use crate::models::password::{Password, PasswordError};
 
 /// One site. Clones share everything, and cost no more than a counter: each layer of a request has
@@ -131,29 +131,28 @@ impl App {
     /// When the database fails.
     pub(crate) async fn post(&self, account: &str, letter: &Letter) -> Result<(), RequestError> {
         let mut tx = self.store.db.begin().await?;
-        self.post_in(&mut tx, account, letter).await?;
+        if self.may_notify(&mut tx, account).await? {
+            self.store.post(&mut tx, Some(letter)).await?;
+        }
         tx.commit().await?;
         self.posted.notify_one();
         Ok(())
     }
 
-    /// As [`App::post`], within `tx`; the worker is to be woken when that is committed.
+    /// Whether one more notice may go to `account`; it is counted within `tx`.
     ///
     /// # Errors
     /// When the database fails.
-    pub(crate) async fn post_in(
+    pub(crate) async fn may_notify(
         &self,
         tx: &mut Tx,
         account: &str,
-        letter: &Letter,
-    ) -> Result<(), RequestError> {
-        let whom = format!("notices {account}");
-        match self.limit_in(tx, Limited::MailAddress, &whom).await {
-            Err(RequestError::TooMany { .. }) => return Ok(()),
-            other => other?,
+    ) -> Result<bool, RequestError> {
+        match self.limit_in(tx, Limited::MailAddress, &format!("notices {account}")).await {
+            Ok(()) => Ok(true),
+            Err(RequestError::TooMany { .. }) => Ok(false),
+            Err(error) => Err(error),
         }
-        outbox::enqueue(tx.on(), &self.store.key, &self.store.clock, letter).await?;
-        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use crate::config::Notice;
 use crate::error::RequestError;
 use crate::event::{self, Event};
 use crate::forms::{Errors, Fields};
-use crate::mail::letters;
+use crate::mail::letters::{self, About};
 use crate::models::device::Familiarity;
 use crate::models::hasher::Verdict;
 use crate::models::next_path::NextPath;
@@ -128,8 +128,12 @@ async fn tell(visitor: Visitor, user: User) -> Result<(), RequestError> {
     in_its_own_task(async move {
         let mut tx = visitor.app.store.db.begin().await?;
         let familiarity = visitor.note_device(&mut tx, &user).await?;
-        if let Some(letter) = letter(&visitor, &user, familiarity)? {
-            visitor.app.post_in(&mut tx, &user.id, &letter).await?;
+        // Asked first: to render a letter takes longer than all else that a login does beside its hash.
+        if let Some(render) = letter(&visitor, familiarity)
+            && visitor.app.may_notify(&mut tx, &user.id).await?
+        {
+            let letter = render(&visitor.about(&user.username, &user.email))?;
+            visitor.app.store.post(&mut tx, Some(&letter)).await?;
         }
         tx.commit().await?;
         visitor.app.posted.notify_one();
@@ -146,18 +150,16 @@ async fn in_its_own_task<T: Send + 'static>(
     done.unwrap_or_else(|error| Err(RequestError::Internal(error.to_string())))
 }
 
+/// What makes a letter.
+type Render = fn(&About) -> Result<Letter, RequestError>;
+
 /// One mail at most: of a browser that is new to the account, else of every login.
-fn letter(
-    visitor: &Visitor,
-    user: &User,
-    familiarity: Familiarity,
-) -> Result<Option<Letter>, RequestError> {
+fn letter(visitor: &Visitor, familiarity: Familiarity) -> Option<Render> {
     let notices = &visitor.app.config.notices;
-    let about = visitor.about(&user.username, &user.email);
     if familiarity == Familiarity::New && notices.sends(Notice::NewDevice) {
-        return Ok(Some(letters::new_device(&about)?));
+        return Some(|about| Ok(letters::new_device(about)?));
     }
-    Ok(if notices.sends(Notice::Login) { Some(letters::login(&about)?) } else { None })
+    notices.sends(Notice::Login).then_some(|about| Ok(letters::login(about)?))
 }
 
 impl LoginForm {

@@ -220,7 +220,10 @@ impl Store {
     }
 
     /// Puts `letter`, if there is one, into the outbox within `tx`.
-    pub(super) async fn post(&self, tx: &mut Tx, letter: Option<&Letter>) -> Result<(), DbError> {
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn post(&self, tx: &mut Tx, letter: Option<&Letter>) -> Result<(), DbError> {
         if let Some(letter) = letter {
             outbox::enqueue(tx.on(), &self.key, &self.clock, letter).await?;
         }
