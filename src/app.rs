@@ -23,11 +23,11 @@ use crate::models::password::{Password, PasswordError};
 /// One site. Clones share everything, and cost no more than a counter: each layer of a request has
 /// one.
 #[derive(Clone, Debug)]
-pub struct App(Arc<Parts>);
+pub struct App(Arc<Shared>);
 
 /// What a site consists of.
 #[derive(Clone, Debug)]
-pub struct Parts {
+pub struct Shared {
     /// The settings.
     pub config: Arc<Config>,
     /// The static files, branded as the settings say.
@@ -41,16 +41,16 @@ pub struct Parts {
 }
 
 impl Deref for App {
-    type Target = Parts;
+    type Target = Shared;
 
-    fn deref(&self) -> &Parts {
+    fn deref(&self) -> &Shared {
         &self.0
     }
 }
 
 /// Whoever changes a part of a clone has a site of their own.
 impl DerefMut for App {
-    fn deref_mut(&mut self) -> &mut Parts {
+    fn deref_mut(&mut self) -> &mut Shared {
         Arc::make_mut(&mut self.0)
     }
 }
@@ -88,7 +88,7 @@ impl App {
     pub async fn start_at(config: Config, clock: Clock) -> Result<Self, StartError> {
         let db = Db::open_for(&config.database, config.database_wait).await?;
         let key = server_key(&config)?;
-        Ok(Self(Arc::new(Parts {
+        Ok(Self(Arc::new(Shared {
             hasher: Hasher::start(&config.hash)?,
             store: Store { db, clock, key },
             assets: Arc::new(Assets::new(&config)),

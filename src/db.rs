@@ -329,6 +329,11 @@ impl Statement {
     /// # Errors
     /// When the database fails.
     pub async fn optional<R: Row>(self, on: On<'_>) -> Result<Option<R>, DbError> {
+        // For the first row alone sqlx stops the statement as soon as that is there: before a change
+        // that stands alone is on disk, and without a word when it cannot be.
+        if matches!(on.0, Place::Writer(_) | Place::Writing(_)) {
+            return Ok(self.all(on).await?.into_iter().next());
+        }
         dispatch!(on, sqlx::query_as(self.text), self.values, fetch_optional, |row| row)
     }
 

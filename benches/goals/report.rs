@@ -72,9 +72,10 @@ impl Row {
             Wanted::AtLeast(least) => (format!("≥ {least}"), verdict(self.judged >= least)),
             Wanted::AtMost(most) => (format!("≤ {most}"), verdict(self.judged <= most)),
         };
-        let mark = if is_disturbed(self.others) { " disturbed" } else { "" };
+        // Neither met nor missed: what was disturbed says nothing.
+        let verdict = if is_disturbed(self.others) { "disturbed" } else { verdict };
         format!(
-            "| {goal} | {} | {} | {} | {ratio} | {wanted} | {verdict} | {:.1} %{mark} |",
+            "| {goal} | {} | {} | {} | {ratio} | {wanted} | {verdict} | {:.1} % |",
             self.what,
             self.ours,
             self.reference,

@@ -98,9 +98,9 @@ fn print(data: &impl std::fmt::Display) -> Result<(), CommandError> {
 }
 
 /// On half as many threads as there are cores: pages mostly wait for the database, and a thread that
-/// waits for it is put to sleep and woken each time. With one in the place of two, on two cores, an
-/// account page takes a quarter less CPU, as many are answered, and a storm of logins delays none the
-/// more (measured).
+/// waits for it is put to sleep and woken each time. With one in the place of two an account
+/// page takes a quarter less CPU, as many are answered, and a storm of logins delays none the more
+/// (measured on two cores).
 fn block_on(task: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
     let cores = available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -134,10 +134,11 @@ async fn tell(visitor: Visitor, user: User) -> Result<(), RequestError> {
         {
             let letter = render(&visitor.about(&user.username, &user.email))?;
             visitor.app.store.post(&mut tx, Some(&letter)).await?;
+            tx.commit().await?;
+            visitor.app.posted.notify_one();
+            return Ok(());
         }
-        tx.commit().await?;
-        visitor.app.posted.notify_one();
-        Ok(())
+        Ok(tx.commit().await?)
     })
     .await
 }

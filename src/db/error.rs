@@ -15,8 +15,8 @@ pub enum DbError {
     /// The database took the statement and says nothing.
     #[error("the database does not answer")]
     Silent,
-    /// The transaction that it was part of was rolled back, for a reason that lay elsewhere in it.
-    #[error("the transaction was rolled back: {0}")]
+    /// The transaction that it was part of is not known to last, for a reason that lay elsewhere in it.
+    #[error("the transaction could not be kept: {0}")]
     NotKept(Arc<str>),
     /// A migration failed half way; it was rolled back.
     #[error("the database could not be migrated: {0}")]

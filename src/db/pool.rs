@@ -12,7 +12,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-/// Used so lately, it lives: a database that was restarted in between costs one form a 503.
+/// Used so lately, it lives: a database that was restarted in between costs
+/// each form under way a 503.
 const FRESH: Duration = Duration::from_millis(500);
 
 /// After it a connection is closed rather than used: a firewall may have forgotten it, and what the
@@ -132,8 +133,10 @@ impl<C: Restore> Shared<C> {
     }
 
     fn take_back(&self, Held { connection, born, .. }: Held<C>) {
-        let idle = Idle { connection, born, since: Instant::now() };
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(idle);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those at the bottom are used in a rush alone.
+        idle.retain(|idle| idle.since.elapsed() < LONGEST_IDLE);
+        idle.push(Idle { connection, born, since: Instant::now() });
     }
 
     fn take_idle(&self) -> Vec<Idle<C>> {

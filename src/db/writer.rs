@@ -238,6 +238,8 @@ impl Loan {
     /// When nothing of it lasts.
     pub async fn finish(mut self) -> Result<(), DbError> {
         if self.undo == Undo::Savepoint {
+            // Sent is done: a caller who leaves now must not have it all undone for want of a savepoint.
+            self.undo = Undo::Nothing;
             self.run("RELEASE loan").await?;
         }
         let lasts = self.group().map(|group| group.lasts.subscribe());

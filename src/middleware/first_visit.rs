@@ -132,12 +132,12 @@ impl FirstVisits {
     }
 }
 
-/// Whether a cookie of one of these names was sent. One that cannot be read may be.
+/// Whether a cookie of one of these names was sent. One whose name cannot be read as it stands may be.
 fn has_cookie(headers: &HeaderMap, names: &[String]) -> bool {
     headers.get_all(COOKIE).iter().any(|line| {
         line.to_str().map_or(true, |line| {
-            let mut sent = line.split(';').filter_map(|pair| pair.trim().split('=').next());
-            sent.any(|sent| names.iter().any(|name| name == sent))
+            let mut sent = line.split(';').filter_map(|pair| pair.split('=').next()).map(str::trim);
+            sent.any(|sent| sent.contains('%') || names.iter().any(|name| name == sent))
         })
     })
 }

@@ -20,7 +20,6 @@ use tower_sessions::session_store::{Error, Result};
 
 use self::reads::{Loaded, Reads};
 use super::Store;
-use super::user::User;
 use crate::db::{DbError, SkipLocked, Tx, skip_locked, sql};
 use crate::event::Event;
 
@@ -241,8 +240,10 @@ fn data_of(row: Loaded) -> Result<Data> {
     let mut data: Data =
         serde_json::from_str(&data).map_err(|error| Error::Decode(error.to_string()))?;
     if !id.is_empty() {
-        let user = User { id, username, email, password_hash, credential_version, created_at };
-        let user = serde_json::to_value(user).map_err(|error| Error::Encode(error.to_string()))?;
+        let user = serde_json::json!({
+            "id": id, "username": username, "email": email, "password_hash": password_hash,
+            "credential_version": credential_version, "created_at": created_at,
+        });
         data.insert(keys::USER.to_owned(), user);
     }
     Ok(data)

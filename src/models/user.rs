@@ -1,6 +1,6 @@
 //! The `users` table.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::email::Email;
 use super::outbox::{self, Letter};
@@ -11,8 +11,8 @@ use crate::random;
 
 type UserRow = (String, String, String, String, i64, i64);
 
-/// An account.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// An account. Never serialised whole: it has the hash of the password.
+#[derive(Clone, Debug, Deserialize)]
 pub struct User {
     /// Opaque, 26 characters; never changes.
     pub id: String,

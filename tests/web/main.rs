@@ -20,6 +20,7 @@ mod documentation;
 mod enumeration;
 mod events;
 mod faults;
+mod first_visit;
 mod forgot;
 mod forms;
 mod guessing;

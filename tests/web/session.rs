@@ -37,6 +37,7 @@ on_both_databases! {
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].0.len(), 32);
         assert!(!rows[0].1.contains(&id), "{}", rows[0].1);
+        assert!(!rows[0].1.contains("argon2") && !rows[0].1.contains("ann@"), "nor the user: {}", rows[0].1);
         assert!(rows[0].2.is_some());
         let mut thief = site.browser();
         thief.set_cookie("vestibule", &base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, &rows[0].0[..16]));

@@ -302,8 +302,11 @@ pub fn form_request(path: &str, body: String) -> Request<Body> {
 
 /// An answer's body as text.
 pub async fn body_of(response: Response<Body>) -> String {
-    let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-    String::from_utf8(bytes.to_vec()).unwrap()
+    String::from_utf8(bytes_of(response).await).unwrap()
+}
+
+pub async fn bytes_of(response: Response<Body>) -> Vec<u8> {
+    to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec()
 }
 
 fn select(css: &str) -> Selector {
