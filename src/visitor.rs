@@ -29,7 +29,7 @@ use crate::models::hasher::{HashError, Hasher};
 use crate::models::outbox::Letter;
 use crate::models::password::{Password, PasswordError};
 use crate::models::reset::PendingReset;
-use crate::models::session::{PATIENCE, keys};
+use crate::models::session::{PATIENCE, keys, user_of};
 use crate::models::user::User;
 use crate::page::Page;
 pub use ended::cookie_name as ended_cookie_name;
@@ -143,7 +143,8 @@ impl Visitor {
     /// # Errors
     /// When the database fails.
     pub async fn user(&self) -> Result<Option<User>, RequestError> {
-        Ok(self.session.get(keys::USER).await?)
+        let user: Option<String> = self.session.get(keys::USER).await?;
+        Ok(user.and_then(|text| user_of(&text)))
     }
 
     /// The username, when somebody is logged in.

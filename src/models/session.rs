@@ -20,6 +20,7 @@ use tower_sessions::session_store::{Error, Result};
 
 use self::reads::{Loaded, Reads};
 use super::Store;
+use super::user::User;
 use crate::db::{DbError, SkipLocked, Tx, skip_locked, sql};
 use crate::event::Event;
 
@@ -240,13 +241,20 @@ fn data_of(row: Loaded) -> Result<Data> {
     let mut data: Data =
         serde_json::from_str(&data).map_err(|error| Error::Decode(error.to_string()))?;
     if !id.is_empty() {
-        let user = serde_json::json!({
-            "id": id, "username": username, "email": email, "password_hash": password_hash,
-            "credential_version": credential_version, "created_at": created_at,
-        });
-        data.insert(keys::USER.to_owned(), user);
+        let user = (id, username, email, password_hash, credential_version, created_at);
+        let user =
+            serde_json::to_string(&user).map_err(|error| Error::Encode(error.to_string()))?;
+        data.insert(keys::USER.to_owned(), user.into());
     }
     Ok(data)
+}
+
+/// The user that a session was loaded with, from what stands under [`keys::USER`]: one text, which is
+/// copied faster than an object.
+pub fn user_of(text: &str) -> Option<User> {
+    let (id, username, email, password_hash, credential_version, created_at) =
+        serde_json::from_str(text).ok()?;
+    Some(User { id, username, email, password_hash, credential_version, created_at })
 }
 
 /// Without the user, who has a table of their own.

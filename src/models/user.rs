@@ -1,7 +1,5 @@
 //! The `users` table.
 
-use serde::Deserialize;
-
 use super::email::Email;
 use super::outbox::{self, Letter};
 use super::username::Username;
@@ -11,8 +9,8 @@ use crate::random;
 
 type UserRow = (String, String, String, String, i64, i64);
 
-/// An account. Never serialised whole: it has the hash of the password.
-#[derive(Clone, Debug, Deserialize)]
+/// An account.
+#[derive(Clone, Debug)]
 pub struct User {
     /// Opaque, 26 characters; never changes.
     pub id: String,
