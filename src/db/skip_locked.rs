@@ -2,7 +2,7 @@
 
 use super::{Db, Engine};
 
-/// A statement in both dialects, made by [`skip_locked!`](crate::db::skip_locked).
+/// A statement in both dialects, made by the macro `skip_locked`.
 #[derive(Clone, Copy, Debug)]
 pub struct SkipLocked {
     #[doc(hidden)]
