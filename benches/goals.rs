@@ -14,6 +14,8 @@
 mod growth;
 #[path = "goals/http.rs"]
 mod http;
+#[path = "timing/limits.rs"]
+mod limits;
 #[path = "goals/load.rs"]
 mod load;
 #[path = "goals/logins.rs"]

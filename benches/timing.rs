@@ -11,6 +11,8 @@
     reason = "a measurement that cannot go on has failed"
 )]
 
+#[path = "timing/limits.rs"]
+mod limits;
 #[path = "timing/mail_sink.rs"]
 mod mail_sink;
 #[path = "timing/ranks.rs"]

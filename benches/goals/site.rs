@@ -6,20 +6,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::http::{self, Client};
+use super::limits::LIMITS;
 use super::load::{self, Window};
 use super::mail_sink;
 use super::program::{Folder, Program};
-
-/// They would end a measurement after ten tries.
-const LIMITS: [&str; 7] = [
-    "LOGIN_IP",
-    "LOGIN_ACCOUNT",
-    "REGISTER_IP",
-    "FORGOT_IP",
-    "FORGOT_ACCOUNT",
-    "RESET_ACCOUNT",
-    "MAIL_ADDRESS",
-];
 
 /// Long enough, and not guessable.
 pub const PASSWORD: &str = "moss lantern quartz";

@@ -10,19 +10,8 @@ use std::time::{Duration, Instant};
 
 use vestibule::random;
 
+use super::limits::LIMITS;
 use super::mail_sink;
-
-/// The limits would end a measurement after ten tries. They count all the same: what is counted, by
-/// whom, is part of what is timed.
-const LIMITS: [&str; 7] = [
-    "LOGIN_IP",
-    "LOGIN_ACCOUNT",
-    "REGISTER_IP",
-    "FORGOT_IP",
-    "FORGOT_ACCOUNT",
-    "RESET_ACCOUNT",
-    "MAIL_ADDRESS",
-];
 
 /// Killed when it is dropped, its folder deleted.
 pub struct Server {
@@ -40,6 +29,7 @@ impl Server {
         command.arg("serve").current_dir(&folder).env_clear();
         command.env("VESTIBULE_LISTEN", "127.0.0.1:0");
         command.env("VESTIBULE_SMTP_URL", mail_sink::start());
+        // They count all the same: what is counted, by whom, is part of what is timed.
         for limit in LIMITS {
             command.env(format!("VESTIBULE_LIMIT_{limit}"), "1000000/1d");
         }

@@ -19,10 +19,7 @@ impl App {
         whom: &str,
         account: Option<&str>,
     ) -> Result<(), RequestError> {
-        match self.store.count(what, whom, self.rate(what)).await? {
-            Allowance::Allowed => Ok(()),
-            Allowance::Exceeded { retry_after } => Err(too_many(what, retry_after, account)),
-        }
+        answer(what, self.store.count(what, whom, self.rate(what)).await?, account)
     }
 
     /// As [`App::limit`], within `tx`.
@@ -36,10 +33,7 @@ impl App {
         whom: &str,
     ) -> Result<(), RequestError> {
         let Some(rate) = self.rate(what) else { return Ok(()) };
-        match self.store.count_on(tx.on(), (what, whom), rate).await? {
-            Allowance::Allowed => Ok(()),
-            Allowance::Exceeded { retry_after } => Err(too_many(what, retry_after, None)),
-        }
+        answer(what, self.store.count_on(tx.on(), (what, whom), rate).await?, None)
     }
 
     /// Counts one more login by `whom`, from `address` if it counts, and answers how many failed in a
@@ -99,6 +93,13 @@ impl App {
             Limited::ResetAccount => limits.reset_account,
             Limited::MailAddress => limits.mail_address,
         }
+    }
+}
+
+fn answer(what: Limited, allowance: Allowance, account: Option<&str>) -> Result<(), RequestError> {
+    match allowance {
+        Allowance::Allowed => Ok(()),
+        Allowance::Exceeded { retry_after } => Err(too_many(what, retry_after, account)),
     }
 }
 

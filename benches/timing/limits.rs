@@ -1,0 +1,12 @@
+//! The limits of the settings, which would end a measurement after ten tries.
+
+/// Behind `VESTIBULE_LIMIT_`.
+pub const LIMITS: [&str; 7] = [
+    "LOGIN_IP",
+    "LOGIN_ACCOUNT",
+    "REGISTER_IP",
+    "FORGOT_IP",
+    "FORGOT_ACCOUNT",
+    "RESET_ACCOUNT",
+    "MAIL_ADDRESS",
+];
