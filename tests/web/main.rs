@@ -31,6 +31,7 @@ mod limits;
 mod login;
 mod mailbox;
 mod mailer;
+mod migrations;
 mod nodes;
 mod openapi;
 mod outbox;
