@@ -170,76 +170,53 @@ fn way_on(status: StatusCode, path: &str, is_logged_in: bool) -> (&'static str, 
         _ if is_logged_in => ("/account", "Go to your account"),
         // A new password lifts the pause of an account, not that of an address. The link is there
         // for both, and whether there is such an account or not.
-        (StatusCode::TOO_MANY_REQUESTS, "/login") => {
-            ("/forgot", "Forgot your password? Get a code")
-        }
-        (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => {
-            ("/", "Go to the start page")
-        }
+        (StatusCode::TOO_MANY_REQUESTS, "/login") => ("/forgot", "Reset your password"),
+        (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => ("/", "Go to the home page"),
         _ => ("/login", "Go to the login page"),
     }
 }
 
-const UNREADABLE_FORM: &str = "The form could not be read";
+const UNREADABLE_FORM: &str = "We couldn't read this form";
 
 /// Status, heading, and what to do.
 const WORDS: [(StatusCode, &str, &str); 9] = [
-    (
-        StatusCode::FORBIDDEN,
-        "This form did not come from our own pages",
-        "To protect you, forms are only taken from the pages of this site. Open the page here and \
-         send it again.",
-    ),
-    (
-        StatusCode::NOT_FOUND,
-        "Page not found",
-        "There is no page at this address. Check the address, or start from the beginning.",
-    ),
+    (StatusCode::FORBIDDEN, "We couldn't verify this form", "Try again from our site."),
+    (StatusCode::NOT_FOUND, "Page not found", "Check the address, or start from our home page."),
     (
         StatusCode::METHOD_NOT_ALLOWED,
-        "This page cannot be used that way",
-        "Open it from a link or a button on our pages.",
+        "You can't open this page directly",
+        "Use a link or button on our site.",
     ),
     (
         StatusCode::PAYLOAD_TOO_LARGE,
-        "That was too much to send",
-        "A form may have 64 KB at most. Shorten what you typed and send it again.",
+        "Your form is too long",
+        "Shorten what you typed and send it again.",
     ),
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, UNREADABLE_FORM, UNREADABLE),
     (StatusCode::UNPROCESSABLE_ENTITY, UNREADABLE_FORM, UNREADABLE),
     (
         StatusCode::BAD_REQUEST,
-        "This request cannot be read",
-        "Check the address for signs that were lost or added on the way, or start from the beginning.",
+        "We couldn't read this request",
+        "Check the address, or start from our home page.",
     ),
     (
         StatusCode::SERVICE_UNAVAILABLE,
-        "Very busy right now",
-        "There is more to do than we can do at once. Wait a few seconds, then try again.",
+        "We're busy right now",
+        "Wait a few seconds, then try again.",
     ),
-    (
-        StatusCode::REQUEST_TIMEOUT,
-        "That took too long",
-        "It took longer than half a minute. Check your connection and try again.",
-    ),
+    (StatusCode::REQUEST_TIMEOUT, "That took too long", "Check your connection and try again."),
 ];
 
 /// Said of accounts that are there and of names that nobody has.
-const STOPPED: (&str, &str) = (
-    "Too many wrong passwords in a row",
-    "To keep this account safe, its password does not work in this browser any more. Get a code by \
-     e-mail and set a new password.",
-);
+const STOPPED: (&str, &str) =
+    ("Too many attempts", "Password login is blocked in this browser. Reset your password.");
 
 /// For everything else, 500 first of all.
-const UNEXPECTED: (&str, &str) = (
-    "Something went wrong on our side",
-    "It is not your fault, and we have noted it. Try again in a minute.",
-);
+const UNEXPECTED: (&str, &str) = ("Something went wrong on our side", "Try again in a minute.");
 
 fn words(status: StatusCode, retry_after: Option<i64>) -> (&'static str, String) {
     if status == StatusCode::TOO_MANY_REQUESTS {
-        return ("Too many tries", wait_words(retry_after.unwrap_or(60)));
+        return ("Too many attempts", wait_words(retry_after.unwrap_or(60)));
     }
     let found = WORDS.iter().find(|(of, ..)| *of == status);
     let (heading, words) = found.map_or(UNEXPECTED, |&(_, heading, words)| (heading, words));
@@ -247,8 +224,5 @@ fn words(status: StatusCode, retry_after: Option<i64>) -> (&'static str, String)
 }
 
 fn wait_words(seconds: i64) -> String {
-    format!(
-        "To keep accounts safe, nothing more is taken here for a while. Try again in {}.",
-        times::wait(seconds)
-    )
+    format!("Try again in {}.", times::wait(seconds))
 }

@@ -21,6 +21,8 @@ pub struct FieldError {
     pub message: String,
     /// Whether the message stands at the field too, and the field is marked as wrong.
     pub marks_field: bool,
+    /// Whether the message stands in the place of the field's hint.
+    pub replaces_hint: bool,
 }
 
 /// Everything that is wrong with a form, in the order of its fields.
@@ -28,26 +30,34 @@ pub struct FieldError {
 pub struct Errors(Vec<FieldError>);
 
 impl Errors {
-    /// Notes what is wrong with `field`.
+    /// Notes what is wrong with `field`; its hint stays.
     pub fn add(&mut self, field: &'static str, message: impl Into<String>) {
-        self.0.push(FieldError { field, message: message.into(), marks_field: true });
+        let (message, marks_field, replaces_hint) = (message.into(), true, false);
+        self.0.push(FieldError { field, message, marks_field, replaces_hint });
     }
 
     /// Notes what is wrong with the form as a whole, and which field to go on with. No field is
     /// marked: at login that would tell which of the two was wrong (ASVS 6.3.8).
     pub fn add_for_form(&mut self, field: &'static str, message: impl Into<String>) {
-        self.0.push(FieldError { field, message: message.into(), marks_field: false });
+        let (message, marks_field, replaces_hint) = (message.into(), false, false);
+        self.0.push(FieldError { field, message, marks_field, replaces_hint });
     }
 
-    /// Keeps the value, or notes why there is none.
-    pub fn take<T, E: ToString>(&mut self, field: &'static str, parsed: Result<T, E>) -> Option<T> {
-        match parsed {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.add(field, error.to_string());
-                None
-            }
-        }
+    /// Keeps the value, or notes why there is none. Each error but `missing` states the rule that
+    /// was broken, so the hint does not repeat it.
+    pub fn take<T, E: ToString + PartialEq>(
+        &mut self,
+        field: &'static str,
+        parsed: Result<T, E>,
+        missing: E,
+    ) -> Option<T> {
+        let error = match parsed {
+            Ok(value) => return Some(value),
+            Err(error) => error,
+        };
+        let (message, replaces_hint) = (error.to_string(), error != missing);
+        self.0.push(FieldError { field, message, marks_field: true, replaces_hint });
+        None
     }
 
     /// One thing wrong, with `field`.
@@ -60,7 +70,7 @@ impl Errors {
     /// Notes when a password and its repetition differ (ASVS 2.2.3).
     pub fn confirm(&mut self, password: &str, password_confirm: &str) {
         if password != password_confirm {
-            self.add("password_confirm", "The two passwords differ. Type the same one twice.");
+            self.add("password_confirm", "Passwords don't match.");
         }
     }
 
@@ -68,6 +78,11 @@ impl Errors {
     pub fn of(&self, field: &str) -> Option<&str> {
         let mut marked = self.0.iter().filter(|error| error.marks_field);
         marked.find(|error| error.field == field).map(|error| error.message.as_str())
+    }
+
+    /// Whether the hint of `field` is left out.
+    pub fn replaces_hint(&self, field: &str) -> bool {
+        self.0.iter().any(|error| error.field == field && error.replaces_hint)
     }
 
     /// Whether nothing is wrong.
@@ -82,7 +97,7 @@ impl Errors {
 }
 
 /// The words for a form that arrived with a field twice or in no readable shape.
-pub const UNREADABLE: &str = "The form did not arrive as this page sends it. Go back, load the page again and send it once more.";
+pub const UNREADABLE: &str = "Go back, reload the page, and send it again.";
 
 /// No form of ours has a tenth of it.
 const MOST_FIELDS: usize = 100;

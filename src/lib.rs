@@ -1,5 +1,5 @@
 //! Vestibule, the entrance hall of a web site: people register, log in, log out, and get back in
-//! with a one-time code sent by e-mail.
+//! with a one-time code sent by email.
 //!
 //! # Mounting it in an axum application
 //!
@@ -25,7 +25,7 @@
 //! |---|---|
 //! | `main`, `routes`, [`commands`] | arguments; every URL and layer; one file a command |
 //! | `middleware`, `controllers`, [`tasks`], `visitor` | one concern, one page, one background loop each; who sent a request |
-//! | [`app`], `error`, `forms`, `page`, [`mail`], `assets`, `times` | what a request needs and can fail with |
+//! | [`app`], `error`, `flash`, `forms`, `page`, [`mail`], `assets`, `times` | what a request needs and can fail with |
 //! | [`models`] | a table each, a value each |
 //! | [`db`], [`clock`], [`random`], [`key`], [`config`], [`event`] | the ground; what the log tells |
 
@@ -38,6 +38,7 @@ mod controllers;
 pub mod db;
 mod error;
 pub mod event;
+mod flash;
 mod forms;
 pub mod key;
 pub mod mail;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::app::App;
 use crate::assets::Assets;
+use crate::flash::Flash;
 use crate::forms::Errors;
 
 /// The frame of a page, `page` in the templates.
@@ -16,7 +17,7 @@ pub struct Page {
     /// Whether the page shows a refused form: its title then starts with `Error: ` (GOV.UK).
     pub failed: bool,
     /// What happened before this page, each shown once.
-    pub notices: Vec<String>,
+    pub flashes: Vec<Flash>,
     /// The username, when somebody is logged in.
     pub username: Option<String>,
     /// Whether the development mailbox exists and may be linked to.
@@ -32,7 +33,7 @@ impl Page {
             title: "",
             site: app.config.site_name.clone(),
             failed: false,
-            notices: Vec::new(),
+            flashes: Vec::new(),
             username: None,
             mailbox: app.has_mailbox(),
             assets: Arc::clone(&app.assets),

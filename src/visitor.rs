@@ -10,6 +10,8 @@ mod ended;
 mod logged_in;
 pub mod peer;
 
+use std::mem::discriminant;
+
 use axum::extract::FromRequestParts;
 use axum::http::Method;
 use axum::http::request::Parts;
@@ -23,6 +25,7 @@ use crate::app::App;
 use crate::config::Notice;
 use crate::error::RequestError;
 use crate::event::Event;
+use crate::flash::Flash;
 use crate::mail::letters::{self, About};
 use crate::middleware::session;
 use crate::models::hasher::{HashError, Hasher};
@@ -171,23 +174,23 @@ impl Visitor {
         }
     }
 
-    /// `words`, if a form came too late for its session, once.
-    pub fn take_ended(&self, words: &str) -> Option<String> {
+    /// `flash`, if a form came too late for its session, once.
+    pub fn take_ended(&self, flash: Flash) -> Option<Flash> {
         let is_told = self.sees_page && ended::take(&self.app.config, &self.cookies);
-        is_told.then(|| words.to_owned())
+        is_told.then_some(flash)
     }
 
-    /// Shows `words` on the next page, once.
+    /// Shows `flash` on the next page, once.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn notify(&self, words: impl Into<String>) -> Result<(), RequestError> {
-        let mut notices: Vec<String> = self.session.get(keys::NOTICES).await?.unwrap_or_default();
-        let words = words.into();
-        if notices.len() >= MOST_NOTICES || notices.contains(&words) {
+    pub async fn notify(&self, flash: Flash) -> Result<(), RequestError> {
+        let mut notices: Vec<Flash> = self.session.get(keys::NOTICES).await?.unwrap_or_default();
+        notices.retain(|old| discriminant(old) != discriminant(&flash));
+        if notices.len() >= MOST_NOTICES {
             return Ok(());
         }
-        notices.push(words);
+        notices.push(flash);
         self.put(keys::NOTICES, &notices).await
     }
 
@@ -198,7 +201,7 @@ impl Visitor {
     pub async fn page(&self, title: &'static str) -> Result<Page, RequestError> {
         Ok(Page {
             title,
-            notices: if self.sees_page { self.take_notices().await? } else { Vec::new() },
+            flashes: if self.sees_page { self.take_notices().await? } else { Vec::new() },
             username: self.username().await?,
             ..Page::new(&self.app)
         })
@@ -252,7 +255,7 @@ impl Visitor {
 
     /// Shows them and strikes them out. A page needs no write: where that fails, they are shown all
     /// the same (and again, where a session is left; see the store's `save`).
-    async fn take_notices(&self) -> Result<Vec<String>, RequestError> {
+    async fn take_notices(&self) -> Result<Vec<Flash>, RequestError> {
         let Some(notices) = self.session.get(keys::NOTICES).await? else {
             return Ok(Vec::new());
         };

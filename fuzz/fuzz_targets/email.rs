@@ -1,4 +1,4 @@
-//! An e-mail address, as typed.
+//! An email address, as typed.
 #![no_main]
 
 #[path = "../../tests/web/support/rules.rs"]

@@ -35,7 +35,7 @@ pub fn command() -> Command {
 fn add_command() -> Command {
     Command::new("add")
         .about("Add an account; the password is asked for, or read from standard input")
-        .arg(Arg::new("username").required(true).value_name("USERNAME").help("3 to 30 letters a to z, digits, single . - _ between them"))
+        .arg(Arg::new("username").required(true).value_name("USERNAME").help("3–30 characters: letters, numbers, and single . - _ in between"))
         .arg(Arg::new("email").required(true).value_name("EMAIL").help("Where codes and notices go"))
         .arg(json_flag())
         .after_help("Examples:\n  vestibule user add ann ann@example.com\n  vestibule user add ann ann@example.com < password.txt")
@@ -43,7 +43,7 @@ fn add_command() -> Command {
 
 fn show_command() -> Command {
     Command::new("show")
-        .about("Show the one account with this username or e-mail address; fail when there is none")
+        .about("Show the one account with this username or email; fail when there is none")
         .arg(Arg::new("login").required(true).value_name("USERNAME or EMAIL"))
         .arg(json_flag())
         .after_help("Example:\n  vestibule user show ann@example.com --json")
@@ -113,7 +113,7 @@ async fn add(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
     };
     let (username, email) = (text(matches, "username"), text(matches, "email"));
     let name = Username::parse(username).map_err(|why| wrong("username", username, &why))?;
-    let address = Email::parse(email).map_err(|why| wrong("e-mail address", email, &why))?;
+    let address = Email::parse(email).map_err(|why| wrong("email", email, &why))?;
     let chosen = app.choose_password(&app.hasher, &read_password()?, name.as_str(), email).await;
     let password = chosen.map_err(CommandError::failed)?.map_err(CommandError::failed)?;
     let user = insert(app, &name, &address, &password).await?;

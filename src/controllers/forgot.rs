@@ -6,20 +6,20 @@ use serde::Deserialize;
 use super::{Answer, redirect, refuse, show as show_page};
 use crate::error::RequestError;
 use crate::event::{Details, Event};
+use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::mail::letters;
-use crate::models::email::Email;
+use crate::models::email::{Email, EmailError};
 use crate::models::limit::Limited;
 use crate::models::one_time_code::OneTimeCode;
 use crate::models::reset::{NewReset, PendingReset};
 use crate::models::user::User;
-use crate::models::username::Username;
+use crate::models::username::{Username, UsernameError};
 use crate::page::Page;
 use crate::visitor::Visitor;
 use crate::visitor::budget::Budget;
 
 const TITLE: &str = "Forgot your password?";
-const ENDED: &str = "That reset has ended. Ask for a new code, and use it in this browser.";
 
 #[derive(Template)]
 #[template(path = "forgot.html")]
@@ -53,7 +53,7 @@ pub async fn show(visitor: Visitor) -> Answer {
         ForgotForm { username, ..ForgotForm::default() }
     };
     let mut shown = page(&visitor, form, Errors::default()).await?;
-    shown.page.notices.extend(visitor.take_ended(ENDED));
+    shown.page.flashes.extend(visitor.take_ended(Flash::ResetEnded));
     show_page(&shown)
 }
 
@@ -68,7 +68,7 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<ForgotForm>) -> Answe
     if let Some(old) = visitor.reset().await? {
         let replaced = visitor.app.store.make_way(&old.id).await?;
         if replaced.is_some() {
-            visitor.notify("Any code that you asked for before no longer works.").await?;
+            visitor.notify(Flash::CodeReplaced).await?;
         }
     }
     send_code(&visitor, asked, 0).await
@@ -127,8 +127,8 @@ impl Claim {
     /// Reads both, as typed.
     pub(super) fn parse(username: &str, email: &str) -> Result<Self, Errors> {
         let mut errors = Errors::default();
-        let username = errors.take("username", Username::parse(username));
-        let email = errors.take("email", Email::parse(email));
+        let username = errors.take("username", Username::parse(username), UsernameError::Empty);
+        let email = errors.take("email", Email::parse(email), EmailError::Empty);
         username.zip(email).map(|(username, email)| Self { username, email }).ok_or(errors)
     }
 

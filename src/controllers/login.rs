@@ -1,4 +1,4 @@
-//! Log in: a username or an e-mail address, and a password.
+//! Log in: a username or an email address, and a password.
 
 mod tries;
 
@@ -9,6 +9,7 @@ use super::{Answer, Next, redirect, refuse, show as show_page};
 use crate::config::Notice;
 use crate::error::RequestError;
 use crate::event::{self, Event};
+use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::mail::letters::{self, About};
 use crate::models::device::Familiarity;
@@ -22,11 +23,9 @@ use crate::visitor::Visitor;
 use tries::Tries;
 
 const TITLE: &str = "Log in";
-const ENDED: &str = "Your session has ended. Log in, then send the form again.";
 
 /// The same words whatever was wrong (ASVS 6.3.8).
-const REFUSED: &str =
-    "The username or the password is not right. Check the name, and type the password again.";
+const REFUSED: &str = "Incorrect username or password.";
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -56,7 +55,7 @@ pub async fn show(visitor: Visitor, Next(next): Next) -> Answer {
     }
     let form = LoginForm { next: next.as_str().to_owned(), ..LoginForm::default() };
     let mut shown = page(&visitor, &form, Errors::default()).await?;
-    shown.page.notices.extend(visitor.take_ended(ENDED));
+    shown.page.flashes.extend(visitor.take_ended(Flash::SessionEnded));
     show_page(&shown)
 }
 
@@ -172,7 +171,7 @@ impl LoginForm {
     fn missing(&self) -> Errors {
         let mut errors = Errors::default();
         if self.username.trim().is_empty() {
-            errors.add("username", "Enter your username or your e-mail address.");
+            errors.add("username", "Enter your username or email.");
         }
         if self.password.is_empty() {
             errors.add("password", "Enter your password.");

@@ -4,6 +4,7 @@ use askama::Template;
 
 use super::{Answer, redirect, show as show_page};
 use crate::event::Event;
+use crate::flash::Flash;
 use crate::middleware::headers;
 use crate::page::Page;
 use crate::visitor::Visitor;
@@ -25,7 +26,7 @@ pub async fn submit(visitor: Visitor) -> Answer {
     if let Some(user) = visitor.user().await? {
         visitor.end().await?;
         Event::sessions_ended(&user.id, "logout", 1);
-        visitor.notify("You are logged out.").await?;
+        visitor.notify(Flash::LoggedOut).await?;
     }
     redirect("/login").map(headers::clear_cache)
 }

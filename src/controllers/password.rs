@@ -6,19 +6,17 @@ use serde::Deserialize;
 use super::{Answer, redirect, refuse, show as show_page};
 use crate::error::RequestError;
 use crate::event::Event;
+use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::models::hasher::Verdict;
 use crate::models::limit::Limited;
-use crate::models::password::Password;
+use crate::models::password::{Password, PasswordError};
 use crate::models::user::{PasswordChange, User};
 use crate::page::Page;
 use crate::visitor::{LoggedIn, Visitor};
 
 const TITLE: &str = "Change your password";
-const CHANGED: &str = "Your password was changed. Every other browser was logged out.";
-const WRONG: &str = "That is not your current password. Type it again.";
-const SUPERSEDED: &str =
-    "Your password was changed elsewhere a moment ago. Log in with the new one.";
+const WRONG: &str = "Current password is incorrect.";
 
 #[derive(Template)]
 #[template(path = "password.html")]
@@ -68,12 +66,13 @@ async fn change(visitor: &Visitor, user: User, password: &Password) -> Answer {
             visitor.app.posted.notify_one();
             visitor.trust_device(&user).await;
             visitor.renew(&User { credential_version, ..user }).await?;
-            visitor.notify(CHANGED).await?;
+            visitor.notify(Flash::PasswordChanged).await?;
+            visitor.notify(Flash::LoggedOutElsewhere).await?;
             redirect("/account")
         }
         PasswordChange::Superseded => {
             visitor.end().await?;
-            visitor.notify(SUPERSEDED).await?;
+            visitor.notify(Flash::PasswordChangedElsewhere).await?;
             redirect("/login")
         }
     }
@@ -92,7 +91,7 @@ impl PasswordForm {
             errors.add("current_password", WRONG);
         }
         let chosen = visitor.choose_password(&self.password, &user.username, &user.email);
-        let password = errors.take("password", chosen.await?);
+        let password = errors.take("password", chosen.await?, PasswordError::Empty);
         errors.confirm(&self.password, &self.password_confirm);
         Ok(password.filter(|_| errors.is_empty()).ok_or(errors))
     }

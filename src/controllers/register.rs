@@ -7,21 +7,19 @@ use super::{Answer, Next, redirect, refuse, show as show_page};
 use crate::config::Notice;
 use crate::error::RequestError;
 use crate::event::{Details, Event};
+use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::mail::letters;
-use crate::models::email::Email;
+use crate::models::email::{Email, EmailError};
 use crate::models::limit::Limited;
 use crate::models::next_path::NextPath;
-use crate::models::password::Password;
+use crate::models::password::{Password, PasswordError};
 use crate::models::user::{NewUser, Registration, User};
-use crate::models::username::Username;
+use crate::models::username::{Username, UsernameError};
 use crate::page::Page;
 use crate::visitor::Visitor;
 
 const TITLE: &str = "Create an account";
-const CREATED: &str = "Your account was created. You are logged in.";
-const TAKEN: &str = "That username or e-mail address has an account already. Log in with it, get a code if you forgot \
-    the password, or create an account under another name and address.";
 
 #[derive(Template)]
 #[template(path = "register.html")]
@@ -75,7 +73,7 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<RegisterForm>) -> Ans
         Registration::Taken => {
             let reason = Some("taken");
             Event::RegisterRefused.write(Details { reason, ..Details::default() });
-            visitor.notify(TAKEN).await?;
+            visitor.notify(Flash::Taken).await?;
             redirect(&format!("/login{}", NextPath::parse(&form.next).query()))
         }
     }
@@ -105,7 +103,7 @@ async fn register(visitor: &Visitor, who: &Registrant) -> Result<Registration, R
 async fn welcome(visitor: &Visitor, user: &User, next: &str) -> Answer {
     Event::Registered.of(&user.id);
     visitor.log_in(user, false).await?;
-    visitor.notify(CREATED).await?;
+    visitor.notify(Flash::Registered).await?;
     redirect(NextPath::parse(next).or("/account"))
 }
 
@@ -115,10 +113,11 @@ impl RegisterForm {
         visitor: &Visitor,
     ) -> Result<Result<Registrant, Errors>, RequestError> {
         let mut errors = Errors::default();
-        let username = errors.take("username", Username::parse_new(&self.username));
-        let email = errors.take("email", Email::parse(&self.email));
+        let username =
+            errors.take("username", Username::parse_new(&self.username), UsernameError::Empty);
+        let email = errors.take("email", Email::parse(&self.email), EmailError::Empty);
         let chosen = visitor.choose_password(&self.password, &self.username, &self.email);
-        let password = errors.take("password", chosen.await?);
+        let password = errors.take("password", chosen.await?, PasswordError::Empty);
         errors.confirm(&self.password, &self.password_confirm);
         Ok(match (username, email, password) {
             (Some(username), Some(email), Some(password)) if errors.is_empty() => {

@@ -7,27 +7,23 @@ use super::forgot::{Asked, Claim, send_code};
 use super::{Answer, redirect, refuse, show as show_page};
 use crate::error::RequestError;
 use crate::event::{Details, Event};
+use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::middleware::headers;
 use crate::models::limit::Limited;
-use crate::models::one_time_code::OneTimeCode;
-use crate::models::password::Password;
-use crate::models::reset::{Guess, PendingReset, Spent};
+use crate::models::one_time_code::{CodeError, OneTimeCode};
+use crate::models::password::{Password, PasswordError};
+use crate::models::reset::{COOL_DOWN, Guess, PendingReset, Spent};
 use crate::models::user::User;
 use crate::page::Page;
 use crate::times;
 use crate::visitor::Visitor;
 
 const TITLE: &str = "Set a new password";
-const CHANGED: &str = "Your password was changed. Log in with the new one.";
-const GONE: &str = "That code was used, or a newer one has replaced it. Use the newest mail, or ask for a new one below.";
-const EXPIRED: &str = "That code is too old. Ask for a new one below.";
-const LAST_TRY: &str =
-    "That code is not right, and it was the last try with it. Ask for a new one below.";
-const TOO_EARLY: &str =
-    "It is too early for another code. Below the form you see when you can ask again.";
-const SENT_AGAIN: &str = "If the two belong to one account, a new code is on its way. The one before it no longer works.";
-const TOO_MANY: &str = "There were too many wrong tries with this code. Ask for a new one below.";
+const GONE: &str = "This code was used or replaced. Check the latest email or request a new one.";
+const EXPIRED: &str = "This code has expired. Request a new one.";
+const LAST_TRY: &str = "Incorrect code, no attempts left. Request a new one.";
+const TOO_MANY: &str = "This code has no attempts left. Request a new one.";
 
 #[derive(Template)]
 #[template(path = "reset.html")]
@@ -129,8 +125,8 @@ fn words(guess: &Guess) -> String {
 }
 
 fn wrong_words(left: i64) -> String {
-    let tries = if left == 1 { "1 try" } else { &format!("{left} tries") };
-    format!("That code is not right. Check it against the newest mail; you have {tries} left.")
+    let attempts = if left == 1 { "1 attempt" } else { &format!("{left} attempts") };
+    format!("Incorrect code. Check the latest email. {attempts} left.")
 }
 
 /// Sets the password and uses the code up; `false` when the code died in the meantime.
@@ -163,7 +159,7 @@ async fn change(
 /// (NIST SP 800-63B-4 3.1.3.1).
 async fn changed(visitor: &Visitor) -> Answer {
     visitor.end().await?;
-    visitor.notify(CHANGED).await?;
+    visitor.notify(Flash::PasswordReset).await?;
     redirect("/login").map(headers::clear_cache)
 }
 
@@ -178,8 +174,8 @@ pub async fn resend(visitor: Visitor) -> Answer {
     };
     let store = &visitor.app.store;
     let wait = store.wait_for_resend(&pending.id).await?;
-    if let Some(1..) = wait {
-        return too_early(&visitor).await;
+    if let Some(seconds @ 1..) = wait {
+        return too_early(&visitor, seconds).await;
     }
     let asked = Asked::by(&visitor, claim).await?;
     asked.limit(&visitor).await?;
@@ -188,9 +184,9 @@ pub async fn resend(visitor: Visitor) -> Answer {
         Some(_) => store.make_way(&pending.id).await?,
     };
     let Some(sent_before) = sent_before else {
-        return too_early(&visitor).await;
+        return too_early(&visitor, COOL_DOWN).await;
     };
-    visitor.notify(SENT_AGAIN).await?;
+    visitor.notify(Flash::CodeSentAgain).await?;
     send_code(&visitor, asked, sent_before).await
 }
 
@@ -200,8 +196,8 @@ fn ended(visitor: &Visitor) -> Answer {
     redirect("/forgot")
 }
 
-async fn too_early(visitor: &Visitor) -> Answer {
-    visitor.notify(TOO_EARLY).await?;
+async fn too_early(visitor: &Visitor, seconds: i64) -> Answer {
+    visitor.notify(Flash::TooEarly(seconds)).await?;
     redirect("/reset")
 }
 
@@ -212,9 +208,9 @@ impl ResetForm {
         pending: &PendingReset,
     ) -> Result<Result<(OneTimeCode, Password), Errors>, RequestError> {
         let mut errors = Errors::default();
-        let code = errors.take("code", OneTimeCode::parse(&self.code));
+        let code = errors.take("code", OneTimeCode::parse(&self.code), CodeError::Empty);
         let chosen = visitor.choose_password(&self.password, &pending.username, &pending.email);
-        let password = errors.take("password", chosen.await?);
+        let password = errors.take("password", chosen.await?, PasswordError::Empty);
         errors.confirm(&self.password, &self.password_confirm);
         Ok(code.zip(password).filter(|_| errors.is_empty()).ok_or(errors))
     }

@@ -1,4 +1,4 @@
-//! An e-mail address: what may be one, as it was typed and in its one canonical form.
+//! An email address: what may be one, as it was typed and in its one canonical form.
 
 use std::fmt;
 
@@ -22,13 +22,13 @@ pub struct Email {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EmailError {
     /// Nothing but spaces.
-    #[error("Enter your e-mail address.")]
+    #[error("Enter your email.")]
     Empty,
     /// Longer than mail servers take.
-    #[error("That e-mail address is too long. Use one with {LONGEST} characters or fewer.")]
+    #[error("Use an email with {LONGEST} characters or fewer.")]
     Long,
     /// Not `name@domain`.
-    #[error("Enter an e-mail address like name@example.com.")]
+    #[error("Enter an email like name@example.com.")]
     Shape,
 }
 

@@ -12,12 +12,10 @@ pub struct OneTimeCode(String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodeError {
     /// Nothing typed.
-    #[error("Enter the code from the mail.")]
+    #[error("Enter the code from the email.")]
     Empty,
     /// Not eight characters of the alphabet. It never costs a try, because it is never compared.
-    #[error(
-        "That does not look like a code from our mail: it has {CODE_LENGTH} characters, like CDFG-2345."
-    )]
+    #[error("Enter the {CODE_LENGTH}-character code from the email, like CDFG-2345.")]
     Shape,
 }
 

@@ -11,7 +11,7 @@ use crate::db::{DbError, SkipLocked, Tx, skip_locked, sql};
 use crate::random;
 
 /// How much longer each further code in a row makes the wait before the next, in seconds.
-const COOL_DOWN: i64 = 30;
+pub const COOL_DOWN: i64 = 30;
 
 /// What a browser session keeps of the code that was asked for in it. It looks the same whether an
 /// account matched or not.

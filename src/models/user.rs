@@ -115,7 +115,7 @@ impl Store {
         self.find(BY_ID, &[id]).await
     }
 
-    /// The user of this username or e-mail address, in any spelling. A text that can be neither
+    /// The user of this username or email address, in any spelling. A text that can be neither
     /// costs the same query and finds nobody.
     ///
     /// # Errors

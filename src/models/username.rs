@@ -37,15 +37,13 @@ pub enum UsernameError {
     #[error("Enter a username.")]
     Empty,
     /// Not within [`LENGTH`].
-    #[error("The username must have {min} to {max} characters.", min = LENGTH.start(), max = LENGTH.end())]
+    #[error("Use a username with {min}–{max} characters.", min = LENGTH.start(), max = LENGTH.end())]
     Length,
     /// Another character, or a dot, dash or underscore at an end or beside another.
-    #[error(
-        "A username has letters a to z and digits, with single dots, dashes or underscores between them, and no spaces."
-    )]
+    #[error("Use only letters a–z, numbers, and single dots, dashes or underscores in between.")]
     Characters,
     /// One of the names kept for the site itself.
-    #[error("That username is kept for the site itself. Choose another one.")]
+    #[error("That username is reserved.")]
     Reserved,
 }
 

@@ -41,7 +41,7 @@ const RATED = [
 
 visit("a new password is rated as it is typed", "/register", async (page) => {
   await field(page, "Username").fill("Annabel");
-  await field(page, "E-mail address").fill("brook.street@meadow.example");
+  await field(page, "Email").fill("brook.street@meadow.example");
   const line = advice(page, "Password");
   assert.ok(await line.isHidden(), "nothing while it is empty");
   for (const [password, level, words] of RATED) {
@@ -82,18 +82,18 @@ visit("advice is heard after a pause, not at each key", "/register", async (page
 });
 
 visit("the second password is compared once it is as long as the first", "/register", async (page) => {
-  const line = advice(page, "Password again");
+  const line = advice(page, "Confirm password");
   await field(page, "Password").fill(STRONG);
   assert.ok(await line.isHidden());
-  await field(page, "Password again").fill("moss lanturn");
+  await field(page, "Confirm password").fill("moss lanturn");
   assert.equal(await line.textContent(), "", "it is being typed");
   const room = await button(page, "Create account").boundingBox();
-  await field(page, "Password again").fill("moss lanturn quartz");
+  await field(page, "Confirm password").fill("moss lanturn quartz");
   assert.equal(await line.innerText(), DIFFER);
   assert.equal(await heard(page), "");
   await page.clock.runFor(500);
   assert.equal(await heard(page), DIFFER);
-  await field(page, "Password again").fill(STRONG);
+  await field(page, "Confirm password").fill(STRONG);
   assert.equal(await line.innerText(), SAME);
   assert.deepEqual(await button(page, "Create account").boundingBox(), room, "no button moves");
   await field(page, "Password").fill(`${STRONG}!`);
@@ -102,17 +102,17 @@ visit("the second password is compared once it is as long as the first", "/regis
 });
 
 visit("the second password is compared once it was left", "/reset", async (page) => {
-  const line = advice(page, "New password again");
+  const line = advice(page, "Confirm password");
   await field(page, "New password").fill(STRONG);
-  await field(page, "New password again").fill("moss");
+  await field(page, "Confirm password").fill("moss");
   assert.equal(await line.textContent(), "");
   await page.keyboard.press("Tab");
   assert.equal(await line.innerText(), DIFFER);
   await page.clock.runFor(500);
   assert.equal(await heard(page), DIFFER);
-  await field(page, "New password again").fill("moss lan");
+  await field(page, "Confirm password").fill("moss lan");
   assert.equal(await line.innerText(), DIFFER, "it stays until it is mended");
-  await field(page, "New password again").fill("");
+  await field(page, "Confirm password").fill("");
   assert.ok(await line.isHidden());
 });
 

@@ -8,21 +8,21 @@ import { heard, resendWords, visits } from "./support/visits.mjs";
 const visit = visits();
 
 visit("the wait for the next code is counted down and its end is heard", "/reset", async (page) => {
-  assert.equal(await page.getByText("You can ask for another code").count(), 0);
+  assert.equal(await page.getByText("You can request another code").count(), 0);
   await resend(page);
-  assert.match(await resendWords(page), /^You can ask for another code in (30|29) seconds\.$/);
+  assert.match(await resendWords(page), /^You can request another code in (30|29) seconds\.$/);
   const seconds = Number(/\d+/.exec(await resendWords(page))[0]);
   await page.clock.runFor((seconds - 2) * 1000);
-  assert.equal(await resendWords(page), "You can ask for another code in 2 seconds.");
+  assert.equal(await resendWords(page), "You can request another code in 2 seconds.");
   await page.clock.runFor(1999);
-  assert.equal(await resendWords(page), "You can ask for another code in 1 second.");
+  assert.equal(await resendWords(page), "You can request another code in 1 second.");
   assert.equal(await heard(page), "");
   await page.clock.runFor(1);
-  assert.equal(await resendWords(page), "You can ask for another code now.");
+  assert.equal(await resendWords(page), "You can request another code now.");
   await page.clock.runFor(100);
-  assert.equal(await heard(page), "You can ask for another code now.");
+  assert.equal(await heard(page), "You can request another code now.");
   await page.clock.runFor(900);
-  assert.equal(await heard(page), "You can ask for another code now.", "said once, not emptied to be said again");
+  assert.equal(await heard(page), "You can request another code now.", "said once, not emptied to be said again");
 });
 
 visit("a long wait stands as the server has rounded it", "/reset", async (page) => {
@@ -34,14 +34,14 @@ visit("a long wait stands as the server has rounded it", "/reset", async (page) 
   });
   await page.reload();
   await page.clock.runFor(29_000);
-  assert.equal(await resendWords(page), "You can ask for another code in 2 minutes.");
+  assert.equal(await resendWords(page), "You can request another code in 2 minutes.");
   await page.clock.runFor(1000);
-  assert.equal(await resendWords(page), "You can ask for another code in 90 seconds.");
+  assert.equal(await resendWords(page), "You can request another code in 90 seconds.");
 });
 
 visit("a code can be asked for before the wait is over, and is refused in words", "/reset", async (page) => {
   await resend(page);
   await resend(page);
-  assert.match(await page.getByRole("status").innerText(), /^It is too early for another code\./);
-  assert.match(await resendWords(page), /^It is too early for another code|^You can ask for another code in \d+ seconds\.$/);
+  assert.match(await page.getByRole("status").innerText(), /^Warning:\s+Wait (30|29) seconds before requesting another code\.$/);
+  assert.match(await resendWords(page), /^You can request another code in \d+ seconds\.$/);
 });

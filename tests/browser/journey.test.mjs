@@ -34,7 +34,7 @@ for (const script of [true, false]) {
     await page.waitForURL("/account");
     await sees(page, "Your account was created");
     await steps.logOut(page);
-    await sees(page, "You are logged out");
+    await sees(page, "You've been logged out");
     await isLoggedOut(page);
 
     await steps.link(page, "Forgot your password?").click();
@@ -76,34 +76,34 @@ for (const script of [true, false]) {
     await leadsToTheField(page, "Username");
     await typist.fill({
       Username: bob.username,
-      "E-mail address": bob.email,
+      "Email": bob.email,
       Password: bob.password,
-      "Password again": bob.password,
+      "Confirm password": bob.password,
     });
-    await goesBackAndForth(page, "Password again", "E-mail address");
+    await goesBackAndForth(page, "Confirm password", "Email");
     await page.keyboard.press("Enter");
     await page.waitForURL("/account");
     await typist.press("Log out", "Space", "/login");
 
     await typist.follow("Forgot your password?", "/forgot");
-    await typist.fill({ Username: bob.username, "E-mail address": bob.email });
+    await typist.fill({ Username: bob.username, "Email": bob.email });
     await page.keyboard.press("Enter");
     await page.waitForURL("/reset");
     await typist.fill({
       Code: WRONG_CODE,
       "New password": SECOND_PASSWORD,
-      "New password again": SECOND_PASSWORD,
+      "Confirm password": SECOND_PASSWORD,
     });
     await steps.refused(page, "/reset", 422, () => page.keyboard.press("Enter"));
     await leadsToTheField(page, "Code");
     await typist.fill({
       Code: await steps.readCode(page),
       "New password": SECOND_PASSWORD,
-      "New password again": SECOND_PASSWORD,
+      "Confirm password": SECOND_PASSWORD,
     });
     await typist.press("Change password", "Enter", "/login");
 
-    await typist.fill({ "Username or e-mail address": bob.username, Password: SECOND_PASSWORD });
+    await typist.fill({ "Username or email": bob.username, Password: SECOND_PASSWORD });
     const remember = page.getByRole("checkbox");
     await tabTo(page, remember);
     await page.keyboard.press("Space");
@@ -113,7 +113,7 @@ for (const script of [true, false]) {
     await typist.fill({
       "Current password": SECOND_PASSWORD,
       "New password": THIRD_PASSWORD,
-      "New password again": THIRD_PASSWORD,
+      "Confirm password": THIRD_PASSWORD,
     });
     await page.keyboard.press("Enter");
     await page.waitForURL("/account");

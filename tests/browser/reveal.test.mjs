@@ -85,21 +85,21 @@ for (const kind of ["pagehide", "pageshow"]) {
 
 visit("a shown password is hidden before it is sent", "/register", async (page) => {
   await button(page, "Show password").click();
-  await button(page, "Show password again").click();
+  await button(page, "Show confirm password").click();
   // Looks last of all listeners, and keeps the page.
   await page.evaluate(() => addEventListener("submit", (event) => event.preventDefault()));
   await button(page, "Create account").click();
-  assert.deepEqual([await type(page, "Password"), await type(page, "Password again")], ["password", "password"]);
+  assert.deepEqual([await type(page, "Password"), await type(page, "Confirm password")], ["password", "password"]);
 });
 
 visit("the button is a thumb high and lies beside the text at 320 px", "/register", async (page) => {
-  const label = "Password again";
+  const label = "Confirm password";
   await field(page, label).fill(STRONG.repeat(5));
   // The first press may scroll the button into view.
-  for (const name of ["Show", "Hide"]) await button(page, `${name} password again`).click();
+  for (const name of ["Show", "Hide"]) await button(page, `${name} confirm password`).click();
   const before = await field(page, label).boundingBox();
-  await button(page, "Show password again").click();
-  const [input, hide] = [await field(page, label).boundingBox(), await button(page, "Hide password again").boundingBox()];
+  await button(page, "Show confirm password").click();
+  const [input, hide] = [await field(page, label).boundingBox(), await button(page, "Hide confirm password").boundingBox()];
   assert.deepEqual(input, before, "showing moves nothing");
   assert.ok(hide.height >= 44 && hide.width >= 44, JSON.stringify(hide));
   assert.ok(hide.x >= input.x + input.width && Math.abs(hide.y - input.y) < 1, JSON.stringify({ input, hide }));

@@ -16,7 +16,7 @@ for (const scheme of ["light", "dark"]) {
       const found = [];
       for (const [first, second] of [["a", "ab"], ["abcdefghijkl", "x".repeat(12)], [STRONG, STRONG]]) {
         await field(page, "New password").fill(first);
-        await field(page, "New password again").fill(second);
+        await field(page, "Confirm password").fill(second);
         await page.clock.runFor(500);
         // axe waits by timers.
         await page.clock.resume();
@@ -54,7 +54,7 @@ for (const [path, labels] of Object.entries(PASSWORDS)) {
     assert.equal(await page.locator(`button:not([type=submit]), ${ADVICE}, [aria-live]`).count(), 0);
     if (path === "/reset") {
       await resend(page);
-      assert.match(await resendWords(page), /^You can ask for another code in (30|29) seconds\.$/);
+      assert.match(await resendWords(page), /^You can request another code in (30|29) seconds\.$/);
     }
   }, { script: false });
 }

@@ -55,9 +55,9 @@ visit("a page from the browser's memory can be sent again", "/login", async (pag
 visit("a form under way does not hold up another", "/reset", async (page) => {
   const sent = await count(page);
   await button(page, "Change password").click();
-  await button(page, "Send me a new code").click();
+  await button(page, "Send a new code").click();
   assert.deepEqual(await sent(), ["/reset", "/reset/resend"]);
-  assert.deepEqual([await isBusy(page, "Change password"), await isBusy(page, "Send me a new code")], [false, true]);
+  assert.deepEqual([await isBusy(page, "Change password"), await isBusy(page, "Send a new code")], [false, true]);
 });
 
 visit("nothing moves for those who want no motion", "/login", async (page) => {

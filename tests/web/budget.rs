@@ -71,7 +71,7 @@ on_both_databases! {
         let mut owner = site.registered("ann").await;
         owner.open("/account/password").await;
         owner.fill("Current password", PASSWORD).fill("New password", OTHER_PASSWORD);
-        owner.fill("New password again", OTHER_PASSWORD).press("Change password").await;
+        owner.fill("Confirm password", OTHER_PASSWORD).press("Change password").await;
         assert_eq!(owner.path(), "/account", "{}", owner.text());
         owner.press("Log out").await;
         fail(&mut site.browser(), "ann", 10).await;
@@ -206,7 +206,7 @@ on_both_databases! {
         assert!(site.browser().log_in("ann", PASSWORD).await.is_logged_in().await);
         ann.open("/account/password").await;
         ann.fill("Current password", PASSWORD).fill("New password", OTHER_PASSWORD);
-        ann.fill("New password again", OTHER_PASSWORD).press("Change password").await;
+        ann.fill("Confirm password", OTHER_PASSWORD).press("Change password").await;
         assert_eq!(ann.path(), "/account", "{}", ann.text());
     }
 

@@ -125,10 +125,10 @@ on_both_databases! {
         for path in ["/account", "/account/password", "/logout", "/account"] {
             ann.open(path).await;
             assert_eq!((ann.status, ann.path()), (StatusCode::OK, path), "{}", ann.text());
-            assert_eq!(ann.notices(), ["Your account was created. You are logged in."], "{path}");
+            assert_eq!(ann.notices(), ["Your account was created."], "{path}");
         }
         left.open("/login").await;
-        assert_eq!((left.status, left.notices()), (StatusCode::OK, vec!["You are logged out.".to_owned()]));
+        assert_eq!((left.status, left.notices()), (StatusCode::OK, vec!["You've been logged out.".to_owned()]));
         for path in ["/login", "/register", "/forgot", "/readyz"] {
             assert_eq!(site.browser().at(&front).open(path).await.status, StatusCode::OK, "{path}");
         }
@@ -180,14 +180,14 @@ on_both_databases! {
         assert_eq!(guesser.path(), "/account", "a limit lasts for its period: {}", guesser.text());
         assert!(ann.is_logged_in().await);
         resetting.open("/reset").await;
-        resetting.press("Send me a new code").await;
-        assert_eq!(resetting.notices(), ["If the two belong to one account, a new code is on its way. The one before it no longer works."]);
+        resetting.press("Send a new code").await;
+        assert_eq!(resetting.notices(), ["If your details match an account, we've sent a new code."]);
         resetting.reset(&code, OTHER_PASSWORD).await;
         assert_eq!(resetting.status, StatusCode::UNPROCESSABLE_ENTITY, "the old code is dead");
         let newest = site.newest_code().await;
         site.wait(601);
         resetting.reset(&newest, OTHER_PASSWORD).await;
-        assert!(resetting.problems()[0].starts_with("That code is too old"), "{}", resetting.text());
+        assert!(resetting.problems()[0].starts_with("This code has expired"), "{}", resetting.text());
         site.wait(3600);
         assert!(ann.is_logged_in().await);
     }

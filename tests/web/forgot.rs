@@ -121,7 +121,7 @@ async fn the_next_page_says_where_the_code_went_how_long_it_works_and_where_to_g
     let (browser, _) = site.with_code("ann").await;
     let text = browser.text();
     for part in
-        ["ann@meadow.example", "10 minutes", "only in this browser", "spam", "Send me a new code"]
+        ["ann@meadow.example", "10 minutes", "only in this browser", "spam", "Send a new code"]
     {
         assert!(text.contains(part), "{part}: {text}");
     }

@@ -81,7 +81,7 @@ async fn guess_all(askers: &[Browser], times: usize) -> (usize, Vec<StatusCode>)
     let answers = join_all(guesses).await;
     let statuses = answers.iter().map(axum::response::Response::status).collect();
     let bodies = join_all(answers.into_iter().map(body_of)).await;
-    (bodies.iter().filter(|body| body.contains("That code is not right")).count(), statuses)
+    (bodies.iter().filter(|body| body.contains("Incorrect code")).count(), statuses)
 }
 
 on_both_databases! {
@@ -110,7 +110,7 @@ on_both_databases! {
                 let (compared, _) = guess_all(std::slice::from_ref(&browser), 5).await;
                 assert_eq!(compared, 5, "{username}: code {codes}");
                 site.wait(codes * 30);
-                browser.open("/reset").await.press("Send me a new code").await;
+                browser.open("/reset").await.press("Send a new code").await;
                 assert_eq!(browser.path(), "/reset");
             }
             let (compared, statuses) = guess_all(&[browser], 1).await;

@@ -266,9 +266,9 @@ on_both_databases! {
             forger.open(forger.path().to_owned().as_str()).await;
             assert!(forger.notices().is_empty(), "{path}: once");
         }
-        let reset = "That reset has ended. Ask for a new code, and use it in this browser.";
+        let reset = "Your reset timed out. Request a new code.";
         assert_eq!(words, [
-            ("/login?next=/account/password", "Your session has ended. Log in, then send the form again."),
+            ("/login?next=/account/password", "You were logged out. Log in to continue."),
             ("/forgot", reset),
             ("/forgot", reset),
             ("/login", ""),

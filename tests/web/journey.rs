@@ -8,15 +8,15 @@ on_both_databases! {
         ann.open("/").await;
         assert_eq!(ann.way, ["/", "/login"]);
         ann.click("Create an account").await;
-        ann.fill("Username", "ann").fill("E-mail address", "ann@meadow.example");
-        ann.fill("Password", PASSWORD).fill("Password again", PASSWORD);
+        ann.fill("Username", "ann").fill("Email", "ann@meadow.example");
+        ann.fill("Password", PASSWORD).fill("Confirm password", PASSWORD);
         ann.press("Create account").await;
         assert_eq!(ann.path(), "/account");
-        assert_eq!(ann.notices(), ["Your account was created. You are logged in."]);
+        assert_eq!(ann.notices(), ["Your account was created."]);
 
         ann.press("Log out").await;
         assert_eq!(ann.path(), "/login");
-        assert_eq!(ann.notices(), ["You are logged out."]);
+        assert_eq!(ann.notices(), ["You've been logged out."]);
         assert!(!ann.is_logged_in().await);
 
         ann.log_in("ann", PASSWORD).await;
@@ -25,12 +25,12 @@ on_both_databases! {
 
         site.wait(60);
         ann.click("Forgot your password?").await;
-        ann.fill("Username", "ann").fill("E-mail address", "ann@meadow.example");
-        ann.press("Send me a code").await;
+        ann.fill("Username", "ann").fill("Email", "ann@meadow.example");
+        ann.press("Email me a code").await;
         assert_eq!(ann.path(), "/reset");
         let code = site.newest_code().await;
         site.wait(60);
-        ann.fill("Code", &code).fill("New password", OTHER_PASSWORD).fill("New password again", OTHER_PASSWORD);
+        ann.fill("Code", &code).fill("New password", OTHER_PASSWORD).fill("Confirm password", OTHER_PASSWORD);
         ann.press("Change password").await;
         assert_eq!(ann.path(), "/login");
         assert_eq!(ann.notices(), ["Your password was changed. Log in with the new one."]);

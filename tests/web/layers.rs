@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["db", "clock", "random", "config", "key", "event"],
     &["models"],
-    &["app", "assets", "error", "forms", "mail", "page", "times"],
+    &["app", "assets", "error", "flash", "forms", "mail", "page", "times"],
     &["middleware", "controllers", "tasks", "visitor"],
     &["routes", "commands"],
     &["main", "lib"],

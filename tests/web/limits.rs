@@ -29,7 +29,7 @@ on_both_databases! {
             browser.log_in(names[0], PASSWORD).await;
             assert_eq!(browser.status, StatusCode::TOO_MANY_REQUESTS, "one account, one budget, in every spelling");
             assert_eq!(browser.headers["retry-after"], "900");
-            assert_eq!(browser.title(), "Too many tries – Vestibule");
+            assert_eq!(browser.title(), "Too many attempts – Vestibule");
             assert!(browser.text().contains("Try again in 15 minutes."), "{}", browser.text());
         }
         site.wait(900);

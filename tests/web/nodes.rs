@@ -42,11 +42,11 @@ async fn a_journey_whose_every_request_lands_on_another_node() {
     let mut ann = nodes.front.browser();
     ann.register("ann", &email_of("ann"), PASSWORD).await;
     assert_eq!(ann.path(), "/account", "{}", ann.text());
-    assert_eq!(ann.notices(), ["Your account was created. You are logged in."]);
+    assert_eq!(ann.notices(), ["Your account was created."]);
     ann.open("/account").await;
     assert_eq!((ann.status, ann.notices().len()), (StatusCode::OK, 0));
     ann.press("Log out").await;
-    assert_eq!(ann.notices(), ["You are logged out."]);
+    assert_eq!(ann.notices(), ["You've been logged out."]);
     assert!(!ann.is_logged_in().await);
     ann.log_in("ann", PASSWORD).await;
     elsewhere.log_in("ann", PASSWORD).await;
@@ -54,12 +54,12 @@ async fn a_journey_whose_every_request_lands_on_another_node() {
     ann.press("Log out").await;
 
     ann.click("Forgot your password?").await;
-    ann.fill("Username", "ann").fill("E-mail address", &email_of("ann"));
-    ann.press("Send me a code").await;
+    ann.fill("Username", "ann").fill("Email", &email_of("ann"));
+    ann.press("Email me a code").await;
     assert_eq!(ann.path(), "/reset");
     let code = nodes.code_to(&email_of("ann")).await;
     ann.fill("Code", &code).fill("New password", OTHER_PASSWORD);
-    ann.fill("New password again", OTHER_PASSWORD).press("Change password").await;
+    ann.fill("Confirm password", OTHER_PASSWORD).press("Change password").await;
     assert_eq!(ann.path(), "/login");
     assert_eq!(ann.notices(), ["Your password was changed. Log in with the new one."]);
     for _ in 0..NODES {
@@ -107,7 +107,7 @@ async fn a_session_that_one_node_ends_is_refused_by_each_other_with_the_next_req
     let mut home = home.at(&fronts[1]);
     home.open("/account/password").await;
     home.fill("Current password", PASSWORD).fill("New password", OTHER_PASSWORD);
-    home.fill("New password again", OTHER_PASSWORD).press("Change password").await;
+    home.fill("Confirm password", OTHER_PASSWORD).press("Change password").await;
     assert_eq!(is_logged_in(&nodes, &work).await, [false; NODES], "by a change of the password");
     assert_eq!(is_logged_in(&nodes, &home).await, [true; NODES]);
 
@@ -174,7 +174,8 @@ async fn limits_hold_over_all_nodes_together() {
     let wrong = [("code", "CCCC-CCCC"), new[0], new[1]];
     let answers = join_all((0..20).map(|_| lost.post("/reset", &wrong))).await;
     let bodies = join_all(answers.into_iter().map(body_of)).await;
-    let compared = bodies.iter().filter(|body| !body.contains("There were too many")).count();
+    let compared =
+        bodies.iter().filter(|body| !body.contains("This code has no attempts left")).count();
     assert_eq!(compared, 5, "guesses at one code");
     let answer = lost.post("/reset", &[("code", code.as_str()), new[0], new[1]]).await;
     assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "the right one is too late");

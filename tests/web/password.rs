@@ -9,7 +9,7 @@ async fn change(browser: &mut Browser, current: &str, new: &str) {
     browser
         .fill("Current password", current)
         .fill("New password", new)
-        .fill("New password again", new);
+        .fill("Confirm password", new);
     browser.press("Change password").await;
 }
 
@@ -19,7 +19,7 @@ on_both_databases! {
         let before = ann.cookie("vestibule").unwrap().clone();
         change(&mut ann, PASSWORD, OTHER_PASSWORD).await;
         assert_eq!(ann.path(), "/account");
-        assert_eq!(ann.notices(), ["Your password was changed. Every other browser was logged out."]);
+        assert_eq!(ann.notices(), ["Your password was changed.", "You've been logged out everywhere else."]);
         assert_ne!(ann.cookie("vestibule"), Some(&before), "a new id with the new password");
         assert_eq!(site.mails_to("ann").await, ["registered", "password_changed"]);
         let mut again = site.browser();
@@ -32,7 +32,7 @@ on_both_databases! {
     async fn a_wrong_current_password_changes_nothing(site: Site) {
         let mut ann = site.registered("ann").await;
         change(&mut ann, "not the password", OTHER_PASSWORD).await;
-        assert_eq!(ann.problems(), ["That is not your current password. Type it again."]);
+        assert_eq!(ann.problems(), ["Current password is incorrect."]);
         assert_eq!(site.mails_to("ann").await, ["registered"]);
         assert!(site.browser().log_in("ann", PASSWORD).await.path() == "/account");
     }
@@ -43,7 +43,7 @@ on_both_databases! {
         change(&mut ann, PASSWORD, OTHER_PASSWORD).await;
         stranger.reset(&code, "harbour kettle ribbon").await;
         // The words of a code that nobody was sent: a page must not tell that the owner was here.
-        assert!(stranger.problems()[0].starts_with("That code is not right."), "{:?}", stranger.problems());
+        assert!(stranger.problems()[0].starts_with("Incorrect code."), "{:?}", stranger.problems());
         assert!(site.browser().log_in("ann", "harbour kettle ribbon").await.path() != "/account");
         assert!(site.browser().log_in("ann", OTHER_PASSWORD).await.path() == "/account");
     }
@@ -73,15 +73,12 @@ async fn a_password_made_of_name_address_or_site_is_refused_wherever_one_is_chos
     for guessable in ["zqxvtrfk1234", "zqxvtrfk@meadow.example", "wbnjkdlm1234"] {
         ann.open("/account/password").await;
         ann.fill("Current password", PASSWORD);
-        ann.fill("New password", guessable).fill("New password again", guessable);
+        ann.fill("New password", guessable).fill("Confirm password", guessable);
         ann.press("Change password").await;
         reset.reset(&code, guessable).await;
         for browser in [&ann, &reset] {
             let problem = browser.problems().concat();
-            assert!(
-                problem.starts_with("That password is easy to guess"),
-                "{guessable}: {problem}"
-            );
+            assert!(problem.starts_with("This password is"), "{guessable}: {problem}");
         }
     }
 }
@@ -91,7 +88,7 @@ async fn all_that_is_wrong_is_said_at_once_and_no_password_comes_back() {
     let site = Site::on_sqlite().await;
     let mut ann = site.registered("ann").await;
     ann.open("/account/password").await;
-    ann.fill("New password", "short").fill("New password again", "differs");
+    ann.fill("New password", "short").fill("Confirm password", "differs");
     ann.press("Change password").await;
     assert_eq!(ann.problems().len(), 3);
     assert_eq!(ann.title(), "Error: Change your password – Vestibule");
@@ -106,9 +103,9 @@ async fn a_form_sent_after_the_session_ended_leads_back_with_a_word() {
     ann.open("/account/password").await;
     ann.fill("Current password", PASSWORD)
         .fill("New password", OTHER_PASSWORD)
-        .fill("New password again", OTHER_PASSWORD);
+        .fill("Confirm password", OTHER_PASSWORD);
     site.wait(13 * 60 * 60);
     ann.press("Change password").await;
     assert_eq!(ann.path(), "/login?next=/account/password");
-    assert_eq!(ann.notices(), ["Your session has ended. Log in, then send the form again."]);
+    assert_eq!(ann.notices(), ["You were logged out. Log in to continue."]);
 }

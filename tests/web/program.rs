@@ -297,7 +297,7 @@ fn a_body_over_64_kib_is_refused_with_a_page() {
     let program = folder.serve(&[]);
     let answer = program.post("/login", "", &[("username", &"a".repeat(64 * 1024))]);
     assert_eq!(answer.status, 413, "{}", answer.head);
-    assert!(answer.body.contains("That was too much to send"));
+    assert!(answer.body.contains("Your form is too long"));
 }
 
 #[test]

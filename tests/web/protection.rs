@@ -62,7 +62,7 @@ async fn behind_a_configured_base_url_no_other_origin_counts() {
         .send(from(&[("origin", "http://127.0.0.1:8000"), ("host", "127.0.0.1:8000")]))
         .await;
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
-    assert!(body_of(answer).await.contains("This form did not come from our own pages"));
+    assert!(body_of(answer).await.contains("verify this form"));
 }
 
 #[tokio::test]
@@ -129,24 +129,20 @@ async fn every_failure_is_a_styled_page_of_its_own() {
         (
             Request::put("/login").header("origin", "http://localhost:8000").body(Body::empty()),
             405,
-            "This page cannot be used that way",
+            "You can't open this page directly",
         ),
         (
             Request::get("/reset/resend").body(Body::empty()),
             405,
-            "This page cannot be used that way",
+            "You can't open this page directly",
         ),
-        (
-            Request::post("/login").body(Body::empty()),
-            403,
-            "This form did not come from our own pages",
-        ),
-        (Ok(form_request("/login", long)), 413, "That was too much to send"),
-        (json.body(Body::from("{}")), 415, "The form could not be read"),
+        (Request::post("/login").body(Body::empty()), 403, "We couldn't verify this form"),
+        (Ok(form_request("/login", long)), 413, "Your form is too long"),
+        (json.body(Body::from("{}")), 415, "We couldn't read this form"),
         (
             Ok(form_request("/login", "username=a&username=b&password=c".into())),
             422,
-            "The form could not be read",
+            "We couldn't read this form",
         ),
     ];
     for (request, status, heading) in cases {
@@ -155,7 +151,10 @@ async fn every_failure_is_a_styled_page_of_its_own() {
         assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
         let page = body_of(answer).await;
         assert!(
-            page.contains(&format!("<title>{heading} – Vestibule</title>")),
+            page.contains(&format!(
+                "<title>{} – Vestibule</title>",
+                heading.replace('\'', "&#39;")
+            )),
             "{status}: {page}"
         );
         assert!(page.contains("/static/app.") && page.contains("<h1>"), "{page}");
@@ -260,7 +259,7 @@ async fn notices_do_not_pile_up() {
         ann.post("/forgot", &[("username", "ann"), ("email", "ann@meadow.example")]).await;
     }
     ann.open("/reset").await;
-    assert_eq!(ann.notices(), ["Any code that you asked for before no longer works."]);
+    assert_eq!(ann.notices(), ["Your last code no longer works."]);
 }
 
 #[tokio::test]

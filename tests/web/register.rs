@@ -5,7 +5,8 @@ use vestibule::config::Notices;
 
 use crate::support::{PASSWORD, Site};
 
-const TAKEN: &str = "That username or e-mail address has an account already.";
+const TAKEN: &str =
+    "That username or email is already registered. Log in, reset your password, or choose another.";
 
 on_both_databases! {
     async fn a_registered_person_is_logged_in_and_told_by_mail(site: Site) {
@@ -27,7 +28,9 @@ on_both_databases! {
             let mut visitor = site.browser();
             visitor.register(username, email, PASSWORD).await;
             assert_eq!(visitor.path(), "/login", "{username} {email}");
-            assert!(visitor.notices()[0].starts_with(TAKEN), "{:?}", visitor.notices());
+            assert_eq!(visitor.notices(), [TAKEN]);
+            assert_eq!(visitor.all_text("[role=status].notice.info .sr-only"), ["Information:"]);
+            assert_eq!(visitor.all_attributes("[role=status] a", "href"), ["/forgot", "/register"]);
             assert!(!visitor.is_logged_in().await);
         }
         assert_eq!(site.count("select count(*) from users").await, 1);
@@ -60,7 +63,7 @@ async fn everything_that_is_wrong_is_said_at_once_at_its_field_and_what_was_type
     assert_eq!(visitor.title(), "Error: Create an account – Vestibule");
     assert_eq!(visitor.problems().len(), 3);
     for (field, part) in [
-        ("username", "letters a to z"),
+        ("username", "letters a–z"),
         ("email", "name@example.com"),
         ("password", "at least 12 characters"),
     ] {
@@ -70,8 +73,16 @@ async fn everything_that_is_wrong_is_said_at_once_at_its_field_and_what_was_type
             "{field}"
         );
         let described = visitor.attribute(&format!("#{field}"), "aria-describedby").unwrap();
-        assert!(described.ends_with(&format!("{field}-error")), "{described}");
-        assert!(visitor.all_text(&format!("#{field}-error")).concat().contains(part), "{field}");
+        assert_eq!(
+            described,
+            format!("{field}-error"),
+            "the error states the rule, not the hint too"
+        );
+        assert!(visitor.all_text(&format!("#{field}-hint")).is_empty(), "{field}");
+        let said = visitor.all_text(&format!("#{field}-error")).concat();
+        assert!(said.starts_with("Error: ") && said.contains(part), "{said}");
+        assert_eq!(visitor.all_text(&format!("#{field}-error .sr-only")), ["Error:"]);
+        assert!(visitor.problems().contains(&said.replace("Error: ", "")), "{said}");
     }
     assert_eq!(visitor.attribute("#username", "value").as_deref(), Some("Ann Smith"));
     assert_eq!(visitor.attribute("#email", "value").as_deref(), Some("ann at meadow"));
@@ -84,20 +95,32 @@ async fn everything_that_is_wrong_is_said_at_once_at_its_field_and_what_was_type
 }
 
 #[tokio::test]
+async fn the_hint_of_a_field_left_empty_stays() {
+    let site = Site::on_sqlite().await;
+    let mut visitor = site.browser();
+    visitor.open("/register").await;
+    visitor.press("Create account").await;
+    for field in ["username", "email", "password"] {
+        let described = visitor.attribute(&format!("#{field}"), "aria-describedby").unwrap();
+        assert_eq!(described, format!("{field}-hint {field}-error"));
+    }
+}
+
+#[tokio::test]
 async fn passwords_that_differ_or_can_be_guessed_are_refused_with_the_reason() {
     let site = Site::on_sqlite().await;
     let mut visitor = site.browser();
     visitor.open("/register").await;
-    visitor.fill("Username", "annabel").fill("E-mail address", "annabel@meadow.example");
-    visitor.fill("Password", PASSWORD).fill("Password again", "moss lantern quart");
+    visitor.fill("Username", "annabel").fill("Email", "annabel@meadow.example");
+    visitor.fill("Password", PASSWORD).fill("Confirm password", "moss lantern quart");
     visitor.press("Create account").await;
-    assert_eq!(visitor.problems(), ["The two passwords differ. Type the same one twice."]);
+    assert_eq!(visitor.problems(), ["Passwords don't match."]);
     for guessable in
         ["password1234", "annabel12345", "annabel@meadow.example", "qwertyuiop12", "vestibule123"]
     {
         visitor.register("annabel", "annabel@meadow.example", guessable).await;
         assert!(
-            visitor.problems()[0].starts_with("That password is easy to guess because"),
+            visitor.problems()[0].starts_with("This password is"),
             "{guessable}: {:?}",
             visitor.problems()
         );
@@ -110,12 +133,12 @@ async fn all_that_is_wrong_is_told_at_once_in_the_order_of_the_fields() {
     let site = Site::on_sqlite().await;
     let mut visitor = site.browser();
     visitor.open("/register").await;
-    visitor.fill("Username", "a b").fill("E-mail address", "nobody");
-    visitor.fill("Password", "password1234").fill("Password again", "else");
+    visitor.fill("Username", "a b").fill("Email", "nobody");
+    visitor.fill("Password", "password1234").fill("Confirm password", "else");
     visitor.press("Create account").await;
     let fields = visitor.all_attributes("[role=alert] a", "href");
     assert_eq!(fields, ["#username", "#email", "#password", "#password_confirm"]);
-    assert!(visitor.problems()[2].starts_with("That password is easy to guess because"));
+    assert!(visitor.problems()[2].starts_with("This password is"));
 }
 
 #[tokio::test]
@@ -123,10 +146,7 @@ async fn a_name_kept_for_the_site_is_not_given_out() {
     let site = Site::on_sqlite().await;
     let mut visitor = site.browser();
     visitor.register("Postmaster", "me@meadow.example", PASSWORD).await;
-    assert_eq!(
-        visitor.problems(),
-        ["That username is kept for the site itself. Choose another one."]
-    );
+    assert_eq!(visitor.problems(), ["That username is reserved."]);
 }
 
 #[tokio::test]
@@ -137,19 +157,19 @@ async fn next_is_kept_through_register_and_login() {
     assert_eq!(ann.path(), "/login?next=/account/password");
     ann.click("Create an account").await;
     assert_eq!(ann.path(), "/register?next=%2Faccount%2Fpassword");
-    ann.fill("Username", "ann")
-        .fill("E-mail address", "ann@meadow.example")
-        .press("Create account")
-        .await;
+    ann.fill("Username", "ann").fill("Email", "ann@meadow.example").press("Create account").await;
     assert_eq!(ann.status, StatusCode::UNPROCESSABLE_ENTITY);
-    ann.fill("Password", PASSWORD).fill("Password again", PASSWORD).press("Create account").await;
+    ann.fill("Password", PASSWORD).fill("Confirm password", PASSWORD).press("Create account").await;
     assert_eq!(ann.path(), "/account/password");
     let mut twin = site.browser();
     twin.open("/register?next=%2Faccount%2Fpassword").await;
-    twin.fill("Username", "ann").fill("E-mail address", "ann@meadow.example");
-    twin.fill("Password", PASSWORD).fill("Password again", PASSWORD).press("Create account").await;
+    twin.fill("Username", "ann").fill("Email", "ann@meadow.example");
+    twin.fill("Password", PASSWORD)
+        .fill("Confirm password", PASSWORD)
+        .press("Create account")
+        .await;
     assert_eq!(twin.path(), "/login?next=%2Faccount%2Fpassword");
-    twin.fill("Username or e-mail address", "ann").fill("Password", PASSWORD).press("Log in").await;
+    twin.fill("Username or email", "ann").fill("Password", PASSWORD).press("Log in").await;
     assert_eq!(twin.path(), "/account/password");
 }
 

@@ -5,13 +5,11 @@ use futures_util::future::join_all;
 
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, body_of, email_of};
 
-const GONE: &str = "That code was used, or a newer one has replaced it. Use the newest mail, or ask for a new one below.";
-const TOO_EARLY: &str =
-    "It is too early for another code. Below the form you see when you can ask again.";
-const EXPIRED: &str = "That code is too old. Ask for a new one below.";
-const TOO_MANY: &str = "There were too many wrong tries with this code. Ask for a new one below.";
-const LAST: &str =
-    "That code is not right, and it was the last try with it. Ask for a new one below.";
+const GONE: &str = "This code was used or replaced. Check the latest email or request a new one.";
+const TOO_EARLY: &str = "Wait 30 seconds before requesting another code.";
+const EXPIRED: &str = "This code has expired. Request a new one.";
+const TOO_MANY: &str = "This code has no attempts left. Request a new one.";
+const LAST: &str = "Incorrect code, no attempts left. Request a new one.";
 
 fn fields<'a>(code: &'a str, password: &'a str) -> [(&'a str, &'a str); 3] {
     [("code", code), ("password", password), ("password_confirm", password)]
@@ -46,10 +44,10 @@ on_both_databases! {
     async fn a_wrong_code_is_refused_with_the_tries_that_are_left_and_stays_in_its_field(site: Site) {
         site.registered("ann").await;
         let (mut ann, code) = site.with_code("ann").await;
-        for left in ["4 tries", "3 tries", "2 tries", "1 try"] {
+        for left in ["4 attempts", "3 attempts", "2 attempts", "1 attempt"] {
             ann.reset("CCCC-CCCC", OTHER_PASSWORD).await;
             assert_eq!(ann.status, StatusCode::UNPROCESSABLE_ENTITY);
-            assert_eq!(ann.problems(), [format!("That code is not right. Check it against the newest mail; you have {left} left.")]);
+            assert_eq!(ann.problems(), [format!("Incorrect code. Check the latest email. {left} left.")]);
             assert_eq!(ann.attribute("#code", "value").as_deref(), Some("CCCC-CCCC"));
         }
         ann.reset("CCCC-CCCC", OTHER_PASSWORD).await;
@@ -80,13 +78,13 @@ on_both_databases! {
         site.registered("ann").await;
         let (mut ann, old) = site.with_code("ann").await;
         site.wait(1);
-        ann.press("Send me a new code").await;
+        ann.press("Send a new code").await;
         assert_eq!(ann.path(), "/reset");
-        assert_eq!(ann.notices(), ["If the two belong to one account, a new code is on its way. The one before it no longer works."]);
+        assert_eq!(ann.notices(), ["If your details match an account, we've sent a new code."]);
         let new = site.newest_code().await;
         assert_ne!(old, new);
         ann.reset(&old, OTHER_PASSWORD).await;
-        assert!(ann.problems()[0].starts_with("That code is not right."));
+        assert!(ann.problems()[0].starts_with("Incorrect code."));
         ann.reset(&new, OTHER_PASSWORD).await;
         assert_eq!(ann.path(), "/login");
     }
@@ -97,7 +95,7 @@ on_both_databases! {
         let mut old_tab = ann.tab();
         site.wait(1);
         ann.ask_for_code("ann", &email_of("ann")).await;
-        assert_eq!(ann.notices(), ["Any code that you asked for before no longer works."]);
+        assert_eq!(ann.notices(), ["Your last code no longer works."]);
         old_tab.reset(&old, OTHER_PASSWORD).await;
         assert!(!old_tab.problems().is_empty());
         let new = site.newest_code().await;
@@ -124,11 +122,11 @@ on_both_databases! {
         let (_, code_of_ann) = site.with_code("ann").await;
         let (mut bob, _) = site.with_code("bob").await;
         bob.reset(&code_of_ann, OTHER_PASSWORD).await;
-        assert!(bob.problems()[0].starts_with("That code is not right."));
+        assert!(bob.problems()[0].starts_with("Incorrect code."));
         let mut eve = site.browser();
         eve.ask_for_code("ann", &email_of("ann")).await;
         eve.reset(&code_of_ann, OTHER_PASSWORD).await;
-        assert!(eve.problems()[0].starts_with("That code is not right."), "asked for in another browser");
+        assert!(eve.problems()[0].starts_with("Incorrect code."), "asked for in another browser");
         assert!(works(&site, "ann", PASSWORD).await && works(&site, "bob", PASSWORD).await);
     }
 
@@ -156,9 +154,9 @@ on_both_databases! {
             assert!(ann.problems()[0].contains("at least 12 characters"), "{:?}", ann.problems());
             assert_eq!(ann.attribute("#code", "value").as_deref(), Some(code.as_str()));
         }
-        ann.fill("New password", OTHER_PASSWORD).fill("New password again", "velvet anchor");
+        ann.fill("New password", OTHER_PASSWORD).fill("Confirm password", "velvet anchor");
         ann.press("Change password").await;
-        assert_eq!(ann.problems(), ["The two passwords differ. Type the same one twice."]);
+        assert_eq!(ann.problems(), ["Passwords don't match."]);
         ann.reset(&code, OTHER_PASSWORD).await;
         assert_eq!(ann.path(), "/login");
     }
@@ -194,7 +192,7 @@ on_both_databases! {
         let mut compared = 0;
         for answer in answers {
             assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
-            compared += usize::from(body_of(answer).await.contains("That code is not right"));
+            compared += usize::from(body_of(answer).await.contains("Incorrect code"));
         }
         assert_eq!(compared, 5);
         assert_eq!(site.count("select guesses from resets").await, 5);
@@ -224,7 +222,7 @@ on_both_databases! {
         two.reset(&second, OTHER_PASSWORD).await;
         assert_eq!(two.path(), "/login");
         one.reset(&first, "harbour kettle ribbon").await;
-        assert!(one.problems()[0].starts_with("That code is not right."), "{:?}", one.problems());
+        assert!(one.problems()[0].starts_with("Incorrect code."), "{:?}", one.problems());
         assert!(works(&site, "ann", OTHER_PASSWORD).await);
     }
 
@@ -240,14 +238,14 @@ on_both_databases! {
     async fn a_second_repeat_has_to_wait_and_is_told_how_long(site: Site) {
         site.registered("ann").await;
         let (mut ann, _) = site.with_code("ann").await;
-        ann.press("Send me a new code").await;
+        ann.press("Send a new code").await;
         let sent = site.mails_to("ann").await.len();
-        ann.press("Send me a new code").await;
+        ann.press("Send a new code").await;
         assert_eq!(ann.notices(), [TOO_EARLY]);
-        assert!(ann.text().contains("You can ask for another code in 30 seconds."));
+        assert!(ann.text().contains("You can request another code in 30 seconds."));
         assert_eq!(site.mails_to("ann").await.len(), sent);
         site.wait(30);
-        ann.press("Send me a new code").await;
+        ann.press("Send a new code").await;
         assert_eq!(site.mails_to("ann").await.len(), sent + 1);
     }
 
@@ -258,7 +256,7 @@ on_both_databases! {
             let mut browser = site.browser();
             browser.ask_for_code(username, &email_of(username)).await;
             assert!(wait_of(&browser).is_none(), "the first repeat is free");
-            browser.press("Send me a new code").await;
+            browser.press("Send a new code").await;
             assert_eq!(wait_of(&browser).unwrap(), ("30".into(), "in 30 seconds".into()));
             let seen = browser.html.replace(username, "NAME");
             site.wait(12);
@@ -282,12 +280,12 @@ async fn the_page_does_not_tell_when_an_owner_changes_the_password() {
     for username in ["ann", "bob"] {
         let mut stranger = site.browser();
         stranger.ask_for_code(username, &email_of(username)).await;
-        stranger.press("Send me a new code").await;
+        stranger.press("Send a new code").await;
         strangers.push(stranger);
     }
     owner.open("/account/password").await;
     owner.fill("Current password", PASSWORD);
-    owner.fill("New password", OTHER_PASSWORD).fill("New password again", OTHER_PASSWORD);
+    owner.fill("New password", OTHER_PASSWORD).fill("Confirm password", OTHER_PASSWORD);
     owner.press("Change password").await;
     assert_eq!(owner.path(), "/account");
     let mut seen = Vec::new();
@@ -296,7 +294,7 @@ async fn the_page_does_not_tell_when_an_owner_changes_the_password() {
         assert!(wait_of(stranger).is_some(), "as if nothing had happened");
         stranger.reset("CCCC-CCCC", OTHER_PASSWORD).await;
         let guessed = (stranger.status, stranger.problems());
-        stranger.press("Send me a new code").await;
+        stranger.press("Send a new code").await;
         seen.push((guessed, stranger.notices()));
     }
     assert_eq!(seen[0], seen[1]);
@@ -305,7 +303,7 @@ async fn the_page_does_not_tell_when_an_owner_changes_the_password() {
 /// The seconds and the words of the wait that the page tells of, if it does.
 fn wait_of(browser: &Browser) -> Option<(String, String)> {
     let seconds = browser.attribute("[data-wait]", "data-wait");
-    assert_eq!(seconds.is_some(), browser.text().contains("You can ask for another code in "));
+    assert_eq!(seconds.is_some(), browser.text().contains("You can request another code in "));
     Some((seconds?, browser.all_text("[data-wait]").concat()))
 }
 
@@ -333,7 +331,7 @@ async fn a_code_that_died_elsewhere_can_be_replaced() {
     site.wait(1);
     one.open("/reset").await;
     assert!(wait_of(&one).is_none(), "nothing is known of a code that is gone");
-    one.press("Send me a new code").await;
+    one.press("Send a new code").await;
     let code = site.newest_code().await;
     one.reset(&code, "harbour kettle ribbon").await;
     assert_eq!(one.path(), "/login");
@@ -362,6 +360,6 @@ async fn a_blank_code_never_matches() {
     for blank in ["", " ", "----", "\u{200b}"] {
         let answer = ann.post("/reset", &fields(blank, OTHER_PASSWORD)).await;
         assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
-        assert!(body_of(answer).await.contains("Enter the code from the mail."));
+        assert!(body_of(answer).await.contains("Enter the code from the email."));
     }
 }

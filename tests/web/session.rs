@@ -77,7 +77,7 @@ on_both_databases! {
     async fn nothing_is_kept_of_somebody_who_has_left(site: Site) {
         let mut ann = site.registered("ann").await;
         ann.press("Log out").await;
-        assert_eq!(ann.notices(), ["You are logged out."]);
+        assert_eq!(ann.notices(), ["You've been logged out."]);
         assert_eq!(ann.cookie("vestibule"), None);
         assert_eq!(site.count("select count(*) from sessions").await, 0);
         ann.open("/login").await;
@@ -125,7 +125,7 @@ on_both_databases! {
         site.registered("ann").await;
         let mut ann = site.browser();
         ann.open("/login").await;
-        ann.fill("Username or e-mail address", "ann").fill("Password", PASSWORD).tick("Keep me logged in on this device");
+        ann.fill("Username or email", "ann").fill("Password", PASSWORD).tick("Keep me logged in on this device");
         ann.press("Log in").await;
         site.wait(13 * DAY);
         assert!(ann.is_logged_in().await);
@@ -140,7 +140,7 @@ on_both_databases! {
         let mut laptop = site.browser();
         laptop.log_in("ann", PASSWORD).await;
         laptop.open("/account/password").await;
-        laptop.fill("Current password", PASSWORD).fill("New password", OTHER_PASSWORD).fill("New password again", OTHER_PASSWORD);
+        laptop.fill("Current password", PASSWORD).fill("New password", OTHER_PASSWORD).fill("Confirm password", OTHER_PASSWORD);
         laptop.press("Change password").await;
         assert_eq!(laptop.path(), "/account");
         assert!(laptop.is_logged_in().await);
@@ -223,7 +223,7 @@ async fn a_remembered_cookie_stays_remembered_when_the_session_is_written_again(
     let site = Site::on_sqlite().await;
     let mut ann = site.registered("ann").await;
     ann.press("Log out").await;
-    ann.fill("Username or e-mail address", "ann")
+    ann.fill("Username or email", "ann")
         .fill("Password", PASSWORD)
         .tick("Keep me logged in on this device");
     ann.press("Log in").await;

@@ -11,11 +11,11 @@ async fn a_code_lives_as_long_as_is_set_and_the_page_says_so() {
     let site = Site::with(|config| config.code_ttl = 90).await;
     site.registered("ann").await;
     let (mut ann, code) = site.with_code("ann").await;
-    assert!(ann.text().contains("It works for 90 seconds"), "{}", ann.text());
+    assert!(ann.text().contains("It expires in 90 seconds"), "{}", ann.text());
     assert!(site.mails().await[0].text.contains("90 seconds"));
     site.wait(90);
     ann.reset(&code, OTHER_PASSWORD).await;
-    assert_eq!(ann.problems(), ["That code is too old. Ask for a new one below."]);
+    assert_eq!(ann.problems(), ["This code has expired. Request a new one."]);
 }
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn a_code_bears_as_many_guesses_as_are_set() {
     }
     ann.reset(&code, OTHER_PASSWORD).await;
     assert!(
-        ann.problems()[0].starts_with("There were too many wrong tries"),
+        ann.problems()[0].starts_with("This code has no attempts left"),
         "{:?}",
         ann.problems()
     );
@@ -65,7 +65,7 @@ async fn a_password_is_as_long_as_is_set_on_every_page_that_takes_one() {
         }
         let answer = browser.post(path, &short).await;
         let page = crate::support::body_of(answer).await;
-        assert!(page.contains("The password must have at least 25 characters."), "{path}");
+        assert!(page.contains("Use a password with at least 25 characters."), "{path}");
     }
 }
 
@@ -82,7 +82,7 @@ async fn sessions_live_as_long_as_is_set() {
     site.wait(1000);
     assert!(!ann.is_logged_in().await, "unused for too long");
     ann.open("/login").await;
-    ann.fill("Username or e-mail address", "ann").fill("Password", PASSWORD);
+    ann.fill("Username or email", "ann").fill("Password", PASSWORD);
     ann.tick("Keep me logged in on this device").press("Log in").await;
     site.wait(1999);
     assert!(ann.is_logged_in().await);
@@ -107,7 +107,7 @@ async fn without_notices_only_codes_are_mailed() {
     site.browser().log_in("ann", PASSWORD).await;
     ann.open("/account/password").await;
     ann.fill("Current password", PASSWORD).fill("New password", OTHER_PASSWORD);
-    ann.fill("New password again", OTHER_PASSWORD).press("Change password").await;
+    ann.fill("Confirm password", OTHER_PASSWORD).press("Change password").await;
     assert_eq!(ann.path(), "/account");
     let (mut ann, code) = site.with_code("ann").await;
     ann.reset(&code, "harbour kettle ribbon").await;
@@ -252,7 +252,7 @@ async fn notices_and_codes_do_not_use_up_each_others_mails() {
     }
     ann.open("/account/password").await;
     ann.fill("Current password", PASSWORD).fill("New password", OTHER_PASSWORD);
-    ann.fill("New password again", OTHER_PASSWORD).press("Change password").await;
+    ann.fill("Confirm password", OTHER_PASSWORD).press("Change password").await;
     assert!(
         site.mails_to("ann").await.contains(&"password_changed".to_owned()),
         "no change goes untold"

@@ -32,13 +32,13 @@ export async function send(page, fields, name) {
 export async function register(page, who) {
   await page.goto("/register");
   const { username, email, password } = who;
-  const fields = { Username: username, "E-mail address": email };
-  await send(page, { ...fields, Password: password, "Password again": password }, "Create account");
+  const fields = { Username: username, "Email": email };
+  await send(page, { ...fields, Password: password, "Confirm password": password }, "Create account");
 }
 
 export async function logIn(page, who) {
   await page.goto("/login");
-  const fields = { "Username or e-mail address": who.username, Password: who.password };
+  const fields = { "Username or email": who.username, Password: who.password };
   await send(page, fields, "Log in");
 }
 
@@ -49,7 +49,7 @@ export async function logOut(page) {
 
 export async function askForCode(page, who) {
   await page.goto("/forgot");
-  await send(page, { Username: who.username, "E-mail address": who.email }, "Send me a code");
+  await send(page, { Username: who.username, "Email": who.email }, "Email me a code");
 }
 
 /** The code of the newest mail with one, read in a tab of its own. */
@@ -64,19 +64,19 @@ export async function readCode(page) {
 
 /** On the page that asks for the code: a new password with it. */
 export async function reset(page, code, password) {
-  const fields = { Code: code, "New password": password, "New password again": password };
+  const fields = { Code: code, "New password": password, "Confirm password": password };
   await send(page, fields, "Change password");
 }
 
 export async function changePassword(page, current, password) {
   await page.goto("/account/password");
   const fields = { "Current password": current, "New password": password };
-  await send(page, { ...fields, "New password again": password }, "Change password");
+  await send(page, { ...fields, "Confirm password": password }, "Change password");
 }
 
 /** Asks for another code, and comes back to the same address. */
 export async function resend(page) {
-  await Promise.all([page.waitForEvent("load"), button(page, "Send me a new code").click()]);
+  await Promise.all([page.waitForEvent("load"), button(page, "Send a new code").click()]);
 }
 
 /**

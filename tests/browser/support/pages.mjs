@@ -35,9 +35,9 @@ const WRONG_CODE = "CCCC-CCCC";
 /** Fields that a page has to refuse, all of them. */
 const BAD_REGISTRATION = {
   Username: "x y",
-  "E-mail address": "nobody",
+  "Email": "nobody",
   Password: "short",
-  "Password again": "other",
+  "Confirm password": "other",
 };
 
 function register(name) {
@@ -81,7 +81,7 @@ function bent(status, bend) {
 /** Logs in while others have the one hash thread and the one place before it, for seconds. */
 async function tooBusy(page, { url }) {
   await page.goto("/login");
-  await steps.field(page, "Username or e-mail address").fill("ann");
+  await steps.field(page, "Username or email").fill("ann");
   await steps.field(page, "Password").fill(SECOND_PASSWORD);
   const body = new URLSearchParams({ username: "ann", password: SECOND_PASSWORD });
   const logIn = () => fetch(`${url}/login`, { method: "POST", headers: { Origin: url }, body });
@@ -173,7 +173,7 @@ export const PAGES = [
       await endSession(page);
       await steps.button(page, "Change password").click();
       await page.waitForURL("/login?next=/account/password");
-      await page.getByText("Your session has ended").waitFor();
+      await page.getByText("You were logged out").waitFor();
     },
   },
   { name: "register", of: "register", open: (page) => page.goto("/register") },
@@ -286,7 +286,7 @@ export const PAGES = [
       const guess = () => steps.reset(page, WRONG_CODE, SECOND_PASSWORD);
       await steps.refused(page, "/reset", 422, guess);
       await steps.refused(page, "/reset", 422, guess);
-      await steps.summary(page).getByText("too many wrong tries").waitFor();
+      await steps.summary(page).getByText("no attempts left").waitFor();
     },
   },
   {
@@ -307,7 +307,7 @@ export const PAGES = [
       const headers = { "Sec-Fetch-Site": "same-origin" };
       await page.request.post("/reset/resend", { headers, maxRedirects: 0 });
       await page.goto("/reset");
-      await page.getByText("It is too early for another code").waitFor();
+      await page.getByText("before requesting another code").waitFor();
     },
   },
   { name: "mailbox-empty", of: "mailbox", site: "quiet", open: (page) => page.goto("/dev/mailbox") },

@@ -12,9 +12,9 @@ export const STRONG = "moss lantern quartz";
 /** The pages with passwords, and their labels. */
 export const PASSWORDS = {
   "/login": ["Password"],
-  "/register": ["Password", "Password again"],
-  "/reset": ["New password", "New password again"],
-  "/account/password": ["Current password", "New password", "New password again"],
+  "/register": ["Password", "Confirm password"],
+  "/reset": ["New password", "Confirm password"],
+  "/account/password": ["Current password", "New password", "Confirm password"],
 };
 
 /** The lines of advice: one is hidden until its field is filled, and has a level from then on. */
@@ -89,5 +89,5 @@ export async function count(page) {
 
 /** When the next code can be sent, as the page words it. */
 export function resendWords(page) {
-  return page.getByText("You can ask for another code").first().innerText();
+  return page.getByText("You can request another code").first().innerText();
 }

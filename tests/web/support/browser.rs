@@ -104,26 +104,26 @@ impl Browser {
 
     pub async fn register(&mut self, username: &str, email: &str, password: &str) -> &mut Self {
         self.open("/register").await;
-        self.fill("Username", username).fill("E-mail address", email);
-        self.fill("Password", password).fill("Password again", password);
+        self.fill("Username", username).fill("Email", email);
+        self.fill("Password", password).fill("Confirm password", password);
         self.press("Create account").await
     }
 
     pub async fn log_in(&mut self, login: &str, password: &str) -> &mut Self {
         self.open("/login").await;
-        self.fill("Username or e-mail address", login).fill("Password", password);
+        self.fill("Username or email", login).fill("Password", password);
         self.press("Log in").await
     }
 
     pub async fn ask_for_code(&mut self, username: &str, email: &str) -> &mut Self {
         self.open("/forgot").await;
-        self.fill("Username", username).fill("E-mail address", email);
-        self.press("Send me a code").await
+        self.fill("Username", username).fill("Email", email);
+        self.press("Email me a code").await
     }
 
     pub async fn reset(&mut self, code: &str, password: &str) -> &mut Self {
         self.open("/reset").await;
-        self.fill("Code", code).fill("New password", password).fill("New password again", password);
+        self.fill("Code", code).fill("New password", password).fill("Confirm password", password);
         self.press("Change password").await
     }
 
