@@ -197,6 +197,10 @@ events! {
         "A code's time was over before its mail could be sent."
     MailboxOpen WARN "mailbox_open" ["cause"]
         "Everybody who can reach the address that is listened on can read all mail at `/dev/mailbox`, codes included: set `VESTIBULE_SMTP_URL` before real people use the site."
+    FileExposed WARN "file_exposed" ["cause"]
+        "Other users of the machine could read or change a file that holds accounts, or replace the files in its folder. `cause` names it, the mode that was found, and what was done or is to be done."
+    WeakSetting WARN "weak_setting" ["cause"]
+        "A setting gives up a protection that the default has. `cause` says which, and what is given up."
     ConnectionsFull WARN "connections_full" []
         "All places for connections are taken, and somebody begins to wait: see `VESTIBULE_MAX_CONNECTIONS`."
     ConnectionsLowered WARN "connections_lowered" ["connections"]

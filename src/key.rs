@@ -1,7 +1,8 @@
 //! The server's key: seals letters at rest, keys the digests of what must not be stored in clear.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -11,6 +12,8 @@ use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
+
+use crate::permissions::why_not_private;
 
 /// Fewest bytes of a key: as many as HMAC-SHA256 gives (NIST SP 800-107, 5.3.4).
 pub const KEY_BYTES: usize = 32;
@@ -40,6 +43,19 @@ pub enum KeyError {
         "the server's key is not base64: give at least 32 random bytes, as `openssl rand -base64 32` makes them"
     )]
     NotBase64,
+    /// Bytes that nobody drew at random.
+    #[error(
+        "the server's key is too easy to guess: give at least 32 random bytes, as `openssl rand -base64 32` makes them"
+    )]
+    Guessable,
+    /// The file is there, but others can read or change it.
+    #[error("{path}: {cause}. If others may have read it, move it away: a new key is made at the start, pending codes and mails are lost, nothing else", path = path.display())]
+    NotPrivate {
+        /// The file.
+        path: PathBuf,
+        /// What was found, and the command that changes it.
+        cause: String,
+    },
     /// The file is there, but what is in it is no key.
     #[error("{path}: {cause}. If it is beyond repair, move it away and start again: a new key is made, pending codes and mails are lost, nothing else", path = path.display())]
     Unusable {
@@ -62,10 +78,13 @@ impl ServerKey {
     /// Derives the keys from a master key.
     ///
     /// # Errors
-    /// [`KeyError::TooShort`] under [`KEY_BYTES`] bytes.
+    /// [`KeyError::TooShort`] under [`KEY_BYTES`] bytes; [`KeyError::Guessable`].
     pub fn from_bytes(master: &[u8]) -> Result<Self, KeyError> {
         if master.len() < KEY_BYTES {
             return Err(KeyError::TooShort);
+        }
+        if is_guessable(master) {
+            return Err(KeyError::Guessable);
         }
         let mac = HmacSha256::new_from_slice(master).map_err(|_| KeyError::TooShort)?;
         Ok(Self {
@@ -77,7 +96,7 @@ impl ServerKey {
     /// The same from base64, as `VESTIBULE_SECRET` has it; blanks around it do not matter.
     ///
     /// # Errors
-    /// [`KeyError::NotBase64`], [`KeyError::TooShort`].
+    /// [`KeyError::NotBase64`], and those of [`ServerKey::from_bytes`].
     pub fn from_base64(text: &str) -> Result<Self, KeyError> {
         let master = STANDARD.decode(text.trim()).map_err(|_| KeyError::NotBase64)?;
         Self::from_bytes(&Zeroizing::new(master))
@@ -87,16 +106,23 @@ impl ServerKey {
     /// that start together one makes it and both use it; nobody ever reads half a key.
     ///
     /// # Errors
-    /// [`KeyError::Io`] and [`KeyError::Unusable`], which name the file and what to do.
+    /// [`KeyError::Io`], [`KeyError::NotPrivate`] and [`KeyError::Unusable`], which name the file and
+    /// what to do.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
-        let text = match fs::read_to_string(path) {
+        let file = match File::open(path) {
             Err(cause) if cause.kind() == ErrorKind::NotFound => {
-                create(path).and_then(|()| fs::read_to_string(path))
+                create(path).and_then(|()| File::open(path))
             }
-            read => read,
+            opened => opened,
         };
-        let text = text.map_err(|cause| KeyError::Io { path: path.to_owned(), cause })?;
-        Self::from_base64(&Zeroizing::new(text))
+        let unreadable = |cause| KeyError::Io { path: path.to_owned(), cause };
+        let mut file = file.map_err(unreadable)?;
+        if let Some(cause) = why_not_private(path, &file.metadata().map_err(unreadable)?) {
+            return Err(KeyError::NotPrivate { path: path.to_owned(), cause });
+        }
+        let mut text = Zeroizing::new(String::new());
+        file.read_to_string(&mut text).map_err(unreadable)?;
+        Self::from_base64(&text)
             .map_err(|cause| KeyError::Unusable { path: path.to_owned(), cause: Box::new(cause) })
     }
 
@@ -138,6 +164,12 @@ impl std::fmt::Debug for ServerKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ServerKey(hidden)")
     }
+}
+
+/// Whether `master` was typed, not drawn at random: 32 random bytes with at most 8 different values
+/// among them happen once in 10^33 draws.
+fn is_guessable(master: &[u8]) -> bool {
+    master.iter().collect::<BTreeSet<_>>().len() <= 8
 }
 
 fn bound_to(row: &str) -> Vec<u8> {
@@ -190,8 +222,14 @@ fn write_key(draft: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    const MASTER: &[u8; 32] = b"a key for tests, 32 bytes of it.";
+
     fn key() -> ServerKey {
-        ServerKey::from_bytes(&[7; 32]).unwrap()
+        ServerKey::from_bytes(MASTER).unwrap()
+    }
+
+    fn other_key() -> ServerKey {
+        ServerKey::from_bytes(b"another one for tests, 33 of them").unwrap()
     }
 
     fn folder() -> PathBuf {
@@ -207,7 +245,7 @@ mod tests {
         assert_eq!(key().open("row2", &sealed), None);
         assert_eq!(key().open("row1", &sealed[1..]), None);
         assert_eq!(key().open("row1", b""), None);
-        assert_eq!(ServerKey::from_bytes(&[8; 32]).unwrap().open("row1", &sealed), None);
+        assert_eq!(other_key().open("row1", &sealed), None);
         assert_ne!(key().seal("row1", b"the code"), sealed);
     }
 
@@ -228,15 +266,15 @@ mod tests {
         assert_eq!(digest.len(), 43);
         assert_ne!(digest, key().digest("code", &["a", "bc"]));
         assert_ne!(digest, key().digest("codea", &["b", "c"]));
-        assert_ne!(digest, ServerKey::from_bytes(&[8; 32]).unwrap().digest("code", &["ab", "c"]));
+        assert_ne!(digest, other_key().digest("code", &["ab", "c"]));
     }
 
-    /// Python: hmac(hmac(bytes([7]*32), b"vestibule digest v1"), 8 bytes of length + part, …).
+    /// Python: hmac(hmac(MASTER, b"vestibule digest v1"), 8 bytes of length + part, …).
     #[test]
     fn digests_stay_the_same_from_version_to_version() {
         assert_eq!(
             key().digest("code", &["ab", "c"]),
-            "oL28LmoV9U7xsq4XhUKzv8JUabzV0K2wXCJ9WIdm0e0"
+            "1ifVVglCoKzR0XhdaIMnaBstw8Hd6tJ1w-3NNCSF2NM"
         );
     }
 
@@ -247,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_short_key_is_refused() {
-        assert!(matches!(ServerKey::from_bytes(&[7; 31]), Err(KeyError::TooShort)));
+        assert!(matches!(ServerKey::from_bytes(&MASTER[1..]), Err(KeyError::TooShort)));
         assert!(matches!(ServerKey::from_base64("not base64!"), Err(KeyError::NotBase64)));
     }
 
@@ -264,6 +302,65 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "no draft is left");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    fn write_private(path: &Path, text: &str) {
+        fs::write(path, text).unwrap();
+        set_mode(path, 0o600);
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_key_that_nobody_drew_is_refused() {
+        let typed = b"abcdabcdabcdabcdabcdabcdabcdabcd";
+        for master in [&[0; 32][..], &[7; 64], typed] {
+            assert!(
+                matches!(ServerKey::from_bytes(master), Err(KeyError::Guessable)),
+                "{master:?}"
+            );
+        }
+        for _ in 0..1000 {
+            assert!(ServerKey::from_bytes(&crate::random::bytes::<32>()).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_key_file_that_others_can_read_or_change_is_refused_with_the_command_that_mends_it() {
+        let folder = folder();
+        let path = folder.join("vestibule.key");
+        ServerKey::load_or_create(&path).unwrap();
+        for mode in [0o666, 0o644, 0o640, 0o620, 0o604, 0o602, 0o660] {
+            set_mode(&path, mode);
+            let error = ServerKey::load_or_create(&path).unwrap_err().to_string();
+            let command = format!(
+                "mode {mode:04o} lets other users read or change it: run `chmod 600 {}`",
+                path.display()
+            );
+            assert!(error.contains(&command), "{error}");
+        }
+        for mode in [0o600, 0o400] {
+            set_mode(&path, mode);
+            ServerKey::load_or_create(&path).unwrap();
+        }
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_key_file_of_another_user_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let folder = folder();
+        let path = folder.join("vestibule.key");
+        ServerKey::load_or_create(&path).unwrap();
+        std::os::unix::fs::chown(&path, Some(12345), None).unwrap();
+        let error = ServerKey::load_or_create(&path).unwrap_err().to_string();
+        assert!(error.contains("belongs to user 12345") && error.contains("chown 0 "), "{error}");
         fs::remove_dir_all(folder).unwrap();
     }
 
@@ -284,7 +381,7 @@ mod tests {
     fn a_key_file_that_is_of_no_use_is_named_and_left_alone() {
         let folder = folder();
         let path = folder.join("vestibule.key");
-        fs::write(&path, "short").unwrap();
+        write_private(&path, "short");
         let error = ServerKey::load_or_create(&path).unwrap_err().to_string();
         assert!(error.contains("vestibule.key") && error.contains("move it away"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "short");

@@ -27,7 +27,7 @@
 //! | `middleware`, `controllers`, [`tasks`], `visitor` | one concern, one page, one background loop each; who sent a request |
 //! | [`app`], `error`, `flash`, `forms`, `page`, [`mail`], `assets`, `times` | what a request needs and can fail with |
 //! | [`models`] | a table each, a value each |
-//! | [`db`], [`clock`], [`random`], [`key`], [`config`], [`event`] | the ground; what the log tells |
+//! | [`db`], [`clock`], [`random`], [`key`], [`config`], [`event`], `permissions` | the ground; what the log tells; modes of files |
 
 pub mod app;
 mod assets;
@@ -45,6 +45,7 @@ pub mod mail;
 mod middleware;
 pub mod models;
 mod page;
+mod permissions;
 pub mod random;
 mod routes;
 pub mod tasks;

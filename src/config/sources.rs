@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 
 use super::mistakes::Mistake;
 use super::settings::{FILE, PREFIX, SETTINGS, Setting};
+use crate::permissions::why_not_trusted;
 
 const NOT_TEXT: &str = "is not UTF-8 text";
 
@@ -55,7 +58,7 @@ impl Given {
             self.mistakes.push(Mistake::new(&place, words));
             return Some(Offer { place, text: None });
         }
-        Some(self.read_file(place, path))
+        Some(self.read_file(setting, place, path))
     }
 
     fn read_variable(&mut self, setting: &Setting, value: &OsStr) -> Offer {
@@ -69,9 +72,8 @@ impl Given {
         Offer { place, text: Some(text.into()) }
     }
 
-    fn read_file(&mut self, place: String, path: &OsStr) -> Offer {
-        let text = fs::read(path)
-            .map_err(|cause| format!("cannot be read: {cause}"))
+    fn read_file(&mut self, setting: &Setting, place: String, path: &OsStr) -> Offer {
+        let text = read_bytes(setting, Path::new(path))
             .and_then(|bytes| String::from_utf8(bytes).map_err(|_| NOT_TEXT.into()));
         match text {
             Ok(text) => Offer { place, text: Some(without_newline(&text).into()) },
@@ -176,6 +178,19 @@ fn shown(text: &str) -> String {
         Some((scheme, rest)) => format!("{:?}", format!("{scheme}://…@{rest}")),
         None => format!("{text:?}"),
     }
+}
+
+/// What is in the file, unless it is a secret that others can change.
+fn read_bytes(setting: &Setting, path: &Path) -> Result<Vec<u8>, String> {
+    let unreadable = |cause| format!("cannot be read: {cause}");
+    let mut file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if let Some(why) = why_not_trusted(path, &metadata).filter(|_| setting.secret) {
+        return Err(why);
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
 }
 
 /// Editors and `echo` end a file with one newline that is no part of the value.

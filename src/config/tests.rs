@@ -199,6 +199,28 @@ fn a_secret_is_never_printed() {
     assert!(!shown.contains("hush") && !shown.contains("[0, 1, 2"), "{shown}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_secret_in_a_file_that_others_can_change_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let file = File::with("exposed", KEY.as_bytes());
+    let set_mode = |mode| {
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for mode in [0o666, 0o622, 0o660, 0o602] {
+        set_mode(mode);
+        let words = mistakes(&[("VESTIBULE_SECRET_FILE", file.path())]);
+        let command =
+            format!("mode {mode:04o} lets other users change it: run `chmod go-w {}`", file.path());
+        assert!(words.ends_with(&command), "{words}");
+    }
+    // As Kubernetes and Docker mount secrets.
+    for mode in [0o644, 0o444, 0o440, 0o600] {
+        set_mode(mode);
+        assert!(from(&[("VESTIBULE_SECRET_FILE", file.path())]).is_ok());
+    }
+}
+
 #[test]
 fn a_secret_in_a_flag_is_refused_and_not_shown() {
     let flags = map(&[("SECRET", KEY), ("LISEN", "x")]);

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 
 use super::secret::Secret;
 use crate::db::Location;
+use crate::key::{KEY_BYTES, ServerKey};
 
 pub(super) const MINUTE: i64 = 60;
 pub(super) const HOUR: i64 = 60 * MINUTE;
@@ -26,9 +27,6 @@ const MOST_A_PERIOD: i64 = 1_000_000;
 
 /// The longest name that still fits a title and a mail's subject.
 const SITE_NAME_MAX: usize = 60;
-
-/// The least length of the server's key, as much as the keys made from it.
-const SECRET_BYTES: usize = 32;
 
 /// How often something may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,9 +146,11 @@ fn network(text: &str) -> Result<IpNet, String> {
 pub(super) fn secret(text: &str) -> Result<Secret<Vec<u8>>, String> {
     let bytes = decode(text.trim(), &STANDARD).or_else(|| decode(text.trim(), &URL_SAFE));
     match bytes {
-        Some(bytes) if bytes.expose().len() >= SECRET_BYTES => Ok(bytes),
+        Some(bytes) if bytes.expose().len() >= KEY_BYTES => {
+            ServerKey::from_bytes(bytes.expose()).map_err(|why| why.to_string()).map(|_| bytes)
+        }
         _ => Err(format!(
-            "expected {SECRET_BYTES} random bytes or more in base64: make them with `openssl rand -base64 32`"
+            "expected {KEY_BYTES} random bytes or more in base64: make them with `openssl rand -base64 32`"
         )),
     }
 }
@@ -302,8 +302,8 @@ mod tests {
 
     #[test]
     fn a_key_is_at_least_32_bytes_of_base64_in_either_alphabet() {
-        let standard = "+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/8=";
-        let url_safe = "-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_8";
+        let standard = "+/8k0Jp3Zs5xQm+/Rb7Yc1Vd9Wf2Xg4Th6Uj8Ki0Lo8=";
+        let url_safe = "-_8k0Jp3Zs5xQm-_Rb7Yc1Vd9Wf2Xg4Th6Uj8Ki0Lo8";
         for text in [standard, url_safe] {
             assert_eq!(secret(text).unwrap().expose().len(), 32);
         }
@@ -312,6 +312,8 @@ mod tests {
             let words = secret(text).unwrap_err();
             assert!(words.contains("openssl rand -base64 32"), "{text}");
         }
+        let zeros = secret(&"A".repeat(43)).unwrap_err();
+        assert!(zeros.contains("too easy to guess") && !zeros.contains("AAAA"), "{zeros}");
     }
 
     #[test]

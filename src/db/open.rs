@@ -12,6 +12,8 @@ use tokio::time::timeout;
 use super::pool::Pool;
 use super::writer::Writer;
 use super::{DbError, Engine};
+use crate::event::{Details, Event};
+use crate::permissions;
 
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "accounts", include_str!("../../migrations/0001_accounts.sql")),
@@ -111,7 +113,7 @@ fn no_postgres(cause: &str) -> DbError {
 
 /// Makes the file if there is none.
 pub(super) async fn sqlite(path: &Path, wait: Duration) -> Result<Engine, DbError> {
-    make_private(path);
+    create_private(path);
     let options = sqlite_options(path).busy_timeout(wait);
     let writer = Writer::open(options.clone().create_if_missing(true), wait).await;
     let writer = writer.map_err(|error| unusable(path, error))?;
@@ -121,6 +123,7 @@ pub(super) async fn sqlite(path: &Path, wait: Duration) -> Result<Engine, DbErro
         DbError::Driver(driver) => unusable(path, driver),
         other => other,
     })?;
+    make_private(path);
     Ok(engine)
 }
 
@@ -137,12 +140,27 @@ fn sqlite_options(path: &Path) -> SqliteConnectOptions {
 
 /// Addresses and hashes are nobody else's: a new file is made for its owner alone, and SQLite gives
 /// the files beside it the same mode. What cannot be made here, SQLite reports a moment later.
-fn make_private(path: &Path) {
+fn create_private(path: &Path) {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     drop(options.open(path));
+}
+
+/// Takes the rights of other users to a database away that is open, with a line in the log.
+fn make_private(path: &Path) {
+    // SQLite's other files lie beside the file itself, not beside a link to it.
+    let Ok(path) = path.canonicalize() else { return };
+    let found = ["", "-wal", "-shm"].iter().filter_map(|end| {
+        let mut file = path.clone().into_os_string();
+        file.push(end);
+        permissions::make_private(Path::new(&file))
+    });
+    let folder = path.parent().map(permissions::why_folder_not_trusted);
+    for cause in found.chain(folder.and_then(Result::ok).flatten()) {
+        Event::FileExposed.write(Details { cause: Some(&cause), ..Details::default() });
+    }
 }
 
 fn unusable(path: &Path, error: sqlx::Error) -> DbError {

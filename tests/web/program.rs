@@ -37,6 +37,56 @@ fn with_nothing_configured_it_serves_and_says_what_where_and_how() {
     assert!(answer.body.contains("<title>Log in – Vestibule</title>"));
 }
 
+fn set_mode(folder: &Folder, name: &str, mode: u32) {
+    let permissions = std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(folder.0.join(name), permissions).unwrap();
+}
+
+#[test]
+fn a_database_that_others_can_read_is_made_private_with_a_line_in_the_log() {
+    let folder = Folder::new();
+    let settings = [("VESTIBULE_LOG", "json")];
+    folder.serve_with_log(&settings).kill();
+    assert!(!folder.log().contains("file_exposed"), "{}", folder.log());
+    let files = ["vestibule.db", "vestibule.db-wal", "vestibule.db-shm"];
+    for name in files {
+        set_mode(&folder, name, 0o644);
+    }
+    set_mode(&folder, "", 0o777);
+    let program = folder.serve_with_log(&settings);
+    for name in files {
+        let mode = std::fs::metadata(folder.0.join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+        let told = format!("{name}: mode 0644 let other users read or change it; it is 0600 now");
+        assert!(folder.log().contains(&told), "{}", folder.log());
+    }
+    assert!(
+        folder
+            .log()
+            .contains("mode 0777 lets other users replace the files in it: run `chmod o-w ")
+    );
+    assert_eq!(program.get("/readyz", "").status, 200);
+}
+
+#[test]
+fn a_key_file_that_others_can_read_stops_the_start_with_the_command_that_mends_it() {
+    let folder = Folder::new();
+    folder.serve(&[]).kill();
+    set_mode(&folder, "vestibule.key", 0o666);
+    let ended = folder.run(&["serve"], &[("VESTIBULE_LISTEN", "127.0.0.1:0")], "");
+    assert_eq!((ended.status, ended.err.lines().count()), (1, 1), "{}", ended.err);
+    let path = folder.0.join("vestibule.key").display().to_string();
+    let words =
+        format!("{path}: mode 0666 lets other users read or change it: run `chmod 600 {path}`");
+    assert!(
+        ended.err.contains(&words) || ended.err.contains("run `chmod 600 vestibule.key`"),
+        "{}",
+        ended.err
+    );
+    set_mode(&folder, "vestibule.key", 0o600);
+    folder.serve(&[]);
+}
+
 #[test]
 fn a_taken_port_is_told_in_one_line() {
     let folder = Folder::new();
@@ -110,7 +160,7 @@ fn a_database_that_cannot_be_used_is_told_in_one_line() {
 fn a_postgresql_that_does_not_answer_is_told_in_one_line_without_its_password() {
     let settings = [
         ("VESTIBULE_DATABASE_URL", "postgres://ann:hunter2@127.0.0.1:1/accounts"),
-        ("VESTIBULE_SECRET", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+        ("VESTIBULE_SECRET", "YSBrZXkgZm9yIHRlc3RzLCAzMiBieXRlcyBvZiBpdC4="),
     ];
     let ended = Folder::new().run(&["migrate"], &settings, "");
     assert_eq!((ended.status, ended.err.lines().count()), (1, 1), "{}", ended.err);
@@ -228,7 +278,7 @@ fn on_postgresql_it_serves_and_keeps_what_it_acknowledged() {
     let url = format!("{url}?options=-csearch_path%3D{schema}");
     let settings = [
         ("VESTIBULE_DATABASE_URL", url.as_str()),
-        ("VESTIBULE_SECRET", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+        ("VESTIBULE_SECRET", "YSBrZXkgZm9yIHRlc3RzLCAzMiBieXRlcyBvZiBpdC4="),
     ];
     create_schema(&schema);
     let program = folder.serve(&settings);

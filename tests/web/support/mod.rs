@@ -16,6 +16,9 @@ pub mod work;
 pub use browser::{Browser, body_of, bytes_of, form_request};
 pub use site::{Site, email_of, full_pool, postgres_url};
 
+/// The server's key.
+pub const KEY: &[u8] = b"a key for tests, 32 bytes of it.";
+
 /// A password that may stand, and another one.
 pub const PASSWORD: &str = "moss lantern quartz";
 pub const OTHER_PASSWORD: &str = "velvet anchor pudding";

@@ -92,7 +92,7 @@ pub fn letter(to: &str) -> Letter {
 impl Post {
     pub async fn open(place: (Place, Location), mailer: Option<Mailer>) -> Self {
         let db = Db::open(&place.1).await.unwrap();
-        let key = ServerKey::from_bytes(&[7; 32]).unwrap();
+        let key = ServerKey::from_bytes(super::KEY).unwrap();
         let clock = Clock::manual(START);
         let worker = Worker::new(db.clone(), key.clone(), clock.clone(), mailer);
         Self { db, key, clock, worker, place: place.0, location: place.1 }

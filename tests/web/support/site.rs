@@ -68,7 +68,7 @@ impl Site {
         let mut config = Config {
             database,
             hash: HashCost { memory_kib: 64, iterations: 1, threads: 2, queue: 500 },
-            secret: Some(Secret::new(vec![7; 32])),
+            secret: Some(Secret::new(super::KEY.to_vec())),
             ..Config::default()
         };
         change(&mut config);

@@ -1,0 +1,67 @@
+//! Who may read and change the files that hold secrets.
+
+use std::fs::{self, Metadata, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::process::geteuid;
+
+/// Permission bits of everybody but the owner.
+const OTHERS: u32 = 0o077;
+/// Of those, the ones that let a file be changed.
+const OTHERS_WRITE: u32 = 0o022;
+/// In a folder with this bit only a file's owner can replace it.
+const STICKY: u32 = 0o1000;
+
+/// Why the file at `path` is not private to this user, with the command that makes it so.
+pub fn why_not_private(path: &Path, metadata: &Metadata) -> Option<String> {
+    let (mode, owner, user) = (mode(metadata), metadata.uid(), geteuid().as_raw());
+    let path = path.display();
+    if owner != user {
+        return Some(format!(
+            "the file belongs to user {owner}, and this program runs as user {user}: run it as user {owner}, or `chown {user} {path}`"
+        ));
+    }
+    (mode & OTHERS != 0).then(|| {
+        format!("mode {mode:04o} lets other users read or change it: run `chmod 600 {path}`")
+    })
+}
+
+/// Why the file at `path` can be changed by others. That they read it is not asked: containers mount
+/// secrets with mode 0644 and 0444. Pipes and devices have no content to change.
+pub fn why_not_trusted(path: &Path, metadata: &Metadata) -> Option<String> {
+    let mode = mode(metadata);
+    (metadata.is_file() && mode & OTHERS_WRITE != 0).then(|| {
+        format!("mode {mode:04o} lets other users change it: run `chmod go-w {}`", path.display())
+    })
+}
+
+/// Takes the rights of others to a file away. Answers what was found and done, or none if it was
+/// private already, or is not there.
+pub fn make_private(path: &Path) -> Option<String> {
+    let mode = mode(&fs::metadata(path).ok()?);
+    if mode & OTHERS == 0 {
+        return None;
+    }
+    let narrowed = fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS));
+    let done = match narrowed {
+        Ok(()) => format!("it is {:04o} now", mode & !OTHERS),
+        Err(cause) => format!("that could not be changed ({cause}): run `chmod 600` as its owner"),
+    };
+    Some(format!("{}: mode {mode:04o} let other users read or change it; {done}", path.display()))
+}
+
+/// Why others can replace the files in `folder`.
+pub fn why_folder_not_trusted(folder: &Path) -> io::Result<Option<String>> {
+    let mode = fs::metadata(folder)?.mode() & 0o7777;
+    let is_open = mode & 0o002 != 0 && mode & STICKY == 0;
+    let folder = folder.display();
+    Ok(is_open.then(|| {
+        format!("{folder}: mode {mode:04o} lets other users replace the files in it: run `chmod o-w {folder}`")
+    }))
+}
+
+fn mode(metadata: &Metadata) -> u32 {
+    metadata.mode() & 0o777
+}
