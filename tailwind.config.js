@@ -15,7 +15,10 @@ const colours = {
   "on-accent": ["#fffefb", "#0e211c"],
   alarm:      ["#a3241b", "#ff9f91"],
   "alarm-tint": ["#fcf0ed", "#2d1a17"],
-  "good-tint": ["#e8f2ee", "#17271f"],
+  good:       ["#22663a", "#86cf9b"],
+  "good-tint": ["#e8f2ea", "#17271c"],
+  warn:       ["#7d5200", "#e5b45a"],
+  "warn-tint": ["#fbf0d9", "#2b2211"],
 };
 
 const scheme = (index) => Object.fromEntries(Object.entries(colours).map(([name, pair]) => [`--${name}`, pair[index]]));
@@ -31,8 +34,7 @@ module.exports = {
       mono: ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"],
     },
     extend: {
-      maxWidth: { door: "28rem", wide: "76rem" },
-      minHeight: { target: "3rem" }, // 48 px: an input or a button that a thumb can hit
+      minHeight: { target: "var(--target)" }, // an input or a button that a thumb can hit
     },
   },
   plugins: [

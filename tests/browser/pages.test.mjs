@@ -89,6 +89,43 @@ test("the login form stands on a phone's first screen", async (t) => {
   await steps.button(page, "Log in").click({ trial: true });
 });
 
+for (const [width, height] of [[1366, 560], [740, 360]]) {
+  test(`a short window keeps the column, and shows the login form: ${width}x${height}`, async (t) => {
+    const page = await openPage(browser, { site: sites.open, width, height });
+    t.after(() => page.context().close());
+    const found = [];
+    for (const path of ["/login", "/register", "/forgot", "/nowhere"]) {
+      if (path === "/nowhere") page.expectRefusal(path, 404);
+      await page.goto(path);
+      await page.evaluate(LOOK);
+      const widest = await page.evaluate(() => look.widest("main > *, main input, main button"));
+      if (widest > 26 * 16) found.push(`${path}: ${widest} px wide`);
+      found.push(...(await looks(page, "room", "targets", "axis")).map((complaint) => `${path}: ${complaint}`));
+    }
+    assert.deepEqual(found, []);
+    await page.goto("/login");
+    await page.evaluate(LOOK);
+    const lowest = await page.evaluate(() => look.lowest("main input, main button[type=submit]"));
+    assert.ok(lowest <= height, `it ends at ${lowest} px`);
+  });
+}
+
+test("the width of the fields does not depend on the height", async (t) => {
+  const page = await openPage(browser, { site: sites.open });
+  t.after(() => page.context().close());
+  await page.goto("/register");
+  await page.evaluate(LOOK);
+  for (const width of [320, 480, 639, 640, 768, 1280, 1920]) {
+    const widths = [];
+    for (const height of [320, 575, 577, 1200]) {
+      await page.setViewportSize({ width, height });
+      widths.push(await page.evaluate(() => look.widest("main input")));
+    }
+    assert.equal(new Set(widths).size, 1, `${width} px: ${widths}`);
+    assert.ok(widths[0] <= 26 * 16, `${width} px: ${widths}`);
+  }
+});
+
 /** Refused forms keep the title of their page, with "Error: " before it and the site's name behind. */
 function remember(of, title, isForm, siteName = "Vestibule") {
   assert.equal(title.startsWith("Error: "), isForm, title);
@@ -113,7 +150,7 @@ function looks(page, ...functions) {
 
 /** What no scheme changes: room, targets, and the media that people choose. */
 async function looksAnyhow(page) {
-  const found = await looks(page, "room", "targets");
+  const found = await looks(page, "room", "targets", "axis");
   const spaced = await page.evaluate((css) => {
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(css);

@@ -139,6 +139,20 @@ window.look = (() => {
       return found;
     },
 
+    /** Headings, text, fields and buttons start at one left edge. */
+    axis() {
+      const inside = "main > h1, main > p, main label[for]:not(.checkbox *), main .field input, main form:not(.clear) > button, main .ways";
+      const edges = all(`${inside}, .foot p`).map((element) => [element, element.getBoundingClientRect().left]);
+      const [, first] = edges[0];
+      return edges.filter(([, left]) => Math.abs(left - first) > 1).map(([element, left]) =>
+        `${name(element)} starts at ${left.toFixed()} px, not at ${first.toFixed()}`);
+    },
+
+    /** How wide the widest of these is, in pixels. */
+    widest(selector) {
+      return Math.max(...all(selector).map((element) => element.getBoundingClientRect().width));
+    },
+
     /** Where the last of these ends, in pixels from the top. */
     lowest(selector) {
       return Math.max(...all(selector).map((element) => element.getBoundingClientRect().bottom));
