@@ -39,60 +39,33 @@ const addReveal = (input) => {
   input.parentElement.classList.add("with-show");
 };
 
-const ROWS = "abcdefghijklmnopqrstuvwxyz\n01234567890\nqwertyuiop\nasdfghjkl\nzxcvbnm\n1q2w3e4r5t6y7u8i9o0p\n";
-const FOURS = (ROWS + [...ROWS].reverse().join("")).matchAll(/(?=(....))/g);
-const RUN = RegExp([...FOURS].map((four) => four[1]).join("|"), "g");
-
-// The form names the person, the title the site. The server tries these too.
-const namesIn = (form) => {
-  const { username, email } = form.elements;
-  return ["password", document.title.split("–").pop(), username?.value, email?.value]
-    .map((text = "") => text.slice(0, 254)).join(" ").toLowerCase()
-    .split(/[^\p{L}\p{N}]+/u).filter((name) => name.length > 2);
-};
-
-// As guessers do: p@ssw0rd is password. As long as it was, so that places stay the same.
-const plain = (text) => text.replace(/[@03$]/g, (sign) => ({ "@": "a", 0: "o", 3: "e", $: "s" })[sign]);
-
-// What is left when each easy part counts as one character, and what the first of them was.
-const discounted = (password, names) => {
-  let [rest, why] = [password.toLowerCase(), ""];
-  for (const name of names) {
-    for (let at; (at = plain(rest).indexOf(plain(name))) >= 0; why = "contains a name or word that is tried first") {
-      rest = `${rest.slice(0, at)}\0${rest.slice(at + name.length)}`;
-    }
-  }
-  const discount = (part, reason) => {
-    if (rest.search(part) >= 0) why ||= reason;
-    rest = rest.replaceAll(part, "\0");
-  };
-  discount(/(.)\1{2,}|(.{2,}?)\2+/gs, "repeats itself");
-  discount(RUN, "contains a run like abcd, 1234 or qwerty");
-  return [rest, why];
-};
-
-// Eight characters make zxcvbn's 10^8 guesses. The server knows more words, so nothing here is a
-// promise.
-const judge = (password, names) => {
-  const [rest, why] = discounted(password, names);
-  const [length, variety] = [lengthOf(rest), new Set(rest).size];
-  if (length < 8 || variety < 6) return [`Could be stronger: it ${why || "has few different characters"}.`, 2];
-  if (length < 16 && /^\p{L}+[^\p{L}]*$/u.test(password)) return ["Could be stronger: add another word.", 2];
-  return length < 16 || variety < 8 ? ["Long enough. Another word makes it stronger.", 3] : ["Long and varied.", 4];
-};
-
-const rate = ({ value, form, attributes }) => {
+// The length alone: only the server knows whether a password is common.
+const measure = ({ value, attributes }) => {
   const [least, most] = attributes.passwordrules?.value.match(/\d+/g) ?? [];
   const length = lengthOf(value);
-  if (length < least) return [`${counted(least - length, "more character")} needed.`, 1];
-  if (length > most) return [`${counted(length - most, "character")} too many.`, 1];
-  return judge(value, namesIn(form));
+  if (length < least) return [`${counted(least - length, "more character")} needed.`, false];
+  if (length > most) return [`${counted(length - most, "character")} too many.`, false];
+  return ["Long enough.", true];
 };
 
 // Not while the second is typed: once it is as long as the first, or was left.
 const compare = (first, second, left) => {
-  if (!first || !(left || lengthOf(second) >= lengthOf(first))) return "";
-  return first === second ? "Both passwords are the same." : "The two passwords differ.";
+  if (!first || !(left || lengthOf(second) >= lengthOf(first))) return ["", false];
+  return first === second ? ["Passwords match.", true] : ["Passwords don't match.", false];
+};
+
+// The server's message is about a password that is no longer there: newer words take its place, and
+// good ones its line in the summary too.
+const replaceError = (input, line, isGood) => {
+  document.getElementById(`${input.id}-error`)?.replaceWith(line);
+  input.removeAttribute("aria-invalid");
+  const ids = (input.getAttribute("aria-describedby") ?? "").replace(`${input.id}-error`, "").trim();
+  if (ids) input.setAttribute("aria-describedby", ids);
+  else input.removeAttribute("aria-describedby");
+  if (!isGood) return;
+  const summary = document.querySelector(".summary");
+  summary?.querySelector(`a[href="#${input.id}"]`)?.closest("li").remove();
+  if (!summary?.querySelector("li")) summary?.remove();
 };
 
 // A line below a field, there while that is filled: words that come late move no button.
@@ -100,24 +73,24 @@ const addLine = (input) => {
   const line = make("p", "advice");
   line.hidden = true;
   input.parentElement.append(line);
-  return (words, level = 0) => {
+  return ([words, isGood]) => {
     line.hidden = !input.value;
-    line.dataset.level = level;
-    return (line.textContent = input.value && words);
+    line.textContent = input.value && words;
+    if (line.textContent) replaceError(input, line, isGood);
+    return line.textContent;
   };
 };
 
 const addAdvice = (form) => {
   const [first, second] = form.querySelectorAll("input[autocomplete=new-password]");
   if (!second) return;
-  const [strength, match] = [first, second].map(addLine);
+  const [length, match] = [first, second].map(addLine);
   let left;
   const advise = ({ target, type }) => {
+    if (target !== first && target !== second) return;
     left = second.value && (left || type === "blur");
-    const words = [strength(...rate(first)), match(compare(first.value, second.value, left))];
-    // A name that is typed after the password changes the line, and is not talked over.
-    if (target === first) announce(words.join(" "), 500);
-    if (target === second) announce(words[1], 500);
+    const words = [length(measure(first)), match(compare(first.value, second.value, left))];
+    announce((target === first ? words : words.slice(1)).join(" "), 500);
   };
   form.addEventListener("input", advise);
   second.addEventListener("blur", advise);

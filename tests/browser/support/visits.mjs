@@ -17,8 +17,8 @@ export const PASSWORDS = {
   "/account/password": ["Current password", "New password", "Confirm password"],
 };
 
-/** The lines of advice: one is hidden until its field is filled, and has a level from then on. */
-export const ADVICE = "main p[hidden], main p[data-level]";
+/** The lines below new passwords: hidden until the field is filled. */
+export const ADVICE = "main .advice";
 
 /**
  * Starts a site with these settings and a browser for the tests of a file. The answer adds a test on
@@ -61,9 +61,9 @@ export async function heard(page) {
   return (await page.locator("main [aria-live=polite]").textContent()).trim();
 }
 
-/** The line of advice below the field with this label, once that was filled. */
+/** The line below the new password with this label. */
 export function advice(page, label) {
-  return field(page, label).locator("..").locator("p[data-level]");
+  return field(page, label).locator("..").locator(".advice");
 }
 
 export async function isBusy(page, name) {
