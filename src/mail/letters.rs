@@ -19,7 +19,7 @@ const RESET_CODE: &str = "reset_code";
 const LONGEST_VALUE: usize = 120;
 
 /// In the place of a device or an address. The line stays: that it is hidden is news, too.
-const NOT_KNOWN: &str = "not known";
+const NOT_KNOWN: &str = "unknown";
 
 /// What every letter tells: whom, about which site, what happened when and from where.
 #[derive(Clone, Debug)]
@@ -131,9 +131,9 @@ pub fn reset_code(about: &About<'_>, code: Code<'_>) -> Result<Letter, askama::E
     let (head, tail) = code.text.split_at_checked(code.text.len() / 2).unwrap_or((code.text, ""));
     let shown = format!("{head}-{tail}");
     let subject = if code.in_subject {
-        format!("{shown} is your one-time code for {}", about.site)
+        format!("{shown} is your password reset code for {}", about.site)
     } else {
-        format!("Your one-time code for {}", about.site)
+        format!("Your password reset code for {}", about.site)
     };
     let mut view = View::new(about, &subject);
     (view.code, view.lifetime) = (shown, times::life(code.ttl));
@@ -185,7 +185,7 @@ pub fn password_changed(about: &About<'_>) -> Result<Letter, askama::Error> {
 /// When a template fails: a bug.
 pub fn login_stopped(about: &About<'_>) -> Result<Letter, askama::Error> {
     let view =
-        View::new(about, &format!("Somebody tries to log in to your {} account", about.site));
+        View::new(about, &format!("Someone is trying to log in to your {} account", about.site));
     finish("login_stopped", about, &view, render_login_stopped)
 }
 
@@ -194,7 +194,7 @@ pub fn login_stopped(about: &About<'_>) -> Result<Letter, askama::Error> {
 /// # Errors
 /// When a template fails: a bug.
 pub fn test(about: &About<'_>) -> Result<Letter, askama::Error> {
-    let view = View::new(about, &format!("Test mail from {}", about.site));
+    let view = View::new(about, &format!("Test email from {}", about.site));
     finish("test", about, &view, render_test)
 }
 

@@ -44,7 +44,7 @@ async fn it_shows_every_mail_newest_first_with_its_text() {
     let (mut ann, code) = site.with_code("ann").await;
     ann.open("/dev/mailbox").await;
     assert_eq!(ann.status, StatusCode::OK);
-    let subjects = ["Your one-time code for Vestibule", "Your new account at Vestibule"];
+    let subjects = ["Your password reset code for Vestibule", "Your new account at Vestibule"];
     assert_eq!(ann.all_text("article h2"), subjects);
     let about = "To ann@meadow.example, 22 November 2026, 18:00 UTC";
     assert_eq!(ann.all_text("article > p:first-of-type"), [about, about]);
@@ -74,10 +74,10 @@ async fn lines_are_as_long_as_the_page_and_the_code_has_one_of_its_own() {
     let (_, text) = ann.html.split_once("<pre>").unwrap();
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines.contains(&code.as_str()), "{lines:?}");
-    let long = |line: &&str| line.starts_with("Do nothing,") && line.ends_with("new password.");
+    let long = |line: &&str| line.starts_with("It expires in") && line.ends_with("here:");
     assert!(lines.iter().any(long), "{text}");
     let links = "article:first-of-type pre a";
-    let addresses = [format!("{ORIGIN}/forgot"), format!("{ORIGIN}/")];
+    let addresses = [format!("{ORIGIN}/reset"), format!("{ORIGIN}/")];
     assert_eq!(ann.all_text(links), addresses);
     assert_eq!(ann.attribute(links, "href").as_ref(), Some(&addresses[0]));
 }
@@ -120,7 +120,7 @@ async fn the_newest_mails_html_part_stands_in_a_frame_that_can_do_nothing() {
         ann.open(&path).await;
         assert_eq!(ann.all_text("iframe").len(), 1, "{path}");
         assert_eq!(ann.attribute("iframe", "sandbox").as_deref(), Some(""));
-        let title = "HTML part of: Your one-time code for Vestibule";
+        let title = "HTML part of: Your password reset code for Vestibule";
         assert_eq!(ann.attribute("iframe", "title").as_deref(), Some(title));
         let policy = header(&ann, "content-security-policy");
         assert!(policy.starts_with("default-src 'none';"), "{policy}");

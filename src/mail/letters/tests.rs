@@ -62,7 +62,11 @@ fn words_of(html: &str) -> String {
     for piece in html.split('<') {
         words.push_str(piece.split_once('>').map_or(piece, |(_, text)| text));
     }
-    let words = words.replace("&#60;", "<").replace("&#62;", ">").replace("&#38;", "&");
+    let words = words
+        .replace("&#60;", "<")
+        .replace("&#62;", ">")
+        .replace("&#39;", "'")
+        .replace("&#38;", "&");
     in_one_line(&words)
 }
 
@@ -108,8 +112,8 @@ fn news_says_who_when_where_and_what_to_do() {
             "When:        22 November 2026, 18:20 UTC",
             "Device:      Firefox on Linux",
             "IP address:  192.0.2.7",
-            "If this was not you",
-            "https://accounts.example.com/forgot",
+            "If this wasn't you",
+            next_page(&letter),
         ] {
             assert!(letter.text.lines().any(|l| l == line), "{}: {line}", letter.kind);
         }
@@ -117,10 +121,62 @@ fn news_says_who_when_where_and_what_to_do() {
     }
 }
 
+/// Where a person goes who has to act.
+fn next_page(letter: &Letter) -> &'static str {
+    let is_code = letter.kind == "reset_code";
+    if is_code {
+        "https://accounts.example.com/reset"
+    } else {
+        "https://accounts.example.com/forgot"
+    }
+}
+
+#[test]
+fn a_letter_has_one_button_at_most() {
+    for letter in all() {
+        let asks_for_nothing = ["reset_code", "test"].contains(&letter.kind);
+        let buttons = letter.html.matches("class=\"button\"").count();
+        assert_eq!(buttons, usize::from(!asks_for_nothing), "{}", letter.kind);
+    }
+    assert!(registered(&about()).unwrap().html.contains(">Log in</a></td>"));
+}
+
+#[test]
+fn each_letter_says_what_happened_in_the_words_for_people() {
+    let words = |letter: Result<Letter, askama::Error>| in_one_line(&letter.unwrap().text);
+    let about = about();
+    for (text, sentences) in [
+        (
+            words(registered(&about)),
+            &["Someone signed up with your email. Reset the password to take over the account."][..],
+        ),
+        (
+            words(new_device(&about)),
+            &["Someone logged in to your Käse & <Brot> account from a new device or browser."],
+        ),
+        (
+            words(login_stopped(&about)),
+            &[
+                "Someone is trying to log in to your Käse & <Brot> account.",
+                "We've blocked password login where these attempts came from. Browsers you already use still work.",
+            ],
+        ),
+        (
+            words(reset_code(&about, code(600))),
+            &[
+                "Use this code to reset your Käse & <Brot> password: CDFG-HJKL",
+                "Ignore this email and nothing changes. Never share this code.",
+            ],
+        ),
+    ] {
+        assert!(sentences.iter().all(|sentence| text.contains(sentence)), "{text}");
+    }
+}
+
 #[test]
 fn what_is_not_known_is_said_so() {
     let letter = login(&About { device: None, address: None, ..about() }).unwrap();
-    assert!(letter.text.contains("Device:      not known\nIP address:  not known\n"));
+    assert!(letter.text.contains("Device:      unknown\nIP address:  unknown\n"));
 }
 
 #[test]
@@ -130,7 +186,10 @@ fn the_code_stands_alone_on_its_line_and_in_no_other_letter() {
     assert_eq!(letter.html.matches("CDFG").count(), 1);
     assert!(letter.html.contains(">CDFG-HJKL</p>"), "{}", letter.html);
     let words = in_one_line(&letter.text);
-    assert!(words.contains("works for 10 minutes, and only in the browser where you asked for it"));
+    assert!(
+        words
+            .contains("expires in 10 minutes and works only in the browser where you requested it")
+    );
     for other in all().into_iter().filter(|other| other.kind != "reset_code") {
         assert!(!format!("{}{}", other.text, other.html).contains("CDFG"), "{}", other.kind);
     }
@@ -265,7 +324,7 @@ fn every_light_colour_has_a_class_that_makes_it_dark() {
 fn the_words_are_plain() {
     for letter in all() {
         let text = letter.text.to_lowercase();
-        for word in ["please", "oops", "invalid", "sorry", "click here"] {
+        for word in ["please", "oops", "invalid", "sorry", "click here", "e-mail", "was not"] {
             assert!(!text.contains(word), "{}: {word}", letter.kind);
         }
     }
@@ -327,8 +386,8 @@ fn only_a_letter_with_a_code_has_one_to_be_read() {
 #[test]
 fn the_subject_shows_the_code_where_the_settings_say_so() {
     let shown = reset_code(&about(), Code { in_subject: true, ..code(600) }).unwrap();
-    assert_eq!(shown.subject, "CDFG-HJKL is your one-time code for Käse & <Brot>");
+    assert_eq!(shown.subject, "CDFG-HJKL is your password reset code for Käse & <Brot>");
     let hidden = reset_code(&about(), code(600)).unwrap();
-    assert_eq!(hidden.subject, "Your one-time code for Käse & <Brot>");
+    assert_eq!(hidden.subject, "Your password reset code for Käse & <Brot>");
     assert_eq!(shown.text, hidden.text);
 }
