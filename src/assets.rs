@@ -14,7 +14,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::app::App;
-use crate::config::{Accent, Config, ImageFormat, Logo, Shades};
+use crate::config::{Accent, Config, ImageFormat, Picture, Shades};
 
 pub use coding::coding_for;
 use coding::{accepts, brotli, gzip};
@@ -43,6 +43,7 @@ pub struct Assets {
     /// Our own mark.
     mark: Asset,
     logo: Option<(Asset, (u32, u32))>,
+    logo_dark: Option<(Asset, (u32, u32))>,
 }
 
 /// The logo as pages show it.
@@ -60,11 +61,14 @@ impl Assets {
     /// Names the files; nothing is compressed yet.
     pub fn new(config: &Config) -> Self {
         let css = style_sheet(&config.accent).into();
+        let logo = config.logo.as_ref();
+        let with_size = |picture: &Picture| (Asset::of_logo(picture), picture.size);
         Self {
             css: Asset::new("app", Kind::Css, css),
             script: Asset::new("app", Kind::Script, SCRIPT.into()),
             mark: mark(&config.accent),
-            logo: config.logo.as_ref().map(|logo| (Asset::of_logo(logo), logo.size)),
+            logo: logo.map(|logo| with_size(&logo.light)),
+            logo_dark: logo.and_then(|logo| logo.dark.as_ref()).map(with_size),
         }
     }
 
@@ -92,8 +96,12 @@ impl Assets {
 
     /// The logo, if one is set.
     pub fn logo(&self) -> Option<Image<'_>> {
-        let (logo, (width, height)) = self.logo.as_ref()?;
-        Some(Image { path: &logo.path, width: *width, height: *height })
+        self.logo.as_ref().map(image)
+    }
+
+    /// The logo for dark pages, if they have one of their own.
+    pub fn logo_dark(&self) -> Option<Image<'_>> {
+        self.logo_dark.as_ref().map(image)
     }
 
     /// Compresses every file now, so that no visitor waits for it. Takes some milliseconds.
@@ -105,13 +113,17 @@ impl Assets {
     }
 
     fn all(&self) -> impl Iterator<Item = &Asset> {
-        let logo = self.logo.as_ref().map(|(logo, _)| logo);
-        [&self.css, &self.script, &self.mark].into_iter().chain(logo)
+        let logos = [&self.logo, &self.logo_dark].into_iter().flatten().map(|(logo, _)| logo);
+        [&self.css, &self.script, &self.mark].into_iter().chain(logos)
     }
 
     fn named(&self, name: &str) -> Option<&Asset> {
         self.all().find(|asset| asset.path.strip_prefix(FOLDER) == Some(name))
     }
+}
+
+fn image((logo, (width, height)): &(Asset, (u32, u32))) -> Image<'_> {
+    Image { path: &logo.path, width: *width, height: *height }
 }
 
 /// `GET /static/{name}`: the file, kept by browsers for a year; 404 for any other name.
@@ -169,7 +181,7 @@ impl Asset {
         Self { path, kind, plain, brotli: OnceLock::new(), gzip: OnceLock::new() }
     }
 
-    fn of_logo(logo: &Logo) -> Self {
+    fn of_logo(logo: &Picture) -> Self {
         Self::new("logo", Kind::Image(logo.format), logo.bytes.clone())
     }
 
@@ -228,6 +240,7 @@ impl fmt::Debug for Asset {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Logo;
     use std::io::Read;
 
     use axum::http::header::ACCEPT_ENCODING;
@@ -243,7 +256,8 @@ mod tests {
 
     fn with_logo(format: ImageFormat) -> Assets {
         let bytes = Bytes::from_static(b"<svg xmlns='http://www.w3.org/2000/svg'/>");
-        let logo = Logo { format, size: (3, 2), bytes };
+        let light = Picture { format, size: (3, 2), bytes };
+        let logo = Logo { light, dark: None, show_name: true };
         Assets::new(&Config { logo: Some(logo), ..Config::default() })
     }
 

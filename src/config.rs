@@ -31,7 +31,7 @@ pub use accent::{Accent, Shades};
 pub use base_url::BaseUrl;
 pub use hash::HashCost;
 pub use limits::Limits;
-pub use logo::{ImageFormat, Logo};
+pub use logo::{ImageFormat, Logo, Picture};
 pub use mail::{Notice, Notices, Sender};
 pub use mistakes::{Mistake, Mistakes};
 pub use secret::Secret;
@@ -181,6 +181,20 @@ impl Config {
         given.set("SITE_NAME", &mut self.site_name, values::site_name);
         given.set("ACCENT", &mut self.accent, Accent::parse);
         given.set("LOGO", &mut self.logo, |path| Logo::read(path).map(Some));
+        let (mut dark, mut show_name) = (None, true);
+        let picture = |path: &str| Picture::read(path).map(Some).map_err(|words| of_dark(&words));
+        given.set("LOGO_DARK", &mut dark, picture);
+        given.set("SHOW_NAME", &mut show_name, values::yes_or_no);
+        if let Some(logo) = &mut self.logo {
+            (logo.dark, logo.show_name) = (dark, show_name);
+        } else if !given.offers("LOGO") {
+            if dark.is_some() {
+                given.blame("LOGO_DARK", "needs VESTIBULE_LOGO, the logo for light pages");
+            }
+            if !show_name {
+                given.blame("SHOW_NAME", "needs VESTIBULE_LOGO: without a name and a logo, no page says which site it belongs to");
+            }
+        }
     }
 
     fn apply_mail(&mut self, given: &mut Given) {
@@ -211,6 +225,11 @@ impl Config {
             given.blame("SECRET", "missing: with PostgreSQL every node needs the same key: make one with `openssl rand -base64 32`");
         }
     }
+}
+
+/// What [`Picture::read`] says of the other setting.
+fn of_dark(words: &str) -> String {
+    words.replace("VESTIBULE_LOGO", "VESTIBULE_LOGO_DARK")
 }
 
 fn no_reply(site_name: &str, base_url: &BaseUrl) -> Sender {

@@ -14,6 +14,8 @@ pub struct Page {
     pub title: &'static str,
     /// `VESTIBULE_SITE_NAME`.
     pub site: String,
+    /// Whether the name is written beside the logo.
+    pub show_name: bool,
     /// Whether the page shows a refused form: its title then starts with `Error: ` (GOV.UK).
     pub failed: bool,
     /// What happened before this page, each shown once.
@@ -32,6 +34,7 @@ impl Page {
         Self {
             title: "",
             site: app.config.site_name.clone(),
+            show_name: app.config.logo.as_ref().is_none_or(|logo| logo.show_name),
             failed: false,
             flashes: Vec::new(),
             username: None,

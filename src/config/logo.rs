@@ -35,9 +35,30 @@ pub enum ImageFormat {
     Jpeg,
 }
 
+/// The logo, and how pages show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logo {
+    /// The logo itself, on light pages.
+    pub light: Picture,
+    /// Another one for dark pages.
+    pub dark: Option<Picture>,
+    /// Whether the site's name is written beside it.
+    pub show_name: bool,
+}
+
+impl Logo {
+    /// Reads the file at `path`, which is shown on all pages, with the name beside it.
+    ///
+    /// # Errors
+    /// As [`Picture::read`].
+    pub fn read(path: &str) -> Result<Self, String> {
+        Ok(Self { light: Picture::read(path)?, dark: None, show_name: true })
+    }
+}
+
 /// A picture that browsers show.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Logo {
+pub struct Picture {
     /// Told by the content.
     pub format: ImageFormat,
     /// Width and height in its own measure: pages keep its place free until it is there.
@@ -46,7 +67,7 @@ pub struct Logo {
     pub bytes: Bytes,
 }
 
-impl Logo {
+impl Picture {
     /// Reads the file at `path`. Its content tells what it is, not its name.
     ///
     /// # Errors
@@ -154,9 +175,9 @@ fn side(text: &str) -> Option<u32> {
 }
 
 /// By hand, because the bytes say nothing to a reader.
-impl fmt::Debug for Logo {
+impl fmt::Debug for Picture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Logo")
+        f.debug_struct("Picture")
             .field("format", &self.format)
             .field("size", &self.size)
             .field("bytes", &self.bytes.len())
@@ -170,7 +191,7 @@ mod tests {
 
     fn svg(root: &str) -> Result<(u32, u32), String> {
         let start = format!("\u{feff}<?xml version=\"1.0\"?>\n<!-- <html> -->\n{root}");
-        Logo::from_bytes(start.into()).map(|logo| {
+        Picture::from_bytes(start.into()).map(|logo| {
             assert_eq!(logo.format, ImageFormat::Svg);
             logo.size
         })
@@ -215,9 +236,11 @@ mod tests {
             assert!(told.starts_with(words) && told.ends_with(&expected()), "{told}");
         }
         let utf_16: Vec<u8> = "<svg/>".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        assert!(Logo::from_bytes(utf_16).is_err());
-        assert!(Logo::from_bytes(vec![0xff, 0xfe]).unwrap_err().starts_with("is no such picture"));
-        assert!(Logo::from_bytes(Vec::new()).is_err());
+        assert!(Picture::from_bytes(utf_16).is_err());
+        assert!(
+            Picture::from_bytes(vec![0xff, 0xfe]).unwrap_err().starts_with("is no such picture")
+        );
+        assert!(Picture::from_bytes(Vec::new()).is_err());
     }
 
     #[test]
@@ -245,16 +268,16 @@ mod tests {
     #[test]
     fn the_content_tells_the_kind_and_the_size() {
         let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x30\0\0\0\x18".to_vec();
-        let logo = Logo::from_bytes(png.clone()).unwrap();
+        let logo = Picture::from_bytes(png.clone()).unwrap();
         assert_eq!((logo.format, logo.size), (ImageFormat::Png, (48, 24)));
         png.truncate(18);
-        assert!(Logo::from_bytes(png).unwrap_err().starts_with("is a broken picture: expected"));
+        assert!(Picture::from_bytes(png).unwrap_err().starts_with("is a broken picture: expected"));
         let webp = b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\x2f\xc0\x05\0\0\0\0\0".to_vec();
-        let logo = Logo::from_bytes(webp).unwrap();
+        let logo = Picture::from_bytes(webp).unwrap();
         assert_eq!((logo.format, logo.size), (ImageFormat::Webp, (48, 24)));
         let jpeg = b"\xff\xd8\xff\xc0\0\x11\x08\0\x18\0\x30\x03\x01\x22\0\x02\x11\x01\x03\x11\x01"
             .to_vec();
-        let logo = Logo::from_bytes(jpeg).unwrap();
+        let logo = Picture::from_bytes(jpeg).unwrap();
         assert_eq!((logo.format, logo.size), (ImageFormat::Jpeg, (48, 24)));
     }
 
@@ -266,10 +289,10 @@ mod tests {
             ("/", "is no file: expected"),
             ("/dev/zero", "is no file: expected"),
         ] {
-            let told = Logo::read(path).unwrap_err();
+            let told = Picture::read(path).unwrap_err();
             assert!(told.starts_with(words) && told.ends_with(&expected()), "{told}");
         }
-        let told = Logo::read("<svg/>").unwrap_err();
+        let told = Picture::read("<svg/>").unwrap_err();
         assert_eq!(told, "holds the picture itself: set VESTIBULE_LOGO to its path");
     }
 }

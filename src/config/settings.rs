@@ -82,6 +82,18 @@ pub const SETTINGS: &[Setting] = &[
         "The picture beside the site's name, and on the browser's tab when it is about square (3:2 at most): an SVG, PNG, WebP or JPEG file of 64 KiB at most, read at the start.",
     ),
     Setting::new(
+        "LOGO_DARK",
+        "the same logo",
+        "PATH",
+        "The logo on dark pages, where a picture made for light ones may be hard to see: a file as for LOGO, which is needed too.",
+    ),
+    Setting::new(
+        "SHOW_NAME",
+        "yes",
+        "yes|no",
+        "Whether pages show the site's name beside the logo. With no, a LOGO that is the written name stands alone, and screen readers read the name for it. Titles and mails, which have no picture, keep the name.",
+    ),
+    Setting::new(
         "DATABASE_URL",
         "sqlite:vestibule.db",
         "URL",

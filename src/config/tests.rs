@@ -51,8 +51,16 @@ fn nothing_set_is_the_default() {
 
 #[test]
 fn the_tables_defaults_are_the_defaults() {
-    let words =
-        ["BASE_URL", "LOGO", "SMTP_URL", "MAIL_FROM", "SECRET", "HASH_THREADS", "HASH_QUEUE"];
+    let words = [
+        "BASE_URL",
+        "LOGO",
+        "LOGO_DARK",
+        "SMTP_URL",
+        "MAIL_FROM",
+        "SECRET",
+        "HASH_THREADS",
+        "HASH_QUEUE",
+    ];
     let environment = SETTINGS
         .iter()
         .filter(|setting| !words.contains(&setting.name))
@@ -317,7 +325,7 @@ fn a_logo_is_read_at_the_start_and_has_64_kib_at_most() {
     let mut picture = b"<svg xmlns='http://www.w3.org/2000/svg'/>".to_vec();
     picture.resize(64 * 1024, b' ');
     let whole = File::with("whole", &picture);
-    let logo = from(&[("VESTIBULE_LOGO", whole.path())]).unwrap().logo.unwrap();
+    let logo = from(&[("VESTIBULE_LOGO", whole.path())]).unwrap().logo.unwrap().light;
     assert_eq!((logo.format, &logo.bytes[..]), (ImageFormat::Svg, &picture[..]));
     picture.push(b' ');
     let large = File::with("large", &picture);
@@ -337,4 +345,32 @@ fn a_picture_where_its_path_should_be_is_not_shown() {
         words.ends_with("set VESTIBULE_LOGO to its path") && !words.contains("hush"),
         "{words}"
     );
+}
+
+#[test]
+fn a_logo_for_dark_pages_follows_the_rules_of_the_logo_and_needs_it() {
+    let picture = File::with("light", b"<svg xmlns='http://www.w3.org/2000/svg'/>");
+    let logo = ("VESTIBULE_LOGO", picture.path());
+    let both = from(&[logo, ("VESTIBULE_LOGO_DARK", picture.path())]).unwrap().logo.unwrap();
+    assert_eq!(both.dark.as_ref(), Some(&both.light));
+    assert!(from(&[logo]).unwrap().logo.unwrap().dark.is_none());
+    let words = mistakes(&[("VESTIBULE_LOGO_DARK", picture.path())]);
+    assert!(words.ends_with("needs VESTIBULE_LOGO, the logo for light pages"), "{words}");
+    let words = mistakes(&[logo, ("VESTIBULE_LOGO_DARK_FILE", picture.path())]);
+    assert!(words.ends_with("set VESTIBULE_LOGO_DARK to its path"), "{words}");
+    let words = mistakes(&[logo, ("VESTIBULE_LOGO_DARK", "")]);
+    assert!(words.starts_with("VESTIBULE_LOGO_DARK=\"\": expected the path of"), "{words}");
+}
+
+#[test]
+fn the_name_can_be_left_out_where_there_is_a_logo() {
+    let picture = File::with("wordmark", b"<svg xmlns='http://www.w3.org/2000/svg'/>");
+    let logo = ("VESTIBULE_LOGO", picture.path());
+    let shown =
+        |words| from(&[logo, ("VESTIBULE_SHOW_NAME", words)]).unwrap().logo.unwrap().show_name;
+    assert!(from(&[logo]).unwrap().logo.unwrap().show_name);
+    assert!(shown("yes") && !shown("no"));
+    assert!(from(&[("VESTIBULE_SHOW_NAME", "yes")]).is_ok());
+    let words = mistakes(&[("VESTIBULE_SHOW_NAME", "no")]);
+    assert!(words.starts_with("VESTIBULE_SHOW_NAME=\"no\": needs VESTIBULE_LOGO: "), "{words}");
 }

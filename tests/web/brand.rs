@@ -34,11 +34,15 @@ async fn style_and_icon(site: &Site) -> [String; 2] {
 }
 
 async fn with_logo(name: &str, content: &[u8]) -> Site {
+    let logo = logo(name, content);
+    Site::with(|config| config.logo = Some(logo)).await
+}
+
+fn logo(name: &str, content: &[u8]) -> Logo {
     let folder = Folder::new();
     let path = folder.0.join(name);
     std::fs::write(&path, content).unwrap();
-    let logo = Logo::read(path.to_str().unwrap()).unwrap();
-    Site::with(|config| config.logo = Some(logo)).await
+    Logo::read(path.to_str().unwrap()).unwrap()
 }
 
 #[tokio::test]
@@ -76,6 +80,49 @@ async fn a_logo_stands_beside_the_name_and_on_the_tab() {
         assert_eq!(visitor.attribute("link[rel=icon]", "href"), logo("src"));
         assert!(visitor.attribute("header .site svg", "viewBox").is_none());
         assert_eq!(visitor.all_text("header .site"), ["Vestibule"]);
+    }
+}
+
+#[tokio::test]
+async fn dark_pages_have_a_logo_of_their_own_where_one_is_set() {
+    let source = "header .site picture source";
+    let mut visitor = with_logo("light.svg", SVG.as_bytes()).await.browser();
+    visitor.open("/login").await;
+    assert!(visitor.attribute(source, "srcset").is_none());
+    let (light, dark) = (logo("light.svg", SVG.as_bytes()), logo("dark.png", PNG));
+    let site = Site::with(|config| {
+        config.logo = Some(Logo { dark: Some(dark.light), ..light });
+    });
+    let mut visitor = site.await.browser();
+    for path in ["/login", "/nowhere"] {
+        visitor.open(path).await;
+        let of = |name| visitor.attribute(source, name);
+        assert_eq!(of("media").as_deref(), Some("(prefers-color-scheme: dark)"));
+        assert_eq!((of("width"), of("height")), (Some("1".into()), Some("1".into())));
+        for (file, content) in [
+            (of("srcset"), PNG),
+            (visitor.attribute("header .site picture img", "src"), SVG.as_bytes()),
+        ] {
+            let (status, _, body) = get(&visitor, &file.unwrap()).await;
+            assert_eq!((status, &body[..]), (StatusCode::OK, content));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_logo_that_is_the_name_can_stand_alone_and_is_read_out_as_it() {
+    let wordmark = logo("wordmark.svg", SVG.as_bytes());
+    let site = Site::with(|config| {
+        config.site_name = "Lamp & Sons".into();
+        config.logo = Some(Logo { show_name: false, ..wordmark });
+    });
+    let mut visitor = site.await.browser();
+    for path in ["/login", "/nowhere"] {
+        visitor.open(path).await;
+        assert_eq!(visitor.all_text("header .site"), [""]);
+        let alt = visitor.attribute("header .site img.logo", "alt");
+        assert_eq!(alt.as_deref(), Some("Lamp & Sons"), "{path}");
+        assert!(visitor.title().ends_with(" – Lamp & Sons"), "{}", visitor.title());
     }
 }
 

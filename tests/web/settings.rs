@@ -148,9 +148,7 @@ async fn a_mail_has_the_sites_colour_and_tells_the_forwarded_address_and_the_dev
     })
     .await;
     site.registered("ann").await;
-    assert!(
-        site.mails().await[0].text.contains("Device:      not known\nIP address:  not known\n")
-    );
+    assert!(site.mails().await[0].text.contains("Device:      unknown\nIP address:  unknown\n"));
     let form = format!("username=ann&password={}", PASSWORD.replace(' ', "+"));
     let mut request = form_request("/login", form);
     request.headers_mut().insert("x-forwarded-for", "2001:db8::7".parse().unwrap());

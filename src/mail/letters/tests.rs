@@ -142,34 +142,19 @@ fn a_letter_has_one_button_at_most() {
 }
 
 #[test]
-fn each_letter_says_what_happened_in_the_words_for_people() {
-    let words = |letter: Result<Letter, askama::Error>| in_one_line(&letter.unwrap().text);
-    let about = about();
-    for (text, sentences) in [
-        (
-            words(registered(&about)),
-            &["Someone signed up with your email. Reset the password to take over the account."][..],
-        ),
-        (
-            words(new_device(&about)),
-            &["Someone logged in to your Käse & <Brot> account from a new device or browser."],
-        ),
-        (
-            words(login_stopped(&about)),
-            &[
-                "Someone is trying to log in to your Käse & <Brot> account.",
-                "We've blocked password login where these attempts came from. Browsers you already use still work.",
-            ],
-        ),
-        (
-            words(reset_code(&about, code(600))),
-            &[
-                "Use this code to reset your Käse & <Brot> password: CDFG-HJKL",
-                "Ignore this email and nothing changes. Never share this code.",
-            ],
-        ),
-    ] {
-        assert!(sentences.iter().all(|sentence| text.contains(sentence)), "{text}");
+fn letters_say_what_happened_and_what_to_do_in_plain_sentences() {
+    let sentences = [
+        "Someone signed up with your email. Reset the password to take over the account.",
+        "Someone logged in to your Käse & <Brot> account from a new device or browser.",
+        "Someone is trying to log in to your Käse & <Brot> account.",
+        "We've blocked password login where these attempts came from.",
+        "Browsers you already use still work.",
+        "Use this code to reset your Käse & <Brot> password: CDFG-HJKL",
+        "Ignore this email and nothing changes. Never share this code.",
+    ];
+    let texts: Vec<_> = all().iter().map(|letter| in_one_line(&letter.text)).collect();
+    for sentence in sentences {
+        assert!(texts.iter().any(|text| text.contains(sentence)), "{sentence}");
     }
 }
 
