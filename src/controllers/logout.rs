@@ -5,7 +5,6 @@ use askama::Template;
 use super::{Answer, redirect, show as show_page};
 use crate::event::Event;
 use crate::flash::Flash;
-use crate::middleware::headers;
 use crate::page::Page;
 use crate::visitor::Visitor;
 
@@ -28,5 +27,5 @@ pub async fn submit(visitor: Visitor) -> Answer {
         Event::sessions_ended(&user.id, "logout", 1);
         visitor.notify(Flash::LoggedOut).await?;
     }
-    redirect("/login").map(headers::clear_cache)
+    redirect("/login")
 }

@@ -9,7 +9,6 @@ use crate::error::RequestError;
 use crate::event::{Details, Event};
 use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
-use crate::middleware::headers;
 use crate::models::limit::Limited;
 use crate::models::one_time_code::{CodeError, OneTimeCode};
 use crate::models::password::{Password, PasswordError};
@@ -160,7 +159,7 @@ async fn change(
 async fn changed(visitor: &Visitor) -> Answer {
     visitor.end().await?;
     visitor.notify(Flash::PasswordReset).await?;
-    redirect("/login").map(headers::clear_cache)
+    redirect("/login")
 }
 
 /// POST `/reset/resend`.

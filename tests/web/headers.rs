@@ -235,15 +235,16 @@ async fn every_cookie_that_is_set_or_removed_has_every_attribute_and_is_small() 
     }
 }
 
+/// With a full cache it takes Chromium seconds, and every page is `no-store`.
 #[tokio::test]
-async fn what_ends_a_session_clears_the_browsers_cache_and_nothing_else() {
+async fn nothing_that_ends_a_session_clears_the_browsers_cache() {
     let tour = Tour::at(HTTPS).await.whole().await;
-    let clearing = tour.answers.iter().filter_map(|(what, answer)| {
-        let value = value(answer.headers(), "clear-site-data");
-        (!value.is_empty()).then_some((what.as_str(), value))
-    });
-    let clearing: Vec<_> = clearing.collect();
-    assert_eq!(clearing, [("POST /logout", "\"cache\""), ("POST /reset", "\"cache\"")]);
+    let ends = |what: &str| ["POST /logout", "POST /reset"].contains(&what);
+    assert!(tour.answers.iter().any(|(what, _)| ends(what)));
+    for (what, answer) in &tour.answers {
+        assert_eq!(value(answer.headers(), "clear-site-data"), "", "{what}");
+        assert!(value(answer.headers(), "cache-control").contains("no-store") || !ends(what));
+    }
 }
 
 on_both_databases! {

@@ -62,8 +62,6 @@ function watch(context, complaints, site) {
   let own = site;
   const expected = [];
   context.on("console", (message) => {
-    // Chromium's own note that it has done what the answer to a log-out asks for.
-    if (message.type() === "info" && message.text().startsWith("Clear-Site-Data header on")) return;
     const refusal = `${message.text()} ${message.location().url}`;
     const at = expected.findIndex((matches) => matches(refusal));
     if (at >= 0) expected.splice(at, 1);
