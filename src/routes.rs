@@ -21,7 +21,8 @@ use crate::controllers::{
 };
 use crate::error::RequestError;
 use crate::middleware::{
-    csrf, errors, first_visit, framing, gate::gate, headers, request_id, session, shared::Share,
+    cookies, csrf, errors, first_visit, framing, gate::gate, headers, request_id, session,
+    shared::Share,
 };
 
 /// No form of ours is a tenth of it (contract).
@@ -37,6 +38,7 @@ pub fn router(app: App) -> Router {
 
 fn site(app: App, longest: Duration) -> Router {
     let around_all = ServiceBuilder::new()
+        .layer(cookies::layer(&app.config))
         .layer(first_visit::layer(&app))
         .layer(Share)
         .layer(from_fn_with_state(app.clone(), request_id::assign))

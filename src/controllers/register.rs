@@ -17,7 +17,7 @@ use crate::models::password::{Password, PasswordError};
 use crate::models::user::{NewUser, Registration, User};
 use crate::models::username::{Username, UsernameError};
 use crate::page::Page;
-use crate::visitor::Visitor;
+use crate::visitor::{Visitor, new_device_token};
 
 const TITLE: &str = "Create an account";
 
@@ -82,7 +82,7 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<RegisterForm>) -> Ans
 /// Hashes before it looks whether the name is taken: both answers take the same time.
 async fn register(visitor: &Visitor, who: &Registrant) -> Result<Registration, RequestError> {
     let password_hash = visitor.hasher().hash(&who.password).await?;
-    let device = visitor.device_token();
+    let device = new_device_token();
     let new = NewUser {
         username: &who.username,
         email: &who.email,

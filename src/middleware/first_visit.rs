@@ -13,13 +13,13 @@ use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
-use axum::http::header::{ACCEPT_ENCODING, COOKIE, SET_COOKIE};
+use axum::http::header::{ACCEPT_ENCODING, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::future::Either;
 use tower::{Layer, Service, ServiceExt};
 
-use super::{framing, request_id, session};
+use super::{cookies, framing, request_id, session};
 use crate::app::App;
 use crate::assets;
 use crate::visitor;
@@ -97,11 +97,11 @@ impl FirstVisits {
         let uri = request.uri();
         let path = PATHS.into_iter().find(|path| *path == uri.path())?;
         let is_plain = request.method() == Method::GET && uri.query().is_none();
-        let config = &self.app.config;
-        let telling = [session::cookie_name(config).to_owned(), visitor::ended_cookie_name(config)];
-        let is_first = is_plain && !has_cookie(request.headers(), &telling);
-        (is_first && framing::has_one_meaning(request))
-            .then(|| (path, assets::coding_for(request.headers())))
+        let (config, headers) = (&self.app.config, request.headers());
+        let is_first = is_plain
+            && !cookies::has(headers, session::cookie_name(config))
+            && !cookies::has(headers, &visitor::ended_cookie_name(config));
+        (is_first && framing::has_one_meaning(request)).then(|| (path, assets::coding_for(headers)))
     }
 
     fn kept(&self, page: Page, request: &Request) -> Option<Response> {
@@ -130,16 +130,6 @@ impl FirstVisits {
         pages.insert(page, (headers, body.clone()));
         Response::from_parts(head, Body::from(body))
     }
-}
-
-/// Whether a cookie of one of these names was sent. One whose name cannot be read as it stands may be.
-fn has_cookie(headers: &HeaderMap, names: &[String]) -> bool {
-    headers.get_all(COOKIE).iter().any(|line| {
-        line.to_str().map_or(true, |line| {
-            let mut sent = line.split(';').filter_map(|pair| pair.split('=').next()).map(str::trim);
-            sent.any(|sent| sent.contains('%') || names.iter().any(|name| name == sent))
-        })
-    })
 }
 
 /// The same request, for an answer in this coding and no other.

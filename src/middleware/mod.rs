@@ -1,5 +1,6 @@
 //! One concern each, around every request.
 
+pub mod cookies;
 pub mod csrf;
 pub mod errors;
 pub mod first_visit;

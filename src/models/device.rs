@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::Store;
 use super::user::User;
-use crate::db::{DbError, SkipLocked, Tx, skip_locked, sql};
+use crate::db::{DbError, On, SkipLocked, Tx, skip_locked, sql};
 
 /// How long a browser is remembered after its last login, in seconds: as long as browsers keep a
 /// cookie at most (RFC 6265bis, 400 days).
@@ -13,6 +13,28 @@ pub const LIFETIME: i64 = 400 * 24 * 60 * 60;
 /// Browsers that are remembered of one account. Logging in without the cookie costs a row each time.
 /// With one more, [`KEEP_NEWEST`] has work to do.
 const MOST: i64 = 50;
+
+/// Tokens that one browser holds, one for each account that is used in it.
+pub const MOST_TOKENS: usize = 4;
+
+/// A browser that an account was used from, found by one of its tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownDevice {
+    /// The one that this account gave it.
+    pub token: String,
+    /// The account's, when it was last used from there.
+    pub credential_version: i64,
+    /// None, if the password was set there and nobody logged in since.
+    pub logins: i64,
+}
+
+impl KnownDevice {
+    /// Whether `user` logged in from it with the present password. After a change of the password only
+    /// browsers that knew the new one count: a thief of the old one had one, too.
+    pub fn is_trusted_by(&self, user: &User) -> bool {
+        self.credential_version == user.credential_version
+    }
+}
 
 /// What a login tells of the browser that it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +53,9 @@ const NOTE: &str = "insert into devices
         logins = devices.logins + $3, last_login_at = $4, credential_version = $5
     returning logins, (select count(*) from devices other
         where other.user_id = $2 and other.token_hash <> $1)";
-/// Since a change of the password only browsers that knew the new one count: a thief of the old one
-/// had one, too.
-const KNOWN: &str = "select logins from devices where user_id = $1 and token_hash = $2
-    and credential_version = $3 and last_login_at > $4";
+const FIND: &str = "select token_hash, credential_version, logins from devices where user_id = $1
+    and token_hash in ($2, $3, $4, $5) and last_login_at > $6
+    order by credential_version desc, last_login_at desc limit 1";
 /// Keeps the 50 that were used last. As with sessions: two logins at once do not wait for each other, and
 /// the numbers stand in the text.
 const KEEP_NEWEST: SkipLocked = skip_locked!(
@@ -76,28 +97,43 @@ impl Store {
         })
     }
 
-    /// Notes that whoever holds `token` has just set the password of `user`, which is no login.
+    /// Notes within `tx` that the password of `user` was set in the browser that holds `token`. That
+    /// is no login; `logins` are those from there under another token.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn trust_device(&self, user: &User, token: &str) -> Result<(), DbError> {
-        let mut tx = self.db.begin().await?;
-        self.note(&mut tx, user, token, 0).await?;
-        tx.commit().await
+    pub async fn trust_device(
+        &self,
+        tx: &mut Tx,
+        user: &User,
+        token: &str,
+        logins: i64,
+    ) -> Result<(), DbError> {
+        self.note(tx, user, token, logins).await.map(drop)
     }
 
-    /// Whether `user` logged in with the present password from the browser that holds `token`. The
-    /// same is asked for nobody.
+    /// The browser that holds one of `tokens` (the first [`MOST_TOKENS`] count), if `user` logged in
+    /// from it. The same is asked for nobody.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn knows_device(&self, user: Option<&User>, token: &str) -> Result<bool, DbError> {
-        let known = sql(KNOWN)
-            .bind(user.map_or("", |user| &user.id))
-            .bind(hash(token))
-            .bind(user.map_or(0, |user| user.credential_version))
+    pub async fn find_device(
+        &self,
+        on: On<'_>,
+        user: Option<&User>,
+        tokens: &[String],
+    ) -> Result<Option<KnownDevice>, DbError> {
+        let digest = |at: usize| tokens.get(at).map_or_else(Vec::new, |token| hash(token));
+        let find = (0..MOST_TOKENS)
+            .fold(sql(FIND).bind(user.map_or("", |user| &user.id)), |find, at| {
+                find.bind(digest(at))
+            })
             .bind(self.clock.now() - LIFETIME);
-        Ok(known.optional::<(i64,)>(self.db.reader()).await?.is_some())
+        let found = find.optional::<(Vec<u8>, i64, i64)>(on).await?;
+        Ok(found.and_then(|(digest, credential_version, logins)| {
+            let token = tokens.iter().find(|token| hash(token) == digest)?.clone();
+            Some(KnownDevice { token, credential_version, logins })
+        }))
     }
 
     /// Logins from this browser until now, these `logins` included, and the account's other browsers.

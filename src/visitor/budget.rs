@@ -5,6 +5,7 @@
 
 use super::{Visitor, device};
 use crate::error::RequestError;
+use crate::models::device::KnownDevice;
 use crate::models::user::User;
 
 /// One budget for one account.
@@ -58,16 +59,18 @@ impl Visitor {
         user: Option<&User>,
         account: String,
     ) -> Result<Budget, RequestError> {
-        let Some(token) = device::sent(&self.app.config, &self.cookies) else {
+        let (store, tokens) = (&self.app.store, device::sent(&self.app.config, &self.cookies));
+        if tokens.is_empty() {
             return Ok(Budget::Strangers(account));
-        };
-        let is_own = self.app.store.knows_device(user, &token).await?;
-        let Some(user) = user.filter(|_| is_own) else {
+        }
+        let device = store.find_device(store.db.reader(), user, &tokens).await?;
+        let own = user.zip(device).filter(|(user, device)| device.is_trusted_by(user));
+        let Some((user, KnownDevice { token, .. })) = own else {
             return Ok(Budget::Strangers(account));
         };
         // With a new password each begins anew.
         let version = user.credential_version.to_string();
-        let browser = self.app.store.key.digest("budget", &[&user.id, &version, &token]);
+        let browser = store.key.digest("budget", &[&user.id, &version, &token]);
         Ok(Budget::Own { browser, all: format!("own {}", user.id) })
     }
 }

@@ -4,11 +4,19 @@ use time::Duration;
 use tower_cookies::Cookie;
 use tower_cookies::cookie::SameSite;
 
+use super::{device, ended};
 use crate::config::Config;
+use crate::middleware::session;
 
 /// On https bound to the host by its name (RFC 6265bis `__Host-`).
 pub fn name(config: &Config, plain: &str) -> String {
     if config.base_url.is_https() { format!("__Host-{plain}") } else { plain.to_owned() }
+}
+
+/// The names of all cookies of ours.
+pub fn names(config: &Config) -> [String; 3] {
+    let session = session::cookie_name(config).to_owned();
+    [session, device::cookie_name(config), ended::cookie_name(config)]
 }
 
 /// A cookie that lives so long.

@@ -1,5 +1,7 @@
 //! The device cookie: by it a browser is known again, long after its sessions have ended.
 
+use std::iter;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use time::Duration;
@@ -7,10 +9,10 @@ use tower_cookies::Cookies;
 
 use super::{Visitor, cookie};
 use crate::config::Config;
-use crate::db::Tx;
+use crate::db::{DbError, Tx};
 use crate::error::RequestError;
 use crate::event::Event;
-use crate::models::device::{Familiarity, LIFETIME};
+use crate::models::device::{Familiarity, LIFETIME, MOST_TOKENS};
 use crate::models::user::User;
 use crate::random;
 
@@ -25,57 +27,79 @@ impl Visitor {
     /// # Errors
     /// When the database fails.
     pub async fn note_device(&self, tx: &mut Tx, user: &User) -> Result<Familiarity, RequestError> {
-        let token = token(&self.app.config, &self.cookies);
+        let (token, logins) = self.token_for(tx, user).await?;
         let familiarity = self.app.store.note_device(tx, user, &token).await?;
+        if logins > 0 {
+            return Ok(Familiarity::Known);
+        }
         if familiarity == Familiarity::New {
             Event::DeviceNew.of(&user.id);
         }
         Ok(familiarity)
     }
 
-    /// The token that this browser has, or will have if it is kept.
-    pub fn device_token(&self) -> String {
-        sent(&self.app.config, &self.cookies).unwrap_or_else(new_token)
-    }
-
-    /// Has the browser keep `token`.
+    /// Has the browser keep `token`, and tokens of other accounts behind it.
     pub fn keep_device(&self, token: &str) {
-        keep(&self.app.config, &self.cookies, token);
+        keep(&self.app.config, &self.cookies, token, None);
     }
 
     /// Notes that the password of `user`, as it was before, was set in this browser: whoever knows the
     /// new one is no stranger. A failure is only logged, because what the owner came for is done.
     pub async fn trust_device(&self, user: &User) {
-        let token = token(&self.app.config, &self.cookies);
         let credential_version = user.credential_version + 1;
         let user = User { credential_version, ..user.clone() };
-        if let Err(error) = self.app.store.trust_device(&user, &token).await {
+        if let Err(error) = self.trust(&user).await {
             Event::Fault.because("a_device_was_not_noted", &error);
         }
     }
+
+    async fn trust(&self, user: &User) -> Result<(), DbError> {
+        let mut tx = self.app.store.db.begin().await?;
+        let (token, logins) = self.token_for(&mut tx, user).await?;
+        self.app.store.trust_device(&mut tx, user, &token, logins).await?;
+        tx.commit().await
+    }
+
+    /// The token that this browser keeps for `user`, and how often `user` logged in here before.
+    ///
+    /// One that was sent counts only if `user` got it here under the present password. Any other may
+    /// have been put here by somebody who holds it too, and would make their browser the owner's.
+    async fn token_for(&self, tx: &mut Tx, user: &User) -> Result<(String, i64), DbError> {
+        let (config, sent) = (&self.app.config, sent(&self.app.config, &self.cookies));
+        let known = self.app.store.find_device(tx.on(), Some(user), &sent).await?;
+        let trusted = known.as_ref().filter(|known| known.is_trusted_by(user));
+        let token = trusted.map_or_else(new_token, |known| known.token.clone());
+        keep(config, &self.cookies, &token, known.as_ref().map(|known| known.token.as_str()));
+        Ok((token, known.map_or(0, |known| known.logins)))
+    }
 }
 
-/// The browser's token, made and sent along when it has none.
-fn token(config: &Config, cookies: &Cookies) -> String {
-    let token = sent(config, cookies).unwrap_or_else(new_token);
-    keep(config, cookies, &token);
-    token
-}
-
-/// Only for whoever logs in or sets a password: nobody else gets this cookie.
-fn keep(config: &Config, cookies: &Cookies, token: &str) {
-    let life = Duration::seconds(LIFETIME);
-    cookies.add(cookie::build(config, NAME, token.to_owned(), life));
-}
-
-/// The token that came with the request, if one did.
-pub fn sent(config: &Config, cookies: &Cookies) -> Option<String> {
-    let found = cookies.get(&cookie::name(config, NAME)).map(|cookie| cookie.value().to_owned());
-    found.filter(|token| is_token(token))
-}
-
-fn new_token() -> String {
+/// A new one, for the browser in which an account is made.
+pub fn new_token() -> String {
     URL_SAFE_NO_PAD.encode(random::bytes::<16>())
+}
+
+/// Sends the cookie with `token` before those of other accounts, without the one that it `replaces`.
+/// Only for whoever logs in or sets a password: nobody else gets this cookie.
+fn keep(config: &Config, cookies: &Cookies, token: &str, replaces: Option<&str>) {
+    let others = sent(config, cookies).into_iter();
+    let others = others.filter(|other| other != token && Some(other.as_str()) != replaces);
+    let all = iter::once(token.to_owned()).chain(others).take(MOST_TOKENS);
+    let value = all.collect::<Vec<_>>().join(".");
+    cookies.add(cookie::build(config, NAME, value, Duration::seconds(LIFETIME)));
+}
+
+/// The tokens that came with the request, the last used first: one for each account, so that people
+/// who share a browser are not new to it by turns.
+pub fn sent(config: &Config, cookies: &Cookies) -> Vec<String> {
+    let cookie = cookies.get(&cookie_name(config));
+    let tokens = cookie.as_ref().map_or("", |cookie| cookie.value()).split('.');
+    tokens.filter(|token| is_token(token)).take(MOST_TOKENS).map(str::to_owned).collect()
+}
+
+/// The cookie's name on this site.
+pub fn cookie_name(config: &Config) -> String {
+    cookie::name(config, NAME)
 }
 
 fn is_token(text: &str) -> bool {

@@ -1,0 +1,121 @@
+//! Hands on our own cookies alone, in one line, however many `Cookie` lines a request has.
+//!
+//! tower-cookies decodes `%` in names and values, trims Unicode space around them and drops a whole
+//! line that is not UTF-8. A sibling host could so set `%5F%5FHost-vestibule` for all of the domain and
+//! have it read as `__Host-vestibule`, and one foreign cookie in Latin-1 logged everybody out.
+
+use axum::extract::Request;
+use axum::http::header::COOKIE;
+use axum::http::{HeaderMap, HeaderValue};
+use tower::util::MapRequestLayer;
+
+use crate::config::Config;
+use crate::visitor;
+
+/// The layer for this site. It stands before everything that reads a cookie.
+pub fn layer(config: &Config) -> MapRequestLayer<impl Fn(Request) -> Request + Clone + use<>> {
+    let names = visitor::cookie_names(config);
+    MapRequestLayer::new(move |mut request: Request| {
+        keep_own(request.headers_mut(), &names);
+        request
+    })
+}
+
+/// Whether the cookie with this name was sent.
+pub fn has(headers: &HeaderMap, name: &str) -> bool {
+    value_of(headers, name).is_some()
+}
+
+fn keep_own(headers: &mut HeaderMap, names: &[String]) {
+    if !headers.contains_key(COOKIE) {
+        return;
+    }
+    let own = names.iter().filter_map(|name| Some([name, "=", value_of(headers, name)?].concat()));
+    let line = own.collect::<Vec<_>>().join("; ");
+    headers.remove(COOKIE);
+    if let Some(line) = HeaderValue::from_str(&line).ok().filter(|line| !line.is_empty()) {
+        headers.insert(COOKIE, line);
+    }
+}
+
+/// The value of the cookie whose name is `name`, byte for byte (RFC 6265, 4.2 and 5.4).
+///
+/// Two different values count as none. No browser sends them, because ours have one path and no
+/// domain, except where another host of the domain has set one on plain http; and that host chooses
+/// which comes first and which last.
+fn value_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let lines = headers.get_all(COOKIE).iter();
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    let mut values = pairs.filter_map(|pair| {
+        let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        str::from_utf8(value).ok().filter(|value| is_ours(value))
+    });
+    let first = values.next()?;
+    values.all(|other| other == first).then_some(first)
+}
+
+/// The alphabet of every value that we set. Nobody reads any of it in two ways, as they would `%41`.
+fn is_ours(value: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !value.is_empty() && value.bytes().all(is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(lines: &[&[u8]]) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(COOKIE, HeaderValue::from_bytes(line).unwrap());
+        }
+        keep_own(&mut headers, &["a".to_owned(), "__Host-b".to_owned()]);
+        assert!(headers.get_all(COOKIE).iter().count() < 2);
+        headers.get(COOKIE).map(|line| line.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn own_cookies_are_kept_whatever_stands_beside_them() {
+        for line in [
+            &b"a=1"[..],
+            b"  a=1\t; other=x",
+            b";;a=1;",
+            b"M\xfcller=1; a=1; b=\xff\xfe",
+            b"visitor=M\xfcller;a=1",
+            b"=a; a; a=1",
+            b"a=1; a=1",
+            b"a=\"1\"; a=; a=%31; a=1; a=\xe4; a= 2; a=2,3",
+            b"$Version=1; a=1; $Path=/",
+            b"%61=2; A=2; \xc2\xa0a=2; a\xc2\xa0=2; \xe2\x80\x80a=2; a =2; a=1; xa=2; aa=2",
+        ] {
+            assert_eq!(kept(&[line]).as_deref(), Some("a=1"), "{}", line.escape_ascii());
+        }
+        assert_eq!(kept(&[b"x=\xff", b"__Host-b=2; x=y", b"a=1"]).unwrap(), "a=1; __Host-b=2");
+    }
+
+    #[test]
+    fn a_name_that_is_not_ours_byte_for_byte_is_no_name_of_ours() {
+        for line in [
+            &b"%5F%5FHost-b=1"[..],
+            b"__host-b=1",
+            b"__Host%2Db=1",
+            b"__Host-b%00=1",
+            b"\xe2\x80\x80__Host-b=1",
+            b"\xc2\xa0__Host-b=1",
+            b"\xef\xbb\xbf__Host-b=1",
+            b"__Host-b\xc2\x85=1",
+            b"__Host-b =1",
+            b"\"__Host-b\"=1",
+            b"__Host-b",
+            b"x=__Host-b=1",
+        ] {
+            assert_eq!(kept(&[line]), None, "{}", line.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_name_with_two_values_has_none() {
+        assert_eq!(kept(&[b"a=1; a=2"]), None);
+        assert_eq!(kept(&[b"a=1; __Host-b=3", b"a=2"]).unwrap(), "__Host-b=3");
+    }
+}

@@ -1,0 +1,139 @@
+//! Trusted browsers: a token is of one account, and the site alone makes it.
+
+use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of};
+
+const DEVICE: &str = "vestibule-device";
+
+/// What an attacker has somebody's browser send.
+const MADE_UP: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+
+fn token(browser: &Browser) -> String {
+    browser.cookie(DEVICE).unwrap().split('.').next().unwrap().to_owned()
+}
+
+/// Whether the browser with this cookie has tries of its own at the password of `username`, after
+/// strangers have used up theirs.
+async fn is_trusted(site: &Site, username: &str, cookie: &str, password: &str) -> bool {
+    for _ in 0..10 {
+        site.browser().log_in(username, "wrong").await;
+    }
+    let mut browser = site.browser();
+    browser.set_cookie(DEVICE, cookie);
+    let got_in = browser.log_in(username, password).await.path() == "/account";
+    site.wait(900);
+    got_in
+}
+
+async fn logged_out(mut browser: Browser) -> Browser {
+    browser.open("/account").await.press("Log out").await;
+    browser
+}
+
+on_both_databases! {
+    async fn a_token_planted_before_the_owner_logs_in_is_worth_nothing(site: Site) {
+        logged_out(site.registered("ann").await).await;
+        logged_out(site.registered("eve").await).await;
+        let mut eves = site.browser();
+        eves.log_in("eve", PASSWORD).await;
+        let issued = token(&eves);
+        for planted in [MADE_UP, &issued, &format!("{issued}.{MADE_UP}")] {
+            let mut victim = site.browser();
+            victim.set_cookie(DEVICE, planted);
+            victim.log_in("ann", PASSWORD).await;
+            assert_eq!(victim.path(), "/account");
+            assert!(!planted.contains(&token(&victim)));
+            assert!(!is_trusted(&site, "ann", planted, PASSWORD).await, "{planted}");
+            assert!(is_trusted(&site, "ann", &token(&victim), PASSWORD).await);
+            let before = site.mails_to("ann").await.len();
+            let mut attacker = site.browser();
+            attacker.set_cookie(DEVICE, planted);
+            attacker.log_in("ann", PASSWORD).await;
+            assert_eq!(site.mails_to("ann").await[before..], ["new_device"], "{planted}");
+        }
+    }
+
+    async fn a_token_planted_before_registering_is_worth_nothing(site: Site) {
+        let mut ann = site.browser();
+        ann.set_cookie(DEVICE, MADE_UP);
+        ann.register("ann", &email_of("ann"), PASSWORD).await;
+        assert_ne!(token(&ann), MADE_UP);
+        assert!(!is_trusted(&site, "ann", MADE_UP, PASSWORD).await);
+        assert!(is_trusted(&site, "ann", &token(&ann), PASSWORD).await);
+    }
+
+    async fn a_token_planted_before_a_reset_is_worth_nothing(site: Site) {
+        let old = token(&site.registered("ann").await);
+        for planted in [MADE_UP, &old] {
+            let (mut ann, code) = site.with_code("ann").await;
+            ann.set_cookie(DEVICE, planted);
+            ann.reset(&code, OTHER_PASSWORD).await;
+            assert_eq!(ann.path(), "/login", "{}", ann.text());
+            assert!(!is_trusted(&site, "ann", planted, OTHER_PASSWORD).await, "{planted}");
+            assert!(is_trusted(&site, "ann", &token(&ann), OTHER_PASSWORD).await, "{planted}");
+            site.wait(86_400);
+        }
+    }
+
+    async fn a_token_of_a_thief_of_the_old_password_is_worth_nothing_after_a_change(site: Site) {
+        let mut ann = site.registered("ann").await;
+        let mut thief = site.browser();
+        thief.log_in("ann", PASSWORD).await;
+        let planted = token(&thief);
+        ann.set_cookie(DEVICE, &planted);
+        ann.open("/account/password").await;
+        ann.fill("Current password", PASSWORD).fill("New password", OTHER_PASSWORD);
+        let fields = [("current_password", PASSWORD), ("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
+        let answer = ann.post("/account/password", &fields).await;
+        ann.keep(&answer);
+        assert_ne!(token(&ann), planted);
+        assert!(!is_trusted(&site, "ann", &planted, OTHER_PASSWORD).await);
+        // Nor when the owner logs in with it in another browser.
+        let mut phone = site.browser();
+        phone.set_cookie(DEVICE, &planted);
+        phone.log_in("ann", OTHER_PASSWORD).await;
+        assert_ne!(token(&phone), planted);
+        assert!(!is_trusted(&site, "ann", &planted, OTHER_PASSWORD).await);
+        assert!(is_trusted(&site, "ann", &token(&ann), OTHER_PASSWORD).await);
+    }
+
+    async fn two_accounts_take_turns_in_one_browser_and_both_stay_known(site: Site) {
+        let mut shared = logged_out(site.registered("ann").await).await;
+        shared.register("bob", &email_of("bob"), PASSWORD).await;
+        let mut shared = logged_out(shared).await;
+        for _ in 0..2 {
+            for name in ["ann", "bob"] {
+                site.wait(1);
+                shared.log_in(name, PASSWORD).await;
+                shared.open("/account").await.press("Log out").await;
+            }
+        }
+        for name in ["ann", "bob"] {
+            assert_eq!(site.mails_to(name).await, ["registered"], "{name}");
+            assert!(is_trusted(&site, name, shared.cookie(DEVICE).unwrap(), PASSWORD).await, "{name}");
+        }
+        assert_eq!(site.count("select count(*) from devices").await, 2);
+    }
+
+    async fn a_browser_holds_the_tokens_of_the_four_accounts_used_last(site: Site) {
+        let mut shared = site.browser();
+        for name in ["ann", "bob", "cid", "dan", "eve"] {
+            shared.register(name, &email_of(name), PASSWORD).await;
+            shared = logged_out(shared).await;
+        }
+        let cookie = shared.cookie(DEVICE).unwrap().clone();
+        assert_eq!(cookie.split('.').count(), 4);
+        assert!(!is_trusted(&site, "ann", &cookie, PASSWORD).await);
+        assert!(is_trusted(&site, "bob", &cookie, PASSWORD).await);
+    }
+
+    async fn a_browser_in_which_the_password_was_changed_is_known_at_the_next_login(site: Site) {
+        let mut ann = site.registered("ann").await;
+        let fields = [("current_password", PASSWORD), ("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
+        let answer = ann.post("/account/password", &fields).await;
+        ann.keep(&answer);
+        assert_eq!(ann.cookie(DEVICE).unwrap().len(), 22, "the new one is in the place of the old one");
+        let mut ann = logged_out(ann).await;
+        ann.log_in("ann", OTHER_PASSWORD).await;
+        assert_eq!(site.mails_to("ann").await, ["registered", "password_changed"]);
+    }
+}
