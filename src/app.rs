@@ -19,6 +19,7 @@ use crate::models::hasher::{HashError, Hasher};
 use crate::models::limit::Limited;
 use crate::models::outbox::Letter;
 use crate::models::password::{Password, PasswordError};
+use crate::models::pasted::visible;
 
 /// One site. Clones share everything, and cost no more than a counter: each layer of a request has
 /// one.
@@ -119,7 +120,7 @@ impl App {
             Ok(password) => password,
             Err(why) => return Ok(Err(why)),
         };
-        let context = [username, email, self.config.site_name.as_str()].map(str::to_owned).to_vec();
+        let context = [username, email, self.config.site_name.as_str()].map(visible).to_vec();
         Ok(hasher.judge(&password, context).await?.map_or(Ok(password), Err))
     }
 

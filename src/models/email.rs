@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::pasted::visible;
+
 /// The longest address that a mail server must take (RFC 5321 4.5.3.1.3, less the brackets).
 const LONGEST: usize = 254;
 /// The longest part before the `@` (RFC 5321 4.5.3.1.1).
@@ -33,12 +35,13 @@ pub enum EmailError {
 }
 
 impl Email {
-    /// Reads an address as typed: surrounding spaces do not matter.
+    /// Reads an address as typed: surrounding spaces and invisible characters do not
+    /// matter.
     ///
     /// # Errors
     /// With the sentence for the visitor.
     pub fn parse(typed: &str) -> Result<Self, EmailError> {
-        let typed = typed.trim();
+        let typed = visible(typed);
         if typed.is_empty() {
             return Err(EmailError::Empty);
         }
@@ -51,7 +54,7 @@ impl Email {
             return Err(EmailError::Shape);
         }
         let key = format!("{}@{domain}", local.to_ascii_lowercase());
-        Ok(Self { typed: typed.to_owned(), key })
+        Ok(Self { typed, key })
     }
 
     /// As it was typed: what is stored and shown, and where mail goes.
@@ -97,6 +100,24 @@ mod tests {
         let email = Email::parse(" Ann+News@Bücher.Example ").unwrap();
         assert_eq!(email.as_typed(), "Ann+News@Bücher.Example");
         assert_eq!(email.key(), "ann+news@xn--bcher-kva.example");
+    }
+
+    #[test]
+    fn what_nobody_sees_is_not_kept() {
+        for typed in [
+            "\u{200b}ann@meadow.example",
+            "ann@meadow.example\u{feff}\u{a0}",
+            "\u{202a}ann@meadow.example\u{202c}",
+            "ann@mea\u{ad}dow.exam\u{200b}ple",
+            "an\u{ad}n\u{2060}@meadow.example",
+        ] {
+            let email = Email::parse(typed).unwrap();
+            assert_eq!(
+                (email.as_typed(), email.key()),
+                ("ann@meadow.example", "ann@meadow.example")
+            );
+        }
+        assert_eq!(Email::parse("\u{200b}\u{ad}"), Err(EmailError::Empty));
     }
 
     const REFUSED: &str = "ann|@x.example|ann@|ann@localhost|ann@x..example|a..b@x.example|.a@x.example|\

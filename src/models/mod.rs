@@ -9,6 +9,7 @@ pub mod next_path;
 pub mod one_time_code;
 pub mod outbox;
 pub mod password;
+pub mod pasted;
 pub mod reset;
 pub mod session;
 pub mod user;

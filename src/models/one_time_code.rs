@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use unicode_normalization::UnicodeNormalization;
+
+use super::pasted::{is_dash, is_invisible};
 use crate::random::{self, CODE_LENGTH};
 
 /// A code as it is compared: capitals and digits without a dash. Shown as `XXXX-XXXX`.
@@ -25,12 +28,13 @@ impl OneTimeCode {
         Self(random::code())
     }
 
-    /// Reads a code as typed or pasted: case, spaces and dashes of any kind do not matter.
+    /// Reads a code as typed or pasted: case, width, spaces, dashes of any
+    /// kind and invisible characters do not matter.
     ///
     /// # Errors
     /// With the sentence for the visitor.
     pub fn parse(typed: &str) -> Result<Self, CodeError> {
-        let code: String = typed.chars().filter(|c| !is_filler(*c)).collect();
+        let code: String = typed.nfkc().filter(|c| !is_filler(*c)).collect();
         let code = code.to_ascii_uppercase();
         if code.is_empty() {
             return Err(CodeError::Empty);
@@ -44,11 +48,8 @@ impl OneTimeCode {
     }
 }
 
-/// White space, the zero-width space that some mail programs paste along, and dashes from the
-/// hyphen-minus to the horizontal bar.
 fn is_filler(c: char) -> bool {
-    c.is_whitespace()
-        || matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{200b}' | '\u{feff}')
+    c.is_whitespace() || is_dash(c) || is_invisible(c)
 }
 
 impl fmt::Display for OneTimeCode {
@@ -76,6 +77,28 @@ mod tests {
             assert_eq!(OneTimeCode::parse(typed).unwrap(), code, "{typed:?}");
         }
         assert_eq!(code.to_string(), "CDFG-2345");
+    }
+
+    #[test]
+    fn a_code_is_read_as_it_is_pasted() {
+        let code = OneTimeCode::parse("CDFG2345").unwrap();
+        for typed in [
+            "CDFG\u{ad}-\u{ad}2345",
+            "\u{feff}\u{200b}CDFG\u{2060}-\u{200d}2345\u{200e}",
+            "\u{2068}CDFG-2345\u{2069}",
+            "\u{202a}CDFG\u{202f}-\u{3000}2345\u{202c}",
+            "ＣＤＦＧ－２３４５",
+            "ｃｄｆｇー２３４５",
+            "𝐂𝐃𝐅𝐆-𝟐𝟑𝟒𝟓",
+            "C\u{fe0e}DFG\u{ff70}2345",
+            "CDFG\u{2e3a}2345",
+            "CDFG~2345".replace('~', "\u{301c}").as_str(),
+        ] {
+            assert_eq!(OneTimeCode::parse(typed).as_ref(), Ok(&code), "{typed:?}");
+        }
+        for typed in ["CDFG\0-2345", "CDFG_2345", "CDFG.2345", "ＡＥＩＯＵ000"] {
+            assert_eq!(OneTimeCode::parse(typed), Err(CodeError::Shape), "{typed:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::email::Email;
 use super::outbox::{self, Letter};
+use super::pasted::trimmed;
 use super::username::Username;
 use super::{Store, session};
 use crate::db::{DbError, Tx, sql};
@@ -279,7 +280,7 @@ fn login_key(typed: &str) -> (&'static str, String) {
 
 /// For what is no name and no address at all: PostgreSQL refuses NUL in a text.
 fn canonical(typed: &str) -> String {
-    typed.trim().to_lowercase().replace('\0', "\u{fffd}")
+    trimmed(typed).to_lowercase().replace('\0', "\u{fffd}")
 }
 
 /// `%part%` in lower case, with LIKE's own characters escaped by `!`.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::pasted::trimmed;
+
 /// The shortest and the longest username, in characters.
 pub const LENGTH: std::ops::RangeInclusive<usize> = 3..=30;
 
@@ -48,12 +50,13 @@ pub enum UsernameError {
 }
 
 impl Username {
-    /// Reads a username as typed: surrounding spaces and capitals do not matter.
+    /// Reads a username as typed: capitals, and spaces and invisible characters around it, do
+    /// not matter.
     ///
     /// # Errors
     /// With the sentence for the visitor.
     pub fn parse(typed: &str) -> Result<Self, UsernameError> {
-        let name = typed.trim().to_ascii_lowercase();
+        let name = trimmed(typed).to_ascii_lowercase();
         if name.is_empty() {
             return Err(UsernameError::Empty);
         }
@@ -100,7 +103,9 @@ mod tests {
 
     #[test]
     fn capitals_and_surrounding_spaces_do_not_matter() {
-        assert_eq!(Username::parse(" Ann.Smith \t").unwrap().as_str(), "ann.smith");
+        for typed in [" Ann.Smith \t", "\u{200b}Ann.Smith\u{feff}", "\u{2068}ann.smith\u{2069}"] {
+            assert_eq!(Username::parse(typed).unwrap().as_str(), "ann.smith", "{typed:?}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use vestibule::models::next_path::NextPath;
 use vestibule::models::one_time_code::OneTimeCode;
 use vestibule::models::outbox::Letter;
 use vestibule::models::password::{LONGEST, Password};
+use vestibule::models::pasted::{is_dash, is_invisible, trimmed, visible};
 use vestibule::models::username::{LENGTH, Username};
 
 /// Where the site lives.
@@ -31,7 +32,7 @@ pub const FORMS: [&str; 5] = ["/login", "/register", "/forgot", "/reset", "/acco
 pub fn username(typed: &str) {
     let Ok(name) = Username::parse(typed) else { return };
     let name = name.as_str();
-    assert_eq!(name, typed.trim().to_ascii_lowercase());
+    assert_eq!(name, trimmed(typed).to_ascii_lowercase());
     assert!(LENGTH.contains(&name.len()));
     let is_letter = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
     assert!(name.as_bytes().iter().all(is_letter), "{name:?}");
@@ -47,7 +48,8 @@ pub fn username(typed: &str) {
 /// An address is one line of one mail to one person: the one that was typed.
 pub fn email(typed: &str) {
     let Ok(email) = Email::parse(typed) else { return };
-    assert_eq!(email.as_typed(), typed.trim());
+    assert_eq!(email.as_typed(), visible(typed));
+    assert!(!email.as_typed().contains("\u{ad}") && !email.as_typed().contains("\u{200b}"));
     let breaks_out = |c: char| c.is_control() || c.is_whitespace() || "<>,;:\"()[]\\".contains(c);
     assert!(!email.as_typed().contains(breaks_out), "{email:?}");
     assert_eq!(email.as_typed().matches('@').count(), 1, "{email:?}");
@@ -88,7 +90,7 @@ fn recipients(address: &str) -> Vec<String> {
 }
 
 /// Where a form leads on is on this site for every browser, by http and by https, from any page,
-/// and is the very text that was checked.
+/// and is the text that was checked, as a browser would write it.
 pub fn next_path(text: &str) {
     let next = NextPath::parse(text);
     let path = next.or("");
@@ -97,7 +99,12 @@ pub fn next_path(text: &str) {
         assert_eq!(next.query(), "");
         return;
     }
-    assert_eq!(path, text);
+    let written = text.chars().map(|c| match c {
+        '!'..='~' => c.to_string(),
+        ' ' => "%20".to_owned(),
+        _ => url::form_urlencoded::byte_serialize(c.to_string().as_bytes()).collect(),
+    });
+    assert_eq!(path, written.collect::<String>());
     assert!(path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\'), "{path:?}");
     for page in ["http://localhost:8000/login", "https://id.example.org/a/b?next=//evil.example"] {
         let page = Url::parse(page).unwrap();
@@ -157,10 +164,8 @@ pub fn code(typed: &str) {
     let Ok(code) = OneTimeCode::parse(typed) else { return };
     assert!(vestibule::random::is_code(code.as_str()));
     let mut rest = code.as_str().chars();
-    for c in typed.chars() {
-        let is_filler = c.is_whitespace()
-            || "-\u{2010}\u{2011}\u{2012}\u{2013}\u{2014}\u{2015}\u{2212}\u{200b}\u{feff}"
-                .contains(c);
+    for c in typed.nfkc() {
+        let is_filler = c.is_whitespace() || is_dash(c) || is_invisible(c);
         assert!(is_filler || rest.next() == Some(c.to_ascii_uppercase()), "{typed:?}");
     }
     assert_eq!(rest.next(), None, "{typed:?}");

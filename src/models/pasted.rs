@@ -1,0 +1,71 @@
+//! Text that was copied out of a mail, without what nobody can see in it.
+
+/// `text` without invisible characters, and without space around it. The joiners stay inside words:
+/// in some scripts the names of hosts need them.
+pub fn visible(text: &str) -> String {
+    let is_kept = |c: &char| !is_invisible(*c) || matches!(c, '\u{200c}' | '\u{200d}');
+    trimmed(text).chars().filter(is_kept).collect()
+}
+
+/// `text` without space and invisible characters around it.
+pub fn trimmed(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
+}
+
+/// Whether `c` is shown as nothing: Unicode's `Default_Ignorable_Code_Point` (soft hyphen, zero
+/// width, marks of direction, fillers, variation selectors, tags) and the few formats beside it.
+pub fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{2800}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+/// Unicode's `Dash` outside of ancient scripts, and what keyboards and fonts put in the place of one:
+/// box drawing, the long-vowel mark of Japanese keyboards.
+const DASHES: &[char] = &[
+    '-', '\u{58a}', '\u{5be}', '\u{2d7}', '\u{1400}', '\u{1806}', '\u{2010}', '\u{2011}',
+    '\u{2012}', '\u{2013}', '\u{2014}', '\u{2015}', '\u{2043}', '\u{2053}', '\u{207b}', '\u{208b}',
+    '\u{2212}', '\u{2500}', '\u{2501}', '\u{2796}', '\u{2e17}', '\u{2e1a}', '\u{2e3a}', '\u{2e3b}',
+    '\u{2e40}', '\u{2e5d}', '\u{301c}', '\u{3030}', '\u{30a0}', '\u{30fc}', '\u{fe31}', '\u{fe32}',
+    '\u{fe58}', '\u{fe63}', '\u{ff0d}', '\u{ff70}',
+];
+
+/// Whether `c` is a dash of any kind.
+pub fn is_dash(c: char) -> bool {
+    DASHES.contains(&c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_as_nothing_goes_and_what_is_seen_stays() {
+        for invisible in ["\u{ad}", "\u{200b}", "\u{feff}", "\u{2066}", "\u{202e}", "\u{e0020}"] {
+            assert_eq!(visible(&format!(" {invisible}a{invisible}b{invisible}\u{3000}")), "ab");
+            assert_eq!(trimmed(&format!("{invisible} a\u{a0}{invisible}")), "a");
+        }
+        assert_eq!(visible("\u{200c}نام\u{200c}ها\u{200d}"), "نام\u{200c}ها");
+        for seen in ['a', 'ü', '-', '.', '\0', '\u{301}', '例'] {
+            assert!(!is_invisible(seen), "{seen:?}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What is pasted from a mail is taken, whatever mail programs have put into it.
+
+use crate::support::{OTHER_PASSWORD, PASSWORD, Site, email_of};
+
+fn full_width(code: &str) -> String {
+    code.chars()
+        .map(|c| match c {
+            '!'..='~' => char::from_u32(u32::from(c) + 0xfee0).unwrap(),
+            _ => c,
+        })
+        .collect()
+}
+
+fn between(code: &str, what: &str) -> String {
+    code.chars().fold(what.to_owned(), |text, c| text + &String::from(c) + what)
+}
+
+#[tokio::test]
+async fn a_code_is_taken_as_it_is_pasted() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let pasted: [fn(&str) -> String; 9] = [
+        |code| between(code, "\u{ad}"),
+        |code| between(code, "\u{200b}"),
+        |code| format!("\u{2068}{code}\u{2069}"),
+        |code| format!("\u{202a}\u{feff}{code}\u{202c}\u{200e}"),
+        full_width,
+        |code| full_width(&code.to_lowercase()).replace('\u{ff0d}', "\u{30fc}"),
+        |code| between(code, "\u{3000}"),
+        |code| code.replace('-', "\u{2043}"),
+        |code| code.replace('-', "\u{2e3a}\u{fe0f}\u{2060}"),
+    ];
+    for paste in pasted {
+        site.wait(86_400);
+        let (mut ann, code) = site.with_code("ann").await;
+        ann.reset(&paste(&code), OTHER_PASSWORD).await;
+        assert_eq!(ann.path(), "/login", "{:?}: {}", paste(&code), ann.text());
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_sees_around_a_name_or_an_address_is_neither_refused_nor_stored() {
+    let site = Site::on_sqlite().await;
+    let mut ann = site.browser();
+    ann.register(
+        "\u{200b}Ann\u{feff} ",
+        "\u{2068}ann@mea\u{ad}dow.example\u{2069}\u{a0}",
+        PASSWORD,
+    )
+    .await;
+    assert_eq!(ann.path(), "/account", "{}", ann.text());
+    assert!(ann.text().contains("ann@meadow.example"));
+    assert_eq!(site.mails_to("ann").await, ["registered"]);
+    for login in [
+        "\u{feff}ann",
+        "ann\u{200e}\u{200b}",
+        "\u{200b} ann@meadow.example\u{2060}",
+        "ann@mea\u{ad}dow.example",
+    ] {
+        let mut browser = site.browser();
+        assert_eq!(browser.log_in(login, PASSWORD).await.path(), "/account", "{login:?}");
+    }
+    site.wait(1);
+    site.browser()
+        .ask_for_code("\u{2066}ann\u{2069}", &format!("{}\u{200b}", email_of("ann")))
+        .await;
+    assert_eq!(site.mails().await[0].kind, "reset_code");
+}
+
+#[tokio::test]
+async fn a_name_in_other_letters_is_still_refused_and_a_password_is_taken_as_it_is() {
+    let site = Site::on_sqlite().await;
+    for name in ["аnn", "an\u{200b}n", "ａｎｎ"] {
+        let mut browser = site.browser();
+        browser.register(name, &email_of("ann"), PASSWORD).await;
+        assert_eq!((browser.path(), browser.problems().len()), ("/register", 1), "{name:?}");
+    }
+    let with_mark = format!("{PASSWORD}\u{200b}");
+    site.browser().register("ann", &email_of("ann"), &with_mark).await;
+    assert_eq!(site.browser().log_in("ann", PASSWORD).await.path(), "/login");
+    assert_eq!(site.browser().log_in("ann", &with_mark).await.path(), "/account");
+}
+
+#[tokio::test]
+async fn a_mark_in_the_name_hides_it_from_no_rule_for_passwords() {
+    let site = Site::on_sqlite().await;
+    let mut browser = site.browser();
+    browser.register("\u{200b}wilhelmina1874", &email_of("x"), "wilhelmina1874").await;
+    assert_eq!((browser.path(), browser.problems().len()), ("/register", 1), "{}", browser.text());
+}
