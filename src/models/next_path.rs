@@ -1,9 +1,25 @@
 //! Where to go after logging in: a path on this site, or nowhere.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use unicode_normalization::UnicodeNormalization;
 use url::Url;
+
+use super::pasted::is_invisible;
 
 /// Longer than any path of ours or of an application that mounts us.
 const LONGEST: usize = 2000;
+
+/// What a path may not have as it is, beside all that is not ASCII.
+const ODD: &AsciiSet = &AsciiSet::EMPTY.add(b' ');
+
+/// What would end the value of `next`, or be decoded in it.
+const IN_NEXT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The login page that leads on to `path`, which may have a query.
+pub fn login_before(path: &str) -> String {
+    format!("/login?next={}", utf8_percent_encode(path, IN_NEXT))
+}
 
 /// A path on this site, with its query: `/x?y`, never `//x`, `/\x` or anything that a browser could
 /// read as another site (ASVS 3.7.2).
@@ -11,9 +27,14 @@ const LONGEST: usize = 2000;
 pub struct NextPath(Option<String>);
 
 impl NextPath {
-    /// Takes what is a path on this site, and nothing else.
+    /// Takes what is a path on this site, and nothing else. `/wiki/Übersicht` is kept as browsers
+    /// send it and `Location` needs it: percent-encoded.
     pub fn parse(text: &str) -> Self {
-        Self(is_local(text).then(|| text.to_owned()))
+        if text.len() > LONGEST || !text.chars().all(is_plain) || !has_plain_segments(text) {
+            return Self(None);
+        }
+        let encoded = utf8_percent_encode(text, ODD).to_string();
+        Self(is_local(&encoded).then_some(encoded))
     }
 
     /// The path, or `fallback`.
@@ -36,14 +57,31 @@ impl NextPath {
     }
 }
 
+/// Whether nobody takes `c` for the end of a line or for a slash.
+fn is_plain(c: char) -> bool {
+    match c {
+        '\\' | '\u{fffd}' => false,
+        ' ' => true,
+        _ if c.is_ascii() => c.is_ascii_graphic(),
+        _ => !c.is_control() && !c.nfkc().any(|part| part == '/' || part == '\\'),
+    }
+}
+
+/// Whether every part between two slashes begins with something to be seen, and ends without a space.
+fn has_plain_segments(text: &str) -> bool {
+    let path = text.split(['?', '#']).next().unwrap_or_default();
+    path.split('/').all(|segment| {
+        let begins_blank = segment.starts_with(|c: char| c.is_whitespace() || is_invisible(c));
+        !begins_blank && !segment.ends_with(char::is_whitespace)
+    })
+}
+
 /// By the shape of the text first, then by what the standard that browsers follow makes of it.
 fn is_local(text: &str) -> bool {
-    let is_plain =
-        text.len() <= LONGEST && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let leads_here = text.starts_with('/') && !text.starts_with("//");
     let base = Url::parse("http://vestibule.invalid/").ok();
     let resolved = base.as_ref().and_then(|base| base.join(text).ok());
-    is_plain
+    text.len() <= LONGEST
         && leads_here
         && resolved.zip(base).is_some_and(|(url, base)| {
             url.origin() == base.origin() && !url.path().starts_with("//")
@@ -60,6 +98,39 @@ mod tests {
             assert_eq!(NextPath::parse(path).or("/fallback"), path);
         }
         assert_eq!(NextPath::parse("/a?b=c").query(), "?next=%2Fa%3Fb%3Dc");
+    }
+
+    #[test]
+    fn what_is_not_ascii_is_followed_percent_encoded() {
+        for (text, path) in [
+            ("/wiki/Übersicht", "/wiki/%C3%9Cbersicht"),
+            ("/wiki/%C3%9Cbersicht", "/wiki/%C3%9Cbersicht"),
+            ("/wiki/My Page", "/wiki/My%20Page"),
+            ("/search?q=grün & blau#Ähre", "/search?q=gr%C3%BCn%20&%20blau#%C3%84hre"),
+            ("/ä", "/%C3%A4"),
+            ("/例え/😀?x=日本", "/%E4%BE%8B%E3%81%88/%F0%9F%98%80?x=%E6%97%A5%E6%9C%AC"),
+            ("/\u{3002}evil.example", "/%E3%80%82evil.example"),
+            ("/نام\u{200c}ها", "/%D9%86%D8%A7%D9%85%E2%80%8C%D9%87%D8%A7"),
+        ] {
+            let next = NextPath::parse(text);
+            assert_eq!(next.as_str(), path);
+            assert_eq!(NextPath::parse(path), next, "as the form sends it back");
+            let page = Url::parse("http://localhost:8000/login").unwrap();
+            assert_eq!(page.join(path).unwrap(), page.join(text).unwrap());
+        }
+    }
+
+    #[test]
+    fn the_login_page_is_told_the_path_and_the_query() {
+        for (path, login) in [
+            ("/account", "/login?next=/account"),
+            ("/a/b?c=d&e=%2F", "/login?next=/a/b%3Fc%3Dd%26e%3D%252F"),
+            ("/wiki/%C3%9C+", "/login?next=/wiki/%25C3%259C%2B"),
+        ] {
+            assert_eq!(login_before(path), login);
+            let pairs = url::form_urlencoded::parse(login.split_once('?').unwrap().1.as_bytes());
+            assert_eq!(pairs.map(|(_, next)| next.into_owned()).collect::<Vec<_>>(), [path]);
+        }
     }
 
     /// What has led other sites astray (OWASP's list, Clearance CVE-2021-23435, Gitea
@@ -112,8 +183,16 @@ mod tests {
         "\u{ff0f}\u{ff0f}evil.example",
         "/\u{ff0f}evil.example",
         "/\u{ff3c}evil.example",
-        "/\u{3002}evil.example",
-        "/ä",
+        "/\u{2100}evil.example",
+        "/\u{fffd}/evil.example",
+        "/\u{202e}/evil.example",
+        "/\u{85}/evil.example",
+        "/a\u{a0}/\u{a0}/evil.example",
+        "/ä\\evil.example",
+        "/ä/..//evil.example",
+        "/ä?x=\\evil.example",
+        "//ä.example",
+        "/a?b=\nc",
         "/.//evil.example",
         "/..//evil.example",
         "/./..//evil.example",
@@ -150,7 +229,6 @@ mod tests {
         "blob:http://localhost/x",
         "view-source:http://evil.example",
         "/a\r\nSet-Cookie: x",
-        "/a\u{560a}\u{560d}Set-Cookie: x",
         "/%0d%0a/\0",
         "<//evil.example",
         "@evil.example",
@@ -203,6 +281,8 @@ mod tests {
         let of = |length: usize| format!("/{}", "a".repeat(length - 1));
         assert_eq!(NextPath::parse(&of(LONGEST)).as_str(), of(LONGEST));
         assert_eq!(NextPath::parse(&of(LONGEST + 1)).as_str(), "");
+        assert_eq!(NextPath::parse(&format!("/{}", "ä".repeat(333))).as_str().len(), 1999);
+        assert_eq!(NextPath::parse(&format!("/{}", "ä".repeat(334))).as_str(), "");
         assert_eq!(NextPath::parse(&"/..".repeat(100_000)).as_str(), "");
     }
 }

@@ -3,11 +3,13 @@
 use axum::extract::{FromRequestParts, MatchedPath, OriginalUri};
 use axum::http::Method;
 use axum::http::request::Parts;
+use axum::http::uri::PathAndQuery;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::Visitor;
 use crate::app::App;
 use crate::event::{Details, Event};
+use crate::models::next_path::login_before;
 use crate::models::user::User;
 
 /// The user of a page that needs one; everybody else is sent to log in and brought back.
@@ -39,6 +41,6 @@ fn to_login(parts: &Parts, visitor: &Visitor) -> Response {
     if parts.method == Method::POST {
         visitor.note_ended();
     }
-    let path = parts.extensions.get::<OriginalUri>().map_or("/account", |uri| uri.path());
-    Redirect::to(&format!("/login?next={path}")).into_response()
+    let path = parts.extensions.get::<OriginalUri>().and_then(|uri| uri.path_and_query());
+    Redirect::to(&login_before(path.map_or("/account", PathAndQuery::as_str))).into_response()
 }
