@@ -21,7 +21,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use super::CommandError;
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, MailboxReaders};
 use crate::db::Location;
 use crate::event::{Details, Event};
 use crate::mail::Mailer;
@@ -39,6 +39,10 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// How long a connection that has just come may take to send its first request once the program
 /// stops: hyper closes one of which it has read nothing, and no proxy sends a form a second time.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
+
+/// How much longer the rest of a request's head may take then: its client has sent a part of it and
+/// has not been promised an answer.
+const HEAD_GRACE: Duration = Duration::from_millis(400);
 
 /// Connections that the kernel takes before we do: what tokio asks for.
 const BACKLOG: usize = 1024;
@@ -63,7 +67,7 @@ pub fn command() -> Command {
 pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     let mut config = super::settings(matches)?;
     super::log::start(config.log);
-    config.max_connections = descriptors::fit(config.max_connections);
+    config.access.max_connections = descriptors::fit(config.access.max_connections);
     let signals = Signals::listen().map_err(CommandError::failed)?;
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(CommandError::failed)?;
@@ -126,7 +130,7 @@ fn announce(config: &Config, address: SocketAddr) {
     };
     let mail = match &config.smtp_url {
         Some(_) => "goes out by VESTIBULE_SMTP_URL".to_owned(),
-        None => format!("stays here, read it at {}", config.base_url.join("/dev/mailbox")),
+        None => mailbox_words(config, address),
     };
     let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     let words = format!(
@@ -137,9 +141,29 @@ fn announce(config: &Config, address: SocketAddr) {
     let _ = writeln!(std::io::stdout().lock(), "{words}");
 }
 
+fn mailbox_words(config: &Config, address: SocketAddr) -> String {
+    if is_shown_beyond(config, address) || is_loopback(address) {
+        return format!("stays here, read it at {}", config.base_url.join("/dev/mailbox"));
+    }
+    let port = address.port();
+    format!(
+        "stays here, read it on this machine at http://localhost:{port}/dev/mailbox\n        \
+         (VESTIBULE_DEV_MAILBOX=anyone shows it, and every code, to other machines too)"
+    )
+}
+
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
+/// Whether other machines may read the mailbox.
+fn is_shown_beyond(config: &Config, address: SocketAddr) -> bool {
+    config.access.dev_mailbox == MailboxReaders::Anyone && !is_loopback(address)
+}
+
 /// The mailbox shows every code: whoever reaches it can take over any account.
 fn warn_of_open_mailbox(app: &App, address: SocketAddr) {
-    if app.has_mailbox() && !address.ip().is_loopback() {
+    if app.has_mailbox() && is_shown_beyond(&app.config, address) {
         let cause = format!(
             "everybody who can reach {address} can read all mail at /dev/mailbox, codes included: \
              set VESTIBULE_SMTP_URL before real people use this"
@@ -149,7 +173,7 @@ fn warn_of_open_mailbox(app: &App, address: SocketAddr) {
 }
 
 async fn accept_until(listener: TcpListener, app: &App, tasks: Tasks, mut signals: Signals) {
-    let places = Places::new(app.config.max_connections, app.config.trusted_proxies.clone());
+    let places = Places::new(app.config.access.max_connections, app.config.trusted_proxies.clone());
     let mut clients = Clients::new(crate::routes::router(app.clone()), places, Bounds::default());
     clients.serve_until(&listener, signals.stop()).await;
     clients.serve_last(listener);
@@ -213,12 +237,20 @@ impl Clients {
         }
     }
 
-    /// Lets the requests under way be answered, and those that come in a moment.
+    /// Lets the requests under way be answered, and those that come in a moment. A connection whose
+    /// request's head is not complete by then is closed: it would hold the program for 10 seconds.
     async fn finish(self) {
         if !self.running.is_empty() {
             tokio::time::sleep(LAST_MOMENT).await;
         }
-        self.graceful.shutdown().await;
+        let Self { mut places, graceful, running, .. } = self;
+        let answered = graceful.shutdown();
+        tokio::pin!(answered);
+        if tokio::time::timeout(HEAD_GRACE, &mut answered).await.is_err() {
+            places.close_without_head();
+            answered.await;
+        }
+        drop(running);
     }
 }
 

@@ -52,18 +52,44 @@ impl Default for Bounds {
     }
 }
 
-/// Whether all of a request has come and its answer is being made. Else the client is waited for.
+/// How far a connection is with a request.
 #[derive(Clone, Debug, Default)]
-pub struct AtWork(Arc<AtomicBool>);
+pub struct AtWork(Arc<Steps>);
+
+#[derive(Debug, Default)]
+struct Steps {
+    /// The head has come, and the answer is being made.
+    has_head: AtomicBool,
+    /// The body has come, too.
+    has_body: AtomicBool,
+    /// A part of the answer waits for the client to read.
+    is_unread: AtomicBool,
+}
 
 impl AtWork {
-    /// Whether it is.
+    /// Whether all of a request has come and its answer is being made. Else the client is waited for.
     pub fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.has_body.load(Ordering::Relaxed)
     }
 
-    fn set(&self, is: bool) {
-        self.0.store(is, Ordering::Relaxed);
+    /// Whether no request is under way, or none whose head is complete.
+    pub fn awaits_head(&self) -> bool {
+        !self.0.has_head.load(Ordering::Relaxed) && !self.0.is_unread.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether a part of the answer waits for the client to read.
+    pub fn set_unread(&self, is: bool) {
+        self.0.is_unread.store(is, Ordering::Relaxed);
+    }
+
+    fn begin(&self, has_body: bool) {
+        self.0.has_head.store(true, Ordering::Relaxed);
+        self.0.has_body.store(has_body, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.0.has_head.store(false, Ordering::Relaxed);
+        self.0.has_body.store(false, Ordering::Relaxed);
     }
 }
 
@@ -77,11 +103,11 @@ pub async fn serve(
 ) {
     // Pages are small and written at once: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
-    let ends = Instant::now() + bounds.life;
+    let (ends, reader) = (Instant::now() + bounds.life, at_work.clone());
     let service = service_fn(move |request| {
         answer(router.clone(), prepared(request, peer, &at_work), ends, at_work.clone())
     });
-    let socket = TokioIo::new(Socket::new(stream, bounds.write, bounds.linger));
+    let socket = TokioIo::new(Socket::new(stream, &bounds, reader));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.head)
@@ -101,12 +127,12 @@ async fn answer(
     if Instant::now() >= ends {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    at_work.set(false);
+    at_work.end();
     Ok(response)
 }
 
 fn prepared(request: Request<Incoming>, peer: SocketAddr, at_work: &AtWork) -> Request<Body> {
-    at_work.set(request.body().is_end_stream());
+    at_work.begin(request.body().is_end_stream());
     let at_work = at_work.clone();
     let mut request = request.map(|body| Body::new(Arriving { body, at_work }));
     request.extensions_mut().insert(ConnectInfo(peer));
@@ -134,7 +160,7 @@ impl HttpBody for Arriving {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.at_work.set(true);
+            self.at_work.0.has_body.store(true, Ordering::Relaxed);
         }
         frame
     }

@@ -91,6 +91,13 @@ impl Places {
         if self.taken.len() < self.most { self.next() } else { None }
     }
 
+    /// Closes the connections on which no request is under way.
+    pub fn close_without_head(&mut self) {
+        for place in self.taken.iter().filter(|place| place.at_work.awaits_head()) {
+            place.task.abort();
+        }
+    }
+
     /// Of those who wait, the first whose address has the fewest places.
     fn next(&mut self) -> Option<Client> {
         let places = |(_, peer): &Client| self.places_of(self.owner(*peer));

@@ -9,11 +9,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::connection::{AtWork, Bounds};
+
 /// Bounds what hyper leaves open: a client that sends requests and never reads the answers would
 /// keep its place for ever.
 #[derive(Debug)]
 pub struct Socket {
     stream: TcpStream,
+    at_work: AtWork,
     write: Duration,
     linger: Duration,
     /// Runs from the first write that had to wait until all is written. Progress does not move it:
@@ -24,10 +27,10 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// `write` is how long an answer may take to be read, `linger` how long the client may take to
-    /// hang up after the last one.
-    pub fn new(stream: TcpStream, write: Duration, linger: Duration) -> Self {
-        Self { stream, write, linger, reading: None, closing: None }
+    /// Notes in `at_work` when the client has something left to read.
+    pub fn new(stream: TcpStream, bounds: &Bounds, at_work: AtWork) -> Self {
+        let Bounds { write, linger, .. } = *bounds;
+        Self { stream, at_work, write, linger, reading: None, closing: None }
     }
 
     fn in_time<T>(
@@ -38,6 +41,7 @@ impl Socket {
         if written.is_ready() && self.reading.is_none() {
             return written;
         }
+        self.at_work.set_unread(true);
         let write = self.write;
         let reading = self.reading.get_or_insert_with(|| Box::pin(sleep(write)));
         let is_late = reading.as_mut().poll(cx).is_ready() || reading.deadline() <= Instant::now();
@@ -103,6 +107,7 @@ impl AsyncWrite for Socket {
     /// hyper flushes when its buffer is empty: all that was waiting has been taken.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.reading = None;
+        self.at_work.set_unread(false);
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

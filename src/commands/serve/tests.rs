@@ -8,7 +8,7 @@ use axum::http::header::CONNECTION;
 use axum::routing::{get, post};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{interval, timeout};
 
 use super::*;
@@ -361,4 +361,65 @@ async fn who_has_just_come_when_the_program_stops_is_answered() {
     };
     let all = async { tokio::join!(clients.finish(), ask(&mut taken), ask(&mut waiting)) };
     timeout(PATIENCE, all).await.unwrap();
+}
+
+/// Clients of a program that is told to stop once they have sent what they send.
+async fn stop_with(clients: &[&[u8]]) -> (Vec<TcpStream>, JoinSet<()>, Arc<Semaphore>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let done = Arc::new(Semaphore::new(0));
+    let may_end = Arc::clone(&done);
+    let work = post(async move |body: String| {
+        may_end.acquire().await.unwrap().forget();
+        body
+    });
+    let router = Router::new().route("/", get(async || "hello")).route("/work", work);
+    let mut serving = Clients::new(router, Places::new(99, Vec::new()), generous());
+    let mut streams = Vec::new();
+    for bytes in clients {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        serving.serve(accept(&listener).await.unwrap());
+        stream.write_all(bytes).await.unwrap();
+        let is_answered = bytes.starts_with(REQUEST);
+        assert!(!is_answered || read_until(&mut stream, "hello").await.ends_with("hello"));
+        streams.push(stream);
+    }
+    let mut running = JoinSet::new();
+    serving.serve_last(listener);
+    running.spawn(serving.finish());
+    (streams, running, done)
+}
+
+const HALF_A_HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nX-A:";
+
+#[tokio::test]
+async fn half_a_head_does_not_hold_a_program_that_stops() {
+    let second = [REQUEST, HALF_A_HEAD].concat();
+    let (mut streams, mut running, _) = stop_with(&[HALF_A_HEAD, b"G", &second, b""]).await;
+    let stopped = timeout(Duration::from_secs(3), running.join_next()).await;
+    assert!(stopped.is_ok(), "the bound is half a second");
+    for stream in &mut streams {
+        assert_eq!(read_all(stream).await, "");
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_is_completed_in_time_is_answered_when_the_program_stops() {
+    let (mut streams, mut running, _) = stop_with(&[HALF_A_HEAD]).await;
+    streams[0].write_all(b" b\r\n\r\n").await.unwrap();
+    assert!(read_all(&mut streams[0]).await.ends_with("hello"));
+    timeout(PATIENCE, running.join_next()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_whose_head_is_complete_is_finished_when_the_program_stops() {
+    let head = b"POST /work HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab";
+    let (mut streams, mut running, done) = stop_with(&[head, WORK, HALF_A_HEAD]).await;
+    assert_eq!(read_all(&mut streams[2]).await, "", "cut, while the others go on");
+    assert!(is_quiet(&mut streams[0]).await && is_quiet(&mut streams[1]).await);
+    streams[0].write_all(b"cd").await.unwrap();
+    done.add_permits(2);
+    assert!(read_all(&mut streams[0]).await.ends_with("abcd"));
+    assert!(read_all(&mut streams[1]).await.ends_with('a'));
+    timeout(PATIENCE, running.join_next()).await.unwrap();
 }
