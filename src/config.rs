@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use crate::db::{self, Location};
 
 mod accent;
+mod access;
 mod base_url;
 mod colour;
 mod hash;
@@ -28,6 +29,7 @@ mod tests;
 mod values;
 
 pub use accent::{Accent, Shades};
+pub use access::{Access, MailboxReaders};
 pub use base_url::BaseUrl;
 pub use hash::HashCost;
 pub use limits::Limits;
@@ -90,8 +92,8 @@ pub struct Config {
     pub secret: Option<Secret<Vec<u8>>>,
     /// How long sessions live.
     pub sessions: SessionLife,
-    /// Client connections open at once.
-    pub max_connections: usize,
+    /// What clients may do.
+    pub access: Access,
     /// How log lines are written.
     pub log: LogFormat,
 }
@@ -119,7 +121,7 @@ impl Default for Config {
             password_min: 12,
             secret: None,
             sessions: SessionLife::default(),
-            max_connections: 1024,
+            access: Access::default(),
             log: LogFormat::default(),
         }
     }
@@ -172,8 +174,7 @@ impl Config {
         given.set("DATABASE_URL", &mut self.database, values::database);
         let proxies = &mut self.trusted_proxies;
         given.set("TRUSTED_PROXIES", proxies, values::trusted_proxies);
-        let connections = values::whole(1..=1_000_000);
-        given.set("MAX_CONNECTIONS", &mut self.max_connections, connections);
+        self.access.apply(given);
         given.set("LOG", &mut self.log, values::log_format);
     }
 

@@ -175,6 +175,8 @@ events! {
         "A form did not come from this site's own pages. `origin` is where it says that it came from."
     HostRefused WARN "host_refused" []
         "The development mailbox was asked for under a name that is not the site's."
+    MailboxRefused WARN "mailbox_refused" []
+        "The development mailbox was asked for from another machine, which `VESTIBULE_DEV_MAILBOX` does not allow."
     RequestRefused WARN "request_refused" ["path" "reason" "status"]
         "A request was `too_large`, `too_slow`, `not_a_form` or `unreadable` (a field twice, broken encoding, a head with two meanings)."
     RequestFailed ERROR "request_failed" ["cause" "path" "status"]

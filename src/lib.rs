@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: without it every visitor
-//! counts as one address. The router has a fallback of its own, so yours must have none.
+//! counts as one address, on this machine, and may read the development mailbox. The router has a fallback of its own, so yours must have none.
 //!
 //! # The map of the code
 //!

@@ -22,7 +22,7 @@ pub struct Page {
     pub flashes: Vec<Flash>,
     /// The username, when somebody is logged in.
     pub username: Option<String>,
-    /// Whether the development mailbox exists and may be linked to.
+    /// Whether the development mailbox exists and this visitor may read it.
     pub mailbox: bool,
     /// Where the static files are.
     pub assets: Arc<Assets>,
@@ -30,7 +30,7 @@ pub struct Page {
 
 impl Page {
     /// The frame without a title, with nobody logged in and nothing to tell.
-    pub fn new(app: &App) -> Self {
+    pub fn new(app: &App, mailbox: bool) -> Self {
         Self {
             title: "",
             site: app.config.site_name.clone(),
@@ -38,7 +38,7 @@ impl Page {
             failed: false,
             flashes: Vec::new(),
             username: None,
-            mailbox: app.has_mailbox(),
+            mailbox,
             assets: Arc::clone(&app.assets),
         }
     }

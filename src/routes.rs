@@ -21,8 +21,8 @@ use crate::controllers::{
 };
 use crate::error::RequestError;
 use crate::middleware::{
-    cookies, csrf, errors, first_visit, framing, gate::gate, headers, request_id, session,
-    shared::Share,
+    cookies, csrf, errors, first_visit, framing, gate::gate, headers, mailbox as mailbox_guard,
+    request_id, session, shared::Share,
 };
 
 /// No form of ours is a tenth of it (contract).
@@ -100,7 +100,7 @@ fn development(app: &App) -> Router<App> {
         .route("/dev/mailbox/{id}", get(mailbox::show_letter))
         .route("/dev/mailbox/{id}/html", get(mailbox::show_html))
         .route("/dev/mailbox/{id}/source", get(mailbox::show_source))
-        .layer(from_fn_with_state(app.clone(), csrf::require_own_host))
+        .layer(from_fn_with_state(app.clone(), mailbox_guard::guard))
 }
 
 fn without_session() -> Router<App> {

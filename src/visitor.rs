@@ -65,6 +65,8 @@ pub struct Visitor {
     pub peer: Peer,
     session: Session,
     cookies: Cookies,
+    /// Whether pages may link to the development mailbox.
+    reads_mailbox: bool,
     /// A HEAD request shows nothing, so it must not use a notice up.
     sees_page: bool,
 }
@@ -82,6 +84,7 @@ impl FromRequestParts<App> for Visitor {
             peer: Peer::of(&parts.extensions, &parts.headers, &app.config),
             session,
             cookies,
+            reads_mailbox: peer::reads_mailbox(&parts.extensions, &parts.headers, app),
             sees_page: parts.method != Method::HEAD,
         })
     }
@@ -205,7 +208,7 @@ impl Visitor {
             title,
             flashes: if self.sees_page { self.take_notices().await? } else { Vec::new() },
             username: self.username().await?,
-            ..Page::new(&self.app)
+            ..Page::new(&self.app, self.reads_mailbox)
         })
     }
 

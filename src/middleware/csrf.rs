@@ -4,14 +4,12 @@
 //! from elsewhere. In front of it stands a stricter rule of ours: a request that changes something
 //! must show where it comes from, and that must be this site (ASVS 3.5.1, NIST SP 800-63B-4 5.1).
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_http::csrf::{ConfigError, CsrfLayer};
 use url::{Host, Url};
 
-use crate::app::App;
 use crate::config::Config;
 use crate::error::RequestError;
 use crate::event::{Details, Event};
@@ -35,25 +33,6 @@ pub fn refusal(config: &Config, request: &Request) -> Option<Response> {
     let origin = origin.map(|origin| origin.origin().ascii_serialization());
     Event::CrossSiteRefused.write(Details { origin: origin.as_deref(), ..Details::default() });
     Some(RequestError::Forbidden.into_response())
-}
-
-/// Shows the development mailbox under the site's own host, `localhost` or a number alone. A name
-/// could be an attacker's, pointed at this machine: its pages could read every code.
-pub async fn require_own_host(State(app): State<App>, request: Request, next: Next) -> Response {
-    let is_own = request.headers().get(header::HOST).is_none_or(|host| is_own_host(&app, host));
-    if is_own {
-        return next.run(request).await;
-    }
-    Event::HostRefused.write(Details::default());
-    RequestError::NotFound.into_response()
-}
-
-fn is_own_host(app: &App, host: &HeaderValue) -> bool {
-    let url = host.to_str().ok().and_then(|host| Url::parse(&format!("http://{host}")).ok());
-    url.as_ref().and_then(Url::host).is_some_and(|host| match host {
-        Host::Domain(name) => name == "localhost" || name == app.config.base_url.host(),
-        Host::Ipv4(_) | Host::Ipv6(_) => true,
-    })
 }
 
 /// `Sec-Fetch-Site`, else `Origin`, else `Referer`. None of the three: no.

@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::error::{ErrorPage, Failure, RequestError};
 use crate::event::{self, Details, Event};
 use crate::page::Page;
-use crate::visitor;
+use crate::visitor::{self, peer};
 
 /// Headers of the bare answer that stay true of the page.
 const KEPT: [header::HeaderName; 4] =
@@ -53,6 +53,7 @@ pub async fn note_who(session: Session, request: Request, next: Next) -> Respons
 pub async fn render(State(app): State<App>, request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let reads_mailbox = peer::reads_mailbox(request.extensions(), request.headers(), &app);
     let response = next.run(request).await;
     let response = session_not_saved(response);
     let status = response.status();
@@ -61,7 +62,8 @@ pub async fn render(State(app): State<App>, request: Request, next: Next) -> Res
     }
     log(&response, route.as_ref().map(MatchedPath::as_str));
     let reference = if status.is_server_error() { event::request_id() } else { None };
-    as_page(&app, (&method, &path), response, reference)
+    let page = Page::new(&app, reads_mailbox);
+    as_page(page, (&method, &path), response, reference)
 }
 
 /// What was refused before it reached a page, and what failed. The path is the route's, because what
@@ -98,7 +100,7 @@ fn is_page(headers: &HeaderMap) -> bool {
 }
 
 fn as_page(
-    app: &App,
+    page: Page,
     (method, path): (&Method, &str),
     response: Response,
     reference: Option<String>,
@@ -108,7 +110,7 @@ fn as_page(
         headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let username = response.extensions().get::<Who>().map(|who| who.0.clone());
     let cause = response.extensions().get::<Failure>().map(|failure| &*failure.0);
-    let page = Page { username, ..Page::new(app) };
+    let page = Page { username, ..page };
     let body = ErrorPage::new(page, (status, path), cause, retry_after, reference).render();
     // A template that fails here leaves the bare status: there is no further page to fall back on.
     let mut styled = match body {

@@ -22,7 +22,7 @@ use tower::{Layer, Service, ServiceExt};
 use super::{cookies, framing, request_id, session};
 use crate::app::App;
 use crate::assets;
-use crate::visitor;
+use crate::visitor::{self, peer};
 
 /// Where such pages are. With a query each is another one.
 const PATHS: [&str; 3] = ["/login", "/register", "/forgot"];
@@ -30,8 +30,9 @@ const PATHS: [&str; 3] = ["/login", "/register", "/forgot"];
 /// None is a tenth of it.
 const LARGEST_PAGE: usize = 64 * 1024;
 
-/// Its path, and the content coding that its visitor takes.
-type Page = (&'static str, &'static str);
+/// Its path, the content coding that its visitor takes, and whether they may read the development
+/// mailbox, which it then links to.
+type Page = (&'static str, &'static str, bool);
 
 type Pages = RwLock<HashMap<Page, (HeaderMap, Bytes)>>;
 
@@ -101,7 +102,10 @@ impl FirstVisits {
         let is_first = is_plain
             && !cookies::has(headers, session::cookie_name(config))
             && !cookies::has(headers, &visitor::ended_cookie_name(config));
-        (is_first && framing::has_one_meaning(request)).then(|| (path, assets::coding_for(headers)))
+        (is_first && framing::has_one_meaning(request)).then(|| {
+            let reads_mailbox = peer::reads_mailbox(request.extensions(), headers, &self.app);
+            (path, assets::coding_for(headers), reads_mailbox)
+        })
     }
 
     fn kept(&self, page: Page, request: &Request) -> Option<Response> {

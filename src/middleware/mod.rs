@@ -7,6 +7,7 @@ pub mod first_visit;
 pub mod framing;
 pub mod gate;
 pub mod headers;
+pub mod mailbox;
 pub mod request_id;
 pub mod session;
 pub mod shared;

@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use axum::extract::ConnectInfo;
 use axum::http::{Extensions, HeaderMap, HeaderValue, header};
 
-use crate::config::Config;
-use crate::models::client_address::{client_address, is_trusted, network};
+use crate::app::App;
+use crate::config::{Config, MailboxReaders};
+use crate::models::client_address::{client_address, is_local, is_trusted, network};
 
 /// The visitor's address, and the header that tells of the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,25 @@ impl Peer {
     pub fn device(&self) -> Option<String> {
         device(self.agent.as_ref()?.to_str().ok()?)
     }
+}
+
+/// Headers by which a proxy tells that a request is not its own.
+const FORWARDING: [&str; 6] =
+    ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded", "via"];
+
+/// Whether the sender may read the development mailbox, if there is one. A request without a peer was
+/// made in this process, by a test or a program that serves the site itself.
+pub fn reads_mailbox(extensions: &Extensions, headers: &HeaderMap, app: &App) -> bool {
+    if !app.has_mailbox() || app.config.access.dev_mailbox == MailboxReaders::Anyone {
+        return app.has_mailbox();
+    }
+    let direct = match direct(extensions) {
+        address if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        address => address,
+    };
+    let mut told = headers.get_all(FORWARDING[0]).iter().map(HeaderValue::as_bytes).peekable();
+    let is_forwarded = FORWARDING.iter().any(|name| headers.contains_key(*name));
+    (told.peek().is_some() || !is_forwarded) && is_local(direct, told, &app.config.trusted_proxies)
 }
 
 /// Whether the connection itself comes from a proxy whose headers are believed.

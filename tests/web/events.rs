@@ -320,6 +320,11 @@ async fn what_is_refused_is_logged_with_the_rule_that_refused_it() {
         visit.send(&mut here, rebound.body(Body::empty()).unwrap()).await,
         [json!({"event": "host_refused"})]
     );
+    let forwarded = Request::get("/dev/mailbox").header("x-forwarded-for", "203.0.113.9");
+    assert_eq!(
+        visit.send(&mut here, forwarded.body(Body::empty()).unwrap()).await,
+        [json!({"event": "mailbox_refused"})]
+    );
     assert_eq!(visit.get(&mut here, "/nowhere").await, [] as [Value; 0]);
     visit.holds_no_secret();
 }
@@ -575,7 +580,11 @@ async fn a_mail_server_without_the_tls_that_is_asked_for_is_logged() {
 #[test]
 fn the_program_logs_its_start_its_stop_and_accounts_that_are_added() {
     let folder = Folder::new();
-    let settings = [("VESTIBULE_LOG", "json"), ("VESTIBULE_LISTEN", "0.0.0.0:0")];
+    let settings = [
+        ("VESTIBULE_LOG", "json"),
+        ("VESTIBULE_LISTEN", "0.0.0.0:0"),
+        ("VESTIBULE_DEV_MAILBOX", "anyone"),
+    ];
     let added = folder.run(
         &["user", "add", NAME, "wilhelmina@meadow.example", "--json"],
         &settings[..1],

@@ -1,15 +1,23 @@
 //! The development mailbox: there while no mail server is set, and nowhere else.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::extract::ConnectInfo;
+use axum::http::{Request, Response, StatusCode};
 use serde_json::Value;
+use tower::ServiceExt;
+use vestibule::Config;
 use vestibule::config::{BaseUrl, Secret};
 use vestibule::mail::Mailer;
 use vestibule::models::outbox::{self, Letter};
 use vestibule::tasks::outbox::Worker;
 
+use crate::support::program::Folder;
 use crate::support::smtp::FakeSmtp;
-use crate::support::{Browser, Site, body_of, email_of};
+use crate::support::{Browser, Site, body_of, email_of, form_request};
 
 const ORIGIN: &str = "http://localhost:8000";
 
@@ -340,4 +348,153 @@ async fn with_a_mail_server_or_in_production_it_does_not_exist() {
         assert!(!browser.html.contains("/dev/mailbox"));
     }
     assert_eq!(site.mails().await.len(), 1);
+}
+
+/// Sends a request over a connection from `peer`, with these headers.
+async fn send_from(
+    router: &Router,
+    peer: &str,
+    mut request: Request<Body>,
+    headers: &[(&'static str, &str)],
+) -> Response<Body> {
+    let peer: SocketAddr = peer.parse().unwrap();
+    request.extensions_mut().insert(ConnectInfo(peer));
+    for (name, value) in headers {
+        request.headers_mut().append(*name, value.parse().unwrap());
+    }
+    router.clone().oneshot(request).await.unwrap()
+}
+
+async fn get_from(
+    router: &Router,
+    peer: &str,
+    path: &str,
+    headers: &[(&'static str, &str)],
+) -> Response<Body> {
+    send_from(router, peer, get(path, "localhost:8000"), headers).await
+}
+
+fn router_with(site: &Site, change: impl FnOnce(&mut Config)) -> Router {
+    let mut app = site.app.clone();
+    change(std::sync::Arc::make_mut(&mut app.config));
+    vestibule::router(app)
+}
+
+const HERE: [&str; 4] =
+    ["127.0.0.1:5000", "127.8.9.1:5000", "[::1]:5000", "[::ffff:127.0.0.1]:5000"];
+const ELSEWHERE: [&str; 4] =
+    ["203.0.113.9:5000", "192.168.1.7:5000", "[2001:db8::1]:5000", "[::ffff:203.0.113.9]:5000"];
+
+#[tokio::test]
+async fn it_is_for_clients_on_this_machine_and_nothing_leads_others_there() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let id = site.mails().await[0].id.clone();
+    for round in 0..2 {
+        for (peers, status) in [(HERE, StatusCode::OK), (ELSEWHERE, StatusCode::NOT_FOUND)] {
+            for peer in peers {
+                for url in urls(&id) {
+                    let answer = get_from(&site.router, peer, &url, &[]).await;
+                    assert_eq!(answer.status(), status, "{peer} {url}");
+                }
+                // Pages that are kept for the next stranger, in the second round.
+                for path in ["/login", "/register", "/forgot", "/nowhere", "/login?next=/account"] {
+                    let page = body_of(get_from(&site.router, peer, path, &[]).await).await;
+                    let leads_there = page.contains("/dev/mailbox");
+                    assert_eq!(leads_there, status == StatusCode::OK, "{peer} {path} {round}");
+                }
+            }
+        }
+    }
+    let clear = || form_request("/dev/mailbox/clear", String::new());
+    let answer = send_from(&site.router, ELSEWHERE[0], clear(), &[]).await;
+    assert_eq!((answer.status(), site.mails().await.len()), (StatusCode::NOT_FOUND, 1));
+    let answer = send_from(&site.router, HERE[0], clear(), &[]).await;
+    assert_eq!((answer.status(), site.mails().await.len()), (StatusCode::SEE_OTHER, 0));
+}
+
+#[tokio::test]
+async fn the_page_of_a_pending_code_leads_others_to_no_mailbox() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let (browser, _) = site.with_code("ann").await;
+    let cookie = format!("vestibule={}", browser.cookie("vestibule").unwrap());
+    for (peer, leads_there) in [(HERE[0], true), (ELSEWHERE[0], false)] {
+        let page = get_from(&site.router, peer, "/reset", &[("cookie", &cookie)]).await;
+        assert_eq!(body_of(page).await.contains("/dev/mailbox"), leads_there, "{peer}");
+    }
+}
+
+#[tokio::test]
+async fn a_visitor_who_comes_through_a_proxy_is_not_on_this_machine() {
+    let site = Site::on_sqlite().await;
+    let behind = router_with(&site, |config| {
+        config.trusted_proxies =
+            ["127.0.0.1/32", "10.0.0.5/32"].map(|net| net.parse().unwrap()).to_vec();
+    });
+    let status = async |router: &Router, peer: &str, headers: &[(&'static str, &str)]| {
+        get_from(router, peer, "/dev/mailbox", headers).await.status()
+    };
+    for (name, value) in [
+        ("x-forwarded-for", "203.0.113.9"),
+        ("x-forwarded-for", "127.0.0.1, 203.0.113.9"),
+        ("x-forwarded-for", "203.0.113.9, 127.0.0.1"),
+        ("x-forwarded-for", "unknown"),
+        ("x-forwarded-for", ""),
+        ("x-real-ip", "203.0.113.9"),
+        ("forwarded", "for=203.0.113.9"),
+        ("x-forwarded-host", "accounts.example"),
+        ("x-forwarded-proto", "https"),
+        ("via", "1.1 proxy"),
+    ] {
+        for router in [&site.router, &behind] {
+            let seen = status(router, "127.0.0.1:5000", &[(name, value)]).await;
+            assert_eq!(seen, StatusCode::NOT_FOUND, "{name}: {value}");
+        }
+    }
+    let here = [("x-forwarded-for", "127.0.0.1"), ("x-forwarded-proto", "http")];
+    assert_eq!(status(&behind, "127.0.0.1:5000", &here).await, StatusCode::OK);
+    assert_eq!(status(&site.router, "127.0.0.1:5000", &here).await, StatusCode::NOT_FOUND);
+    assert_eq!(status(&behind, "10.0.0.5:5000", &here).await, StatusCode::NOT_FOUND);
+    assert_eq!(status(&behind, "127.0.0.1:5000", &[]).await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_setting_shows_it_to_anyone() {
+    let site = Site::on_sqlite().await;
+    let environment = [("VESTIBULE_DEV_MAILBOX".to_owned(), "anyone".to_owned())].into();
+    let given = Config::from_sources(&BTreeMap::new(), &environment).unwrap();
+    let open = router_with(&site, |config| config.access.dev_mailbox = given.access.dev_mailbox);
+    for peer in ELSEWHERE {
+        let forwarded = [("x-forwarded-for", "203.0.113.9")];
+        let answer = get_from(&open, peer, "/dev/mailbox", &forwarded).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{peer}");
+        assert!(body_of(get_from(&open, peer, "/login", &[]).await).await.contains("/dev/mailbox"));
+    }
+    let rebound = send_from(&open, ELSEWHERE[0], get("/dev/mailbox", "evil.example"), &[]).await;
+    assert_eq!(rebound.status(), StatusCode::NOT_FOUND, "the name still has to be ours");
+    for wrong in ["", "yes", "loopback "] {
+        let environment = [("VESTIBULE_DEV_MAILBOX".to_owned(), wrong.to_owned())].into();
+        let words = Config::from_sources(&BTreeMap::new(), &environment).unwrap_err().to_string();
+        assert!(words.contains("expected loopback or anyone"), "{words}");
+    }
+}
+
+#[test]
+fn the_start_says_where_it_is_read() {
+    let folder = Folder::new();
+    let inside = folder.serve(&[]);
+    assert!(!inside.said.contains("VESTIBULE_DEV_MAILBOX"), "{}", inside.said);
+    let outside = folder.serve(&[
+        ("VESTIBULE_LISTEN", "0.0.0.0:0"),
+        ("VESTIBULE_BASE_URL", "http://192.168.1.5:8000"),
+        ("VESTIBULE_DATABASE_URL", "sqlite:other.db"),
+    ]);
+    let at = format!(
+        "read it on this machine at http://localhost:{}/dev/mailbox",
+        outside.address.port()
+    );
+    assert!(outside.said.contains(&at), "{}", outside.said);
+    assert!(outside.said.contains("VESTIBULE_DEV_MAILBOX=anyone"), "{}", outside.said);
+    assert_eq!(outside.get("/dev/mailbox", "").status, 200, "from this machine");
 }

@@ -1,0 +1,36 @@
+//! The development mailbox is shown to whoever runs the site, and to nobody else: it has every code.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use url::{Host, Url};
+
+use crate::app::App;
+use crate::error::RequestError;
+use crate::event::{Details, Event};
+use crate::visitor::peer;
+
+/// Answers 404 to clients on other machines, unless the settings let anyone read it, and under another
+/// host than the site's own, `localhost` or a number. A name could be an attacker's, pointed at this
+/// machine: its pages could read every code.
+pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (extensions, headers) = (request.extensions(), request.headers());
+    let refusal = if !headers.get(header::HOST).is_none_or(|host| is_own_host(&app, host)) {
+        Event::HostRefused
+    } else if !peer::reads_mailbox(extensions, headers, &app) {
+        Event::MailboxRefused
+    } else {
+        return next.run(request).await;
+    };
+    refusal.write(Details::default());
+    RequestError::NotFound.into_response()
+}
+
+fn is_own_host(app: &App, host: &HeaderValue) -> bool {
+    let url = host.to_str().ok().and_then(|host| Url::parse(&format!("http://{host}")).ok());
+    url.as_ref().and_then(Url::host).is_some_and(|host| match host {
+        Host::Domain(name) => name == "localhost" || name == app.config.base_url.host(),
+        Host::Ipv4(_) | Host::Ipv6(_) => true,
+    })
+}
