@@ -108,6 +108,12 @@ pub const SETTINGS: &[Setting] = &[
     )
     .secret(),
     Setting::new(
+        "DEV_MAILBOX",
+        "loopback",
+        "loopback|anyone",
+        "Who may read the development mailbox, which shows every code: clients on this machine alone, or anyone who reaches the port. A container's published port and a proxy that is not in TRUSTED_PROXIES need anyone: then whoever reaches them can take over accounts. An SSH tunnel needs nothing.",
+    ),
+    Setting::new(
         "MAIL_FROM",
         "SITE_NAME <no-reply@HOST>",
         "ADDRESS",

@@ -106,13 +106,12 @@ impl Given {
             .iter()
             .flat_map(|setting| [setting.variable(), setting.variable() + FILE])
             .collect();
-        let of_kubernetes = environment.contains_key("VESTIBULE_SERVICE_HOST");
         for name in environment.keys() {
             let Some(bare) = name.strip_prefix(PREFIX) else {
                 continue;
             };
-            if !known.contains(name) {
-                self.refuse(name, unknown(bare, of_kubernetes));
+            if !known.contains(name) && !is_of_kubernetes(name, environment) {
+                self.refuse(name, unknown(bare));
             }
         }
     }
@@ -199,10 +198,20 @@ fn without_newline(text: &str) -> &str {
     text.strip_suffix('\r').unwrap_or(text)
 }
 
-fn unknown(name: &str, of_kubernetes: bool) -> String {
-    if of_kubernetes && (name.starts_with("SERVICE_") || name.starts_with("PORT")) {
-        return "is not a setting: Kubernetes sets it for a service named vestibule; put `enableServiceLinks: false` into the pod's spec".into();
-    }
+/// Whether Kubernetes sets the variable `name` in each pod, for a service named `vestibule` or, if
+/// there is one, `vestibule-db` and the like: `VESTIBULE_SERVICE_HOST`, `VESTIBULE_DB_PORT_80_TCP`.
+fn is_of_kubernetes(name: &str, environment: &BTreeMap<String, OsString>) -> bool {
+    let is_link_to = |service: &str| {
+        name.strip_prefix(service).is_some_and(|rest| {
+            rest == "_PORT" || rest.starts_with("_PORT_") || rest.starts_with("_SERVICE_")
+        })
+    };
+    let hosts = environment.keys().filter_map(|name| name.strip_suffix("_SERVICE_HOST"));
+    let services = hosts.filter(|service| service.starts_with(PREFIX));
+    is_link_to(PREFIX.trim_end_matches('_')) || services.into_iter().any(is_link_to)
+}
+
+fn unknown(name: &str) -> String {
     match nearest(name) {
         Some(known) => format!("is not a setting: did you mean {PREFIX}{known}?"),
         None => "is not a setting: `vestibule serve --help` names them all".into(),

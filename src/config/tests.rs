@@ -69,7 +69,7 @@ fn the_tables_defaults_are_the_defaults() {
     let config = Config::from_sources(&BTreeMap::new(), &environment).unwrap();
     let default = Config::default();
     assert_eq!(format!("{config:?}"), format!("{default:?}"));
-    assert_eq!(config.max_connections, default.max_connections);
+    assert_eq!(config.access.max_connections, default.access.max_connections);
     assert_eq!(config.log, default.log);
 }
 
@@ -124,12 +124,47 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
 }
 
 #[test]
-fn what_kubernetes_sets_is_refused_with_the_way_out() {
-    let words = mistakes(&[
+fn what_kubernetes_sets_is_ignored() {
+    let links = [
         ("VESTIBULE_SERVICE_HOST", "10.0.0.7"),
+        ("VESTIBULE_SERVICE_PORT", "80"),
+        ("VESTIBULE_SERVICE_PORT_HTTP", "80"),
+        ("VESTIBULE_SERVICE_PORT_FILE", "/nowhere"),
         ("VESTIBULE_PORT", "tcp://10.0.0.7:80"),
-    ]);
-    assert_eq!(words.matches("enableServiceLinks: false").count(), 2);
+        ("VESTIBULE_PORT_80_TCP", "tcp://10.0.0.7:80"),
+        ("VESTIBULE_PORT_80_TCP_ADDR", "10.0.0.7"),
+        ("VESTIBULE_PORT_80_TCP_PROTO", "tcp"),
+        ("VESTIBULE_PORT_FILE", "/nowhere"),
+    ];
+    assert_eq!(from(&links).unwrap().listen.port(), PORT);
+    for link in links {
+        assert!(from(&[link]).is_ok(), "{link:?}");
+    }
+    let of_another_service = [
+        ("VESTIBULE_DB_SERVICE_HOST", "10.0.0.8"),
+        ("VESTIBULE_DB_SERVICE_PORT", "5432"),
+        ("VESTIBULE_DB_PORT", "tcp://10.0.0.8:5432"),
+        ("VESTIBULE_DB_PORT_5432_TCP_ADDR", "10.0.0.8"),
+        ("VESTIBULE_LOG", "json"),
+    ];
+    assert_eq!(from(&of_another_service).unwrap().log, LogFormat::Json);
+}
+
+#[test]
+fn what_only_looks_like_a_variable_of_kubernetes_is_refused() {
+    for name in [
+        "PORTS",
+        "PORTAL",
+        "SERVICE",
+        "SERVICES_HOST",
+        "DB_PORT",
+        "SMTP_PORT",
+        "XPORT",
+        "LOG_SERVICE_PORT",
+    ] {
+        let words = mistakes(&[(&format!("VESTIBULE_{name}"), "x")]);
+        assert!(words.starts_with(&format!("VESTIBULE_{name}: is not a setting")), "{words}");
+    }
 }
 
 #[test]

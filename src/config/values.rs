@@ -9,7 +9,7 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 
 use super::secret::Secret;
 use crate::db::Location;
@@ -84,11 +84,12 @@ pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
     }
 }
 
+/// A boolean, in any of the ways that people and the tools that write such settings spell it.
 pub(super) fn yes_or_no(text: &str) -> Result<bool, String> {
-    match text {
-        "yes" => Ok(true),
-        "no" => Ok(false),
-        _ => Err("expected yes or no".into()),
+    match text.to_ascii_lowercase().as_str() {
+        "yes" | "true" | "on" | "1" => Ok(true),
+        "no" | "false" | "off" | "0" => Ok(false),
+        _ => Err("expected yes or no (or true, on, 1, false, off, 0)".into()),
     }
 }
 
@@ -137,10 +138,16 @@ pub(super) fn trusted_proxies(text: &str) -> Result<Vec<IpNet>, String> {
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
-    let network = text.parse::<IpNet>().map(|network| network.trunc());
-    network.or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
-        "expected addresses or CIDRs separated by commas, like 10.0.0.1,fd00::/8, or none".into()
-    })
+    let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    let network = network.map_err(
+        |_| "expected addresses or CIDRs separated by commas, like 10.0.0.1,fd00::/8, or none",
+    )?;
+    // Cut to 8 bits, ::ffff:10.0.0.0/8 is ::/8, which no proxy is in.
+    let is_cut = |net: &Ipv6Net| net.addr().to_ipv4_mapped().is_some() && net.prefix_len() < 96;
+    if matches!(&network, IpNet::V6(net) if is_cut(net)) {
+        return Err("expected an IPv4 network written like 10.0.0.0/8, not behind ::ffff:".into());
+    }
+    Ok(network.trunc())
 }
 
 pub(super) fn secret(text: &str) -> Result<Secret<Vec<u8>>, String> {
@@ -267,6 +274,29 @@ mod tests {
     }
 
     #[test]
+    fn a_boolean_has_four_spellings_in_any_case() {
+        for (text, value) in [
+            ("yes", true),
+            ("true", true),
+            ("on", true),
+            ("1", true),
+            ("no", false),
+            ("false", false),
+            ("off", false),
+            ("0", false),
+        ] {
+            for text in
+                [text.to_owned(), text.to_uppercase(), text[..1].to_uppercase() + &text[1..]]
+            {
+                assert_eq!(yes_or_no(&text), Ok(value), "{text}");
+            }
+        }
+        for text in ["", "y", "n", "2", "yes ", "enabled", "truе", "00"] {
+            assert!(yes_or_no(text).unwrap_err().starts_with("expected yes or no"), "{text}");
+        }
+    }
+
+    #[test]
     fn an_sqlite_url_is_a_path() {
         for (text, path) in [
             ("sqlite:vestibule.db", "vestibule.db"),
@@ -296,6 +326,12 @@ mod tests {
         assert_eq!(written, ["10.0.0.0/8", "192.0.2.1/32", "fd00::/8"]);
         assert_eq!(trusted_proxies(""), Ok(Vec::new()));
         assert_eq!(trusted_proxies("none"), Ok(Vec::new()));
+        for mapped in ["::ffff:127.0.0.1", "::ffff:10.0.0.0/104", "::ffff:0:0/96", "::/0"] {
+            assert_eq!(trusted_proxies(mapped).map(|proxies| proxies.len()), Ok(1), "{mapped}");
+        }
+        for cut in ["::ffff:10.0.0.0/8", "::ffff:10.0.0.1/95"] {
+            assert!(trusted_proxies(cut).unwrap_err().contains("10.0.0.0/8"), "{cut}");
+        }
         let words = trusted_proxies("10.0.0.1,caddy").unwrap_err();
         assert!(words.starts_with("expected addresses or CIDRs"));
     }

@@ -24,8 +24,8 @@ fn pair(name: &[u8], value: &str) -> Vec<u8> {
     [name, b"=", value.as_bytes()].concat()
 }
 
-/// The same site on https, and a session of `username` there.
-async fn on_https(site: &Site) -> Router {
+/// The same site on https.
+fn on_https(site: &Site) -> Router {
     let mut app = site.app.clone();
     std::sync::Arc::make_mut(&mut app.config).base_url =
         BaseUrl::parse("https://accounts.example").unwrap();
@@ -53,11 +53,11 @@ async fn a_session_cookie_under_another_spelling_of_its_name_is_nobodys() {
     let site = Site::on_sqlite().await;
     let ann = site.registered("ann").await.cookie("vestibule").unwrap().clone();
     let eve = site.registered("eve").await.cookie("vestibule").unwrap().clone();
-    let https = on_https(&site).await;
+    let https = on_https(&site);
     let own = pair(b"__Host-vestibule", &ann);
     for name in SPELLINGS {
         let foreign = pair(name, &eve);
-        let alone = get(&https, "/account", &[foreign.clone()]).await;
+        let alone = get(&https, "/account", std::slice::from_ref(&foreign)).await;
         assert_eq!(alone.status(), StatusCode::SEE_OTHER, "{}", name.escape_ascii());
         for lines in [
             vec![[&own[..], b"; ", &foreign].concat()],

@@ -80,8 +80,6 @@ on_both_databases! {
         thief.log_in("ann", PASSWORD).await;
         let planted = token(&thief);
         ann.set_cookie(DEVICE, &planted);
-        ann.open("/account/password").await;
-        ann.fill("Current password", PASSWORD).fill("New password", OTHER_PASSWORD);
         let fields = [("current_password", PASSWORD), ("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
         let answer = ann.post("/account/password", &fields).await;
         ann.keep(&answer);

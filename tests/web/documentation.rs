@@ -18,6 +18,15 @@ const STALE: &str =
 /// Shown in an example of what is said about a wrong name.
 const MISTAKEN: &str = "VESTIBULE_LISEN";
 
+/// Ignored, because Kubernetes sets them.
+const OF_KUBERNETES: [&str; 5] = [
+    "VESTIBULE_SERVICE_",
+    "VESTIBULE_PORT",
+    "VESTIBULE_PORT_",
+    "VESTIBULE_DB_SERVICE_HOST",
+    "VESTIBULE_DB_PORT",
+];
+
 fn at_root(path: impl AsRef<Path>) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
@@ -204,7 +213,8 @@ fn every_variable_is_a_setting() {
         for name in variables(&text) {
             let bare = name.strip_suffix("_FILE").unwrap_or(&name);
             let is_known = SETTINGS.iter().any(|setting| setting.variable() == bare);
-            let is_meant = ["VESTIBULE_", MISTAKEN].contains(&bare);
+            let is_meant =
+                ["VESTIBULE_", MISTAKEN].contains(&bare) || OF_KUBERNETES.contains(&bare);
             assert!(is_known || is_meant, "{}: {name}", path.display());
         }
     }
