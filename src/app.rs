@@ -101,7 +101,7 @@ impl App {
     /// Whether mail is kept for the development mailbox: no mail server is set, and this is not
     /// production, where the settings ask for one and a host program may not have.
     pub(crate) fn has_mailbox(&self) -> bool {
-        self.config.smtp_url.is_none() && !self.config.base_url.is_https()
+        self.config.smtp.is_none() && !self.config.base_url.is_https()
     }
 
     /// A new password for `username` with the address `email`, both as typed: of the length that

@@ -23,6 +23,8 @@ mod mistakes;
 mod secret;
 mod sessions;
 mod settings;
+mod smtp_ca;
+mod smtp_server;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,8 @@ pub use mistakes::{Mistake, Mistakes};
 pub use secret::Secret;
 pub use sessions::SessionLife;
 pub use settings::{SETTINGS, Setting, settings_table};
+pub use smtp_ca::SmtpCa;
+pub use smtp_server::{SmtpLogin, SmtpServer, SmtpTls};
 pub use values::{LogFormat, Rate};
 
 use sources::Given;
@@ -70,8 +74,8 @@ pub struct Config {
     /// How long a request waits for a connection, and then for a lock. Not a setting: for a host
     /// program that knows better, and for tests that will not wait.
     pub database_wait: Duration,
-    /// The mail server in lettre's form; `None` is the development mailbox.
-    pub smtp_url: Option<Secret>,
+    /// The mail server; `None` is the development mailbox.
+    pub smtp: Option<SmtpServer>,
     /// Who mails are from.
     pub mail_from: Sender,
     /// The mails beside the codes.
@@ -111,7 +115,7 @@ impl Default for Config {
             logo: None,
             database: Location::Sqlite(PathBuf::from("vestibule.db")),
             database_wait: db::WAIT,
-            smtp_url: None,
+            smtp: None,
             notices: Notices::default(),
             code_in_subject: false,
             trusted_proxies: Vec::new(),
@@ -199,8 +203,13 @@ impl Config {
     }
 
     fn apply_mail(&mut self, given: &mut Given) {
-        let smtp_url = |text: &str| mail::smtp_url(text).map(Some);
-        given.set("SMTP_URL", &mut self.smtp_url, smtp_url);
+        let server = |text: &str| SmtpServer::parse(text).map(Some);
+        given.set("SMTP_URL", &mut self.smtp, server);
+        let mut ca = SmtpCa::default();
+        given.set("SMTP_CA", &mut ca, SmtpCa::read);
+        if let Some(server) = &mut self.smtp {
+            server.ca = ca;
+        }
         self.mail_from = no_reply(&self.site_name, &self.base_url);
         given.set("MAIL_FROM", &mut self.mail_from, Sender::parse);
         given.set("MAIL_NOTICES", &mut self.notices, Notices::parse);
@@ -220,6 +229,9 @@ impl Config {
     fn check_production(&self, given: &mut Given) {
         if self.base_url.is_https() && !given.offers("SMTP_URL") {
             given.blame("SMTP_URL", "missing: VESTIBULE_BASE_URL is https, and codes must reach people by mail: set it to smtps://USER:PASSWORD@HOST:465 or the like");
+        }
+        if self.base_url.is_https() && self.smtp.as_ref().is_some_and(SmtpServer::is_exposed) {
+            given.blame("SMTP_URL", "would send mail, codes included, unencrypted over the network: begin with smtps:// or end with ?tls=required; if you accept that anybody on the way can read and use the codes, end with ?tls=none");
         }
         let shared = matches!(self.database, Location::Postgres(_));
         if shared && !given.offers("SECRET") {
@@ -251,7 +263,7 @@ impl fmt::Debug for Config {
             .field("accent", &self.accent)
             .field("logo", &self.logo)
             .field("database", &database)
-            .field("smtp_url", &self.smtp_url)
+            .field("smtp", &self.smtp)
             .field("mail_from", &self.mail_from)
             .field("notices", &self.notices)
             .field("trusted_proxies", &self.trusted_proxies)

@@ -53,9 +53,7 @@ pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
         Outcome::Unanswered => Err(CommandError::failed(
             "the mail server got the mail and did not say whether it took it",
         )),
-        Outcome::Away { why } => {
-            Err(CommandError::Failed(format!("the mail server cannot be reached: {why}")))
-        }
+        Outcome::Away { why } => Err(CommandError::Failed(format!("no mail can be sent: {why}"))),
     }
 }
 

@@ -128,7 +128,7 @@ fn announce(config: &Config, address: SocketAddr) {
         }
         Location::Postgres(_) => "PostgreSQL (VESTIBULE_DATABASE_URL)".to_owned(),
     };
-    let mail = match &config.smtp_url {
+    let mail = match &config.smtp {
         Some(_) => "goes out by VESTIBULE_SMTP_URL".to_owned(),
         None => mailbox_words(config, address),
     };

@@ -2,13 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::IpAddr;
 
-use url::{Host, Url};
-
-use super::secret::Secret;
-
-const SMTP_EXPECTED: &str = "expected smtps://USER:PASSWORD@HOST:465, smtp://HOST:587?tls=required or smtp://127.0.0.1:1025, with characters like @ : / # in the password percent-encoded";
+use url::Host;
 
 const SENDER_EXPECTED: &str =
     "expected NAME <ADDRESS> or an address alone, like Vestibule <no-reply@example.org>";
@@ -83,38 +78,6 @@ fn is_label(label: &str) -> bool {
     let letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let ends = label.starts_with('-') || label.ends_with('-');
     (1..=63).contains(&label.len()) && label.bytes().all(letters) && !ends
-}
-
-/// Whoever sits on the line could switch it off (ASVS 12.3.1).
-const OPPORTUNISTIC: &str =
-    "tls=opportunistic would send mail in clear when somebody interferes: use tls=required";
-
-/// Takes a mail server's URL in lettre's form, which lettre itself reads later.
-pub(super) fn smtp_url(text: &str) -> Result<Secret, String> {
-    let url = Url::parse(text).map_err(|_| SMTP_EXPECTED)?;
-    let encrypted = match (url.scheme(), url.query()) {
-        ("smtps", None | Some("tls=required")) | ("smtp", Some("tls=required")) => true,
-        ("smtp", None) => false,
-        ("smtp", Some("tls=opportunistic")) => return Err(OPPORTUNISTIC.into()),
-        _ => return Err(SMTP_EXPECTED.into()),
-    };
-    let host = url.host_str().filter(|host| !host.is_empty());
-    let host = host.ok_or(SMTP_EXPECTED)?;
-    if url.password().is_none() && !url.username().is_empty() {
-        return Err("has a user name and no password: expected both or neither".into());
-    }
-    if url.password().is_some() && !encrypted && !is_this_machine(host) {
-        return Err(
-            "would send the password unencrypted: begin with smtps:// or end with ?tls=required"
-                .into(),
-        );
-    }
-    Ok(Secret::new(text.into()))
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// A mail that tells of something and that nobody waits for.
@@ -219,40 +182,6 @@ mod tests {
         ] {
             assert_eq!(Sender::parse(text), Err(SENDER_EXPECTED.into()), "{text:?}");
         }
-    }
-
-    #[test]
-    fn mail_servers_are_given_in_lettres_form() {
-        for text in [
-            "smtp://127.0.0.1:1025",
-            "smtp://me:hush@[::1]:1025",
-            "smtp://mail.example:587?tls=required",
-            "smtp://me:hush@mail.example:587?tls=required",
-            "smtps://me:hush@mail.example:465",
-        ] {
-            assert_eq!(smtp_url(text).unwrap().expose(), text);
-        }
-        for text in [
-            "",
-            "mail.example:25",
-            "http://mail.example",
-            "smtp://",
-            "smtp://h?tls=no",
-            "smtp://h?x=y",
-        ] {
-            assert_eq!(smtp_url(text).unwrap_err(), SMTP_EXPECTED, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_mail_password_never_travels_unencrypted() {
-        for text in
-            ["smtp://me:hush@mail.example:587", "smtp://me:hush@mail.example?tls=opportunistic"]
-        {
-            let words = smtp_url(text).unwrap_err();
-            assert!(words.contains("tls=required") && !words.contains("hush"));
-        }
-        assert!(smtp_url("smtps://me@mail.example").is_err());
     }
 
     #[test]

@@ -104,9 +104,15 @@ pub const SETTINGS: &[Setting] = &[
         "SMTP_URL",
         "the development mailbox",
         "URL",
-        "The mail server: smtps://USER:PASSWORD@HOST:465, smtp://HOST:587?tls=required or smtp://127.0.0.1:1025. When set, mail goes there also in development.",
+        "The mail server: smtps://USER:PASSWORD@HOST:465, smtp://HOST:587?tls=required or smtp://127.0.0.1:1025. When set, mail goes there also in development. Production refuses another machine without TLS unless the URL ends with ?tls=none, which lets anybody on the way read the codes.",
     )
     .secret(),
+    Setting::new(
+        "SMTP_CA",
+        "none",
+        "PATH",
+        "A PEM file of further authorities that may have signed the mail server's certificate, beside the system's. A certificate of the server itself, self-signed or not, is trusted as it is: only its name and its dates are checked.",
+    ),
     Setting::new(
         "DEV_MAILBOX",
         "loopback",

@@ -287,6 +287,40 @@ fn production_needs_a_mail_server() {
 }
 
 #[test]
+fn production_sends_mail_unencrypted_to_another_machine_only_when_told_to() {
+    let https = ("VESTIBULE_BASE_URL", "https://id.example.org");
+    for url in ["smtp://mail.example", "smtp://192.0.2.1:587", "smtp://[2001:db8::1]:25"] {
+        let words = mistakes(&[https, ("VESTIBULE_SMTP_URL", url)]);
+        assert!(words.starts_with("VESTIBULE_SMTP_URL: would send mail"), "{words}");
+        assert!(words.contains("?tls=required") && words.contains("?tls=none"), "{words}");
+        assert!(from(&[https, ("VESTIBULE_SMTP_URL", &format!("{url}?tls=none"))]).is_ok());
+        assert!(from(&[("VESTIBULE_SMTP_URL", url)]).is_ok(), "in development");
+    }
+}
+
+#[test]
+fn further_authorities_of_the_mail_server_are_read_from_a_pem_file() {
+    let pem = include_str!("../../tests/web/mailer/ecdsa_with_sha512.pem");
+    for (name, text, count) in [
+        ("smtp_ca", pem.to_owned(), Some(1)),
+        ("smtp_cas", pem.repeat(2), Some(2)),
+        ("smtp_none", String::new(), None),
+        ("smtp_der", "\u{30}\u{82}".to_owned(), None),
+        ("smtp_cut", pem.replace("MII", "MI!"), None),
+        ("smtp_other", pem.replace("MII", "AII"), None),
+    ] {
+        let file = File::with(name, text.as_bytes());
+        let url = ("VESTIBULE_SMTP_URL", "smtps://mail.example");
+        let read = from(&[url, ("VESTIBULE_SMTP_CA", file.path())]);
+        let server = read.as_ref().ok().and_then(|config| config.smtp.clone());
+        assert_eq!(server.map(|server| server.ca.0.len()), count, "{name}");
+        let words = read.err().map(|mistakes| mistakes.to_string()).unwrap_or_default();
+        assert_eq!(words.contains("expected a PEM file"), count.is_none(), "{words}");
+    }
+    assert!(mistakes(&[("VESTIBULE_SMTP_CA", "/nowhere.pem")]).contains("cannot be read"));
+}
+
+#[test]
 fn postgres_needs_the_key_that_its_nodes_share() {
     let postgres = ("VESTIBULE_DATABASE_URL", "postgres://me@db.example/v");
     let words = mistakes(&[postgres]);

@@ -17,7 +17,7 @@ pub fn mask(address: &str) -> String {
 pub(super) fn fit_for_log(words: &impl ToString, letter: &Queued) -> String {
     let words = words.to_string().replace(char::is_control, " ");
     let mut told: Vec<String> = Vec::new();
-    for word in words.split_whitespace().take(40) {
+    for word in words.split_whitespace().take(60) {
         let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
         let like_a_code = bare.len() >= 6 && !bare.contains(char::is_lowercase);
         told.push(match word {
@@ -26,5 +26,5 @@ pub(super) fn fit_for_log(words: &impl ToString, letter: &Queued) -> String {
             _ => word.to_owned(),
         });
     }
-    told.join(" ").chars().take(300).collect()
+    told.join(" ").chars().take(500).collect()
 }

@@ -77,8 +77,8 @@ async fn keep_running<F: Future<Output = ()> + Send + 'static>(
 /// # Errors
 /// When the mail server's URL cannot be used.
 pub fn mailer(config: &Config) -> Result<Option<Mailer>, MailError> {
-    let url = config.smtp_url.as_ref();
-    url.map(|url| Mailer::new(url.expose(), &config.mail_from, config.base_url.host())).transpose()
+    let server = config.smtp.clone();
+    server.map(|server| Mailer::new(server, &config.mail_from, config.base_url.host())).transpose()
 }
 
 /// After a crash of the only node, letters that it was sending would wait for their claim to end.

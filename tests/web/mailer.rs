@@ -1,5 +1,8 @@
 //! What the mailer and a mail server say to each other: TLS, logins, refusals.
 
+mod replies;
+mod trust;
+
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -91,7 +94,7 @@ async fn a_certificate_of_an_authority_that_nobody_trusts_is_refused() {
         for trusted in [other.ca_pem(), ""] {
             let outcome = send_from_child(test, &server, trusted).await;
             let Outcome::Away { why } = outcome else { panic!("{outcome:?}") };
-            assert!(why.contains("invalid peer certificate"), "{why}");
+            assert!(why.contains("VESTIBULE_SMTP_CA"), "{why}");
         }
         assert!(server.mails().is_empty());
     }
@@ -102,7 +105,8 @@ async fn a_server_without_starttls_gets_no_mail_when_tls_is_required() {
     let server = FakeSmtp::start().await;
     let mailer = mailer(&format!("{}?tls=required", server.url()));
     let outcome = mailer.send(&queued("ann@example.com")).await;
-    assert!(matches!(outcome, Outcome::Away { .. }), "{outcome:?}");
+    let Outcome::Away { why } = outcome else { panic!("{outcome:?}") };
+    assert!(why.contains("offers no STARTTLS"), "{why}");
     assert!(server.mails().is_empty());
 }
 

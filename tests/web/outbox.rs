@@ -345,7 +345,7 @@ async fn what_a_killed_process_held_is_sent_after_its_lease_or_once_released() {
 async fn a_letter_sealed_with_a_lost_key_is_dropped_and_the_others_go_out() {
     let server = FakeSmtp::start().await;
     for mut post in Post::all(&server.url()).await {
-        let lost = ServerKey::from_bytes(&[8; 32]).unwrap();
+        let lost = ServerKey::from_bytes(b"another key: thirty-two bytes or so").unwrap();
         let on = post.db.writer();
         outbox::enqueue(on, &lost, &post.clock, &letter("eve@example.com")).await.unwrap();
         post.put(&letter("ann@example.com")).await;

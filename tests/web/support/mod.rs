@@ -1,6 +1,7 @@
 //! A site of its own for every test, and browsers to visit it with.
 
 mod browser;
+pub mod certificates;
 pub mod cluster;
 pub mod front;
 pub mod log;

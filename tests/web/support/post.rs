@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::AssertSqlSafe;
 use tokio::time::timeout;
 use vestibule::clock::Clock;
-use vestibule::config::Sender;
+use vestibule::config::{Sender, SmtpCa, SmtpServer};
 use vestibule::db::{Db, Location, sql};
 use vestibule::key::ServerKey;
 use vestibule::mail::Mailer;
@@ -73,8 +73,14 @@ async fn run_on_postgres(url: &str, statement: String) {
 
 /// A mailer of `site.example`, whose name is not ASCII.
 pub fn mailer(url: &str) -> Mailer {
+    mailer_trusting(url, &SmtpCa::default())
+}
+
+/// The same, which trusts further certificates.
+pub fn mailer_trusting(url: &str, ca: &SmtpCa) -> Mailer {
     let sender = Sender { name: "Käse".to_owned(), address: "no-reply@site.example".to_owned() };
-    Mailer::new(url, &sender, "site.example").unwrap()
+    let server = SmtpServer { ca: ca.clone(), ..SmtpServer::parse(url).unwrap() };
+    Mailer::new(server, &sender, "site.example").unwrap()
 }
 
 /// Some letter, for a day from [`START`].

@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
 
+use super::certificates::{Identity, signed_for_localhost};
 pub use super::received::Received;
 
 /// How clients are to connect.
@@ -42,7 +41,8 @@ pub struct Setup {
 /// What the server was told to do.
 #[derive(Default)]
 struct Mood {
-    refusals: HashMap<String, String>,
+    refusals: HashMap<String, Vec<u8>>,
+    replies: HashMap<&'static str, Vec<u8>>,
     drops_after_data: usize,
     greeting: Option<String>,
     is_silent: bool,
@@ -70,8 +70,16 @@ impl FakeSmtp {
 
     /// Listens on a free port of 127.0.0.1.
     pub async fn with(setup: Setup) -> Self {
+        let (identity, ca_pem) = signed_for_localhost();
+        let mut server = Self::identified(setup, identity).await;
+        server.ca_pem = ca_pem;
+        server
+    }
+
+    /// The same, with a certificate that tests make.
+    pub async fn identified(setup: Setup, identity: Identity) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (acceptor, ca_pem) = certificate();
+        let (acceptor, ca_pem) = (identity.acceptor(), identity.pem);
         let server = Self {
             address: listener.local_addr().unwrap(),
             setup,
@@ -130,8 +138,14 @@ impl FakeSmtp {
     }
 
     /// Answers `RCPT` for `address` with `reply`: `550 5.1.1 unknown`, `451 4.7.1 later`.
-    pub fn refuse(&self, address: &str, reply: &str) {
-        self.mood().refusals.insert(address.to_owned(), reply.to_owned());
+    pub fn refuse(&self, address: &str, reply: impl AsRef<[u8]>) {
+        self.mood().refusals.insert(address.to_owned(), reply.as_ref().to_vec());
+    }
+
+    /// Answers a command (`MAIL`, `DATA`; `.` is the end of the message) with `reply`, byte for byte
+    /// and a line break.
+    pub fn answer(&self, command: &'static str, reply: impl AsRef<[u8]>) {
+        self.mood().replies.insert(command, reply.as_ref().to_vec());
     }
 
     /// Takes mail for `address` again.
@@ -199,26 +213,6 @@ impl Drop for FakeSmtp {
     }
 }
 
-/// A certificate for `localhost`, and the PEM of the authority that signed it.
-fn certificate() -> (TlsAcceptor, String) {
-    let mut authority = CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority_key = KeyPair::generate().unwrap();
-    let ca_pem = authority.self_signed(&authority_key).unwrap().pem();
-    let issuer = Issuer::new(authority, authority_key);
-    let key = KeyPair::generate().unwrap();
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .unwrap();
-    (TlsAcceptor::from(Arc::new(config)), ca_pem)
-}
-
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
@@ -274,6 +268,15 @@ impl Session {
     async fn obey(&mut self, line: &str) -> Result<(), Over> {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let verb = verb.to_ascii_uppercase();
+        let told = self
+            .mood()
+            .replies
+            .iter()
+            .find(|(told, _)| **told == verb)
+            .map(|(_, reply)| reply.clone());
+        if let Some(reply) = told {
+            return self.say(reply).await;
+        }
         let must_encrypt = self.setup.security == Security::StartTls && !self.mail.encrypted;
         let must_log_in = self.setup.login.is_some() && !self.mail.logged_in;
         match verb.as_str() {
@@ -345,7 +348,7 @@ impl Session {
         if refusal.is_none() {
             self.mail.to.push(address.to_owned());
         }
-        self.say(refusal.as_deref().unwrap_or("250 2.1.5 ok")).await
+        self.say(refusal.unwrap_or_else(|| b"250 2.1.5 ok".to_vec())).await
     }
 
     async fn data(&mut self) -> Result<(), Over> {
@@ -367,6 +370,10 @@ impl Session {
         }
         let pause = self.mood().pause;
         tokio::time::sleep(pause).await;
+        let told = self.mood().replies.get(".").cloned();
+        if let Some(reply) = told {
+            return self.say(reply).await;
+        }
         self.take()?;
         self.say("250 2.0.0 queued").await
     }
@@ -396,8 +403,8 @@ impl Session {
         Ok(line.trim_end_matches(['\r', '\n']).to_owned())
     }
 
-    async fn say(&mut self, line: &str) -> Result<(), Over> {
-        self.stream.write_all(format!("{line}\r\n").as_bytes()).await?;
+    async fn say(&mut self, line: impl AsRef<[u8]>) -> Result<(), Over> {
+        self.stream.write_all(&[line.as_ref(), b"\r\n"].concat()).await?;
         Ok(self.stream.flush().await?)
     }
 }

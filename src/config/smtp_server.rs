@@ -1,0 +1,223 @@
+//! The mail server, read once from a URL in the form of lettre's `from_url`.
+
+use std::net::IpAddr;
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use super::secret::Secret;
+use super::smtp_ca::SmtpCa;
+
+const EXPECTED: &str = "expected smtps://USER:PASSWORD@HOST:465, smtp://HOST:587?tls=required or smtp://127.0.0.1:1025, with characters like @ : / # in the password percent-encoded";
+
+/// An attacker on the network path could remove the server's offer of STARTTLS (ASVS 12.3.1).
+const OPPORTUNISTIC: &str = "tls=opportunistic would send mail unencrypted when an attacker interferes: use tls=required, or tls=none to do without TLS";
+
+const UNENCRYPTED_PASSWORD: &str =
+    "would send the password unencrypted: begin with smtps:// or end with ?tls=required";
+
+/// How the connection to the mail server is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// Not at all, because the URL does not mention TLS.
+    Unset,
+    /// Not at all, as `tls=none` says.
+    Off,
+    /// By STARTTLS, without which nothing is sent.
+    StartTls,
+    /// From the first byte.
+    Implicit,
+}
+
+/// A user of the mail server.
+#[derive(Clone)]
+pub struct SmtpLogin {
+    /// The name.
+    pub user: String,
+    /// The password.
+    pub password: Secret,
+}
+
+/// Where mail is handed over.
+#[derive(Clone)]
+pub struct SmtpServer {
+    /// A name in punycode, or an address without brackets.
+    pub host: String,
+    /// The port, by default 25, 587 with STARTTLS or 465 with TLS.
+    pub port: u16,
+    /// Whether and how the connection is encrypted.
+    pub tls: SmtpTls,
+    /// Whom to log in as.
+    pub login: Option<SmtpLogin>,
+    /// The name to send in EHLO instead of the site's own: the URL's path.
+    pub hello: Option<String>,
+    /// What its certificate is trusted by, beside the system's authorities.
+    pub ca: SmtpCa,
+}
+
+impl SmtpServer {
+    /// Reads `smtp://127.0.0.1:1025`, `smtps://USER:PASSWORD@HOST:465` and the like.
+    ///
+    /// # Errors
+    /// What is accepted, without repeating the URL, which may hold a password.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let url = Url::parse(text).map_err(|_| EXPECTED)?;
+        let (port, tls) = port_and_tls(&url)?;
+        let hello = Some(url.path().trim_matches('/')).filter(|path| !path.is_empty());
+        let parsed = Self {
+            host: host(&url)?,
+            port: url.port().unwrap_or(port),
+            tls,
+            login: login(&url)?,
+            hello: hello.map(str::to_owned),
+            ca: SmtpCa::default(),
+        };
+        if parsed.login.is_some() && !parsed.is_encrypted() && !parsed.is_this_machine() {
+            return Err(UNENCRYPTED_PASSWORD.into());
+        }
+        Ok(parsed)
+    }
+
+    /// Whether mail would cross a network unencrypted and the URL does not say that it may.
+    pub(super) fn is_exposed(&self) -> bool {
+        self.tls == SmtpTls::Unset && !self.is_this_machine()
+    }
+
+    fn is_encrypted(&self) -> bool {
+        matches!(self.tls, SmtpTls::StartTls | SmtpTls::Implicit)
+    }
+
+    fn is_this_machine(&self) -> bool {
+        let address = self.host.parse::<IpAddr>();
+        self.host.eq_ignore_ascii_case("localhost")
+            || address.is_ok_and(|address| address.to_canonical().is_loopback())
+    }
+}
+
+/// By hand: nothing of a URL with a password is printed.
+impl std::fmt::Debug for SmtpServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SmtpServer(…)")
+    }
+}
+
+fn port_and_tls(url: &Url) -> Result<(u16, SmtpTls), String> {
+    let options: Vec<_> = url.query_pairs().collect();
+    let tls = match options.as_slice() {
+        [] => None,
+        [(key, value)] if key == "tls" => Some(value.as_ref()),
+        _ => return Err(EXPECTED.into()),
+    };
+    match (url.scheme(), tls) {
+        ("smtp", None) => Ok((25, SmtpTls::Unset)),
+        ("smtp", Some("none")) => Ok((25, SmtpTls::Off)),
+        ("smtp", Some("required")) => Ok((587, SmtpTls::StartTls)),
+        ("smtp", Some("opportunistic")) => Err(OPPORTUNISTIC.into()),
+        ("smtps", None | Some("required")) => Ok((465, SmtpTls::Implicit)),
+        _ => Err(EXPECTED.into()),
+    }
+}
+
+fn host(url: &Url) -> Result<String, String> {
+    match url.host().ok_or(EXPECTED)? {
+        url::Host::Ipv4(ip) => Ok(ip.to_string()),
+        url::Host::Ipv6(ip) => Ok(ip.to_string()),
+        url::Host::Domain(name) => {
+            let host = idna::domain_to_ascii(&decode(name)?).map_err(|_| EXPECTED)?;
+            if host.is_empty() { Err(EXPECTED.into()) } else { Ok(host) }
+        }
+    }
+}
+
+fn login(url: &Url) -> Result<Option<SmtpLogin>, String> {
+    match (url.username(), url.password()) {
+        ("", None) => Ok(None),
+        (_, None) => Err("has a user name and no password: expected both or neither".into()),
+        (user, Some(password)) => {
+            let password = Secret::new(decode(password)?);
+            Ok(Some(SmtpLogin { user: decode(user)?, password }))
+        }
+    }
+}
+
+fn decode(text: &str) -> Result<String, String> {
+    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| EXPECTED)?;
+    Ok(decoded.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_is_read() {
+        for (text, host, port, tls) in [
+            ("smtp://127.0.0.1:1025", "127.0.0.1", 1025, SmtpTls::Unset),
+            ("smtp://mail.example", "mail.example", 25, SmtpTls::Unset),
+            ("smtp://mail.example?tls=none", "mail.example", 25, SmtpTls::Off),
+            ("smtp://mail.example?tls=required", "mail.example", 587, SmtpTls::StartTls),
+            ("smtps://mail.example", "mail.example", 465, SmtpTls::Implicit),
+            ("smtps://mail.example:10465?tls=required", "mail.example", 10465, SmtpTls::Implicit),
+            ("smtp://[::1]", "::1", 25, SmtpTls::Unset),
+            ("smtps://b%C3%BCcher.example", "xn--bcher-kva.example", 465, SmtpTls::Implicit),
+        ] {
+            let url = SmtpServer::parse(text).unwrap();
+            assert_eq!((url.host.as_str(), url.port, url.tls), (host, port, tls), "{text}");
+            assert!(url.login.is_none() && url.hello.is_none(), "{text}");
+        }
+        let url = SmtpServer::parse("smtps://us%40er:p%2Bw%20d+@mail.example/me.example").unwrap();
+        let login = url.login.unwrap();
+        assert_eq!((login.user.as_str(), login.password.expose().as_str()), ("us@er", "p+w d+"));
+        assert_eq!(url.hello.unwrap(), "me.example");
+    }
+
+    #[test]
+    fn another_form_is_refused_without_its_password() {
+        for text in [
+            "",
+            "mail.example:25",
+            "http://me:hush@mail.example",
+            "smtp://",
+            "smtp://me:hush@mail.example?tls=maybe",
+            "smtps://me:hush@mail.example?tls=none",
+            "smtp://me:hush@mail.example?ssl=1",
+            "smtp://me:hush@mail.example?tls=required&x=y",
+        ] {
+            assert_eq!(SmtpServer::parse(text).unwrap_err(), EXPECTED, "{text}");
+        }
+        assert!(SmtpServer::parse("smtps://me@mail.example").is_err());
+        let url = SmtpServer::parse("smtps://me:hush@mail.example").unwrap();
+        assert_eq!(format!("{url:?} {:?}", url.login.clone().unwrap().password), "SmtpServer(…) …");
+    }
+
+    #[test]
+    fn a_mail_password_never_travels_unencrypted() {
+        for text in [
+            "smtp://me:hush@mail.example:587",
+            "smtp://me:hush@mail.example?tls=none",
+            "smtp://me:hush@mail.example?tls=opportunistic",
+        ] {
+            let words = SmtpServer::parse(text).unwrap_err();
+            assert!(words.contains("tls=required") && !words.contains("hush"), "{words}");
+        }
+        for text in ["smtp://me:hush@localhost", "smtp://me:hush@[::ffff:127.0.0.1]?tls=none"] {
+            assert!(SmtpServer::parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_leaves_the_machine_without_tls_must_say_so() {
+        for (text, is_exposed) in [
+            ("smtp://mail.example", true),
+            ("smtp://192.0.2.1:25", true),
+            ("smtp://localhost.example", true),
+            ("smtp://mail.example?tls=none", false),
+            ("smtp://mail.example?tls=required", false),
+            ("smtp://127.0.0.2", false),
+            ("smtp://[::1]:1025", false),
+            ("smtp://LOCALHOST", false),
+        ] {
+            assert_eq!(SmtpServer::parse(text).unwrap().is_exposed(), is_exposed, "{text}");
+        }
+    }
+}

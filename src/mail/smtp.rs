@@ -1,0 +1,223 @@
+//! Opens sessions with the mail server: each of its addresses in turn, then TLS and login.
+
+mod explain;
+mod reply;
+mod session;
+mod tls;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+use crate::config::{SmtpServer, SmtpTls};
+pub(super) use reply::Reply;
+use session::Stream;
+pub(super) use session::{Failure, Session};
+use tls::Tls;
+
+/// How long the resolver may take to find the server's addresses.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long connecting may take over all addresses, which share it equally: 20 seconds of two, and
+/// never more. Then the mail's claim in the outbox would run out.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(40);
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(20);
+
+/// More addresses than this are left out: each would get less than 5 seconds.
+const ADDRESSES_MAX: usize = 8;
+
+/// A mail server, and how to get a session with it.
+pub(super) struct Server {
+    config: SmtpServer,
+    hello: String,
+    tls: Option<Tls>,
+    /// The address that worked last is tried first.
+    working: Mutex<Option<SocketAddr>>,
+}
+
+/// Why an address gave no session.
+enum Attempt {
+    /// Another address may do better.
+    Unusable(String),
+    /// The login was refused: it is the same at every address.
+    LoginRefused(String),
+}
+
+impl Server {
+    /// `site` is the name to greet with, unless the URL has one.
+    ///
+    /// # Errors
+    /// Why TLS cannot be set up.
+    pub(super) fn new(config: SmtpServer, site: &str) -> Result<Self, String> {
+        let tls = match config.tls {
+            SmtpTls::Unset | SmtpTls::Off => None,
+            SmtpTls::StartTls | SmtpTls::Implicit => Some(Tls::new(&config.host, &config.ca)?),
+        };
+        let hello = hello_name(config.hello.as_deref().unwrap_or(site));
+        Ok(Self { config, hello, tls, working: Mutex::default() })
+    }
+
+    /// A session that is ready for mail, from the first address that gives one (RFC 5321, 5.1).
+    ///
+    /// # Errors
+    /// Why no address does, in words for the operator.
+    pub(super) async fn connect(&self) -> Result<Session, String> {
+        let addresses = self.addresses().await?;
+        let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+        self.first_working(&addresses, (CONNECT_TIMEOUT / count).min(LONGEST_ATTEMPT)).await
+    }
+
+    async fn first_working(
+        &self,
+        addresses: &[SocketAddr],
+        budget: Duration,
+    ) -> Result<Session, String> {
+        let mut failures = Vec::new();
+        for &address in addresses {
+            let attempt = timeout(budget, self.attempt(address)).await;
+            match attempt.unwrap_or_else(|_| Err(Attempt::Unusable(self.silent(budget)))) {
+                Ok(session) => {
+                    *self.working.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+                    return Ok(session);
+                }
+                Err(Attempt::LoginRefused(why)) => return Err(why),
+                Err(Attempt::Unusable(why)) => failures.push((address, why)),
+            }
+        }
+        Err(summary(&failures))
+    }
+
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, String> {
+        let host = &self.config.host;
+        let found = timeout(LOOKUP_TIMEOUT, lookup_host((host.as_str(), self.config.port))).await;
+        let found = found.map_err(|_| format!("the name {host} was not resolved in time"))?;
+        let found =
+            found.map_err(|error| format!("the name {host} cannot be resolved: {error}"))?;
+        let mut addresses: Vec<_> = found.collect();
+        let working = *self.working.lock().unwrap_or_else(PoisonError::into_inner);
+        addresses.sort_by_key(|address| Some(*address) != working);
+        addresses.truncate(ADDRESSES_MAX);
+        Ok(addresses)
+    }
+
+    async fn attempt(&self, address: SocketAddr) -> Result<Session, Attempt> {
+        let mut session = self.open(address).await.map_err(Attempt::Unusable)?;
+        if let Some(login) = &self.config.login {
+            session.log_in(login).await.map_err(|failure| match failure {
+                Failure::Refused(reply) if reply.is_permanent() => Attempt::LoginRefused(format!(
+                    "the login was refused with {reply}: check USER:PASSWORD@ in VESTIBULE_SMTP_URL"
+                )),
+                other => Attempt::Unusable(other.to_string()),
+            })?;
+        }
+        Ok(session)
+    }
+
+    async fn open(&self, address: SocketAddr) -> Result<Session, String> {
+        let tcp = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+        let hello = &self.hello;
+        let stream: Box<dyn Stream> = Box::new(tcp);
+        let session = match (&self.tls, self.config.tls) {
+            (Some(tls), SmtpTls::Implicit) => Session::greet(tls.wrap(stream).await?, hello).await,
+            (Some(tls), _) => match Session::greet(stream, hello).await {
+                Ok(session) => session.start_tls(tls, hello).await,
+                failed => failed,
+            },
+            (None, _) => Session::greet(stream, hello).await,
+        };
+        session.map_err(|failure| failure.to_string())
+    }
+
+    fn silent(&self, budget: Duration) -> String {
+        let other = match self.config.tls {
+            SmtpTls::Implicit => "whether the port is one for TLS from the first byte (465)",
+            _ => {
+                "whether the port is one without TLS at first (25, 587), and not for smtps:// (465)"
+            }
+        };
+        format!("no greeting within {} seconds: check the host, and {other}", budget.as_secs())
+    }
+}
+
+/// One cause alone, or each with its address.
+fn summary(failures: &[(SocketAddr, String)]) -> String {
+    match failures {
+        [] => "the name of the mail server has no address".to_owned(),
+        [(_, first), rest @ ..] if rest.iter().all(|(_, why)| why == first) => first.clone(),
+        _ => {
+            let told = failures.iter().map(|(address, why)| format!("{address}: {why}"));
+            told.collect::<Vec<_>>().join("; ")
+        }
+    }
+}
+
+/// RFC 5321, 4.1.3: an address is greeted with in brackets.
+fn hello_name(name: &str) -> String {
+    match name.parse() {
+        Ok(IpAddr::V4(ip)) => format!("[{ip}]"),
+        Ok(IpAddr::V6(ip)) => format!("[IPv6:{ip}]"),
+        Err(_) => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_server_is_greeted_with_a_name_or_an_address_in_brackets() {
+        let named = ["site.example", "192.0.2.1", "::1"].map(hello_name);
+        assert_eq!(named, ["site.example", "[192.0.2.1]", "[IPv6:::1]"]);
+    }
+
+    /// Takes connections, greets and accepts one command; without a greeting it stays silent.
+    async fn listening(greeting: &'static [u8]) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut open = Vec::new();
+            while let Ok((mut tcp, _)) = listener.accept().await {
+                tcp.write_all(greeting).await.unwrap();
+                if !greeting.is_empty() && tcp.read(&mut [0; 512]).await.is_ok() {
+                    tcp.write_all(b"250 ok\r\n").await.unwrap();
+                }
+                open.push(tcp);
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn every_address_is_tried_with_time_of_its_own_until_one_works() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let silent = listening(b"").await;
+        let refusing = listening(b"554 5.7.1 no\r\n").await;
+        let working = listening(b"220 hello\r\n").await;
+        let config = SmtpServer::parse("smtp://localhost").unwrap();
+        let server = Server::new(config, "site.example").unwrap();
+        let budget = Duration::from_millis(300);
+        let unusable = [silent, closed, refusing];
+        let why = server.first_working(&unusable, budget).await.err().unwrap();
+        for address in unusable {
+            assert!(why.contains(&address.to_string()), "{why}");
+        }
+        assert!(why.contains("no greeting") && why.contains("554"), "{why}");
+        let all = [silent, closed, refusing, working];
+        assert!(server.first_working(&all, budget).await.is_ok());
+        assert_eq!(*server.working.lock().unwrap(), Some(working));
+    }
+
+    #[test]
+    fn causes_that_are_the_same_are_told_once() {
+        let failed = |port, why: &str| (SocketAddr::from(([127, 0, 0, 1], port)), why.to_owned());
+        assert_eq!(summary(&[failed(1, "refused"), failed(2, "refused")]), "refused");
+        let both = summary(&[failed(1, "refused"), failed(2, "silent")]);
+        assert_eq!(both, "127.0.0.1:1: refused; 127.0.0.1:2: silent");
+    }
+}

@@ -1,0 +1,207 @@
+//! TLS to the mail server: which certificates are trusted, and what is said of those that are not.
+
+use std::sync::Arc;
+
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use tokio_rustls::rustls::crypto::{
+    WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::server::ParsedCertificate;
+use tokio_rustls::rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
+
+use super::explain::explain;
+use super::session::Stream;
+use crate::config::SmtpCa;
+
+/// What a server with a key on the curve P-521 is told; ring cannot verify with one.
+pub const P521: &str = "P-521";
+
+/// Makes TLS connections to one host.
+pub struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+    host: String,
+}
+
+impl Tls {
+    /// Trusts the system's authorities and those of `ca`.
+    ///
+    /// # Errors
+    /// When no certificate can be for `host`.
+    pub fn new(host: &str, ca: &SmtpCa) -> Result<Self, String> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| format!("no certificate can be for {host:?}"))?;
+        let provider = Arc::new(ring::default_provider());
+        let verifier = Verifier::new(ca, provider.signature_verification_algorithms);
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        Ok(Self { connector: Arc::new(config).into(), name, host: host.to_owned() })
+    }
+
+    /// Makes the handshake over `stream`.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub async fn wrap(&self, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, String> {
+        match self.connector.connect(self.name.clone(), stream).await {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => Err(explain(&error, &self.host)),
+        }
+    }
+}
+
+/// Verifies as rustls does. Besides, it trusts the very certificates of `VESTIBULE_SMTP_CA`, however
+/// they are signed: a self-signed one is no end of a chain to webpki, because it says that it is an
+/// authority (`openssl req -x509`) or is signed in a way that ring cannot verify.
+#[derive(Debug)]
+struct Verifier {
+    roots: RootCertStore,
+    pinned: Vec<CertificateDer<'static>>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Verifier {
+    fn new(ca: &SmtpCa, algorithms: WebPkiSupportedAlgorithms) -> Self {
+        let mut roots = system_roots();
+        // A server's own certificate vouches for itself and signs no others.
+        roots.add_parsable_certificates(ca.0.iter().filter(|one| is_authority(one)).cloned());
+        Self { roots, pinned: ca.0.clone(), algorithms }
+    }
+
+    fn verify_chain(
+        &self,
+        certificate: &ParsedCertificate<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let (roots, algorithms) = (&self.roots, self.algorithms.all);
+        verify_server_cert_signed_by_trust_anchor(
+            certificate,
+            roots,
+            intermediates,
+            now,
+            algorithms,
+        )
+    }
+}
+
+/// The system's certificates, which `SSL_CERT_FILE` and `SSL_CERT_DIR` replace. A container may have
+/// none: there Mozilla's stand in. Not when a file was named and cannot be read: it names the only
+/// authorities that are wanted.
+fn system_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() && std::env::var_os("SSL_CERT_FILE").is_none() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    roots
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        _ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let certificate = ParsedCertificate::try_from(end_entity)?;
+        let is_pinned = self.pinned.iter().any(|pinned| pinned == end_entity);
+        match self.verify_chain(&certificate, intermediates, now) {
+            // webpki judges the time before the signature.
+            Err(error) if !is_pinned || is_about_the_time(&error) => return Err(error),
+            _ => {}
+        }
+        match verify_server_name(&certificate, name) {
+            Err(error) if !is_pinned || !has_common_name(end_entity, &error, name) => Err(error),
+            _ => Ok(ServerCertVerified::assertion()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        refuse_p521(signed)?;
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        refuse_p521(signed)?;
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
+    }
+
+    /// P-521 comes last, as what cannot be verified: a server that has no other key would otherwise
+    /// end the handshake without a cause to tell.
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let mut schemes = self.algorithms.supported_schemes();
+        schemes.push(SignatureScheme::ECDSA_NISTP521_SHA512);
+        schemes
+    }
+}
+
+fn refuse_p521(signed: &DigitallySignedStruct) -> Result<(), Error> {
+    match signed.scheme {
+        SignatureScheme::ECDSA_NISTP521_SHA512 => Err(Error::General(P521.into())),
+        _ => Ok(()),
+    }
+}
+
+fn is_about_the_time(error: &Error) -> bool {
+    use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    matches!(
+        error,
+        Error::InvalidCertificate(
+            Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. }
+        )
+    )
+}
+
+/// Whether the certificate names no other host: `openssl req -x509` writes none unless it is told to,
+/// and then the subject's common name counts as it did before RFC 6125.
+fn has_common_name(certificate: &[u8], error: &Error, name: &ServerName<'_>) -> bool {
+    use CertificateError::NotValidForNameContext;
+    let Error::InvalidCertificate(NotValidForNameContext { presented, .. }) = error else {
+        return false;
+    };
+    let host = name.to_str();
+    let names = certificate.windows(5).enumerate().filter(|(_, id)| *id == b"\x06\x03\x55\x04\x03");
+    // A tag and a length stand between the attribute's id and its text.
+    let mut texts = names.filter_map(|(at, _)| {
+        let length = usize::from(*certificate.get(at + 6)?);
+        certificate.get(at + 7..at + 7 + length)
+    });
+    presented.is_empty()
+        && texts.next_back().is_some_and(|text| text.eq_ignore_ascii_case(host.as_bytes()))
+}
+
+/// Whether it says that it may sign others (`CA:TRUE`), or is of the version that could not say it.
+fn is_authority(certificate: &CertificateDer<'_>) -> bool {
+    const BASIC_CONSTRAINTS: &[u8] = b"\x06\x03\x55\x1d\x13";
+    const TRUE: &[u8] = b"\x01\x01\xff";
+    let constraints = certificate.windows(5).position(|id| id == BASIC_CONSTRAINTS);
+    let after = constraints.and_then(|at| certificate.get(at + 5..));
+    // Whether it is critical, then a string that holds a sequence, whose first value is the answer.
+    let value = after.map(|after| after.strip_prefix(TRUE).unwrap_or(after));
+    let is_ca = value.and_then(|value| value.get(4..)).is_some_and(|value| value.starts_with(TRUE));
+    is_ca || ParsedCertificate::try_from(certificate).is_err()
+}

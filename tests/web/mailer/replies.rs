@@ -1,0 +1,112 @@
+//! Replies of mail servers, of every form and at every step, are judged by their code.
+
+use vestibule::mail::{Mailer, Outcome};
+
+use super::queued;
+use crate::support::post::mailer;
+use crate::support::smtp::FakeSmtp;
+
+async fn outcome(mailer: &Mailer) -> Outcome {
+    mailer.send(&queued("ann@example.com")).await
+}
+
+fn refusal(outcome: &Outcome) -> Option<bool> {
+    match outcome {
+        Outcome::Refused { permanent, .. } => Some(*permanent),
+        _ => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_a_recipient_is_read_from_its_code() {
+    let server = FakeSmtp::start().await;
+    let mailer = mailer(&server.url());
+    for (reply, permanent) in [
+        (&b"550 5.1.1 Empf\xe4nger unbekannt"[..], true),
+        (b"550-\xff\xfe\r\n550 5.1.1 no", true),
+        (b"550", true),
+        (b"550 ", true),
+        (b"550-5.1.1 no\n550 5.1.1 such user", true),
+        (b"250-wait\r\n550 no", true),
+        (b"550-no\r\n such user\r\n550 here", true),
+        (&[b"550 ", &*vec![b'x'; 100_000]].concat(), true),
+        (b"450 4.2.0 greylisted, try in 300 s", false),
+        (b"421 4.7.0 too many", false),
+        (b"not a reply", false),
+    ] {
+        server.refuse("ann@example.com", reply);
+        let outcome = outcome(&mailer).await;
+        let told = reply[..reply.len().min(40)].escape_ascii();
+        assert_eq!(refusal(&outcome), Some(permanent), "{told}: {outcome:?}");
+        let next = mailer.send(&queued("bob@example.com")).await;
+        assert!(matches!(next, Outcome::Sent(_)), "after {told}: {next:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_before_the_recipient_concerns_all_mail_and_one_after_it_this_mail() {
+    for (command, reply, permanent) in [
+        ("MAIL", "550 5.7.1 sender refused", None),
+        ("MAIL", "451 4.3.0 not now", None),
+        ("DATA", "554 5.5.1 no valid recipients", Some(true)),
+        ("DATA", "451 4.3.0 not now", Some(false)),
+        ("DATA", "250 go on", Some(false)),
+        (".", "554 5.7.1 spam", Some(true)),
+        (".", "451 4.7.1 not now", Some(false)),
+        (".", "421 4.3.2 closing", Some(false)),
+        (".", "354 what?", Some(true)),
+    ] {
+        let server = FakeSmtp::start().await;
+        server.answer(command, reply);
+        let outcome = outcome(&mailer(&server.url())).await;
+        assert_eq!(refusal(&outcome), permanent, "{command}: {reply}: {outcome:?}");
+        assert_eq!(matches!(outcome, Outcome::Away { .. }), permanent.is_none(), "{outcome:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_without_a_text_accepts() {
+    let server = FakeSmtp::start().await;
+    for (command, reply) in [("MAIL", "250"), (".", "250-\n250")] {
+        server.answer(command, reply);
+    }
+    let outcome = outcome(&mailer(&server.url())).await;
+    assert!(matches!(outcome, Outcome::Sent(_)), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_know_ehlo_is_greeted_with_helo() {
+    let server = FakeSmtp::start().await;
+    for (reply, sent) in [("500 5.5.1 unknown", true), ("502 no", true), ("421 closing", false)] {
+        server.answer("EHLO", reply);
+        let outcome = outcome(&mailer(&server.url())).await;
+        assert_eq!(matches!(outcome, Outcome::Sent(_)), sent, "{reply}: {outcome:?}");
+        assert_eq!(matches!(outcome, Outcome::Away { .. }), !sent, "{reply}: {outcome:?}");
+    }
+    assert_eq!(server.mails()[0].hello, "site.example");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_greeting_that_refuses_concerns_all_mail() {
+    let server = FakeSmtp::start().await;
+    for greeting in ["554 5.7.1 no mail from you", "421", "HTTP/1.1 400 Bad Request"] {
+        server.greet_with(Some(greeting));
+        let outcome = outcome(&mailer(&server.url())).await;
+        assert!(matches!(outcome, Outcome::Away { .. }), "{greeting}: {outcome:?}");
+    }
+}
+
+/// As when the server stops: the next mail must not take it for the answer to its own command.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_that_nothing_asked_for_ends_the_session_alone() {
+    let server = FakeSmtp::start().await;
+    let mailer = mailer(&server.url());
+    for early in ["250 ok\r\n421 4.3.2 closing", "250 ok\r\n250 twice"] {
+        server.answer(".", early);
+        assert!(matches!(outcome(&mailer).await, Outcome::Sent(_)));
+        server.answer(".", "250 ok");
+        let next = outcome(&mailer).await;
+        assert!(matches!(next, Outcome::Sent(_)), "after {early:?}: {next:?}");
+    }
+    assert!(server.connections() >= 3);
+}

@@ -1,0 +1,116 @@
+//! Which certificates of a mail server are trusted, and what is said of the others.
+
+use rcgen::{CertificateParams, DnType};
+use time::{Duration, OffsetDateTime};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use vestibule::mail::Outcome;
+
+use super::queued;
+use crate::support::certificates::{Identity, authority, params, signed_for_localhost, trusting};
+use crate::support::post::mailer_trusting;
+use crate::support::smtp::{FakeSmtp, Security, Setup};
+
+const SHA512: &str = include_str!("ecdsa_with_sha512.pem");
+
+/// What becomes of a mail to a server that has `identity`, when `ca` is trusted.
+async fn outcome(identity: Identity, ca: &str) -> Outcome {
+    let setup = Setup { security: Security::Tls, ..Setup::default() };
+    let server = FakeSmtp::identified(setup, identity).await;
+    let mailer = mailer_trusting(&server.url(), &trusting(ca));
+    mailer.send(&queued("ann@example.com")).await
+}
+
+async fn refusal(identity: Identity, ca: &str) -> String {
+    match outcome(identity, ca).await {
+        Outcome::Away { why } => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Of `openssl req -x509`: the name stands in the subject alone.
+fn with_common_name(name: &str) -> CertificateParams {
+    let mut params = authority(&[]);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
+}
+
+fn of_days(first: i64, last: i64) -> CertificateParams {
+    let today = OffsetDateTime::from(std::time::UNIX_EPOCH)
+        + Duration::milliseconds(vestibule::clock::Clock::System.millis());
+    let mut params = params(&["localhost"]);
+    params.not_before = today + Duration::days(first);
+    params.not_after = today + Duration::days(last);
+    params
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_or_its_authority_in_the_file_is_trusted() {
+    let (signed, ca) = signed_for_localhost();
+    assert!(matches!(outcome(signed, &ca).await, Outcome::Sent(_)));
+    for own in [
+        signed_for_localhost().0,
+        Identity::self_signed(&params(&["localhost"])),
+        Identity::self_signed(&authority(&["localhost"])),
+        Identity::self_signed(&with_common_name("localhost")),
+        Identity::from_pem(SHA512),
+    ] {
+        let others = signed_for_localhost().1;
+        let ca = format!("{others}{}", own.pem);
+        let outcome = outcome(own, &ca).await;
+        assert!(matches!(outcome, Outcome::Sent(_)), "{outcome:?}\n{ca}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_in_the_file_must_be_for_the_host_and_of_today() {
+    for other in [params(&["mail.example"]), with_common_name("mail.example")] {
+        let other = Identity::self_signed(&other);
+        let ca = other.pem.clone();
+        let why = refusal(other, &ca).await;
+        assert!(why.contains("subjectAltName") || why.contains("for mail.example"), "{why}");
+    }
+    for (first, last, words) in [(-9, -1, "expired on"), (1, 9, "is not valid before")] {
+        let other = Identity::self_signed(&of_days(first, last));
+        let ca = other.pem.clone();
+        let why = refusal(other, &ca).await;
+        assert!(why.contains(words), "{why}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_servers_own_certificate_signs_no_other() {
+    for own in [params(&["localhost"]), with_common_name("localhost")] {
+        let own = Identity::self_signed(&own);
+        let signed = own.signs(&params(&["localhost"]));
+        let is_sent = matches!(outcome(signed, &own.pem).await, Outcome::Sent(_));
+        assert_eq!(is_sent, own.is_authority());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_trusted_is_told_with_the_remedy() {
+    let unknown = refusal(signed_for_localhost().0, &signed_for_localhost().1).await;
+    assert!(unknown.contains("authority that is not trusted"), "{unknown}");
+    let plain = refusal(Identity::self_signed(&authority(&["localhost"])), "").await;
+    assert!(plain.contains("is self-signed"), "{plain}");
+    for why in [unknown, plain] {
+        assert!(why.contains("VESTIBULE_SMTP_CA") && !why.contains("Other"), "{why}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_without_tls_is_told_from_one_with_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answering = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream.write_all(b"220 fake ESMTP\r\n").await.ok();
+        }
+    });
+    let mailer = mailer_trusting(&format!("smtps://127.0.0.1:{port}"), &trusting(""));
+    let outcome = mailer.send(&queued("ann@example.com")).await;
+    let Outcome::Away { why } = outcome else { panic!("{outcome:?}") };
+    assert!(why.contains("does not speak TLS") && why.contains("tls=required"), "{why}");
+    answering.abort();
+}

@@ -1,0 +1,83 @@
+//! Certificates of mail servers: signed by an authority, by themselves, expired, of another name.
+
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ServerConfig, crypto::ring};
+use vestibule::config::SmtpCa;
+
+/// A certificate and its key.
+pub struct Identity {
+    pub pem: String,
+    key_pem: String,
+    params: CertificateParams,
+}
+
+impl Identity {
+    /// Of a file that holds both, as `openssl req -x509 -keyout` makes them.
+    pub fn from_pem(pem: &str) -> Self {
+        Self { pem: pem.to_owned(), key_pem: pem.to_owned(), params: params(&[]) }
+    }
+
+    /// Signed by its own key.
+    pub fn self_signed(params: &CertificateParams) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { pem, key_pem: key.serialize_pem(), params: params.clone() }
+    }
+
+    /// Signed by the key of `self`, whatever that one may sign.
+    pub fn signs(&self, params: &CertificateParams) -> Self {
+        let issuer = KeyPair::from_pem(&self.key_pem).unwrap();
+        let issuer = Issuer::from_params(&self.params, issuer);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.signed_by(&key, &issuer).unwrap().pem();
+        Self { pem, key_pem: key.serialize_pem(), params: params.clone() }
+    }
+
+    pub fn is_authority(&self) -> bool {
+        matches!(self.params.is_ca, IsCa::Ca(_))
+    }
+
+    pub fn acceptor(&self) -> TlsAcceptor {
+        let certificate = CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        TlsAcceptor::from(Arc::new(config))
+    }
+}
+
+/// For these names, of no authority.
+pub fn params(names: &[&str]) -> CertificateParams {
+    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    CertificateParams::new(names).unwrap()
+}
+
+/// For these names, of an authority: what `openssl req -x509` makes.
+pub fn authority(names: &[&str]) -> CertificateParams {
+    let mut params = params(names);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+}
+
+/// A certificate for `localhost`, and the PEM of the authority that signed it.
+pub fn signed_for_localhost() -> (Identity, String) {
+    let mut params = authority(&[]);
+    params.distinguished_name.push(DnType::CommonName, vestibule::random::id(0));
+    let authority = Identity::self_signed(&params);
+    (authority.signs(&self::params(&["localhost", "127.0.0.1"])), authority.pem)
+}
+
+/// As `VESTIBULE_SMTP_CA` reads it.
+pub fn trusting(pem: &str) -> SmtpCa {
+    let certificates = CertificateDer::pem_slice_iter(pem.as_bytes());
+    SmtpCa(certificates.map(Result::unwrap).collect())
+}
