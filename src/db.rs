@@ -3,9 +3,12 @@
 //! Models write one SQL text for both (`$1` placeholders, TEXT, BIGINT, BYTEA, `on conflict … returning`)
 //! and say where it runs: [`Db::reader`], [`Db::writer`] or a [`Tx`].
 
+mod connect;
 mod error;
 mod open;
 mod pool;
+mod postgres;
+mod server;
 mod skip_locked;
 mod turn;
 mod writer;
@@ -14,13 +17,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection, Executor, FromRow, PgConnection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, FromRow, PgConnection, SqliteConnection};
 use tokio::time::timeout;
 
 pub use error::DbError;
 pub use open::latest_version;
 use pool::{Lent, Pool, Restore};
+pub(crate) use server::Server;
 pub use skip_locked::SkipLocked;
 pub(crate) use skip_locked::skip_locked;
 pub use turn::Turn;
@@ -137,19 +142,26 @@ impl Db {
         tracing::trace!("begin");
         Ok(Tx(match &self.0 {
             Engine::Sqlite { writer, .. } => Transaction::Sqlite(writer.transaction().await?),
-            Engine::Postgres(pool) => match begin(pool).await {
-                Err(error) if error.is_of_connection() => Transaction::Postgres(begin(pool).await?),
+            Engine::Postgres(pool) => match postgres::begin(pool).await {
+                Err(error) if error.is_of_connection() => {
+                    Transaction::Postgres(postgres::begin(pool).await?)
+                }
                 begun => Transaction::Postgres(begun?),
             },
         }))
     }
 
-    /// Asks the database for nothing, to see whether it answers.
+    /// Whether the database takes writes, as far as can be told without one: SQLite gives the lock of
+    /// its one writer, and PostgreSQL is no standby.
     ///
     /// # Errors
-    /// When it does not.
-    pub async fn ping(&self) -> Result<(), DbError> {
-        sql("select 1").execute(self.reader()).await.map(drop)
+    /// When it does not, or does not answer.
+    pub async fn check_writable(&self) -> Result<(), DbError> {
+        let mut tx = self.begin().await?;
+        if let Transaction::Postgres(lent) = &mut tx.0 {
+            postgres::check_writable(lent).await?;
+        }
+        tx.commit().await
     }
 
     /// Closes every connection, once what runs on them is done.
@@ -181,10 +193,7 @@ impl Tx {
     pub async fn commit(self) -> Result<(), DbError> {
         match self.0 {
             Transaction::Sqlite(loan) => loan.finish().await?,
-            Transaction::Postgres(mut lent) => {
-                in_time(longest(WAIT), lent.connection()?.execute("COMMIT")).await?;
-                lent.settle();
-            }
+            Transaction::Postgres(lent) => postgres::commit(lent).await?,
         }
         tracing::trace!("committed");
         Ok(())
@@ -192,14 +201,14 @@ impl Tx {
 }
 
 impl Restore for SqliteConnection {
+    type Source = SqliteConnectOptions;
+
+    async fn connect_to(source: &SqliteConnectOptions) -> Result<Self, sqlx::Error> {
+        source.connect().await
+    }
+
     async fn restore(&mut self) -> Result<(), sqlx::Error> {
         self.ping().await
-    }
-}
-
-impl Restore for PgConnection {
-    async fn restore(&mut self) -> Result<(), sqlx::Error> {
-        self.execute("ROLLBACK").await.map(drop)
     }
 }
 
@@ -266,6 +275,13 @@ macro_rules! dispatch {
     ($on:expr, $start:expr, $values:expr, $method:ident, $map:expr) => {
         match $on.0 {
             Place::Readers(pool) => lent!(pool, bound!($start, $values), $method).map($map),
+            Place::Reading(pool) | Place::Writing(pool) if pool.source().is_per_transaction() => {
+                let mut lent = postgres::begin(pool).await?;
+                let query = bound!($start.persistent(false), $values);
+                let done = in_time(longest(pool.wait()), query.$method(lent.connection()?)).await;
+                let done = lent.note(done)?;
+                postgres::commit(lent).await.map(|()| done).map($map)
+            }
             Place::Writing(pool) => lent!(pool, bound!($start, $values), $method).map($map),
             Place::Reading(pool) => {
                 let read = lent!(pool, bound!($start, $values.clone()), $method);
@@ -290,8 +306,10 @@ macro_rules! dispatch {
                 loan.note(done).map($map)
             }
             Place::Transaction(lent) => {
-                let query = bound!($start, $values).$method(lent.connection()?);
-                in_time(longest(WAIT), query).await.map($map)
+                let is_kept = !lent.source().is_per_transaction();
+                let query = bound!($start.persistent(is_kept), $values);
+                let done = in_time(longest(WAIT), query.$method(lent.connection()?)).await;
+                lent.note(done).map($map)
             }
         }
     };
@@ -302,7 +320,11 @@ macro_rules! lent {
     ($pool:expr, $query:expr, $method:ident) => {{
         let mut lent = $pool.lend().await?;
         let done = in_time(longest($pool.wait()), $query.$method(lent.connection()?)).await;
-        settled(lent, done)
+        let done = lent.note(done);
+        if done.is_ok() {
+            lent.settle();
+        }
+        done
     }};
 }
 
@@ -352,26 +374,6 @@ impl Statement {
     pub async fn execute(self, on: On<'_>) -> Result<u64, DbError> {
         dispatch!(on, sqlx::query(self.text), self.values, execute, |done| done.rows_affected())
     }
-}
-
-async fn begin(pool: &Pool<PgConnection>) -> Result<Lent<PgConnection>, DbError> {
-    let mut lent = pool.lend().await?;
-    let begun = in_time(longest(pool.wait()), lent.connection()?.execute("BEGIN")).await;
-    if begun.as_ref().is_err_and(DbError::is_of_connection) {
-        lent.forget_idle();
-    }
-    begun.map(|_| lent)
-}
-
-/// Gives a connection back on which a statement ended well. Where one has died, the others of its age
-/// have, too.
-fn settled<C: Restore, T>(lent: Lent<C>, done: Result<T, DbError>) -> Result<T, DbError> {
-    match &done {
-        Ok(_) => lent.settle(),
-        Err(error) if error.is_of_connection() => lent.forget_idle(),
-        Err(_) => {}
-    }
-    done
 }
 
 /// No request waits for a database that hangs, or for a line that was cut without a word.

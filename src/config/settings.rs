@@ -97,7 +97,7 @@ pub const SETTINGS: &[Setting] = &[
         "DATABASE_URL",
         "sqlite:vestibule.db",
         "URL",
-        "Where the data is: sqlite:PATH, a file made at the first start, or postgres://USER:PASSWORD@HOST/NAME for several nodes.",
+        "Where the data is: sqlite:PATH, a file made at the first start, or postgres://USER:PASSWORD@HOST/NAME for several nodes. A PostgreSQL on another machine must speak TLS and show a certificate for HOST (sslmode=verify-full); ?sslrootcert=PATH names a private authority, a weaker sslmode is logged with what it gives up. ?pgbouncer=transaction is for a pooler in transaction mode.",
     )
     .secret(),
     Setting::new(

@@ -12,7 +12,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use ipnet::{IpNet, Ipv6Net};
 
 use super::secret::Secret;
-use crate::db::Location;
+use crate::db::{Location, Server};
 use crate::key::{KEY_BYTES, ServerKey};
 
 pub(super) const MINUTE: i64 = 60;
@@ -113,7 +113,7 @@ pub(super) fn database(text: &str) -> Result<Location, String> {
     }
     let postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
     if postgres && url::Url::parse(text).is_ok() {
-        Ok(Location::Postgres(text.into()))
+        Server::parse(text).map(|_| Location::Postgres(text.into()))
     } else {
         Err("expected sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME, with characters like @ : / # in the password percent-encoded".into())
     }

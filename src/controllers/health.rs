@@ -17,10 +17,9 @@ pub async fn alive() -> &'static str {
     "ok"
 }
 
-/// GET `/readyz`: the database answers, too. Not whether it takes writes: without them most pages
-/// go on, and a load balancer would take them away.
+/// GET `/readyz`: the database takes writes, too, as every form needs.
 pub async fn ready(State(app): State<App>) -> Response {
-    match timeout(PATIENCE, app.store.db.ping()).await {
+    match timeout(PATIENCE, app.store.db.check_writable()).await {
         Ok(Ok(())) => "ok".into_response(),
         _ => (StatusCode::SERVICE_UNAVAILABLE, "unavailable").into_response(),
     }

@@ -18,6 +18,9 @@ pub enum DbError {
     /// The transaction that it was part of is not known to last, for a reason that lay elsewhere in it.
     #[error("the transaction could not be kept: {0}")]
     NotKept(Arc<str>),
+    /// The database answers, and takes no writes.
+    #[error("the database is read-only")]
+    ReadOnly,
     /// A migration failed half way; it was rolled back.
     #[error("the database could not be migrated: {0}")]
     Migrate(MigrateError),
@@ -42,7 +45,7 @@ impl DbError {
     pub fn is_passing(&self) -> bool {
         let error = match self {
             Self::Driver(error) => error,
-            other => return matches!(other, Self::Silent | Self::NotKept(_)),
+            other => return matches!(other, Self::Silent | Self::NotKept(_) | Self::ReadOnly),
         };
         match error {
             sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => true,
@@ -57,6 +60,20 @@ impl DbError {
             Self::Driver(sqlx::Error::Io(_)) => true,
             Self::Driver(sqlx::Error::Database(cause)) => {
                 cause.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the state of the connection's session is at fault, so that the next statement would
+    /// fail on it, too. PostgreSQL: class 25 (read-only since a failover, an aborted transaction), a
+    /// prepared statement that is gone, taken (26, 42P05) or from before a migration (0A000). SQLite:
+    /// read-only (8), I/O (10), corrupt (11), cannot open (14), no database (26).
+    pub(super) fn is_of_session(&self) -> bool {
+        match self {
+            Self::ReadOnly => true,
+            Self::Driver(sqlx::Error::Database(cause)) => {
+                is_session_code(cause.code().as_deref().unwrap_or_default())
             }
             _ => false,
         }
@@ -90,6 +107,13 @@ fn primary_code(code: Option<&str>) -> Option<u32> {
     code?.parse::<u32>().ok().map(|code| code & 0xff)
 }
 
+fn is_session_code(code: &str) -> bool {
+    match code.parse::<u32>() {
+        Ok(number) if code.len() < 5 => matches!(number & 0xff, 8 | 10 | 11 | 14 | 26),
+        _ => ["25", "26", "42P05", "0A000"].iter().any(|class| code.starts_with(class)),
+    }
+}
+
 /// SQLite: busy (5), locked (6), read-only (8), I/O (10), full (13), cannot open (14), each also in
 /// its extended forms.
 /// PostgreSQL: classes 08 (connection), 53 (resources), 57 (shutdown, cancelled), 58 (its own disk),
@@ -109,7 +133,18 @@ fn is_passing_code(code: Option<&str>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_passing_code;
+    use super::{is_passing_code, is_session_code};
+
+    #[test]
+    fn a_connection_is_not_used_again_in_a_state_that_fails_every_statement() {
+        for code in ["25006", "25P02", "25P03", "26000", "42P05", "0A000", "8", "1032", "10", "26"]
+        {
+            assert!(is_session_code(code), "{code}");
+        }
+        for code in ["23505", "40001", "55P03", "53100", "57014", "42601", "5", "13", "2067", ""] {
+            assert!(!is_session_code(code), "{code}");
+        }
+    }
 
     #[test]
     fn a_database_that_is_busy_read_only_full_or_away_is_worth_another_try() {

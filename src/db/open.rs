@@ -4,12 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{Connection, Executor, PgConnection, Row};
 use tokio::time::timeout;
 
+use super::connect::connect;
 use super::pool::Pool;
+use super::postgres::Source;
+use super::server::Server;
 use super::writer::Writer;
 use super::{DbError, Engine};
 use crate::event::{Details, Event};
@@ -31,8 +33,10 @@ const MIGRATIONS_TABLE: &str = "vestibule_migrations";
 /// Connections that one node opens to PostgreSQL, whose default limit is 100 for all nodes.
 const POSTGRES_CONNECTIONS: u32 = 16;
 
-/// No transaction is left open: the next one finds the rows free.
-const POSTGRES_IDLE: (&str, &str) = ("idle_in_transaction_session_timeout", "30s");
+/// One node at a time. Of this schema alone, because several sites may share a database; and of a
+/// transaction, because a pooler may give the next one another connection.
+const MIGRATING: &str = "set local lock_timeout = 0;
+    select pg_advisory_xact_lock(hashtextextended('vestibule migrations ' || current_schema(), 0))";
 
 /// Readers beside SQLite's one writer: they never wait for it in WAL mode.
 const SQLITE_READERS: u32 = 4;
@@ -44,6 +48,8 @@ fn migrator() -> Migrator {
     });
     let mut migrator = Migrator::with_migrations(migrations.collect());
     migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
+    // sqlx's own lock is one of a session.
+    migrator.set_locking(false);
     migrator
 }
 
@@ -71,39 +77,106 @@ pub(super) async fn migrate(engine: &Engine) -> Result<(), DbError> {
     })
 }
 
-/// On a connection of its own that waits for the lock as long as another node migrates.
+/// In one transaction, on a connection of its own that waits as long as another node migrates.
 async fn migrate_postgres(pool: &Pool<PgConnection>) -> Result<(), MigrateError> {
     let mut connection = pool.connect().await.map_err(MigrateError::Execute)?;
-    let patient = connection.execute("set lock_timeout = 0").await;
-    patient.map_err(MigrateError::Execute)?;
-    migrator().run(&mut connection).await?;
+    let mut tx = connection.begin().await.map_err(MigrateError::Execute)?;
+    tx.execute(MIGRATING).await.map_err(MigrateError::Execute)?;
+    // A pooler keeps the connection, and with it what sqlx prepares: here, and in other programs.
+    tx.execute("deallocate all").await.map_err(MigrateError::Execute)?;
+    migrator().run(&mut *tx).await?;
+    tx.execute("deallocate all").await.map_err(MigrateError::Execute)?;
+    tx.commit().await.map_err(MigrateError::Execute)?;
     connection.close().await.map_err(MigrateError::Execute)
 }
 
 /// One connection first, because a pool would only say that it waited in vain.
 pub(super) async fn postgres(url: &str, wait: Duration) -> Result<Engine, DbError> {
-    let options: PgConnectOptions =
-        url.parse().map_err(|_| no_postgres("the URL cannot be read"))?;
-    let options = options.options([POSTGRES_IDLE]);
-    let options = options.options([("lock_timeout", wait.as_millis().to_string())]);
-    let first = timeout(wait, PgConnection::connect_with(&options)).await;
-    let first = first.map_err(|_| no_postgres("nothing answers within 5 seconds"))?;
-    first.map_err(|error| why_no_postgres(&error))?.close().await?;
-    let engine = Engine::Postgres(Pool::new(options, POSTGRES_CONNECTIONS, wait));
+    let server = Server::parse(url).map_err(|why| no_postgres(&why))?;
+    let checked = timeout(wait, check(&server)).await;
+    checked.map_err(|_| no_postgres("nothing answers within 5 seconds"))??;
+    if let Some(cause) = server.weakness() {
+        Event::WeakSetting.write(Details { cause: Some(&cause), ..Details::default() });
+    }
+    let source = Source::new(server, wait);
+    let engine = Engine::Postgres(Pool::new(source, POSTGRES_CONNECTIONS, wait));
     migrate(&engine).await?;
     Ok(engine)
+}
+
+/// Whether `server` can be used as it is.
+async fn check(server: &Server) -> Result<(), DbError> {
+    let mut first = connect(server).await.map_err(|error| why_no_postgres(&error))?;
+    let encoding = ask(&mut first, "select current_setting('server_encoding')").await?;
+    if encoding != "UTF8" {
+        return Err(no_postgres(&format!(
+            "the database's encoding is {encoding}, and it must hold every name and address: make another with `create database NAME encoding 'UTF8' template template0`"
+        )));
+    }
+    if server.is_per_transaction.is_none() && is_pooled_by_transaction(server, &mut first).await? {
+        return Err(no_postgres(
+            "a pooler gives each transaction another connection (pool_mode = transaction in pgbouncer.ini): add pgbouncer=transaction to the URL's parameters, or set pool_mode = session for this database",
+        ));
+    }
+    first.close().await.map_err(DbError::Driver)
+}
+
+/// Whether another client got the connection of the server that `first` had, or `first` has another
+/// one now.
+async fn is_pooled_by_transaction(
+    server: &Server,
+    first: &mut PgConnection,
+) -> Result<bool, DbError> {
+    const BACKEND: &str = "select pg_backend_pid()::text";
+    let (before, again) = (ask(first, BACKEND).await?, ask(first, BACKEND).await?);
+    // When no further connection is to be had, nothing can be told.
+    let Ok(mut second) = connect(server).await else { return Ok(before != again) };
+    second.execute("begin").await.map_err(|error| why_no_postgres(&error))?;
+    let other = ask(&mut second, BACKEND).await?;
+    let last = ask(first, BACKEND).await?;
+    second.close().await.map_err(DbError::Driver)?;
+    Ok([again, last].iter().any(|backend| *backend != before) || other == before)
+}
+
+/// The text that `query` answers, without anything being prepared.
+async fn ask(connection: &mut PgConnection, query: &'static str) -> Result<String, DbError> {
+    let row = connection.fetch_one(query).await.map_err(|error| why_no_postgres(&error))?;
+    Ok(row.try_get(0)?)
 }
 
 /// PostgreSQL's classes 28 (user or password) and 3D (database), and a socket that does not answer.
 fn why_no_postgres(error: &sqlx::Error) -> DbError {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    let words = error.to_string();
     match (error, code.as_deref()) {
+        (sqlx::Error::Tls(_), _) if words.contains("does not support TLS") => no_postgres(
+            "the server offers no TLS, and over a network the password is not sent without: set ssl = on in postgresql.conf, or name a weaker sslmode in the URL",
+        ),
+        (sqlx::Error::Io(_) | sqlx::Error::Tls(_), _) if words.contains("certificate") => {
+            no_postgres(&format!(
+                "the server's certificate is refused ({words}): name its authority with sslrootcert=/path/of/ca.pem in the URL, and the host as the certificate does"
+            ))
+        }
         (sqlx::Error::Io(cause), _) => no_postgres(&format!(
             "no PostgreSQL answers there ({cause}): start it, or mend host and port"
         )),
         (_, Some("28P01" | "28000")) => no_postgres("PostgreSQL refuses the user or the password"),
         (_, Some("3D000")) => no_postgres("the database does not exist: make it with createdb"),
-        _ => no_postgres(&error.to_string()),
+        (_, Some("08P01")) => no_postgres(&why_no_pooler(&words)),
+        _ => no_postgres(&words),
+    }
+}
+
+/// What `PgBouncer` refuses, with the setting that mends it.
+fn why_no_pooler(words: &str) -> String {
+    if words.contains("startup parameter") {
+        format!(
+            "a pooler refuses the connection ({words}): take `options` out of the URL and set such things with `alter role … set …`, or name them in ignore_startup_parameters in pgbouncer.ini"
+        )
+    } else if words.contains("statement pooling") {
+        "a pooler in statement mode cannot be used: set pool_mode = session in pgbouncer.ini, or pool_mode = transaction and pgbouncer=transaction in the URL".to_owned()
+    } else {
+        format!("the connection is refused ({words})")
     }
 }
 

@@ -33,6 +33,8 @@ struct Line {
     /// None after a failure that it may not have survived: the next turn opens another.
     connection: Option<SqliteConnection>,
     group: Option<Group>,
+    /// The connection is in a state that fails every write, as that to a file that was moved away.
+    is_useless: bool,
     is_closed: bool,
 }
 
@@ -85,7 +87,7 @@ impl Writer {
     /// When the file cannot be opened.
     pub async fn open(options: SqliteConnectOptions, wait: Duration) -> Result<Self, sqlx::Error> {
         let connection = Some(options.connect().await?);
-        let line = Line { options, connection, group: None, is_closed: false };
+        let line = Line { options, connection, group: None, is_useless: false, is_closed: false };
         Ok(Self { line: Arc::new(Mutex::new(line)), waiting: Arc::default(), wait })
     }
 
@@ -173,7 +175,11 @@ impl Line {
         if self.is_closed {
             return Err(sqlx::Error::PoolClosed);
         }
+        if self.is_useless && self.group.is_none() {
+            self.connection = None;
+        }
         if self.connection.is_none() {
+            self.is_useless = false;
             self.connection = Some(self.options.connect().await?);
         }
         Ok(())
@@ -181,7 +187,9 @@ impl Line {
 
     async fn run(&mut self, text: &'static str, wait: Duration) -> Result<(), DbError> {
         let connection = self.connection.as_mut().ok_or(sqlx::Error::WorkerCrashed)?;
-        in_time(super::longest(wait), connection.execute(text)).await.map(drop)
+        let done = in_time(super::longest(wait), connection.execute(text)).await.map(drop);
+        self.is_useless |= done.as_ref().is_err_and(DbError::is_of_session);
+        done
     }
 
     /// Makes what is open last, and says so to all who share it.
@@ -228,6 +236,9 @@ impl Loan {
         {
             self.undo = Undo::Group;
             self.why = Some(error.to_string());
+            if let Some(line) = &mut self.line {
+                line.is_useless |= error.is_of_session();
+            }
         }
         done
     }

@@ -129,7 +129,7 @@ on_both_databases! {
         }
         left.open("/login").await;
         assert_eq!((left.status, left.notices()), (StatusCode::OK, vec!["You've been logged out.".to_owned()]));
-        for path in ["/login", "/register", "/forgot", "/readyz"] {
+        for path in ["/login", "/register", "/forgot"] {
             assert_eq!(site.browser().at(&front).open(path).await.status, StatusCode::OK, "{path}");
         }
         lock.release().await;
@@ -221,21 +221,27 @@ async fn read_only_for_a_while(site: &Site, switch: impl AsyncFn(bool)) {
         (&stranger, "/forgot", &[ANN, ("email", "ann@meadow.example")]),
         (&ann, "/logout", &[]),
     ];
-    switch(true).await;
     for (browser, path, fields) in forms {
+        // SQLite's writer is opened anew after each failure.
+        switch(true).await;
         let answer = browser.post(path, fields).await;
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
         assert_eq!(answer.headers()["retry-after"], "2", "{path}");
         assert!(answer.headers().get("set-cookie").is_none(), "{path}: {:?}", answer.headers());
     }
-    for path in ["/login", "/register", "/forgot", "/readyz"] {
+    for path in ["/login", "/register", "/forgot", "/healthz"] {
         assert_eq!(site.browser().open(path).await.status, StatusCode::OK, "{path}");
     }
+    switch(true).await;
+    let ready = site.browser().open("/readyz").await.status;
+    assert_eq!(ready, StatusCode::SERVICE_UNAVAILABLE, "a form would fail");
     for _ in 0..2 {
+        switch(true).await;
         ann.open("/account").await;
         assert_eq!((ann.status, ann.notices().len()), (StatusCode::OK, 1), "{}", ann.text());
     }
     switch(false).await;
+    assert_eq!(site.browser().open("/readyz").await.status, StatusCode::OK);
     assert_eq!(site.count("select count(*) from users").await, 1);
     for (browser, path, fields) in [(&stranger, "/register", &BOB[..]), (&ann, "/logout", &[])] {
         assert_eq!(browser.post(path, fields).await.status(), StatusCode::SEE_OTHER, "{path}");
@@ -273,6 +279,42 @@ async fn a_postgresql_that_is_read_only_for_a_while_refuses_forms_and_shows_page
         }
     };
     read_only_for_a_while(&site, switch).await;
+}
+
+/// After a failover the connections that there are cannot write, and new ones can.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_from_before_a_failover_are_all_replaced_at_the_first_failure() {
+    let Some(cluster) = Cluster::start() else { return };
+    for asks_readiness in [false, true] {
+        let site = Site::at(&cluster.url(), |_| ()).await;
+        let name = format!("ann{asks_readiness}").to_lowercase();
+        let mut ann = site.registered(&name).await;
+        let mut other = sqlx::PgConnection::connect(&cluster.url()).await.unwrap();
+        let all_read_only = "alter role vestibule set default_transaction_read_only = on;
+            select pg_terminate_backend(pid, 10000) from pg_stat_activity
+            where backend_type = 'client backend' and pid <> pg_backend_pid()";
+        sqlx::raw_sql(all_read_only).execute(&mut other).await.unwrap();
+        // As many connections as there may be, each of them in use.
+        let busy = (0..16).map(|_| sql("select pg_sleep(0.6)").execute(site.db().reader()));
+        assert!(join_all(busy).await.iter().all(Result::is_ok));
+        assert!(ann.is_logged_in().await, "pages go on");
+        let back = "alter role vestibule reset default_transaction_read_only";
+        sqlx::raw_sql(back).execute(&mut other).await.unwrap();
+        if asks_readiness {
+            assert_eq!(
+                site.browser().open("/readyz").await.status,
+                StatusCode::SERVICE_UNAVAILABLE
+            );
+            assert_eq!(site.browser().open("/readyz").await.status, StatusCode::OK);
+        }
+        let mut statuses = Vec::new();
+        for _ in 0..20 {
+            let fields = [("username", name.as_str()), ("password", PASSWORD)];
+            statuses.push(site.browser().post("/login", &fields).await.status());
+        }
+        let failed = statuses.iter().filter(|status| **status != StatusCode::SEE_OTHER).count();
+        assert!(failed <= usize::from(!asks_readiness), "{statuses:?}");
+    }
 }
 
 /// The names that each of some visitors was told to have, until `is_over`.
@@ -353,7 +395,7 @@ async fn a_statement_without_an_answer_is_given_up_and_its_connection_replaced()
     for answer in timeout(Duration::from_secs(20), silent).await.unwrap() {
         assert!(answer.as_ref().is_err_and(DbError::is_passing), "{answer:?}");
     }
-    let answers_again = until(async || db.ping().await.is_ok());
+    let answers_again = until(async || db.check_writable().await.is_ok());
     timeout(Duration::from_secs(10), answers_again).await.expect("long before the server does");
     timeout(Duration::from_secs(10), db.close()).await.unwrap();
 }

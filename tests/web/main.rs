@@ -41,6 +41,7 @@ mod outbox;
 mod overload;
 mod password;
 mod pasted;
+mod postgres;
 mod program;
 mod properties;
 mod protection;

@@ -1,0 +1,287 @@
+//! PostgreSQL over a network: who gets the password, what poolers and other databases do to it.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use futures_util::future::join_all;
+use sqlx::Connection;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use vestibule::db::{Db, Location};
+use vestibule::random;
+
+use crate::support::cluster::{Cluster, HOST, Pooler};
+use crate::support::program::Folder;
+use crate::support::{OTHER_PASSWORD, PASSWORD, Site, email_of, postgres_url};
+
+/// PostgreSQL's request for TLS, as each client sends it first.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+
+const HUSH: &str = "hunter2-hunter2";
+
+/// An address of this machine that is no loopback address, or none, with a line that says so.
+fn own_address() -> Option<Ipv4Addr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    // Nothing is sent: it only asks which interface would be used.
+    let address = socket.connect("192.0.2.1:9").and_then(|()| socket.local_addr());
+    match address {
+        Ok(SocketAddr::V4(address)) if !address.ip().is_loopback() => Some(*address.ip()),
+        _ => {
+            eprintln!("this machine has no network: PostgreSQL over one is not tested");
+            None
+        }
+    }
+}
+
+/// A server that offers no TLS and asks for the password in clear text. Answers where it listens, and
+/// what it was sent.
+async fn listener(address: Ipv4Addr) -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind((address, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hears = Arc::clone(&heard);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(listen_to(client, Arc::clone(&hears)));
+        }
+    });
+    (address, heard)
+}
+
+async fn listen_to(mut client: TcpStream, heard: Arc<Mutex<Vec<u8>>>) {
+    let mut bytes = vec![0; 4096];
+    while let Ok(count @ 1..) = client.read(&mut bytes).await {
+        heard.lock().unwrap().extend(&bytes[..count]);
+        let no_tls = &b"N"[..];
+        let clear_text_password = &[b'R', 0, 0, 0, 8, 0, 0, 0, 3];
+        let answer = if bytes[..count] == SSL_REQUEST { no_tls } else { clear_text_password };
+        client.write_all(answer).await.unwrap();
+    }
+}
+
+fn has_password(heard: &Mutex<Vec<u8>>) -> bool {
+    heard.lock().unwrap().windows(HUSH.len()).any(|part| part == HUSH.as_bytes())
+}
+
+async fn open(url: &str) -> Result<Db, String> {
+    let opened = Db::open_for(&Location::Postgres(url.to_owned()), Duration::from_secs(5)).await;
+    opened.map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn without_tls_a_server_on_the_network_gets_no_password_unless_the_url_says_so() {
+    let Some(own) = own_address() else { return };
+    let (address, heard) = listener(own).await;
+    let refused = open(&format!("postgres://ann:{HUSH}@{address}/x")).await.unwrap_err();
+    assert!(refused.contains("the server offers no TLS"), "{refused}");
+    for mode in ["require", "verify-ca", "verify-full"] {
+        let url = format!("postgres://ann:{HUSH}@{address}/x?sslmode={mode}");
+        assert!(open(&url).await.is_err());
+    }
+    assert_eq!(*heard.lock().unwrap(), SSL_REQUEST.repeat(4), "nothing but requests for TLS");
+    for mode in ["disable", "prefer"] {
+        heard.lock().unwrap().clear();
+        let url = format!("postgres://ann:{HUSH}@{address}/x?sslmode={mode}");
+        drop(timeout(Duration::from_secs(1), open(&url)).await);
+        assert!(has_password(&heard), "what {mode} gives up");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_of_other_programs_neither_weaken_nor_redirect_the_connection() {
+    let Some(own) = own_address() else { return };
+    let ((address, heard), (other, heard_other)) = (listener(own).await, listener(own).await);
+    let (host, port) = (other.ip().to_string(), other.port().to_string());
+    let folder = Folder::new();
+    let home = folder.0.display().to_string();
+    let passwords = folder.0.join(".pgpass");
+    std::fs::write(&passwords, format!("*:*:*:*:{HUSH}\n")).unwrap();
+    let url = format!("postgres://ann:{HUSH}@{address}/x");
+    let run = |extra: &[(&str, &str)]| {
+        let mut settings = vec![
+            ("VESTIBULE_DATABASE_URL", url.as_str()),
+            ("VESTIBULE_SECRET", "YSBrZXkgZm9yIHRlc3RzLCAzMiBieXRlcyBvZiBpdC4="),
+            ("HOME", &home),
+        ];
+        settings.extend(extra);
+        tokio::task::block_in_place(|| folder.run(&["migrate"], &settings, ""))
+    };
+    let ended = run(&[
+        ("PGSSLMODE", "disable"),
+        ("PGHOST", &host),
+        ("PGHOSTADDR", &host),
+        ("PGPORT", &port),
+        ("PGUSER", "eve"),
+        ("PGPASSWORD", HUSH),
+        ("PGDATABASE", "other"),
+        ("PGSSLROOTCERT", "/nowhere"),
+    ]);
+    assert!(ended.status == 1 && ended.err.contains("offers no TLS"), "{}", ended.err);
+    assert_eq!(*heard.lock().unwrap(), SSL_REQUEST);
+    assert!(heard_other.lock().unwrap().is_empty());
+    for variable in ["PGOPTIONS", "PGSSLCERT", "PGSSLKEY"] {
+        let ended = run(&[(variable, "-csearch_path=other")]);
+        let words =
+            format!("{variable} is set in the environment, and only the URL counts: unset it");
+        assert!(ended.status == 2 && ended.err.contains(&words), "{}", ended.err);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_certificate_must_be_of_a_trusted_authority_and_have_the_hosts_name() {
+    let Some(own) = own_address() else { return };
+    let Some((cluster, authority)) = Cluster::start_with_tls() else { return };
+    let port = cluster.port();
+    let trusting = format!("sslrootcert={}", authority.display());
+    let by_name = |name: &str, query: &str| {
+        format!("postgres://vestibule:{HUSH}@{name}:{port}/postgres?hostaddr={own}&{query}")
+    };
+    open(&by_name(HOST, &trusting)).await.unwrap().close().await;
+    for (url, words) in [
+        (by_name(HOST, ""), "sslrootcert="),
+        (by_name("other.example", &trusting), "the host as the certificate does"),
+        (format!("postgres://vestibule:{HUSH}@{own}:{port}/postgres?{trusting}"), "the host as"),
+        (by_name(HOST, "sslmode=verify-ca"), "certificate is refused"),
+    ] {
+        let refused = open(&url).await.unwrap_err();
+        assert!(refused.contains(words) && !refused.contains(HUSH), "{url}: {refused}");
+    }
+    for query in ["sslmode=require", &format!("sslmode=verify-ca&{trusting}"), "sslmode=disable"] {
+        open(&by_name("other.example", query)).await.unwrap().close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_weaker_mode_is_told_at_the_start() {
+    let Some(own) = own_address() else { return };
+    let Some((cluster, _)) = Cluster::start_with_tls() else { return };
+    let url =
+        format!("postgres://vestibule:{HUSH}@{own}:{}/postgres?sslmode=require", cluster.port());
+    let settings = [
+        ("VESTIBULE_DATABASE_URL", url.as_str()),
+        ("VESTIBULE_SECRET", "YSBrZXkgZm9yIHRlc3RzLCAzMiBieXRlcyBvZiBpdC4="),
+        ("VESTIBULE_BASE_URL", "https://accounts.example"),
+        ("VESTIBULE_SMTP_URL", "smtp://127.0.0.1:1"),
+        ("VESTIBULE_LOG", "json"),
+    ];
+    let folder = Folder::new();
+    drop(tokio::task::block_in_place(|| folder.serve_with_log(&settings)));
+    let log = folder.log();
+    let told = log.lines().find(|line| line.contains("\"weak_setting\"")).unwrap();
+    assert!(told.contains("no certificate is checked") && !log.contains(HUSH), "{log}");
+}
+
+/// The first address of `localhost` takes connections and says nothing, the second one works.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_address_of_a_name_does_not_keep_the_next_from_being_tried() {
+    let Some(cluster) = Cluster::start_on("::1") else { return };
+    let silent = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, cluster.port()));
+    let Ok(_silent) = silent else { return };
+    for mode in ["", "?sslmode=disable"] {
+        let url = format!("postgres://vestibule@localhost:{}/postgres{mode}", cluster.port());
+        let started = Instant::now();
+        let db = open(&url).await.unwrap();
+        // Each connection waits a quarter of a second for the first address.
+        assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+        db.check_writable().await.unwrap();
+        db.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_hold_every_name_is_refused_with_what_to_do() {
+    let Some(url) = postgres_url() else { return };
+    let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let name = format!("encoding_{}", random::id(0));
+        let create =
+            format!("create database {name} encoding '{encoding}' locale 'C' template template0");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
+        let (server, _) = url.rsplit_once('/').unwrap();
+        let refused = open(&format!("{server}/{name}")).await.map(drop);
+        let drop_it = format!("drop database {name} with (force)");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(drop_it)).execute(&mut connection).await.unwrap();
+        let words = format!("the database's encoding is {encoding}");
+        let refused = refused.unwrap_err();
+        assert!(
+            refused.contains(&words) && refused.contains("encoding 'UTF8' template template0"),
+            "{refused}"
+        );
+    }
+}
+
+/// What people do, several at once.
+async fn visit(site: &Site, name: &str) {
+    let mut browser = site.browser();
+    browser.register(name, &email_of(name), PASSWORD).await;
+    assert_eq!(browser.path(), "/account", "{}", browser.text());
+    browser.keep(&browser.post("/logout", &[]).await);
+    for password in [OTHER_PASSWORD, PASSWORD] {
+        let answer = browser.post("/login", &[("username", name), ("password", password)]).await;
+        let right = if password == PASSWORD {
+            StatusCode::SEE_OTHER
+        } else {
+            StatusCode::UNPROCESSABLE_ENTITY
+        };
+        assert_eq!(answer.status(), right, "{name}");
+        browser.keep(&answer);
+    }
+    for _ in 0..5 {
+        assert!(browser.is_logged_in().await, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn through_a_pooler_in_transaction_mode_everything_works_when_the_url_says_so() {
+    let Some(cluster) = Cluster::start() else { return };
+    let Some(pooler) = Pooler::start(&cluster, "transaction").await else { return };
+    let refused = open(&pooler.url()).await.unwrap_err();
+    assert!(refused.contains("add pgbouncer=transaction to the URL's parameters"), "{refused}");
+    let url = format!("{}?pgbouncer=transaction", pooler.url());
+    let site = Site::at(&url, |config| config.limits.register_ip = None).await;
+    // Nodes migrate at the same time, too.
+    let more = join_all((0..4).map(|_| open(&url))).await;
+    for db in more {
+        db.unwrap().close().await;
+    }
+    let names: Vec<_> = (0..24).map(|number| format!("user{number}")).collect();
+    timeout(Duration::from_mins(1), join_all(names.iter().map(|name| visit(&site, name))))
+        .await
+        .unwrap();
+    let (mut resetting, code) = site.with_code("user0").await;
+    resetting.reset(&code, OTHER_PASSWORD).await;
+    assert_eq!(resetting.path(), "/login", "{}", resetting.text());
+    assert_eq!(site.browser().open("/readyz").await.status, StatusCode::OK);
+    assert_eq!(vestibule::tasks::sweep::sweep(&site.app.store).await.unwrap(), 0);
+    assert_eq!(site.count("select count(*) from users").await, 24);
+    // Another program gets the server's connections as they were.
+    let mut other = sqlx::PgConnection::connect(&cluster.url()).await.unwrap();
+    let left = "select count(*) from pg_locks where locktype = 'advisory'";
+    let (left,): (i64,) = sqlx::query_as(left).fetch_one(&mut other).await.unwrap();
+    assert_eq!(left, 0);
+    let mut pooled = sqlx::PgConnection::connect_with(&pooler.options()).await.unwrap();
+    for setting in ["lock_timeout", "idle_in_transaction_session_timeout"] {
+        let ask = sqlx::AssertSqlSafe(format!("select current_setting('{setting}')"));
+        let row = sqlx::Executor::fetch_one(&mut pooled, ask).await.unwrap();
+        assert_eq!(sqlx::Row::get::<String, _>(&row, 0), "0", "{setting}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_in_session_mode_with_its_defaults_works_and_one_in_statement_mode_is_refused() {
+    let Some(cluster) = Cluster::start() else { return };
+    let Some(pooler) = Pooler::start(&cluster, "session").await else { return };
+    let site = Site::at(&pooler.url(), |config| config.limits.register_ip = None).await;
+    let names: Vec<_> = (0..8).map(|number| format!("user{number}")).collect();
+    timeout(Duration::from_mins(1), join_all(names.iter().map(|name| visit(&site, name))))
+        .await
+        .unwrap();
+    let refused = open(&format!("{}?options=-csearch_path%3Dx", pooler.url())).await.unwrap_err();
+    assert!(refused.contains("ignore_startup_parameters in pgbouncer.ini"), "{refused}");
+    let Some(pooler) = Pooler::start(&cluster, "statement").await else { return };
+    let refused = open(&pooler.url()).await.unwrap_err();
+    assert!(refused.contains("statement mode cannot be used"), "{refused}");
+}
