@@ -37,7 +37,7 @@ use crate::models::user::User;
 use crate::page::Page;
 pub use cookie::names as cookie_names;
 pub use device::new_token as new_device_token;
-pub use ended::cookie_name as ended_cookie_name;
+pub use ended::{Ended, cookie_name as ended_cookie_name};
 pub use logged_in::LoggedIn;
 use peer::Peer;
 
@@ -171,18 +171,31 @@ impl Visitor {
         Ok(self.session.get::<String>(keys::USER_ID).await?.is_some())
     }
 
-    /// Has the next page say that the session of a form has ended, if the request came with a
-    /// session's cookie, of whatever worth.
-    pub fn note_ended(&self) {
+    /// Has the next page say why the session is over, if the request came with a session's cookie, of
+    /// whatever worth.
+    pub fn note_ended(&self, why: Ended) {
         if self.cookies.get(session::cookie_name(&self.app.config)).is_some() {
-            ended::note(&self.app.config, &self.cookies);
+            ended::note(&self.app.config, &self.cookies, why);
         }
     }
 
-    /// `flash`, if a form came too late for its session, once.
-    pub fn take_ended(&self, flash: Flash) -> Option<Flash> {
-        let is_told = self.sees_page && ended::take(&self.app.config, &self.cookies);
-        is_told.then_some(flash)
+    /// Has the next page say that the session is over, if the request came with the cookie of one that
+    /// is. A first visit has none, and neither has a browser that was shown "You've been logged out.".
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn note_session_gone(&self) -> Result<(), RequestError> {
+        self.is_logged_in().await?;
+        // Without an id once it was looked for: there is no such session.
+        if self.session.id().is_none() {
+            self.note_ended(Ended::Session);
+        }
+        Ok(())
+    }
+
+    /// What [`Visitor::note_ended`] noted, once.
+    pub fn take_ended(&self) -> Option<Flash> {
+        if self.sees_page { ended::take(&self.app.config, &self.cookies) } else { None }
     }
 
     /// Shows `flash` on the next page, once.

@@ -53,7 +53,7 @@ pub async fn show(visitor: Visitor) -> Answer {
         ForgotForm { username, ..ForgotForm::default() }
     };
     let mut shown = page(&visitor, form, Errors::default()).await?;
-    shown.page.flashes.extend(visitor.take_ended(Flash::ResetEnded));
+    shown.page.flashes.extend(visitor.take_ended());
     show_page(&shown)
 }
 

@@ -5,7 +5,11 @@ use crate::visitor::Visitor;
 
 /// GET `/`.
 pub async fn show(visitor: Visitor) -> Answer {
-    redirect(if visitor.is_logged_in().await? { "/account" } else { "/login" })
+    if visitor.is_logged_in().await? {
+        return redirect("/account");
+    }
+    visitor.note_session_gone().await?;
+    redirect("/login")
 }
 
 /// GET `/.well-known/change-password` (W3C "A Well-Known URL for Changing Passwords").

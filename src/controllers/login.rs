@@ -9,7 +9,6 @@ use super::{Answer, Next, redirect, refuse, show as show_page};
 use crate::config::Notice;
 use crate::error::RequestError;
 use crate::event::{self, Event};
-use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::mail::letters::{self, About};
 use crate::models::device::Familiarity;
@@ -55,7 +54,7 @@ pub async fn show(visitor: Visitor, Next(next): Next) -> Answer {
     }
     let form = LoginForm { next: next.as_str().to_owned(), ..LoginForm::default() };
     let mut shown = page(&visitor, &form, Errors::default()).await?;
-    shown.page.flashes.extend(visitor.take_ended(Flash::SessionEnded));
+    shown.page.flashes.extend(visitor.take_ended());
     show_page(&shown)
 }
 

@@ -6,7 +6,7 @@ use super::{Answer, redirect, show as show_page};
 use crate::event::Event;
 use crate::flash::Flash;
 use crate::page::Page;
-use crate::visitor::Visitor;
+use crate::visitor::{Ended, Visitor};
 
 #[derive(Template)]
 #[template(path = "logout.html")]
@@ -26,6 +26,9 @@ pub async fn submit(visitor: Visitor) -> Answer {
         visitor.end().await?;
         Event::sessions_ended(&user.id, "logout", 1);
         visitor.notify(Flash::LoggedOut).await?;
+    } else {
+        // The second press of the button has the outcome of the first.
+        visitor.note_ended(Ended::LoggedOut);
     }
     redirect("/login")
 }

@@ -91,9 +91,19 @@ impl PasswordForm {
             errors.add("current_password", WRONG);
         }
         let chosen = visitor.choose_password(&self.password, &user.username, &user.email);
-        let password = errors.take("password", chosen.await?, PasswordError::Empty);
+        let mut chosen = chosen.await?;
+        if chosen.is_ok() && errors.is_empty() && self.is_unchanged() {
+            chosen = Err(PasswordError::Current);
+        }
+        let password = errors.take("password", chosen, PasswordError::Empty);
         errors.confirm(&self.password, &self.password_confirm);
         Ok(password.filter(|_| errors.is_empty()).ok_or(errors))
+    }
+
+    fn is_unchanged(&self) -> bool {
+        let [current, new] =
+            [&self.current_password, &self.password].map(|text| Password::typed(text));
+        current.as_bytes() == new.as_bytes()
     }
 
     /// Counted like a login, for an open session must not be a way to guess without limit; but by

@@ -9,6 +9,7 @@ use crate::error::RequestError;
 use crate::event::{Details, Event};
 use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
+use crate::models::hasher::Verdict;
 use crate::models::limit::Limited;
 use crate::models::one_time_code::{CodeError, OneTimeCode};
 use crate::models::password::{Password, PasswordError};
@@ -16,7 +17,7 @@ use crate::models::reset::{COOL_DOWN, Guess, PendingReset, Spent};
 use crate::models::user::User;
 use crate::page::Page;
 use crate::times;
-use crate::visitor::Visitor;
+use crate::visitor::{Ended, Visitor};
 
 const TITLE: &str = "Set a new password";
 const GONE: &str = "This code was used or replaced. Check the latest email or request a new one.";
@@ -69,10 +70,11 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<ResetForm>) -> Answer
     let errors = match form.validate(&visitor, &pending).await? {
         Err(errors) => errors,
         Ok((code, password)) => match guess(&visitor, &pending, &code).await? {
-            Ok(user) if change(&visitor, &pending, &user, &password).await? => {
-                return changed(&visitor).await;
-            }
-            Ok(_) => Errors::one("code", GONE),
+            Ok(user) => match change(&visitor, &pending, &user, &password).await? {
+                Change::Done => return changed(&visitor).await,
+                Change::SamePassword => Errors::one("password", PasswordError::Current.to_string()),
+                Change::CodeGone => Errors::one("code", GONE),
+            },
             Err(why) => Errors::one("code", why),
         },
     };
@@ -128,19 +130,28 @@ fn wrong_words(left: i64) -> String {
     format!("Incorrect code. Check the latest email. {attempts} left.")
 }
 
-/// Sets the password and uses the code up; `false` when the code died in the meantime.
+/// What became of the password once the code was right.
+enum Change {
+    Done,
+    /// The new password is the current one: the code can be used again.
+    SamePassword,
+    /// The code died in the meantime.
+    CodeGone,
+}
+
+/// Sets the password and uses the code up.
 async fn change(
     visitor: &Visitor,
     pending: &PendingReset,
     user: &User,
     password: &Password,
-) -> Result<bool, RequestError> {
-    let hash = match visitor.hasher().hash(password).await {
-        Ok(hash) => hash,
-        Err(busy) => {
-            // The code was right: a full queue must not use it up.
+) -> Result<Change, RequestError> {
+    let hash = match hash_other(visitor, user, password).await {
+        Ok(Some(hash)) => hash,
+        // The code was right: neither a full queue nor the same password must use it up.
+        unused => {
             return_guess(visitor, pending).await;
-            return Err(busy.into());
+            return unused.map(|_| Change::SamePassword);
         }
     };
     let letter = visitor.password_changed(user)?;
@@ -151,7 +162,21 @@ async fn change(
         Event::sessions_ended(&user.id, "reset", sessions);
         visitor.app.posted.notify_one();
     }
-    Ok(used.is_some())
+    Ok(if used.is_some() { Change::Done } else { Change::CodeGone })
+}
+
+/// The hash of a password that `user` does not have yet. Only the owner of a right code learns whether
+/// a password is the current one, and only by a guess that sets it if it is not.
+async fn hash_other(
+    visitor: &Visitor,
+    user: &User,
+    password: &Password,
+) -> Result<Option<String>, RequestError> {
+    let hasher = visitor.hasher();
+    if hasher.verify(password, Some(&user.password_hash)).await? != Verdict::Wrong {
+        return Ok(None);
+    }
+    Ok(Some(hasher.hash(password).await?))
 }
 
 /// Never logs in: a mailed code recovers an account, it does not prove who sits here
@@ -191,7 +216,7 @@ pub async fn resend(visitor: Visitor) -> Answer {
 
 /// A form of a page whose session has ended since (ux E8).
 fn ended(visitor: &Visitor) -> Answer {
-    visitor.note_ended();
+    visitor.note_ended(Ended::Reset);
     redirect("/forgot")
 }
 

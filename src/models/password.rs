@@ -35,6 +35,9 @@ pub enum PasswordError {
     /// Longer than [`LONGEST`].
     #[error("Use a password with {LONGEST} characters or fewer.")]
     Long,
+    /// The one that the account has.
+    #[error("This is your current password. Choose a new one.")]
+    Current,
     /// Among the most common ones.
     #[error("This password is too common. Try a few unrelated words.")]
     Common,

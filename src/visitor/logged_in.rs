@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::Visitor;
+use super::{Ended, Visitor};
 use crate::app::App;
 use crate::event::{Details, Event};
 use crate::models::next_path::login_before;
@@ -29,17 +29,19 @@ impl FromRequestParts<App> for LoggedIn {
             Visitor::from_request_parts(parts, app).await.map_err(IntoResponse::into_response)?;
         match visitor.user().await {
             Ok(Some(user)) => Ok(Self { visitor, user }),
-            Ok(None) => Err(to_login(parts, &visitor)),
+            Ok(None) => Err(to_login(parts, &visitor).await),
             Err(error) => Err(error.into_response()),
         }
     }
 }
 
-fn to_login(parts: &Parts, visitor: &Visitor) -> Response {
+async fn to_login(parts: &Parts, visitor: &Visitor) -> Response {
     let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
     Event::AccessRefused.write(Details { path: route, ..Details::default() });
     if parts.method == Method::POST {
-        visitor.note_ended();
+        visitor.note_ended(Ended::Session);
+    } else if let Err(error) = visitor.note_session_gone().await {
+        return error.into_response();
     }
     let path = parts.extensions.get::<OriginalUri>().and_then(|uri| uri.path_and_query());
     Redirect::to(&login_before(path.map_or("/account", PathAndQuery::as_str))).into_response()

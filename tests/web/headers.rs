@@ -272,7 +272,7 @@ on_both_databases! {
             ("/login?next=/account/password", "You were logged out. Log in to continue."),
             ("/forgot", reset),
             ("/forgot", reset),
-            ("/login", ""),
+            ("/login", "You've been logged out."),
         ].map(|(path, words)| (path.to_owned(), words.to_owned())));
         assert_eq!(site.count("select count(*) from sessions").await, 0);
     }

@@ -37,6 +37,42 @@ on_both_databases! {
         assert!(site.browser().log_in("ann", PASSWORD).await.path() == "/account");
     }
 
+    async fn the_current_password_is_no_new_one(site: Site) {
+        let mut ann = site.registered("ann").await;
+        change(&mut ann, PASSWORD, PASSWORD).await;
+        assert_eq!(ann.problems(), ["This is your current password. Choose a new one."]);
+        // Of one password and another spelling of it no second is made either.
+        change(&mut ann, PASSWORD, "caf\u{e9} lantern quartz").await;
+        change(&mut ann, "caf\u{e9} lantern quartz", "cafe\u{301} lantern quartz").await;
+        assert_eq!(ann.problems(), ["This is your current password. Choose a new one."]);
+        assert_eq!(site.mails_to("ann").await, ["registered", "password_changed"]);
+        // Whether it is the current one, only the person who knows that is told.
+        change(&mut ann, "not the password", "caf\u{e9} lantern quartz").await;
+        assert_eq!(ann.problems(), ["Current password is incorrect."]);
+    }
+
+    async fn a_browser_that_was_logged_out_by_a_change_elsewhere_is_told_so(site: Site) {
+        let mut ann = site.registered("ann").await;
+        for path in ["/account", "/account/password", "/"] {
+            let mut elsewhere = site.browser();
+            elsewhere.log_in("ann", PASSWORD).await;
+            change(&mut ann, PASSWORD, OTHER_PASSWORD).await;
+            change(&mut ann, OTHER_PASSWORD, PASSWORD).await;
+            elsewhere.open(path).await;
+            assert!(elsewhere.path().starts_with("/login"), "{path}");
+            assert_eq!(elsewhere.notices(), ["You were logged out. Log in to continue."], "{path}");
+            assert!(elsewhere.open("/login").await.notices().is_empty(), "once");
+        }
+        let mut stranger = site.browser();
+        assert!(stranger.open("/account").await.notices().is_empty(), "nobody was logged in there");
+        let mut asking = site.browser();
+        asking.ask_for_code("ann", "ann@meadow.example").await;
+        assert!(asking.open("/account").await.notices().is_empty(), "nor there");
+        ann.open("/account").await.press("Log out").await;
+        assert_eq!(ann.notices(), ["You've been logged out."]);
+        assert!(ann.open("/account").await.notices().is_empty(), "that was said");
+    }
+
     async fn it_kills_a_code_that_was_asked_for_before(site: Site) {
         let mut ann = site.registered("ann").await;
         let (mut stranger, code) = site.with_code("ann").await;
@@ -105,6 +141,11 @@ async fn a_form_sent_after_the_session_ended_leads_back_with_a_word() {
         .fill("New password", OTHER_PASSWORD)
         .fill("Confirm password", OTHER_PASSWORD);
     site.wait(13 * 60 * 60);
+    let mut other = ann.tab();
+    assert_eq!(
+        other.open("/account").await.notices(),
+        ["You were logged out. Log in to continue."]
+    );
     ann.press("Change password").await;
     assert_eq!(ann.path(), "/login?next=/account/password");
     assert_eq!(ann.notices(), ["You were logged out. Log in to continue."]);

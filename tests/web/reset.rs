@@ -161,6 +161,21 @@ on_both_databases! {
         assert_eq!(ann.path(), "/login");
     }
 
+    async fn the_current_password_is_refused_and_does_not_use_the_code_up(site: Site) {
+        site.registered("ann").await;
+        let (mut ann, code) = site.with_code("ann").await;
+        for _ in 0..8 {
+            ann.reset(&code, PASSWORD).await;
+            assert_eq!(ann.problems(), ["This is your current password. Choose a new one."]);
+            assert_eq!(ann.attribute("#code", "value").as_deref(), Some(code.as_str()));
+        }
+        assert_eq!(site.count("select max(guesses) from resets").await, 0);
+        ann.reset("CCCC-CCCC", PASSWORD).await;
+        assert!(ann.problems()[0].starts_with("Incorrect code."), "told to the owner of the code alone");
+        ann.reset(&code, OTHER_PASSWORD).await;
+        assert_eq!(ann.path(), "/login");
+    }
+
     async fn what_cannot_be_a_code_costs_no_try(site: Site) {
         site.registered("ann").await;
         let (mut ann, code) = site.with_code("ann").await;
