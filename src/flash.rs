@@ -20,8 +20,6 @@ pub enum Flash {
     PasswordChanged,
     /// Sessions of other browsers were ended.
     LoggedOutElsewhere,
-    /// The password was changed by another request at the same time.
-    PasswordChangedElsewhere,
     /// The password was set with a code.
     PasswordReset,
     /// A form came after its reset had ended.
@@ -86,9 +84,6 @@ impl Flash {
             Self::SessionEnded => "You were logged out. Log in to continue.",
             Self::PasswordChanged => "Your password was changed.",
             Self::LoggedOutElsewhere => "You've been logged out everywhere else.",
-            Self::PasswordChangedElsewhere => {
-                "Your password was changed elsewhere. Log in with the new one."
-            }
             Self::PasswordReset => "Your password was changed. Log in with the new one.",
             Self::ResetEnded => "Your reset timed out. Request a new code.",
             Self::CodeReplaced => "Your last code no longer works.",

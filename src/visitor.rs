@@ -45,6 +45,9 @@ use peer::Peer;
 const USERNAME: &str = "username";
 const RESET: &str = "reset";
 
+/// The digest of the session that a password was last set in by this browser.
+const PASSWORD_SET_IN: &str = "password_set_in";
+
 /// Notices that wait: whoever posts again and again must not make the session grow.
 const MOST_NOTICES: usize = 3;
 
@@ -144,6 +147,43 @@ impl Visitor {
     pub async fn renew(&self, user: &User) -> Result<(), RequestError> {
         let remember = self.session.get(keys::REMEMBER).await?.unwrap_or(false);
         self.log_in(user, remember).await
+    }
+
+    /// The digests of the sessions that this browser may have set a password in: the one that the
+    /// request came with, and the one before it. None without a session's cookie.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn recent_sessions(&self) -> Result<Option<[String; 2]>, RequestError> {
+        let Some(sent) = self.session_digest() else { return Ok(None) };
+        let before = self.session.get(PASSWORD_SET_IN).await?;
+        Ok(Some([sent.clone(), before.unwrap_or(sent)]))
+    }
+
+    /// The digest of the session cookie that was sent.
+    pub fn session_digest(&self) -> Option<String> {
+        let sent = self.cookies.get(session::cookie_name(&self.app.config))?;
+        Some(self.app.store.key.digest("password set in", &[sent.value()]))
+    }
+
+    /// Keeps in the session that is to follow that a password was set in this one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn note_password_set(&self) -> Result<(), RequestError> {
+        match self.session_digest() {
+            Some(digest) => self.put(PASSWORD_SET_IN, &digest).await,
+            None => Ok(()),
+        }
+    }
+
+    /// As [`Visitor::renew`], unless the session is that of `user` already.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn go_on_as(&self, user: &User) -> Result<(), RequestError> {
+        let now = self.user().await?.map(|user| user.credentials());
+        if now == Some(user.credentials()) { Ok(()) } else { self.renew(user).await }
     }
 
     /// The user who is logged in, as the database had it when it was asked for the session.
@@ -261,7 +301,29 @@ impl Visitor {
     /// # Errors
     /// When the database fails.
     pub async fn begin_reset(&self, pending: &PendingReset) -> Result<(), RequestError> {
+        self.session.insert(keys::CODE_UNSEEN, true).await?;
         self.put(RESET, pending).await
+    }
+
+    /// Whether the page that asks for the newest code was not shown yet: the form that requested the
+    /// code may arrive twice.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn has_unseen_code(&self) -> Result<bool, RequestError> {
+        Ok(self.session.get_value(keys::CODE_UNSEEN).await?.is_some())
+    }
+
+    /// Notes that the page was shown.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn see_code(&self) -> Result<(), RequestError> {
+        if self.sees_page && self.has_unseen_code().await? {
+            self.session.remove_value(keys::CODE_UNSEEN).await?;
+            self.keep_cookie().await?;
+        }
+        Ok(())
     }
 
     /// Puts a value, and tells the browser again how long to keep the cookie: tower-sessions would
@@ -278,7 +340,8 @@ impl Visitor {
             return Ok(Vec::new());
         };
         self.session.remove_value(keys::NOTICES).await?;
-        if self.is_logged_in().await? || self.reset().await?.is_some() {
+        let has_set = self.session.get_value(PASSWORD_SET_IN).await?.is_some();
+        if has_set || self.is_logged_in().await? || self.reset().await?.is_some() {
             self.keep_cookie().await?;
             return Ok(notices);
         }

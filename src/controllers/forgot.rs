@@ -12,7 +12,7 @@ use crate::mail::letters;
 use crate::models::email::{Email, EmailError};
 use crate::models::limit::Limited;
 use crate::models::one_time_code::OneTimeCode;
-use crate::models::reset::{NewReset, PendingReset};
+use crate::models::reset::{NewReset, PendingReset, Replaced};
 use crate::models::user::User;
 use crate::models::username::{Username, UsernameError};
 use crate::page::Page;
@@ -63,12 +63,21 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<ForgotForm>) -> Answe
         Ok(claim) => claim,
         Err(errors) => return refuse(&page(&visitor, form, errors).await?),
     };
+    let old = visitor.reset().await?;
+    let dead_before = visitor.app.store.clock.now() - visitor.app.config.code_ttl;
+    let is_repeat = old
+        .as_ref()
+        .is_some_and(|old| old.sent_at > dead_before && old.is_of(&claim.username, &claim.email));
+    if is_repeat && visitor.has_unseen_code().await? {
+        return redirect("/reset");
+    }
     let asked = Asked::by(&visitor, claim).await?;
     asked.limit(&visitor).await?;
-    if let Some(old) = visitor.reset().await? {
-        let replaced = visitor.app.store.make_way(&old.id).await?;
-        if replaced.is_some() {
-            visitor.notify(Flash::CodeReplaced).await?;
+    if let Some(old) = old {
+        match visitor.app.store.make_way(&old.id).await? {
+            Replaced::Now { .. } => visitor.notify(Flash::CodeReplaced).await?,
+            Replaced::Before => return redirect("/reset"),
+            Replaced::Gone => {}
         }
     }
     send_code(&visitor, asked, 0).await

@@ -9,6 +9,7 @@ pub mod logout;
 pub mod mailbox;
 pub mod password;
 pub mod register;
+mod repeat;
 pub mod reset;
 
 use askama::Template;

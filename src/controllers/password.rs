@@ -1,8 +1,10 @@
 //! Change the password, knowing the current one.
 
 use askama::Template;
+use axum::response::Response;
 use serde::Deserialize;
 
+use super::repeat::password_just_set;
 use super::{Answer, redirect, refuse, show as show_page};
 use crate::error::RequestError;
 use crate::event::Event;
@@ -11,9 +13,9 @@ use crate::forms::{Errors, Fields};
 use crate::models::hasher::Verdict;
 use crate::models::limit::Limited;
 use crate::models::password::{Password, PasswordError};
-use crate::models::user::{PasswordChange, User};
+use crate::models::user::{NewPassword, PasswordChange, User};
 use crate::page::Page;
-use crate::visitor::{LoggedIn, Visitor};
+use crate::visitor::{Ended, LoggedIn, Visitor};
 
 const TITLE: &str = "Change your password";
 const WRONG: &str = "Current password is incorrect.";
@@ -43,39 +45,72 @@ pub async fn show(LoggedIn { visitor, user }: LoggedIn) -> Answer {
 
 /// POST `/account/password`.
 pub async fn submit(
-    LoggedIn { visitor, user }: LoggedIn,
+    visitor: Visitor,
+    logged_in: Result<LoggedIn, Response>,
     Fields(form): Fields<PasswordForm>,
 ) -> Answer {
-    match form.validate(&visitor, &user).await? {
-        Ok(password) => change(&visitor, user, &password).await,
-        Err(errors) => refuse(&page(&visitor, user, errors).await?),
+    let refusal = match logged_in {
+        Ok(LoggedIn { user, .. }) => match form.validate(&visitor, &user).await? {
+            Ok(password) => change(&visitor, &user, &password).await?,
+            Err(errors) => Some(refuse(&page(&visitor, user, errors).await?)?),
+        },
+        Err(to_login) => Some(to_login),
+    };
+    let Some(refusal) = refusal else { return done(&visitor).await };
+    match password_just_set(&visitor, &form.password).await? {
+        Some(user) if form.password == form.password_confirm && !form.is_unchanged() => {
+            visitor.take_ended();
+            visitor.go_on_as(&user).await?;
+            done(&visitor).await
+        }
+        _ => Ok(refusal),
     }
 }
 
-async fn change(visitor: &Visitor, user: User, password: &Password) -> Answer {
-    let hash = visitor.hasher().hash(password).await?;
-    let letter = visitor.password_changed(&user)?;
-    // The change is limited and not its mail: who has an account must not flood the address that it
-    // was made with, and no change may go untold.
-    let whom = format!("changes {}", user.id);
-    visitor.app.limit(Limited::MailAddress, &whom, Some(&user.id)).await?;
-    match visitor.app.store.change_password(&user, &hash, letter.as_ref()).await? {
+/// Says that the password was changed.
+async fn done(visitor: &Visitor) -> Answer {
+    visitor.note_password_set().await?;
+    visitor.notify(Flash::PasswordChanged).await?;
+    visitor.notify(Flash::LoggedOutElsewhere).await?;
+    redirect("/account")
+}
+
+/// Sets the password, or answers why it did not.
+async fn change(
+    visitor: &Visitor,
+    user: &User,
+    password: &Password,
+) -> Result<Option<Response>, RequestError> {
+    match set(visitor, user, password).await? {
         PasswordChange::Done { credential_version, sessions } => {
             Event::PasswordChanged.of(&user.id);
             Event::sessions_ended(&user.id, "password_change", sessions);
             visitor.app.posted.notify_one();
-            visitor.trust_device(&user).await;
-            visitor.renew(&User { credential_version, ..user }).await?;
-            visitor.notify(Flash::PasswordChanged).await?;
-            visitor.notify(Flash::LoggedOutElsewhere).await?;
-            redirect("/account")
+            visitor.trust_device(user).await;
+            visitor.renew(&User { credential_version, ..user.clone() }).await?;
+            Ok(None)
         }
         PasswordChange::Superseded => {
-            visitor.end().await?;
-            visitor.notify(Flash::PasswordChangedElsewhere).await?;
-            redirect("/login")
+            visitor.note_ended(Ended::Session);
+            redirect("/login").map(Some)
         }
     }
+}
+
+async fn set(
+    visitor: &Visitor,
+    user: &User,
+    password: &Password,
+) -> Result<PasswordChange, RequestError> {
+    let hash = visitor.hasher().hash(password).await?;
+    let letter = visitor.password_changed(user)?;
+    // The change is limited and not its mail: who has an account must not flood the address that it
+    // was made with, and no change may go untold.
+    let whom = format!("changes {}", user.id);
+    visitor.app.limit(Limited::MailAddress, &whom, Some(&user.id)).await?;
+    let session = visitor.session_digest();
+    let new = NewPassword { hash: &hash, session: session.as_deref() };
+    Ok(visitor.app.store.change_password(user, new, letter.as_ref()).await?)
 }
 
 impl PasswordForm {
@@ -87,7 +122,8 @@ impl PasswordForm {
         let mut errors = Errors::default();
         if self.current_password.is_empty() {
             errors.add("current_password", "Enter your current password.");
-        } else if !self.knows_current(visitor, user).await? {
+        } else if !knows_password(visitor, user, &self.current_password).await? {
+            Event::PasswordChangeRefused.of(&user.id);
             errors.add("current_password", WRONG);
         }
         let chosen = visitor.choose_password(&self.password, &user.username, &user.email);
@@ -105,23 +141,26 @@ impl PasswordForm {
             [&self.current_password, &self.password].map(|text| Password::typed(text));
         current.as_bytes() == new.as_bytes()
     }
+}
 
-    /// Counted like a login, for an open session must not be a way to guess without limit; but by
-    /// itself, for strangers who fail to log in must not keep the owner from this form.
-    async fn knows_current(&self, visitor: &Visitor, user: &User) -> Result<bool, RequestError> {
-        let subject = format!("current password of {}", user.credentials());
-        visitor.app.limit_login(None, &subject, Some(&user.id)).await?;
-        let current = Password::typed(&self.current_password);
-        let verdict = visitor.hasher().verify(&current, Some(&user.password_hash)).await;
-        if !matches!(verdict, Ok(Verdict::Wrong)) {
-            visitor.app.unlimit_login(None, &subject, false).await;
-        }
-        let is_right = verdict? != Verdict::Wrong;
-        if !is_right {
-            Event::PasswordChangeRefused.of(&user.id);
-        }
-        Ok(is_right)
+/// Whether `typed` is the password of `user`. Counted like a login, for an open session must not be a
+/// way to guess without limit; but by itself, for strangers who fail to log in must not keep the owner
+/// from this form.
+///
+/// # Errors
+/// When that was guessed too often.
+pub(super) async fn knows_password(
+    visitor: &Visitor,
+    user: &User,
+    typed: &str,
+) -> Result<bool, RequestError> {
+    let subject = format!("current password of {}", user.credentials());
+    visitor.app.limit_login(None, &subject, Some(&user.id)).await?;
+    let verdict = visitor.hasher().verify(&Password::typed(typed), Some(&user.password_hash)).await;
+    if !matches!(verdict, Ok(Verdict::Wrong)) {
+        visitor.app.unlimit_login(None, &subject, false).await;
     }
+    Ok(verdict? != Verdict::Wrong)
 }
 
 async fn page(visitor: &Visitor, user: User, errors: Errors) -> Result<PasswordPage, RequestError> {

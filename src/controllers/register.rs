@@ -3,6 +3,7 @@
 use askama::Template;
 use serde::Deserialize;
 
+use super::repeat::just_registered;
 use super::{Answer, Next, redirect, refuse, show as show_page};
 use crate::config::Notice;
 use crate::error::RequestError;
@@ -71,6 +72,11 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<RegisterForm>) -> Ans
     match register(&visitor, &who).await? {
         Registration::Created(user) => welcome(&visitor, &user, &form.next).await,
         Registration::Taken => {
+            if let Some(user) =
+                just_registered(&visitor, (&who.username, &who.email), &form.password).await?
+            {
+                return welcome_again(&visitor, &user, &form.next).await;
+            }
             let reason = Some("taken");
             Event::RegisterRefused.write(Details { reason, ..Details::default() });
             visitor.notify(Flash::Taken).await?;
@@ -98,6 +104,17 @@ async fn register(visitor: &Visitor, who: &Registrant) -> Result<Registration, R
         visitor.app.posted.notify_one();
     }
     Ok(registration)
+}
+
+/// As [`welcome`], for a form that arrives twice. This browser may have lost the first answer, and with
+/// it the token that the account knows it by.
+async fn welcome_again(visitor: &Visitor, user: &User, next: &str) -> Answer {
+    let mut tx = visitor.app.store.db.begin().await?;
+    visitor.note_device(&mut tx, user).await?;
+    tx.commit().await?;
+    visitor.go_on_as(user).await?;
+    visitor.notify(Flash::Registered).await?;
+    redirect(NextPath::parse(next).or("/account"))
 }
 
 async fn welcome(visitor: &Visitor, user: &User, next: &str) -> Answer {

@@ -4,6 +4,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::forgot::{Asked, Claim, send_code};
+use super::repeat::password_just_set;
 use super::{Answer, redirect, refuse, show as show_page};
 use crate::error::RequestError;
 use crate::event::{Details, Event};
@@ -13,8 +14,8 @@ use crate::models::hasher::Verdict;
 use crate::models::limit::Limited;
 use crate::models::one_time_code::{CodeError, OneTimeCode};
 use crate::models::password::{Password, PasswordError};
-use crate::models::reset::{COOL_DOWN, Guess, PendingReset, Spent};
-use crate::models::user::User;
+use crate::models::reset::{Guess, PendingReset, Replaced, Spent};
+use crate::models::user::{NewPassword, User};
 use crate::page::Page;
 use crate::times;
 use crate::visitor::{Ended, Visitor};
@@ -65,7 +66,11 @@ pub async fn show(visitor: Visitor) -> Answer {
 /// POST `/reset`. The code is not looked at, and no try is spent, until the new password can stand.
 pub async fn submit(visitor: Visitor, Fields(form): Fields<ResetForm>) -> Answer {
     let Some(pending) = visitor.reset().await? else {
-        return ended(&visitor);
+        return if form.is_repeat(&visitor).await? {
+            changed(&visitor).await
+        } else {
+            ended(&visitor)
+        };
     };
     let errors = match form.validate(&visitor, &pending).await? {
         Err(errors) => errors,
@@ -78,6 +83,10 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<ResetForm>) -> Answer
             Err(why) => Errors::one("code", why),
         },
     };
+    // A repeat fails for its code, which was used.
+    if errors.of("password").is_none() && form.is_repeat(&visitor).await? {
+        return changed(&visitor).await;
+    }
     refuse(&page(&visitor, &pending, form.code.trim(), errors).await?)
 }
 
@@ -108,11 +117,12 @@ async fn guess(
     Ok(Err(words(&guess)))
 }
 
-/// For a guess that was not compared, or was right and led nowhere.
-async fn return_guess(visitor: &Visitor, pending: &PendingReset) {
-    if let Err(error) = visitor.app.store.return_guess(&pending.id).await {
+/// For a guess that was not compared, or was right and led nowhere. Answers whether the code is there.
+async fn return_guess(visitor: &Visitor, pending: &PendingReset) -> bool {
+    visitor.app.store.return_guess(&pending.id).await.unwrap_or_else(|error| {
         Event::Fault.because("a_guess_was_not_given_back", &error);
-    }
+        true
+    })
 }
 
 fn words(guess: &Guess) -> String {
@@ -150,19 +160,25 @@ async fn change(
         Ok(Some(hash)) => hash,
         // The code was right: neither a full queue nor the same password must use it up.
         unused => {
-            return_guess(visitor, pending).await;
-            return unused.map(|_| Change::SamePassword);
+            let is_alive = return_guess(visitor, pending).await;
+            let why = if is_alive { Change::SamePassword } else { Change::CodeGone };
+            return unused.map(|_| why);
         }
     };
     let letter = visitor.password_changed(user)?;
-    let used = visitor.app.store.use_code(&pending.id, user, &hash, letter.as_ref()).await?;
-    if let Some(sessions) = used {
-        visitor.trust_device(user).await;
-        Event::PasswordReset.of(&user.id);
-        Event::sessions_ended(&user.id, "reset", sessions);
-        visitor.app.posted.notify_one();
-    }
-    Ok(if used.is_some() { Change::Done } else { Change::CodeGone })
+    let session = visitor.session_digest();
+    let new = NewPassword { hash: &hash, session: session.as_deref() };
+    let used = visitor.app.store.use_code(&pending.id, user, new, letter.as_ref()).await?;
+    let Some(sessions) = used else { return Ok(Change::CodeGone) };
+    note_change(visitor, user, sessions).await;
+    Ok(Change::Done)
+}
+
+async fn note_change(visitor: &Visitor, user: &User, sessions: u64) {
+    visitor.trust_device(user).await;
+    Event::PasswordReset.of(&user.id);
+    Event::sessions_ended(&user.id, "reset", sessions);
+    visitor.app.posted.notify_one();
 }
 
 /// The hash of a password that `user` does not have yet. Only the owner of a right code learns whether
@@ -183,6 +199,7 @@ async fn hash_other(
 /// (NIST SP 800-63B-4 3.1.3.1).
 async fn changed(visitor: &Visitor) -> Answer {
     visitor.end().await?;
+    visitor.note_password_set().await?;
     visitor.notify(Flash::PasswordReset).await?;
     redirect("/login")
 }
@@ -196,22 +213,28 @@ pub async fn resend(visitor: Visitor) -> Answer {
     let Ok(claim) = Claim::parse(&pending.username, &pending.email) else {
         return ended(&visitor);
     };
-    let store = &visitor.app.store;
-    let wait = store.wait_for_resend(&pending.id).await?;
-    if let Some(seconds @ 1..) = wait {
-        return too_early(&visitor, seconds).await;
+    // The same press of the button twice.
+    if pending.codes_sent > 1 && visitor.has_unseen_code().await? {
+        return redirect("/reset");
     }
-    let asked = Asked::by(&visitor, claim).await?;
-    asked.limit(&visitor).await?;
-    let sent_before = match wait {
-        None => Some(0),
-        Some(_) => store.make_way(&pending.id).await?,
-    };
-    let Some(sent_before) = sent_before else {
-        return too_early(&visitor, COOL_DOWN).await;
+    send_another(&visitor, &pending, claim).await
+}
+
+async fn send_another(visitor: &Visitor, pending: &PendingReset, claim: Claim) -> Answer {
+    let store = &visitor.app.store;
+    if let Some(seconds @ 1..) = store.wait_for_resend(&pending.id).await? {
+        visitor.notify(Flash::TooEarly(seconds)).await?;
+        return redirect("/reset");
+    }
+    let asked = Asked::by(visitor, claim).await?;
+    asked.limit(visitor).await?;
+    let sent_before = match store.make_way(&pending.id).await? {
+        Replaced::Now { codes_sent } => codes_sent,
+        Replaced::Before => return redirect("/reset"),
+        Replaced::Gone => 0,
     };
     visitor.notify(Flash::CodeSentAgain).await?;
-    send_code(&visitor, asked, sent_before).await
+    send_code(visitor, asked, sent_before).await
 }
 
 /// A form of a page whose session has ended since (ux E8).
@@ -220,12 +243,13 @@ fn ended(visitor: &Visitor) -> Answer {
     redirect("/forgot")
 }
 
-async fn too_early(visitor: &Visitor, seconds: i64) -> Answer {
-    visitor.notify(Flash::TooEarly(seconds)).await?;
-    redirect("/reset")
-}
-
 impl ResetForm {
+    /// Whether the same form has done its work already. Nothing is compared with the code: it was used.
+    async fn is_repeat(&self, visitor: &Visitor) -> Result<bool, RequestError> {
+        let is_complete = !self.password.is_empty() && self.password == self.password_confirm;
+        Ok(is_complete && password_just_set(visitor, &self.password).await?.is_some())
+    }
+
     async fn validate(
         &self,
         visitor: &Visitor,
@@ -246,6 +270,7 @@ async fn page(
     code: &str,
     errors: Errors,
 ) -> Result<ResetPage, RequestError> {
+    visitor.see_code().await?;
     let wait = pending.wait(visitor.app.store.clock.now());
     Ok(ResetPage {
         page: visitor.page(TITLE).await?.with(&errors),

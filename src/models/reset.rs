@@ -4,14 +4,16 @@
 //! time, the code itself) is counted here, in SQL, before a guess is compared.
 
 use super::Store;
+use super::email::Email;
 use super::one_time_code::OneTimeCode;
 use super::outbox::{self, Letter};
-use super::user::{User, set_password};
+use super::user::{NewPassword, User, set_password};
+use super::username::Username;
 use crate::db::{DbError, SkipLocked, Tx, skip_locked, sql};
 use crate::random;
 
 /// How much longer each further code in a row makes the wait before the next, in seconds.
-pub const COOL_DOWN: i64 = 30;
+const COOL_DOWN: i64 = 30;
 
 /// What a browser session keeps of the code that was asked for in it. It looks the same whether an
 /// account matched or not.
@@ -80,6 +82,21 @@ pub enum Guess {
     Gone,
 }
 
+/// What became of a code that is to make way for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replaced {
+    /// It is dead now.
+    Now {
+        /// Codes sent so far in this browser, in a row.
+        codes_sent: i64,
+    },
+    /// Another request replaced it a moment ago. The session must be left alone: it may be about to
+    /// name the new code.
+    Before,
+    /// It was used or swept.
+    Gone,
+}
+
 impl Spent {
     /// Whose code it was, when it could be compared and an account had matched.
     pub fn user_id(&self) -> Option<&str> {
@@ -104,6 +121,11 @@ impl Guess {
 }
 
 impl PendingReset {
+    /// Whether it was requested with this name and address.
+    pub fn is_of(&self, username: &Username, email: &Email) -> bool {
+        self.username == username.as_str() && self.email == email.as_typed()
+    }
+
     /// Seconds until another code can be sent, for the page. From the session and not from the row,
     /// so that no page can tell what became of that (ASVS 6.3.8).
     pub fn wait(&self, now: i64) -> i64 {
@@ -193,13 +215,12 @@ impl Store {
         }
     }
 
-    /// Takes back a guess that was right but led nowhere.
+    /// Takes back a guess that was right but led nowhere, and answers whether the code is there.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn return_guess(&self, id: &str) -> Result<(), DbError> {
-        sql(RETURN).bind(id).execute(self.db.writer()).await?;
-        Ok(())
+    pub async fn return_guess(&self, id: &str) -> Result<bool, DbError> {
+        Ok(sql(RETURN).bind(id).execute(self.db.writer()).await? > 0)
     }
 
     /// Compares a guess that was counted, in constant time (ASVS 11.2.4).
@@ -235,11 +256,11 @@ impl Store {
         &self,
         id: &str,
         user: &User,
-        hash: &str,
+        new: NewPassword<'_>,
         letter: Option<&Letter>,
     ) -> Result<Option<u64>, DbError> {
         let mut tx = self.db.begin().await?;
-        let Some(set) = set_password(&mut tx, user, hash).await? else {
+        let Some(set) = set_password(&mut tx, user, new, self.clock.now()).await? else {
             return Ok(None);
         };
         let used = sql(USE).bind(id).bind(&user.id).bind(self.clock.now());
@@ -253,27 +274,31 @@ impl Store {
     }
 
     /// Seconds until another code may be sent in this browser; `None` when the old one is gone. The
-    /// first repeat is free, each further one waits half a minute longer.
+    /// first repeat is free, each further one waits half a minute longer. What becomes of a code that
+    /// was replaced already, [`Store::make_way`] says.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn wait_for_resend(&self, id: &str) -> Result<Option<i64>, DbError> {
         let row = sql(LOOK).bind(id).optional::<(i64, i64, i64)>(self.db.reader()).await?;
         Ok(row.map(|(expires_at, sent, created_at)| {
-            let pauses = if expires_at == 0 { 1 } else { sent - 1 };
+            let pauses = if expires_at == 0 { 0 } else { sent - 1 };
             cool_down(created_at, pauses, self.clock.now())
         }))
     }
 
-    /// Kills the code to make way for another and answers how many were sent so far; `None` when it
-    /// was gone already, which of two parallel requests one is always told.
+    /// Kills the code to make way for another. Of two parallel requests one is always told that the
+    /// other did that before.
     ///
     /// # Errors
     /// When the database fails; then the code lives on.
-    pub async fn make_way(&self, id: &str) -> Result<Option<i64>, DbError> {
+    pub async fn make_way(&self, id: &str) -> Result<Replaced, DbError> {
         let replace = sql(REPLACE).bind(id).bind(COOL_DOWN).bind(self.clock.now());
-        let replaced = replace.optional::<(i64,)>(self.db.writer()).await?;
-        Ok(replaced.map(|(sent,)| sent))
+        if let Some((codes_sent,)) = replace.optional::<(i64,)>(self.db.writer()).await? {
+            return Ok(Replaced::Now { codes_sent });
+        }
+        let row = sql(LOOK).bind(id).optional::<(i64, i64, i64)>(self.db.reader()).await?;
+        Ok(if row.is_some() { Replaced::Before } else { Replaced::Gone })
     }
 
     fn digest(&self, id: &str, code: &OneTimeCode) -> String {

@@ -34,6 +34,8 @@ pub mod keys {
     pub const REMEMBER: &str = "remember";
     /// What the next page is to show once.
     pub const NOTICES: &str = "notices";
+    /// Whether the page that asks for the newest code was not shown yet.
+    pub const CODE_UNSEEN: &str = "code_unseen";
     /// The user who is logged in, as the database had them when the session was loaded: the row comes
     /// with the session's. It is there for the length of a request and is never stored.
     pub const USER: &str = "user";
@@ -152,7 +154,7 @@ impl SessionRows {
         save.execute(self.store.db.writer()).await.map(drop)
     }
 
-    /// Whether nothing but its notices would be taken out of the row: they were shown, and can be
+    /// Whether nothing but what was to be shown would be taken out of the row: it was shown, and can be
     /// shown again.
     async fn only_notices_go(&self, record: &Record) -> bool {
         let row = self.reads.load(&self.store, &hash(&record.id)).await;
@@ -160,7 +162,8 @@ impl SessionRows {
             return false;
         };
         let mut stored: Data = serde_json::from_str(&data).unwrap_or_default();
-        stored.remove(keys::NOTICES).is_some() && stored == stored_part(record)
+        let [notices, unseen] = [keys::NOTICES, keys::CODE_UNSEEN].map(|key| stored.remove(key));
+        (notices.is_some() || unseen.is_some()) && stored == stored_part(record)
     }
 
     /// Whether the id was free.

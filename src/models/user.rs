@@ -47,6 +47,15 @@ pub struct NewUser<'a> {
     pub device: Option<&'a str>,
 }
 
+/// A password to be set.
+#[derive(Clone, Copy, Debug)]
+pub struct NewPassword<'a> {
+    /// PHC string.
+    pub hash: &'a str,
+    /// The digest of the session that it is set in, if it is.
+    pub session: Option<&'a str>,
+}
+
 /// How a registration ended.
 #[derive(Debug)]
 pub enum Registration {
@@ -90,6 +99,9 @@ macro_rules! users {
 const BY_ID: &str = users!("where id = $1");
 const BY_USERNAME: &str = users!("where username = $1");
 const BY_EMAIL: &str = users!("where email_key = $1");
+const BY_PASSWORD_SET_IN: &str =
+    users!("where password_set_in in ($1, $2) and password_set_at > $3 limit 1");
+const BY_REGISTRATION: &str = users!("where username = $1 and email_key = $2 and created_at > $3");
 const BY_BOTH: &str = users!("where username = $1 and email_key = $2");
 const SEARCH: &str = users!(
     "where username like $1 escape '!' or email_key like $1 escape '!'
@@ -102,7 +114,8 @@ const INSERT: &str = "insert into users
     values ($1, $2, $3, $4, $5, 1, $6) on conflict do nothing";
 
 const SET_PASSWORD: &str = "update users
-    set password_hash = $1, credential_version = credential_version + 1
+    set password_hash = $1, credential_version = credential_version + 1,
+        password_set_in = $4, password_set_at = $5
     where id = $2 and credential_version = $3 returning credential_version";
 
 const REHASH: &str = "update users set password_hash = $1 where id = $2 and password_hash = $3";
@@ -136,6 +149,34 @@ impl Store {
         email: &Email,
     ) -> Result<Option<User>, DbError> {
         self.find(BY_BOTH, &[username.as_str(), email.key()]).await
+    }
+
+    /// The user who was registered with both after `since`. Asked where changes are made, as is
+    /// [`Store::user_by_password_set_in`]: what another request is just committing is waited for.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn user_registered_with(
+        &self,
+        username: &Username,
+        email: &Email,
+        since: i64,
+    ) -> Result<Option<User>, DbError> {
+        let statement = sql(BY_REGISTRATION).bind(username.as_str()).bind(email.key()).bind(since);
+        Ok(statement.optional::<UserRow>(self.db.writer()).await?.map(User::from))
+    }
+
+    /// The user whose password was last set in one of these sessions, if that was after `since`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn user_by_password_set_in(
+        &self,
+        [one, other]: &[String; 2],
+        since: i64,
+    ) -> Result<Option<User>, DbError> {
+        let statement = sql(BY_PASSWORD_SET_IN).bind(one).bind(other).bind(since);
+        Ok(statement.optional::<UserRow>(self.db.writer()).await?.map(User::from))
     }
 
     async fn find(&self, query: &'static str, keys: &[&str]) -> Result<Option<User>, DbError> {
@@ -193,12 +234,12 @@ impl Store {
     pub async fn change_password(
         &self,
         user: &User,
-        hash: &str,
+        new: NewPassword<'_>,
         letter: Option<&Letter>,
     ) -> Result<PasswordChange, DbError> {
         let mut tx = self.db.begin().await?;
         let Some(PasswordSet { credential_version, sessions }) =
-            set_password(&mut tx, user, hash).await?
+            set_password(&mut tx, user, new, self.clock.now()).await?
         else {
             return Ok(PasswordChange::Superseded);
         };
@@ -248,9 +289,11 @@ pub(super) struct PasswordSet {
 pub(super) async fn set_password(
     tx: &mut Tx,
     user: &User,
-    hash: &str,
+    new: NewPassword<'_>,
+    now: i64,
 ) -> Result<Option<PasswordSet>, DbError> {
-    let statement = sql(SET_PASSWORD).bind(hash).bind(&user.id).bind(user.credential_version);
+    let statement = sql(SET_PASSWORD).bind(new.hash).bind(&user.id).bind(user.credential_version);
+    let statement = statement.bind(new.session.map(str::to_owned)).bind(now);
     let Some((credential_version,)) = statement.optional::<(i64,)>(tx.on()).await? else {
         return Ok(None);
     };

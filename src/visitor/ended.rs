@@ -26,7 +26,7 @@ pub enum Ended {
 }
 
 const VALUES: [(Ended, &str, Flash); 3] = [
-    (Ended::Session, "session", Flash::SessionEnded),
+    (Ended::Session, "1", Flash::SessionEnded),
     (Ended::Reset, "reset", Flash::ResetEnded),
     (Ended::LoggedOut, "logged_out", Flash::LoggedOut),
 ];

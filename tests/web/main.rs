@@ -46,6 +46,7 @@ mod program;
 mod properties;
 mod protection;
 mod register;
+mod repeats;
 mod requests;
 mod reset;
 mod security;

@@ -163,7 +163,7 @@ async fn next_is_kept_through_register_and_login() {
     assert_eq!(ann.path(), "/account/password");
     let mut twin = site.browser();
     twin.open("/register?next=%2Faccount%2Fpassword").await;
-    twin.fill("Username", "ann").fill("Email", "ann@meadow.example");
+    twin.fill("Username", "ann").fill("Email", "twin@meadow.example");
     twin.fill("Password", PASSWORD)
         .fill("Confirm password", PASSWORD)
         .press("Create account")

@@ -174,6 +174,10 @@ on_both_databases! {
         assert!(ann.problems()[0].starts_with("Incorrect code."), "told to the owner of the code alone");
         ann.reset(&code, OTHER_PASSWORD).await;
         assert_eq!(ann.path(), "/login");
+        site.wait(1);
+        ann.ask_for_code("ann", &email_of("ann")).await;
+        ann.reset(&site.newest_code().await, OTHER_PASSWORD).await;
+        assert_eq!(ann.problems(), ["This is your current password. Choose a new one."]);
     }
 
     async fn what_cannot_be_a_code_costs_no_try(site: Site) {

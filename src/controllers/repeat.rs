@@ -1,0 +1,49 @@
+//! Forms that arrive twice, by a double click or from a second tab: the repeat is answered like the
+//! first.
+
+use super::password::knows_password;
+use crate::error::RequestError;
+use crate::models::email::Email;
+use crate::models::user::User;
+use crate::models::username::Username;
+use crate::visitor::Visitor;
+
+/// How long after the first a form counts as its repeat, in seconds.
+const REPEATED_WITHIN: i64 = 60;
+
+/// The user whose password this browser session set to `password` a moment ago, if it did. The session
+/// may have ended with that.
+///
+/// # Errors
+/// When the database fails, or the password was guessed at too often.
+pub async fn password_just_set(
+    visitor: &Visitor,
+    password: &str,
+) -> Result<Option<User>, RequestError> {
+    let Some(sessions) = visitor.recent_sessions().await? else {
+        return Ok(None);
+    };
+    let store = &visitor.app.store;
+    let since = store.clock.now() - REPEATED_WITHIN;
+    let Some(user) = store.user_by_password_set_in(&sessions, since).await? else {
+        return Ok(None);
+    };
+    Ok(knows_password(visitor, &user, password).await?.then_some(user))
+}
+
+/// The account that was made of these fields a moment ago, if one was.
+///
+/// # Errors
+/// As [`password_just_set`].
+pub async fn just_registered(
+    visitor: &Visitor,
+    (username, email): (&Username, &Email),
+    password: &str,
+) -> Result<Option<User>, RequestError> {
+    let store = &visitor.app.store;
+    let since = store.clock.now() - REPEATED_WITHIN;
+    let Some(user) = store.user_registered_with(username, email, since).await? else {
+        return Ok(None);
+    };
+    Ok(knows_password(visitor, &user, password).await?.then_some(user))
+}
