@@ -62,7 +62,7 @@ struct Steps {
     has_head: AtomicBool,
     /// The body has come, too.
     has_body: AtomicBool,
-    /// A part of the answer waits for the client to read.
+    /// The client may have a part of the answer left to read.
     is_unread: AtomicBool,
 }
 
@@ -77,7 +77,7 @@ impl AtWork {
         !self.0.has_head.load(Ordering::Relaxed) && !self.0.is_unread.load(Ordering::Relaxed)
     }
 
-    /// Notes whether a part of the answer waits for the client to read.
+    /// Notes whether the client may have a part of the answer left to read.
     pub fn set_unread(&self, is: bool) {
         self.0.is_unread.store(is, Ordering::Relaxed);
     }

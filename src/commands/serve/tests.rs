@@ -423,3 +423,20 @@ async fn a_request_whose_head_is_complete_is_finished_when_the_program_stops() {
     assert!(read_all(&mut streams[1]).await.ends_with('a'));
     timeout(PATIENCE, running.join_next()).await.unwrap();
 }
+
+#[tokio::test]
+async fn who_is_still_sending_reads_the_refusal_when_the_program_stops() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut sender = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let router = Router::new().route("/refuse", post(async || "too much"));
+    let bounds = Bounds { linger: PATIENCE, ..generous() };
+    let mut clients = Clients::new(router, Places::new(9, Vec::new()), bounds);
+    clients.serve(accept(&listener).await.unwrap());
+    let head = format!("POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: {LARGE}\r\n\r\n");
+    sender.write_all(head.as_bytes()).await.unwrap();
+    clients.serve_last(listener);
+    let stopped = tokio::spawn(clients.finish());
+    assert!(timeout(SHORT * 8, stopped).await.is_err(), "longer than half a head is waited for");
+    sender.write_all(&vec![b'a'; LARGE / 2]).await.expect("not reset while sending");
+    assert!(read_until(&mut sender, "too much").await.contains("too much"));
+}
