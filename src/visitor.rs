@@ -35,7 +35,7 @@ use crate::models::reset::PendingReset;
 use crate::models::session::{PATIENCE, keys, user_of};
 use crate::models::user::User;
 use crate::page::Page;
-pub use cookie::names as cookie_names;
+pub use cookie::{OwnCookie, own as own_cookies};
 pub use device::new_token as new_device_token;
 pub use ended::{Ended, cookie_name as ended_cookie_name};
 pub use logged_in::LoggedIn;

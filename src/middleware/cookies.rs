@@ -10,54 +10,56 @@ use axum::http::{HeaderMap, HeaderValue};
 use tower::util::MapRequestLayer;
 
 use crate::config::Config;
-use crate::visitor;
+use crate::visitor::{self, OwnCookie};
 
 /// The layer for this site. It stands before everything that reads a cookie.
 pub fn layer(config: &Config) -> MapRequestLayer<impl Fn(Request) -> Request + Clone + use<>> {
-    let names = visitor::cookie_names(config);
+    let own = visitor::own_cookies(config);
     MapRequestLayer::new(move |mut request: Request| {
-        keep_own(request.headers_mut(), &names);
+        keep_own(request.headers_mut(), &own);
         request
     })
 }
 
 /// Whether the cookie with this name was sent.
 pub fn has(headers: &HeaderMap, name: &str) -> bool {
-    value_of(headers, name).is_some()
+    value_of(headers, name, |_| true).is_some()
 }
 
-fn keep_own(headers: &mut HeaderMap, names: &[String]) {
+fn keep_own(headers: &mut HeaderMap, own: &[OwnCookie]) {
     if !headers.contains_key(COOKIE) {
         return;
     }
-    let own = names.iter().filter_map(|name| Some([name, "=", value_of(headers, name)?].concat()));
-    let line = own.collect::<Vec<_>>().join("; ");
+    let pairs = own.iter().filter_map(|(name, is_value)| {
+        let value = value_of(headers, name, is_value)?;
+        Some(format!("{name}={value}"))
+    });
+    let line = pairs.collect::<Vec<_>>().join("; ");
     headers.remove(COOKIE);
     if let Some(line) = HeaderValue::from_str(&line).ok().filter(|line| !line.is_empty()) {
         headers.insert(COOKIE, line);
     }
 }
 
-/// The value of the cookie whose name is `name`, byte for byte (RFC 6265, 4.2 and 5.4).
+/// The value of the cookie whose name is `name`, byte for byte (RFC 6265, 4.2 and 5.4), if `is_value`
+/// says that we could have set it. None of ours has a `%` or a quote, which others read in two ways.
 ///
 /// Two different values count as none. No browser sends them, because ours have one path and no
 /// domain, except where another host of the domain has set one on plain http; and that host chooses
 /// which comes first and which last.
-fn value_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn value_of<'a>(
+    headers: &'a HeaderMap,
+    name: &str,
+    is_value: impl Fn(&str) -> bool,
+) -> Option<&'a str> {
     let lines = headers.get_all(COOKIE).iter();
     let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
     let mut values = pairs.filter_map(|pair| {
         let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-        str::from_utf8(value).ok().filter(|value| is_ours(value))
+        str::from_utf8(value).ok().filter(|value| is_value(value))
     });
     let first = values.next()?;
     values.all(|other| other == first).then_some(first)
-}
-
-/// The alphabet of every value that we set. Nobody reads any of it in two ways, as they would `%41`.
-fn is_ours(value: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    !value.is_empty() && value.bytes().all(is_plain)
 }
 
 #[cfg(test)]
@@ -69,7 +71,8 @@ mod tests {
         for line in lines {
             headers.append(COOKIE, HeaderValue::from_bytes(line).unwrap());
         }
-        keep_own(&mut headers, &["a".to_owned(), "__Host-b".to_owned()]);
+        let is_digit = |value: &str| value.len() == 1 && value.as_bytes()[0].is_ascii_digit();
+        keep_own(&mut headers, &[("a".to_owned(), is_digit), ("__Host-b".to_owned(), is_digit)]);
         assert!(headers.get_all(COOKIE).iter().count() < 2);
         headers.get(COOKIE).map(|line| line.to_str().unwrap().to_owned())
     }
@@ -86,6 +89,7 @@ mod tests {
             b"a=1; a=1",
             b"a=\"1\"; a=; a=%31; a=1; a=\xe4; a= 2; a=2,3",
             b"$Version=1; a=1; $Path=/",
+            b"a=x; a=1; a=11",
             b"%61=2; A=2; \xc2\xa0a=2; a\xc2\xa0=2; \xe2\x80\x80a=2; a =2; a=1; xa=2; aa=2",
         ] {
             assert_eq!(kept(&[line]).as_deref(), Some("a=1"), "{}", line.escape_ascii());

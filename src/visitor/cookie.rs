@@ -3,6 +3,7 @@
 use time::Duration;
 use tower_cookies::Cookie;
 use tower_cookies::cookie::SameSite;
+use tower_sessions::session::Id;
 
 use super::{device, ended};
 use crate::config::Config;
@@ -13,10 +14,16 @@ pub fn name(config: &Config, plain: &str) -> String {
     if config.base_url.is_https() { format!("__Host-{plain}") } else { plain.to_owned() }
 }
 
-/// The names of all cookies of ours.
-pub fn names(config: &Config) -> [String; 3] {
-    let session = session::cookie_name(config).to_owned();
-    [session, device::cookie_name(config), ended::cookie_name(config)]
+/// A cookie's name, and whether a value is one that we could have set.
+pub type OwnCookie = (String, fn(&str) -> bool);
+
+/// All cookies of ours.
+pub fn own(config: &Config) -> [OwnCookie; 3] {
+    [
+        (session::cookie_name(config).to_owned(), |value| value.parse::<Id>().is_ok()),
+        (device::cookie_name(config), |value| value.split('.').all(device::is_token)),
+        (ended::cookie_name(config), ended::is_value),
+    ]
 }
 
 /// A cookie that lives so long.

@@ -102,6 +102,7 @@ pub fn cookie_name(config: &Config) -> String {
     cookie::name(config, NAME)
 }
 
-fn is_token(text: &str) -> bool {
+/// Whether `text` is a token in shape.
+pub fn is_token(text: &str) -> bool {
     text.len() == TOKEN_LENGTH && URL_SAFE_NO_PAD.decode(text).is_ok()
 }

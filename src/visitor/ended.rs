@@ -45,6 +45,11 @@ pub fn take(config: &Config, cookies: &Cookies) -> Option<Flash> {
     found.map(|(.., flash)| flash.clone())
 }
 
+/// Whether it may hold `value`.
+pub fn is_value(value: &str) -> bool {
+    VALUES.iter().any(|(_, known, _)| *known == value)
+}
+
 /// The cookie's name on this site.
 pub fn cookie_name(config: &Config) -> String {
     super::cookie::name(config, NAME)

@@ -76,6 +76,7 @@ const NEIGHBOURS: &[&[u8]] = &[
     b"M\xfcller=1",
     b"vestibule=M\xfcller",
     b"vestibule=\"quoted\"",
+    b"vestibule=of-another-program",
     b"vestibule=",
     b"vestibule",
     b"=x",
