@@ -32,6 +32,7 @@ const html = new HtmlValidate({
 
 const sites = {};
 const titles = new Map();
+const notices = new Map();
 let browser;
 
 before(async () => {
@@ -58,6 +59,7 @@ for (const { name, of, status = 200, site = "open", isForm = status === 422, ope
 
     const served = await page.served.text();
     await page.evaluate(LOOK);
+    for (const [kind, ...signs] of await page.evaluate(() => look.notices())) notices.set(kind, signs);
     const found = [...invalid(served, site), ...(await looks(page, "frame"))];
     for (const width of WIDTHS) {
       await page.setViewportSize({ width, height: 800 });
@@ -65,7 +67,7 @@ for (const { name, of, status = 200, site = "open", isForm = status === 422, ope
         await page.emulateMedia({ colorScheme: scheme });
         const path = screenshotPath(`${name}-${width}-${scheme}`);
         await page.screenshot({ path, fullPage: true, animations: "disabled" });
-        const here = [...(await axe(page)), ...(await looks(page, "inputs"))];
+        const here = [...(await axe(page)), ...(await looks(page, "inputs", "boxes"))];
         found.push(...here.map((complaint) => `${width} px, ${scheme}: ${complaint}`));
       }
       found.push(...(await looksAnyhow(page)).map((complaint) => `${width} px: ${complaint}`));
@@ -77,6 +79,27 @@ for (const { name, of, status = 200, site = "open", isForm = status === 422, ope
 test("every page has a title of its own, which says when its form was refused", () => {
   const words = [...titles.values()];
   assert.equal(new Set(words).size, words.length, `${words}`);
+});
+
+test("notices of the three kinds differ in sign, colour and word", () => {
+  assert.deepEqual([...notices.keys()].sort(), ["notice done", "notice info", "notice warning"]);
+  for (const of of [0, 1, 2]) {
+    const signs = [...notices.values()].map((signs) => signs[of]);
+    assert.equal(new Set(signs).size, 3, `${signs}`);
+  }
+});
+
+test("a logo for dark pages is shown there", async (t) => {
+  const page = await openPage(browser, { site: sites.wordmark });
+  t.after(() => page.context().close());
+  await page.goto("/login");
+  const logo = page.getByRole("link", { name: "Orev", exact: true }).getByRole("img", { name: "Orev" });
+  const shown = [];
+  for (const colorScheme of SCHEMES) {
+    await page.emulateMedia({ colorScheme });
+    shown.push(await logo.evaluate((img) => img.decode().then(() => img.currentSrc)));
+  }
+  assert.notEqual(shown[0], shown[1]);
 });
 
 test("the login form stands on a phone's first screen", async (t) => {

@@ -74,6 +74,19 @@ async fn it_shows_every_mail_newest_first_with_its_text() {
 }
 
 #[tokio::test]
+async fn it_is_a_list_whose_newest_mail_is_open() {
+    let site = Site::on_sqlite().await;
+    for username in ["ann", "bob", "cem"] {
+        site.registered(username).await;
+    }
+    let mut reader = site.browser();
+    reader.open("/dev/mailbox").await;
+    assert_eq!(reader.all_text("article details pre").len(), 3, "each text is in the page");
+    assert_eq!(reader.all_text("article:first-of-type details[open] pre").len(), 1);
+    assert_eq!(reader.all_text("details[open]").len(), 1);
+}
+
+#[tokio::test]
 async fn lines_are_as_long_as_the_page_and_the_code_has_one_of_its_own() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;

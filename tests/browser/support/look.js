@@ -92,6 +92,27 @@ window.look = (() => {
       });
     },
 
+    /** WCAG 1.4.11 for boxes that say what happened, and one colour alone around each. */
+    boxes() {
+      return all(".notice, .summary").flatMap((box) => {
+        const { borderTopColor, outlineColor, outlineStyle } = getComputedStyle(box);
+        const ratio = contrast(borderTopColor, ground(box.parentElement));
+        const found = ratio < 3 ? [`the edge of ${name(box)} has a contrast of ${ratio.toFixed(2)}, not 3`] : [];
+        const isRinged = outlineStyle !== "none" && outlineColor !== borderTopColor;
+        return isRinged ? [...found, `a ring of another colour lies around ${name(box)}`] : found;
+      });
+    },
+
+    /** What tells the kinds of notices apart: class, sign, colour of the edge, word. */
+    notices() {
+      return all(".notice").map((box) => [
+        box.className,
+        getComputedStyle(box, "::before").content,
+        getComputedStyle(box).borderTopColor,
+        box.querySelector(".sr-only").textContent.trim(),
+      ]);
+    },
+
     /** For forced colours, where only borders are left. */
     borders() {
       return all("button, input, select, textarea").filter((input) => !TICKS.includes(input.type)).flatMap((element) => {

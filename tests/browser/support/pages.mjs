@@ -1,12 +1,12 @@
 // Every page of the contract, in every state that people can meet it in, and the way there. Left out
-// are a code that expired or is gone, which takes a minute at least, and a failure of the server.
+// is a code that expired or is gone, which takes a minute at least.
 //
 // `of` is the page that a state belongs to: states of one page share its title. `site` is the site
 // that it needs, one of SITES. `open` leads there, by the page's own links and buttons where it can.
 
-import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
+import { brokenDatabase, stalledForm, tooBusy } from "./faults.mjs";
 import * as steps from "./journey.mjs";
 
 /** The settings of the sites, by name. */
@@ -21,13 +21,25 @@ export const SITES = {
     VESTIBULE_HASH_QUEUE: "1",
   },
   quiet: {},
+  broken: {},
   // The longest name there may be, a wide logo and another colour.
   branded: {
     VESTIBULE_SITE_NAME: "The Riverside and Meadow Valley Lending Library Co-operative",
     VESTIBULE_ACCENT: "#8a2be2",
-    VESTIBULE_LOGO: fileURLToPath(new URL("logo.svg", import.meta.url)),
+    VESTIBULE_LOGO: file("logo.svg"),
+  },
+  // A logo that is the name, one for each scheme.
+  wordmark: {
+    VESTIBULE_SITE_NAME: "Orev",
+    VESTIBULE_LOGO: file("wordmark.svg"),
+    VESTIBULE_LOGO_DARK: file("wordmark-dark.svg"),
+    VESTIBULE_SHOW_NAME: "no",
   },
 };
+
+function file(name) {
+  return fileURLToPath(new URL(name, import.meta.url));
+}
 
 const SECOND_PASSWORD = "velvet anchor pudding";
 const WRONG_CODE = "CCCC-CCCC";
@@ -76,25 +88,6 @@ function bent(status, bend) {
     await page.evaluate(bend);
     await steps.refused(page, "/login", status, () => steps.button(page, "Log in").click());
   };
-}
-
-/** Logs in while others have the one hash thread and the one place before it, for seconds. */
-async function tooBusy(page, { url }) {
-  await page.goto("/login");
-  await steps.field(page, "Username or email").fill("ann");
-  await steps.field(page, "Password").fill(SECOND_PASSWORD);
-  const body = new URLSearchParams({ username: "ann", password: SECOND_PASSWORD });
-  const logIn = () => fetch(`${url}/login`, { method: "POST", headers: { Origin: url }, body });
-  let tries = 0;
-  const hold = async () => {
-    do tries += 1;
-    while ((await logIn()).status === 503);
-  };
-  // Each tries until it is taken; they end with the site, whose end they may see. A thread that has not
-  // taken its work yet refuses the second, so both are in when neither has tried again for a second.
-  for (const _ of ["thread", "place"]) hold().catch(() => {});
-  for (let before = 0; before !== tries; await setTimeout(1000)) before = tries;
-  await steps.refused(page, "/login", 503, () => steps.button(page, "Log in").click());
 }
 
 /** Logs out elsewhere, and leaves the cookie where it is. */
@@ -393,6 +386,8 @@ export const PAGES = [
       await steps.refused(page, "/login", 429, () => steps.logIn(page, nobody));
     },
   },
+  { name: "408", of: "408", status: 408, open: stalledForm },
+  { name: "500", of: "500", status: 500, site: "broken", open: brokenDatabase },
   { name: "503", of: "503", status: 503, site: "busy", open: tooBusy },
   { name: "branded-login", of: "login", site: "branded", open: (page) => page.goto("/login") },
   {
@@ -405,4 +400,5 @@ export const PAGES = [
   { name: "branded-account-new", of: "account", site: "branded", open: register("reader") },
   { name: "branded-reset", of: "reset", site: "branded", open: ask("borrower") },
   { name: "branded-404", of: "404", status: 404, site: "branded", open: missing("/nowhere", 404) },
+  { name: "wordmark-login", of: "login", site: "wordmark", open: (page) => page.goto("/login") },
 ];

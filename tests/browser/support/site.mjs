@@ -20,7 +20,7 @@ const NO_LIMITS = {
   VESTIBULE_LIMIT_MAIL_ADDRESS: "off",
 };
 
-/** Starts a site that nobody has visited yet; `settings` are `VESTIBULE_…` variables. */
+/** Starts a site that nobody has visited yet; `settings` are `VESTIBULE_…` variables. `folder` has its data. */
 export async function startSite(settings = {}) {
   const folder = mkdtempSync(join(tmpdir(), "vestibule-browser-"));
   const child = spawn(process.env.VESTIBULE_BINARY ?? DEBUG_BUILD, ["serve"], {
@@ -40,7 +40,7 @@ export async function startSite(settings = {}) {
     rmSync(folder, { recursive: true, force: true });
   };
   try {
-    return { url: await address(child), stop };
+    return { url: await address(child), folder, stop };
   } catch (error) {
     await stop();
     throw error;
