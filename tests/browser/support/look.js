@@ -163,9 +163,16 @@ window.look = (() => {
     /** Headings, text, fields and buttons start at one left edge. */
     axis() {
       const inside = "main > h1, main > p, main label[for]:not(.checkbox *), main .field input, main form:not(.clear) > button, main .ways";
-      const edges = all(`${inside}, .foot p`).map((element) => [element, element.getBoundingClientRect().left]);
+      // Of words, not of the box around them, in which they may be centred.
+      const left = (element) => {
+        const range = document.createRange();
+        range.selectNodeContents(element);
+        const isBox = element.matches("input, button");
+        return (isBox ? element : range).getBoundingClientRect().left;
+      };
+      const edges = all(`${inside}, .foot p`).map((element) => [element, left(element)]);
       const [, first] = edges[0];
-      return edges.filter(([, left]) => Math.abs(left - first) > 1).map(([element, left]) =>
+      return edges.filter(([, left]) => Math.abs(left - first) > 2).map(([element, left]) =>
         `${name(element)} starts at ${left.toFixed()} px, not at ${first.toFixed()}`);
     },
 
