@@ -29,7 +29,7 @@ pub(crate) use server::Server;
 pub use skip_locked::SkipLocked;
 pub(crate) use skip_locked::skip_locked;
 pub use turn::Turn;
-use writer::{Loan, Writer};
+use writer::{WriteGuard, Writer};
 
 /// How long a statement waits for a connection, and then for a lock, before the request is answered
 /// 503.
@@ -74,7 +74,7 @@ enum Engine {
 pub struct Tx(Transaction);
 
 enum Transaction {
-    Sqlite(Loan),
+    Sqlite(WriteGuard),
     Postgres(Lent<PgConnection>),
 }
 
@@ -84,7 +84,7 @@ pub struct On<'a>(Place<'a>);
 enum Place<'a> {
     Readers(&'a Pool<SqliteConnection>),
     Writer(&'a Writer),
-    Loan(&'a mut Loan),
+    Guard(&'a mut WriteGuard),
     Reading(&'a Pool<PgConnection>),
     Writing(&'a Pool<PgConnection>),
     Transaction(&'a mut Lent<PgConnection>),
@@ -141,7 +141,7 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx, DbError> {
         tracing::trace!("begin");
         Ok(Tx(match &self.0 {
-            Engine::Sqlite { writer, .. } => Transaction::Sqlite(writer.transaction().await?),
+            Engine::Sqlite { writer, .. } => Transaction::Sqlite(writer.begin().await?),
             Engine::Postgres(pool) => match postgres::begin(pool).await {
                 Err(error) if error.is_of_connection() => {
                     Transaction::Postgres(postgres::begin(pool).await?)
@@ -180,7 +180,7 @@ impl Tx {
     /// For a statement within this transaction.
     pub fn on(&mut self) -> On<'_> {
         On(match &mut self.0 {
-            Transaction::Sqlite(loan) => Place::Loan(loan),
+            Transaction::Sqlite(guard) => Place::Guard(guard),
             Transaction::Postgres(lent) => Place::Transaction(lent),
         })
     }
@@ -192,7 +192,7 @@ impl Tx {
     /// not say so.
     pub async fn commit(self) -> Result<(), DbError> {
         match self.0 {
-            Transaction::Sqlite(loan) => loan.finish().await?,
+            Transaction::Sqlite(guard) => guard.finish().await?,
             Transaction::Postgres(lent) => postgres::commit(lent).await?,
         }
         tracing::trace!("committed");
@@ -294,16 +294,16 @@ macro_rules! dispatch {
                 }
             }
             Place::Writer(writer) => {
-                let mut loan = writer.statement().await?;
-                let query = bound!($start, $values).$method(loan.connection()?);
+                let mut guard = writer.acquire().await?;
+                let query = bound!($start, $values).$method(guard.connection()?);
                 let done = in_time(longest(writer.wait()), query).await;
-                let done = loan.note(done)?;
-                loan.finish().await.map(|()| done).map($map)
+                let done = guard.note(done)?;
+                guard.finish().await.map(|()| done).map($map)
             }
-            Place::Loan(loan) => {
-                let query = bound!($start, $values).$method(loan.connection()?);
+            Place::Guard(guard) => {
+                let query = bound!($start, $values).$method(guard.connection()?);
                 let done = in_time(longest(WAIT), query).await;
-                loan.note(done).map($map)
+                guard.note(done).map($map)
             }
             Place::Transaction(lent) => {
                 let is_kept = !lent.source().is_per_transaction();

@@ -1,7 +1,5 @@
 //! What a database can fail with, and what is worth another try.
 
-use std::sync::Arc;
-
 use sqlx::migrate::MigrateError;
 
 use super::open::latest_version;
@@ -15,9 +13,6 @@ pub enum DbError {
     /// The database took the statement and says nothing.
     #[error("the database does not answer")]
     Silent,
-    /// The transaction that it was part of is not known to last, for a reason that lay elsewhere in it.
-    #[error("the transaction could not be kept: {0}")]
-    NotKept(Arc<str>),
     /// The database answers, and takes no writes.
     #[error("the database is read-only")]
     ReadOnly,
@@ -45,7 +40,7 @@ impl DbError {
     pub fn is_passing(&self) -> bool {
         let error = match self {
             Self::Driver(error) => error,
-            other => return matches!(other, Self::Silent | Self::NotKept(_) | Self::ReadOnly),
+            other => return matches!(other, Self::Silent | Self::ReadOnly),
         };
         match error {
             sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => true,

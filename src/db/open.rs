@@ -66,8 +66,8 @@ pub fn latest_version() -> i64 {
 pub(super) async fn migrate(engine: &Engine) -> Result<(), DbError> {
     let done = match engine {
         Engine::Sqlite { writer, .. } => {
-            let mut loan = writer.alone().await?;
-            migrator().run(loan.connection()?).await
+            let mut guard = writer.acquire().await?;
+            migrator().run(guard.connection()?).await
         }
         Engine::Postgres(pool) => migrate_postgres(pool).await,
     };

@@ -1,312 +1,175 @@
-//! SQLite's one writer, and the transaction that those who wait for it share.
-//!
-//! A commit is an `fsync`, and a disk does a few hundred to a few thousand of them a second. Who finds
-//! others waiting for the writer leaves the transaction open for them and stands in line once more, to
-//! commit for all who came in between: the more there is to write, the more goes into one commit.
+//! SQLite's one write connection, which one caller at a time uses.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection};
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 
-use super::{DbError, in_time};
+use super::{DbError, in_time, longest};
 
-type Outcome = Option<Result<(), Arc<str>>>;
-
-/// The way to the writer. Clones lead to the same one.
+/// The write connection. Clones share it.
 #[derive(Clone)]
 pub struct Writer {
-    line: Arc<Mutex<Line>>,
-    /// How many stand in line for a turn: a hint, on which only speed rests.
-    waiting: Arc<AtomicUsize>,
+    state: Arc<Mutex<State>>,
     wait: Duration,
 }
 
-/// What whoever has the turn holds.
-struct Line {
+struct State {
     options: SqliteConnectOptions,
-    /// None after a failure that it may not have survived: the next turn opens another.
+    /// None after a failure that it may not have survived: the next caller opens another.
     connection: Option<SqliteConnection>,
-    group: Option<Group>,
-    /// The connection is in a state that fails every write, as that to a file that was moved away.
-    is_useless: bool,
     is_closed: bool,
 }
 
-/// A transaction that is open for more.
-struct Group {
-    /// Whether it lasts, or why not; none as long as that is open. Whoever shares it holds a receiver.
-    lasts: watch::Sender<Outcome>,
-}
-
-/// The writer on loan. Dropped without [`Loan::finish`], what was done in it is undone.
-pub struct Loan {
-    line: Option<OwnedMutexGuard<Line>>,
-    undo: Undo,
-    /// For the others, if they have to be undone with it.
-    why: Option<String>,
-    writer: Writer,
-}
-
-/// What has to be undone when a turn fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Undo {
-    /// Nothing: SQLite undoes a single statement by itself.
-    Nothing,
-    /// What came after the savepoint: the transaction is others', too.
-    Savepoint,
-    /// The whole transaction, perhaps others' with it: it is this turn's own, or lost.
-    Group,
-}
-
-/// Counts whoever stands in line, also while they leave.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn begin(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+/// The write connection while one caller uses it. Dropped without [`WriteGuard::finish`], what was
+/// done in its transaction is rolled back before anybody else gets the connection.
+pub struct WriteGuard {
+    /// None once it was given back.
+    state: Option<OwnedMutexGuard<State>>,
+    is_in_transaction: bool,
+    /// A statement failed in a way that may have ended the transaction: no other may follow it.
+    has_failed: bool,
+    /// The connection is in a state that fails every write, as on a disk that was read-only.
+    is_useless: bool,
+    wait: Duration,
 }
 
 impl Writer {
-    /// The writer of the file that `options` name. Whoever finds it taken waits for `wait`.
+    /// Opens the file that `options` name. A caller waits for the connection for `wait`.
     ///
     /// # Errors
     /// When the file cannot be opened.
     pub async fn open(options: SqliteConnectOptions, wait: Duration) -> Result<Self, sqlx::Error> {
         let connection = Some(options.connect().await?);
-        let line = Line { options, connection, group: None, is_useless: false, is_closed: false };
-        Ok(Self { line: Arc::new(Mutex::new(line)), waiting: Arc::default(), wait })
+        let state = State { options, connection, is_closed: false };
+        Ok(Self { state: Arc::new(Mutex::new(state)), wait })
     }
 
-    /// How long the writer is waited for.
+    /// How long the connection is waited for.
     pub fn wait(&self) -> Duration {
         self.wait
     }
 
-    /// The writer for one statement. Alone it is a transaction by itself.
+    /// The connection outside of a transaction: a single statement is one by itself.
     ///
     /// # Errors
-    /// When it is not free in time, or the database cannot be written.
-    pub async fn statement(&self) -> Result<Loan, DbError> {
-        let mut loan = self.lend().await?;
-        if loan.group().is_none() && self.waiting.load(Ordering::Relaxed) > 0 {
-            loan.begin().await?;
+    /// When it is not free in time, or the file cannot be opened.
+    pub async fn acquire(&self) -> Result<WriteGuard, DbError> {
+        let state = timeout(self.wait, Arc::clone(&self.state).lock_owned()).await;
+        let mut state = state.map_err(|_| sqlx::Error::PoolTimedOut)?;
+        if state.is_closed {
+            return Err(sqlx::Error::PoolClosed.into());
         }
-        loan.undo = Undo::Nothing;
-        Ok(loan)
+        if state.connection.is_none() {
+            state.connection = Some(state.options.connect().await?);
+        }
+        Ok(WriteGuard {
+            state: Some(state),
+            is_in_transaction: false,
+            has_failed: false,
+            is_useless: false,
+            wait: self.wait,
+        })
     }
 
-    /// The writer for any number of statements, all of which last or none.
+    /// The connection in a transaction that holds SQLite's write lock from its begin.
     ///
     /// # Errors
-    /// As [`Writer::statement`].
-    pub async fn transaction(&self) -> Result<Loan, DbError> {
-        let mut loan = self.lend().await?;
-        if loan.group().is_none() {
-            loan.begin().await?;
-        } else {
-            loan.undo = Undo::Savepoint;
-            loan.run("SAVEPOINT loan").await?;
-        }
-        Ok(loan)
+    /// As [`Writer::acquire`], and when another process holds the lock for too long.
+    pub async fn begin(&self) -> Result<WriteGuard, DbError> {
+        let mut guard = self.acquire().await?;
+        // Noted first: SQLite's thread begins it even when the caller leaves before it has.
+        guard.is_in_transaction = true;
+        guard.run("BEGIN IMMEDIATE").await?;
+        Ok(guard)
     }
 
-    /// The writer outside of any transaction.
-    ///
-    /// # Errors
-    /// As [`Writer::statement`].
-    pub async fn alone(&self) -> Result<Loan, DbError> {
-        let mut loan = self.lend().await?;
-        loan.held()?.commit(self.wait).await;
-        Ok(loan)
-    }
-
-    async fn lend(&self) -> Result<Loan, DbError> {
-        let waiting = Waiting::begin(&self.waiting);
-        let line = timeout(self.wait, Arc::clone(&self.line).lock_owned()).await;
-        let mut line = line.map_err(|_| sqlx::Error::PoolTimedOut)?;
-        drop(waiting);
-        line.open().await?;
-        Ok(Loan { line: Some(line), undo: Undo::Nothing, why: None, writer: self.clone() })
-    }
-
-    /// Stands in line once more, and commits unless another of the group was first.
-    async fn commit(self, mut lasts: watch::Receiver<Outcome>) -> Result<(), DbError> {
-        let known = lasts.clone();
-        tokio::select! {
-            biased;
-            _ = lasts.changed() => {}
-            mut line = self.line.lock() => {
-                if known.borrow().is_none() {
-                    line.commit(self.wait).await;
-                }
-            }
-        }
-        let lasts = known.borrow().clone().unwrap_or_else(|| Err("it was left".into()));
-        lasts.map_err(DbError::NotKept)
-    }
-
-    /// Ends what is open and closes the file.
+    /// Closes the file, once what is under way is done.
     pub async fn close(&self) {
-        let mut line = self.line.lock().await;
-        line.commit(self.wait).await;
-        line.is_closed = true;
-        if let Some(connection) = line.connection.take() {
+        let mut state = self.state.lock().await;
+        state.is_closed = true;
+        if let Some(connection) = state.connection.take() {
             let _ = connection.close().await;
         }
     }
 }
 
-impl Line {
-    async fn open(&mut self) -> Result<(), sqlx::Error> {
-        if self.is_closed {
-            return Err(sqlx::Error::PoolClosed);
-        }
-        if self.is_useless && self.group.is_none() {
-            self.connection = None;
-        }
-        if self.connection.is_none() {
-            self.is_useless = false;
-            self.connection = Some(self.options.connect().await?);
-        }
-        Ok(())
-    }
-
-    async fn run(&mut self, text: &'static str, wait: Duration) -> Result<(), DbError> {
-        let connection = self.connection.as_mut().ok_or(sqlx::Error::WorkerCrashed)?;
-        let done = in_time(super::longest(wait), connection.execute(text)).await.map(drop);
-        self.is_useless |= done.as_ref().is_err_and(DbError::is_of_session);
-        done
-    }
-
-    /// Makes what is open last, and says so to all who share it.
-    async fn commit(&mut self, wait: Duration) {
-        if self.group.is_none() {
-            return;
-        }
-        match self.run("COMMIT", wait).await {
-            Ok(()) => self.tell(Ok(())),
-            Err(error) => self.roll_back(&error.to_string(), wait).await,
-        }
-    }
-
-    async fn roll_back(&mut self, why: &str, wait: Duration) {
-        // SQLite may have done so already, for want of space: then there is nothing to roll back.
-        if let Err(error) = self.run("ROLLBACK", wait).await
-            && !error.is_wrong_sql()
-        {
-            self.connection = None;
-        }
-        self.tell(Err(why.into()));
-    }
-
-    fn tell(&mut self, lasts: Result<(), Arc<str>>) {
-        if let Some(group) = self.group.take() {
-            group.lasts.send_replace(Some(lasts));
-        }
-    }
-}
-
-impl Loan {
+impl WriteGuard {
     /// The connection itself.
     ///
     /// # Errors
-    /// When it is gone.
+    /// When it is gone, or when the transaction has ended by a failure.
     pub fn connection(&mut self) -> Result<&mut SqliteConnection, DbError> {
-        Ok(self.held()?.connection.as_mut().ok_or(sqlx::Error::WorkerCrashed)?)
+        let usable = self.state.as_deref_mut().filter(|_| !self.has_failed);
+        let connection = usable.and_then(|state| state.connection.as_mut());
+        Ok(connection.ok_or(sqlx::Error::WorkerCrashed)?)
     }
 
-    /// Notes how a statement of this turn ended: some failures end the whole transaction.
+    /// Notes how a statement ended: after some failures SQLite has rolled the transaction back.
+    ///
+    /// # Errors
+    /// Those of `done`.
     pub fn note<T>(&mut self, done: Result<T, DbError>) -> Result<T, DbError> {
-        if let Err(error) = &done
-            && !error.leaves_transaction()
-        {
-            self.undo = Undo::Group;
-            self.why = Some(error.to_string());
-            if let Some(line) = &mut self.line {
-                line.is_useless |= error.is_of_session();
-            }
+        if let Err(error) = &done {
+            self.has_failed |= !error.leaves_transaction();
+            self.is_useless |= error.is_of_session();
         }
         done
     }
 
-    /// Makes what was done in this turn last: when this returns, it is on disk.
+    /// Commits: when this returns, what was done is on disk.
     ///
     /// # Errors
     /// When nothing of it lasts.
     pub async fn finish(mut self) -> Result<(), DbError> {
-        if self.undo == Undo::Savepoint {
-            // Sent is done: a caller who leaves now must not have it all undone for want of a savepoint.
-            self.undo = Undo::Nothing;
-            self.run("RELEASE loan").await?;
+        if self.is_in_transaction {
+            self.run("COMMIT").await?;
         }
-        let lasts = self.group().map(|group| group.lasts.subscribe());
-        // From here on it is the group's affair.
-        drop(self.line.take());
-        let Some(lasts) = lasts else { return Ok(()) };
-        // In a task of its own: a caller who leaves must not leave the transaction open.
-        let committed = tokio::spawn(self.writer.clone().commit(lasts)).await;
-        committed.unwrap_or_else(|panic| Err(DbError::NotKept(panic.to_string().into())))
-    }
-
-    async fn begin(&mut self) -> Result<(), DbError> {
-        // Noted first: SQLite's thread begins it even when the caller leaves before it has.
-        self.held()?.group = Some(Group { lasts: watch::Sender::new(None) });
-        self.undo = Undo::Group;
-        self.run("BEGIN IMMEDIATE").await
+        // Given back as it is.
+        self.state = None;
+        Ok(())
     }
 
     async fn run(&mut self, text: &'static str) -> Result<(), DbError> {
-        let wait = self.writer.wait;
-        let done = self.held()?.run(text, wait).await;
+        let longest = longest(self.wait);
+        let done = in_time(longest, self.connection()?.execute(text)).await.map(drop);
         self.note(done)
     }
-
-    fn held(&mut self) -> Result<&mut Line, DbError> {
-        Ok(self.line.as_deref_mut().ok_or(sqlx::Error::PoolClosed)?)
-    }
-
-    fn group(&self) -> Option<&Group> {
-        self.line.as_ref()?.group.as_ref()
-    }
 }
 
-impl Drop for Loan {
+impl Drop for WriteGuard {
     fn drop(&mut self) {
-        let (Some(line), Ok(runtime)) = (self.line.take(), Handle::try_current()) else {
+        let Some(mut state) = self.state.take() else { return };
+        let Ok(runtime) = Handle::try_current() else {
+            state.connection = None;
             return;
         };
-        let why = self.why.take().unwrap_or_else(|| "it was left".to_owned());
-        // Whoever is next in line waits until this is done.
-        runtime.spawn(undone(line, self.undo, why, self.writer.wait));
+        let (is_in_transaction, longest) = (self.is_in_transaction, longest(self.wait));
+        let is_kept = !self.is_useless;
+        // The next caller gets the connection when this is done.
+        runtime.spawn(async move {
+            let Some(mut connection) = state.connection.take() else { return };
+            let is_clean = timeout(longest, clean(&mut connection, is_in_transaction)).await;
+            if is_kept && is_clean == Ok(true) {
+                state.connection = Some(connection);
+            }
+        });
     }
 }
 
-async fn undone(mut line: OwnedMutexGuard<Line>, undo: Undo, why: String, wait: Duration) {
-    let is_whole = match undo {
-        Undo::Group => true,
-        Undo::Savepoint => {
-            let back = line.run("ROLLBACK TO loan", wait).await;
-            back.is_err() || line.run("RELEASE loan", wait).await.is_err()
-        }
-        // The others of the group, if there are any, stand in line to commit.
-        Undo::Nothing => line.group.as_ref().is_some_and(|group| group.lasts.is_closed()),
-    };
-    if is_whole {
-        line.roll_back(&why, wait).await;
+/// Waits for the statement that runs, and rolls back. Answers whether nothing is left open.
+async fn clean(connection: &mut SqliteConnection, is_in_transaction: bool) -> bool {
+    if !is_in_transaction {
+        return connection.ping().await.is_ok();
+    }
+    match connection.execute("ROLLBACK").await.map_err(DbError::from) {
+        Ok(_) => true,
+        // There was nothing to roll back: SQLite had done so, for want of space, or committed.
+        Err(error) => error.is_wrong_sql(),
     }
 }
 
