@@ -4,8 +4,6 @@
 //! that is gone stays gone: saving only updates, so that a request in flight cannot bring back a
 //! session that a log-out or a reset has just ended.
 
-mod reads;
-
 use std::collections::HashMap;
 use std::pin::pin;
 use std::time::Duration;
@@ -18,7 +16,6 @@ use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result};
 
-use self::reads::{Loaded, Reads};
 use super::Store;
 use super::user::User;
 use crate::db::{DbError, SkipLocked, Tx, skip_locked, sql};
@@ -67,8 +64,21 @@ pub struct Lifetimes {
 pub struct SessionRows {
     store: Store,
     lifetimes: Lifetimes,
-    reads: Reads,
 }
+
+/// A session's own columns, then its user's, which are empty for nobody.
+type Loaded = (String, i64, i64, String, String, String, String, i64, i64);
+
+/// The session with its user: one query for a page. Also refuses a session whose user has changed the
+/// password since: the delete that went with the change can have missed one that was being made at that
+/// moment.
+const LOAD: &str = "select data, sessions.created_at, last_seen_at,
+        coalesce(users.id, ''), coalesce(username, ''), coalesce(email, ''),
+        coalesce(password_hash, ''), coalesce(users.credential_version, 0),
+        coalesce(users.created_at, 0)
+    from sessions left join users on users.id = sessions.user_id
+        and users.credential_version = sessions.credential_version
+    where id_hash = $1 and expires_at > $2 and (sessions.user_id is null or users.id is not null)";
 
 const INSERT: &str = "insert into sessions
     (id_hash, user_id, credential_version, data, created_at, last_seen_at, expires_at)
@@ -122,7 +132,7 @@ impl Store {
 impl SessionRows {
     /// A store with these life times.
     pub fn new(store: Store, lifetimes: Lifetimes) -> Self {
-        Self { store, lifetimes, reads: Reads::default() }
+        Self { store, lifetimes }
     }
 
     fn idle(&self, data: &Data) -> i64 {
@@ -154,11 +164,16 @@ impl SessionRows {
         save.execute(self.store.db.writer()).await.map(drop)
     }
 
+    /// The session with this digest, unless it has expired.
+    async fn find(&self, digest: Vec<u8>) -> std::result::Result<Option<Loaded>, DbError> {
+        let load = sql(LOAD).bind(digest).bind(self.store.clock.now());
+        load.optional(self.store.db.reader()).await
+    }
+
     /// Whether nothing but what was to be shown would be taken out of the row: it was shown, and can be
     /// shown again.
     async fn only_notices_go(&self, record: &Record) -> bool {
-        let row = self.reads.load(&self.store, &hash(&record.id)).await;
-        let Ok(Some((_, data, ..))) = row else {
+        let Ok(Some((data, ..))) = self.find(hash(&record.id)).await else {
             return false;
         };
         let mut stored: Data = serde_json::from_str(&data).unwrap_or_default();
@@ -212,9 +227,9 @@ impl SessionStore for SessionRows {
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
         let (hash, now) = (hash(id), self.store.clock.now());
-        let row = self.reads.load(&self.store, &hash).await.map_err(backend)?;
+        let row = self.find(hash.clone()).await.map_err(backend)?;
         let Some(row) = row else { return Ok(None) };
-        let (created_at, last_seen_at) = (row.2, row.3);
+        let (created_at, last_seen_at) = (row.1, row.2);
         let data = data_of(row)?;
         if now - last_seen_at >= TOUCH_AFTER.min(self.idle(&data) / 4) {
             self.touch(&hash, &data, created_at).await;
@@ -240,7 +255,7 @@ fn hash(id: &Id) -> Vec<u8> {
 
 /// What is stored, and the user who was read with it.
 fn data_of(row: Loaded) -> Result<Data> {
-    let (_, data, _, _, id, username, email, password_hash, credential_version, created_at) = row;
+    let (data, _, _, id, username, email, password_hash, credential_version, created_at) = row;
     let mut data: Data =
         serde_json::from_str(&data).map_err(|error| Error::Decode(error.to_string()))?;
     if !id.is_empty() {
