@@ -59,13 +59,33 @@ pub fn is_local<'a>(
     is_loopback(direct) && forwarded.all(|line| is_trusted(direct, trusted) && from_here(line))
 }
 
-/// What counts as one line: an IPv4 address, or the /64 that one IPv6 line has at least (better-auth
-/// CVE-2026-45364: each of its 2^64 addresses had a budget of its own).
+/// The IPv6 networks that limits count, and how many times a limit each of them may reach. A line
+/// has a /64 at least (better-auth CVE-2026-45364: each of its 2^64 addresses had a budget of its
+/// own), but often a /56, and tunnels give a /48 away: those are 256 and 65,536 times a /64. Four
+/// times the limit is room for a household or an office with several subnets.
+const COUNTED: [(u32, i64); 3] = [(64, 1), (56, 4), (48, 16)];
+
+/// One customer's network, as far as an address shows it: an IPv4 address or an IPv6 /56.
 pub fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
-        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
+        IpAddr::V6(address) => prefix(address, 56),
     }
+}
+
+/// What limits count `address` as, with how many times the limit each may reach.
+pub fn counted(address: IpAddr) -> Vec<(String, i64)> {
+    match address {
+        IpAddr::V4(_) => vec![(address.to_string(), 1)],
+        IpAddr::V6(address) => COUNTED
+            .iter()
+            .map(|&(length, times)| (format!("{}/{length}", prefix(address, length)), times))
+            .collect(),
+    }
+}
+
+fn prefix(address: Ipv6Addr, length: u32) -> IpAddr {
+    Ipv6Addr::from(u128::from(address) & (u128::MAX << (128 - length))).into()
 }
 
 /// An address, in brackets or with a port as some proxies write it.
@@ -83,6 +103,25 @@ mod tests {
         let trusted: Vec<IpNet> = trusted.split(' ').filter_map(|net| net.parse().ok()).collect();
         let lines = forwarded.iter().map(|line| line.as_bytes());
         client_address(direct.parse().unwrap(), lines, &trusted).to_string()
+    }
+
+    #[test]
+    fn an_ipv6_address_counts_as_three_networks_and_an_ipv4_address_as_itself() {
+        let counted = |address: &str| counted(address.parse().unwrap());
+        assert_eq!(counted("203.0.113.9"), [("203.0.113.9".to_owned(), 1)]);
+        let networks =
+            [("2001:db8:1:2ff::/64", 1), ("2001:db8:1:200::/56", 4), ("2001:db8:1::/48", 16)];
+        let networks = networks.map(|(network, times)| (network.to_owned(), times));
+        assert_eq!(counted("2001:db8:1:2ff:3:4:5:6"), networks);
+        assert_eq!(counted("2001:db8:1:2ff::9"), networks);
+    }
+
+    #[test]
+    fn a_network_is_an_ipv6_56_or_an_ipv4_address() {
+        let network = |address: &str| network(address.parse().unwrap());
+        assert_eq!(network("2001:db8:1:2ff::1"), network("2001:db8:1:200::9"));
+        assert_ne!(network("2001:db8:1:2ff::1"), network("2001:db8:1:3ff::1"));
+        assert_ne!(network("203.0.113.9"), network("203.0.113.8"));
     }
 
     #[test]

@@ -1,23 +1,22 @@
 //! The hash pool: Argon2id, and the judgement of new passwords, on threads of its own, behind a
-//! bounded queue.
+//! bounded queue that is fair between networks.
 //!
 //! A login storm slows logins and no page: requests never hash on the runtime's threads, memory is
 //! one buffer a thread, and what does not fit the queue is refused at once.
 
-mod shares;
+mod pool;
+mod queue;
+#[cfg(test)]
+mod tests;
 
-use std::net::IpAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use tokio::sync::{Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::sync::oneshot;
 
-use self::shares::Shares;
+use self::pool::{Kind, Pool};
 use super::password::{Password, PasswordError};
 use crate::config::HashCost;
 use crate::event::{self, Event};
@@ -29,30 +28,15 @@ const MOST_MEMORY_KIB: u32 = 1 << 20;
 const MOST_ITERATIONS: u32 = 64;
 const MOST_LANES: u32 = 16;
 
-/// How long a judgement may wait for its turn: as long as the sixty registrations of one address take
-/// at 70 ms each (measured, the worst passwords), so that these alone refuse nobody else.
-const JUDGED_WITHIN: Duration = Duration::from_secs(5);
-
-type Job = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
-
 /// The way into the pool. Clones share its threads, which end with the last clone.
 #[derive(Clone)]
 pub struct Hasher {
-    jobs: SyncSender<Job>,
-    /// Judgements under way: anybody can ask for one, so they leave half of the pool to logins. With
-    /// one thread a login waits for one of them. A flood of them costs others a 503 where a password
-    /// is chosen, and no login.
-    judgements: Arc<Semaphore>,
-    /// Judgements under way or waiting for their turn: as many as the queue is long. Each holds a
-    /// request open.
-    waiting: Arc<Semaphore>,
+    pool: Arc<Pool>,
     params: Params,
     /// What a password is verified against when there is no account: the same work.
     nobody: Arc<str>,
-    /// Of all places, and of those for judgements.
-    shares: [Arc<Shares>; 2],
     /// Whose work this handle brings.
-    whose: Option<IpAddr>,
+    network: IpAddr,
 }
 
 /// What a verification found.
@@ -87,27 +71,17 @@ impl Hasher {
         let params =
             Params::new(cost.memory_kib, cost.iterations, 1, Some(Params::DEFAULT_OUTPUT_LEN))
                 .map_err(failed)?;
-        let (jobs, queue) = sync_channel::<Job>(cost.queue);
-        let queue = Arc::new(Mutex::new(queue));
-        for number in 0..cost.threads {
-            let queue = Arc::clone(&queue);
-            let thread = std::thread::Builder::new().name(format!("argon2-{number}"));
-            thread.spawn(move || work_off(&queue)).map_err(failed)?;
-        }
+        let pool = Arc::new(Pool::start(cost.threads, cost.queue)?);
         let nobody = phc_string(&params, &random::bytes::<16>(), &random::bytes::<32>())?;
-        let judgements = (cost.threads / 2).max(1);
-        let waiting = Arc::new(Semaphore::new(judgements + cost.queue));
-        let judgements = Arc::new(Semaphore::new(judgements));
-        let (nobody, shares) =
-            (nobody.into(), [Shares::new(cost.queue / 2), Shares::new(cost.queue / 4)]);
-        Ok(Self { jobs, judgements, waiting, params, nobody, shares, whose: None })
+        let network = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Ok(Self { pool, params, nobody: nobody.into(), network })
     }
 
-    /// The same pool for work of visitors from `network`, which gets half of the places at most, and a
-    /// quarter of those for judgements. `None` is nobody in particular, who is not counted.
+    /// The same pool for work of visitors from `network`: networks are served in turn, and when the
+    /// queue is full, the one with the most work in it gives way.
     #[must_use]
-    pub fn on_behalf_of(&self, network: Option<IpAddr>) -> Self {
-        Self { whose: network, ..self.clone() }
+    pub fn on_behalf_of(&self, network: IpAddr) -> Self {
+        Self { network, ..self.clone() }
     }
 
     /// Hashes with a new salt; answers a PHC string.
@@ -116,7 +90,7 @@ impl Hasher {
     /// [`HashError::Busy`] when the queue is full.
     pub async fn hash(&self, password: &Password) -> Result<String, HashError> {
         let (password, params) = (password.clone(), self.params.clone());
-        self.run(move |memory| {
+        self.run(Kind::Hash, move |memory| {
             let salt = random::bytes::<16>();
             let output = derive(&params, password.as_bytes(), &salt, memory)?;
             phc_string(&params, &salt, &output)
@@ -138,7 +112,7 @@ impl Hasher {
         let (password, params) = (password.clone(), self.params.clone());
         let nobody = Arc::clone(&self.nobody);
         let stored = stored.map(str::to_owned);
-        self.run(move |memory| {
+        self.run(Kind::Hash, move |memory| {
             let Some(stored) = stored else {
                 return compare(&params, &password, &nobody, memory).map(|_| Verdict::Wrong);
             };
@@ -150,54 +124,37 @@ impl Hasher {
         .await?
     }
 
-    /// Says why a password is easy to guess, if it is. Judging costs as much as hashing, so it
-    /// stands in the same queue.
+    /// Says why a password is easy to guess, if it is. Judging costs as much as hashing, so it is
+    /// done by the same threads.
     ///
     /// # Errors
-    /// [`HashError::Busy`] when the queue is full, or no turn comes within five seconds.
+    /// [`HashError::Busy`] when the queue is full.
     pub async fn judge(
         &self,
         password: &Password,
         context: Vec<String>,
     ) -> Result<Option<PasswordError>, HashError> {
-        // Held by the work itself: who hangs up while it is done must not make room for more.
-        let share = self.shares[1].take(self.whose).ok_or(HashError::Busy)?;
-        let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| HashError::Busy)?;
-        let turn = timeout(JUDGED_WITHIN, Arc::clone(&self.judgements).acquire_owned()).await;
-        let turn = turn.map_err(|_| HashError::Busy)?.map_err(failed)?;
         let password = password.clone();
-        self.run(move |_| {
-            let judged = password.guessable(&context);
-            drop((share, place, turn));
-            judged
-        })
-        .await
+        self.run(Kind::Judgement, move |_| password.guessable(&context)).await
     }
 
     /// Runs `work` on a thread of the pool. It is skipped when nobody waits for it any more.
     async fn run<T: Send + 'static>(
         &self,
+        kind: Kind,
         work: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
     ) -> Result<T, HashError> {
-        let share = self.shares[0].take(self.whose).ok_or(HashError::Busy)?;
         let (answer, waiting) = oneshot::channel();
         // What the thread logs belongs to the request; the span is the tests' that compare work.
         let (request, span) = (event::carried(), tracing::Span::current());
-        let job = Box::new(move |memory: &mut Vec<Block>| {
+        let job = move |memory: Result<&mut Vec<Block>, HashError>| {
             let _span = span.enter();
-            if answer.is_closed() {
-                return;
+            if !answer.is_closed() {
+                let _ = answer.send(memory.map(|memory| request.run(|| work(memory))));
             }
-            let done = request.run(|| work(memory));
-            // Before the answer: who gets it may come again at once.
-            drop(share);
-            let _ = answer.send(done);
-        });
-        self.jobs.try_send(job).map_err(|refused| match refused {
-            TrySendError::Full(_) => HashError::Busy,
-            TrySendError::Disconnected(_) => failed("no hash thread is left"),
-        })?;
-        waiting.await.map_err(|_| failed("the hash thread dropped the work"))
+        };
+        self.pool.add(kind, self.network, Box::new(job));
+        waiting.await.map_err(|_| failed("the hash thread dropped the work"))?
     }
 }
 
@@ -209,20 +166,6 @@ impl std::fmt::Debug for Hasher {
 
 fn failed(cause: impl ToString) -> HashError {
     HashError::Failed(cause.to_string())
-}
-
-/// One thread's life: take a job, do it, until the last sender is gone. The memory is kept: a fresh
-/// allocation of 19 MiB for each hash costs a third of the throughput in page faults (measured).
-fn work_off(queue: &Mutex<Receiver<Job>>) {
-    let mut memory = Vec::new();
-    loop {
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = next else { return };
-        if catch_unwind(AssertUnwindSafe(|| job(&mut memory))).is_err() {
-            // The panic itself has its own line; the thread goes on.
-            memory = Vec::new();
-        }
-    }
 }
 
 fn derive(
@@ -313,184 +256,4 @@ fn phc_string(params: &Params, salt: &[u8], output: &[u8]) -> Result<String, Has
         hash: Some(Output::new(output).map_err(failed)?),
     };
     Ok(hash.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cost(memory_kib: u32, iterations: u32) -> HashCost {
-        HashCost { memory_kib, iterations, threads: 1, queue: 4 }
-    }
-
-    #[tokio::test]
-    async fn a_right_password_passes_and_others_do_not() {
-        let hasher = Hasher::start(&cost(64, 1)).unwrap();
-        let right = Password::typed("moss lantern quartz");
-        let stored = hasher.hash(&right).await.unwrap();
-        assert!(stored.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{stored}");
-        assert_eq!(
-            hasher.verify(&right, Some(&stored)).await.unwrap(),
-            Verdict::Right { stale: false }
-        );
-        let wrong = Password::typed("moss lantern quart");
-        assert_eq!(hasher.verify(&wrong, Some(&stored)).await.unwrap(), Verdict::Wrong);
-        assert_eq!(hasher.verify(&right, None).await.unwrap(), Verdict::Wrong);
-    }
-
-    #[tokio::test]
-    async fn a_hash_made_with_weaker_parameters_is_stale() {
-        let stored =
-            Hasher::start(&cost(64, 1)).unwrap().hash(&Password::typed("x")).await.unwrap();
-        let today = Hasher::start(&cost(128, 2)).unwrap();
-        let verdict = today.verify(&Password::typed("x"), Some(&stored)).await.unwrap();
-        assert_eq!(verdict, Verdict::Right { stale: true });
-    }
-
-    #[tokio::test]
-    async fn a_hash_made_with_stronger_parameters_is_kept() {
-        let stronger = Hasher::start(&cost(128, 2)).unwrap();
-        let stored = stronger.hash(&Password::typed("x")).await.unwrap();
-        let today = Hasher::start(&cost(64, 1)).unwrap();
-        let verdict = today.verify(&Password::typed("x"), Some(&stored)).await.unwrap();
-        assert_eq!(verdict, Verdict::Right { stale: false });
-    }
-
-    #[tokio::test]
-    async fn argon2s_own_verifier_agrees_with_ours() {
-        use argon2::PasswordVerifier;
-        let hasher = Hasher::start(&cost(19_456, 2)).unwrap();
-        let stored = hasher.hash(&Password::typed("moss lantern quartz")).await.unwrap();
-        let theirs = Argon2::default();
-        assert!(theirs.verify_password(b"moss lantern quartz", stored.as_str()).is_ok());
-        assert!(theirs.verify_password(b"moss lantern", stored.as_str()).is_err());
-    }
-
-    #[tokio::test]
-    async fn parameters_that_would_eat_the_machine_are_not_obeyed() {
-        let hasher = Hasher::start(&cost(64, 1)).unwrap();
-        let stored = hasher.hash(&Password::typed("x")).await.unwrap();
-        for planted in ["m=4194304,t=1", "m=64,t=4294967295", "m=64,t=65"] {
-            let planted = stored.replace("m=64,t=1", planted);
-            let started = std::time::Instant::now();
-            let verdict = hasher.verify(&Password::typed("x"), Some(&planted)).await.unwrap();
-            assert_eq!(verdict, Verdict::Wrong, "{planted}");
-            assert!(started.elapsed().as_secs() < 5, "{planted} was obeyed");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_full_queue_refuses_at_once_and_work_nobody_waits_for_is_skipped() {
-        let hasher = Hasher::start(&cost(64, 1)).unwrap();
-        let (go, gate) = std::sync::mpsc::channel::<()>();
-        let (begun, begins) = oneshot::channel();
-        let blocked = hasher.run(move |_| {
-            let _ = begun.send(());
-            gate.recv()
-        });
-        let mut blocked = Box::pin(blocked);
-        assert!(futures_poll(&mut blocked).await);
-        // Else its place in the queue comes free later, and no call is refused.
-        begins.await.unwrap();
-        let (told, ran) = std::sync::mpsc::channel();
-        for _ in 0..8 {
-            let told = told.clone();
-            let mut left = Box::pin(hasher.run(move |_| told.send(())));
-            let _ = futures_poll(&mut left).await;
-        }
-        let refused = hasher.hash(&Password::typed("x")).await;
-        assert!(matches!(refused, Err(HashError::Busy)), "{refused:?}");
-        go.send(()).unwrap();
-        blocked.await.unwrap().unwrap();
-        let _ = hasher.verify(&Password::typed("x"), None).await;
-        assert!(ran.try_recv().is_err(), "the work of those who left was done all the same");
-    }
-
-    #[tokio::test]
-    async fn one_network_leaves_half_of_the_places_to_the_others() {
-        let hasher = Hasher::start(&cost(64, 1)).unwrap();
-        let password = Password::typed("x");
-        let (go, gate) = std::sync::mpsc::channel::<()>();
-        let mut blocked = Box::pin(hasher.run(move |_| gate.recv()));
-        assert!(futures_poll(&mut blocked).await);
-        let [greedy, other] =
-            ["192.0.2.1", "2001:db8::"].map(|network| hasher.on_behalf_of(network.parse().ok()));
-        let mut held: Vec<_> = (0..2).map(|_| Box::pin(greedy.verify(&password, None))).collect();
-        for waits in &mut held {
-            assert!(futures_poll(waits).await);
-        }
-        let refused = greedy.verify(&password, None).await;
-        assert!(matches!(refused, Err(HashError::Busy)), "{refused:?}");
-        let mut others = Box::pin(other.verify(&password, None));
-        assert!(futures_poll(&mut others).await, "another waits for its turn");
-        go.send(()).unwrap();
-        assert_eq!(others.await.unwrap(), Verdict::Wrong);
-    }
-
-    #[tokio::test]
-    async fn work_that_nobody_waits_for_any_more_keeps_its_share_until_it_is_gone() {
-        let hasher = Hasher::start(&cost(64, 1)).unwrap();
-        let password = Password::typed("x");
-        let (go, gate) = std::sync::mpsc::channel::<()>();
-        let mut blocked = Box::pin(hasher.run(move |_| gate.recv()));
-        assert!(futures_poll(&mut blocked).await);
-        let greedy = hasher.on_behalf_of("192.0.2.1".parse().ok());
-        for _ in 0..8 {
-            let _ = futures_poll(&mut Box::pin(greedy.verify(&password, None))).await;
-        }
-        let mut other = Box::pin(hasher.verify(&password, None));
-        assert!(futures_poll(&mut other).await, "two of four places are left");
-        go.send(()).unwrap();
-        assert_eq!(other.await.unwrap(), Verdict::Wrong);
-        assert_eq!(
-            greedy.verify(&password, None).await.unwrap(),
-            Verdict::Wrong,
-            "and then it is free"
-        );
-    }
-
-    #[tokio::test]
-    async fn judgements_leave_half_of_the_pool_to_logins() {
-        let hasher = Hasher::start(&HashCost { threads: 2, ..cost(64, 1) }).unwrap();
-        let password = Password::typed("x");
-        let held = hasher.judgements.acquire().await.unwrap();
-        assert_eq!(hasher.judgements.available_permits(), 0, "one of two threads at most judges");
-        let mut waiting = Box::pin(hasher.judge(&password, Vec::new()));
-        assert!(futures_poll(&mut waiting).await, "it waits for its turn");
-        let verdict = hasher.verify(&password, None).await.unwrap();
-        assert_eq!(verdict, Verdict::Wrong, "a login does not");
-        drop(held);
-        assert!(waiting.await.unwrap().is_some());
-    }
-
-    #[tokio::test]
-    async fn no_more_judgements_wait_than_the_queue_has_places() {
-        let hasher = Hasher::start(&cost(64, 1)).unwrap();
-        let password = Password::typed("x");
-        let held = hasher.judgements.acquire().await.unwrap();
-        let mut waiting = Vec::new();
-        for _ in 0..5 {
-            let mut judgement = Box::pin(hasher.judge(&password, Vec::new()));
-            assert!(futures_poll(&mut judgement).await, "it waits for its turn");
-            waiting.push(judgement);
-        }
-        let mut refused = Box::pin(hasher.judge(&password, Vec::new()));
-        let at_once =
-            std::future::poll_fn(|context| std::task::Poll::Ready(refused.as_mut().poll(context)));
-        let at_once = at_once.await;
-        assert!(matches!(at_once, std::task::Poll::Ready(Err(HashError::Busy))), "{at_once:?}");
-        drop((held, refused));
-        for judgement in waiting {
-            assert!(judgement.await.unwrap().is_some());
-        }
-        assert!(hasher.judge(&password, Vec::new()).await.unwrap().is_some(), "it is over");
-    }
-
-    /// Polls once, so that the job is in the queue; whether it is still waiting.
-    async fn futures_poll<F: Future + Unpin>(future: &mut F) -> bool {
-        std::future::poll_fn(|context| {
-            std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(context).is_pending())
-        })
-        .await
-    }
 }

@@ -45,7 +45,7 @@ struct Place {
     task: AbortHandle,
 }
 
-/// An IPv4 address or an IPv6 /64; none is a trusted proxy, who speaks for many.
+/// An IPv4 address or an IPv6 /56; none is a trusted proxy, who speaks for many.
 type Owner = Option<IpAddr>;
 
 impl Places {
