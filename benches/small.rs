@@ -87,7 +87,7 @@ impl Site {
             html: "CDFG-2345".into(),
             expires_at: i64::MAX,
         };
-        let new = NewReset { user: None, code: &code, ttl: HOUR, sent_before: 0 };
+        let new = NewReset { user: None, code: &code, ttl: HOUR, sent_before: 0, counts: &[] };
         let (id, digest) = self.app.store.begin_reset(new, letter).await.unwrap();
         serde_json::from_value(serde_json::json!({
             "id": id, "username": "ann", "email": "ann@meadow.example", "digest": digest,

@@ -1,6 +1,7 @@
 //! `App`: what a request needs.
 
 mod limits;
+mod under_way;
 
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
@@ -11,15 +12,17 @@ use tokio::sync::Notify;
 use crate::assets::Assets;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::db::{Db, DbError, Location, Tx};
+use crate::db::{Db, DbError, Location};
 use crate::error::RequestError;
 use crate::key::{KeyError, ServerKey};
 use crate::models::Store;
 use crate::models::hasher::{HashError, Hasher};
-use crate::models::limit::Limited;
+use crate::models::limit::Count;
 use crate::models::outbox::Letter;
 use crate::models::password::{Password, PasswordError};
 use crate::models::pasted::visible;
+pub(crate) use limits::Try;
+use under_way::UnderWay;
 
 /// One site. Clones share everything, and cost no more than a counter: each layer of a request has
 /// one.
@@ -37,6 +40,8 @@ pub struct Shared {
     pub store: Store,
     /// The hash pool.
     pub hasher: Hasher,
+    /// Tries at passwords and codes that are counted and not decided yet.
+    under_way: UnderWay,
     /// Wakes the outbox's worker when a letter was posted.
     pub posted: Arc<Notify>,
 }
@@ -91,6 +96,7 @@ impl App {
         let key = server_key(&config)?;
         Ok(Self(Arc::new(Shared {
             hasher: Hasher::start(&config.hash)?,
+            under_way: UnderWay::default(),
             store: Store { db, clock, key },
             assets: Arc::new(Assets::new(&config)),
             config: Arc::new(config),
@@ -106,54 +112,39 @@ impl App {
 
     /// A new password for `username` with the address `email`, both as typed: of the length that
     /// the site asks for, and not what a guesser would try first. Else the sentence for the visitor.
+    /// The judgement costs as much as a hash, so `counts` are counted before it.
     ///
     /// # Errors
-    /// When there is too much work.
+    /// [`RequestError::TooMany`] beyond a limit, and when there is too much work.
     pub(crate) async fn choose_password(
         &self,
         hasher: &Hasher,
         text: &str,
-        username: &str,
-        email: &str,
-    ) -> Result<Result<Password, PasswordError>, HashError> {
+        (username, email): (&str, &str),
+        counts: &[Count],
+    ) -> Result<Result<Password, PasswordError>, RequestError> {
         let password = match Password::choose(text, self.config.password_min) {
             Ok(password) => password,
             Err(why) => return Ok(Err(why)),
         };
+        self.limit(counts, None).await?;
         let context = [username, email, self.config.site_name.as_str()].map(visible).to_vec();
         Ok(hasher.judge(&password, context).await?.map_or(Ok(password), Err))
     }
 
-    /// Posts a notice that stands alone and wakes the worker, unless its account has had too many:
-    /// a stranger's address must not be flooded by who registered with it. Codes are counted apart:
-    /// who asks for them must not see that there were notices, nor use them up.
+    /// Posts a notice that stands alone and wakes the worker, unless one of `counts` has reached its
+    /// limit.
     ///
     /// # Errors
     /// When the database fails.
-    pub(crate) async fn post(&self, account: &str, letter: &Letter) -> Result<(), RequestError> {
+    pub(crate) async fn post(&self, counts: &[Count], letter: &Letter) -> Result<(), RequestError> {
         let mut tx = self.store.db.begin().await?;
-        if self.may_notify(&mut tx, account).await? {
+        if self.store.may_post(&mut tx, counts).await? {
             self.store.post(&mut tx, Some(letter)).await?;
         }
         tx.commit().await?;
         self.posted.notify_one();
         Ok(())
-    }
-
-    /// Whether one more notice may go to `account`; it is counted within `tx`.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub(crate) async fn may_notify(
-        &self,
-        tx: &mut Tx,
-        account: &str,
-    ) -> Result<bool, RequestError> {
-        match self.limit_in(tx, Limited::MailAddress, &format!("notices {account}")).await {
-            Ok(()) => Ok(true),
-            Err(RequestError::TooMany { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 }
 

@@ -153,6 +153,8 @@ events! {
         "A login came from a browser that this account was not used from before, but from others."
     Limited WARN "limited" ["account" "limit" "retry_after"]
         "Somebody was over the limit named in `limit`, as its setting is; it is open again in `retry_after` seconds. `login_in_a_row` has no setting, and a new password alone opens it. `account` when it is known."
+    MailLimitReached WARN "mail_limit_reached" ["limit" "retry_after"]
+        "The site has sent all the mails of one kind that `VESTIBULE_LIMIT_MAIL_SITE` leaves it: written once, when the last of them is counted. Further codes are refused and further notices are left out for `retry_after` seconds."
     AccessRefused INFO "access_refused" ["path"]
         "A page for people who are logged in was asked for without a session."
     CodeAsked INFO "code_asked" ["account"]

@@ -28,7 +28,8 @@ use crate::event::Event;
 use crate::flash::Flash;
 use crate::mail::letters::{self, About};
 use crate::middleware::session;
-use crate::models::hasher::{HashError, Hasher};
+use crate::models::hasher::Hasher;
+use crate::models::limit::Count;
 use crate::models::outbox::Letter;
 use crate::models::password::{Password, PasswordError};
 use crate::models::reset::PendingReset;
@@ -102,14 +103,14 @@ impl Visitor {
     /// As [`App::choose_password`], for this visitor.
     ///
     /// # Errors
-    /// When there is too much work.
+    /// As there.
     pub async fn choose_password(
         &self,
         text: &str,
-        username: &str,
-        email: &str,
-    ) -> Result<Result<Password, PasswordError>, HashError> {
-        self.app.choose_password(&self.hasher(), text, username, email).await
+        name_and_email: (&str, &str),
+        counts: &[Count],
+    ) -> Result<Result<Password, PasswordError>, RequestError> {
+        self.app.choose_password(&self.hasher(), text, name_and_email, counts).await
     }
 
     /// Starts a new session for `user`: a new id, and the old one is dead (ASVS 7.2.4: nobody can

@@ -114,7 +114,8 @@ async fn add(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
     let (username, email) = (text(matches, "username"), text(matches, "email"));
     let name = Username::parse(username).map_err(|why| wrong("username", username, &why))?;
     let address = Email::parse(email).map_err(|why| wrong("email", email, &why))?;
-    let chosen = app.choose_password(&app.hasher, &read_password()?, name.as_str(), email).await;
+    let typed = read_password()?;
+    let chosen = app.choose_password(&app.hasher, &typed, (name.as_str(), email), &[]).await;
     let password = chosen.map_err(CommandError::failed)?.map_err(CommandError::failed)?;
     let user = insert(app, &name, &address, &password).await?;
     Event::UserAdded.of(&user.id);

@@ -24,8 +24,12 @@ pub struct Limits {
     pub forgot_account: Option<Rate>,
     /// Wrong guesses at an account, over all its codes.
     pub reset_account: Option<Rate>,
-    /// Mails to an address.
+    /// Mails to a mailbox.
     pub mail_address: Option<Rate>,
+    /// Mails to the mailboxes of a domain.
+    pub mail_domain: Option<Rate>,
+    /// All mails.
+    pub mail_site: Option<Rate>,
     /// Wrong guesses at one code.
     pub reset_code: i64,
 }
@@ -41,6 +45,8 @@ impl Default for Limits {
             forgot_account: rate(10, HOUR),
             reset_account: rate(20, DAY),
             mail_address: rate(30, DAY),
+            mail_domain: rate(3000, HOUR),
+            mail_site: rate(30_000, HOUR),
             reset_code: GUESSES,
         }
     }
@@ -58,6 +64,8 @@ impl Limits {
             forgot_account: None,
             reset_account: None,
             mail_address: None,
+            mail_domain: None,
+            mail_site: None,
             reset_code: GUESSES,
         }
     }
@@ -71,6 +79,8 @@ impl Limits {
             ("LIMIT_FORGOT_ACCOUNT", &mut self.forgot_account),
             ("LIMIT_RESET_ACCOUNT", &mut self.reset_account),
             ("LIMIT_MAIL_ADDRESS", &mut self.mail_address),
+            ("LIMIT_MAIL_DOMAIN", &mut self.mail_domain),
+            ("LIMIT_MAIL_SITE", &mut self.mail_site),
         ] {
             given.set(name, slot, Rate::parse_or_off);
         }

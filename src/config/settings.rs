@@ -208,25 +208,25 @@ pub const SETTINGS: &[Setting] = &[
         "HASH_QUEUE",
         "40 a thread",
         "COUNT",
-        "Passwords that may wait to be hashed or judged, 1 to 100000; one more is answered 503. Visitors of one network get half of the places, so that no flood from one address keeps the others out. Where a hash takes 25 ms, 40 a thread is a wait of a second at most.",
+        "Passwords that may wait to be hashed or judged, 1 to 100000; one more is answered 503. Networks are served in turn, and when the queue is full, the one with the most work in it gives way, so that no flood from one network keeps the others out. Where a hash takes 25 ms, 40 a thread is a wait of a second at most.",
     ),
     Setting::new(
         "LIMIT_LOGIN_IP",
         "300/15m",
         "COUNT/PERIOD|off",
-        "Failed logins from one IP address, IPv6 by /64; those under way count until they succeed, and a whole office may stand behind one address. A guesser tries thousands.",
+        "Failed logins from one IP address, IPv6 by /64; a whole office may stand behind one address. A guesser tries thousands.",
     ),
     Setting::new(
         "LIMIT_LOGIN_ACCOUNT",
         "10/15m",
         "COUNT/PERIOD|off",
-        "Failed logins to one account, from anywhere. A browser that the account was used from has as many of its own, so strangers cannot lock the owner out. After 100 failures in a row (NIST SP 800-63B-4, 3.2.2) whoever sent them needs a new password; off lifts that, too.",
+        "Failed logins to one account, from anywhere. A browser that the account was used from has as many of its own, also after the password was changed in another, so strangers cannot lock the owner out. After 100 failures in a row (NIST SP 800-63B-4, 3.2.2) whoever sent them needs a new password; off lifts that, too.",
     ),
     Setting::new(
         "LIMIT_REGISTER_IP",
         "60/1h",
         "COUNT/PERIOD|off",
-        "Registrations from one IP address. Enough for a class that registers together; a script that makes accounts is stopped.",
+        "Registrations from one IP address. Enough for a class that registers together; a script that makes accounts is stopped. Forms with a new password that is refused count apart: ten for each registration.",
     ),
     Setting::new(
         "LIMIT_FORGOT_IP",
@@ -256,7 +256,19 @@ pub const SETTINGS: &[Setting] = &[
         "LIMIT_MAIL_ADDRESS",
         "30/1d",
         "COUNT/PERIOD|off",
-        "Mails to the address of one account: codes for strangers, codes for browsers that the account was used from, notices of logins, and changes of the password, each counted by itself. More than a person causes in a day; nobody's mailbox is flooded through this site.",
+        "Mails to one mailbox, however many addresses and accounts lead to it: what follows a + in an address does not count, nor do dots at Gmail and the like. A third is for codes, a third for notices, a sixth for codes to browsers that the account was used from, and a sixth for changes of the password; below 6 there is one count for all. More than a person needs in a day; nobody's mailbox is flooded through this site.",
+    ),
+    Setting::new(
+        "LIMIT_MAIL_DOMAIN",
+        "3000/1h",
+        "COUNT/PERIOD|off",
+        "Mails to all mailboxes of one domain, divided in the same way; those of well-known public providers, whose users are strangers to one another, are not counted together. Enough for a company that registers a thousand people in an hour, and less than the 3600 that Exchange Online takes.",
+    ),
+    Setting::new(
+        "LIMIT_MAIL_SITE",
+        "30000/1h",
+        "COUNT/PERIOD|off",
+        "All mails of the site, divided in the same way; one network causes a tenth at most. Set it to what your mail server may send: a script on many networks must not get it blocked. The log says when it is reached.",
     ),
 ];
 

@@ -10,7 +10,6 @@ use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::mail::letters;
 use crate::models::email::{Email, EmailError};
-use crate::models::limit::Limited;
 use crate::models::one_time_code::OneTimeCode;
 use crate::models::reset::{NewReset, PendingReset, Replaced};
 use crate::models::user::User;
@@ -92,7 +91,8 @@ pub(super) async fn send_code(visitor: &Visitor, asked: Asked, sent_before: i64)
     let in_subject = visitor.app.config.code_in_subject;
     let told = letters::Code { text: code.as_str(), ttl, in_subject };
     let letter = letters::reset_code(&visitor.about(claim.username.as_str(), to), told)?;
-    let new = NewReset { user: user.as_ref(), code: &code, ttl, sent_before };
+    let counts = visitor.code_mail_counts(&budget, user.as_ref(), to);
+    let new = NewReset { user: user.as_ref(), code: &code, ttl, sent_before, counts: &counts };
     let (id, digest) = visitor.app.store.begin_reset(new, letter).await?;
     let event = if sent_before == 0 { Event::CodeAsked } else { Event::CodeResent };
     let account = user.as_ref().map(|user| user.id.as_str());
@@ -123,12 +123,9 @@ impl Asked {
 
     /// Counts the request against everyone it concerns, whether or not there is such an account.
     pub(super) async fn limit(&self, visitor: &Visitor) -> Result<(), RequestError> {
-        let (app, account) = (&visitor.app, self.user.as_ref().map(|user| user.id.as_str()));
-        if self.budget.is_of_strangers() {
-            app.limit(Limited::ForgotIp, &visitor.peer.subject(), account).await?;
-        }
-        app.limit(Limited::ForgotAccount, self.budget.of_codes(), account).await?;
-        app.limit(Limited::MailAddress, self.budget.of_codes(), account).await
+        let account = self.user.as_ref().map(|user| user.id.as_str());
+        let counts = visitor.code_counts(&self.budget);
+        visitor.app.limit(&counts, account).await
     }
 }
 

@@ -13,6 +13,7 @@ use crate::forms::{Errors, Fields};
 use crate::mail::letters::{self, About};
 use crate::models::device::Familiarity;
 use crate::models::hasher::Verdict;
+use crate::models::limit::Share;
 use crate::models::next_path::NextPath;
 use crate::models::outbox::Letter;
 use crate::models::password::Password;
@@ -85,7 +86,7 @@ async fn authenticate(visitor: &Visitor, form: &LoginForm) -> Result<Option<User
 async fn compare(
     visitor: Visitor,
     user: Option<User>,
-    tries: Tries,
+    mut tries: Tries,
     password: Password,
 ) -> Result<Option<User>, RequestError> {
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
@@ -128,7 +129,8 @@ async fn tell(visitor: Visitor, user: User) -> Result<(), RequestError> {
         let familiarity = visitor.note_device(&mut tx, &user).await?;
         // Asked first: to render a letter takes longer than all else that a login does beside its hash.
         if let Some(render) = letter(&visitor, familiarity)
-            && visitor.app.may_notify(&mut tx, &user.id).await?
+            && let counts = visitor.mail_counts(Share::Notices, &user.email)
+            && visitor.app.store.may_post(&mut tx, &counts).await?
         {
             let letter = render(&visitor.about(&user.username, &user.email))?;
             visitor.app.store.post(&mut tx, Some(&letter)).await?;

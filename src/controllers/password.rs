@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::models::hasher::Verdict;
-use crate::models::limit::Limited;
+use crate::models::limit::{Limited, Share};
 use crate::models::password::{Password, PasswordError};
 use crate::models::user::{NewPassword, PasswordChange, User};
 use crate::page::Page;
@@ -102,12 +102,12 @@ async fn set(
     user: &User,
     password: &Password,
 ) -> Result<PasswordChange, RequestError> {
-    let hash = visitor.hasher().hash(password).await?;
-    let letter = visitor.password_changed(user)?;
     // The change is limited and not its mail: who has an account must not flood the address that it
     // was made with, and no change may go untold.
-    let whom = format!("changes {}", user.id);
-    visitor.app.limit(Limited::MailAddress, &whom, Some(&user.id)).await?;
+    let counts = visitor.mail_counts(Share::Changes, &user.email);
+    visitor.app.limit(&counts, Some(&user.id)).await?;
+    let hash = visitor.hasher().hash(password).await?;
+    let letter = visitor.password_changed(user)?;
     let session = visitor.session_digest();
     let new = NewPassword { hash: &hash, session: session.as_deref() };
     Ok(visitor.app.store.change_password(user, new, letter.as_ref()).await?)
@@ -126,7 +126,10 @@ impl PasswordForm {
             Event::PasswordChangeRefused.of(&user.id);
             errors.add("current_password", WRONG);
         }
-        let chosen = visitor.choose_password(&self.password, &user.username, &user.email);
+        // By the account: strangers at the same address must not keep its owner from this form.
+        let counts = visitor.app.counts(Limited::NewPassword, &user.id);
+        let name_and_email = (user.username.as_str(), user.email.as_str());
+        let chosen = visitor.choose_password(&self.password, name_and_email, &counts);
         let mut chosen = chosen.await?;
         if chosen.is_ok() && errors.is_empty() && self.is_unchanged() {
             chosen = Err(PasswordError::Current);
@@ -155,10 +158,12 @@ pub(super) async fn knows_password(
     typed: &str,
 ) -> Result<bool, RequestError> {
     let subject = format!("current password of {}", user.credentials());
-    visitor.app.limit_login(None, &subject, Some(&user.id)).await?;
+    let counts = visitor.app.counts(Limited::LoginAccount, &subject);
+    let mut counted = visitor.app.count_try(counts, Some(&user.id)).await?;
     let verdict = visitor.hasher().verify(&Password::typed(typed), Some(&user.password_hash)).await;
-    if !matches!(verdict, Ok(Verdict::Wrong)) {
-        visitor.app.unlimit_login(None, &subject, false).await;
+    match verdict {
+        Ok(Verdict::Wrong) => counted.fail(),
+        _ => visitor.app.take_back(&mut counted, false).await,
     }
     Ok(verdict? != Verdict::Wrong)
 }

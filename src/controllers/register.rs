@@ -12,7 +12,7 @@ use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::mail::letters;
 use crate::models::email::{Email, EmailError};
-use crate::models::limit::Limited;
+use crate::models::limit::{Limited, Share};
 use crate::models::next_path::NextPath;
 use crate::models::password::{Password, PasswordError};
 use crate::models::user::{NewUser, Registration, User};
@@ -67,8 +67,8 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<RegisterForm>) -> Ans
         Ok(who) => who,
         Err(errors) => return refuse(&page(&visitor, form, errors).await?),
     };
-    // A form that cannot stand makes no account: it neither counts nor is hidden by a full limit.
-    visitor.app.limit(Limited::RegisterIp, &visitor.peer.subject(), None).await?;
+    // A refused form makes no account: it does not count as one, nor is it hidden by a full limit.
+    visitor.app.limit(&visitor.counts_by_address(Limited::RegisterIp), None).await?;
     match register(&visitor, &who).await? {
         Registration::Created(user) => welcome(&visitor, &user, &form.next).await,
         Registration::Taken => {
@@ -97,8 +97,10 @@ async fn register(visitor: &Visitor, who: &Registrant) -> Result<Registration, R
     };
     let context = visitor.about(who.username.as_str(), who.email.as_typed());
     let letter = letters::registered(&context)?;
-    let letter = visitor.app.config.notices.sends(Notice::Registered).then_some(&letter);
-    let registration = visitor.app.store.register(new, letter).await?;
+    let counts = visitor.mail_counts(Share::Notices, who.email.as_typed());
+    let notice =
+        visitor.app.config.notices.sends(Notice::Registered).then_some((&letter, &*counts));
+    let registration = visitor.app.store.register(new, notice).await?;
     if let Registration::Created(_) = registration {
         visitor.keep_device(&device);
         visitor.app.posted.notify_one();
@@ -133,7 +135,9 @@ impl RegisterForm {
         let username =
             errors.take("username", Username::parse_new(&self.username), UsernameError::Empty);
         let email = errors.take("email", Email::parse(&self.email), EmailError::Empty);
-        let chosen = visitor.choose_password(&self.password, &self.username, &self.email);
+        let counts = visitor.counts_by_address(Limited::NewPassword);
+        let name_and_email = (self.username.as_str(), self.email.as_str());
+        let chosen = visitor.choose_password(&self.password, name_and_email, &counts);
         let password = errors.take("password", chosen.await?, PasswordError::Empty);
         errors.confirm(&self.password, &self.password_confirm);
         Ok(match (username, email, password) {

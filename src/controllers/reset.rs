@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::forgot::{Asked, Claim, send_code};
 use super::repeat::password_just_set;
 use super::{Answer, redirect, refuse, show as show_page};
+use crate::app::Try;
 use crate::error::RequestError;
 use crate::event::{Details, Event};
 use crate::flash::Flash;
@@ -98,23 +99,34 @@ async fn guess(
 ) -> Result<Result<User, String>, RequestError> {
     let store = &visitor.app.store;
     let spent = store.spend_guess(pending, visitor.app.config.limits.reset_code).await?;
-    if matches!(spent, Spent::Counted { .. })
-        && let Err(too_many) =
-            visitor.app.limit(Limited::ResetAccount, &pending.budget, spent.user_id()).await
-    {
-        return_guess(visitor, pending).await;
-        return Err(too_many);
-    }
+    let mut counted = match &spent {
+        Spent::Counted { .. } => Some(count_guess(visitor, pending, spent.user_id()).await?),
+        Spent::Dead(_) => None,
+    };
     let guess = store.compare(pending, code, &spent);
-    if let Guess::Right(user_id) = &guess
+    if let (Guess::Right(user_id), Some(counted)) = (&guess, &mut counted)
         && let Some(user) = store.user_by_id(user_id).await?
     {
-        visitor.app.give_back(Limited::ResetAccount, &pending.budget).await;
+        visitor.app.take_back(counted, false).await;
         return Ok(Ok(user));
     }
     let (account, reason) = (spent.user_id(), Some(guess.name()));
     Event::CodeRefused.write(Details { account, reason, ..Details::default() });
     Ok(Err(words(&guess)))
+}
+
+/// Counts a guess against the account, over all its codes.
+async fn count_guess(
+    visitor: &Visitor,
+    pending: &PendingReset,
+    account: Option<&str>,
+) -> Result<Try, RequestError> {
+    let counts = visitor.app.counts(Limited::ResetAccount, &pending.budget);
+    let counted = visitor.app.count_try(counts, account).await;
+    if counted.is_err() {
+        return_guess(visitor, pending).await;
+    }
+    counted
 }
 
 /// For a guess that was not compared, or was right and led nowhere. Answers whether the code is there.
@@ -168,7 +180,9 @@ async fn change(
     let letter = visitor.password_changed(user)?;
     let session = visitor.session_digest();
     let new = NewPassword { hash: &hash, session: session.as_deref() };
-    let used = visitor.app.store.use_code(&pending.id, user, new, letter.as_ref()).await?;
+    let budgets = visitor.every_mail_counts(&user.email);
+    let letter = letter.as_ref().map(|letter| (letter, &budgets[..]));
+    let used = visitor.app.store.use_code(&pending.id, user, new, letter).await?;
     let Some(sessions) = used else { return Ok(Change::CodeGone) };
     note_change(visitor, user, sessions).await;
     Ok(Change::Done)
@@ -257,7 +271,9 @@ impl ResetForm {
     ) -> Result<Result<(OneTimeCode, Password), Errors>, RequestError> {
         let mut errors = Errors::default();
         let code = errors.take("code", OneTimeCode::parse(&self.code), CodeError::Empty);
-        let chosen = visitor.choose_password(&self.password, &pending.username, &pending.email);
+        let counts = visitor.counts_by_address(Limited::NewPassword);
+        let name_and_email = (pending.username.as_str(), pending.email.as_str());
+        let chosen = visitor.choose_password(&self.password, name_and_email, &counts);
         let password = errors.take("password", chosen.await?, PasswordError::Empty);
         errors.confirm(&self.password, &self.password_confirm);
         Ok(code.zip(password).filter(|_| errors.is_empty()).ok_or(errors))

@@ -5,6 +5,7 @@ pub mod device;
 pub mod email;
 pub mod hasher;
 pub mod limit;
+pub mod mailbox;
 pub mod next_path;
 pub mod one_time_code;
 pub mod outbox;

@@ -5,6 +5,7 @@
 
 use super::Store;
 use super::email::Email;
+use super::limit::Count;
 use super::one_time_code::OneTimeCode;
 use super::outbox::{self, Letter};
 use super::user::{NewPassword, User, set_password};
@@ -48,6 +49,8 @@ pub struct NewReset<'a> {
     pub ttl: i64,
     /// Codes sent before it in this browser, in a row.
     pub sent_before: i64,
+    /// What its mail counts.
+    pub counts: &'a [Count],
 }
 
 /// A guess that was counted, before it is compared.
@@ -177,7 +180,8 @@ impl Store {
     }
 
     /// Notes that a code was drawn and posts its letter, both or neither. Without a user the same
-    /// rows are written, but no code can be right and the letter is dead on arrival.
+    /// rows are written, but no code can be right and the letter is never sent; nor is it beyond a
+    /// limit of mails, which nobody can tell from the answer.
     ///
     /// # Errors
     /// When the database fails; then there is no code.
@@ -187,7 +191,6 @@ impl Store {
         letter: Letter,
     ) -> Result<(String, String), DbError> {
         let (id, now) = (random::id(self.clock.millis()), self.clock.now());
-        let letter = if new.user.is_some() { letter } else { letter.decoy() };
         let insert = sql(INSERT)
             .bind(&id)
             .bind(new.user.map(|user| user.id.clone()))
@@ -196,6 +199,8 @@ impl Store {
             .bind(now.saturating_add(new.ttl));
         let mut tx = self.db.begin().await?;
         insert.execute(tx.on()).await?;
+        let may_post = self.may_post(&mut tx, new.counts).await?;
+        let letter = if may_post && new.user.is_some() { letter } else { letter.decoy() };
         outbox::enqueue(tx.on(), &self.key, &self.clock, &letter).await?;
         tx.commit().await?;
         let digest = self.digest(&id, new.code);
@@ -247,8 +252,9 @@ impl Store {
     }
 
     /// Uses the code up and sets the password: once, whatever is sent in parallel. Ends every
-    /// session and every other code of the account and posts `letter`, all or nothing. Answers how
-    /// many sessions that were; `None` when the code died in the meantime.
+    /// session and every other code of the account and posts `letter`, all or nothing. The letter
+    /// takes from the first of its budgets that is not used up. Answers how many sessions
+    /// that were; `None` when the code died in the meantime.
     ///
     /// # Errors
     /// When the database fails; then the old password stands and the code lives on.
@@ -257,7 +263,7 @@ impl Store {
         id: &str,
         user: &User,
         new: NewPassword<'_>,
-        letter: Option<&Letter>,
+        letter: Option<(&Letter, &[Vec<Count>])>,
     ) -> Result<Option<u64>, DbError> {
         let mut tx = self.db.begin().await?;
         let Some(set) = set_password(&mut tx, user, new, self.clock.now()).await? else {
@@ -268,9 +274,25 @@ impl Store {
             return Ok(None);
         }
         drop_all_of(&mut tx, &user.id).await?;
-        self.post(&mut tx, letter).await?;
+        if let Some((letter, budgets)) = letter {
+            self.post_from_any(&mut tx, letter, budgets).await?;
+        }
         tx.commit().await?;
         Ok(Some(set.sessions))
+    }
+
+    async fn post_from_any(
+        &self,
+        tx: &mut Tx,
+        letter: &Letter,
+        budgets: &[Vec<Count>],
+    ) -> Result<(), DbError> {
+        for counts in budgets {
+            if self.may_post(tx, counts).await? {
+                return self.post(tx, Some(letter)).await;
+            }
+        }
+        Ok(())
     }
 
     /// Seconds until another code may be sent in this browser; `None` when the old one is gone. The

@@ -1,6 +1,7 @@
 //! The `users` table.
 
 use super::email::Email;
+use super::limit::Count;
 use super::outbox::{self, Letter};
 use super::pasted::trimmed;
 use super::username::Username;
@@ -194,14 +195,15 @@ impl Store {
         Ok(rows.into_iter().map(User::from).collect())
     }
 
-    /// Makes an account, notes the browser and puts `letter` into the outbox, all or nothing.
+    /// Makes an account, notes the browser and puts `notice` into the outbox, all or nothing. The
+    /// notice is left out beyond the limits that it counts against.
     ///
     /// # Errors
     /// When the database fails; then there is no account.
     pub async fn register(
         &self,
         new: NewUser<'_>,
-        letter: Option<&Letter>,
+        notice: Option<(&Letter, &[Count])>,
     ) -> Result<Registration, DbError> {
         let user = self.new_row(&new);
         let mut tx = self.db.begin().await?;
@@ -211,7 +213,11 @@ impl Store {
         if let Some(token) = new.device {
             self.note_device(&mut tx, &user, token).await?;
         }
-        self.post(&mut tx, letter).await?;
+        if let Some((letter, counts)) = notice
+            && self.may_post(&mut tx, counts).await?
+        {
+            self.post(&mut tx, Some(letter)).await?;
+        }
         tx.commit().await?;
         Ok(Registration::Created(user))
     }

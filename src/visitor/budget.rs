@@ -1,14 +1,16 @@
-//! Whose budget a visitor's tries at an account are counted in.
+//! What a visitor's tries at an account are counted by.
 //!
-//! A browser that the account was used from before has one of its own: strangers who guess, however
-//! many, cannot lock the owner out (OWASP "Slow Down Online Guessing Attacks with Device Cookies").
+//! A browser that the account was used from before has a budget of its own: strangers who guess,
+//! however many, cannot lock the owner out (OWASP "Slow Down Online Guessing Attacks with Device
+//! Cookies").
 
 use super::{Visitor, device};
 use crate::error::RequestError;
-use crate::models::device::KnownDevice;
+use crate::models::limit::{Count, Limited, Share};
+use crate::models::mailbox::Mailbox;
 use crate::models::user::User;
 
-/// One budget for one account.
+/// The budget of one visitor for one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Budget {
     /// Of a browser that the account was used from, with the password that it has now.
@@ -18,6 +20,14 @@ pub enum Budget {
         /// All such browsers' together.
         all: String,
     },
+    /// Of a browser that the account was used from with an earlier password: the owner's, when the
+    /// password was changed in another, or a thief's.
+    Former {
+        /// This browser's.
+        browser: String,
+        /// The strangers'.
+        account: String,
+    },
     /// Of everybody else together.
     Strangers(String),
 }
@@ -25,26 +35,28 @@ pub enum Budget {
 impl Budget {
     /// What tries at a password are counted by: a thief of one browser must not use up the tries of
     /// the others.
-    pub fn of_passwords(&self) -> &str {
+    fn of_passwords(&self) -> &str {
         match self {
-            Self::Own { browser, .. } => browser,
+            Self::Own { browser, .. } | Self::Former { browser, .. } => browser,
             Self::Strangers(account) => account,
         }
     }
 
-    /// What codes and their mails are counted by: who logs in again and again without a cookie has
-    /// many own browsers, and the mailbox may be somebody else's.
+    /// What codes and guesses at them are counted by: somebody who logs in again and again without a
+    /// cookie has many own browsers, and the mailbox may be somebody else's.
     pub fn of_codes(&self) -> &str {
         match self {
             Self::Own { all, .. } => all,
-            Self::Strangers(account) => account,
+            Self::Former { account, .. } | Self::Strangers(account) => account,
         }
     }
 
-    /// Whether the address counts as well. An own browser does without: its whole office must not be
-    /// able to lock it out either.
-    pub fn is_of_strangers(&self) -> bool {
-        matches!(self, Self::Strangers(_))
+    /// What part of the budgets of mails its codes take.
+    pub fn share(&self) -> Share {
+        match self {
+            Self::Own { .. } => Share::OwnCodes,
+            Self::Former { .. } | Self::Strangers(_) => Share::Codes,
+        }
     }
 }
 
@@ -64,13 +76,64 @@ impl Visitor {
             return Ok(Budget::Strangers(account));
         }
         let device = store.find_device(store.db.reader(), user, &tokens).await?;
-        let own = user.zip(device).filter(|(user, device)| device.is_trusted_by(user));
-        let Some((user, KnownDevice { token, .. })) = own else {
+        let Some((user, device)) = user.zip(device) else {
             return Ok(Budget::Strangers(account));
         };
         // With a new password each begins anew.
         let version = user.credential_version.to_string();
-        let browser = store.key.digest("budget", &[&user.id, &version, &token]);
-        Ok(Budget::Own { browser, all: format!("own {}", user.id) })
+        let browser = store.key.digest("budget", &[&user.id, &version, &device.token]);
+        Ok(if device.is_trusted_by(user) {
+            Budget::Own { browser, all: format!("own {}", user.id) }
+        } else {
+            Budget::Former { browser, account }
+        })
+    }
+
+    /// What a login counts. The address counts for strangers alone: its whole office must not be able
+    /// to lock the owner's browser out.
+    pub fn login_counts(&self, budget: &Budget) -> Vec<Count> {
+        let mut counts = Vec::new();
+        if matches!(budget, Budget::Strangers(_)) {
+            counts = self.counts_by_address(Limited::LoginIp);
+        }
+        counts.extend(self.app.counts(Limited::LoginAccount, budget.of_passwords()));
+        counts
+    }
+
+    /// What a code asked for counts, beside its mail.
+    pub fn code_counts(&self, budget: &Budget) -> Vec<Count> {
+        let mut counts = Vec::new();
+        if budget.share() != Share::OwnCodes {
+            counts = self.counts_by_address(Limited::ForgotIp);
+        }
+        counts.extend(self.app.counts(Limited::ForgotAccount, budget.of_codes()));
+        counts.extend(self.app.code_counts(budget.share(), budget.of_codes()));
+        counts
+    }
+
+    /// What the mail of a code counts that goes to the address `to`, if there is such a `user`.
+    pub fn code_mail_counts(&self, budget: &Budget, user: Option<&User>, to: &str) -> Vec<Count> {
+        let mut counts = self.mail_counts(budget.share(), to);
+        for count in &mut counts {
+            // A mail that nobody gets must not use up those of the person who has that address.
+            count.adds = i64::from(user.is_some());
+        }
+        counts
+    }
+
+    /// What a mail to the address `to` counts that must be sent as long as any part of the budgets is
+    /// left: somebody who used up one must not hide a new password.
+    pub fn every_mail_counts(&self, to: &str) -> [Vec<Count>; 4] {
+        Share::ALL.map(|share| self.mail_counts(share, to))
+    }
+
+    /// What one more of `what` counts from the visitor's address.
+    pub fn counts_by_address(&self, what: Limited) -> Vec<Count> {
+        self.app.counts_by(what, self.peer.counted())
+    }
+
+    /// What a mail to the address `to` counts that the visitor causes.
+    pub fn mail_counts(&self, share: Share, to: &str) -> Vec<Count> {
+        self.app.mail_counts(share, &Mailbox::of(to), self.peer.network())
     }
 }

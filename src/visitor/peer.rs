@@ -35,11 +35,6 @@ impl Peer {
         counted(self.address)
     }
 
-    /// What limits count by.
-    pub fn subject(&self) -> String {
-        self.network().to_string()
-    }
-
     /// The address for people to read; none where the server was not told who connected.
     pub fn known_address(&self) -> Option<IpAddr> {
         Some(self.address).filter(|address| !address.is_unspecified())

@@ -299,6 +299,16 @@ async fn what_is_refused_is_logged_with_the_rule_that_refused_it() {
             json!({"event": "limited", "account": account, "limit": "login_account", "retry_after": 900})
         ]
     );
+    let small = with(&visit.site, |config| {
+        config.limits.mail_site = Some(Rate { count: 6, period: 900 });
+    });
+    let mut events = Vec::new();
+    for number in 0..4 {
+        let (name, email) = (format!("name{number}"), format!("name{number}@meadow.example"));
+        events.extend(visit.post(&mut small.tab(), "/register", &new_account(&name, &email)).await);
+    }
+    let reached = json!({"event": "mail_limit_reached", "limit": "mail_site", "retry_after": 900});
+    assert_eq!(events.iter().filter(|event| **event == reached).count(), 1, "{events:?}");
     let mut here = visit.browser();
     let from_elsewhere = Request::post("/login").header("origin", "https://evil.example:444/x?y");
     assert_eq!(

@@ -1,10 +1,16 @@
 //! Limits: counted before anything is compared, the same whether or not there is an account.
 
-use axum::http::StatusCode;
+use std::net::SocketAddr;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Response, StatusCode};
 use futures_util::future::join_all;
 use vestibule::Config;
 use vestibule::config::{Notices, Rate};
 
+use crate::support::work::work_of;
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, body_of, email_of, full_pool};
 
 const fn rate(count: i64) -> Option<Rate> {
@@ -74,7 +80,7 @@ on_both_databases! {
             browser.ask_for_code(username, &email_of(username)).await;
             assert_eq!(browser.status, StatusCode::TOO_MANY_REQUESTS, "{username}");
         }
-        assert_eq!(site.mails_to("ann").await.len(), 11);
+        assert_eq!(site.mails_to("ann").await.len(), 11, "the registration's, and ten codes");
     }
 
     async fn wrong_codes_for_an_account_are_limited_over_all_its_codes_and_browsers(site: Site) {
@@ -158,7 +164,7 @@ async fn the_table_names_neither_accounts_nor_addresses() {
 async fn notices_stop_at_the_mails_that_an_address_may_get_and_logging_in_goes_on() {
     let site = Site::with(|config| {
         config.notices = Notices::parse("login").unwrap();
-        config.limits.mail_address = rate(3);
+        config.limits.mail_address = rate(9);
     })
     .await;
     site.registered("ann").await;
@@ -197,4 +203,137 @@ async fn a_refused_registration_is_not_counted_as_one() {
     let mut second = site.browser();
     second.register("bob", "bob@meadow.example", PASSWORD).await;
     assert_eq!(second.status, StatusCode::TOO_MANY_REQUESTS);
+}
+
+/// Browsers whose requests come from `address`.
+fn from(site: &Site, address: &str) -> Browser {
+    let peer: SocketAddr = SocketAddr::new(address.parse().unwrap(), 4711);
+    Browser::new(site.router.clone().layer(Extension(ConnectInfo(peer))))
+}
+
+const REFUSED: [(&str, &str); 4] = [
+    ("username", "ann"),
+    ("email", "ann@meadow.example"),
+    ("password", "password1234"),
+    ("password_confirm", "password1234"),
+];
+
+#[tokio::test]
+async fn forms_with_a_refused_password_are_counted_before_they_are_judged() {
+    let site = Site::with(|config| config.limits.register_ip = rate(2)).await;
+    let browser = from(&site, "203.0.113.9");
+    for number in 0..20 {
+        let answer = browser.post("/register", &REFUSED).await;
+        assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "{number}: ten for each");
+    }
+    let (answer, work) = work_of(browser.post("/register", &REFUSED)).await;
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(!work.is_empty(), "it is counted");
+    let short = [REFUSED[0], REFUSED[1], ("password", "short"), ("password_confirm", "short")];
+    let answer = browser.post("/register", &short).await;
+    assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "that costs no work");
+    let answer = from(&site, "203.0.113.8").post("/register", &REFUSED).await;
+    assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "another address has its own");
+}
+
+#[tokio::test]
+async fn new_passwords_are_counted_at_the_other_forms_too() {
+    let site = Site::with(|config| config.limits.register_ip = rate(1)).await;
+    let (mut ann, (reset, _)) = (site.registered("ann").await, site.with_code("ann").await);
+    let fields = [("code", "CCCC-CCCC"), REFUSED[2], REFUSED[3]];
+    let mut seen = Vec::new();
+    for _ in 0..10 {
+        seen.push(reset.post("/reset", &fields).await.status());
+    }
+    assert_eq!(seen[8], StatusCode::UNPROCESSABLE_ENTITY, "one of ten was the registration's");
+    assert_eq!(seen[9], StatusCode::TOO_MANY_REQUESTS);
+    let fields = [("current_password", PASSWORD), REFUSED[2], REFUSED[3]];
+    for number in 0..11 {
+        let status = ann.post("/account/password", &fields).await.status();
+        let is_refused = status == StatusCode::TOO_MANY_REQUESTS;
+        assert_eq!(is_refused, number == 10, "{number}: an account has its own, {status}");
+    }
+    assert!(ann.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn right_logins_at_once_are_not_refused_because_of_each_other() {
+    let site = Site::with(|config| {
+        config.notices = Notices::parse("none").unwrap();
+        config.limits.login_ip = rate(10);
+    })
+    .await;
+    site.registered("ann").await;
+    site.registered("bob").await;
+    tries(&site, "ann", "wrong", 4).await;
+    let browser = site.browser();
+    let log_in = |name| [("username", name), ("password", PASSWORD)];
+    let logins: Vec<_> = ["ann", "bob"].repeat(20).into_iter().map(log_in).collect();
+    let answers = join_all(logins.iter().map(|fields| browser.post("/login", fields))).await;
+    let statuses: Vec<_> = answers.iter().map(Response::status).collect();
+    assert!(statuses.iter().all(|status| *status == StatusCode::SEE_OTHER), "{statuses:?}");
+    let failures = "select max(count) from limits";
+    assert_eq!(site.count(failures).await, 4, "the address keeps its four failures");
+}
+
+#[tokio::test]
+async fn of_fifty_wrong_guesses_at_once_no_more_than_the_limit_is_compared() {
+    let site = Site::with(|config| config.limits.login_ip = rate(20)).await;
+    site.registered("ann").await;
+    let browser = site.browser();
+    let names: Vec<String> = (0..50).map(|number| format!("name{}", number % 10)).collect();
+    let guess = |name| [("username", name), ("password", "wrong")];
+    let guesses = names.iter().map(|name| guess(name.as_str()));
+    let guesses: Vec<_> = guesses.collect();
+    let answers = join_all(guesses.iter().map(|fields| browser.post("/login", fields))).await;
+    let compared = |answers: &[Response<Body>]| {
+        answers.iter().filter(|answer| answer.status() == StatusCode::UNPROCESSABLE_ENTITY).count()
+    };
+    assert_eq!(compared(&answers), 20);
+    site.wait(900);
+    let (wrong, right) = (guess("ann"), [("username", "ann"), ("password", PASSWORD)]);
+    let guesses = (0..50).map(|number| if number == 25 { &right } else { &wrong });
+    let answers = join_all(guesses.map(|fields| browser.post("/login", fields))).await;
+    assert!(compared(&answers) <= 20, "a right one among them frees no more than those before it");
+}
+
+#[tokio::test]
+async fn subnets_of_a_56_do_not_multiply_a_limit() {
+    let site = Site::with(|config| {
+        config.limits.login_ip = rate(2);
+        config.limits.register_ip = rate(2);
+        config.limits.forgot_ip = rate(2);
+    })
+    .await;
+    let fields = |number: usize| {
+        let name = format!("name{number}");
+        (name.clone(), format!("{name}@meadow.example"))
+    };
+    for (path, taken) in [
+        ("/login", StatusCode::UNPROCESSABLE_ENTITY),
+        ("/forgot", StatusCode::SEE_OTHER),
+        ("/register", StatusCode::SEE_OTHER),
+    ] {
+        let mut allowed = 0;
+        for number in 0..30 {
+            let (name, email) = fields(number);
+            let browser = from(&site, &format!("2001:db8:1:2{number:02x}::1"));
+            let all = [
+                ("username", &*name),
+                ("email", &email),
+                ("password", PASSWORD),
+                ("password_confirm", PASSWORD),
+            ];
+            allowed += usize::from(browser.post(path, &all).await.status() == taken);
+        }
+        assert_eq!(allowed, 8, "{path}: four times the limit of a /64");
+        let other = from(&site, "2001:db8:1:300::1");
+        let all = [
+            ("username", "cleo"),
+            ("email", "cleo@meadow.example"),
+            ("password", PASSWORD),
+            ("password_confirm", PASSWORD),
+        ];
+        assert_eq!(other.post(path, &all).await.status(), taken, "{path}: another /56");
+    }
 }

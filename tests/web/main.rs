@@ -31,6 +31,7 @@ mod journey;
 mod layers;
 mod limits;
 mod login;
+mod mail_limits;
 mod mailbox;
 mod mailer;
 mod migrations;

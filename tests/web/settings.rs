@@ -199,7 +199,7 @@ async fn a_stranger_who_knows_the_address_alone_cannot_use_up_the_owners_mails()
     let mut ann = site.browser();
     ann.ask_for_code("ann", &email_of("ann")).await;
     assert_eq!(ann.status, StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(site.mails_to("ann").await.len(), 4);
+    assert_eq!(site.mails_to("ann").await.len(), 3, "one for the registration, two codes");
 }
 
 #[tokio::test]
@@ -233,7 +233,7 @@ async fn pages_are_compressed_for_who_takes_it() {
 #[tokio::test]
 async fn notices_and_codes_do_not_use_up_each_others_mails() {
     let site =
-        Site::with(|config| config.limits.mail_address = Some(Rate { count: 3, period: 3600 }))
+        Site::with(|config| config.limits.mail_address = Some(Rate { count: 9, period: 3600 }))
             .await;
     let mut ann = site.registered("ann").await;
     for _ in 0..3 {
@@ -241,12 +241,12 @@ async fn notices_and_codes_do_not_use_up_each_others_mails() {
     }
     for username in ["ann", "nobody"] {
         let mut seen = Vec::new();
-        for _ in 0..4 {
+        for _ in 0..5 {
             let mut browser = site.browser();
             browser.ask_for_code(username, &email_of(username)).await;
             seen.push(browser.status.as_u16());
         }
-        assert_eq!(seen, [200, 200, 200, 429], "{username}");
+        assert_eq!(seen, [200, 200, 200, 200, 429], "{username}");
     }
     ann.open("/account/password").await;
     ann.fill("Current password", PASSWORD).fill("New password", OTHER_PASSWORD);

@@ -1,15 +1,15 @@
 //! What a login costs: counted before the password is compared, settled when it was.
 
+use crate::app::Try;
 use crate::config::Notice;
 use crate::error::RequestError;
 use crate::event::{Details, Event};
 use crate::mail::letters;
 use crate::models::hasher::{HashError, Verdict};
-use crate::models::limit::MOST_IN_A_ROW;
+use crate::models::limit::{MOST_IN_A_ROW, Share};
 use crate::models::outbox::Letter;
 use crate::models::user::{User, canonical_login};
 use crate::visitor::Visitor;
-use crate::visitor::budget::Budget;
 
 /// For the letter of a name that nobody has: dead on arrival, so it goes nowhere (RFC 2606).
 const NOBODY: &str = "nobody@example.invalid";
@@ -18,11 +18,7 @@ const NOBODY: &str = "nobody@example.invalid";
 pub struct Tries {
     /// The user's credentials; of a name that nobody has, its canonical form.
     account: String,
-    budget: Budget,
-    /// The visitor's, if it is counted.
-    address: Option<String>,
-    /// Failures in a row, if this is one.
-    in_a_row: i64,
+    counted: Try,
 }
 
 impl Tries {
@@ -39,25 +35,23 @@ impl Tries {
         let account =
             user.map_or_else(|| format!("name {}", canonical_login(typed)), User::credentials);
         let budget = visitor.budget(user, account.clone()).await?;
-        let address = budget.is_of_strangers().then(|| visitor.peer.subject());
-        let in_a_row = app.limit_login(address.as_deref(), budget.of_passwords(), known).await?;
-        Ok(Self { account, budget, address, in_a_row })
+        let counted = app.count_try(visitor.login_counts(&budget), known).await?;
+        Ok(Self { account, counted })
     }
 
     /// Takes back the try that was right: the failures before it stay with the address and are
     /// forgiven the account. One that found no place in the queue was no try at all.
-    pub async fn settle(&self, visitor: &Visitor, verdict: &Result<Verdict, HashError>) {
-        let was_right = verdict.is_ok();
-        if !matches!(verdict, Ok(Verdict::Wrong)) {
-            let (app, whom) = (&visitor.app, self.budget.of_passwords());
-            app.unlimit_login(self.address.as_deref(), whom, was_right).await;
+    pub async fn settle(&mut self, visitor: &Visitor, verdict: &Result<Verdict, HashError>) {
+        match verdict {
+            Ok(Verdict::Wrong) => self.counted.fail(),
+            _ => visitor.app.take_back(&mut self.counted, verdict.is_ok()).await,
         }
     }
 
     /// Whether a failure now is the one that stops these tries: it must not go untold because the
     /// client hangs up.
     pub fn is_last(&self) -> bool {
-        self.in_a_row == MOST_IN_A_ROW
+        self.counted.in_a_row == MOST_IN_A_ROW
     }
 
     /// Logs the failure, and tells the owner when it was the one that stops these tries (ASVS 6.3.5).
@@ -80,7 +74,8 @@ impl Tries {
             return Ok(());
         }
         let letter = letter(visitor, user)?;
-        visitor.app.post(user.map_or(&self.account, |user| &user.id), &letter).await
+        let to = user.map_or(&self.account, |user| &user.email);
+        visitor.app.post(&visitor.mail_counts(Share::Notices, to), &letter).await
     }
 }
 
