@@ -26,6 +26,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../migrations/0003_resets_without_foreign_key.sql"),
     ),
     (4, "password set in", include_str!("../../migrations/0004_password_set_in.sql")),
+    (5, "outbox order", include_str!("../../migrations/0005_outbox_order.sql")),
 ];
 
 /// Our own table, so that a host application's sqlx migrations are left alone.

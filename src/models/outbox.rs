@@ -18,6 +18,10 @@ pub const LEASE_SECONDS: i64 = 140;
 /// The kind of a letter that goes to nobody. As long as that of the letter that it stands for.
 const DECOY: &str = "decoy_code";
 
+/// The order of letters that are due: codes die in minutes, and somebody waits for them.
+const CODE: i64 = 0;
+const NOTICE: i64 = 1;
+
 /// Rows of one deletion: SQLite's only writer is not kept from requests for long.
 const BATCH: i64 = 100;
 
@@ -60,6 +64,7 @@ impl Letter {
             created_at: at,
             expires_at: self.expires_at,
             claimed_until: 0,
+            domain: String::new(),
         }
     }
 }
@@ -87,13 +92,31 @@ pub struct Queued {
     pub expires_at: i64,
     /// Until when it is its claimer's. No two claims of a row have the same.
     pub claimed_until: i64,
+    /// A keyed digest of the domain that it goes to.
+    pub domain: String,
 }
 
 impl Queued {
+    /// Whether somebody waits for it. That for nobody counts as what it stands for.
+    pub fn is_code(&self) -> bool {
+        is_code(&self.kind)
+    }
+
     /// Whether it stands for a letter to an account that does not exist.
     pub fn is_decoy(&self) -> bool {
         self.kind == DECOY
     }
+}
+
+/// Which letters a worker has room for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// No notices.
+    pub codes_only: bool,
+    /// Digests of the domains to which no further code goes.
+    pub full_for_codes: Vec<String>,
+    /// Digests of the domains to which no further notice goes.
+    pub full_for_notices: Vec<String>,
 }
 
 /// A letter that was deleted because its time was over.
@@ -125,8 +148,8 @@ struct Sealed {
     html: String,
 }
 
-/// id, kind, sealed, tries, `created_at`, `expires_at`, `claimed_until`.
-type Columns = (String, String, Vec<u8>, i64, i64, i64, i64);
+/// id, kind, sealed, tries, `created_at`, `expires_at`, `claimed_until`, domain.
+type Columns = (String, String, Vec<u8>, i64, i64, i64, i64, String);
 
 /// A newer and an older letter's id, where there is one.
 pub type Neighbours = (Option<String>, Option<String>);
@@ -144,54 +167,68 @@ pub async fn enqueue(
     let id = crate::random::id(clock.millis());
     let now = clock.now();
     sql("insert into outbox
-         (id, kind, sealed, tries, created_at, next_try_at, claimed_until, expires_at)
-         values ($1, $2, $3, 0, $4, $5, 0, $6)")
+         (id, kind, sealed, tries, created_at, next_try_at, claimed_until, expires_at, priority, domain)
+         values ($1, $2, $3, 0, $4, $5, 0, $6, $7, $8)")
     .bind(&id)
     .bind(letter.kind)
     .bind(key.seal(&id, &letter.to_json()))
     .bind(now)
     .bind(now)
     .bind(letter.expires_at.max(now))
+    .bind(if is_code(letter.kind) { CODE } else { NOTICE })
+    .bind(&key.digest("mail domain", &[domain_of(&letter.to).as_str()]))
     .execute(on)
     .await?;
     Ok(id)
 }
 
-/// Letters that another node is claiming at this moment are left to it, and the next ones are taken.
+/// Codes come before notices, and what was not tried before what was. Letters that another node is
+/// claiming at this moment are left to it, and the next one is taken. The plus keeps SQLite to the
+/// index in this order: it would sort all that is due each time.
 const CLAIM: SkipLocked = skip_locked!(
     "select id from outbox
-        where next_try_at <= $2 and claimed_until <= $2 and expires_at > $2
-        order by next_try_at, id limit $3",
+        where +next_try_at <= $2 and claimed_until <= $2 and expires_at > $2 and priority <= $3
+            and (case when priority = 0 then $4 else $5 end) not like '% ' || domain || ' %'
+        order by priority, tries, next_try_at limit 1",
     "update outbox set claimed_until = $1, tries = tries + 1
         where id in (select id from picked)
-        returning id, kind, sealed, tries, created_at, expires_at, claimed_until"
+        returning id, kind, sealed, tries, created_at, expires_at, claimed_until, domain"
 );
 
 const DROP_EXPIRED: SkipLocked = skip_locked!(
     "select id from outbox where expires_at <= $1 and claimed_until <= $1
         order by expires_at limit $2",
     "delete from outbox where id in (select id from picked)
-        returning id, kind, sealed, tries, created_at, expires_at, claimed_until"
+        returning id, kind, sealed, tries, created_at, expires_at, claimed_until, domain"
 );
 
-/// Takes at most `most` letters that are due, for [`LEASE_SECONDS`], and counts a try for each. One
-/// statement: of several nodes each letter goes to one.
+/// Takes the next letter that is due and that there is `room` for, for [`LEASE_SECONDS`], and counts a
+/// try. One statement: of several nodes each letter goes to one.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn claim(db: &Db, key: &ServerKey, now: i64, most: i64) -> Result<Vec<Queued>, DbError> {
-    let claim = sql(CLAIM.text(db)).bind(now + LEASE_SECONDS).bind(now).bind(most);
-    let rows = claim.all::<Columns>(db.writer()).await?;
-    let mut claimed = Vec::with_capacity(rows.len());
-    for row in rows {
+pub async fn claim(
+    db: &Db,
+    key: &ServerKey,
+    now: i64,
+    room: &Room,
+) -> Result<Option<Queued>, DbError> {
+    loop {
+        let claim = sql(CLAIM.text(db))
+            .bind(now + LEASE_SECONDS)
+            .bind(now)
+            .bind(if room.codes_only { CODE } else { NOTICE })
+            .bind(&format!(" {} ", room.full_for_codes.join(" ")))
+            .bind(&format!(" {} ", room.full_for_notices.join(" ")));
+        let Some(row) = claim.optional::<Columns>(db.writer()).await? else {
+            return Ok(None);
+        };
         let id = row.0.clone();
         match open(key, row) {
-            Some(queued) => claimed.push(queued),
+            Some(letter) => return Ok(Some(letter)),
             None => drop_unreadable(db, &id).await?,
         }
     }
-    claimed.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(claimed)
 }
 
 /// Deletes a letter: it was sent, or given up.
@@ -298,7 +335,7 @@ pub async fn count(db: &Db) -> Result<i64, DbError> {
 /// # Errors
 /// When the database fails.
 pub async fn newest(db: &Db, key: &ServerKey, most: i64) -> Result<Vec<Queued>, DbError> {
-    let rows = sql("select id, kind, sealed, tries, created_at, expires_at, claimed_until
+    let rows = sql("select id, kind, sealed, tries, created_at, expires_at, claimed_until, domain
          from outbox where kind <> 'decoy_code' order by id desc limit $1")
     .bind(most)
     .all::<Columns>(db.reader())
@@ -311,7 +348,7 @@ pub async fn newest(db: &Db, key: &ServerKey, most: i64) -> Result<Vec<Queued>, 
 /// # Errors
 /// When the database fails.
 pub async fn find(db: &Db, key: &ServerKey, id: &str) -> Result<Option<Queued>, DbError> {
-    let row = sql("select id, kind, sealed, tries, created_at, expires_at, claimed_until
+    let row = sql("select id, kind, sealed, tries, created_at, expires_at, claimed_until, domain
          from outbox where id = $1 and kind <> 'decoy_code'")
     .bind(id)
     .optional::<Columns>(db.reader())
@@ -356,6 +393,14 @@ pub async fn trim(db: &Db, oldest: i64, most: i64) -> Result<u64, DbError> {
     .await
 }
 
+fn is_code(kind: &str) -> bool {
+    kind.ends_with("_code")
+}
+
+fn domain_of(address: &str) -> String {
+    address.rsplit_once('@').map_or(address, |(_, domain)| domain).to_lowercase()
+}
+
 impl Letter {
     fn to_json(&self) -> Vec<u8> {
         let Self { to, subject, text, html, .. } = self.clone();
@@ -365,10 +410,22 @@ impl Letter {
 }
 
 fn open(key: &ServerKey, row: Columns) -> Option<Queued> {
-    let (id, kind, sealed, tries, created_at, expires_at, claimed_until) = row;
+    let (id, kind, sealed, tries, created_at, expires_at, claimed_until, domain) = row;
     let plain = key.open(&id, &sealed)?;
     let Sealed { to, subject, text, html } = serde_json::from_slice(&plain).ok()?;
-    Some(Queued { id, kind, to, subject, text, html, tries, created_at, expires_at, claimed_until })
+    Some(Queued {
+        id,
+        kind,
+        to,
+        subject,
+        text,
+        html,
+        tries,
+        created_at,
+        expires_at,
+        claimed_until,
+        domain,
+    })
 }
 
 fn dropped(key: &ServerKey, row: Columns) -> Dropped {

@@ -1,12 +1,13 @@
 //! The mail worker: sends what waits in the outbox, again and again until it is out or too old.
 
+mod slots;
+
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use crate::clock::Clock;
 use crate::db::{Db, DbError};
@@ -15,13 +16,15 @@ use crate::key::ServerKey;
 use crate::mail::{Mailer, Outcome, mask};
 use crate::models::outbox::{self, GIVE_UP_AFTER, Queued};
 use crate::random;
+use slots::Slots;
 
-/// Letters that are sent at the same time, each on its own connection.
-const BATCH: i64 = 8;
-
-/// Longest pause while the server is away, and before a letter that it put off (4xx) is tried
-/// again: all mail is out within 90 seconds of the server's return.
+/// Longest pause while the server is away: all mail is out within 90 seconds of its return. Also the
+/// longest before a code that it put off (4xx) is tried again: greylisting takes some minutes, and a
+/// code lives for ten.
 const LONGEST_PAUSE: i64 = 60;
+
+/// Longest wait before a notice that the server put off is tried again.
+const LONGEST_DEFERRAL: i64 = 15 * 60;
 
 /// Longest wait before a letter that the server refused for good (5xx) is tried again.
 const LONGEST_REFUSAL: i64 = 60 * 60;
@@ -45,11 +48,16 @@ pub struct Worker {
     key: ServerKey,
     clock: Clock,
     mailer: Option<Mailer>,
-    /// What the server has taken but the database still holds: deleted before anything is sent.
+    slots: Slots,
+    /// What the server has taken but the database still holds: deleted before anything is claimed.
     accepted: Vec<String>,
-    /// The time of the last round.
-    last_round: i64,
-    stop: Option<watch::Receiver<bool>>,
+    /// The time of the last look at the outbox.
+    looked_at: i64,
+    /// Why nothing is claimed until the next look.
+    trouble: Option<End>,
+    /// Troubles since a letter was last dealt with.
+    failures: i64,
+    next_look: Instant,
 }
 
 /// What came of one call of [`Worker::deliver_due`].
@@ -75,123 +83,183 @@ pub enum End {
     ServerAway,
     /// The database failed: what was claimed comes back when its lease is over.
     DatabaseFailed,
-    /// The process stops.
-    Stopped,
 }
 
 impl Worker {
     /// With no `mailer` nothing is sent: letters stay for the development mailbox.
     pub fn new(db: Db, key: ServerKey, clock: Clock, mailer: Option<Mailer>) -> Self {
-        Self { db, key, clock, mailer, accepted: Vec::new(), last_round: i64::MIN, stop: None }
+        Self {
+            db,
+            key,
+            clock,
+            mailer,
+            slots: Slots::new(),
+            accepted: Vec::new(),
+            looked_at: i64::MIN,
+            trouble: None,
+            failures: 0,
+            next_look: Instant::now(),
+        }
     }
 
     /// Works until `stop` turns true (or its sender is gone), finishing the letters that are under
-    /// way. Wakes on `wake` (notify it after the commit), when a letter is due again, and every 30
-    /// seconds. While the server is away only the pause counts, not `wake`.
+    /// way. Looks for letters on `wake` (notify it after the commit), when one is due again, and every
+    /// 30 seconds; beside, the place of a letter that is done goes to the next one. In trouble only
+    /// the pause counts, not `wake`.
     pub async fn run(mut self, wake: Arc<Notify>, mut stop: watch::Receiver<bool>) {
-        self.stop = Some(stop.clone());
-        let mut failures = 0;
-        while !self.is_stopping() {
-            let round = self.deliver_due().await;
-            failures = match round.end {
-                End::NothingDue | End::Stopped => 0,
-                End::ServerAway | End::DatabaseFailed => failures + 1,
-            };
+        let mut round = Round::default();
+        self.look(&mut round).await;
+        loop {
             tokio::select! {
-                () = self.pause(failures, &wake) => {}
-                _ = stop.wait_for(|stopped| *stopped) => break,
+                biased;
+                () = stopped(&mut stop) => break,
+                () = sleep_until(self.next_look) => self.look(&mut round).await,
+                done = self.slots.done(), if !self.slots.is_empty() => {
+                    self.settle(done, &mut round).await;
+                    self.fill().await;
+                }
+                () = wake.notified(), if self.trouble.is_none() => self.look_within(some_moment()),
             }
         }
+        while !self.slots.is_empty() {
+            let done = self.slots.done().await;
+            self.settle(done, &mut round).await;
+        }
+        self.rest().await;
     }
 
     /// Sends everything that is due, and deletes what is too old. Never fails: trouble is logged,
     /// and what could not be sent stays.
     pub async fn deliver_due(&mut self) -> Round {
         let mut round = Round::default();
-        round.end = self.work(&mut round).await.unwrap_or_else(|error| {
-            Event::MailWaits.because("database_failed", &error);
-            End::DatabaseFailed
-        });
-        if let Some(mailer) = &self.mailer {
-            mailer.rest().await;
+        self.look(&mut round).await;
+        while !self.slots.is_empty() {
+            let done = self.slots.done().await;
+            self.settle(done, &mut round).await;
+            self.fill().await;
         }
+        round.end = self.trouble.unwrap_or_default();
         round
     }
 
-    async fn work(&mut self, round: &mut Round) -> Result<End, DbError> {
-        let Some(mailer) = self.mailer.clone() else {
+    /// Looks at the whole outbox, and plans when to look again.
+    async fn look(&mut self, round: &mut Round) {
+        self.trouble = None;
+        match self.clean(round).await {
+            Ok(()) => self.fill().await,
+            Err(error) => self.stop_claiming(End::DatabaseFailed, &error),
+        }
+        if self.trouble.is_none() {
+            let now = self.clock.now();
+            let due = outbox::next_due(&self.db, now).await.ok().flatten();
+            let due = due.map_or(IDLE_SECONDS, |at| at.saturating_sub(now));
+            self.next_look = Instant::now() + seconds(due.clamp(1, IDLE_SECONDS));
+        }
+    }
+
+    fn look_within(&mut self, pause: Duration) {
+        self.next_look = self.next_look.min(Instant::now() + pause);
+    }
+
+    /// Leaves what waits alone for a while, longer each time.
+    fn stop_claiming(&mut self, end: End, cause: &dyn Display) {
+        if self.trouble.is_none() {
+            let reason = if end == End::ServerAway { "server_away" } else { "database_failed" };
+            Event::MailWaits.because(reason, cause);
+            let pause = doubled(1, self.failures, LONGEST_PAUSE);
+            self.next_look = Instant::now() + seconds(pause);
+            self.failures += 1;
+        }
+        self.trouble = Some(end);
+    }
+
+    /// What comes before anything is claimed.
+    async fn clean(&mut self, round: &mut Round) -> Result<(), DbError> {
+        if self.mailer.is_none() {
             let oldest = self.clock.now() - GIVE_UP_AFTER;
-            outbox::trim(&self.db, oldest, MAILBOX_SIZE).await?;
-            return Ok(End::NothingDue);
-        };
+            return outbox::trim(&self.db, oldest, MAILBOX_SIZE).await.map(drop);
+        }
         self.notice_jump().await?;
         self.forget_accepted().await?;
-        self.drop_expired(round).await?;
-        while !self.is_stopping() {
-            let letters = outbox::claim(&self.db, &self.key, self.clock.now(), BATCH).await?;
-            if letters.is_empty() {
-                return Ok(End::NothingDue);
-            }
-            let (decoys, letters) = letters.into_iter().partition(Queued::is_decoy);
-            let answers = send_all(&mailer, letters).await;
-            self.drop_decoys(&mailer, decoys, round).await?;
-            if !answers.is_empty() && !self.settle(answers, round).await? {
-                return Ok(End::ServerAway);
-            }
+        self.drop_expired(round).await
+    }
+
+    /// Gives every free slot a letter, unless there is trouble.
+    async fn fill(&mut self) {
+        if self.trouble.is_none()
+            && let Err(error) = self.claim().await
+        {
+            self.stop_claiming(End::DatabaseFailed, &error);
         }
-        Ok(End::Stopped)
+        if self.slots.is_empty() {
+            self.rest().await;
+        }
+    }
+
+    async fn claim(&mut self) -> Result<(), DbError> {
+        let Some(mailer) = self.mailer.clone() else { return Ok(()) };
+        while let Some(room) = self.slots.room() {
+            let claimed = outbox::claim(&self.db, &self.key, self.clock.now(), &room).await?;
+            let Some(letter) = claimed else { break };
+            self.slots.send(&mailer, letter);
+        }
+        Ok(())
+    }
+
+    /// Ends the connections to the server.
+    async fn rest(&self) {
+        if let Some(mailer) = &self.mailer {
+            mailer.rest().await;
+        }
     }
 
     async fn notice_jump(&mut self) -> Result<(), DbError> {
         let now = self.clock.now();
-        if now + JUMP_SECONDS < self.last_round {
+        if now.saturating_add(JUMP_SECONDS) < self.looked_at {
             Event::Fault.because("the_clock_went_back", &"all mail that waits is due now");
             outbox::turn_back(&self.db, now).await?;
         }
-        self.last_round = now;
+        self.looked_at = now;
         Ok(())
     }
 
-    /// With all the work of a letter that is sent, but for the sending.
-    async fn drop_decoys(
-        &mut self,
-        mailer: &Mailer,
-        decoys: Vec<Queued>,
-        round: &mut Round,
-    ) -> Result<(), DbError> {
-        for decoy in decoys {
-            mailer.rehearse(&decoy);
-            round.dropped += 1;
-            self.accepted.push(decoy.id);
-            self.forget_accepted().await?;
+    /// Notes what became of a letter.
+    async fn settle(&mut self, done: Option<(Queued, Option<Outcome>)>, round: &mut Round) {
+        let Some((letter, outcome)) = done else { return };
+        let settled = match outcome {
+            None => self.drop_decoy(letter, round).await,
+            Some(outcome) => {
+                self.judge_server(&outcome);
+                self.settle_one(&letter, outcome, round).await
+            }
+        };
+        if let Err(error) = settled {
+            // The letter comes back after its lease, if it was not sent.
+            self.stop_claiming(End::DatabaseFailed, &error);
         }
-        Ok(())
     }
 
-    /// Whether the server answered at all.
-    async fn settle(
-        &mut self,
-        answers: Vec<(Queued, Outcome)>,
-        round: &mut Round,
-    ) -> Result<bool, DbError> {
-        let is_there = answers.iter().any(|(_, outcome)| !matches!(outcome, Outcome::Away { .. }));
-        if let (false, Some((_, Outcome::Away { why }))) = (is_there, answers.first()) {
-            Event::MailWaits.because("server_away", why);
+    fn judge_server(&mut self, outcome: &Outcome) {
+        if let Outcome::Away { why } = outcome {
+            self.stop_claiming(End::ServerAway, why);
+            self.slots.narrow();
+        } else {
+            self.slots.widen();
+            self.failures = 0;
+            self.trouble.take_if(|trouble| *trouble == End::ServerAway);
         }
-        let mut settled = Ok(());
-        for (letter, outcome) in answers {
-            let one = self.settle_one(&letter, outcome, is_there, round).await;
-            // The others are settled all the same; what could not be comes back after its lease.
-            settled = settled.and(one);
-        }
-        settled.map(|()| is_there)
+    }
+
+    async fn drop_decoy(&mut self, decoy: Queued, round: &mut Round) -> Result<(), DbError> {
+        round.dropped += 1;
+        self.accepted.push(decoy.id);
+        self.forget_accepted().await
     }
 
     async fn settle_one(
         &mut self,
         letter: &Queued,
         outcome: Outcome,
-        is_there: bool,
         round: &mut Round,
     ) -> Result<(), DbError> {
         match outcome {
@@ -205,8 +273,6 @@ impl Worker {
                 round.refused += 1;
                 self.refused(letter, permanent, &why).await
             }
-            // A letter that alone breaks its connection would otherwise hold up all the others.
-            Outcome::Away { why } if is_there => self.refused(letter, false, &why).await,
             Outcome::Away { .. } => outbox::put_back(&self.db, letter, self.clock.now()).await,
             Outcome::Unanswered => self.unanswered(letter, round).await,
         }
@@ -221,14 +287,20 @@ impl Worker {
         outbox::later(&self.db, letter, self.clock.now() + wait).await
     }
 
-    async fn refused(&self, letter: &Queued, permanent: bool, why: &str) -> Result<(), DbError> {
+    async fn refused(
+        &mut self,
+        letter: &Queued,
+        permanent: bool,
+        why: &str,
+    ) -> Result<(), DbError> {
         let (to, now) = (mask(&letter.to), self.clock.now());
         let mail = MailDetails { to: Some(&to), tries: Some(letter.tries), ..told(letter) };
         if now >= letter.created_at + GIVE_UP_AFTER {
             given_up(mail, "refused", Some(&why));
             return outbox::remove(&self.db, &letter.id).await;
         }
-        let wait = wait_after(permanent, letter.tries);
+        let wait = wait_after(permanent, letter);
+        self.look_within(seconds(wait));
         log(Event::MailRefused, MailDetails { wait: Some(wait), ..mail }, Some(&why));
         outbox::later(&self.db, letter, now + wait).await
     }
@@ -251,42 +323,10 @@ impl Worker {
             dropped.iter().filter(|letter| !letter.is_decoy()).for_each(tell_dropped);
         }
     }
-
-    async fn pause(&self, failures: u32, wake: &Notify) {
-        if failures > 0 {
-            return sleep(seconds(doubled(1, i64::from(failures) - 1, LONGEST_PAUSE))).await;
-        }
-        let now = self.clock.now();
-        let due = outbox::next_due(&self.db, now).await.ok().flatten();
-        let due = due.map_or(IDLE_SECONDS, |at| at.saturating_sub(now));
-        if timeout(seconds(due.clamp(1, IDLE_SECONDS)), wake.notified()).await.is_ok() {
-            sleep(some_moment()).await;
-        }
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.stop.as_ref().is_some_and(|stop| *stop.borrow())
-    }
 }
 
-async fn send_all(mailer: &Mailer, letters: Vec<Queued>) -> Vec<(Queued, Outcome)> {
-    let mut sending = JoinSet::new();
-    for letter in letters {
-        let mailer = mailer.clone();
-        sending.spawn(async move {
-            let outcome = mailer.send(&letter).await;
-            (letter, outcome)
-        });
-    }
-    let mut answers = Vec::new();
-    while let Some(done) = sending.join_next().await {
-        if let Ok(answer) = done {
-            answers.push(answer);
-        } else {
-            // It panicked, which has a line. The claim runs out and it is tried again.
-        }
-    }
-    answers
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|stopped| *stopped).await);
 }
 
 /// What each line tells of a letter.
@@ -312,9 +352,13 @@ fn given_up(mail: MailDetails<'_>, reason: &'static str, cause: Option<&dyn Disp
     Event::MailGivenUp.write(Details { reason, cause, mail, ..Details::default() });
 }
 
-/// Seconds before the try after the `tries`th, which was refused.
-fn wait_after(permanent: bool, tries: i64) -> i64 {
-    if permanent { doubled(30, tries, LONGEST_REFUSAL) } else { doubled(1, tries, LONGEST_PAUSE) }
+/// Seconds before a letter that was refused is tried again.
+fn wait_after(permanent: bool, letter: &Queued) -> i64 {
+    match (permanent, letter.is_code()) {
+        (true, _) => doubled(30, letter.tries, LONGEST_REFUSAL),
+        (false, true) => doubled(1, letter.tries, LONGEST_PAUSE),
+        (false, false) => doubled(1, letter.tries, LONGEST_DEFERRAL),
+    }
 }
 
 /// `first * 2^times`, at most `most`.
@@ -337,11 +381,26 @@ fn seconds(seconds: i64) -> Duration {
 mod tests {
     use super::*;
 
+    fn tried(kind: &'static str, tries: i64) -> Queued {
+        let letter = outbox::Letter {
+            kind,
+            to: "ann@example.com".to_owned(),
+            subject: String::new(),
+            text: String::new(),
+            html: String::new(),
+            expires_at: 0,
+        };
+        Queued { tries, ..letter.into_queued(String::new(), 0) }
+    }
+
     #[test]
     fn waits_double_up_to_their_bound() {
         let pauses: Vec<_> = (0..8).map(|times| doubled(1, times, LONGEST_PAUSE)).collect();
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
-        assert_eq!((wait_after(true, 1), wait_after(true, 500)), (60, 3600));
-        assert_eq!((wait_after(false, 1), wait_after(false, 9)), (2, 60));
+        let waits =
+            |permanent, kind| [1, 9, 500].map(|tries| wait_after(permanent, &tried(kind, tries)));
+        assert_eq!(waits(true, "reset_code"), [60, 3600, 3600]);
+        assert_eq!(waits(false, "reset_code"), [2, 60, 60]);
+        assert_eq!(waits(false, "registered"), [2, 512, 900]);
     }
 }

@@ -1,5 +1,7 @@
 //! Mail gets out: through outages, refusals and restarts, to its reader alone, and once.
 
+mod slow;
+
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -287,9 +289,9 @@ async fn a_letter_that_a_node_holds_is_due_for_no_other() {
     for place in Place::all().await {
         let post = Post::open(place, None).await;
         post.put_many(2).await;
-        let held = outbox::claim(&post.db, &post.key, START, 1).await.unwrap();
+        let held = post.claim(START, 1).await;
         assert_eq!(outbox::next_due(&post.db, START).await.unwrap(), Some(START));
-        outbox::claim(&post.db, &post.key, START, 1).await.unwrap();
+        post.claim(START, 1).await;
         assert_eq!(outbox::next_due(&post.db, START).await.unwrap(), None);
         let over = START + outbox::LEASE_SECONDS;
         assert_eq!(outbox::next_due(&post.db, over).await.unwrap(), Some(START));
@@ -307,8 +309,8 @@ async fn no_worker_waits_for_a_letter_that_a_transaction_holds() {
     let mut tx = post.db.begin().await.unwrap();
     let held = sql("select id from outbox order by id limit 1 for update");
     let (held,) = held.optional::<(String,)>(tx.on()).await.unwrap().unwrap();
-    let claimed = timeout(Duration::from_secs(3), outbox::claim(&post.db, &post.key, START, 8));
-    let claimed = claimed.await.expect("it does not wait").unwrap();
+    let claimed = timeout(Duration::from_secs(3), post.claim(START, 8));
+    let claimed = claimed.await.expect("it does not wait");
     assert!(claimed.len() == 2 && claimed.iter().all(|letter| letter.id != held));
     for letter in &claimed {
         outbox::later(&post.db, letter, START).await.unwrap();
@@ -326,11 +328,11 @@ async fn what_a_killed_process_held_is_sent_after_its_lease_or_once_released() {
     let server = FakeSmtp::start().await;
     for mut post in Post::all(&server.url()).await {
         post.put(&letter("ann@example.com")).await;
-        let held = outbox::claim(&post.db, &post.key, START, 8).await.unwrap();
+        let held = post.claim(START, 8).await;
         assert_eq!(held.len(), 1);
         assert_eq!(post.deliver().await, Round::default());
         outbox::release_claims(&post.db).await.unwrap();
-        let again = outbox::claim(&post.db, &post.key, START + 1, 8).await.unwrap();
+        let again = post.claim(START + 1, 8).await;
         assert_eq!(again[0].tries, 2);
         outbox::put_back(&post.db, &held[0], post.clock.now()).await.unwrap();
         post.clock.advance(1 + outbox::LEASE_SECONDS - 1);

@@ -403,7 +403,7 @@ fn migrating_makes_the_database_and_can_be_repeated() {
         let ended = folder.run(&["migrate"], &[], "");
         assert_eq!(
             (ended.status, ended.err.as_str()),
-            (0, "The database is at schema version 4.\n")
+            (0, "The database is at schema version 5.\n")
         );
     }
     assert!(folder.0.join("vestibule.db").exists());

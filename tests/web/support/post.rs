@@ -10,8 +10,10 @@ use vestibule::config::{Sender, SmtpCa, SmtpServer};
 use vestibule::db::{Db, Location, sql};
 use vestibule::key::ServerKey;
 use vestibule::mail::Mailer;
-use vestibule::models::outbox::{self, Letter};
+use vestibule::models::outbox::{self, Letter, Queued, Room};
 use vestibule::tasks::outbox::{Round, Worker};
+
+use super::smtp::FakeSmtp;
 
 pub const START: i64 = 1_795_371_600;
 pub const DAY: i64 = 24 * 60 * 60;
@@ -95,6 +97,11 @@ pub fn letter(to: &str) -> Letter {
     }
 }
 
+/// A letter with a code that lives for ten minutes.
+pub fn code(to: &str) -> Letter {
+    Letter { kind: "reset_code", expires_at: START + 600, ..letter(to) }
+}
+
 impl Post {
     pub async fn open(place: (Place, Location), mailer: Option<Mailer>) -> Self {
         let db = Db::open(&place.1).await.unwrap();
@@ -102,6 +109,12 @@ impl Post {
         let clock = Clock::manual(START);
         let worker = Worker::new(db.clone(), key.clone(), clock.clone(), mailer);
         Self { db, key, clock, worker, place: place.0, location: place.1 }
+    }
+
+    /// A worker that mails to another server.
+    pub fn worker_for(&self, server: &FakeSmtp) -> Worker {
+        let (db, key, clock) = (self.db.clone(), self.key.clone(), self.clock.clone());
+        Worker::new(db, key, clock, Some(mailer(&server.url())))
     }
 
     /// One for each kind of database.
@@ -122,6 +135,17 @@ impl Post {
         for number in 0..count {
             self.put(&letter(&format!("ann{number}@example.com"))).await;
         }
+    }
+
+    /// Claims what is due at `now`, at most `most`.
+    pub async fn claim(&self, now: i64, most: usize) -> Vec<Queued> {
+        let mut claimed = Vec::new();
+        while claimed.len() < most {
+            let letter = outbox::claim(&self.db, &self.key, now, &Room::default()).await.unwrap();
+            let Some(letter) = letter else { break };
+            claimed.push(letter);
+        }
+        claimed
     }
 
     pub async fn deliver(&mut self) -> Round {

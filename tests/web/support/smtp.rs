@@ -1,6 +1,6 @@
 //! A mail server for tests: it takes mail, and is away, slow of mind or unkind when it is told to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -42,6 +42,8 @@ pub struct Setup {
 #[derive(Default)]
 struct Mood {
     refusals: HashMap<String, Vec<u8>>,
+    held: HashSet<String>,
+    waiting: usize,
     replies: HashMap<&'static str, Vec<u8>>,
     drops_after_data: usize,
     greeting: Option<String>,
@@ -49,6 +51,7 @@ struct Mood {
     pause: Duration,
     mails: Vec<Received>,
     arrived: watch::Sender<()>,
+    released: watch::Sender<()>,
     connections: usize,
 }
 
@@ -140,6 +143,23 @@ impl FakeSmtp {
     /// Answers `RCPT` for `address` with `reply`: `550 5.1.1 unknown`, `451 4.7.1 later`.
     pub fn refuse(&self, address: &str, reply: impl AsRef<[u8]>) {
         self.mood().refusals.insert(address.to_owned(), reply.as_ref().to_vec());
+    }
+
+    /// Leaves `RCPT` for an address or a domain without an answer until [`FakeSmtp::release`].
+    pub fn hold(&self, recipients: &str) {
+        self.mood().held.insert(recipients.to_owned());
+    }
+
+    /// Answers `RCPT` for everybody again.
+    pub fn release(&self) {
+        let mut mood = self.mood();
+        mood.held.clear();
+        mood.released.send_replace(());
+    }
+
+    /// How many clients wait for an answer to `RCPT`.
+    pub fn waiting(&self) -> usize {
+        self.mood().waiting
     }
 
     /// Answers a command (`MAIL`, `DATA`; `.` is the end of the message) with `reply`, byte for byte
@@ -348,7 +368,25 @@ impl Session {
         if refusal.is_none() {
             self.mail.to.push(address.to_owned());
         }
+        self.wait_while_held(address).await;
         self.say(refusal.unwrap_or_else(|| b"250 2.1.5 ok".to_vec())).await
+    }
+
+    async fn wait_while_held(&mut self, address: &str) {
+        let mut released = self.mood().released.subscribe();
+        let domain = address.rsplit_once('@').map_or(address, |(_, domain)| domain);
+        let is_held = self.mood().held.iter().any(|held| held == address || held == domain);
+        if is_held {
+            self.change_waiting(1);
+            released.changed().await.ok();
+            self.change_waiting(-1);
+        }
+    }
+
+    fn change_waiting(&self, by: isize) {
+        let mut mood = self.mood();
+        mood.waiting = mood.waiting.saturating_add_signed(by);
+        mood.arrived.send_replace(());
     }
 
     async fn data(&mut self) -> Result<(), Over> {

@@ -1,0 +1,180 @@
+//! Slow recipients hold up their own mail, and no codes to others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+use vestibule::models::outbox::Letter;
+
+use crate::support::post::{Post, code, letter};
+use crate::support::smtp::FakeSmtp;
+
+/// The worker at work beside a test.
+struct Running {
+    wake: Arc<Notify>,
+    stop: watch::Sender<bool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    fn start(post: &Post, server: &FakeSmtp) -> Self {
+        let worker = post.worker_for(server);
+        let (stop, stopped) = watch::channel(false);
+        let wake = Arc::new(Notify::new());
+        let task = tokio::spawn(worker.run(wake.clone(), stopped));
+        Self { wake, stop, task }
+    }
+
+    async fn finish(self) {
+        self.stop.send_replace(true);
+        timeout(Duration::from_secs(10), self.task).await.unwrap().unwrap();
+    }
+}
+
+async fn until_waiting(server: &FakeSmtp, count: usize) {
+    let waiting = server.until(|server| (server.waiting() == count).then_some(()));
+    timeout(Duration::from_secs(10), waiting).await.expect("so many are under way");
+}
+
+async fn until_mailed(server: &FakeSmtp, address: &str) {
+    let mailed = server.until(|server| server.mails_to(address).pop());
+    timeout(Duration::from_secs(10), mailed).await.expect("it is not held up");
+}
+
+/// Queues `slow`, whose recipients the server keeps waiting, until `under_way` of them are; then a code
+/// to `ann` must go out.
+async fn goes_out_beside(slow: impl Fn() -> Vec<Letter>, under_way: usize, ann: &str) {
+    for (server, post) in sites().await {
+        for letter in slow() {
+            server.hold(letter.to.as_str());
+            post.put(&letter).await;
+        }
+        let running = Running::start(&post, &server);
+        until_waiting(&server, under_way).await;
+        post.put(&code(ann)).await;
+        running.wake.notify_one();
+        until_mailed(&server, ann).await;
+        assert_eq!(server.waiting(), under_way, "the slow ones are still under way");
+        server.release();
+        running.finish().await;
+        post.close().await;
+    }
+}
+
+async fn sites() -> Vec<(FakeSmtp, Post)> {
+    let server = FakeSmtp::start().await;
+    let mut sites = Vec::new();
+    for post in Post::all(&server.url()).await {
+        sites.push((FakeSmtp::start().await, post));
+    }
+    sites
+}
+
+fn to_one_domain(letter: fn(&str) -> Letter) -> Vec<Letter> {
+    (0..64).map(|number| letter(&format!("slow{number}@slow.example"))).collect()
+}
+
+fn to_many_domains(letter: fn(&str) -> Letter) -> Vec<Letter> {
+    (0..64).map(|number| letter(&format!("slow@slow{number}.example"))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_goes_out_beside_slow_notices_to_one_domain() {
+    goes_out_beside(|| to_one_domain(letter), 4, "ann@example.com").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_goes_out_beside_slow_notices_to_its_own_domain() {
+    goes_out_beside(|| to_one_domain(letter), 4, "ann@slow.example").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_goes_out_beside_slow_codes_to_one_domain() {
+    goes_out_beside(|| to_one_domain(code), 8, "ann@example.com").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_goes_out_when_notices_have_filled_all_that_they_may() {
+    goes_out_beside(|| to_many_domains(letter), 12, "ann@example.com").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notice_goes_out_beside_slow_codes_to_one_domain() {
+    for (server, post) in sites().await {
+        server.hold("slow.example");
+        for code in to_one_domain(code) {
+            post.put(&code).await;
+        }
+        post.put(&letter("ann@example.com")).await;
+        let running = Running::start(&post, &server);
+        until_mailed(&server, "ann@example.com").await;
+        server.release();
+        running.finish().await;
+        post.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_is_filled_again_as_soon_as_its_mail_is_done() {
+    for (server, post) in sites().await {
+        server.hold("slow@example.com");
+        post.put(&letter("slow@example.com")).await;
+        for number in 0..100 {
+            post.put(&letter(&format!("ann{number}@example.com"))).await;
+        }
+        let running = Running::start(&post, &server);
+        until_mailed(&server, "ann99@example.com").await;
+        assert_eq!(server.waiting(), 1);
+        server.release();
+        running.finish().await;
+        post.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn codes_are_claimed_before_notices_and_what_was_not_tried_before_what_was() {
+    for (_, post) in sites().await {
+        for (kind, to) in [(letter as fn(&str) -> Letter, "a"), (code, "b"), (letter, "c")] {
+            post.put(&kind(&format!("{to}@example.com"))).await;
+        }
+        let deferred = post.claim(post.clock.now(), 1).await.remove(0);
+        assert_eq!(deferred.to, "b@example.com");
+        vestibule::models::outbox::later(&post.db, &deferred, post.clock.now()).await.unwrap();
+        post.clock.advance(1);
+        post.put(&code("d@example.com")).await;
+        let order: Vec<_> =
+            post.claim(post.clock.now(), 9).await.into_iter().map(|one| one.to).collect();
+        assert_eq!(order, ["d", "b", "a", "c"].map(|name| format!("{name}@example.com")));
+        post.close().await;
+    }
+}
+
+/// Greylisting refuses a recipient for some minutes; a code lives for ten.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_greylisted_code_goes_out_within_a_minute_of_the_end_and_a_notice_waits_longer() {
+    for (server, mut post) in sites().await {
+        post.worker = post.worker_for(&server);
+        for name in ["ann", "bob"] {
+            server.refuse(&format!("{name}@example.com"), "450 4.2.0 greylisted");
+        }
+        post.put(&code("ann@example.com")).await;
+        post.put(&letter("bob@example.com")).await;
+        let mut tries = 0;
+        for _ in 0..300 {
+            tries += post.deliver().await.refused;
+            post.clock.advance(1);
+        }
+        assert!((15..=22).contains(&tries), "{tries} tries of two mails in five minutes");
+        server.allow("ann@example.com");
+        server.allow("bob@example.com");
+        post.clock.advance(60);
+        post.deliver().await;
+        assert_eq!(server.mails_to("ann@example.com").len(), 1);
+        assert!(server.mails_to("bob@example.com").is_empty(), "its pause is longer");
+        post.clock.advance(15 * 60);
+        post.deliver().await;
+        assert_eq!(server.mails_to("bob@example.com").len(), 1);
+        post.close().await;
+    }
+}
