@@ -1,13 +1,18 @@
 //! The log of one test, written and read as the program's own.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
+use tracing::Dispatch;
 use tracing::dispatcher::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 use vestibule::commands::log;
 use vestibule::config::LogFormat;
+
+/// While there is one dispatcher alone, tracing asks the thread that first reaches an event whether it
+/// is of interest, and keeps the answer for all threads. A test without a log would switch it off.
+static SECOND: OnceLock<Dispatch> = OnceLock::new();
 
 /// What this thread writes into the log for as long as this lives.
 pub struct Log {
@@ -39,6 +44,7 @@ impl<'writer> MakeWriter<'writer> for Written {
 
 impl Log {
     pub fn start(format: LogFormat) -> Self {
+        SECOND.get_or_init(|| log::dispatch(format, Written::default()));
         let written = Written::default();
         let dispatch = log::dispatch(format, written.clone());
         Self { written, _guard: tracing::dispatcher::set_default(&dispatch) }
