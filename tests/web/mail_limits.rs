@@ -4,6 +4,7 @@
 use axum::http::StatusCode;
 use vestibule::config::Rate;
 
+use crate::support::work::work_of;
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of};
 
 const DAY: i64 = 24 * 60 * 60;
@@ -85,6 +86,25 @@ on_both_databases! {
         assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:#?}");
         let mails = mails_like(&site, "ann").await;
         assert_eq!(mails.iter().filter(|kind| *kind == "reset_code").count(), 2, "a third of six");
+    }
+
+    async fn a_full_mailbox_costs_a_code_for_nobody_the_same_statements(site: Site) {
+        site.registered("ann").await;
+        for number in 0..12 {
+            let (name, email) = (format!("name{}", number / 6), format!("ann+{}@meadow.example", number / 6));
+            site.browser().register(&name, &email, PASSWORD).await;
+            site.browser().ask_for_code(&name, &email).await;
+        }
+        let mut works = Vec::new();
+        for name in ["ann", "nob"] {
+            let fields = [("username", name), ("email", "ann@meadow.example")];
+            let browser = site.browser();
+            works.push(work_of(browser.post("/forgot", &fields)).await.1);
+        }
+        assert_eq!(works[0], works[1]);
+        let is_full = works[0].iter().any(|line| line.starts_with("update limits set count = count -"));
+        assert!(is_full, "{:#?}", works[0]);
+        assert_eq!(site.mails_to("ann").await, ["registered"]);
     }
 
     async fn a_new_password_by_a_code_is_told_although_strangers_used_up_such_mails(site: Site) {
