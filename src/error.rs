@@ -82,16 +82,35 @@ impl RequestError {
     }
 }
 
+impl RequestError {
+    /// What is said of a limit that was reached; none of anything else.
+    pub fn limit_words(&self) -> Option<String> {
+        match self {
+            Self::TooMany { retry_after } => {
+                Some(format!("{TOO_MANY}. {}", wait_words(*retry_after)))
+            }
+            Self::Stopped => Some(STOPPED.to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Gives `response` the status and what goes with it.
+    pub fn mark(&self, response: &mut Response) {
+        *response.status_mut() = self.status();
+        if let Some(seconds) = self.retry_after() {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+    }
+}
+
 /// Travels with the answer to the middleware that makes the page.
 #[derive(Clone, Debug)]
 pub struct Failure(pub Arc<RequestError>);
 
 impl IntoResponse for RequestError {
     fn into_response(self) -> Response {
-        let mut response = self.status().into_response();
-        if let Some(seconds) = self.retry_after() {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
+        let mut response = Response::default();
+        self.mark(&mut response);
         response.extensions_mut().insert(Failure(Arc::new(self)));
         response
     }
@@ -145,33 +164,30 @@ pub struct ErrorPage {
 }
 
 impl ErrorPage {
-    /// The page for an answer of `status` at `path`, which may have a cause of ours. `retry_after` are
+    /// The page for an answer of `status`, which may have a cause of ours. `retry_after` are
     /// seconds, `reference` is what the log has it under.
     pub fn new(
         mut page: Page,
-        (status, path): (StatusCode, &str),
+        status: StatusCode,
         cause: Option<&RequestError>,
         retry_after: Option<i64>,
         reference: Option<String>,
     ) -> Self {
         let (heading, words) = match cause {
-            Some(RequestError::Stopped) => (STOPPED.0, STOPPED.1.to_owned()),
+            Some(RequestError::Stopped) => (TOO_MANY, STOPPED.to_owned()),
             _ => words(status, retry_after),
         };
-        let (next_href, next_words) = way_on(status, path, page.username.is_some());
+        let (next_href, next_words) = way_on(status, page.username.is_some());
         page.title = heading;
         Self { page, heading, words, next_href, next_words, reference }
     }
 }
 
 /// Where to go from an error page, and the words of the link.
-fn way_on(status: StatusCode, path: &str, is_logged_in: bool) -> (&'static str, &'static str) {
-    match (status, path) {
+fn way_on(status: StatusCode, is_logged_in: bool) -> (&'static str, &'static str) {
+    match status {
         _ if is_logged_in => ("/account", "Go to your account"),
-        // A new password lifts the pause of an account, not that of an address. The link is there
-        // for both, and whether there is such an account or not.
-        (StatusCode::TOO_MANY_REQUESTS, "/login") => ("/forgot", "Reset your password"),
-        (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => ("/", "Go to the home page"),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => ("/", "Go to the home page"),
         _ => ("/login", "Go to the login page"),
     }
 }
@@ -208,15 +224,16 @@ const WORDS: [(StatusCode, &str, &str); 9] = [
 ];
 
 /// Said of accounts that are there and of names that nobody has.
-const STOPPED: (&str, &str) =
-    ("Too many attempts", "Password login is blocked in this browser. Reset your password.");
+const STOPPED: &str = "Password login is blocked in this browser. Reset your password.";
+
+const TOO_MANY: &str = "Too many attempts";
 
 /// For everything else, 500 first of all.
 const UNEXPECTED: (&str, &str) = ("Something went wrong on our side", "Try again in a minute.");
 
 fn words(status: StatusCode, retry_after: Option<i64>) -> (&'static str, String) {
     if status == StatusCode::TOO_MANY_REQUESTS {
-        return ("Too many attempts", wait_words(retry_after.unwrap_or(60)));
+        return (TOO_MANY, wait_words(retry_after.unwrap_or(60)));
     }
     let found = WORDS.iter().find(|(of, ..)| *of == status);
     let (heading, words) = found.map_or(UNEXPECTED, |&(_, heading, words)| (heading, words));

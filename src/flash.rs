@@ -10,8 +10,8 @@ use crate::times;
 pub enum Flash {
     /// The account was created.
     Registered,
-    /// The username or email of a registration belongs to an account.
-    Taken,
+    /// The username or email of a registration belongs to an account; the username that was typed.
+    Taken(String),
     /// Logged out by the button.
     LoggedOut,
     /// A form came after its session had ended.
@@ -60,12 +60,17 @@ impl Flash {
         }
     }
 
+    /// The username to log in with.
+    pub fn username(&self) -> Option<&str> {
+        if let Self::Taken(username) = self { Some(username) } else { None }
+    }
+
     /// Its words. Those with an address are a link.
     pub fn parts(&self) -> Vec<(String, Option<&'static str>)> {
         let text = |words: &str| (words.to_owned(), None);
         let link = |words: &str, href| (words.to_owned(), Some(href));
         match self {
-            Self::Taken => vec![
+            Self::Taken(_) => vec![
                 text("That username or email is already registered. Log in, "),
                 link("reset your password", "/forgot"),
                 text(", or "),
@@ -79,7 +84,7 @@ impl Flash {
     fn text(&self) -> String {
         let words = match self {
             Self::Registered => "Your account was created.",
-            Self::Taken => "That username or email is already registered.",
+            Self::Taken(_) => "That username or email is already registered.",
             Self::LoggedOut => "You've been logged out.",
             Self::SessionEnded => "You were logged out. Log in to continue.",
             Self::PasswordChanged => "Your password was changed.",

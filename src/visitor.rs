@@ -8,6 +8,7 @@ mod cookie;
 mod device;
 mod ended;
 mod logged_in;
+mod login_name;
 pub mod peer;
 
 use std::mem::discriminant;
@@ -32,7 +33,7 @@ use crate::models::hasher::Hasher;
 use crate::models::limit::Count;
 use crate::models::outbox::Letter;
 use crate::models::password::{Password, PasswordError};
-use crate::models::reset::PendingReset;
+use crate::models::reset::{Guess, PendingReset};
 use crate::models::session::{PATIENCE, keys, user_of};
 use crate::models::user::User;
 use crate::page::Page;
@@ -40,6 +41,7 @@ pub use cookie::{OwnCookie, own as own_cookies};
 pub use device::new_token as new_device_token;
 pub use ended::{Ended, cookie_name as ended_cookie_name};
 pub use logged_in::LoggedIn;
+pub use login_name::cookie_name as login_name_cookie_name;
 use peer::Peer;
 
 /// For the header of every page, without a query: a username never changes.
@@ -295,6 +297,27 @@ impl Visitor {
     /// When the database fails.
     pub async fn reset(&self) -> Result<Option<PendingReset>, RequestError> {
         Ok(self.session.get(RESET).await?)
+    }
+
+    /// Why no code of the reset `pending` can be right any more, if so.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn why_dead(&self, pending: &PendingReset) -> Result<Option<Guess>, RequestError> {
+        let most = self.app.config.limits.reset_code;
+        Ok(self.app.store.why_dead(&pending.id, most).await?)
+    }
+
+    /// Whether this browser has a reset under way whose code can still be used. It is the same whether
+    /// an account matched.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn has_code(&self) -> Result<bool, RequestError> {
+        match self.reset().await? {
+            Some(pending) => Ok(self.why_dead(&pending).await?.is_none()),
+            None => Ok(false),
+        }
     }
 
     /// Notes a reset under way, in the place of an older one.

@@ -3,7 +3,7 @@
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Answer, redirect, refuse, show as show_page};
+use super::{Answer, keep_form, redirect, refuse, show as show_page};
 use crate::error::RequestError;
 use crate::event::{Details, Event};
 use crate::flash::Flash;
@@ -27,6 +27,8 @@ struct ForgotPage {
     errors: Errors,
     username: String,
     email: String,
+    /// Whether a code can be entered already.
+    has_code: bool,
 }
 
 /// The fields as they arrive.
@@ -43,24 +45,31 @@ pub(super) struct Claim {
     pub(super) email: Email,
 }
 
-/// GET `/forgot`. What this browser has typed, or is logged in as, need not be typed again.
+/// GET `/forgot`. What was typed here or at the login, or who is logged in, need not be typed again.
 pub async fn show(visitor: Visitor) -> Answer {
     let form = if let Some(PendingReset { username, email, .. }) = visitor.reset().await? {
         ForgotForm { username, email }
     } else {
-        let username = visitor.username().await?.unwrap_or_default();
-        ForgotForm { username, ..ForgotForm::default() }
+        let name = visitor.username().await?.or_else(|| visitor.login_name()).unwrap_or_default();
+        let email = if name.contains('@') { name.clone() } else { String::new() };
+        let username = if email.is_empty() { name } else { String::new() };
+        ForgotForm { username, email }
     };
-    let mut shown = page(&visitor, form, Errors::default()).await?;
+    let mut shown = page(&visitor, &form, Errors::default()).await?;
     shown.page.flashes.extend(visitor.take_ended());
     show_page(&shown)
 }
 
 /// POST `/forgot`.
 pub async fn submit(visitor: Visitor, Fields(form): Fields<ForgotForm>) -> Answer {
+    let answer = answer(&visitor, &form).await;
+    keep_form(answer, "username", async |errors| page(&visitor, &form, errors).await).await
+}
+
+async fn answer(visitor: &Visitor, form: &ForgotForm) -> Answer {
     let claim = match Claim::parse(&form.username, &form.email) {
         Ok(claim) => claim,
-        Err(errors) => return refuse(&page(&visitor, form, errors).await?),
+        Err(errors) => return refuse(&page(visitor, form, errors).await?),
     };
     let old = visitor.reset().await?;
     let dead_before = visitor.app.store.clock.now() - visitor.app.config.code_ttl;
@@ -70,8 +79,8 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<ForgotForm>) -> Answe
     if is_repeat && visitor.has_unseen_code().await? {
         return redirect("/reset");
     }
-    let asked = Asked::by(&visitor, claim).await?;
-    asked.limit(&visitor).await?;
+    let asked = Asked::by(visitor, claim).await?;
+    asked.limit(visitor).await?;
     if let Some(old) = old {
         match visitor.app.store.make_way(&old.id).await? {
             Replaced::Now { .. } => visitor.notify(Flash::CodeReplaced).await?,
@@ -79,7 +88,7 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<ForgotForm>) -> Answe
             Replaced::Gone => {}
         }
     }
-    send_code(&visitor, asked, 0).await
+    send_code(visitor, asked, 0).await
 }
 
 /// Draws a code, posts it, and notes the reset in the session. The same is done, written and
@@ -147,11 +156,12 @@ impl Claim {
 
 async fn page(
     visitor: &Visitor,
-    form: ForgotForm,
+    form: &ForgotForm,
     errors: Errors,
 ) -> Result<ForgotPage, RequestError> {
     Ok(ForgotPage {
         page: visitor.page(TITLE).await?.with(&errors),
+        has_code: visitor.has_code().await?,
         errors,
         username: form.username.trim().to_owned(),
         email: form.email.trim().to_owned(),

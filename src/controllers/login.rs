@@ -5,10 +5,11 @@ mod tries;
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Answer, Next, redirect, refuse, show as show_page};
+use super::{Answer, Next, keep_form, redirect, refuse, show as show_page};
 use crate::config::Notice;
 use crate::error::RequestError;
 use crate::event::{self, Event};
+use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::mail::letters::{self, About};
 use crate::models::device::Familiarity;
@@ -36,6 +37,8 @@ struct LoginPage {
     remember: bool,
     next: String,
     next_query: String,
+    /// Whether a code can be entered already.
+    has_code: bool,
 }
 
 /// The fields as they arrive.
@@ -55,20 +58,35 @@ pub async fn show(visitor: Visitor, Next(next): Next) -> Answer {
     }
     let form = LoginForm { next: next.as_str().to_owned(), ..LoginForm::default() };
     let mut shown = page(&visitor, &form, Errors::default()).await?;
+    if let Some(username) = shown.page.flashes.iter().find_map(Flash::username) {
+        shown.username = username.to_owned();
+    }
     shown.page.flashes.extend(visitor.take_ended());
     show_page(&shown)
 }
 
 /// POST `/login`.
 pub async fn submit(visitor: Visitor, Fields(form): Fields<LoginForm>) -> Answer {
+    let answer = answer(&visitor, &form).await;
+    let page = async |errors| page(&visitor, &form, errors).await;
+    let answer = keep_form(answer, "username", page).await?;
+    if answer.status().is_redirection() {
+        visitor.forget_login_name();
+    } else {
+        visitor.keep_login_name(&form.username);
+    }
+    Ok(answer)
+}
+
+async fn answer(visitor: &Visitor, form: &LoginForm) -> Answer {
     let mut errors = form.missing();
     if errors.is_empty() {
-        if let Some(user) = authenticate(&visitor, &form).await? {
-            return welcome(&visitor, &user, &form).await;
+        if let Some(user) = authenticate(visitor, form).await? {
+            return welcome(visitor, &user, form).await;
         }
         errors.add_for_form("username", REFUSED);
     }
-    refuse(&page(&visitor, &form, errors).await?)
+    refuse(&page(visitor, form, errors).await?)
 }
 
 /// The user, if the password is right. Each try is counted before it is compared.
@@ -189,6 +207,7 @@ async fn page(
     let next = NextPath::parse(&form.next);
     Ok(LoginPage {
         page: visitor.page(TITLE).await?.with(&errors),
+        has_code: visitor.has_code().await?,
         errors,
         username: form.username.trim().to_owned(),
         remember: form.remembers(),

@@ -19,6 +19,7 @@ use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
 use crate::error::RequestError;
+use crate::forms::Errors;
 use crate::models::next_path::NextPath;
 
 /// What every handler answers.
@@ -49,6 +50,26 @@ fn show(page: &impl Template) -> Answer {
 /// 422 with the same page, to be mended.
 fn refuse(page: &impl Template) -> Answer {
     Ok((StatusCode::UNPROCESSABLE_ENTITY, Html(page.render()?)).into_response())
+}
+
+/// A limit that was reached is answered with the form as it was typed, on the page that `page` makes.
+async fn keep_form<P: Template>(
+    answer: Answer,
+    field: &'static str,
+    page: impl AsyncFnOnce(Errors) -> Result<P, RequestError>,
+) -> Answer {
+    let (error, words) = match answer {
+        Err(error) => match error.limit_words() {
+            Some(words) => (error, words),
+            None => return Err(error),
+        },
+        done => return done,
+    };
+    let mut errors = Errors::default();
+    errors.add_for_form(field, words);
+    let mut answer = Html(page(errors).await?.render()?).into_response();
+    error.mark(&mut answer);
+    Ok(answer)
 }
 
 /// 303: after a form comes a page that can be loaded again (ux A15).

@@ -5,7 +5,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::repeat::password_just_set;
-use super::{Answer, redirect, refuse, show as show_page};
+use super::{Answer, keep_form, redirect, refuse, show as show_page};
 use crate::error::RequestError;
 use crate::event::Event;
 use crate::flash::Flash;
@@ -40,7 +40,7 @@ pub struct PasswordForm {
 
 /// GET `/account/password`.
 pub async fn show(LoggedIn { visitor, user }: LoggedIn) -> Answer {
-    show_page(&page(&visitor, user, Errors::default()).await?)
+    show_page(&page(&visitor, &user, Errors::default()).await?)
 }
 
 /// POST `/account/password`.
@@ -50,10 +50,7 @@ pub async fn submit(
     Fields(form): Fields<PasswordForm>,
 ) -> Answer {
     let refusal = match logged_in {
-        Ok(LoggedIn { user, .. }) => match form.validate(&visitor, &user).await? {
-            Ok(password) => change(&visitor, &user, &password).await?,
-            Err(errors) => Some(refuse(&page(&visitor, user, errors).await?)?),
-        },
+        Ok(LoggedIn { user, .. }) => attempt(&visitor, &user, &form).await?,
         Err(to_login) => Some(to_login),
     };
     let Some(refusal) = refusal else { return done(&visitor).await };
@@ -64,6 +61,26 @@ pub async fn submit(
             done(&visitor).await
         }
         _ => Ok(refusal),
+    }
+}
+
+/// Changes the password, or answers why not.
+async fn attempt(
+    visitor: &Visitor,
+    user: &User,
+    form: &PasswordForm,
+) -> Result<Option<Response>, RequestError> {
+    let attempted = match form.validate(visitor, user).await {
+        Ok(Ok(password)) => change(visitor, user, &password).await,
+        Ok(Err(errors)) => return refuse(&page(visitor, user, errors).await?).map(Some),
+        Err(error) => Err(error),
+    };
+    match attempted {
+        Err(error) => {
+            let page = async |errors| page(visitor, user, errors).await;
+            keep_form(Err(error), "current_password", page).await.map(Some)
+        }
+        done => done,
     }
 }
 
@@ -168,12 +185,16 @@ pub(super) async fn knows_password(
     Ok(verdict? != Verdict::Wrong)
 }
 
-async fn page(visitor: &Visitor, user: User, errors: Errors) -> Result<PasswordPage, RequestError> {
+async fn page(
+    visitor: &Visitor,
+    user: &User,
+    errors: Errors,
+) -> Result<PasswordPage, RequestError> {
     let page = visitor.page(TITLE).await?.with(&errors);
     Ok(PasswordPage {
         page,
         errors,
         password_min: visitor.app.config.password_min,
-        username: user.username,
+        username: user.username.clone(),
     })
 }

@@ -4,7 +4,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::repeat::just_registered;
-use super::{Answer, Next, redirect, refuse, show as show_page};
+use super::{Answer, Next, keep_form, redirect, refuse, show as show_page};
 use crate::config::Notice;
 use crate::error::RequestError;
 use crate::event::{Details, Event};
@@ -32,6 +32,8 @@ struct RegisterPage {
     next: String,
     next_query: String,
     password_min: usize,
+    /// Whether a code can be entered already.
+    has_code: bool,
 }
 
 /// The fields as they arrive.
@@ -58,28 +60,33 @@ pub async fn show(visitor: Visitor, Next(next): Next) -> Answer {
         return redirect(next.or("/account"));
     }
     let form = RegisterForm { next: next.as_str().to_owned(), ..RegisterForm::default() };
-    show_page(&page(&visitor, form, Errors::default()).await?)
+    show_page(&page(&visitor, &form, Errors::default()).await?)
 }
 
 /// POST `/register`.
 pub async fn submit(visitor: Visitor, Fields(form): Fields<RegisterForm>) -> Answer {
-    let who = match form.validate(&visitor).await? {
+    let answer = answer(&visitor, &form).await;
+    keep_form(answer, "username", async |errors| page(&visitor, &form, errors).await).await
+}
+
+async fn answer(visitor: &Visitor, form: &RegisterForm) -> Answer {
+    let who = match form.validate(visitor).await? {
         Ok(who) => who,
-        Err(errors) => return refuse(&page(&visitor, form, errors).await?),
+        Err(errors) => return refuse(&page(visitor, form, errors).await?),
     };
     // A refused form makes no account: it does not count as one, nor is it hidden by a full limit.
     visitor.app.limit(&visitor.counts_by_address(Limited::RegisterIp), None).await?;
-    match register(&visitor, &who).await? {
-        Registration::Created(user) => welcome(&visitor, &user, &form.next).await,
+    match register(visitor, &who).await? {
+        Registration::Created(user) => welcome(visitor, &user, &form.next).await,
         Registration::Taken => {
             if let Some(user) =
-                just_registered(&visitor, (&who.username, &who.email), &form.password).await?
+                just_registered(visitor, (&who.username, &who.email), &form.password).await?
             {
-                return welcome_again(&visitor, &user, &form.next).await;
+                return welcome_again(visitor, &user, &form.next).await;
             }
             let reason = Some("taken");
             Event::RegisterRefused.write(Details { reason, ..Details::default() });
-            visitor.notify(Flash::Taken).await?;
+            visitor.notify(Flash::Taken(who.username.to_string())).await?;
             redirect(&format!("/login{}", NextPath::parse(&form.next).query()))
         }
     }
@@ -151,12 +158,13 @@ impl RegisterForm {
 
 async fn page(
     visitor: &Visitor,
-    form: RegisterForm,
+    form: &RegisterForm,
     errors: Errors,
 ) -> Result<RegisterPage, RequestError> {
     let next = NextPath::parse(&form.next);
     Ok(RegisterPage {
         page: visitor.page(TITLE).await?.with(&errors),
+        has_code: visitor.has_code().await?,
         errors,
         username: form.username.trim().to_owned(),
         email: form.email.trim().to_owned(),

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::forgot::{Asked, Claim, send_code};
 use super::repeat::password_just_set;
-use super::{Answer, redirect, refuse, show as show_page};
+use super::{Answer, keep_form, redirect, refuse, show as show_page};
 use crate::app::Try;
 use crate::error::RequestError;
 use crate::event::{Details, Event};
@@ -39,6 +39,8 @@ struct ResetPage {
     password_min: usize,
     /// Until another code can be sent; `None`: it can be now.
     wait: Option<Wait>,
+    /// Why no code can be right any more.
+    dead: Option<String>,
 }
 
 /// A time to wait, for the script that counts it down and in words.
@@ -73,11 +75,19 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<ResetForm>) -> Answer
             ended(&visitor)
         };
     };
-    let errors = match form.validate(&visitor, &pending).await? {
+    let answer = answer(&visitor, &pending, &form).await;
+    keep_form(answer, "code", async |errors| {
+        page(&visitor, &pending, form.code.trim(), errors).await
+    })
+    .await
+}
+
+async fn answer(visitor: &Visitor, pending: &PendingReset, form: &ResetForm) -> Answer {
+    let errors = match form.validate(visitor, pending).await? {
         Err(errors) => errors,
-        Ok((code, password)) => match guess(&visitor, &pending, &code).await? {
-            Ok(user) => match change(&visitor, &pending, &user, &password).await? {
-                Change::Done => return changed(&visitor).await,
+        Ok((code, password)) => match guess(visitor, pending, &code).await? {
+            Ok(user) => match change(visitor, pending, &user, &password).await? {
+                Change::Done => return changed(visitor).await,
                 Change::SamePassword => Errors::one("password", PasswordError::Current.to_string()),
                 Change::CodeGone => Errors::one("code", GONE),
             },
@@ -85,10 +95,10 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<ResetForm>) -> Answer
         },
     };
     // A repeat fails for its code, which was used.
-    if errors.of("password").is_none() && form.is_repeat(&visitor).await? {
-        return changed(&visitor).await;
+    if errors.of("password").is_none() && form.is_repeat(visitor).await? {
+        return changed(visitor).await;
     }
-    refuse(&page(&visitor, &pending, form.code.trim(), errors).await?)
+    refuse(&page(visitor, pending, form.code.trim(), errors).await?)
 }
 
 /// The user whose code this is, or the words why it is not.
@@ -231,7 +241,8 @@ pub async fn resend(visitor: Visitor) -> Answer {
     if pending.codes_sent > 1 && visitor.has_unseen_code().await? {
         return redirect("/reset");
     }
-    send_another(&visitor, &pending, claim).await
+    let answer = send_another(&visitor, &pending, claim).await;
+    keep_form(answer, "code", async |errors| page(&visitor, &pending, "", errors).await).await
 }
 
 async fn send_another(visitor: &Visitor, pending: &PendingReset, claim: Claim) -> Answer {
@@ -287,6 +298,7 @@ async fn page(
     errors: Errors,
 ) -> Result<ResetPage, RequestError> {
     visitor.see_code().await?;
+    let dead = visitor.why_dead(pending).await?.map(|why| words(&why));
     let wait = pending.wait(visitor.app.store.clock.now());
     Ok(ResetPage {
         page: visitor.page(TITLE).await?.with(&errors),
@@ -296,6 +308,7 @@ async fn page(
         email: pending.email.clone(),
         lifetime: times::life(visitor.app.config.code_ttl),
         password_min: visitor.app.config.password_min,
+        dead,
         wait: (wait > 0).then(|| Wait { seconds: wait, words: times::wait(wait) }),
     })
 }

@@ -51,7 +51,7 @@ pub async fn note_who(session: Session, request: Request, next: Next) -> Respons
 
 /// Replaces the body of an answer of 400 and above, unless it is a page already (a refused form).
 pub async fn render(State(app): State<App>, request: Request, next: Next) -> Response {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let reads_mailbox = peer::reads_mailbox(request.extensions(), request.headers(), &app);
     let response = next.run(request).await;
@@ -63,7 +63,7 @@ pub async fn render(State(app): State<App>, request: Request, next: Next) -> Res
     log(&response, route.as_ref().map(MatchedPath::as_str));
     let reference = if status.is_server_error() { event::request_id() } else { None };
     let page = Page::new(&app, reads_mailbox);
-    as_page(page, (&method, &path), response, reference)
+    as_page(page, &method, response, reference)
 }
 
 /// What was refused before it reached a page, and what failed. The path is the route's, because what
@@ -99,19 +99,14 @@ fn is_page(headers: &HeaderMap) -> bool {
     kind.is_some_and(|kind| kind.starts_with("text/html"))
 }
 
-fn as_page(
-    page: Page,
-    (method, path): (&Method, &str),
-    response: Response,
-    reference: Option<String>,
-) -> Response {
+fn as_page(page: Page, method: &Method, response: Response, reference: Option<String>) -> Response {
     let (status, headers) = (response.status(), response.headers());
     let retry_after =
         headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let username = response.extensions().get::<Who>().map(|who| who.0.clone());
     let cause = response.extensions().get::<Failure>().map(|failure| &*failure.0);
     let page = Page { username, ..page };
-    let body = ErrorPage::new(page, (status, path), cause, retry_after, reference).render();
+    let body = ErrorPage::new(page, status, cause, retry_after, reference).render();
     // A template that fails here leaves the bare status: there is no further page to fall back on.
     let mut styled = match body {
         Ok(body) => (status, Html(body)).into_response(),

@@ -101,6 +101,7 @@ impl FirstVisits {
         let (config, headers) = (&self.app.config, request.headers());
         let is_first = is_plain
             && !cookies::has(headers, session::cookie_name(config))
+            && !cookies::has(headers, &visitor::login_name_cookie_name(config))
             && !cookies::has(headers, &visitor::ended_cookie_name(config));
         (is_first && framing::has_one_meaning(request)).then(|| {
             let reads_mailbox = peer::reads_mailbox(request.extensions(), headers, &self.app);

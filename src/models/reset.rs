@@ -150,6 +150,7 @@ const INSERT: &str = "insert into resets
 const SPEND: &str = "update resets set guesses = guesses + 1
     where id = $1 and expires_at > $2 and guesses < $3 returning user_id, guesses";
 const RETURN: &str = "update resets set guesses = guesses - 1 where id = $1 and guesses > 0";
+const STATE: &str = "select expires_at, guesses from resets where id = $1";
 const LOOK: &str = "select expires_at, codes_sent, created_at from resets where id = $1";
 /// A replaced row stays, dead, so that of parallel repeats the second sees the first. After a pause
 /// it can be replaced again: the browser may never have got the answer that named its successor.
@@ -214,10 +215,11 @@ impl Store {
     pub async fn spend_guess(&self, pending: &PendingReset, most: i64) -> Result<Spent, DbError> {
         let spend = sql(SPEND).bind(&pending.id).bind(self.clock.now()).bind(most);
         let spent = spend.optional::<(Option<String>, i64)>(self.db.writer()).await?;
-        match spent {
-            Some((user_id, guesses)) => Ok(Spent::Counted { user_id, left: most - guesses }),
-            None => self.why_dead(&pending.id).await.map(Spent::Dead),
+        if let Some((user_id, guesses)) = spent {
+            return Ok(Spent::Counted { user_id, left: most - guesses });
         }
+        let why = self.why_dead(&pending.id, most).await?;
+        Ok(Spent::Dead(why.unwrap_or(Guess::TooMany)))
     }
 
     /// Takes back a guess that was right but led nowhere, and answers whether the code is there.
@@ -242,12 +244,17 @@ impl Store {
         }
     }
 
-    async fn why_dead(&self, id: &str) -> Result<Guess, DbError> {
-        let row = sql(LOOK).bind(id).optional::<(i64, i64, i64)>(self.db.reader()).await?;
+    /// Why no guess at the code can be right any more, of which `most` are compared; `None` when one can.
+    /// The same for a code of nobody.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn why_dead(&self, id: &str, most: i64) -> Result<Option<Guess>, DbError> {
+        let row = sql(STATE).bind(id).optional::<(i64, i64)>(self.db.reader()).await?;
         Ok(match row {
-            None | Some((0, ..)) => Guess::Gone,
-            Some((expires_at, ..)) if expires_at <= self.clock.now() => Guess::Expired,
-            Some(_) => Guess::TooMany,
+            None | Some((0, _)) => Some(Guess::Gone),
+            Some((expires_at, _)) if expires_at <= self.clock.now() => Some(Guess::Expired),
+            Some((_, guesses)) => (guesses >= most).then_some(Guess::TooMany),
         })
     }
 

@@ -5,7 +5,7 @@ use tower_cookies::Cookie;
 use tower_cookies::cookie::SameSite;
 use tower_sessions::session::Id;
 
-use super::{device, ended};
+use super::{device, ended, login_name};
 use crate::config::Config;
 use crate::middleware::session;
 
@@ -18,11 +18,12 @@ pub fn name(config: &Config, plain: &str) -> String {
 pub type OwnCookie = (String, fn(&str) -> bool);
 
 /// All cookies of ours.
-pub fn own(config: &Config) -> [OwnCookie; 3] {
+pub fn own(config: &Config) -> [OwnCookie; 4] {
     [
         (session::cookie_name(config).to_owned(), |value| value.parse::<Id>().is_ok()),
         (device::cookie_name(config), |value| value.split('.').all(device::is_token)),
         (ended::cookie_name(config), ended::is_value),
+        (login_name::cookie_name(config), login_name::is_value),
     ]
 }
 

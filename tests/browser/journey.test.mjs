@@ -125,8 +125,8 @@ for (const script of [true, false]) {
   test(`the skip link and the links of the summary lead on, and back to it, ${manner}`, async () => {
     const page = await openPage(on.browser, { site: on.site, script, reducedMotion: "reduce" });
     await page.goto("/register");
-    await page.keyboard.press("Tab");
-    await hasFocus(page, page.getByRole("link", { name: /^skip/i }));
+    await hasFocus(page, steps.field(page, "Username"));
+    await tabTo(page, page.getByRole("link", { name: /^skip/i }), "Shift+Tab");
     await page.keyboard.press("Enter");
     await page.keyboard.press("Tab");
     await page.locator("main :focus").waitFor();

@@ -31,7 +31,8 @@ on_both_databases! {
             assert_eq!(visitor.attribute("#username", "value"), Some(login.replace('\0', "\u{fffd}")));
             assert_eq!(visitor.attribute("#password", "value"), None);
             assert_eq!(visitor.attribute("[aria-invalid]", "id"), None, "no field is marked");
-            assert!(visitor.headers.get("set-cookie").is_none());
+            let cookies = visitor.headers.get_all("set-cookie").iter();
+            assert!(cookies.into_iter().all(|line| line.to_str().unwrap().starts_with("vestibule-login-name=")));
             let value = visitor.attribute("#username", "value").unwrap();
             pages.push(visitor.html.replace(&format!("value=\"{value}\""), ""));
         }
@@ -52,6 +53,66 @@ on_both_databases! {
         assert!(user.password_hash.starts_with("$argon2id$v=19$m=128,t=2,p=1$"), "{}", user.password_hash);
         assert!(ann.is_logged_in().await, "hashing anew must not end the session");
     }
+}
+
+#[tokio::test]
+async fn the_name_of_a_refused_login_is_carried_to_the_forgot_page() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    site.browser().open("/forgot").await;
+    for (login, username, email) in [
+        ("ann", "ann", ""),
+        (" Nobody ", "nobody", ""),
+        ("ann@meadow.example", "", "ann@meadow.example"),
+    ] {
+        let mut ann = site.browser();
+        ann.log_in(login, "not the password").await;
+        ann.click("Forgot your password?").await;
+        assert_eq!(ann.path(), "/forgot", "nothing about a person stands in the address");
+        let filled = [ann.attribute("#username", "value"), ann.attribute("#email", "value")];
+        assert_eq!(filled, [Some(username.to_owned()), Some(email.to_owned())], "{login}");
+    }
+    let mut ann = site.browser();
+    ann.log_in("correct horse; battery", "ann").await;
+    ann.click("Forgot your password?").await;
+    assert_eq!(ann.attribute("#username", "value").as_deref(), Some(""), "that is no name");
+    ann.log_in("ann", "not the password").await;
+    ann.log_in("ann", PASSWORD).await;
+    assert_eq!(ann.cookie("vestibule-login-name"), None, "it is of no use any more");
+    let stranger = site.browser().open("/forgot").await.attribute("#username", "value");
+    assert_eq!(stranger.as_deref(), Some(""));
+}
+
+#[tokio::test]
+async fn after_a_taken_name_the_login_is_filled_in() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let mut ann = site.browser();
+    ann.register("Ann", "other@meadow.example", PASSWORD).await;
+    assert_eq!(ann.path(), "/login");
+    assert_eq!(ann.attribute("#username", "value").as_deref(), Some("ann"));
+    assert!(ann.attribute("#password", "autofocus").is_some(), "what is left to type");
+    assert_eq!(ann.open("/login").await.attribute("#username", "value").as_deref(), Some(""));
+}
+
+#[tokio::test]
+async fn one_can_type_at_once_unless_there_is_a_problem() {
+    let site = Site::on_sqlite().await;
+    for (path, field, button) in [
+        ("/login", "username", "Log in"),
+        ("/register", "username", "Create account"),
+        ("/forgot", "username", "Email me a code"),
+    ] {
+        let mut visitor = site.browser();
+        visitor.open(path).await;
+        assert_eq!(visitor.all_attributes("[autofocus]", "id"), [field], "{path}");
+        visitor.press(button).await;
+        assert_eq!(visitor.all_attributes("[autofocus]", "role"), ["alert"], "{path}");
+        assert_eq!(visitor.all_attributes("[autofocus]", "autofocus").len(), 1, "{path}");
+    }
+    let mut ann = site.browser();
+    ann.ask_for_code("ann", "ann@meadow.example").await;
+    assert_eq!(ann.all_attributes("[autofocus]", "id"), ["code"]);
 }
 
 #[tokio::test]

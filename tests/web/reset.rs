@@ -180,6 +180,54 @@ on_both_databases! {
         assert_eq!(ann.problems(), ["This is your current password. Choose a new one."]);
     }
 
+    async fn a_reset_under_way_can_be_resumed_from_every_form(site: Site) {
+        site.registered("ann").await;
+        let mut seen = Vec::new();
+        for username in ["ann", "bob"] {
+            let mut asking = site.browser();
+            asking.ask_for_code(username, &email_of(username)).await;
+            for path in ["/login", "/register", "/forgot"] {
+                asking.open(path).await;
+                seen.push((path, asking.html.replace(username, "NAME")));
+                asking.click("I have a code").await;
+                assert_eq!(asking.path(), "/reset", "{path}");
+            }
+            asking.log_in(username, "not the password").await;
+            assert!(asking.text().contains("I have a code"), "on a refused form too");
+            assert!(!site.browser().open("/login").await.text().contains("I have a code"), "a first visit");
+            site.wait(600);
+            for path in ["/login", "/register", "/forgot"] {
+                assert!(!asking.open(path).await.text().contains("I have a code"), "{path}: it expired");
+            }
+        }
+        assert_eq!(seen[..3], seen[3..], "whether there is an account or not");
+    }
+
+    async fn a_dead_code_is_replaced_first(site: Site) {
+        site.registered("ann").await;
+        for username in ["ann", "bob"] {
+            let mut asking = site.browser();
+            asking.ask_for_code(username, &email_of(username)).await;
+            let buttons = |page: &Browser| page.all_text("main button:not(.secondary, .plain)");
+            assert_eq!(buttons(&asking), ["Change password"]);
+            for _ in 0..5 {
+                assert_eq!(buttons(&asking), ["Change password"]);
+                asking.reset("CCCC-CCCC", OTHER_PASSWORD).await;
+            }
+            assert_eq!((buttons(&asking), asking.problems()), (vec!["Send a new code".to_owned()], vec![LAST.to_owned()]));
+            assert_eq!(asking.all_text("main button")[0], "Send a new code", "it stands first");
+            asking.open("/reset").await;
+            assert!(asking.text().contains(TOO_MANY), "{}", asking.text());
+            assert_eq!(buttons(&asking), ["Send a new code"]);
+            asking.press("Send a new code").await;
+            assert_eq!(buttons(&asking), ["Change password"]);
+            site.wait(600);
+            asking.open("/reset").await;
+            assert!(asking.text().contains(EXPIRED) && !asking.text().contains("It expires in"));
+            assert_eq!(buttons(&asking), ["Send a new code"]);
+        }
+    }
+
     async fn what_cannot_be_a_code_costs_no_try(site: Site) {
         site.registered("ann").await;
         let (mut ann, code) = site.with_code("ann").await;

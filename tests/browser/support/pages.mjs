@@ -378,8 +378,9 @@ export const PAGES = [
   },
   {
     name: "429",
-    of: "429",
+    of: "login",
     status: 429,
+    isForm: true,
     site: "strict",
     open: async (page) => {
       const nobody = steps.person("nobody");
