@@ -3,6 +3,7 @@
 //! Models write one SQL text for both (`$1` placeholders, TEXT, BIGINT, BYTEA, `on conflict … returning`)
 //! and say where it runs: [`Db::reader`], [`Db::writer`] or a [`Tx`].
 
+mod advisory_lock;
 mod connect;
 mod error;
 mod open;
@@ -10,7 +11,6 @@ mod pool;
 mod postgres;
 mod server;
 mod skip_locked;
-mod turn;
 mod writer;
 
 use std::path::PathBuf;
@@ -22,13 +22,13 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{ConnectOptions, Connection, FromRow, PgConnection, SqliteConnection};
 use tokio::time::timeout;
 
+pub use advisory_lock::AdvisoryLock;
 pub use error::DbError;
 pub use open::latest_version;
-use pool::{Lent, Pool, Restore};
+use pool::{Pool, PooledConnection, RollBack};
 pub(crate) use server::Server;
 pub use skip_locked::SkipLocked;
 pub(crate) use skip_locked::skip_locked;
-pub use turn::Turn;
 use writer::{WriteGuard, Writer};
 
 /// How long a statement waits for a connection, and then for a lock, before the request is answered
@@ -37,7 +37,7 @@ pub const WAIT: Duration = Duration::from_secs(5);
 
 /// A statement that is not answered within so many waits never will be: the server hangs, or the
 /// line is cut.
-const LONGEST: u32 = 3;
+const STATEMENT_WAITS: u32 = 3;
 
 /// Where the data is.
 #[derive(Clone, PartialEq, Eq)]
@@ -75,19 +75,19 @@ pub struct Tx(Transaction);
 
 enum Transaction {
     Sqlite(WriteGuard),
-    Postgres(Lent<PgConnection>),
+    Postgres(PooledConnection<PgConnection>),
 }
 
 /// Where a statement runs.
-pub struct On<'a>(Place<'a>);
+pub struct Executor<'a>(Target<'a>);
 
-enum Place<'a> {
+enum Target<'a> {
     Readers(&'a Pool<SqliteConnection>),
     Writer(&'a Writer),
     Guard(&'a mut WriteGuard),
     Reading(&'a Pool<PgConnection>),
     Writing(&'a Pool<PgConnection>),
-    Transaction(&'a mut Lent<PgConnection>),
+    Transaction(&'a mut PooledConnection<PgConnection>),
 }
 
 impl Db {
@@ -119,18 +119,18 @@ impl Db {
     }
 
     /// For statements that only read.
-    pub fn reader(&self) -> On<'_> {
-        On(match &self.0 {
-            Engine::Sqlite { readers, .. } => Place::Readers(readers),
-            Engine::Postgres(pool) => Place::Reading(pool),
+    pub fn reader(&self) -> Executor<'_> {
+        Executor(match &self.0 {
+            Engine::Sqlite { readers, .. } => Target::Readers(readers),
+            Engine::Postgres(pool) => Target::Reading(pool),
         })
     }
 
     /// For a single statement that writes.
-    pub fn writer(&self) -> On<'_> {
-        On(match &self.0 {
-            Engine::Sqlite { writer, .. } => Place::Writer(writer),
-            Engine::Postgres(pool) => Place::Writing(pool),
+    pub fn writer(&self) -> Executor<'_> {
+        Executor(match &self.0 {
+            Engine::Sqlite { writer, .. } => Target::Writer(writer),
+            Engine::Postgres(pool) => Target::Writing(pool),
         })
     }
 
@@ -143,7 +143,7 @@ impl Db {
         Ok(Tx(match &self.0 {
             Engine::Sqlite { writer, .. } => Transaction::Sqlite(writer.begin().await?),
             Engine::Postgres(pool) => match postgres::begin(pool).await {
-                Err(error) if error.is_of_connection() => {
+                Err(error) if error.is_connection_lost() => {
                     Transaction::Postgres(postgres::begin(pool).await?)
                 }
                 begun => Transaction::Postgres(begun?),
@@ -158,8 +158,8 @@ impl Db {
     /// When it does not, or does not answer.
     pub async fn check_writable(&self) -> Result<(), DbError> {
         let mut tx = self.begin().await?;
-        if let Transaction::Postgres(lent) = &mut tx.0 {
-            postgres::check_writable(lent).await?;
+        if let Transaction::Postgres(connection) = &mut tx.0 {
+            postgres::check_writable(connection).await?;
         }
         tx.commit().await
     }
@@ -178,10 +178,10 @@ impl Db {
 
 impl Tx {
     /// For a statement within this transaction.
-    pub fn on(&mut self) -> On<'_> {
-        On(match &mut self.0 {
-            Transaction::Sqlite(guard) => Place::Guard(guard),
-            Transaction::Postgres(lent) => Place::Transaction(lent),
+    pub fn on(&mut self) -> Executor<'_> {
+        Executor(match &mut self.0 {
+            Transaction::Sqlite(guard) => Target::Guard(guard),
+            Transaction::Postgres(connection) => Target::Transaction(connection),
         })
     }
 
@@ -193,21 +193,21 @@ impl Tx {
     pub async fn commit(self) -> Result<(), DbError> {
         match self.0 {
             Transaction::Sqlite(guard) => guard.finish().await?,
-            Transaction::Postgres(lent) => postgres::commit(lent).await?,
+            Transaction::Postgres(connection) => postgres::commit(connection).await?,
         }
         tracing::trace!("committed");
         Ok(())
     }
 }
 
-impl Restore for SqliteConnection {
+impl RollBack for SqliteConnection {
     type Source = SqliteConnectOptions;
 
     async fn connect_to(source: &SqliteConnectOptions) -> Result<Self, sqlx::Error> {
         source.connect().await
     }
 
-    async fn restore(&mut self) -> Result<(), sqlx::Error> {
+    async fn reset(&mut self) -> Result<(), sqlx::Error> {
         self.ping().await
     }
 }
@@ -274,55 +274,63 @@ pub fn sql(text: &'static str) -> Statement {
 macro_rules! dispatch {
     ($on:expr, $start:expr, $values:expr, $method:ident, $map:expr) => {
         match $on.0 {
-            Place::Readers(pool) => lent!(pool, bound!($start, $values), $method).map($map),
-            Place::Reading(pool) | Place::Writing(pool) if pool.source().is_per_transaction() => {
-                let mut lent = postgres::begin(pool).await?;
+            Target::Readers(pool) => pooled!(pool, bound!($start, $values), $method).map($map),
+            Target::Reading(pool) | Target::Writing(pool) if pool.source().is_per_transaction() => {
+                let mut connection = postgres::begin(pool).await?;
                 let query = bound!($start.persistent(false), $values);
-                let done = in_time(longest(pool.wait()), query.$method(lent.connection()?)).await;
-                let done = lent.note(done)?;
-                postgres::commit(lent).await.map(|()| done).map($map)
+                let done = with_timeout(
+                    statement_timeout(pool.wait()),
+                    query.$method(connection.connection()?),
+                )
+                .await;
+                let done = connection.note(done)?;
+                postgres::commit(connection).await.map(|()| done).map($map)
             }
-            Place::Writing(pool) => lent!(pool, bound!($start, $values), $method).map($map),
-            Place::Reading(pool) => {
-                let read = lent!(pool, bound!($start, $values.clone()), $method);
+            Target::Writing(pool) => pooled!(pool, bound!($start, $values), $method).map($map),
+            Target::Reading(pool) => {
+                let read = pooled!(pool, bound!($start, $values.clone()), $method);
                 match read {
                     // To read twice does no harm, and the next connection is a new one.
-                    Err(error) if error.is_of_connection() => {
-                        lent!(pool, bound!($start, $values), $method).map($map)
+                    Err(error) if error.is_connection_lost() => {
+                        pooled!(pool, bound!($start, $values), $method).map($map)
                     }
                     read => read.map($map),
                 }
             }
-            Place::Writer(writer) => {
+            Target::Writer(writer) => {
                 let mut guard = writer.acquire().await?;
                 let query = bound!($start, $values).$method(guard.connection()?);
-                let done = in_time(longest(writer.wait()), query).await;
+                let done = with_timeout(statement_timeout(writer.wait()), query).await;
                 let done = guard.note(done)?;
                 guard.finish().await.map(|()| done).map($map)
             }
-            Place::Guard(guard) => {
+            Target::Guard(guard) => {
                 let query = bound!($start, $values).$method(guard.connection()?);
-                let done = in_time(longest(WAIT), query).await;
+                let done = with_timeout(statement_timeout(WAIT), query).await;
                 guard.note(done).map($map)
             }
-            Place::Transaction(lent) => {
-                let is_kept = !lent.source().is_per_transaction();
+            Target::Transaction(connection) => {
+                let is_kept = !connection.source().is_per_transaction();
                 let query = bound!($start.persistent(is_kept), $values);
-                let done = in_time(longest(WAIT), query.$method(lent.connection()?)).await;
-                lent.note(done).map($map)
+                let done =
+                    with_timeout(statement_timeout(WAIT), query.$method(connection.connection()?))
+                        .await;
+                connection.note(done).map($map)
             }
         }
     };
 }
 
 /// Runs `$method` of `$query` on a connection of `$pool`.
-macro_rules! lent {
+macro_rules! pooled {
     ($pool:expr, $query:expr, $method:ident) => {{
-        let mut lent = $pool.lend().await?;
-        let done = in_time(longest($pool.wait()), $query.$method(lent.connection()?)).await;
-        let done = lent.note(done);
+        let mut connection = $pool.acquire().await?;
+        let done =
+            with_timeout(statement_timeout($pool.wait()), $query.$method(connection.connection()?))
+                .await;
+        let done = connection.note(done);
         if done.is_ok() {
-            lent.settle();
+            connection.release();
         }
         done
     }};
@@ -350,10 +358,10 @@ impl Statement {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn optional<R: Row>(self, on: On<'_>) -> Result<Option<R>, DbError> {
+    pub async fn optional<R: Row>(self, on: Executor<'_>) -> Result<Option<R>, DbError> {
         // For the first row alone sqlx stops the statement as soon as that is there: before a change
         // that stands alone is on disk, and without a word when it cannot be.
-        if matches!(on.0, Place::Writer(_) | Place::Writing(_)) {
+        if matches!(on.0, Target::Writer(_) | Target::Writing(_)) {
             return Ok(self.all(on).await?.into_iter().next());
         }
         dispatch!(on, sqlx::query_as(self.text), self.values, fetch_optional, |row| row)
@@ -363,7 +371,7 @@ impl Statement {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn all<R: Row>(self, on: On<'_>) -> Result<Vec<R>, DbError> {
+    pub async fn all<R: Row>(self, on: Executor<'_>) -> Result<Vec<R>, DbError> {
         dispatch!(on, sqlx::query_as(self.text), self.values, fetch_all, |rows| rows)
     }
 
@@ -371,21 +379,21 @@ impl Statement {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn execute(self, on: On<'_>) -> Result<u64, DbError> {
+    pub async fn execute(self, on: Executor<'_>) -> Result<u64, DbError> {
         dispatch!(on, sqlx::query(self.text), self.values, execute, |done| done.rows_affected())
     }
 }
 
 /// No request waits for a database that hangs, or for a line that was cut without a word.
-async fn in_time<T>(
+async fn with_timeout<T>(
     longest: Duration,
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, DbError> {
-    let done = timeout(longest, work).await.map_err(|_| DbError::Silent)?;
+    let done = timeout(longest, work).await.map_err(|_| DbError::Timeout)?;
     Ok(done?)
 }
 
 /// Of two waits each has its own bound; the third is for the work.
-fn longest(wait: Duration) -> Duration {
-    wait * LONGEST
+fn statement_timeout(wait: Duration) -> Duration {
+    wait * STATEMENT_WAITS
 }

@@ -118,7 +118,7 @@ impl IntoResponse for RequestError {
 
 impl From<DbError> for RequestError {
     fn from(error: DbError) -> Self {
-        if error.is_passing() {
+        if error.is_transient() {
             Self::Unavailable(error.to_string())
         } else {
             Self::Internal(error.to_string())

@@ -12,7 +12,7 @@ pub enum DbError {
     Driver(#[from] sqlx::Error),
     /// The database took the statement and says nothing.
     #[error("the database does not answer")]
-    Silent,
+    Timeout,
     /// The database answers, and takes no writes.
     #[error("the database is read-only")]
     ReadOnly,
@@ -37,20 +37,20 @@ pub enum DbError {
 
 impl DbError {
     /// Whether trying again may help: the database is away, busy or out of connections.
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         let error = match self {
             Self::Driver(error) => error,
-            other => return matches!(other, Self::Silent | Self::ReadOnly),
+            other => return matches!(other, Self::Timeout | Self::ReadOnly),
         };
         match error {
             sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => true,
-            sqlx::Error::Database(cause) => is_passing_code(cause.code().as_deref()),
+            sqlx::Error::Database(cause) => is_transient_code(cause.code().as_deref()),
             _ => false,
         }
     }
 
     /// Whether the connection is at fault: the server has closed it, or the line is cut.
-    pub(super) fn is_of_connection(&self) -> bool {
+    pub(super) fn is_connection_lost(&self) -> bool {
         match self {
             Self::Driver(sqlx::Error::Io(_)) => true,
             Self::Driver(sqlx::Error::Database(cause)) => {
@@ -64,7 +64,7 @@ impl DbError {
     /// fail on it, too. PostgreSQL: class 25 (read-only since a failover, an aborted transaction), a
     /// prepared statement that is gone, taken (26, 42P05) or from before a migration (0A000). SQLite:
     /// read-only (8), I/O (10), corrupt (11), cannot open (14), no database (26).
-    pub(super) fn is_of_session(&self) -> bool {
+    pub(super) fn is_session_broken(&self) -> bool {
         match self {
             Self::ReadOnly => true,
             Self::Driver(sqlx::Error::Database(cause)) => {
@@ -76,7 +76,7 @@ impl DbError {
 
     /// Whether SQLite's transaction, in which a statement failed so, goes on: the statement was wrong,
     /// or in conflict with a row. After anything else SQLite may have rolled it back by itself.
-    pub(super) fn leaves_transaction(&self) -> bool {
+    pub(super) fn keeps_transaction(&self) -> bool {
         match self {
             Self::Driver(sqlx::Error::Database(cause)) => {
                 matches!(primary_code(cause.code().as_deref()), Some(1 | 18 | 19 | 20 | 25))
@@ -114,7 +114,7 @@ fn is_session_code(code: &str) -> bool {
 /// PostgreSQL: classes 08 (connection), 53 (resources), 57 (shutdown, cancelled), 58 (its own disk),
 /// 40 (serialisation), 55P (a lock that was not free in time), 25006 (read-only, as after a switch
 /// to a standby), 25P03 (a transaction that waited too long).
-fn is_passing_code(code: Option<&str>) -> bool {
+fn is_transient_code(code: Option<&str>) -> bool {
     let Some(code) = code else { return false };
     if let Ok(number) = code.parse::<u32>()
         && code.len() < 5
@@ -128,7 +128,7 @@ fn is_passing_code(code: Option<&str>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_passing_code, is_session_code};
+    use super::{is_session_code, is_transient_code};
 
     #[test]
     fn a_connection_is_not_used_again_in_a_state_that_fails_every_statement() {
@@ -152,7 +152,7 @@ mod tests {
             "25006", "57P01", "53100", "53200", "53300", "58030", "55P03", "40001", "40P01",
             "08006", "25P03",
         ] {
-            assert!(is_passing_code(Some(code)), "{code}");
+            assert!(is_transient_code(Some(code)), "{code}");
         }
     }
 
@@ -163,8 +163,8 @@ mod tests {
         for code in
             ["1", "11", "26", "2067", "42601", "42P01", "XX001", "23505", "22021", "42501", "28P01"]
         {
-            assert!(!is_passing_code(Some(code)), "{code}");
+            assert!(!is_transient_code(Some(code)), "{code}");
         }
-        assert!(!is_passing_code(None));
+        assert!(!is_transient_code(None));
     }
 }

@@ -1,4 +1,4 @@
-//! Connections that are lent, a statement at a time.
+//! A connection pool.
 //!
 //! sqlx's own pool asks a connection for a sign of life before each use and after it. On SQLite that
 //! is three conversations with the connection's thread in the place of one, on PostgreSQL three round
@@ -24,7 +24,7 @@ const LONGEST_IDLE: Duration = Duration::from_mins(10);
 const LONGEST_LIFE: Duration = Duration::from_mins(30);
 
 /// A kind of connection that can be pooled.
-pub trait Restore: Connection + Sized + 'static {
+pub trait RollBack: Connection + Sized + 'static {
     /// Where to connect, and what to set on each connection.
     type Source: Send + Sync + 'static;
 
@@ -34,15 +34,15 @@ pub trait Restore: Connection + Sized + 'static {
     /// Ends whatever was left open on a connection by a caller who went away.
     ///
     /// Waits for the statement that runs, and rolls back.
-    fn restore(&mut self) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+    fn reset(&mut self) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 }
 
 /// Any number of tasks share so many connections. Clones share them, too.
-pub struct Pool<C: Restore> {
+pub struct Pool<C: RollBack> {
     shared: Arc<Shared<C>>,
 }
 
-struct Shared<C: Restore> {
+struct Shared<C: RollBack> {
     source: C::Source,
     most: u32,
     wait: Duration,
@@ -63,9 +63,9 @@ struct Idle<C> {
     since: Instant,
 }
 
-/// A connection on loan. It goes back by [`Lent::settle`], or, when its user has left in the middle of
+/// A connection in use. It returns to the pool by [`PooledConnection::release`], or, when its user was dropped in the middle of
 /// a statement, as soon as that is over.
-pub struct Lent<C: Restore> {
+pub struct PooledConnection<C: RollBack> {
     /// None once it went back.
     held: Option<Held<C>>,
     /// No statement will do better on it.
@@ -79,7 +79,7 @@ struct Held<C> {
     _place: OwnedSemaphorePermit,
 }
 
-impl<C: Restore> Pool<C> {
+impl<C: RollBack> Pool<C> {
     /// At most `most` connections, made when they are needed. Who finds none waits for `wait`.
     pub fn new(source: C::Source, most: u32, wait: Duration) -> Self {
         let places = Arc::new(Semaphore::new(most as usize));
@@ -109,12 +109,12 @@ impl<C: Restore> Pool<C> {
     ///
     /// # Errors
     /// When none is free in time, or none can be made.
-    pub async fn lend(&self) -> Result<Lent<C>, sqlx::Error> {
-        let lent = timeout(self.shared.wait, self.find()).await;
-        lent.map_err(|_| sqlx::Error::PoolTimedOut)?
+    pub async fn acquire(&self) -> Result<PooledConnection<C>, sqlx::Error> {
+        let connection = timeout(self.shared.wait, self.find()).await;
+        connection.map_err(|_| sqlx::Error::PoolTimedOut)?
     }
 
-    async fn find(&self) -> Result<Lent<C>, sqlx::Error> {
+    async fn find(&self) -> Result<PooledConnection<C>, sqlx::Error> {
         let place = Arc::clone(&self.shared.places).acquire_owned().await;
         let place = place.map_err(|_| sqlx::Error::PoolClosed)?;
         let (connection, born) = match self.shared.usable().await {
@@ -122,7 +122,7 @@ impl<C: Restore> Pool<C> {
             None => (self.connect().await?, Instant::now()),
         };
         let held = Some(Held { connection, born, _place: place });
-        Ok(Lent { held, is_useless: false, shared: Arc::clone(&self.shared) })
+        Ok(PooledConnection { held, is_useless: false, shared: Arc::clone(&self.shared) })
     }
 
     /// Closes every connection, once what runs on it is done. Whoever asks for one later fails.
@@ -136,7 +136,7 @@ impl<C: Restore> Pool<C> {
     }
 }
 
-impl<C: Restore> Shared<C> {
+impl<C: RollBack> Shared<C> {
     /// The connection that was used last, unless it has died since.
     async fn usable(&self) -> Option<(C, Instant)> {
         while let Some(Idle { mut connection, born, since }) = self.pop() {
@@ -181,7 +181,7 @@ impl<C: Restore> Shared<C> {
     }
 }
 
-impl<C: Restore> Lent<C> {
+impl<C: RollBack> PooledConnection<C> {
     /// The connection itself.
     ///
     /// # Errors
@@ -204,10 +204,10 @@ impl<C: Restore> Lent<C> {
     pub fn note<T>(&mut self, done: Result<T, DbError>) -> Result<T, DbError> {
         let is_new = self.held.as_ref().is_some_and(|held| held.born.elapsed() < FRESH);
         if let Err(error) = &done
-            && (error.is_of_connection() || error.is_of_session())
+            && (error.is_connection_lost() || error.is_session_broken())
         {
             self.is_useless = true;
-            if error.is_of_connection() || !is_new {
+            if error.is_connection_lost() || !is_new {
                 self.shared.close_all();
             }
         }
@@ -215,7 +215,7 @@ impl<C: Restore> Lent<C> {
     }
 
     /// Gives it back: nothing runs on it, and no transaction is open.
-    pub fn settle(mut self) {
+    pub fn release(mut self) {
         if let Some(held) = self.held.take() {
             self.shared.take_back(held);
         }
@@ -224,7 +224,7 @@ impl<C: Restore> Lent<C> {
 
 /// sqlx-postgres 0.9 would put a connection back inside a transaction whose `BEGIN` its caller has not
 /// waited for, and what others then write on it would not last (shown by clients that hang up).
-impl<C: Restore> Drop for Lent<C> {
+impl<C: RollBack> Drop for PooledConnection<C> {
     fn drop(&mut self) {
         let (Some(mut held), Ok(runtime)) = (self.held.take(), Handle::try_current()) else {
             return;
@@ -235,21 +235,21 @@ impl<C: Restore> Drop for Lent<C> {
         let shared = Arc::clone(&self.shared);
         runtime.spawn(async move {
             // Twice: the statement that was left may be waiting for a lock itself.
-            let restored = timeout(shared.wait * 2, held.connection.restore()).await;
-            if matches!(restored, Ok(Ok(()))) {
+            let was_reset = timeout(shared.wait * 2, held.connection.reset()).await;
+            if matches!(was_reset, Ok(Ok(()))) {
                 shared.take_back(held);
             }
         });
     }
 }
 
-impl<C: Restore> Clone for Pool<C> {
+impl<C: RollBack> Clone for Pool<C> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared) }
     }
 }
 
-impl<C: Restore> std::fmt::Debug for Pool<C> {
+impl<C: RollBack> std::fmt::Debug for Pool<C> {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         to.debug_struct("Pool").field("most", &self.shared.most).finish_non_exhaustive()
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 use super::connect::connect;
-use super::pool::{Lent, Pool, Restore};
+use super::pool::{Pool, PooledConnection, RollBack};
 use super::server::Server;
-use super::{DbError, WAIT, in_time, longest};
+use super::{DbError, WAIT, statement_timeout, with_timeout};
 
 /// Where connections lead, and the settings of each.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Source {
     }
 }
 
-impl Restore for PgConnection {
+impl RollBack for PgConnection {
     type Source = Source;
 
     async fn connect_to(source: &Source) -> Result<Self, sqlx::Error> {
@@ -56,39 +56,47 @@ impl Restore for PgConnection {
         Ok(connection)
     }
 
-    async fn restore(&mut self) -> Result<(), sqlx::Error> {
+    async fn reset(&mut self) -> Result<(), sqlx::Error> {
         self.execute("ROLLBACK").await.map(drop)
     }
 }
 
 /// Begins a transaction.
-pub async fn begin(pool: &Pool<PgConnection>) -> Result<Lent<PgConnection>, DbError> {
-    let mut lent = pool.lend().await?;
+pub async fn begin(pool: &Pool<PgConnection>) -> Result<PooledConnection<PgConnection>, DbError> {
+    let mut connection = pool.acquire().await?;
     let begun = match &pool.source().begin {
-        None => in_time(longest(pool.wait()), lent.connection()?.execute("BEGIN")).await,
+        None => {
+            with_timeout(statement_timeout(pool.wait()), connection.connection()?.execute("BEGIN"))
+                .await
+        }
         Some(text) => {
             let text = AssertSqlSafe(text.clone());
-            in_time(longest(pool.wait()), lent.connection()?.execute(text)).await
+            with_timeout(statement_timeout(pool.wait()), connection.connection()?.execute(text))
+                .await
         }
     };
-    lent.note(begun)?;
-    Ok(lent)
+    connection.note(begun)?;
+    Ok(connection)
 }
 
 /// Commits the transaction and gives the connection back.
-pub async fn commit(mut lent: Lent<PgConnection>) -> Result<(), DbError> {
-    let committed = in_time(longest(WAIT), lent.connection()?.execute("COMMIT")).await;
-    lent.note(committed)?;
-    lent.settle();
+pub async fn commit(mut connection: PooledConnection<PgConnection>) -> Result<(), DbError> {
+    let committed =
+        with_timeout(statement_timeout(WAIT), connection.connection()?.execute("COMMIT")).await;
+    connection.note(committed)?;
+    connection.release();
     Ok(())
 }
 
 /// Whether the transaction may write. When it may not, the connection may be one from before a
 /// failover: then all are made anew.
-pub async fn check_writable(lent: &mut Lent<PgConnection>) -> Result<(), DbError> {
+pub async fn check_writable(
+    connection: &mut PooledConnection<PgConnection>,
+) -> Result<(), DbError> {
     let ask = sqlx::query_scalar("select current_setting('transaction_read_only')");
-    let asked = ask.persistent(false).fetch_one(lent.connection()?);
-    let is_read_only = in_time(longest(WAIT), asked).await.map(|answer: String| answer == "on");
-    let is_read_only = lent.note(is_read_only)?;
-    lent.note(if is_read_only { Err(DbError::ReadOnly) } else { Ok(()) })
+    let asked = ask.persistent(false).fetch_one(connection.connection()?);
+    let is_read_only =
+        with_timeout(statement_timeout(WAIT), asked).await.map(|answer: String| answer == "on");
+    let is_read_only = connection.note(is_read_only)?;
+    connection.note(if is_read_only { Err(DbError::ReadOnly) } else { Ok(()) })
 }

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 
-use super::{DbError, in_time, longest};
+use super::{DbError, statement_timeout, with_timeout};
 
 /// The write connection. Clones share it.
 #[derive(Clone)]
@@ -115,8 +115,8 @@ impl WriteGuard {
     /// Those of `done`.
     pub fn note<T>(&mut self, done: Result<T, DbError>) -> Result<T, DbError> {
         if let Err(error) = &done {
-            self.has_failed |= !error.leaves_transaction();
-            self.is_useless |= error.is_of_session();
+            self.has_failed |= !error.keeps_transaction();
+            self.is_useless |= error.is_session_broken();
         }
         done
     }
@@ -135,8 +135,8 @@ impl WriteGuard {
     }
 
     async fn run(&mut self, text: &'static str) -> Result<(), DbError> {
-        let longest = longest(self.wait);
-        let done = in_time(longest, self.connection()?.execute(text)).await.map(drop);
+        let longest = statement_timeout(self.wait);
+        let done = with_timeout(longest, self.connection()?.execute(text)).await.map(drop);
         self.note(done)
     }
 }
@@ -148,7 +148,7 @@ impl Drop for WriteGuard {
             state.connection = None;
             return;
         };
-        let (is_in_transaction, longest) = (self.is_in_transaction, longest(self.wait));
+        let (is_in_transaction, longest) = (self.is_in_transaction, statement_timeout(self.wait));
         let is_kept = !self.is_useless;
         // The next caller gets the connection when this is done.
         runtime.spawn(async move {

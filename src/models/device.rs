@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::Store;
 use super::user::User;
-use crate::db::{DbError, On, SkipLocked, Tx, skip_locked, sql};
+use crate::db::{DbError, Executor, SkipLocked, Tx, skip_locked, sql};
 
 /// How long a browser is remembered after its last login, in seconds: as long as browsers keep a
 /// cookie at most (RFC 6265bis, 400 days).
@@ -119,7 +119,7 @@ impl Store {
     /// When the database fails.
     pub async fn find_device(
         &self,
-        on: On<'_>,
+        on: Executor<'_>,
         user: Option<&User>,
         tokens: &[String],
     ) -> Result<Option<KnownDevice>, DbError> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
-use crate::db::{Db, DbError, On, SkipLocked, skip_locked, sql};
+use crate::db::{Db, DbError, Executor, SkipLocked, skip_locked, sql};
 use crate::event::{Details, Event, MailDetails};
 use crate::key::ServerKey;
 
@@ -159,7 +159,7 @@ pub type Neighbours = (Option<String>, Option<String>);
 /// # Errors
 /// When the database fails.
 pub async fn enqueue(
-    on: On<'_>,
+    on: Executor<'_>,
     key: &ServerKey,
     clock: &Clock,
     letter: &Letter,

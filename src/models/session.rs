@@ -151,7 +151,7 @@ impl SessionRows {
         let expires_at = (now + self.idle(data)).min(created_at + self.lifetimes.most);
         let touch = sql(TOUCH).bind(hash.to_vec()).bind(now).bind(expires_at);
         let touched = timeout(PATIENCE, touch.execute(self.store.db.writer())).await;
-        if let Err(error) = touched.unwrap_or(Err(DbError::Silent)) {
+        if let Err(error) = touched.unwrap_or(Err(DbError::Timeout)) {
             Event::Fault.because("the_last_use_of_a_session_was_not_noted", &error);
         }
     }

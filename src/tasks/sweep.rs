@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::db::{DbError, Turn};
+use crate::db::{AdvisoryLock, DbError};
 use crate::event::Event;
 use crate::models::Store;
 
@@ -46,25 +46,25 @@ pub async fn run(store: Store, mut stop: watch::Receiver<bool>) {
 /// # Errors
 /// When the database fails; what was deleted until then stays deleted.
 pub async fn sweep(store: &Store) -> Result<u64, DbError> {
-    let Some(mut turn) = store.db.turn("sweep").await? else {
+    let Some(mut lock) = store.db.try_advisory_lock("sweep").await? else {
         return Ok(0);
     };
-    let sessions = clear(&mut turn, |most| store.sweep_sessions(most)).await?;
-    let resets = clear(&mut turn, |most| store.sweep_resets(most)).await?;
-    let limits = clear(&mut turn, |most| store.sweep_limits(most)).await?;
-    let devices = clear(&mut turn, |most| store.sweep_devices(most)).await?;
-    turn.end().await?;
+    let sessions = clear(&mut lock, |most| store.sweep_sessions(most)).await?;
+    let resets = clear(&mut lock, |most| store.sweep_resets(most)).await?;
+    let limits = clear(&mut lock, |most| store.sweep_limits(most)).await?;
+    let devices = clear(&mut lock, |most| store.sweep_devices(most)).await?;
+    lock.release().await?;
     Ok(sessions + resets + limits + devices)
 }
 
 /// Calls `delete` until nothing is left that it could delete at once.
 async fn clear<F: Future<Output = Result<u64, DbError>>>(
-    turn: &mut Turn,
+    lock: &mut AdvisoryLock,
     delete: impl Fn(i64) -> F,
 ) -> Result<u64, DbError> {
     let (mut gone, mut rows) = (0, FEWEST);
     loop {
-        turn.keep().await?;
+        lock.keep_alive().await?;
         let started = Instant::now();
         let deleted = delete(rows).await?;
         if deleted == 0 {

@@ -178,7 +178,7 @@ async fn of_a_commit_that_fails_nobody_is_told_that_it_lasts() {
     let told = join_all(names.map(|name| write(site.db(), name))).await;
     let (kept, refused): (Vec<_>, Vec<_>) = told.into_iter().partition(Result::is_ok);
     assert!(
-        refused.iter().all(|error| error.as_ref().is_err_and(DbError::is_passing)),
+        refused.iter().all(|error| error.as_ref().is_err_and(DbError::is_transient)),
         "{refused:?}"
     );
     assert!(!refused.is_empty(), "the file becomes full");

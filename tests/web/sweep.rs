@@ -87,22 +87,22 @@ async fn while_one_node_cleans_up_the_others_leave_it_out() {
     let Some(site) = Site::on_postgresql().await else { return };
     expired(&site, 1).await;
     let other = Db::open(&site.app.config.database).await.unwrap();
-    let mut turn = other.turn("sweep").await.unwrap().expect("nobody is at it");
+    let mut lock = other.try_advisory_lock("sweep").await.unwrap().expect("nobody is at it");
     assert_eq!(sweep_at_once(&site).await, 0);
     assert_eq!(site.count(LEFT).await, 4);
-    assert!(other.turn("something else").await.unwrap().is_some());
-    turn.keep().await.unwrap();
-    turn.end().await.unwrap();
+    assert!(other.try_advisory_lock("something else").await.unwrap().is_some());
+    lock.keep_alive().await.unwrap();
+    lock.release().await.unwrap();
     assert_eq!(sweep_at_once(&site).await, 4);
-    let mine = site.db().turn("sweep").await.unwrap();
-    assert!(mine.is_some(), "its own turn is over, too");
+    let mine = site.db().try_advisory_lock("sweep").await.unwrap();
+    assert!(mine.is_some(), "its own lock is released, too");
 }
 
 #[tokio::test]
 async fn a_site_in_another_schema_has_turns_of_its_own() {
     let Some(site) = Site::on_postgresql().await else { return };
     let other = Site::on_postgresql().await.unwrap();
-    let _turn = other.db().turn("sweep").await.unwrap().unwrap();
+    let _lock = other.db().try_advisory_lock("sweep").await.unwrap().unwrap();
     expired(&site, 1).await;
     assert_eq!(sweep_at_once(&site).await, 4);
 }
@@ -113,14 +113,14 @@ async fn a_node_that_dies_in_its_turn_loses_it_and_stops() {
     let Some(site) = Site::on_postgresql().await else { return };
     expired(&site, 1).await;
     let other = Db::open(&site.app.config.database).await.unwrap();
-    let mut turn = other.turn("sweep").await.unwrap().unwrap();
+    let mut lock = other.try_advisory_lock("sweep").await.unwrap().unwrap();
     let mut admin = sqlx::PgConnection::connect(url_of(&site)).await.unwrap();
     let end = "select pg_terminate_backend(pid, 10000) from pg_locks where locktype = 'advisory'
         and (classid::bigint << 32) | objid::bigint
             = hashtextextended('vestibule ' || current_schema() || ' sweep', 0)";
     let ended = sqlx::query(end).fetch_all(&mut admin).await.unwrap();
     assert_eq!(ended.len(), 1);
-    assert!(turn.keep().await.is_err(), "it must not go on beside the next");
+    assert!(lock.keep_alive().await.is_err(), "it must not go on beside the next");
     assert_eq!(sweep_at_once(&site).await, 4);
 }
 

@@ -1,7 +1,7 @@
 //! Failed logins to an account in a row, over however many windows of the other limits.
 
 use super::Limited;
-use crate::db::{DbError, On, sql};
+use crate::db::{DbError, Executor, sql};
 use crate::models::Store;
 
 /// Each failure makes the row live longer, until it is a year: nobody gets more than
@@ -32,7 +32,11 @@ const FURTHER: i64 = 4 * DAY;
 const LONGEST: i64 = 366 * DAY;
 
 impl Store {
-    pub(super) async fn count_in_a_row(&self, on: On<'_>, account: &str) -> Result<i64, DbError> {
+    pub(super) async fn count_in_a_row(
+        &self,
+        on: Executor<'_>,
+        account: &str,
+    ) -> Result<i64, DbError> {
         let counted = sql(COUNT_IN_A_ROW)
             .bind(&self.subject(Limited::LoginInARow, account))
             .bind(self.clock.now())

@@ -1,4 +1,4 @@
-//! Work that one node at a time does: it has the turn, the others leave it out.
+//! A lock for work that one node at a time does.
 
 use super::{Db, DbError, Engine, Tx, sql};
 
@@ -7,42 +7,42 @@ use super::{Db, DbError, Engine, Tx, sql};
 const TAKE: &str = "select 1::bigint where pg_try_advisory_xact_lock(
     hashtextextended('vestibule ' || current_schema() || ' ' || $1, 0))";
 
-/// The right to do something now. It ends with [`Turn::end`], a little after this is dropped, and when
-/// the node is gone: the lock goes with its connection.
-pub struct Turn(Option<Tx>);
+/// Held until [`AdvisoryLock::release`], until shortly after it is dropped, or until this node dies: the
+/// lock ends with its connection.
+pub struct AdvisoryLock(Option<Tx>);
 
 impl Db {
-    /// Takes the turn to do `what`; `None` while another node has it. On SQLite there is one node.
+    /// The lock of the job `what`; `None` while another node holds it. On SQLite there is one node.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn turn(&self, what: &str) -> Result<Option<Turn>, DbError> {
+    pub async fn try_advisory_lock(&self, what: &str) -> Result<Option<AdvisoryLock>, DbError> {
         if let Engine::Sqlite { .. } = self.0 {
-            return Ok(Some(Turn(None)));
+            return Ok(Some(AdvisoryLock(None)));
         }
         let mut tx = self.begin().await?;
         let taken = sql(TAKE).bind(what).optional::<(i64,)>(tx.on()).await?;
-        Ok(taken.map(|_| Turn(Some(tx))))
+        Ok(taken.map(|_| AdvisoryLock(Some(tx))))
     }
 }
 
-impl Turn {
+impl AdvisoryLock {
     /// To be called at least every 30 seconds, after which PostgreSQL ends a transaction that is idle.
     ///
     /// # Errors
-    /// When the turn is lost: the connection is gone, and another node may have it.
-    pub async fn keep(&mut self) -> Result<(), DbError> {
+    /// When the lock is lost: the connection is gone, and another node may hold it.
+    pub async fn keep_alive(&mut self) -> Result<(), DbError> {
         match &mut self.0 {
             Some(tx) => sql("select 1").execute(tx.on()).await.map(drop),
             None => Ok(()),
         }
     }
 
-    /// Gives the turn to whoever asks next.
+    /// Releases the lock.
     ///
     /// # Errors
-    /// When the database fails; then the turn ends with the connection.
-    pub async fn end(self) -> Result<(), DbError> {
+    /// When the database fails; then the lock ends with the connection.
+    pub async fn release(self) -> Result<(), DbError> {
         match self.0 {
             Some(tx) => tx.commit().await,
             None => Ok(()),
