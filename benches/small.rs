@@ -21,9 +21,9 @@ use tower::ServiceExt;
 use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
 use vestibule::db::Location;
-use vestibule::models::email::Email;
+use vestibule::models::email::EmailAddress;
 use vestibule::models::one_time_code::OneTimeCode;
-use vestibule::models::outbox::Letter;
+use vestibule::models::outbox::Email;
 use vestibule::models::password::Password;
 use vestibule::models::reset::{Guess, NewReset, PendingReset};
 use vestibule::models::session::{Lifetimes, SessionRows, keys};
@@ -52,7 +52,7 @@ impl Site {
 
     async fn user(&self) -> User {
         let username = Username::parse_new("ann").unwrap();
-        let email = Email::parse("ann@meadow.example").unwrap();
+        let email = EmailAddress::parse("ann@meadow.example").unwrap();
         let new =
             NewUser { username: &username, email: &email, password_hash: "none", device: None };
         match self.app.store.register(new, None).await.unwrap() {
@@ -79,7 +79,7 @@ impl Site {
     /// A code that was sent to nobody: it is guessed at all the same.
     async fn reset(&self) -> PendingReset {
         let code = OneTimeCode::parse("CDFG-2345").unwrap();
-        let letter = Letter {
+        let letter = Email {
             kind: "reset_code",
             to: "ann@meadow.example".into(),
             subject: "Your code".into(),

@@ -18,7 +18,7 @@ use crate::key::{KeyError, ServerKey};
 use crate::models::Store;
 use crate::models::hasher::{HashError, Hasher};
 use crate::models::limit::Count;
-use crate::models::outbox::Letter;
+use crate::models::outbox::Email;
 use crate::models::password::{Password, PasswordError};
 use crate::models::pasted::visible;
 pub(crate) use limits::Try;
@@ -137,7 +137,7 @@ impl App {
     ///
     /// # Errors
     /// When the database fails.
-    pub(crate) async fn post(&self, counts: &[Count], letter: &Letter) -> Result<(), RequestError> {
+    pub(crate) async fn post(&self, counts: &[Count], letter: &Email) -> Result<(), RequestError> {
         let mut tx = self.store.db.begin().await?;
         if self.store.may_post(&mut tx, counts).await? {
             self.store.post(&mut tx, Some(letter)).await?;

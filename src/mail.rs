@@ -1,9 +1,9 @@
-//! Sends mail: hands the message of a queued letter to the mail server.
+//! Sends mail: hands the message of a queued email to the mail server.
 //!
 //! `message.rs` alone uses lettre. Its SMTP client (0.11.23) is not used: it refuses replies that are
 //! not UTF-8, gives several addresses one time budget, and trusts no self-signed certificate.
 
-pub mod letters;
+pub mod emails;
 mod mask;
 mod message;
 mod smtp;
@@ -15,7 +15,7 @@ use lettre::Message;
 use tokio::time::timeout;
 
 use crate::config::{Sender, SmtpServer};
-use crate::models::outbox::Queued;
+use crate::models::outbox::QueuedEmail;
 use mask::fit_for_log;
 pub use mask::mask;
 pub use message::Composer;
@@ -24,8 +24,8 @@ use smtp::{Failure, Reply, Server, Session};
 /// How long the server may take to answer MAIL, and then RCPT and DATA together.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long the server may take to judge a letter that it has got whole. RFC 5321 4.5.3.2.6 asks for
-/// ten minutes, for scanners; the letter's place is held for as long, so it is shorter here.
+/// How long the server may take to judge an email that it has got whole. RFC 5321 4.5.3.2.6 asks for
+/// ten minutes, for scanners; the email's place is held for as long, so it is shorter here.
 pub const VERDICT_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// How long a kept connection has to show that it still works, and all of them to end.
@@ -50,28 +50,28 @@ pub enum MailError {
     Host,
 }
 
-/// What became of a letter. The words are fit for a log: addresses are masked, codes left out.
+/// What became of an email. The words are fit for a log: addresses are masked, codes left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum SendResult {
     /// The server took it, and said this.
     Sent(String),
-    /// The server refused this letter, after it had accepted the sender.
-    Refused {
-        /// A 5xx reply (RFC 5321, 4.2.1): the same letter will hardly be taken later.
+    /// The server refused this email, after it had accepted the sender.
+    Rejected {
+        /// A 5xx reply (RFC 5321, 4.2.1): the same email will hardly be taken later.
         permanent: bool,
         /// Its reply.
         why: String,
     },
-    /// The server got the whole letter and said nothing for 45 seconds: it may have taken it.
-    Unanswered,
+    /// The server got the whole email and said nothing for 45 seconds: it may have taken it.
+    NoReply,
     /// No mail can be sent: no connection, no TLS, no login, or the sender is refused.
-    Away {
+    ServerUnavailable {
         /// What happened.
         why: String,
     },
 }
 
-/// Sends letters. Clones share their connections.
+/// Sends emails. Clones share their connections.
 #[derive(Clone)]
 pub struct Mailer(Arc<Inner>);
 
@@ -93,32 +93,34 @@ impl Mailer {
         Ok(Self(Arc::new(Inner { server, composer, idle: Mutex::default() })))
     }
 
-    /// Does what costs time before a letter is handed over, and hands nothing over: for decoys.
-    pub fn rehearse(&self, letter: &Queued) {
-        drop(self.0.composer.message(letter));
+    /// Does what costs time before an email is handed over, and hands nothing over: for decoys.
+    pub fn rehearse(&self, email: &QueuedEmail) {
+        drop(self.0.composer.message(email));
     }
 
-    /// Sends one letter, within [`crate::models::outbox::LEASE_SECONDS`]. `Sent` means that the
+    /// Sends one email, within [`crate::models::outbox::LEASE_SECONDS`]. `Sent` means that the
     /// server has taken responsibility for it (RFC 5321, 4.2.5); anything else, that it may be tried
     /// again.
-    pub async fn send(&self, letter: &Queued) -> Outcome {
-        let message = match self.0.composer.message(letter) {
+    pub async fn send(&self, email: &QueuedEmail) -> SendResult {
+        let message = match self.0.composer.message(email) {
             Ok(message) => message,
             Err(why) => {
-                return Outcome::Refused { permanent: true, why };
+                return SendResult::Rejected { permanent: true, why };
             }
         };
         match self.0.hand_over(&message).await {
-            Ok(reply) => Outcome::Sent(fit_for_log(&reply, letter)),
-            Err(Outcome::Away { why }) => Outcome::Away { why: fit_for_log(&why, letter) },
-            Err(Outcome::Refused { permanent, why }) => {
-                Outcome::Refused { permanent, why: fit_for_log(&why, letter) }
+            Ok(reply) => SendResult::Sent(fit_for_log(&reply, email)),
+            Err(SendResult::ServerUnavailable { why }) => {
+                SendResult::ServerUnavailable { why: fit_for_log(&why, email) }
+            }
+            Err(SendResult::Rejected { permanent, why }) => {
+                SendResult::Rejected { permanent, why: fit_for_log(&why, email) }
             }
             Err(other) => other,
         }
     }
 
-    /// Ends every kept connection: when no more letters wait, and before a stop.
+    /// Ends every kept connection: when no more emails wait, and before a stop.
     pub async fn rest(&self) {
         let kept = std::mem::take(&mut *self.0.idle());
         let quits = async {
@@ -137,18 +139,19 @@ impl std::fmt::Debug for Mailer {
 }
 
 impl Inner {
-    /// A reply before the recipient is about the server or our login, and concerns all letters. One
-    /// to the recipient or after it is about this letter, even a 421: a relay that throttles one
+    /// A reply before the recipient is about the server or our login, and concerns all emails. One
+    /// to the recipient or after it is about this email, even a 421: a relay that throttles one
     /// domain closes on its recipients alone.
-    async fn hand_over(&self, message: &Message) -> Result<Reply, Outcome> {
+    async fn hand_over(&self, message: &Message) -> Result<Reply, SendResult> {
         let bytes = message.formatted();
-        let mut session = self.session(message).await.map_err(|why| Outcome::Away { why })?;
+        let mut session =
+            self.session(message).await.map_err(|why| SendResult::ServerUnavailable { why })?;
         let offered = timeout(TIMEOUT, offer(&mut session, message)).await;
         offered.map_err(|_| put_off("no answer within 20 seconds"))?.map_err(refused)?;
         let verdict = timeout(VERDICT_TIMEOUT, session.send_data(&bytes)).await;
-        let reply = verdict.map_err(|_| Outcome::Unanswered)?.map_err(|failure| match failure {
+        let reply = verdict.map_err(|_| SendResult::NoReply)?.map_err(|failure| match failure {
             // It may have been taken: once more in a minute, and then ever later.
-            Failure::Broken(why) => Outcome::Refused { permanent: true, why },
+            Failure::Broken(why) => SendResult::Rejected { permanent: true, why },
             refusal @ Failure::Refused(_) => refused(refusal),
         })?;
         self.idle().push(session);
@@ -188,14 +191,14 @@ async fn offer(session: &mut Session, message: &Message) -> Result<(), Failure> 
     session.announce_data().await.map(drop)
 }
 
-fn put_off(why: &str) -> Outcome {
-    Outcome::Refused { permanent: false, why: why.to_owned() }
+fn put_off(why: &str) -> SendResult {
+    SendResult::Rejected { permanent: false, why: why.to_owned() }
 }
 
-fn refused(failure: Failure) -> Outcome {
+fn refused(failure: Failure) -> SendResult {
     match failure {
         Failure::Refused(reply) => {
-            Outcome::Refused { permanent: reply.is_permanent(), why: reply.to_string() }
+            SendResult::Rejected { permanent: reply.is_permanent(), why: reply.to_string() }
         }
         Failure::Broken(why) => put_off(&why),
     }

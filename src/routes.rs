@@ -97,7 +97,7 @@ fn development(app: &App) -> Router<App> {
         .route("/dev/mailbox", get(mailbox::show))
         .route("/dev/mailbox.json", get(mailbox::show_json))
         .route("/dev/mailbox/clear", post(mailbox::clear))
-        .route("/dev/mailbox/{id}", get(mailbox::show_letter))
+        .route("/dev/mailbox/{id}", get(mailbox::show_email))
         .route("/dev/mailbox/{id}/html", get(mailbox::show_html))
         .route("/dev/mailbox/{id}/source", get(mailbox::show_source))
         .layer(from_fn_with_state(app.clone(), mailbox_guard::guard))

@@ -27,11 +27,11 @@ use crate::config::Notice;
 use crate::error::RequestError;
 use crate::event::Event;
 use crate::flash::Flash;
-use crate::mail::letters::{self, About};
+use crate::mail::emails::{self, EmailContext};
 use crate::middleware::session;
 use crate::models::hasher::Hasher;
 use crate::models::limit::Count;
-use crate::models::outbox::Letter;
+use crate::models::outbox::Email;
 use crate::models::password::{Password, PasswordError};
 use crate::models::reset::{Guess, PendingReset};
 use crate::models::session::{PATIENCE, keys, user_of};
@@ -272,14 +272,14 @@ impl Visitor {
     ///
     /// # Errors
     /// When a template fails: a bug.
-    pub fn password_changed(&self, user: &User) -> Result<Option<Letter>, RequestError> {
-        let letter = letters::password_changed(&self.about(&user.username, &user.email))?;
+    pub fn password_changed(&self, user: &User) -> Result<Option<Email>, RequestError> {
+        let letter = emails::password_changed(&self.about(&user.username, &user.email))?;
         Ok(self.app.config.notices.sends(Notice::PasswordChanged).then_some(letter))
     }
 
     /// What a letter about this request tells `username`, at the address `to`.
-    pub fn about<'a>(&'a self, username: &'a str, to: &'a str) -> About<'a> {
-        About {
+    pub fn about<'a>(&'a self, username: &'a str, to: &'a str) -> EmailContext<'a> {
+        EmailContext {
             site: &self.app.config.site_name,
             origin: self.app.config.base_url.origin(),
             username,

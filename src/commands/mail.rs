@@ -5,9 +5,9 @@ use clap::{Arg, ArgMatches, Command};
 use super::CommandError;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::mail::Outcome;
-use crate::mail::letters::{self, About};
-use crate::models::email::Email;
+use crate::mail::SendResult;
+use crate::mail::emails::{self, EmailContext};
+use crate::models::email::EmailAddress;
 use crate::random;
 use crate::tasks;
 
@@ -40,24 +40,26 @@ pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     };
     let config = super::settings(rest)?;
     let typed = rest.get_one::<String>("address").map_or("", String::as_str);
-    let to = Email::parse(typed)
+    let to = EmailAddress::parse(typed)
         .map_err(|why| CommandError::Usage(format!("address {typed:?}: {why}")))?;
     match send(&config, &to).await? {
-        Outcome::Sent(said) => {
+        SendResult::Sent(said) => {
             eprintln!("The mail server took the mail.");
             super::print(&said)
         }
-        Outcome::Refused { why, .. } => {
+        SendResult::Rejected { why, .. } => {
             Err(CommandError::Failed(format!("the mail server refused the mail: {why}")))
         }
-        Outcome::Unanswered => Err(CommandError::failed(
+        SendResult::NoReply => Err(CommandError::failed(
             "the mail server got the mail and did not say whether it took it",
         )),
-        Outcome::Away { why } => Err(CommandError::Failed(format!("no mail can be sent: {why}"))),
+        SendResult::ServerUnavailable { why } => {
+            Err(CommandError::Failed(format!("no mail can be sent: {why}")))
+        }
     }
 }
 
-async fn send(config: &Config, to: &Email) -> Result<Outcome, CommandError> {
+async fn send(config: &Config, to: &EmailAddress) -> Result<SendResult, CommandError> {
     let Some(mailer) = tasks::mailer(config).map_err(CommandError::failed)? else {
         return Err(CommandError::Failed(
             "no mail server is set: set VESTIBULE_SMTP_URL, for example smtp://127.0.0.1:1025"
@@ -65,7 +67,7 @@ async fn send(config: &Config, to: &Email) -> Result<Outcome, CommandError> {
         ));
     };
     let clock = Clock::System;
-    let about = About {
+    let about = EmailContext {
         site: &config.site_name,
         origin: config.base_url.origin(),
         username: to.as_typed(),
@@ -75,6 +77,6 @@ async fn send(config: &Config, to: &Email) -> Result<Outcome, CommandError> {
         address: None,
         accent: &config.accent,
     };
-    let letter = letters::test(&about).map_err(CommandError::failed)?;
-    Ok(mailer.send(&letter.into_queued(random::id(clock.millis()), clock.now())).await)
+    let email = emails::test(&about).map_err(CommandError::failed)?;
+    Ok(mailer.send(&email.into_queued(random::id(clock.millis()), clock.now())).await)
 }

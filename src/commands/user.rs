@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::db::Location;
 use crate::event::Event;
-use crate::models::email::Email;
+use crate::models::email::EmailAddress;
 use crate::models::password::Password;
 use crate::models::user::{NewUser, Registration, User};
 use crate::models::username::Username;
@@ -113,7 +113,7 @@ async fn add(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
     };
     let (username, email) = (text(matches, "username"), text(matches, "email"));
     let name = Username::parse(username).map_err(|why| wrong("username", username, &why))?;
-    let address = Email::parse(email).map_err(|why| wrong("email", email, &why))?;
+    let address = EmailAddress::parse(email).map_err(|why| wrong("email", email, &why))?;
     let typed = read_password()?;
     let chosen = app.choose_password(&app.hasher, &typed, (name.as_str(), email), &[]).await;
     let password = chosen.map_err(CommandError::failed)?.map_err(CommandError::failed)?;
@@ -126,7 +126,7 @@ async fn add(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
 async fn insert(
     app: &App,
     username: &Username,
-    email: &Email,
+    email: &EmailAddress,
     password: &Password,
 ) -> Result<User, CommandError> {
     let password_hash = app.hasher.hash(password).await.map_err(CommandError::failed)?;

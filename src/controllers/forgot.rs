@@ -8,8 +8,8 @@ use crate::error::RequestError;
 use crate::event::{Details, Event};
 use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
-use crate::mail::letters;
-use crate::models::email::{Email, EmailError};
+use crate::mail::emails;
+use crate::models::email::{EmailAddress, EmailError};
 use crate::models::one_time_code::OneTimeCode;
 use crate::models::reset::{NewReset, PendingReset, Replaced};
 use crate::models::user::User;
@@ -42,7 +42,7 @@ pub struct ForgotForm {
 /// Who says to have forgotten the password.
 pub(super) struct Claim {
     pub(super) username: Username,
-    pub(super) email: Email,
+    pub(super) email: EmailAddress,
 }
 
 /// GET `/forgot`. What was typed here or at the login, or who is logged in, need not be typed again.
@@ -98,8 +98,8 @@ pub(super) async fn send_code(visitor: &Visitor, asked: Asked, sent_before: i64)
     let to = user.as_ref().map_or(claim.email.as_typed(), |user| &user.email);
     let (code, ttl) = (OneTimeCode::generate(), visitor.app.config.code_ttl);
     let in_subject = visitor.app.config.code_in_subject;
-    let told = letters::Code { text: code.as_str(), ttl, in_subject };
-    let letter = letters::reset_code(&visitor.about(claim.username.as_str(), to), told)?;
+    let told = emails::Code { text: code.as_str(), ttl, in_subject };
+    let letter = emails::reset_code(&visitor.about(claim.username.as_str(), to), told)?;
     let counts = visitor.code_mail_counts(&budget, user.as_ref(), to);
     let new = NewReset { user: user.as_ref(), code: &code, ttl, sent_before, counts: &counts };
     let (id, digest) = visitor.app.store.begin_reset(new, letter).await?;
@@ -143,7 +143,7 @@ impl Claim {
     pub(super) fn parse(username: &str, email: &str) -> Result<Self, Errors> {
         let mut errors = Errors::default();
         let username = errors.take("username", Username::parse(username), UsernameError::Empty);
-        let email = errors.take("email", Email::parse(email), EmailError::Empty);
+        let email = errors.take("email", EmailAddress::parse(email), EmailError::Empty);
         username.zip(email).map(|(username, email)| Self { username, email }).ok_or(errors)
     }
 

@@ -11,12 +11,12 @@ use crate::error::RequestError;
 use crate::event::{self, Event};
 use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
-use crate::mail::letters::{self, About};
+use crate::mail::emails::{self, EmailContext};
 use crate::models::device::Familiarity;
 use crate::models::hasher::Verdict;
 use crate::models::limit::Share;
 use crate::models::next_path::NextPath;
-use crate::models::outbox::Letter;
+use crate::models::outbox::Email;
 use crate::models::password::Password;
 use crate::models::user::User;
 use crate::page::Page;
@@ -170,15 +170,15 @@ async fn in_its_own_task<T: Send + 'static>(
 }
 
 /// What makes a letter.
-type Render = fn(&About) -> Result<Letter, RequestError>;
+type Render = fn(&EmailContext) -> Result<Email, RequestError>;
 
 /// One mail at most: of a browser that is new to the account, else of every login.
 fn letter(visitor: &Visitor, familiarity: Familiarity) -> Option<Render> {
     let notices = &visitor.app.config.notices;
     if familiarity == Familiarity::New && notices.sends(Notice::NewDevice) {
-        return Some(|about| Ok(letters::new_device(about)?));
+        return Some(|about| Ok(emails::new_device(about)?));
     }
-    notices.sends(Notice::Login).then_some(|about| Ok(letters::login(about)?))
+    notices.sends(Notice::Login).then_some(|about| Ok(emails::login(about)?))
 }
 
 impl LoginForm {

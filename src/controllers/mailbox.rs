@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::{Answer, redirect, show as show_page};
 use crate::app::App;
 use crate::error::RequestError;
-use crate::mail::{Composer, letters};
+use crate::mail::{Composer, emails};
 use crate::middleware::headers;
-use crate::models::outbox::{self, Queued};
+use crate::models::outbox::{self, QueuedEmail};
 use crate::page::Page;
 use crate::random;
 use crate::times;
@@ -55,8 +55,8 @@ struct MailboxPage {
 }
 
 #[derive(Template)]
-#[template(path = "mailbox_letter.html")]
-struct LetterPage {
+#[template(path = "mailbox_email.html")]
+struct EmailPage {
     page: Page,
     from: String,
     mail: MailRow,
@@ -79,9 +79,9 @@ struct MailJson<'a> {
 }
 
 impl MailRow {
-    fn new(queued: Queued, app: &App) -> Self {
+    fn new(queued: QueuedEmail, app: &App) -> Self {
         let home = app.config.base_url.join("/");
-        let text = letters::unwrapped(&queued.text);
+        let text = emails::unwrapped(&queued.text);
         let line = |words: &str| Line {
             words: words.to_owned(),
             is_link: words.starts_with(&home) && !words.contains(char::is_whitespace),
@@ -98,7 +98,7 @@ impl MailRow {
 }
 
 impl<'a> MailJson<'a> {
-    fn new(queued: &'a Queued, from: &'a str) -> Self {
+    fn new(queued: &'a QueuedEmail, from: &'a str) -> Self {
         Self {
             id: &queued.id,
             at: times::iso(queued.created_at),
@@ -108,7 +108,7 @@ impl<'a> MailJson<'a> {
             subject: &queued.subject,
             text: &queued.text,
             html: &queued.html,
-            code: letters::code_in(&queued.kind, &queued.text),
+            code: emails::code_in(&queued.kind, &queued.text),
         }
     }
 }
@@ -131,11 +131,11 @@ pub async fn show_json(State(app): State<App>) -> Answer {
 }
 
 /// GET `/dev/mailbox/{id}`.
-pub async fn show_letter(visitor: Visitor, Path(id): Path<String>) -> Answer {
+pub async fn show_email(visitor: Visitor, Path(id): Path<String>) -> Answer {
     let mail = MailRow::new(find(&visitor.app, &id).await?, &visitor.app);
     let (newer, older) = outbox::neighbours(&visitor.app.store.db, &id).await?;
     let from = visitor.app.config.mail_from.to_string();
-    show_framing(&LetterPage { page: visitor.page("Mail").await?, from, mail, newer, older })
+    show_framing(&EmailPage { page: visitor.page("Mail").await?, from, mail, newer, older })
 }
 
 /// GET `/dev/mailbox/{id}/html`.
@@ -165,11 +165,11 @@ fn show_framing(page: &impl Template) -> Answer {
     Ok(([(CONTENT_SECURITY_POLICY, policy)], show_page(page)?).into_response())
 }
 
-async fn newest(app: &App) -> Result<Vec<Queued>, RequestError> {
+async fn newest(app: &App) -> Result<Vec<QueuedEmail>, RequestError> {
     Ok(outbox::newest(&app.store.db, &app.store.key, SHOWN).await?)
 }
 
-async fn find(app: &App, id: &str) -> Result<Queued, RequestError> {
+async fn find(app: &App, id: &str) -> Result<QueuedEmail, RequestError> {
     if !random::is_id(id) {
         return Err(RequestError::NotFound);
     }

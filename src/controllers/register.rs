@@ -10,8 +10,8 @@ use crate::error::RequestError;
 use crate::event::{Details, Event};
 use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
-use crate::mail::letters;
-use crate::models::email::{Email, EmailError};
+use crate::mail::emails;
+use crate::models::email::{EmailAddress, EmailError};
 use crate::models::limit::{Limited, Share};
 use crate::models::next_path::NextPath;
 use crate::models::password::{Password, PasswordError};
@@ -50,7 +50,7 @@ pub struct RegisterForm {
 /// The fields as they must be.
 struct Registrant {
     username: Username,
-    email: Email,
+    email: EmailAddress,
     password: Password,
 }
 
@@ -103,7 +103,7 @@ async fn register(visitor: &Visitor, who: &Registrant) -> Result<Registration, R
         device: Some(&device),
     };
     let context = visitor.about(who.username.as_str(), who.email.as_typed());
-    let letter = letters::registered(&context)?;
+    let letter = emails::registered(&context)?;
     let counts = visitor.mail_counts(Share::Notices, who.email.as_typed());
     let notice =
         visitor.app.config.notices.sends(Notice::Registered).then_some((&letter, &*counts));
@@ -141,7 +141,7 @@ impl RegisterForm {
         let mut errors = Errors::default();
         let username =
             errors.take("username", Username::parse_new(&self.username), UsernameError::Empty);
-        let email = errors.take("email", Email::parse(&self.email), EmailError::Empty);
+        let email = errors.take("email", EmailAddress::parse(&self.email), EmailError::Empty);
         let counts = visitor.counts_by_address(Limited::NewPassword);
         let name_and_email = (self.username.as_str(), self.email.as_str());
         let chosen = visitor.choose_password(&self.password, name_and_email, &counts);

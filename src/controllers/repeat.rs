@@ -3,7 +3,7 @@
 
 use super::password::knows_password;
 use crate::error::RequestError;
-use crate::models::email::Email;
+use crate::models::email::EmailAddress;
 use crate::models::user::User;
 use crate::models::username::Username;
 use crate::visitor::Visitor;
@@ -37,7 +37,7 @@ pub async fn password_just_set(
 /// As [`password_just_set`].
 pub async fn just_registered(
     visitor: &Visitor,
-    (username, email): (&Username, &Email),
+    (username, email): (&Username, &EmailAddress),
     password: &str,
 ) -> Result<Option<User>, RequestError> {
     let store = &visitor.app.store;

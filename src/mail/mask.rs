@@ -1,6 +1,6 @@
 //! What logs may see of an address, and of what a mail server says.
 
-use crate::models::outbox::Queued;
+use crate::models::outbox::QueuedEmail;
 
 /// `a…@example.com`: enough to see which provider refuses, too little to know who.
 pub fn mask(address: &str) -> String {
@@ -14,7 +14,7 @@ pub fn mask(address: &str) -> String {
 }
 
 /// Servers repeat the address, and filters what they disliked: neither may reach a log.
-pub(super) fn fit_for_log(words: &impl ToString, letter: &Queued) -> String {
+pub(super) fn fit_for_log(words: &impl ToString, email: &QueuedEmail) -> String {
     let words = words.to_string().replace(char::is_control, " ");
     let mut told: Vec<String> = Vec::new();
     for word in words.split_whitespace().take(60) {
@@ -22,7 +22,7 @@ pub(super) fn fit_for_log(words: &impl ToString, letter: &Queued) -> String {
         let like_a_code = bare.len() >= 6 && !bare.contains(char::is_lowercase);
         told.push(match word {
             _ if word.contains('@') => mask(word),
-            _ if like_a_code && letter.text.contains(bare) => "…".to_owned(),
+            _ if like_a_code && email.text.contains(bare) => "…".to_owned(),
             _ => word.to_owned(),
         });
     }

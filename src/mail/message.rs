@@ -1,4 +1,4 @@
-//! Composes the RFC 5322 message of a letter. Needs no server: what is shown as the source of a
+//! Composes the RFC 5322 message of an email. Needs no server: what is shown as the source of a
 //! mail is what would be sent.
 
 use std::time::{Duration, UNIX_EPOCH};
@@ -12,7 +12,7 @@ use lettre::message::{Body, Mailbox, Mailboxes, Message, MultiPart, SinglePart};
 
 use super::MailError;
 use crate::config::Sender;
-use crate::models::outbox::Queued;
+use crate::models::outbox::QueuedEmail;
 
 /// Makes messages: knows who they are from and which site they are of.
 pub struct Composer {
@@ -49,14 +49,14 @@ impl Composer {
     /// The message, byte for byte as a server is handed it.
     ///
     /// # Errors
-    /// Why the letter cannot be sent to anybody.
-    pub fn source(&self, letter: &Queued) -> Result<Vec<u8>, String> {
-        Ok(self.message(letter)?.formatted())
+    /// Why the email cannot be sent to anybody.
+    pub fn source(&self, email: &QueuedEmail) -> Result<Vec<u8>, String> {
+        Ok(self.message(email)?.formatted())
     }
 
     /// The message and its envelope, the same at each try.
-    pub(super) fn message(&self, letter: &Queued) -> Result<Message, String> {
-        let to = ascii_address(&letter.to).ok_or("the address cannot be written to")?;
+    pub(super) fn message(&self, email: &QueuedEmail) -> Result<Message, String> {
+        let to = ascii_address(&email.to).ok_or("the address cannot be written to")?;
         let auto = HeaderName::new_from_ascii_str("Auto-Submitted");
         let envelope = Envelope::new(Some(self.sender.email.clone()), vec![to.clone()]);
         let message = Message::builder()
@@ -64,12 +64,12 @@ impl Composer {
             .from(Mailbox::new(None, to.clone()))
             // The bare address: a display name is user input, and lettre panics on CR or LF in it.
             .to(Mailbox::new(None, to))
-            .subject(letter.subject.replace(char::is_control, " "))
-            .date(UNIX_EPOCH + Duration::from_secs(date_seconds(letter.created_at)))
-            .message_id(Some(format!("<{}@{}>", letter.id, self.host)))
+            .subject(email.subject.replace(char::is_control, " "))
+            .date(UNIX_EPOCH + Duration::from_secs(date_seconds(email.created_at)))
+            .message_id(Some(format!("<{}@{}>", email.id, self.host)))
             // RFC 3834: no out-of-office answers.
             .raw_header(HeaderValue::new(auto, "auto-generated".to_owned()))
-            .multipart(both_parts(letter)?);
+            .multipart(both_parts(email)?);
         let mut message = message.map_err(|error| error.to_string())?;
         // Only now: lettre reads `From` again when it builds, and cannot read `no-reply@[192.0.2.1]`,
         // the sender of a site whose base URL has a number for a host.
@@ -82,12 +82,12 @@ fn without_brackets(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-fn both_parts(letter: &Queued) -> Result<MultiPart, &'static str> {
+fn both_parts(email: &QueuedEmail) -> Result<MultiPart, &'static str> {
     Ok(MultiPart::alternative()
         // `=_` can stand in no quoted-printable text (RFC 2045, 6.7).
-        .boundary(format!("=_{}", letter.id))
-        .singlepart(part(ContentType::TEXT_PLAIN, &letter.text)?)
-        .singlepart(part(ContentType::TEXT_HTML, &letter.html)?))
+        .boundary(format!("=_{}", email.id))
+        .singlepart(part(ContentType::TEXT_PLAIN, &email.text)?)
+        .singlepart(part(ContentType::TEXT_HTML, &email.html)?))
 }
 
 /// Quoted-printable for both parts: short lines on the way, still readable in the raw, and no need

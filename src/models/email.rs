@@ -15,7 +15,7 @@ const LONGEST_LOCAL: usize = 64;
 /// so that `Ann@x.example` and `ann@x.example` are one account. Only plain ASCII stands before
 /// the `@` (RFC 5321 dot-atom): `mıke@` case-maps to `mike@` elsewhere (CVE-2019-19844).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Email {
+pub struct EmailAddress {
     typed: String,
     key: String,
 }
@@ -34,7 +34,7 @@ pub enum EmailError {
     Shape,
 }
 
-impl Email {
+impl EmailAddress {
     /// Reads an address as typed: surrounding spaces and invisible characters do not
     /// matter.
     ///
@@ -85,7 +85,7 @@ fn is_dot_atom(local: &str) -> bool {
         && local.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atom_byte))
 }
 
-impl fmt::Display for Email {
+impl fmt::Display for EmailAddress {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         to.write_str(&self.typed)
     }
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn it_is_kept_as_typed_and_compared_in_one_form() {
-        let email = Email::parse(" Ann+News@Bücher.Example ").unwrap();
+        let email = EmailAddress::parse(" Ann+News@Bücher.Example ").unwrap();
         assert_eq!(email.as_typed(), "Ann+News@Bücher.Example");
         assert_eq!(email.key(), "ann+news@xn--bcher-kva.example");
     }
@@ -111,13 +111,13 @@ mod tests {
             "ann@mea\u{ad}dow.exam\u{200b}ple",
             "an\u{ad}n\u{2060}@meadow.example",
         ] {
-            let email = Email::parse(typed).unwrap();
+            let email = EmailAddress::parse(typed).unwrap();
             assert_eq!(
                 (email.as_typed(), email.key()),
                 ("ann@meadow.example", "ann@meadow.example")
             );
         }
-        assert_eq!(Email::parse("\u{200b}\u{ad}"), Err(EmailError::Empty));
+        assert_eq!(EmailAddress::parse("\u{200b}\u{ad}"), Err(EmailError::Empty));
     }
 
     const REFUSED: &str = "ann|@x.example|ann@|ann@localhost|ann@x..example|a..b@x.example|.a@x.example|\
@@ -128,10 +128,16 @@ mod tests {
     #[test]
     fn what_mail_cannot_be_sent_to_is_refused() {
         for typed in REFUSED.split('|') {
-            assert_eq!(Email::parse(typed), Err(EmailError::Shape), "{typed:?}");
+            assert_eq!(EmailAddress::parse(typed), Err(EmailError::Shape), "{typed:?}");
         }
-        assert_eq!(Email::parse(" "), Err(EmailError::Empty));
-        assert_eq!(Email::parse(&format!("a@{}.example", "x".repeat(250))), Err(EmailError::Long));
-        assert_eq!(Email::parse(&format!("{}@x.example", "a".repeat(65))), Err(EmailError::Shape));
+        assert_eq!(EmailAddress::parse(" "), Err(EmailError::Empty));
+        assert_eq!(
+            EmailAddress::parse(&format!("a@{}.example", "x".repeat(250))),
+            Err(EmailError::Long)
+        );
+        assert_eq!(
+            EmailAddress::parse(&format!("{}@x.example", "a".repeat(65))),
+            Err(EmailError::Shape)
+        );
     }
 }

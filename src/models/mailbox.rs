@@ -1,7 +1,7 @@
 //! Whose mailbox an address leads to: what mails are counted by, so that nobody gets more of them by
 //! having many addresses.
 
-use super::email::Email;
+use super::email::EmailAddress;
 
 /// A person's mailbox, as far as its address shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl Mailbox {
     /// domain: most providers take it, and where one does not, the mailbox is only counted with its
     /// neighbours. A text that is no address is a mailbox by itself.
     pub fn of(address: &str) -> Self {
-        let email = Email::parse(address);
+        let email = EmailAddress::parse(address);
         let Some((local, domain)) =
             email.as_ref().ok().and_then(|email| email.key().rsplit_once('@'))
         else {

@@ -7,34 +7,34 @@ use crate::db::{Db, DbError, Executor, SkipLocked, skip_locked, sql};
 use crate::event::{Details, Event, MailDetails};
 use crate::key::ServerKey;
 
-/// How long a letter is worth sending, in seconds, unless a code in it dies before. Relays try for
+/// How long an email is worth sending, in seconds, unless a code in it dies before. Relays try for
 /// days (RFC 5321, 4.5.4.1), but nobody is helped by older news of a login.
 pub const GIVE_UP_AFTER: i64 = 24 * 60 * 60;
 
-/// How long a claimed letter is left to its worker. Connecting takes 53 seconds at most, MAIL 20, RCPT
-/// and DATA 20, the verdict 45 (the mailer's timeouts), so no second worker starts on a letter under way.
+/// How long a claimed email is left to its worker. Connecting takes 53 seconds at most, MAIL 20, RCPT
+/// and DATA 20, the verdict 45 (the mailer's timeouts), so no second worker starts on an email under way.
 pub const LEASE_SECONDS: i64 = 140;
 
-/// The kind of a letter that goes to nobody. As long as that of the letter that it stands for.
+/// The kind of an email that goes to nobody. As long as that of the email that it stands for.
 const DECOY: &str = "decoy_code";
 
-/// The order of letters that are due: codes die in minutes, and somebody waits for them.
+/// The order of emails that are due: codes die in minutes, and somebody waits for them.
 const CODE: i64 = 0;
 const NOTICE: i64 = 1;
 
 /// Rows of one deletion: SQLite's only writer is not kept from requests for long.
 const BATCH: i64 = 100;
 
-/// A letter, rendered, on its way into the outbox.
+/// An email, rendered, on its way into the outbox.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Letter {
+pub struct Email {
     /// What it tells of, for logs and settings: `reset_code`, `password_changed`, …
     pub kind: &'static str,
     /// The bare address that it goes to.
     pub to: String,
     /// Its subject. Subjects show on locked screens: only a setting puts a code there.
     pub subject: String,
-    /// The whole letter as plain text.
+    /// The whole email as plain text.
     pub text: String,
     /// The same words as HTML.
     pub html: String,
@@ -42,8 +42,8 @@ pub struct Letter {
     pub expires_at: i64,
 }
 
-impl Letter {
-    /// The same letter, never to be sent: it is rendered, sealed, stored, claimed, composed and deleted
+impl Email {
+    /// The same email, never to be sent: it is rendered, sealed, stored, claimed, composed and deleted
     /// as any other, so that an account that does not exist costs the same before and after the
     /// answer.
     #[must_use]
@@ -51,9 +51,9 @@ impl Letter {
         Self { kind: DECOY, ..self }
     }
 
-    /// The letter as if it had waited under `id` since `at`, to send it without the outbox.
-    pub fn into_queued(self, id: String, at: i64) -> Queued {
-        Queued {
+    /// The email as if it had waited under `id` since `at`, to send it without the outbox.
+    pub fn into_queued(self, id: String, at: i64) -> QueuedEmail {
+        QueuedEmail {
             id,
             kind: self.kind.to_owned(),
             to: self.to,
@@ -69,20 +69,20 @@ impl Letter {
     }
 }
 
-/// A letter that waits.
+/// An email that waits.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Queued {
+pub struct QueuedEmail {
     /// The row's id.
     pub id: String,
-    /// See [`Letter::kind`].
+    /// See [`Email::kind`].
     pub kind: String,
-    /// See [`Letter::to`].
+    /// See [`Email::to`].
     pub to: String,
-    /// See [`Letter::subject`].
+    /// See [`Email::subject`].
     pub subject: String,
-    /// See [`Letter::text`].
+    /// See [`Email::text`].
     pub text: String,
-    /// See [`Letter::html`].
+    /// See [`Email::html`].
     pub html: String,
     /// How often it was tried, this time included.
     pub tries: i64,
@@ -96,19 +96,19 @@ pub struct Queued {
     pub domain: String,
 }
 
-impl Queued {
+impl QueuedEmail {
     /// Whether somebody waits for it. That for nobody counts as what it stands for.
     pub fn is_code(&self) -> bool {
         is_code(&self.kind)
     }
 
-    /// Whether it stands for a letter to an account that does not exist.
+    /// Whether it stands for an email to an account that does not exist.
     pub fn is_decoy(&self) -> bool {
         self.kind == DECOY
     }
 }
 
-/// Which letters a worker has room for.
+/// Which emails a worker has room for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Room {
     /// No notices.
@@ -119,12 +119,12 @@ pub struct Room {
     pub full_for_notices: Vec<String>,
 }
 
-/// A letter that was deleted because its time was over.
+/// An email that was deleted because its time was over.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Dropped {
     /// The row's id.
     pub id: String,
-    /// See [`Letter::kind`].
+    /// See [`Email::kind`].
     pub kind: String,
     /// The address that it was for; empty when its seal does not open.
     pub to: String,
@@ -133,7 +133,7 @@ pub struct Dropped {
 }
 
 impl Dropped {
-    /// As [`Queued::is_decoy`].
+    /// As [`QueuedEmail::is_decoy`].
     pub fn is_decoy(&self) -> bool {
         self.kind == DECOY
     }
@@ -151,10 +151,10 @@ struct Sealed {
 /// id, kind, sealed, tries, `created_at`, `expires_at`, `claimed_until`, domain.
 type Columns = (String, String, Vec<u8>, i64, i64, i64, i64, String);
 
-/// A newer and an older letter's id, where there is one.
+/// A newer and an older email's id, where there is one.
 pub type Neighbours = (Option<String>, Option<String>);
 
-/// Puts a letter in the outbox and answers its row's id. One insert, whoever the letter is for.
+/// Puts an email in the outbox and answers its row's id. One insert, whoever the email is for.
 ///
 /// # Errors
 /// When the database fails.
@@ -162,7 +162,7 @@ pub async fn enqueue(
     on: Executor<'_>,
     key: &ServerKey,
     clock: &Clock,
-    letter: &Letter,
+    email: &Email,
 ) -> Result<String, DbError> {
     let id = crate::random::id(clock.millis());
     let now = clock.now();
@@ -170,19 +170,19 @@ pub async fn enqueue(
          (id, kind, sealed, tries, created_at, next_try_at, claimed_until, expires_at, priority, domain)
          values ($1, $2, $3, 0, $4, $5, 0, $6, $7, $8)")
     .bind(&id)
-    .bind(letter.kind)
-    .bind(key.seal(&id, &letter.to_json()))
+    .bind(email.kind)
+    .bind(key.seal(&id, &email.to_json()))
     .bind(now)
     .bind(now)
-    .bind(letter.expires_at.max(now))
-    .bind(if is_code(letter.kind) { CODE } else { NOTICE })
-    .bind(&key.digest("mail domain", &[domain_of(&letter.to).as_str()]))
+    .bind(email.expires_at.max(now))
+    .bind(if is_code(email.kind) { CODE } else { NOTICE })
+    .bind(&key.digest("mail domain", &[domain_of(&email.to).as_str()]))
     .execute(on)
     .await?;
     Ok(id)
 }
 
-/// Codes come before notices, and what was not tried before what was. Letters that another node is
+/// Codes come before notices, and what was not tried before what was. Emails that another node is
 /// claiming at this moment are left to it, and the next one is taken. The plus keeps SQLite to the
 /// index in this order: it would sort all that is due each time.
 const CLAIM: SkipLocked = skip_locked!(
@@ -202,8 +202,8 @@ const DROP_EXPIRED: SkipLocked = skip_locked!(
         returning id, kind, sealed, tries, created_at, expires_at, claimed_until, domain"
 );
 
-/// Takes the next letter that is due and that there is `room` for, for [`LEASE_SECONDS`], and counts a
-/// try. One statement: of several nodes each letter goes to one.
+/// Takes the next email that is due and that there is `room` for, for [`LEASE_SECONDS`], and counts a
+/// try. One statement: of several nodes each email goes to one.
 ///
 /// # Errors
 /// When the database fails.
@@ -212,7 +212,7 @@ pub async fn claim(
     key: &ServerKey,
     now: i64,
     room: &Room,
-) -> Result<Option<Queued>, DbError> {
+) -> Result<Option<QueuedEmail>, DbError> {
     loop {
         let claim = sql(CLAIM.text(db))
             .bind(now + LEASE_SECONDS)
@@ -225,13 +225,13 @@ pub async fn claim(
         };
         let id = row.0.clone();
         match open(key, row) {
-            Some(letter) => return Ok(Some(letter)),
+            Some(email) => return Ok(Some(email)),
             None => drop_unreadable(db, &id).await?,
         }
     }
 }
 
-/// Deletes a letter: it was sent, or given up.
+/// Deletes an email: it was sent, or given up.
 ///
 /// # Errors
 /// When the database fails.
@@ -240,38 +240,38 @@ pub async fn remove(db: &Db, id: &str) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Gives a claimed letter back untried and due at once, behind all others that wait: the server was
+/// Gives a claimed email back untried and due at once, behind all others that wait: the server was
 /// away, perhaps for these alone. Does nothing when the claim has run out and is another worker's.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn put_back(db: &Db, letter: &Queued, now: i64) -> Result<(), DbError> {
+pub async fn release(db: &Db, email: &QueuedEmail, now: i64) -> Result<(), DbError> {
     sql("update outbox set claimed_until = 0, tries = tries - 1, next_try_at = $3
          where id = $1 and claimed_until = $2")
-    .bind(&letter.id)
-    .bind(letter.claimed_until)
+    .bind(&email.id)
+    .bind(email.claimed_until)
     .bind(now)
     .execute(db.writer())
     .await?;
     Ok(())
 }
 
-/// Gives a claimed letter back, to be tried again at `next_try_at`, with its try counted.
+/// Gives a claimed email back, to be tried again at `next_try_at`, with its try counted.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn later(db: &Db, letter: &Queued, next_try_at: i64) -> Result<(), DbError> {
+pub async fn reschedule(db: &Db, email: &QueuedEmail, next_try_at: i64) -> Result<(), DbError> {
     sql("update outbox set claimed_until = 0, next_try_at = $1
          where id = $2 and claimed_until = $3")
     .bind(next_try_at)
-    .bind(&letter.id)
-    .bind(letter.claimed_until)
+    .bind(&email.id)
+    .bind(email.claimed_until)
     .execute(db.writer())
     .await?;
     Ok(())
 }
 
-/// Deletes letters whose time is over, a bounded number: call again while the answer is not empty.
+/// Deletes emails whose time is over, a bounded number: call again while the answer is not empty.
 /// Those that a worker is at are left to it.
 ///
 /// # Errors
@@ -290,12 +290,12 @@ pub async fn release_claims(db: &Db) -> Result<u64, DbError> {
     sql("update outbox set claimed_until = 0 where claimed_until <> 0").execute(db.writer()).await
 }
 
-/// Makes all letters due after the clock went back to `now`: else those that wait would wait for it
+/// Makes all emails due after the clock went back to `now`: else those that wait would wait for it
 /// to catch up. Claims end as if they were made now.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn turn_back(db: &Db, now: i64) -> Result<u64, DbError> {
+pub async fn rebase_times(db: &Db, now: i64) -> Result<u64, DbError> {
     sql("update outbox set
              expires_at = case when created_at > $1
                  then expires_at - created_at + $1 else expires_at end,
@@ -309,7 +309,7 @@ pub async fn turn_back(db: &Db, now: i64) -> Result<u64, DbError> {
     .await
 }
 
-/// When the next letter is due (unix time, perhaps past); none when nobody's are left. Those that a
+/// When the next email is due (unix time, perhaps past); none when nobody's are left. Those that a
 /// worker holds at `now` are its own, however long they were due: nobody looks for them in vain.
 ///
 /// # Errors
@@ -321,7 +321,7 @@ pub async fn next_due(db: &Db, now: i64) -> Result<Option<i64>, DbError> {
     Ok(next.optional::<(i64,)>(db.reader()).await?.map(|(at,)| at))
 }
 
-/// How many letters wait. Decoys count until the worker has dropped them.
+/// How many emails wait. Decoys count until the worker has dropped them.
 ///
 /// # Errors
 /// When the database fails.
@@ -330,11 +330,11 @@ pub async fn count(db: &Db) -> Result<i64, DbError> {
     Ok(row.await?.map_or(0, |(count,)| count))
 }
 
-/// The newest letters, at most `most`, newest first, without decoys: the development mailbox.
+/// The newest emails, at most `most`, newest first, without decoys: the development mailbox.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn newest(db: &Db, key: &ServerKey, most: i64) -> Result<Vec<Queued>, DbError> {
+pub async fn newest(db: &Db, key: &ServerKey, most: i64) -> Result<Vec<QueuedEmail>, DbError> {
     let rows = sql("select id, kind, sealed, tries, created_at, expires_at, claimed_until, domain
          from outbox where kind <> 'decoy_code' order by id desc limit $1")
     .bind(most)
@@ -343,11 +343,11 @@ pub async fn newest(db: &Db, key: &ServerKey, most: i64) -> Result<Vec<Queued>, 
     Ok(rows.into_iter().filter_map(|row| open(key, row)).collect())
 }
 
-/// One letter of the development mailbox.
+/// One email of the development mailbox.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn find(db: &Db, key: &ServerKey, id: &str) -> Result<Option<Queued>, DbError> {
+pub async fn find(db: &Db, key: &ServerKey, id: &str) -> Result<Option<QueuedEmail>, DbError> {
     let row = sql("select id, kind, sealed, tries, created_at, expires_at, claimed_until, domain
          from outbox where id = $1 and kind <> 'decoy_code'")
     .bind(id)
@@ -356,7 +356,7 @@ pub async fn find(db: &Db, key: &ServerKey, id: &str) -> Result<Option<Queued>, 
     Ok(row.and_then(|row| open(key, row)))
 }
 
-/// The ids of the letters next to `id` in the development mailbox: the newer one, the older one.
+/// The ids of the emails next to `id` in the development mailbox: the newer one, the older one.
 ///
 /// # Errors
 /// When the database fails.
@@ -370,7 +370,7 @@ pub async fn neighbours(db: &Db, id: &str) -> Result<Neighbours, DbError> {
     Ok(row.unwrap_or_default())
 }
 
-/// Deletes every letter.
+/// Deletes every email.
 ///
 /// # Errors
 /// When the database fails.
@@ -401,7 +401,7 @@ fn domain_of(address: &str) -> String {
     address.rsplit_once('@').map_or(address, |(_, domain)| domain).to_lowercase()
 }
 
-impl Letter {
+impl Email {
     fn to_json(&self) -> Vec<u8> {
         let Self { to, subject, text, html, .. } = self.clone();
         // Four strings always become JSON; an empty seal would be dropped as unreadable.
@@ -409,11 +409,11 @@ impl Letter {
     }
 }
 
-fn open(key: &ServerKey, row: Columns) -> Option<Queued> {
+fn open(key: &ServerKey, row: Columns) -> Option<QueuedEmail> {
     let (id, kind, sealed, tries, created_at, expires_at, claimed_until, domain) = row;
     let plain = key.open(&id, &sealed)?;
     let Sealed { to, subject, text, html } = serde_json::from_slice(&plain).ok()?;
-    Some(Queued {
+    Some(QueuedEmail {
         id,
         kind,
         to,
@@ -430,7 +430,7 @@ fn open(key: &ServerKey, row: Columns) -> Option<Queued> {
 
 fn dropped(key: &ServerKey, row: Columns) -> Dropped {
     let (id, kind, lifetime) = (row.0.clone(), row.1.clone(), row.5 - row.4);
-    let to = open(key, row).map(|letter| letter.to).unwrap_or_default();
+    let to = open(key, row).map(|email| email.to).unwrap_or_default();
     Dropped { id, kind, to, lifetime }
 }
 

@@ -4,10 +4,10 @@
 //! time, the code itself) is counted here, in SQL, before a guess is compared.
 
 use super::Store;
-use super::email::Email;
+use super::email::EmailAddress;
 use super::limit::Count;
 use super::one_time_code::OneTimeCode;
-use super::outbox::{self, Letter};
+use super::outbox::{self, Email};
 use super::user::{NewPassword, User, set_password};
 use super::username::Username;
 use crate::db::{DbError, SkipLocked, Tx, skip_locked, sql};
@@ -125,7 +125,7 @@ impl Guess {
 
 impl PendingReset {
     /// Whether it was requested with this name and address.
-    pub fn is_of(&self, username: &Username, email: &Email) -> bool {
+    pub fn is_of(&self, username: &Username, email: &EmailAddress) -> bool {
         self.username == username.as_str() && self.email == email.as_typed()
     }
 
@@ -189,7 +189,7 @@ impl Store {
     pub async fn begin_reset(
         &self,
         new: NewReset<'_>,
-        letter: Letter,
+        letter: Email,
     ) -> Result<(String, String), DbError> {
         let (id, now) = (random::id(self.clock.millis()), self.clock.now());
         let insert = sql(INSERT)
@@ -270,7 +270,7 @@ impl Store {
         id: &str,
         user: &User,
         new: NewPassword<'_>,
-        letter: Option<(&Letter, &[Vec<Count>])>,
+        letter: Option<(&Email, &[Vec<Count>])>,
     ) -> Result<Option<u64>, DbError> {
         let mut tx = self.db.begin().await?;
         let Some(set) = set_password(&mut tx, user, new, self.clock.now()).await? else {
@@ -291,7 +291,7 @@ impl Store {
     async fn post_from_any(
         &self,
         tx: &mut Tx,
-        letter: &Letter,
+        letter: &Email,
         budgets: &[Vec<Count>],
     ) -> Result<(), DbError> {
         for counts in budgets {

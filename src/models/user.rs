@@ -1,8 +1,8 @@
 //! The `users` table.
 
-use super::email::Email;
+use super::email::EmailAddress;
 use super::limit::Count;
-use super::outbox::{self, Letter};
+use super::outbox::{self, Email};
 use super::pasted::trimmed;
 use super::username::Username;
 use super::{Store, session};
@@ -41,7 +41,7 @@ pub struct NewUser<'a> {
     /// The name.
     pub username: &'a Username,
     /// The address.
-    pub email: &'a Email,
+    pub email: &'a EmailAddress,
     /// PHC string.
     pub password_hash: &'a str,
     /// The token of the browser that it is made in, if it is.
@@ -147,7 +147,7 @@ impl Store {
     pub async fn user_by_both(
         &self,
         username: &Username,
-        email: &Email,
+        email: &EmailAddress,
     ) -> Result<Option<User>, DbError> {
         self.find(BY_BOTH, &[username.as_str(), email.key()]).await
     }
@@ -160,7 +160,7 @@ impl Store {
     pub async fn user_registered_with(
         &self,
         username: &Username,
-        email: &Email,
+        email: &EmailAddress,
         since: i64,
     ) -> Result<Option<User>, DbError> {
         let statement = sql(BY_REGISTRATION).bind(username.as_str()).bind(email.key()).bind(since);
@@ -203,7 +203,7 @@ impl Store {
     pub async fn register(
         &self,
         new: NewUser<'_>,
-        notice: Option<(&Letter, &[Count])>,
+        notice: Option<(&Email, &[Count])>,
     ) -> Result<Registration, DbError> {
         let user = self.new_row(&new);
         let mut tx = self.db.begin().await?;
@@ -241,7 +241,7 @@ impl Store {
         &self,
         user: &User,
         new: NewPassword<'_>,
-        letter: Option<&Letter>,
+        letter: Option<&Email>,
     ) -> Result<PasswordChange, DbError> {
         let mut tx = self.db.begin().await?;
         let Some(PasswordSet { credential_version, sessions }) =
@@ -269,7 +269,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn post(&self, tx: &mut Tx, letter: Option<&Letter>) -> Result<(), DbError> {
+    pub async fn post(&self, tx: &mut Tx, letter: Option<&Email>) -> Result<(), DbError> {
         if let Some(letter) = letter {
             outbox::enqueue(tx.on(), &self.key, &self.clock, letter).await?;
         }
@@ -320,8 +320,8 @@ async fn insert(tx: &mut Tx, user: &User, email_key: &str) -> Result<u64, DbErro
 
 fn login_key(typed: &str) -> (&'static str, String) {
     if typed.contains('@') {
-        let key =
-            Email::parse(typed).map_or_else(|_| canonical(typed), |email| email.key().to_owned());
+        let key = EmailAddress::parse(typed)
+            .map_or_else(|_| canonical(typed), |email| email.key().to_owned());
         return (BY_EMAIL, key);
     }
     (BY_USERNAME, Username::parse(typed).map_or_else(|_| canonical(typed), |name| name.to_string()))

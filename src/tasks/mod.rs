@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::event::Event;
 use crate::mail::{MailError, Mailer};
-use crate::models::outbox as letters;
+use crate::models::outbox as emails;
 
 /// Before a task that panicked is started again.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -81,12 +81,12 @@ pub fn mailer(config: &Config) -> Result<Option<Mailer>, MailError> {
     server.map(|server| Mailer::new(server, &config.mail_from, config.base_url.host())).transpose()
 }
 
-/// After a crash of the only node, letters that it was sending would wait for their claim to end.
+/// After a crash of the only node, emails that it was sending would wait for their claim to end.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn take_over(app: &App) -> Result<u64, crate::db::DbError> {
-    letters::release_claims(&app.store.db).await
+    emails::release_claims(&app.store.db).await
 }
 
 impl Tasks {

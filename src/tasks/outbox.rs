@@ -13,8 +13,8 @@ use crate::clock::Clock;
 use crate::db::{Db, DbError};
 use crate::event::{Details, Event, MailDetails};
 use crate::key::ServerKey;
-use crate::mail::{Mailer, Outcome, mask};
-use crate::models::outbox::{self, GIVE_UP_AFTER, Queued};
+use crate::mail::{Mailer, SendResult, mask};
+use crate::models::outbox::{self, GIVE_UP_AFTER, QueuedEmail};
 use crate::random;
 use slots::Slots;
 
@@ -26,20 +26,20 @@ const LONGEST_PAUSE: i64 = 60;
 /// Longest wait before a notice that the server put off is tried again.
 const LONGEST_DEFERRAL: i64 = 15 * 60;
 
-/// Longest wait before a letter that the server refused for good (5xx) is tried again.
+/// Longest wait before an email that the server refused for good (5xx) is tried again.
 const LONGEST_REFUSAL: i64 = 60 * 60;
 
-/// Wait after a letter that the server got and did not answer, for each time that it happened: it
+/// Wait after an email that the server got and did not answer, for each time that it happened: it
 /// may be mailed twice, and must not be mailed every minute.
 const UNANSWERED_PAUSE: i64 = 30 * 60;
 
-/// How often an idle worker looks for letters that other nodes queued or left.
+/// How often an idle worker looks for emails that other nodes queued or left.
 const IDLE_SECONDS: i64 = 30;
 
-/// The clock is corrected by less all the time; more, and letters would wait for it to catch up.
+/// The clock is corrected by less all the time; more, and emails would wait for it to catch up.
 const JUMP_SECONDS: i64 = 10;
 
-/// Letters that the development mailbox keeps.
+/// Emails that the development mailbox keeps.
 const MAILBOX_SIZE: i64 = 200;
 
 /// One worker: one a process is enough, one a node is safe.
@@ -55,19 +55,19 @@ pub struct Worker {
     looked_at: i64,
     /// Why nothing is claimed until the next look.
     trouble: Option<End>,
-    /// Troubles since a letter was last dealt with.
+    /// Troubles since an email was last dealt with.
     failures: i64,
     next_look: Instant,
 }
 
 /// What came of one call of [`Worker::deliver_due`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Round {
-    /// Letters that the server took.
+pub struct DeliveryRun {
+    /// Emails that the server took.
     pub sent: usize,
-    /// Letters that it did not, now.
+    /// Emails that it did not, now.
     pub refused: usize,
-    /// Letters whose time was over, decoys included.
+    /// Emails whose time was over, decoys included.
     pub dropped: usize,
     /// Why it ended.
     pub end: End,
@@ -86,7 +86,7 @@ pub enum End {
 }
 
 impl Worker {
-    /// With no `mailer` nothing is sent: letters stay for the development mailbox.
+    /// With no `mailer` nothing is sent: emails stay for the development mailbox.
     pub fn new(db: Db, key: ServerKey, clock: Clock, mailer: Option<Mailer>) -> Self {
         Self {
             db,
@@ -102,12 +102,12 @@ impl Worker {
         }
     }
 
-    /// Works until `stop` turns true (or its sender is gone), finishing the letters that are under
-    /// way. Looks for letters on `wake` (notify it after the commit), when one is due again, and every
-    /// 30 seconds; beside, the place of a letter that is done goes to the next one. In trouble only
+    /// Works until `stop` turns true (or its sender is gone), finishing the emails that are under
+    /// way. Looks for emails on `wake` (notify it after the commit), when one is due again, and every
+    /// 30 seconds; beside, the place of an email that is done goes to the next one. In trouble only
     /// the pause counts, not `wake`.
     pub async fn run(mut self, wake: Arc<Notify>, mut stop: watch::Receiver<bool>) {
-        let mut round = Round::default();
+        let mut round = DeliveryRun::default();
         self.look(&mut round).await;
         loop {
             tokio::select! {
@@ -130,8 +130,8 @@ impl Worker {
 
     /// Sends everything that is due, and deletes what is too old. Never fails: trouble is logged,
     /// and what could not be sent stays.
-    pub async fn deliver_due(&mut self) -> Round {
-        let mut round = Round::default();
+    pub async fn deliver_due(&mut self) -> DeliveryRun {
+        let mut round = DeliveryRun::default();
         self.look(&mut round).await;
         while !self.slots.is_empty() {
             let done = self.slots.done().await;
@@ -143,7 +143,7 @@ impl Worker {
     }
 
     /// Looks at the whole outbox, and plans when to look again.
-    async fn look(&mut self, round: &mut Round) {
+    async fn look(&mut self, round: &mut DeliveryRun) {
         self.trouble = None;
         match self.clean(round).await {
             Ok(()) => self.fill().await,
@@ -174,7 +174,7 @@ impl Worker {
     }
 
     /// What comes before anything is claimed.
-    async fn clean(&mut self, round: &mut Round) -> Result<(), DbError> {
+    async fn clean(&mut self, round: &mut DeliveryRun) -> Result<(), DbError> {
         if self.mailer.is_none() {
             let oldest = self.clock.now() - GIVE_UP_AFTER;
             return outbox::trim(&self.db, oldest, MAILBOX_SIZE).await.map(drop);
@@ -184,7 +184,7 @@ impl Worker {
         self.drop_expired(round).await
     }
 
-    /// Gives every free slot a letter, unless there is trouble.
+    /// Gives every free slot an email, unless there is trouble.
     async fn fill(&mut self) {
         if self.trouble.is_none()
             && let Err(error) = self.claim().await
@@ -200,8 +200,8 @@ impl Worker {
         let Some(mailer) = self.mailer.clone() else { return Ok(()) };
         while let Some(room) = self.slots.room() {
             let claimed = outbox::claim(&self.db, &self.key, self.clock.now(), &room).await?;
-            let Some(letter) = claimed else { break };
-            self.slots.send(&mailer, letter);
+            let Some(email) = claimed else { break };
+            self.slots.send(&mailer, email);
         }
         Ok(())
     }
@@ -217,30 +217,34 @@ impl Worker {
         let now = self.clock.now();
         if now.saturating_add(JUMP_SECONDS) < self.looked_at {
             Event::Fault.because("the_clock_went_back", &"all mail that waits is due now");
-            outbox::turn_back(&self.db, now).await?;
+            outbox::rebase_times(&self.db, now).await?;
         }
         self.looked_at = now;
         Ok(())
     }
 
-    /// Notes what became of a letter.
-    async fn settle(&mut self, done: Option<(Queued, Option<Outcome>)>, round: &mut Round) {
-        let Some((letter, outcome)) = done else { return };
+    /// Notes what became of an email.
+    async fn settle(
+        &mut self,
+        done: Option<(QueuedEmail, Option<SendResult>)>,
+        round: &mut DeliveryRun,
+    ) {
+        let Some((email, outcome)) = done else { return };
         let settled = match outcome {
-            None => self.drop_decoy(letter, round).await,
+            None => self.drop_decoy(email, round).await,
             Some(outcome) => {
                 self.judge_server(&outcome);
-                self.settle_one(&letter, outcome, round).await
+                self.record_result(&email, outcome, round).await
             }
         };
         if let Err(error) = settled {
-            // The letter comes back after its lease, if it was not sent.
+            // The email comes back after its lease, if it was not sent.
             self.stop_claiming(End::DatabaseFailed, &error);
         }
     }
 
-    fn judge_server(&mut self, outcome: &Outcome) {
-        if let Outcome::Away { why } = outcome {
+    fn judge_server(&mut self, outcome: &SendResult) {
+        if let SendResult::ServerUnavailable { why } = outcome {
             self.stop_claiming(End::ServerAway, why);
             self.slots.narrow();
         } else {
@@ -250,59 +254,69 @@ impl Worker {
         }
     }
 
-    async fn drop_decoy(&mut self, decoy: Queued, round: &mut Round) -> Result<(), DbError> {
+    async fn drop_decoy(
+        &mut self,
+        decoy: QueuedEmail,
+        round: &mut DeliveryRun,
+    ) -> Result<(), DbError> {
         round.dropped += 1;
         self.accepted.push(decoy.id);
         self.forget_accepted().await
     }
 
-    async fn settle_one(
+    async fn record_result(
         &mut self,
-        letter: &Queued,
-        outcome: Outcome,
-        round: &mut Round,
+        email: &QueuedEmail,
+        outcome: SendResult,
+        round: &mut DeliveryRun,
     ) -> Result<(), DbError> {
         match outcome {
-            Outcome::Sent(said) => {
+            SendResult::Sent(said) => {
                 round.sent += 1;
-                log(Event::MailSent, told(letter), Some(&said));
-                self.accepted.push(letter.id.clone());
+                log(Event::MailSent, told(email), Some(&said));
+                self.accepted.push(email.id.clone());
                 self.forget_accepted().await
             }
-            Outcome::Refused { permanent, why } => {
+            SendResult::Rejected { permanent, why } => {
                 round.refused += 1;
-                self.refused(letter, permanent, &why).await
+                self.refused(email, permanent, &why).await
             }
-            Outcome::Away { .. } => outbox::put_back(&self.db, letter, self.clock.now()).await,
-            Outcome::Unanswered => self.unanswered(letter, round).await,
+            SendResult::ServerUnavailable { .. } => {
+                outbox::release(&self.db, email, self.clock.now()).await
+            }
+            SendResult::NoReply => self.unanswered(email, round).await,
         }
     }
 
     /// It may have been taken: once more, but late, and so a code not at all.
-    async fn unanswered(&self, letter: &Queued, round: &mut Round) -> Result<(), DbError> {
+    async fn unanswered(
+        &self,
+        email: &QueuedEmail,
+        round: &mut DeliveryRun,
+    ) -> Result<(), DbError> {
         round.refused += 1;
-        let wait = UNANSWERED_PAUSE * letter.tries.max(1);
-        let mail = MailDetails { wait: Some(wait), ..told(letter) };
+        let wait = UNANSWERED_PAUSE * email.tries.max(1);
+        let mail = MailDetails { wait: Some(wait), ..told(email) };
         log(Event::MailUnanswered, mail, None);
-        outbox::later(&self.db, letter, self.clock.now() + wait).await
+        outbox::reschedule(&self.db, email, self.clock.now() + wait).await
     }
 
     async fn refused(
         &mut self,
-        letter: &Queued,
+        email: &QueuedEmail,
         permanent: bool,
         why: &str,
     ) -> Result<(), DbError> {
-        let (to, now) = (mask(&letter.to), self.clock.now());
-        let mail = MailDetails { to: Some(&to), tries: Some(letter.tries), ..told(letter) };
-        if now >= letter.created_at + GIVE_UP_AFTER {
+        let (to, now) = (mask(&email.to), self.clock.now());
+        let mail = MailDetails { to: Some(&to), tries: Some(email.tries), ..told(email) };
+        if now >= email.created_at + GIVE_UP_AFTER {
             given_up(mail, "refused", Some(&why));
-            return outbox::remove(&self.db, &letter.id).await;
+            return outbox::remove(&self.db, &email.id).await;
         }
-        let wait = wait_after(permanent, letter);
+        let wait = wait_after(permanent, email);
         self.look_within(seconds(wait));
         log(Event::MailRefused, MailDetails { wait: Some(wait), ..mail }, Some(&why));
-        outbox::later(&self.db, letter, now + wait).await
+        outbox::reschedule(&self.db, email, now + wait).await
     }
 
     async fn forget_accepted(&mut self) -> Result<(), DbError> {
@@ -313,14 +327,14 @@ impl Worker {
         Ok(())
     }
 
-    async fn drop_expired(&self, round: &mut Round) -> Result<(), DbError> {
+    async fn drop_expired(&self, round: &mut DeliveryRun) -> Result<(), DbError> {
         loop {
             let dropped = outbox::drop_expired(&self.db, &self.key, self.clock.now()).await?;
             if dropped.is_empty() {
                 return Ok(());
             }
             round.dropped += dropped.len();
-            dropped.iter().filter(|letter| !letter.is_decoy()).for_each(tell_dropped);
+            dropped.iter().filter(|email| !email.is_decoy()).for_each(tell_dropped);
         }
     }
 }
@@ -329,9 +343,9 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|stopped| *stopped).await);
 }
 
-/// What each line tells of a letter.
-fn told(letter: &Queued) -> MailDetails<'_> {
-    MailDetails { id: Some(&letter.id), kind: Some(&letter.kind), ..MailDetails::default() }
+/// What each line tells of an email.
+fn told(email: &QueuedEmail) -> MailDetails<'_> {
+    MailDetails { id: Some(&email.id), kind: Some(&email.kind), ..MailDetails::default() }
 }
 
 fn log(event: Event, mail: MailDetails<'_>, cause: Option<&dyn Display>) {
@@ -352,12 +366,12 @@ fn given_up(mail: MailDetails<'_>, reason: &'static str, cause: Option<&dyn Disp
     Event::MailGivenUp.write(Details { reason, cause, mail, ..Details::default() });
 }
 
-/// Seconds before a letter that was refused is tried again.
-fn wait_after(permanent: bool, letter: &Queued) -> i64 {
-    match (permanent, letter.is_code()) {
-        (true, _) => doubled(30, letter.tries, LONGEST_REFUSAL),
-        (false, true) => doubled(1, letter.tries, LONGEST_PAUSE),
-        (false, false) => doubled(1, letter.tries, LONGEST_DEFERRAL),
+/// Seconds before an email that was refused is tried again.
+fn wait_after(permanent: bool, email: &QueuedEmail) -> i64 {
+    match (permanent, email.is_code()) {
+        (true, _) => doubled(30, email.tries, LONGEST_REFUSAL),
+        (false, true) => doubled(1, email.tries, LONGEST_PAUSE),
+        (false, false) => doubled(1, email.tries, LONGEST_DEFERRAL),
     }
 }
 
@@ -367,7 +381,7 @@ fn doubled(first: i64, times: i64, most: i64) -> i64 {
     first.saturating_mul(1 << times).min(most)
 }
 
-/// Up to a second, by chance: what was just posted, a letter or a decoy, must not show in the time of
+/// Up to a second, by chance: what was just posted, an email or a decoy, must not show in the time of
 /// the requests right after it.
 fn some_moment() -> Duration {
     Duration::from_secs(1).mul_f64(f64::from(u16::from_le_bytes(random::bytes())) / 65_536.0)
@@ -381,8 +395,8 @@ fn seconds(seconds: i64) -> Duration {
 mod tests {
     use super::*;
 
-    fn tried(kind: &'static str, tries: i64) -> Queued {
-        let letter = outbox::Letter {
+    fn tried(kind: &'static str, tries: i64) -> QueuedEmail {
+        let email = outbox::Email {
             kind,
             to: "ann@example.com".to_owned(),
             subject: String::new(),
@@ -390,7 +404,7 @@ mod tests {
             html: String::new(),
             expires_at: 0,
         };
-        Queued { tries, ..letter.into_queued(String::new(), 0) }
+        QueuedEmail { tries, ..email.into_queued(String::new(), 0) }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tower_cookies::Cookie;
 
 use super::{Visitor, cookie};
 use crate::config::Config;
-use crate::models::email::Email;
+use crate::models::email::EmailAddress;
 use crate::models::username::Username;
 
 const NAME: &str = "vestibule-login-name";
@@ -22,7 +22,7 @@ impl Visitor {
     /// password there by mistake.
     pub fn keep_login_name(&self, typed: &str) {
         let username = Username::parse(typed).map(|name| name.to_string());
-        let name = username.or_else(|_| Email::parse(typed).map(|email| email.to_string()));
+        let name = username.or_else(|_| EmailAddress::parse(typed).map(|email| email.to_string()));
         if let Ok(name) = name
             && is_value(&name)
         {

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use vestibule::Config;
 use vestibule::config::{LogFormat, Rate};
 use vestibule::event::{Details, Event};
-use vestibule::models::outbox::Letter;
+use vestibule::models::outbox::Email;
 
 use crate::support::log::Log;
-use crate::support::post::{DAY, Place, Post, START, letter, mailer};
+use crate::support::post::{DAY, Place, Post, START, email, mailer};
 use crate::support::program::Folder;
 use crate::support::smtp::FakeSmtp;
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of, form_request};
@@ -535,7 +535,7 @@ async fn what_becomes_of_mail_is_logged_with_the_address_masked() {
     let log = Log::start(LogFormat::Json);
     server.refuse("no@example.com", "550 5.1.1 <no@example.com> unknown");
     let mut post = Post::open(Place::sqlite(), Some(mailer(&server.url()))).await;
-    let mut seen = async |put: Vec<Letter>, wait: i64| {
+    let mut seen = async |put: Vec<Email>, wait: i64| {
         for letter in &put {
             post.put(letter).await;
         }
@@ -544,8 +544,8 @@ async fn what_becomes_of_mail_is_logged_with_the_address_masked() {
         post.deliver().await;
         log.events(from).iter().map(told).collect::<Vec<_>>()
     };
-    let refused = Letter { expires_at: START + 10 * DAY, ..letter("no@example.com") };
-    let sent = seen(vec![letter("wilhelmina@example.com")], 0).await;
+    let refused = Email { expires_at: START + 10 * DAY, ..email("no@example.com") };
+    let sent = seen(vec![email("wilhelmina@example.com")], 0).await;
     assert_eq!(
         (&sent[0]["event"], &sent[0]["kind"]),
         (&json!("mail_sent"), &json!("password_changed"))
@@ -562,7 +562,7 @@ async fn what_becomes_of_mail_is_logged_with_the_address_masked() {
         (&json!("mail_given_up"), &json!("refused"))
     );
     server.go_down().await;
-    let code = Letter { expires_at: START + DAY + 600, ..letter("wilhelmina@example.com") };
+    let code = Email { expires_at: START + DAY + 600, ..email("wilhelmina@example.com") };
     let told = seen(vec![code], 0).await;
     assert_eq!(
         (&told[0]["event"], &told[0]["reason"]),
@@ -579,7 +579,7 @@ async fn a_mail_server_without_the_tls_that_is_asked_for_is_logged() {
     let log = Log::start(LogFormat::Json);
     let url = server.url().replace("smtp://", "smtps://");
     let mut post = Post::open(Place::sqlite(), Some(mailer(&url))).await;
-    post.put(&letter("wilhelmina@example.com")).await;
+    post.put(&email("wilhelmina@example.com")).await;
     post.deliver().await;
     let told = told(&log.events(0)[0]);
     assert_eq!((&told["event"], &told["reason"]), (&json!("mail_waits"), &json!("server_away")));

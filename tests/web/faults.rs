@@ -12,7 +12,7 @@ use vestibule::config::Rate;
 use vestibule::db::{Db, DbError, Location, sql};
 
 use crate::support::cluster::Cluster;
-use crate::support::post::{Post, letter};
+use crate::support::post::{Post, email};
 use crate::support::smtp::FakeSmtp;
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of, postgres_url, until};
 
@@ -199,10 +199,10 @@ async fn mail_goes_out_although_the_clock_went_back() {
     for mut post in Post::all(&server.url()).await {
         let before = server.mails().len();
         server.refuse("later@example.com", "451 4.7.1 later");
-        post.put(&letter("later@example.com")).await;
+        post.put(&email("later@example.com")).await;
         assert_eq!(post.deliver().await.refused, 1);
         server.allow("later@example.com");
-        post.put(&letter("ann@example.com")).await;
+        post.put(&email("ann@example.com")).await;
         post.clock.advance(-3600);
         assert_eq!(post.deliver().await.sent, 2);
         assert_eq!((post.waiting().await, server.mails().len()), (0, before + 2));

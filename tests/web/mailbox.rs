@@ -12,7 +12,7 @@ use tower::ServiceExt;
 use vestibule::Config;
 use vestibule::config::{BaseUrl, SmtpServer};
 use vestibule::mail::Mailer;
-use vestibule::models::outbox::{self, Letter};
+use vestibule::models::outbox::{self, Email};
 use vestibule::tasks::outbox::Worker;
 
 use crate::support::program::Folder;
@@ -115,7 +115,7 @@ async fn a_line_is_a_link_when_it_is_an_address_of_this_site_and_nothing_else() 
         "http://evil.example/http://localhost:8000/",
         "javascript:alert(1)",
     ];
-    let letter = Letter {
+    let email = Email {
         kind: "login",
         to: email_of("ann"),
         subject: "Hello".to_owned(),
@@ -124,7 +124,7 @@ async fn a_line_is_a_link_when_it_is_an_address_of_this_site_and_nothing_else() 
         expires_at: i64::MAX,
     };
     let store = &site.app.store;
-    outbox::enqueue(store.db.writer(), &store.key, &store.clock, &letter).await.unwrap();
+    outbox::enqueue(store.db.writer(), &store.key, &store.clock, &email).await.unwrap();
     let mut browser = site.browser();
     browser.open("/dev/mailbox").await;
     assert_eq!(browser.all_attributes("pre a", "href"), [lines[0]]);

@@ -6,37 +6,37 @@ mod trust;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use vestibule::mail::Outcome;
-use vestibule::models::outbox::Queued;
+use vestibule::mail::SendResult;
+use vestibule::models::outbox::QueuedEmail;
 
-use crate::support::post::{START, letter, mailer};
+use crate::support::post::{START, email, mailer};
 use crate::support::smtp::{FakeSmtp, Security, Setup};
 
 /// Tells a test that it was started by another, to mail to this URL.
 const CHILD: &str = "VESTIBULE_TEST_MAIL_TO";
 
-fn queued(to: &str) -> Queued {
-    letter(to).into_queued(vestibule::random::id(0), START)
+fn queued(to: &str) -> QueuedEmail {
+    email(to).into_queued(vestibule::random::id(0), START)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_letter_cut_off_by_the_timeout_never_runs_into_the_next() {
+async fn an_email_cut_off_by_the_timeout_never_runs_into_the_next() {
     let server = FakeSmtp::start().await;
     let mailer = mailer(&server.url());
-    assert!(matches!(mailer.send(&queued("ann@example.com")).await, Outcome::Sent(_)));
+    assert!(matches!(mailer.send(&queued("ann@example.com")).await, SendResult::Sent(_)));
     server.be_silent(true);
     let second = queued("bob@example.com");
     let cut_off = timeout(Duration::from_millis(500), mailer.send(&second)).await;
     assert!(cut_off.is_err(), "a silent server is waited for");
     server.be_silent(false);
-    assert!(matches!(mailer.send(&queued("eve@example.com")).await, Outcome::Sent(_)));
+    assert!(matches!(mailer.send(&queued("eve@example.com")).await, SendResult::Sent(_)));
     assert_eq!((server.mails().len(), server.connections()), (2, 2));
     assert!(!server.mails_to("eve@example.com")[0].data.contains("bob"));
 }
 
-/// Sends one letter in a process of its own that trusts `trusted` alone, as its environment says:
+/// Sends one email in a process of its own that trusts `trusted` alone, as its environment says:
 /// this process has read its own at the start, and others share it.
-async fn send_from_child(test: &str, server: &FakeSmtp, trusted: &str) -> Outcome {
+async fn send_from_child(test: &str, server: &FakeSmtp, trusted: &str) -> SendResult {
     let path = std::env::temp_dir().join(format!("{}.pem", vestibule::random::id(0)));
     std::fs::write(&path, trusted).unwrap();
     let name = module_path!().split_once("::").map_or("", |(_, path)| path);
@@ -49,13 +49,17 @@ async fn send_from_child(test: &str, server: &FakeSmtp, trusted: &str) -> Outcom
     outcome_in(&String::from_utf8(ended.unwrap().unwrap().stdout).unwrap())
 }
 
-fn outcome_in(said: &str) -> Outcome {
+fn outcome_in(said: &str) -> SendResult {
     let (_, rest) = said.split_once("OUTCOME ").expect(said);
     let words = rest.lines().next().unwrap_or_default().to_owned();
-    if words.starts_with("Sent") { Outcome::Sent(words) } else { Outcome::Away { why: words } }
+    if words.starts_with("Sent") {
+        SendResult::Sent(words)
+    } else {
+        SendResult::ServerUnavailable { why: words }
+    }
 }
 
-/// Whether this process is such a child; then it has sent its letter.
+/// Whether this process is such a child; then it has sent its email.
 async fn was_child() -> bool {
     let Ok(url) = std::env::var(CHILD) else {
         return false;
@@ -75,7 +79,7 @@ async fn tls_starttls_and_login_work_with_a_private_authority_that_the_system_tr
             let login = Some(("mailer", "pa-ss.word"));
             let server = FakeSmtp::with(Setup { security, login, auth_login }).await;
             let outcome = send_from_child(test, &server, server.ca_pem()).await;
-            assert!(matches!(outcome, Outcome::Sent(_)), "{security:?}: {outcome:?}");
+            assert!(matches!(outcome, SendResult::Sent(_)), "{security:?}: {outcome:?}");
             let mails = server.mails();
             assert!(mails.len() == 1 && mails[0].encrypted && mails[0].logged_in);
         }
@@ -93,7 +97,7 @@ async fn a_certificate_of_an_authority_that_nobody_trusts_is_refused() {
         let server = FakeSmtp::with(Setup { security, ..Setup::default() }).await;
         for trusted in [other.ca_pem(), ""] {
             let outcome = send_from_child(test, &server, trusted).await;
-            let Outcome::Away { why } = outcome else { panic!("{outcome:?}") };
+            let SendResult::ServerUnavailable { why } = outcome else { panic!("{outcome:?}") };
             assert!(why.contains("VESTIBULE_SMTP_CA"), "{why}");
         }
         assert!(server.mails().is_empty());
@@ -105,21 +109,21 @@ async fn a_server_without_starttls_gets_no_mail_when_tls_is_required() {
     let server = FakeSmtp::start().await;
     let mailer = mailer(&format!("{}?tls=required", server.url()));
     let outcome = mailer.send(&queued("ann@example.com")).await;
-    let Outcome::Away { why } = outcome else { panic!("{outcome:?}") };
+    let SendResult::ServerUnavailable { why } = outcome else { panic!("{outcome:?}") };
     assert!(why.contains("offers no STARTTLS"), "{why}");
     assert!(server.mails().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_login_is_the_servers_trouble_and_not_the_letters() {
+async fn a_wrong_login_is_the_servers_trouble_and_not_the_emails() {
     let login = Some(("mailer", "right"));
     let server = FakeSmtp::with(Setup { login, ..Setup::default() }).await;
     for url in [server.url().replace("right", "wrong"), server.url().replace("mailer:right@", "")] {
         let outcome = mailer(&url).send(&queued("ann@example.com")).await;
-        assert!(matches!(outcome, Outcome::Away { .. }), "{outcome:?}");
+        assert!(matches!(outcome, SendResult::ServerUnavailable { .. }), "{outcome:?}");
     }
     let outcome = mailer(&server.url()).send(&queued("ann@example.com")).await;
-    assert!(matches!(outcome, Outcome::Sent(_)), "{outcome:?}");
+    assert!(matches!(outcome, SendResult::Sent(_)), "{outcome:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,7 +136,7 @@ async fn no_address_reaches_a_second_reader_or_a_header() {
         "ann@example.com, eve@evil.example",
     ] {
         let outcome = mailer.send(&queued(to)).await;
-        assert!(matches!(outcome, Outcome::Refused { permanent: true, .. }), "{outcome:?}");
+        assert!(matches!(outcome, SendResult::Rejected { permanent: true, .. }), "{outcome:?}");
     }
     assert!(server.mails().is_empty());
 }
@@ -142,6 +146,6 @@ async fn what_is_told_of_a_refusal_names_no_address() {
     let server = FakeSmtp::start().await;
     server.refuse("ann@example.com", "550 5.1.1 <ann@example.com>: unknown here");
     let outcome = mailer(&server.url()).send(&queued("ann@example.com")).await;
-    let Outcome::Refused { permanent: true, why } = outcome else { panic!("{outcome:?}") };
+    let SendResult::Rejected { permanent: true, why } = outcome else { panic!("{outcome:?}") };
     assert!(why.contains("<a…@example.com>: unknown here"), "{why}");
 }

@@ -7,24 +7,24 @@ use std::time::Duration;
 use tokio::time::timeout;
 use vestibule::db::{Db, sql};
 use vestibule::key::ServerKey;
-use vestibule::models::outbox::{self, Letter};
-use vestibule::tasks::outbox::{End, Round, Worker};
+use vestibule::models::outbox::{self, Email};
+use vestibule::tasks::outbox::{DeliveryRun, End, Worker};
 
-use crate::support::post::{DAY, Place, Post, START, letter, mailer};
+use crate::support::post::{DAY, Place, Post, START, email, mailer};
 use crate::support::smtp::FakeSmtp;
 use crate::support::until;
 
-/// A round in which `sent` letters went out and nothing else happened.
-fn sent(sent: usize) -> Round {
-    Round { sent, ..Round::default() }
+/// A round in which `sent` emails went out and nothing else happened.
+fn sent(sent: usize) -> DeliveryRun {
+    DeliveryRun { sent, ..DeliveryRun::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_letter_arrives_whole_and_leaves_the_outbox() {
+async fn an_email_arrives_whole_and_leaves_the_outbox() {
     let server = FakeSmtp::start().await;
     for mut post in Post::all(&server.url()).await {
         let before = server.mails().len();
-        let id = post.put(&letter("ann@example.com")).await;
+        let id = post.put(&email("ann@example.com")).await;
         assert_eq!(post.deliver().await, sent(1));
         assert_eq!(post.waiting().await, 0);
         let mails = server.mails();
@@ -33,7 +33,7 @@ async fn a_letter_arrives_whole_and_leaves_the_outbox() {
         assert_eq!(mail.from, "no-reply@site.example");
         assert_eq!(mail.hello, "site.example");
         assert_eq!(mail.to, ["ann@example.com"]);
-        assert_eq!(mail.text(), letter("ann@example.com").text);
+        assert_eq!(mail.text(), email("ann@example.com").text);
         assert_eq!(mail.part("text/html").unwrap(), "<p>Hello</p>\n");
         let message_id = mail.header("Message-ID").unwrap();
         assert_eq!(message_id, format!("<{id}@site.example>"));
@@ -51,7 +51,10 @@ async fn mail_waits_for_a_server_that_is_down_and_is_out_within_90_seconds_of_it
         let before = server.mails().len();
         post.put_many(30).await;
         for _ in 0..20 {
-            assert_eq!(post.deliver().await, Round { end: End::ServerAway, ..Round::default() });
+            assert_eq!(
+                post.deliver().await,
+                DeliveryRun { end: End::ServerAway, ..DeliveryRun::default() }
+            );
             post.clock.advance(60);
         }
         assert_eq!(post.waiting().await, 30);
@@ -83,7 +86,7 @@ async fn a_server_that_goes_away_between_mails_delays_them_by_90_seconds_at_most
 async fn a_closing_server_counts_no_try() {
     let server = FakeSmtp::start().await;
     for mut post in Post::all(&server.url()).await {
-        let id = post.put(&letter("ann@example.com")).await;
+        let id = post.put(&email("ann@example.com")).await;
         server.greet_with(Some("421 4.3.2 closing"));
         assert_eq!(post.deliver().await.end, End::ServerAway);
         server.greet_with(None);
@@ -96,10 +99,10 @@ async fn a_closing_server_counts_no_try() {
 
 /// The server may have taken it before the connection ended.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_letter_whose_answer_was_lost_goes_out_again_in_a_minute_and_then_ever_later() {
+async fn an_email_whose_answer_was_lost_goes_out_again_in_a_minute_and_then_ever_later() {
     let server = FakeSmtp::start().await;
     for mut post in Post::all(&server.url()).await {
-        post.put(&letter("ann@example.com")).await;
+        post.put(&email("ann@example.com")).await;
         server.drop_after_data(2);
         assert_eq!(post.deliver().await.refused, 1);
         for (wait, refused, sent) in [(59, 0, 0), (1, 1, 0), (119, 0, 0), (1, 0, 1)] {
@@ -120,10 +123,10 @@ async fn a_batch_that_is_closed_on_at_its_recipients_lets_the_others_pass() {
         for number in 0..8 {
             let address = format!("slow{number}@example.com");
             server.refuse(&address, "421 4.7.0 too many");
-            post.put(&letter(&address)).await;
+            post.put(&email(&address)).await;
         }
         post.clock.advance(1);
-        post.put(&letter("ann@example.com")).await;
+        post.put(&email("ann@example.com")).await;
         let round = post.deliver().await;
         assert_eq!((round.sent, round.refused, round.end), (1, 8, End::NothingDue));
         assert_eq!(server.mails().len(), before + 1);
@@ -138,8 +141,8 @@ async fn one_refused_address_holds_nobody_up() {
     server.refuse("later@example.com", "451 4.7.1 greylisted");
     for mut post in Post::all(&server.url()).await {
         let before = server.mails().len();
-        post.put(&letter("no@example.com")).await;
-        post.put(&letter("later@example.com")).await;
+        post.put(&email("no@example.com")).await;
+        post.put(&email("later@example.com")).await;
         post.put_many(20).await;
         let round = post.deliver().await;
         assert_eq!((round.sent, round.refused), (20, 2));
@@ -150,12 +153,12 @@ async fn one_refused_address_holds_nobody_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_letter_put_off_is_tried_in_seconds_and_one_refused_in_a_minute() {
+async fn an_email_put_off_is_tried_in_seconds_and_one_refused_in_a_minute() {
     let server = FakeSmtp::start().await;
     for (reply, wait) in [("451 4.7.1 greylisted", 2), ("550 5.1.1 unknown", 60)] {
         for mut post in Post::all(&server.url()).await {
             server.refuse("ann@example.com", reply);
-            post.put(&letter("ann@example.com")).await;
+            post.put(&email("ann@example.com")).await;
             assert_eq!(post.deliver().await.refused, 1);
             server.allow("ann@example.com");
             post.clock.advance(wait - 1);
@@ -168,11 +171,11 @@ async fn a_letter_put_off_is_tried_in_seconds_and_one_refused_in_a_minute() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_letter_that_is_refused_is_given_up_after_a_day() {
+async fn an_email_that_is_refused_is_given_up_after_a_day() {
     let server = FakeSmtp::start().await;
     server.refuse("no@example.com", "550 5.1.1 unknown");
     for mut post in Post::all(&server.url()).await {
-        post.put(&Letter { expires_at: START + 10 * DAY, ..letter("no@example.com") }).await;
+        post.put(&Email { expires_at: START + 10 * DAY, ..email("no@example.com") }).await;
         post.deliver().await;
         post.clock.advance(DAY - 1);
         post.deliver().await;
@@ -188,10 +191,10 @@ async fn a_letter_that_is_refused_is_given_up_after_a_day() {
 async fn an_expired_code_and_a_decoy_are_never_sent() {
     let server = FakeSmtp::start().await;
     for mut post in Post::all(&server.url()).await {
-        let code = Letter { expires_at: START + 600, ..letter("ann@example.com") };
+        let code = Email { expires_at: START + 600, ..email("ann@example.com") };
         server.go_down().await;
         post.put(&code).await;
-        let decoy = post.put(&letter("nobody@example.com").decoy()).await;
+        let decoy = post.put(&email("nobody@example.com").decoy()).await;
         let found = outbox::find(&post.db, &post.key, &decoy).await;
         assert!(found.unwrap().is_none());
         let round = post.deliver().await;
@@ -210,13 +213,12 @@ async fn a_decoy_that_the_worker_did_not_come_to_is_not_in_the_mailbox() {
     for place in Place::all().await {
         let post = Post::open(place, None).await;
         let mut ids = Vec::new();
-        for letter in [letter("a@x.example"), letter("b@x.example").decoy(), letter("c@x.example")]
-        {
-            ids.push(post.put(&letter).await);
+        for email in [email("a@x.example"), email("b@x.example").decoy(), email("c@x.example")] {
+            ids.push(post.put(&email).await);
             post.clock.advance(1);
         }
         let shown = outbox::newest(&post.db, &post.key, 9).await.unwrap();
-        let shown: Vec<_> = shown.into_iter().map(|letter| letter.id).collect();
+        let shown: Vec<_> = shown.into_iter().map(|email| email.id).collect();
         assert_eq!(shown, [ids[2].clone(), ids[0].clone()]);
         assert!(outbox::find(&post.db, &post.key, &ids[1]).await.unwrap().is_none());
         let around = |id| outbox::neighbours(&post.db, id);
@@ -235,13 +237,13 @@ async fn what_the_server_took_is_not_mailed_twice_when_its_row_cannot_be_deleted
         "create trigger stuck before delete on outbox begin select raise(abort, 'stuck'); end",
     )
     .await;
-    post.put(&letter("ann@example.com")).await;
+    post.put(&email("ann@example.com")).await;
     assert_eq!(
         post.deliver().await,
-        Round { sent: 1, end: End::DatabaseFailed, ..Round::default() }
+        DeliveryRun { sent: 1, end: End::DatabaseFailed, ..DeliveryRun::default() }
     );
     post.clock.advance(3600);
-    post.put(&letter("bob@example.com")).await;
+    post.put(&email("bob@example.com")).await;
     assert_eq!(post.deliver().await.end, End::DatabaseFailed);
     post.run("drop trigger stuck").await;
     assert_eq!(post.deliver().await, sent(1));
@@ -250,14 +252,14 @@ async fn what_the_server_took_is_not_mailed_twice_when_its_row_cannot_be_deleted
     post.close().await;
 }
 
-/// Whom the letters from the `before`th on went to, without repeats.
+/// Whom the emails from the `before`th on went to, without repeats.
 fn readers(server: &FakeSmtp, before: usize) -> usize {
     let mails = server.mails().split_off(before).into_iter();
     mails.flat_map(|mail| mail.to).collect::<std::collections::HashSet<_>>().len()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_nodes_send_each_letter_once_however_slow_the_server() {
+async fn several_nodes_send_each_email_once_however_slow_the_server() {
     const LETTERS: usize = 3 * 200;
     let server = FakeSmtp::start().await;
     server.be_slow(Duration::from_millis(5));
@@ -285,7 +287,7 @@ async fn several_nodes_send_each_letter_once_however_slow_the_server() {
 
 /// What was due at [`START`] is not looked for every second while another node is at it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_letter_that_a_node_holds_is_due_for_no_other() {
+async fn an_email_that_a_node_holds_is_due_for_no_other() {
     for place in Place::all().await {
         let post = Post::open(place, None).await;
         post.put_many(2).await;
@@ -295,14 +297,14 @@ async fn a_letter_that_a_node_holds_is_due_for_no_other() {
         assert_eq!(outbox::next_due(&post.db, START).await.unwrap(), None);
         let over = START + outbox::LEASE_SECONDS;
         assert_eq!(outbox::next_due(&post.db, over).await.unwrap(), Some(START));
-        outbox::later(&post.db, &held[0], START + 9).await.unwrap();
+        outbox::reschedule(&post.db, &held[0], START + 9).await.unwrap();
         assert_eq!(outbox::next_due(&post.db, START).await.unwrap(), Some(START + 9));
         post.close().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_worker_waits_for_a_letter_that_a_transaction_holds() {
+async fn no_worker_waits_for_an_email_that_a_transaction_holds() {
     let Some(place) = Place::all().await.into_iter().nth(1) else { return };
     let post = Post::open(place, None).await;
     post.put_many(3).await;
@@ -311,9 +313,9 @@ async fn no_worker_waits_for_a_letter_that_a_transaction_holds() {
     let (held,) = held.optional::<(String,)>(tx.on()).await.unwrap().unwrap();
     let claimed = timeout(Duration::from_secs(3), post.claim(START, 8));
     let claimed = claimed.await.expect("it does not wait");
-    assert!(claimed.len() == 2 && claimed.iter().all(|letter| letter.id != held));
-    for letter in &claimed {
-        outbox::later(&post.db, letter, START).await.unwrap();
+    assert!(claimed.len() == 2 && claimed.iter().all(|email| email.id != held));
+    for email in &claimed {
+        outbox::reschedule(&post.db, email, START).await.unwrap();
     }
     let late = START + 2 * DAY;
     let dropped = timeout(Duration::from_secs(3), outbox::drop_expired(&post.db, &post.key, late));
@@ -327,16 +329,16 @@ async fn no_worker_waits_for_a_letter_that_a_transaction_holds() {
 async fn what_a_killed_process_held_is_sent_after_its_lease_or_once_released() {
     let server = FakeSmtp::start().await;
     for mut post in Post::all(&server.url()).await {
-        post.put(&letter("ann@example.com")).await;
+        post.put(&email("ann@example.com")).await;
         let held = post.claim(START, 8).await;
         assert_eq!(held.len(), 1);
-        assert_eq!(post.deliver().await, Round::default());
+        assert_eq!(post.deliver().await, DeliveryRun::default());
         outbox::release_claims(&post.db).await.unwrap();
         let again = post.claim(START + 1, 8).await;
         assert_eq!(again[0].tries, 2);
-        outbox::put_back(&post.db, &held[0], post.clock.now()).await.unwrap();
+        outbox::release(&post.db, &held[0], post.clock.now()).await.unwrap();
         post.clock.advance(1 + outbox::LEASE_SECONDS - 1);
-        assert_eq!(post.deliver().await, Round::default(), "an old claim gives nothing back");
+        assert_eq!(post.deliver().await, DeliveryRun::default(), "an old claim gives nothing back");
         post.clock.advance(1);
         assert_eq!(post.deliver().await, sent(1));
         post.close().await;
@@ -344,13 +346,13 @@ async fn what_a_killed_process_held_is_sent_after_its_lease_or_once_released() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_letter_sealed_with_a_lost_key_is_dropped_and_the_others_go_out() {
+async fn an_email_sealed_with_a_lost_key_is_dropped_and_the_others_go_out() {
     let server = FakeSmtp::start().await;
     for mut post in Post::all(&server.url()).await {
         let lost = ServerKey::from_bytes(b"another key: thirty-two bytes or so").unwrap();
         let on = post.db.writer();
-        outbox::enqueue(on, &lost, &post.clock, &letter("eve@example.com")).await.unwrap();
-        post.put(&letter("ann@example.com")).await;
+        outbox::enqueue(on, &lost, &post.clock, &email("eve@example.com")).await.unwrap();
+        post.put(&email("ann@example.com")).await;
         assert_eq!(post.deliver().await, sent(1));
         assert_eq!(post.waiting().await, 0);
         assert!(server.mails_to("eve@example.com").is_empty());
@@ -359,10 +361,10 @@ async fn a_letter_sealed_with_a_lost_key_is_dropped_and_the_others_go_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_a_letter_is_readable_in_the_database() {
+async fn nothing_of_an_email_is_readable_in_the_database() {
     let place = Place::sqlite();
     let post = Post::open(place, None).await;
-    post.put(&letter("ann@example.com")).await;
+    post.put(&email("ann@example.com")).await;
     let Place::Sqlite(file) = &post.place else { panic!("the first place is SQLite") };
     for end in ["", "-wal"] {
         let bytes = std::fs::read(format!("{}{end}", file.display())).unwrap();
@@ -373,24 +375,24 @@ async fn nothing_of_a_letter_is_readable_in_the_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_server_letters_stay_for_the_mailbox_newest_first() {
+async fn without_a_server_emails_stay_for_the_mailbox_newest_first() {
     for place in Place::all().await {
         let mut post = Post::open(place, None).await;
         for number in 0..205 {
-            post.put(&letter(&format!("ann{number}@example.com"))).await;
+            post.put(&email(&format!("ann{number}@example.com"))).await;
             post.clock.advance(1);
         }
-        post.put(&letter("nobody@example.com").decoy()).await;
-        assert_eq!(post.deliver().await, Round::default());
-        let letters = outbox::newest(&post.db, &post.key, 3).await.unwrap();
-        let to: Vec<_> = letters.iter().map(|letter| letter.to.as_str()).collect();
+        post.put(&email("nobody@example.com").decoy()).await;
+        assert_eq!(post.deliver().await, DeliveryRun::default());
+        let emails = outbox::newest(&post.db, &post.key, 3).await.unwrap();
+        let to: Vec<_> = emails.iter().map(|email| email.to.as_str()).collect();
         let newest = [204, 203, 202].map(|number| format!("ann{number}@example.com"));
         assert_eq!(to, newest);
         assert_eq!(post.waiting().await, 200);
         post.clock.advance(DAY);
         post.deliver().await;
         assert_eq!(post.waiting().await, 0);
-        post.put(&letter("ann@example.com")).await;
+        post.put(&email("ann@example.com")).await;
         outbox::clear(&post.db).await.unwrap();
         assert_eq!(post.waiting().await, 0);
         post.close().await;
@@ -407,7 +409,7 @@ async fn the_worker_sends_when_woken_and_stops_when_told() {
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let running = tokio::spawn(worker.run(wake.clone(), stopped));
         let before = server.mails().len();
-        post.put(&letter("ann@example.com")).await;
+        post.put(&email("ann@example.com")).await;
         wake.notify_one();
         let is_sent = async {
             server.until(|server| (server.mails().len() > before).then_some(())).await;
@@ -421,7 +423,7 @@ async fn the_worker_sends_when_woken_and_stops_when_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn letters_of_one_round_share_connections() {
+async fn emails_of_one_round_share_connections() {
     let server = FakeSmtp::start().await;
     let place = Place::sqlite();
     let mut post = Post::open(place, Some(mailer(&server.url()))).await;

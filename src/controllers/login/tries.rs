@@ -4,10 +4,10 @@ use crate::app::Try;
 use crate::config::Notice;
 use crate::error::RequestError;
 use crate::event::{Details, Event};
-use crate::mail::letters;
+use crate::mail::emails;
 use crate::models::hasher::{HashError, Verdict};
 use crate::models::limit::{MOST_IN_A_ROW, Share};
-use crate::models::outbox::Letter;
+use crate::models::outbox::Email;
 use crate::models::user::{User, canonical_login};
 use crate::visitor::Visitor;
 
@@ -79,10 +79,10 @@ impl Tries {
     }
 }
 
-fn letter(visitor: &Visitor, user: Option<&User>) -> Result<Letter, RequestError> {
+fn letter(visitor: &Visitor, user: Option<&User>) -> Result<Email, RequestError> {
     let name_and_address = |user: &User| (user.username.clone(), user.email.clone());
     let (name, to) =
         user.map_or_else(|| ("nobody".to_owned(), NOBODY.to_owned()), name_and_address);
-    let letter = letters::login_stopped(&visitor.about(&name, &to))?;
+    let letter = emails::login_stopped(&visitor.about(&name, &to))?;
     Ok(if user.is_some() { letter } else { letter.decoy() })
 }

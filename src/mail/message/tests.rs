@@ -11,9 +11,9 @@ fn composer_at(name: &str, host: &str) -> Result<Composer, MailError> {
     Composer::new(&Sender { name: name.to_owned(), address }, host)
 }
 
-fn letter(to: &str, subject: &str) -> Queued {
+fn email(to: &str, subject: &str) -> QueuedEmail {
     let text = "Hello ann,\n\nüber CDFG-HJKL\n".to_owned() + &"a long line ".repeat(30);
-    let letter = crate::models::outbox::Letter {
+    let email = crate::models::outbox::Email {
         kind: "reset_code",
         to: to.to_owned(),
         subject: subject.to_owned(),
@@ -21,11 +21,11 @@ fn letter(to: &str, subject: &str) -> Queued {
         text,
         expires_at: 1_795_371_600 + 600,
     };
-    letter.into_queued("0row".to_owned(), 1_795_371_600)
+    email.into_queued("0row".to_owned(), 1_795_371_600)
 }
 
-fn source(name: &str, letter: &Queued) -> String {
-    String::from_utf8(composer(name).unwrap().source(letter).unwrap()).unwrap()
+fn source(name: &str, email: &QueuedEmail) -> String {
+    String::from_utf8(composer(name).unwrap().source(email).unwrap()).unwrap()
 }
 
 fn headers(message: &str) -> Vec<String> {
@@ -35,7 +35,7 @@ fn headers(message: &str) -> Vec<String> {
 
 #[test]
 fn a_message_has_the_headers_of_an_automatic_mail() {
-    let message = source("Tür", &letter("ann@käse.example", "Your code"));
+    let message = source("Tür", &email("ann@käse.example", "Your code"));
     let headers = headers(&message);
     for header in [
         "From: =?utf-8?b?VMO8cg==?= <no-reply@xn--bcher-kva.example>",
@@ -53,7 +53,7 @@ fn a_message_has_the_headers_of_an_automatic_mail() {
 
 #[test]
 fn a_message_has_its_text_first_and_short_ascii_lines() {
-    let message = source("Tür", &letter("ann@käse.example", "Your code"));
+    let message = source("Tür", &email("ann@käse.example", "Your code"));
     let (plain, html) = (message.find("text/plain; charset=utf-8"), message.find("text/html"));
     assert!(plain.unwrap() < html.unwrap());
     assert!(message.contains("multipart/alternative"));
@@ -65,10 +65,10 @@ fn a_message_has_its_text_first_and_short_ascii_lines() {
 fn no_name_or_subject_can_add_a_header() {
     for bad in ["A\r\nBcc: eve@evil.example", "A\nB", "A\u{0}"] {
         assert!(matches!(composer(bad), Err(MailError::SenderName)), "{bad:?}");
-        let message = source("Site", &letter("ann@example.com", bad));
+        let message = source("Site", &email("ann@example.com", bad));
         assert_eq!(headers(&message).len(), 8, "{message}");
     }
-    let quoted = source("A\" <eve@evil.example>, \"B", &letter("a@example.com", "S"));
+    let quoted = source("A\" <eve@evil.example>, \"B", &email("a@example.com", "S"));
     assert!(!quoted.contains("eve@evil.example"), "{quoted}");
     assert_eq!(headers(&quoted).len(), 8, "{quoted}");
 }
@@ -84,16 +84,16 @@ fn no_address_can_add_a_recipient_or_a_header() {
         "ann",
         "",
     ] {
-        assert!(composer("Site").unwrap().source(&letter(bad, "S")).is_err(), "{bad:?}");
+        assert!(composer("Site").unwrap().source(&email(bad, "S")).is_err(), "{bad:?}");
     }
 }
 
 #[test]
 fn a_message_is_the_same_at_each_try_and_no_text_can_end_a_part() {
-    let mut letter = letter("ann@example.com", "S");
-    letter.text = "--=_0row--\r\n\r\nX-Eve: 1\r\n".to_owned();
-    let message = source("Site", &letter);
-    assert_eq!(message, source("Site", &letter));
+    let mut email = email("ann@example.com", "S");
+    email.text = "--=_0row--\r\n\r\nX-Eve: 1\r\n".to_owned();
+    let message = source("Site", &email);
+    assert_eq!(message, source("Site", &email));
     assert_eq!(message.matches("\r\n--=_0row").count(), 3, "{message}");
 }
 
@@ -116,7 +116,7 @@ fn a_host_that_is_no_host_is_refused() {
 fn a_site_with_a_number_for_a_host_sends_mail_too() {
     let sender = Sender { name: "Hall".to_owned(), address: "no-reply@[192.0.2.1]".to_owned() };
     let composer = Composer::new(&sender, "192.0.2.1").unwrap();
-    let message = composer.message(&letter("ann@meadow.example", "Your code")).unwrap();
+    let message = composer.message(&email("ann@meadow.example", "Your code")).unwrap();
     let source = String::from_utf8(message.formatted()).unwrap();
     assert!(headers(&source).contains(&"From: Hall <no-reply@[192.0.2.1]>".to_owned()), "{source}");
     let from = message.envelope().from().unwrap().to_string();

@@ -1,18 +1,18 @@
-//! Which letters may be sent at the same time, and those that are being sent.
+//! Which emails may be sent at the same time, and those that are being sent.
 
 use std::collections::HashMap;
 
 use tokio::task::{Id, JoinSet};
 
-use crate::mail::{Mailer, Outcome};
-use crate::models::outbox::{Queued, Room};
+use crate::mail::{Mailer, SendResult};
+use crate::models::outbox::{QueuedEmail, Room};
 
-/// Letters that are sent at the same time, each on its own connection.
+/// Emails that are sent at the same time, each on its own connection.
 pub const SLOTS: usize = 16;
 
-/// The letters being sent. One takes the place of another as soon as that one is done.
+/// The emails being sent. One takes the place of another as soon as that one is done.
 pub struct Slots {
-    sending: JoinSet<(Queued, Option<Outcome>)>,
+    sending: JoinSet<(QueuedEmail, Option<SendResult>)>,
     recipients: HashMap<Id, Recipient>,
     /// How many the server lets us send at once: fewer after it turned a connection away.
     allowed: usize,
@@ -47,7 +47,7 @@ impl Slots {
         })
     }
 
-    /// The domains to which at least `most` letters are being sent, or `most` codes.
+    /// The domains to which at least `most` emails are being sent, or `most` codes.
     fn domains(&self, most: usize, codes: bool) -> Vec<String> {
         let mut counts: HashMap<&str, usize> = HashMap::new();
         for recipient in self.recipients.values().filter(|one| one.is_code || !codes) {
@@ -57,33 +57,33 @@ impl Slots {
         full.map(|(domain, _)| domain.to_owned()).collect()
     }
 
-    /// Begins to send a letter. One to nobody costs all the work of another, but for the sending.
-    pub fn send(&mut self, mailer: &Mailer, letter: Queued) {
-        let recipient = Recipient { domain: letter.domain.clone(), is_code: letter.is_code() };
+    /// Begins to send an email. One to nobody costs all the work of another, but for the sending.
+    pub fn send(&mut self, mailer: &Mailer, email: QueuedEmail) {
+        let recipient = Recipient { domain: email.domain.clone(), is_code: email.is_code() };
         let mailer = mailer.clone();
         let task = self.sending.spawn(async move {
-            let outcome = if letter.is_decoy() {
-                mailer.rehearse(&letter);
+            let outcome = if email.is_decoy() {
+                mailer.rehearse(&email);
                 None
             } else {
-                Some(mailer.send(&letter).await)
+                Some(mailer.send(&email).await)
             };
-            (letter, outcome)
+            (email, outcome)
         });
         self.recipients.insert(task.id(), recipient);
     }
 
-    /// Waits for the next letter that is done, without an outcome if it was to nobody. None when
-    /// nothing is being sent, or sending panicked, which has a line: then the letter's claim runs out
+    /// Waits for the next email that is done, without an outcome if it was to nobody. None when
+    /// nothing is being sent, or sending panicked, which has a line: then the email's claim runs out
     /// and it is tried again.
-    pub async fn done(&mut self) -> Option<(Queued, Option<Outcome>)> {
+    pub async fn done(&mut self) -> Option<(QueuedEmail, Option<SendResult>)> {
         let done = self.sending.join_next_with_id().await?;
         let id = done.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
         self.recipients.remove(&id);
         done.ok().map(|(_, answer)| answer)
     }
 
-    /// The server dealt with a letter: one more may be sent at once.
+    /// The server dealt with an email: one more may be sent at once.
     pub fn widen(&mut self) {
         self.allowed = (self.allowed + 1).min(SLOTS);
     }
@@ -99,9 +99,9 @@ mod tests {
     use super::*;
 
     impl Slots {
-        fn with(letters: &[(&str, bool)]) -> Self {
+        fn with(emails: &[(&str, bool)]) -> Self {
             let mut slots = Self::new();
-            for (domain, is_code) in letters {
+            for (domain, is_code) in emails {
                 let task = slots.sending.spawn(std::future::pending());
                 let recipient = Recipient { domain: (*domain).to_owned(), is_code: *is_code };
                 slots.recipients.insert(task.id(), recipient);

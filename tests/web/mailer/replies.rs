@@ -1,18 +1,18 @@
 //! Replies of mail servers, of every form and at every step, are judged by their code.
 
-use vestibule::mail::{Mailer, Outcome};
+use vestibule::mail::{Mailer, SendResult};
 
 use super::queued;
 use crate::support::post::mailer;
 use crate::support::smtp::FakeSmtp;
 
-async fn outcome(mailer: &Mailer) -> Outcome {
+async fn outcome(mailer: &Mailer) -> SendResult {
     mailer.send(&queued("ann@example.com")).await
 }
 
-fn refusal(outcome: &Outcome) -> Option<bool> {
+fn refusal(outcome: &SendResult) -> Option<bool> {
     match outcome {
-        Outcome::Refused { permanent, .. } => Some(*permanent),
+        SendResult::Rejected { permanent, .. } => Some(*permanent),
         _ => None,
     }
 }
@@ -39,7 +39,7 @@ async fn a_refusal_of_a_recipient_is_read_from_its_code() {
         let told = reply[..reply.len().min(40)].escape_ascii();
         assert_eq!(refusal(&outcome), Some(permanent), "{told}: {outcome:?}");
         let next = mailer.send(&queued("bob@example.com")).await;
-        assert!(matches!(next, Outcome::Sent(_)), "after {told}: {next:?}");
+        assert!(matches!(next, SendResult::Sent(_)), "after {told}: {next:?}");
     }
 }
 
@@ -60,7 +60,11 @@ async fn a_refusal_before_the_recipient_concerns_all_mail_and_one_after_it_this_
         server.answer(command, reply);
         let outcome = outcome(&mailer(&server.url())).await;
         assert_eq!(refusal(&outcome), permanent, "{command}: {reply}: {outcome:?}");
-        assert_eq!(matches!(outcome, Outcome::Away { .. }), permanent.is_none(), "{outcome:?}");
+        assert_eq!(
+            matches!(outcome, SendResult::ServerUnavailable { .. }),
+            permanent.is_none(),
+            "{outcome:?}"
+        );
     }
 }
 
@@ -71,7 +75,7 @@ async fn a_reply_without_a_text_accepts() {
         server.answer(command, reply);
     }
     let outcome = outcome(&mailer(&server.url())).await;
-    assert!(matches!(outcome, Outcome::Sent(_)), "{outcome:?}");
+    assert!(matches!(outcome, SendResult::Sent(_)), "{outcome:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,8 +84,12 @@ async fn a_server_that_does_not_know_ehlo_is_greeted_with_helo() {
     for (reply, sent) in [("500 5.5.1 unknown", true), ("502 no", true), ("421 closing", false)] {
         server.answer("EHLO", reply);
         let outcome = outcome(&mailer(&server.url())).await;
-        assert_eq!(matches!(outcome, Outcome::Sent(_)), sent, "{reply}: {outcome:?}");
-        assert_eq!(matches!(outcome, Outcome::Away { .. }), !sent, "{reply}: {outcome:?}");
+        assert_eq!(matches!(outcome, SendResult::Sent(_)), sent, "{reply}: {outcome:?}");
+        assert_eq!(
+            matches!(outcome, SendResult::ServerUnavailable { .. }),
+            !sent,
+            "{reply}: {outcome:?}"
+        );
     }
     assert_eq!(server.mails()[0].hello, "site.example");
 }
@@ -92,7 +100,7 @@ async fn a_greeting_that_refuses_concerns_all_mail() {
     for greeting in ["554 5.7.1 no mail from you", "421", "HTTP/1.1 400 Bad Request"] {
         server.greet_with(Some(greeting));
         let outcome = outcome(&mailer(&server.url())).await;
-        assert!(matches!(outcome, Outcome::Away { .. }), "{greeting}: {outcome:?}");
+        assert!(matches!(outcome, SendResult::ServerUnavailable { .. }), "{greeting}: {outcome:?}");
     }
 }
 
@@ -103,10 +111,10 @@ async fn a_reply_that_nothing_asked_for_ends_the_session_alone() {
     let mailer = mailer(&server.url());
     for early in ["250 ok\r\n421 4.3.2 closing", "250 ok\r\n250 twice"] {
         server.answer(".", early);
-        assert!(matches!(outcome(&mailer).await, Outcome::Sent(_)));
+        assert!(matches!(outcome(&mailer).await, SendResult::Sent(_)));
         server.answer(".", "250 ok");
         let next = outcome(&mailer).await;
-        assert!(matches!(next, Outcome::Sent(_)), "after {early:?}: {next:?}");
+        assert!(matches!(next, SendResult::Sent(_)), "after {early:?}: {next:?}");
     }
     assert!(server.connections() >= 3);
 }

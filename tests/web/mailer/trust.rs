@@ -4,7 +4,7 @@ use rcgen::{CertificateParams, DnType};
 use time::{Duration, OffsetDateTime};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
-use vestibule::mail::Outcome;
+use vestibule::mail::SendResult;
 
 use super::queued;
 use crate::support::certificates::{Identity, authority, params, signed_for_localhost, trusting};
@@ -14,7 +14,7 @@ use crate::support::smtp::{FakeSmtp, Security, Setup};
 const SHA512: &str = include_str!("ecdsa_with_sha512.pem");
 
 /// What becomes of a mail to a server that has `identity`, when `ca` is trusted.
-async fn outcome(identity: Identity, ca: &str) -> Outcome {
+async fn outcome(identity: Identity, ca: &str) -> SendResult {
     let setup = Setup { security: Security::Tls, ..Setup::default() };
     let server = FakeSmtp::identified(setup, identity).await;
     let mailer = mailer_trusting(&server.url(), &trusting(ca));
@@ -23,7 +23,7 @@ async fn outcome(identity: Identity, ca: &str) -> Outcome {
 
 async fn refusal(identity: Identity, ca: &str) -> String {
     match outcome(identity, ca).await {
-        Outcome::Away { why } => why,
+        SendResult::ServerUnavailable { why } => why,
         other => panic!("{other:?}"),
     }
 }
@@ -47,7 +47,7 @@ fn of_days(first: i64, last: i64) -> CertificateParams {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_or_its_authority_in_the_file_is_trusted() {
     let (signed, ca) = signed_for_localhost();
-    assert!(matches!(outcome(signed, &ca).await, Outcome::Sent(_)));
+    assert!(matches!(outcome(signed, &ca).await, SendResult::Sent(_)));
     for own in [
         signed_for_localhost().0,
         Identity::self_signed(&params(&["localhost"])),
@@ -58,7 +58,7 @@ async fn a_certificate_or_its_authority_in_the_file_is_trusted() {
         let others = signed_for_localhost().1;
         let ca = format!("{others}{}", own.pem);
         let outcome = outcome(own, &ca).await;
-        assert!(matches!(outcome, Outcome::Sent(_)), "{outcome:?}\n{ca}");
+        assert!(matches!(outcome, SendResult::Sent(_)), "{outcome:?}\n{ca}");
     }
 }
 
@@ -83,7 +83,7 @@ async fn a_servers_own_certificate_signs_no_other() {
     for own in [params(&["localhost"]), with_common_name("localhost")] {
         let own = Identity::self_signed(&own);
         let signed = own.signs(&params(&["localhost"]));
-        let is_sent = matches!(outcome(signed, &own.pem).await, Outcome::Sent(_));
+        let is_sent = matches!(outcome(signed, &own.pem).await, SendResult::Sent(_));
         assert_eq!(is_sent, own.is_authority());
     }
 }
@@ -110,7 +110,7 @@ async fn a_port_without_tls_is_told_from_one_with_it() {
     });
     let mailer = mailer_trusting(&format!("smtps://127.0.0.1:{port}"), &trusting(""));
     let outcome = mailer.send(&queued("ann@example.com")).await;
-    let Outcome::Away { why } = outcome else { panic!("{outcome:?}") };
+    let SendResult::ServerUnavailable { why } = outcome else { panic!("{outcome:?}") };
     assert!(why.contains("does not speak TLS") && why.contains("tls=required"), "{why}");
     answering.abort();
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
-use vestibule::models::outbox::Letter;
+use vestibule::models::outbox::Email;
 
-use crate::support::post::{Post, code, letter};
+use crate::support::post::{Post, code, email};
 use crate::support::smtp::FakeSmtp;
 
 /// The worker at work beside a test.
@@ -44,11 +44,11 @@ async fn until_mailed(server: &FakeSmtp, address: &str) {
 
 /// Queues `slow`, whose recipients the server keeps waiting, until `under_way` of them are; then a code
 /// to `ann` must go out.
-async fn goes_out_beside(slow: impl Fn() -> Vec<Letter>, under_way: usize, ann: &str) {
+async fn goes_out_beside(slow: impl Fn() -> Vec<Email>, under_way: usize, ann: &str) {
     for (server, post) in sites().await {
-        for letter in slow() {
-            server.hold(letter.to.as_str());
-            post.put(&letter).await;
+        for email in slow() {
+            server.hold(email.to.as_str());
+            post.put(&email).await;
         }
         let running = Running::start(&post, &server);
         until_waiting(&server, under_way).await;
@@ -71,22 +71,22 @@ async fn sites() -> Vec<(FakeSmtp, Post)> {
     sites
 }
 
-fn to_one_domain(letter: fn(&str) -> Letter) -> Vec<Letter> {
-    (0..64).map(|number| letter(&format!("slow{number}@slow.example"))).collect()
+fn to_one_domain(email: fn(&str) -> Email) -> Vec<Email> {
+    (0..64).map(|number| email(&format!("slow{number}@slow.example"))).collect()
 }
 
-fn to_many_domains(letter: fn(&str) -> Letter) -> Vec<Letter> {
-    (0..64).map(|number| letter(&format!("slow@slow{number}.example"))).collect()
+fn to_many_domains(email: fn(&str) -> Email) -> Vec<Email> {
+    (0..64).map(|number| email(&format!("slow@slow{number}.example"))).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_goes_out_beside_slow_notices_to_one_domain() {
-    goes_out_beside(|| to_one_domain(letter), 4, "ann@example.com").await;
+    goes_out_beside(|| to_one_domain(email), 4, "ann@example.com").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_goes_out_beside_slow_notices_to_its_own_domain() {
-    goes_out_beside(|| to_one_domain(letter), 4, "ann@slow.example").await;
+    goes_out_beside(|| to_one_domain(email), 4, "ann@slow.example").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,7 +96,7 @@ async fn a_code_goes_out_beside_slow_codes_to_one_domain() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_goes_out_when_notices_have_filled_all_that_they_may() {
-    goes_out_beside(|| to_many_domains(letter), 12, "ann@example.com").await;
+    goes_out_beside(|| to_many_domains(email), 12, "ann@example.com").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,7 +106,7 @@ async fn a_notice_goes_out_beside_slow_codes_to_one_domain() {
         for code in to_one_domain(code) {
             post.put(&code).await;
         }
-        post.put(&letter("ann@example.com")).await;
+        post.put(&email("ann@example.com")).await;
         let running = Running::start(&post, &server);
         until_mailed(&server, "ann@example.com").await;
         server.release();
@@ -119,9 +119,9 @@ async fn a_notice_goes_out_beside_slow_codes_to_one_domain() {
 async fn a_slot_is_filled_again_as_soon_as_its_mail_is_done() {
     for (server, post) in sites().await {
         server.hold("slow@example.com");
-        post.put(&letter("slow@example.com")).await;
+        post.put(&email("slow@example.com")).await;
         for number in 0..100 {
-            post.put(&letter(&format!("ann{number}@example.com"))).await;
+            post.put(&email(&format!("ann{number}@example.com"))).await;
         }
         let running = Running::start(&post, &server);
         until_mailed(&server, "ann99@example.com").await;
@@ -135,12 +135,12 @@ async fn a_slot_is_filled_again_as_soon_as_its_mail_is_done() {
 #[tokio::test(flavor = "multi_thread")]
 async fn codes_are_claimed_before_notices_and_what_was_not_tried_before_what_was() {
     for (_, post) in sites().await {
-        for (kind, to) in [(letter as fn(&str) -> Letter, "a"), (code, "b"), (letter, "c")] {
+        for (kind, to) in [(email as fn(&str) -> Email, "a"), (code, "b"), (email, "c")] {
             post.put(&kind(&format!("{to}@example.com"))).await;
         }
         let deferred = post.claim(post.clock.now(), 1).await.remove(0);
         assert_eq!(deferred.to, "b@example.com");
-        vestibule::models::outbox::later(&post.db, &deferred, post.clock.now()).await.unwrap();
+        vestibule::models::outbox::reschedule(&post.db, &deferred, post.clock.now()).await.unwrap();
         post.clock.advance(1);
         post.put(&code("d@example.com")).await;
         let order: Vec<_> =
@@ -159,7 +159,7 @@ async fn a_greylisted_code_goes_out_within_a_minute_of_the_end_and_a_notice_wait
             server.refuse(&format!("{name}@example.com"), "450 4.2.0 greylisted");
         }
         post.put(&code("ann@example.com")).await;
-        post.put(&letter("bob@example.com")).await;
+        post.put(&email("bob@example.com")).await;
         let mut tries = 0;
         for _ in 0..300 {
             tries += post.deliver().await.refused;

@@ -10,8 +10,8 @@ use vestibule::config::{Sender, SmtpCa, SmtpServer};
 use vestibule::db::{Db, Location, sql};
 use vestibule::key::ServerKey;
 use vestibule::mail::Mailer;
-use vestibule::models::outbox::{self, Letter, Queued, Room};
-use vestibule::tasks::outbox::{Round, Worker};
+use vestibule::models::outbox::{self, Email, QueuedEmail, Room};
+use vestibule::tasks::outbox::{DeliveryRun, Worker};
 
 use super::smtp::FakeSmtp;
 
@@ -85,9 +85,9 @@ pub fn mailer_trusting(url: &str, ca: &SmtpCa) -> Mailer {
     Mailer::new(server, &sender, "site.example").unwrap()
 }
 
-/// Some letter, for a day from [`START`].
-pub fn letter(to: &str) -> Letter {
-    Letter {
+/// Some email, for a day from [`START`].
+pub fn email(to: &str) -> Email {
+    Email {
         kind: "password_changed",
         to: to.to_owned(),
         subject: "Your password was changed".to_owned(),
@@ -97,9 +97,9 @@ pub fn letter(to: &str) -> Letter {
     }
 }
 
-/// A letter with a code that lives for ten minutes.
-pub fn code(to: &str) -> Letter {
-    Letter { kind: "reset_code", expires_at: START + 600, ..letter(to) }
+/// An email with a code that lives for ten minutes.
+pub fn code(to: &str) -> Email {
+    Email { kind: "reset_code", expires_at: START + 600, ..email(to) }
 }
 
 impl Post {
@@ -126,29 +126,29 @@ impl Post {
         posts
     }
 
-    pub async fn put(&self, letter: &Letter) -> String {
-        outbox::enqueue(self.db.writer(), &self.key, &self.clock, letter).await.unwrap()
+    pub async fn put(&self, email: &Email) -> String {
+        outbox::enqueue(self.db.writer(), &self.key, &self.clock, email).await.unwrap()
     }
 
-    /// A letter to each of `ann0@example.com`, `ann1@example.com`, …
+    /// An email to each of `ann0@example.com`, `ann1@example.com`, …
     pub async fn put_many(&self, count: usize) {
         for number in 0..count {
-            self.put(&letter(&format!("ann{number}@example.com"))).await;
+            self.put(&email(&format!("ann{number}@example.com"))).await;
         }
     }
 
     /// Claims what is due at `now`, at most `most`.
-    pub async fn claim(&self, now: i64, most: usize) -> Vec<Queued> {
+    pub async fn claim(&self, now: i64, most: usize) -> Vec<QueuedEmail> {
         let mut claimed = Vec::new();
         while claimed.len() < most {
-            let letter = outbox::claim(&self.db, &self.key, now, &Room::default()).await.unwrap();
-            let Some(letter) = letter else { break };
-            claimed.push(letter);
+            let email = outbox::claim(&self.db, &self.key, now, &Room::default()).await.unwrap();
+            let Some(email) = email else { break };
+            claimed.push(email);
         }
         claimed
     }
 
-    pub async fn deliver(&mut self) -> Round {
+    pub async fn deliver(&mut self) -> DeliveryRun {
         timeout(Duration::from_mins(1), self.worker.deliver_due()).await.unwrap()
     }
 

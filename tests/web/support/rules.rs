@@ -14,10 +14,10 @@ use url::Url;
 use vestibule::config::Sender;
 use vestibule::mail::Composer;
 use vestibule::models::client_address::client_address;
-use vestibule::models::email::Email;
+use vestibule::models::email::EmailAddress;
 use vestibule::models::next_path::NextPath;
 use vestibule::models::one_time_code::OneTimeCode;
-use vestibule::models::outbox::Letter;
+use vestibule::models::outbox::Email;
 use vestibule::models::password::{LONGEST, Password};
 use vestibule::models::pasted::{is_dash, is_invisible, trimmed, visible};
 use vestibule::models::username::{LENGTH, Username};
@@ -47,13 +47,13 @@ pub fn username(typed: &str) {
 
 /// An address is one line of one mail to one person: the one that was typed.
 pub fn email(typed: &str) {
-    let Ok(email) = Email::parse(typed) else { return };
+    let Ok(email) = EmailAddress::parse(typed) else { return };
     assert_eq!(email.as_typed(), visible(typed));
     assert!(!email.as_typed().contains("\u{ad}") && !email.as_typed().contains("\u{200b}"));
     let breaks_out = |c: char| c.is_control() || c.is_whitespace() || "<>,;:\"()[]\\".contains(c);
     assert!(!email.as_typed().contains(breaks_out), "{email:?}");
     assert_eq!(email.as_typed().matches('@').count(), 1, "{email:?}");
-    let again = Email::parse(email.key()).unwrap();
+    let again = EmailAddress::parse(email.key()).unwrap();
     assert_eq!((again.as_typed(), again.key()), (email.key(), email.key()));
     assert!(email.key().is_ascii() && !email.key().contains(|c: char| c.is_ascii_uppercase()));
     assert_eq!(recipients(email.as_typed()), [written(email.as_typed())]);
@@ -67,7 +67,7 @@ fn written(address: &str) -> String {
 
 /// What stands in the `To`, `Cc` and `Bcc` of a mail to `address`.
 fn recipients(address: &str) -> Vec<String> {
-    let letter = Letter {
+    let letter = Email {
         kind: "registered",
         to: address.to_owned(),
         subject: "Hello".to_owned(),

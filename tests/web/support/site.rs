@@ -11,7 +11,7 @@ use vestibule::clock::Clock;
 use vestibule::config::{HashCost, Secret};
 use vestibule::db::{Db, Location, sql};
 use vestibule::models::hasher::Hasher;
-use vestibule::models::outbox::{self, Queued};
+use vestibule::models::outbox::{self, QueuedEmail};
 use vestibule::models::password::Password;
 use vestibule::random;
 use vestibule::{App, Config};
@@ -145,7 +145,7 @@ impl Site {
     }
 
     /// Every mail that waits, newest first.
-    pub async fn mails(&self) -> Vec<Queued> {
+    pub async fn mails(&self) -> Vec<QueuedEmail> {
         outbox::newest(&self.app.store.db, &self.app.store.key, 1000).await.unwrap()
     }
 

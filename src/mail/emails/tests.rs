@@ -1,4 +1,4 @@
-//! What every letter keeps to, whatever its words.
+//! What every email keeps to, whatever its words.
 
 use std::sync::LazyLock;
 
@@ -17,8 +17,8 @@ static ACCENT: LazyLock<Accent> = LazyLock::new(|| {
     accent
 });
 
-fn about() -> About<'static> {
-    About {
+fn context() -> EmailContext<'static> {
+    EmailContext {
         site: "Käse & <Brot>",
         origin: "https://accounts.example.com",
         username: "ann",
@@ -34,26 +34,26 @@ fn code(ttl: i64) -> Code<'static> {
     Code { text: "CDFGHJKL", ttl, in_subject: false }
 }
 
-fn all() -> Vec<Letter> {
-    let about = about();
+fn all() -> Vec<Email> {
+    let context = context();
     [
-        registered(&about),
-        login(&about),
-        new_device(&about),
-        reset_code(&about, code(600)),
-        password_changed(&about),
-        login_stopped(&about),
-        test(&about),
+        registered(&context),
+        login(&context),
+        new_device(&context),
+        reset_code(&context, code(600)),
+        password_changed(&context),
+        login_stopped(&context),
+        test(&context),
     ]
     .map(Result::unwrap)
     .into()
 }
 
-/// What programs show beside the subject, and the letter itself.
-fn preview_and_letter(html: &str) -> (String, &str) {
+/// What programs show beside the subject, and the email itself.
+fn preview_and_email(html: &str) -> (String, &str) {
     let body = html.split_once("<body").and_then(|(_, body)| body.split_once('>')).unwrap().1;
-    let (preview, letter) = body.split_once("</div>").unwrap();
-    (words_of(preview.split("&#847;").next().unwrap()), letter)
+    let (preview, email) = body.split_once("</div>").unwrap();
+    (words_of(preview.split("&#847;").next().unwrap()), email)
 }
 
 /// What a reader without CSS sees of a piece of HTML, in one line.
@@ -89,15 +89,15 @@ fn values<'a>(html: &'a str, name: &str) -> Vec<&'a str> {
 
 #[test]
 fn text_and_html_say_the_same() {
-    for letter in all() {
-        let (_, shown) = preview_and_letter(&letter.html);
-        assert_eq!(words_of(shown), in_one_line(&letter.text), "{}", letter.kind);
+    for email in all() {
+        let (_, shown) = preview_and_email(&email.html);
+        assert_eq!(words_of(shown), in_one_line(&email.text), "{}", email.kind);
     }
 }
 
 #[test]
-fn each_letter_has_its_own_subject_with_the_sites_name() {
-    let mut subjects: Vec<_> = all().into_iter().map(|letter| letter.subject).collect();
+fn each_email_has_its_own_subject_with_the_sites_name() {
+    let mut subjects: Vec<_> = all().into_iter().map(|email| email.subject).collect();
     assert!(subjects.iter().all(|subject| subject.contains("Käse & <Brot>")));
     subjects.sort();
     subjects.dedup();
@@ -106,24 +106,24 @@ fn each_letter_has_its_own_subject_with_the_sites_name() {
 
 #[test]
 fn news_says_who_when_where_and_what_to_do() {
-    for letter in all().into_iter().filter(|letter| letter.kind != "test") {
+    for email in all().into_iter().filter(|email| email.kind != "test") {
         for line in [
             "Hello ann,",
             "When:        22 November 2026, 18:20 UTC",
             "Device:      Firefox on Linux",
             "IP address:  192.0.2.7",
             "If this wasn't you",
-            next_page(&letter),
+            next_page(&email),
         ] {
-            assert!(letter.text.lines().any(|l| l == line), "{}: {line}", letter.kind);
+            assert!(email.text.lines().any(|l| l == line), "{}: {line}", email.kind);
         }
-        assert_eq!(letter.to, "ann@example.com");
+        assert_eq!(email.to, "ann@example.com");
     }
 }
 
 /// Where a person goes who has to act.
-fn next_page(letter: &Letter) -> &'static str {
-    let is_code = letter.kind == "reset_code";
+fn next_page(email: &Email) -> &'static str {
+    let is_code = email.kind == "reset_code";
     if is_code {
         "https://accounts.example.com/reset"
     } else {
@@ -132,17 +132,17 @@ fn next_page(letter: &Letter) -> &'static str {
 }
 
 #[test]
-fn a_letter_has_one_button_at_most() {
-    for letter in all() {
-        let asks_for_nothing = ["reset_code", "test"].contains(&letter.kind);
-        let buttons = letter.html.matches("class=\"button\"").count();
-        assert_eq!(buttons, usize::from(!asks_for_nothing), "{}", letter.kind);
+fn an_email_has_one_button_at_most() {
+    for email in all() {
+        let asks_for_nothing = ["reset_code", "test"].contains(&email.kind);
+        let buttons = email.html.matches("class=\"button\"").count();
+        assert_eq!(buttons, usize::from(!asks_for_nothing), "{}", email.kind);
     }
-    assert!(registered(&about()).unwrap().html.contains(">Log in</a></td>"));
+    assert!(registered(&context()).unwrap().html.contains(">Log in</a></td>"));
 }
 
 #[test]
-fn letters_say_what_happened_and_what_to_do_in_plain_sentences() {
+fn emails_say_what_happened_and_what_to_do_in_plain_sentences() {
     let sentences = [
         "Someone signed up with your email. Reset the password to take over the account.",
         "Someone logged in to your Käse & <Brot> account from a new device or browser.",
@@ -152,7 +152,7 @@ fn letters_say_what_happened_and_what_to_do_in_plain_sentences() {
         "Use this code to reset your Käse & <Brot> password: CDFG-HJKL",
         "Ignore this email and nothing changes. Never share this code.",
     ];
-    let texts: Vec<_> = all().iter().map(|letter| in_one_line(&letter.text)).collect();
+    let texts: Vec<_> = all().iter().map(|email| in_one_line(&email.text)).collect();
     for sentence in sentences {
         assert!(texts.iter().any(|text| text.contains(sentence)), "{sentence}");
     }
@@ -160,17 +160,17 @@ fn letters_say_what_happened_and_what_to_do_in_plain_sentences() {
 
 #[test]
 fn what_is_not_known_is_said_so() {
-    let letter = login(&About { device: None, address: None, ..about() }).unwrap();
-    assert!(letter.text.contains("Device:      unknown\nIP address:  unknown\n"));
+    let email = login(&EmailContext { device: None, address: None, ..context() }).unwrap();
+    assert!(email.text.contains("Device:      unknown\nIP address:  unknown\n"));
 }
 
 #[test]
-fn the_code_stands_alone_on_its_line_and_in_no_other_letter() {
-    let letter = reset_code(&about(), code(600)).unwrap();
-    assert!(letter.text.lines().any(|line| line == "CDFG-HJKL"), "{}", letter.text);
-    assert_eq!(letter.html.matches("CDFG").count(), 1);
-    assert!(letter.html.contains(">CDFG-HJKL</p>"), "{}", letter.html);
-    let words = in_one_line(&letter.text);
+fn the_code_stands_alone_on_its_line_and_in_no_other_email() {
+    let email = reset_code(&context(), code(600)).unwrap();
+    assert!(email.text.lines().any(|line| line == "CDFG-HJKL"), "{}", email.text);
+    assert_eq!(email.html.matches("CDFG").count(), 1);
+    assert!(email.html.contains(">CDFG-HJKL</p>"), "{}", email.html);
+    let words = in_one_line(&email.text);
     assert!(
         words
             .contains("expires in 10 minutes and works only in the browser where you requested it")
@@ -181,17 +181,17 @@ fn the_code_stands_alone_on_its_line_and_in_no_other_letter() {
 }
 
 #[test]
-fn a_letter_dies_with_its_code_or_after_a_day() {
-    assert_eq!(reset_code(&about(), code(600)).unwrap().expires_at, AT + 600);
-    assert_eq!(login(&about()).unwrap().expires_at, AT + 86_400);
+fn an_email_dies_with_its_code_or_after_a_day() {
+    assert_eq!(reset_code(&context(), code(600)).unwrap().expires_at, AT + 600);
+    assert_eq!(login(&context()).unwrap().expires_at, AT + 86_400);
 }
 
 #[test]
 fn subject_and_preview_tell_the_news_without_the_code() {
-    for letter in all() {
-        let (preview, _) = preview_and_letter(&letter.html);
-        assert!(preview.len() > 30 && preview.ends_with('.'), "{}: {preview}", letter.kind);
-        assert!(!format!("{}{preview}", letter.subject).contains("CDFG"), "{}", letter.kind);
+    for email in all() {
+        let (preview, _) = preview_and_email(&email.html);
+        assert!(preview.len() > 30 && preview.ends_with('.'), "{}: {preview}", email.kind);
+        assert!(!format!("{}{preview}", email.subject).contains("CDFG"), "{}", email.kind);
     }
 }
 
@@ -199,38 +199,39 @@ fn subject_and_preview_tell_the_news_without_the_code() {
 fn lines_are_short_and_break_where_it_does_no_harm() {
     let site = "a site with a rather long name that goes on for a while, as some do";
     let address = "2001:db8:1234:5678:9abc:def0:1234:5678".parse().ok();
-    let long = About { site, username: "a-username-of-thirty-character", address, ..about() };
-    for letter in [registered(&long), reset_code(&long, code(5400)), new_device(&long)] {
-        let letter = letter.unwrap();
-        for line in letter.text.lines().chain(letter.html.lines()) {
+    let long =
+        EmailContext { site, username: "a-username-of-thirty-character", address, ..context() };
+    for email in [registered(&long), reset_code(&long, code(5400)), new_device(&long)] {
+        let email = email.unwrap();
+        for line in email.text.lines().chain(email.html.lines()) {
             assert!(line.chars().count() <= 78, "{line}");
         }
-        assert!(letter.text.contains("IP address:  2001:db8:1234:5678:9abc:def0:1234:5678\n"));
-        assert!(letter.html.contains("<!--[if mso]>") && letter.html.contains("<![endif]-->"));
+        assert!(email.text.contains("IP address:  2001:db8:1234:5678:9abc:def0:1234:5678\n"));
+        assert!(email.html.contains("<!--[if mso]>") && email.html.contains("<![endif]-->"));
         // CSS ends a declaration at a line break within quotes.
-        assert!(values(&letter.html, "style").iter().all(|style| !style.contains('\'')));
+        assert!(values(&email.html, "style").iter().all(|style| !style.contains('\'')));
     }
 }
 
 #[test]
 fn html_loads_nothing_runs_nothing_and_links_to_this_site_only() {
-    for letter in all() {
-        let html = &letter.html;
+    for email in all() {
+        let html = &email.html;
         for refused in ["<img", "<script", "<link", "<Brot>", "@import", "url(", "src="] {
-            assert!(!html.contains(refused), "{}: {refused}", letter.kind);
+            assert!(!html.contains(refused), "{}: {refused}", email.kind);
         }
         let is_handler = |word: &str| word.starts_with("on") && word.contains('=');
-        assert!(!html.split_whitespace().any(is_handler), "{}", letter.kind);
+        assert!(!html.split_whitespace().any(is_handler), "{}", email.kind);
         let links = values(html, "href");
         assert!(links.iter().all(|link| link.starts_with(ORIGIN) && !link.contains('\n')));
-        assert_eq!(html.matches("http").count(), html.matches(ORIGIN).count(), "{}", letter.kind);
+        assert_eq!(html.matches("http").count(), html.matches(ORIGIN).count(), "{}", email.kind);
     }
 }
 
 #[test]
 fn html_is_small_and_has_what_mail_programs_look_for() {
-    for letter in all() {
-        let html = &letter.html;
+    for email in all() {
+        let html = &email.html;
         for needed in [
             "<html lang=\"en\">",
             "<title>",
@@ -240,23 +241,23 @@ fn html_is_small_and_has_what_mail_programs_look_for() {
             "@media (prefers-color-scheme: dark)",
             "<h1 ",
         ] {
-            assert_eq!(html.matches(needed).count(), 1, "{}: {needed}", letter.kind);
+            assert_eq!(html.matches(needed).count(), 1, "{}: {needed}", email.kind);
         }
-        assert!(html.len() < 10_000, "{}: {}", letter.kind, html.len());
+        assert!(html.len() < 10_000, "{}: {}", email.kind, html.len());
     }
 }
 
 #[test]
 fn what_is_seen_is_styled_in_place() {
-    for letter in all() {
-        let (_, shown) = preview_and_letter(&letter.html);
+    for email in all() {
+        let (_, shown) = preview_and_email(&email.html);
         let pieces = shown.split("<!--").map(|piece| piece.rsplit("-->").next().unwrap());
         let shown = pieces.collect::<String>();
         for name in ["table", "h1", "h2", "p", "a", "th"] {
             let start = format!("<{name}");
             let tags: Vec<_> = tags(&shown).filter(|tag| tag.starts_with(&start)).collect();
             assert_eq!(shown.matches(&format!("</{name}>")).count(), tags.len(), "{name}");
-            assert!(tags.iter().all(|tag| tag.contains("style=")), "{}: {name}", letter.kind);
+            assert!(tags.iter().all(|tag| tag.contains("style=")), "{}: {name}", email.kind);
         }
     }
 }
@@ -266,16 +267,16 @@ fn colours_are_those_of_the_pages_and_of_the_settings() {
     let tokens = include_str!("../../../tailwind.config.js");
     let Accent { light, dark } = &*ACCENT;
     let accents = [&light.accent, &light.on, &dark.accent, &dark.on];
-    for letter in all() {
-        let html = letter.html.replace("&#", "");
+    for email in all() {
+        let html = email.html.replace("&#", "");
         for (at, _) in html.match_indices('#') {
             let colour = &html[at..at + 7];
             let is_accent = accents.iter().any(|accent| *accent == colour);
-            assert!(is_accent || tokens.contains(colour), "{}: {colour}", letter.kind);
+            assert!(is_accent || tokens.contains(colour), "{}: {colour}", email.kind);
         }
         let (head, body) = html.split_once("</head>").unwrap();
-        assert!(head.contains(&dark.accent) && head.contains(&dark.on), "{}", letter.kind);
-        assert!(body.contains(&light.accent), "{}", letter.kind);
+        assert!(head.contains(&dark.accent) && head.contains(&dark.on), "{}", email.kind);
+        assert!(body.contains(&light.accent), "{}", email.kind);
         assert_eq!(body.contains(&light.on), body.contains("class=\"button\""));
     }
 }
@@ -289,17 +290,17 @@ fn every_light_colour_has_a_class_that_makes_it_dark() {
         ("#5d564c", "quiet"),
         ("#e2dccf", "rule"),
     ];
-    for letter in all() {
+    for email in all() {
         for (colour, class) in classes {
             for under in ["\n", "\n[data-ogsc] "] {
                 let rule = format!("{under}.{class} {{");
-                assert!(letter.html.contains(&rule), "{rule}");
+                assert!(email.html.contains(&rule), "{rule}");
             }
-            let coloured: Vec<_> = tags(&letter.html).filter(|tag| tag.contains(colour)).collect();
-            assert!(!coloured.is_empty(), "{}: {colour}", letter.kind);
+            let coloured: Vec<_> = tags(&email.html).filter(|tag| tag.contains(colour)).collect();
+            assert!(!coloured.is_empty(), "{}: {colour}", email.kind);
             for tag in coloured {
                 let classes = values(tag, "class").concat();
-                assert!(classes.split(' ').any(|name| name == class), "{}: {tag}", letter.kind);
+                assert!(classes.split(' ').any(|name| name == class), "{}: {tag}", email.kind);
             }
         }
     }
@@ -307,32 +308,32 @@ fn every_light_colour_has_a_class_that_makes_it_dark() {
 
 #[test]
 fn the_words_are_plain() {
-    for letter in all() {
-        let text = letter.text.to_lowercase();
+    for email in all() {
+        let text = email.text.to_lowercase();
         for word in ["please", "oops", "invalid", "sorry", "click here", "e-mail", "was not"] {
-            assert!(!text.contains(word), "{}: {word}", letter.kind);
+            assert!(!text.contains(word), "{}: {word}", email.kind);
         }
     }
 }
 
 #[test]
-fn a_visitor_cannot_write_a_paragraph_of_our_letter() {
+fn a_visitor_cannot_write_a_paragraph_of_our_email() {
     let device =
         "<b>Linux</b>\r\n\r\nYour account is blocked. Pay at https://evil.example\u{2028}now";
-    let letter = login(&About { device: Some(device.to_owned()), ..about() }).unwrap();
-    let kept = login(&about()).unwrap();
+    let email = login(&EmailContext { device: Some(device.to_owned()), ..context() }).unwrap();
+    let kept = login(&context()).unwrap();
     let paragraphs = |text: &str| text.split("\n\n").count();
-    assert_eq!(paragraphs(&letter.text), paragraphs(&kept.text));
-    assert!(!letter.text.contains("\u{2028}"));
+    assert_eq!(paragraphs(&email.text), paragraphs(&kept.text));
+    assert!(!email.text.contains("\u{2028}"));
     let tags = |html: &str| html.matches('<').count();
-    assert_eq!(tags(&letter.html), tags(&kept.html));
+    assert_eq!(tags(&email.html), tags(&kept.html));
 }
 
 #[test]
 fn a_text_comes_back_from_its_short_lines() {
-    for letter in all() {
-        let page = unwrapped(&letter.text);
-        assert_eq!(wrapped(&page), letter.text);
+    for email in all() {
+        let page = unwrapped(&email.text);
+        assert_eq!(wrapped(&page), email.text);
         assert!(page.lines().any(|line| line.len() > LINE), "{page}");
         assert!(
             page.contains("\n\nSent by Käse & <Brot>\nhttps://accounts.example.com/\n"),
@@ -357,10 +358,10 @@ fn a_line_goes_on_where_the_next_word_did_not_fit_and_nowhere_else() {
 }
 
 #[test]
-fn only_a_letter_with_a_code_has_one_to_be_read() {
-    for letter in all() {
-        let code = (letter.kind == "reset_code").then_some("CDFG-HJKL");
-        assert_eq!(code_in(letter.kind, &letter.text), code);
+fn only_an_email_with_a_code_has_one_to_be_read() {
+    for email in all() {
+        let code = (email.kind == "reset_code").then_some("CDFG-HJKL");
+        assert_eq!(code_in(email.kind, &email.text), code);
     }
     assert_eq!(code_in("registered", "CDFG-HJKL"), None);
     for text in ["CDFGHJKL", "cdfg-hjkl", "CDFG-HJKL or", "AAAA-AAAA", "CDFG-HJK", ""] {
@@ -370,9 +371,9 @@ fn only_a_letter_with_a_code_has_one_to_be_read() {
 
 #[test]
 fn the_subject_shows_the_code_where_the_settings_say_so() {
-    let shown = reset_code(&about(), Code { in_subject: true, ..code(600) }).unwrap();
+    let shown = reset_code(&context(), Code { in_subject: true, ..code(600) }).unwrap();
     assert_eq!(shown.subject, "CDFG-HJKL is your password reset code for Käse & <Brot>");
-    let hidden = reset_code(&about(), code(600)).unwrap();
+    let hidden = reset_code(&context(), code(600)).unwrap();
     assert_eq!(hidden.subject, "Your password reset code for Käse & <Brot>");
     assert_eq!(shown.text, hidden.text);
 }

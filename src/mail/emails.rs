@@ -1,29 +1,29 @@
-//! The words of every letter: templates filled, once as text and once as HTML.
+//! The words of every email: templates filled, once as text and once as HTML.
 
 use std::net::IpAddr;
 
 use askama::Template;
 
 use crate::config::Accent;
-use crate::models::outbox::{GIVE_UP_AFTER, Letter};
+use crate::models::outbox::{Email, GIVE_UP_AFTER};
 use crate::random;
 use crate::times;
 
 /// RFC 5322, 2.1.1: lines of a mail should not be longer than 78 characters.
 const LINE: usize = 76;
 
-/// The kind of the letter that holds a one-time code.
+/// The kind of the email that holds a one-time code.
 const RESET_CODE: &str = "reset_code";
 
-/// Longest value that a visitor has a say in, so that a letter cannot be made somebody else's.
+/// Longest value that a visitor has a say in, so that an email cannot be made somebody else's.
 const LONGEST_VALUE: usize = 120;
 
 /// In the place of a device or an address. The line stays: that it is hidden is news, too.
 const NOT_KNOWN: &str = "unknown";
 
-/// What every letter tells: whom, about which site, what happened when and from where.
+/// What every email tells: whom, about which site, what happened when and from where.
 #[derive(Clone, Debug)]
-pub struct About<'a> {
+pub struct EmailContext<'a> {
     /// `VESTIBULE_SITE_NAME`.
     pub site: &'a str,
     /// The base URL without a slash at the end, `https://accounts.example.com`: links go nowhere else.
@@ -42,7 +42,7 @@ pub struct About<'a> {
     pub accent: &'a Accent,
 }
 
-/// What the templates see as `letter`.
+/// What the templates see as `email`.
 struct View<'a> {
     site: String,
     origin: String,
@@ -58,58 +58,58 @@ struct View<'a> {
     accent: &'a Accent,
 }
 
-/// Declares the two templates of a letter and renders both.
-macro_rules! letter {
+/// Declares the two templates of an email and renders both.
+macro_rules! email {
     ($render:ident, $text:literal, $html:literal) => {
         fn $render(view: &View<'_>) -> Result<(String, String), askama::Error> {
             #[derive(Template)]
             #[template(path = $text)]
             struct Text<'a> {
-                letter: &'a View<'a>,
+                email: &'a View<'a>,
             }
             #[derive(Template)]
             #[template(path = $html)]
             struct Html<'a> {
-                letter: &'a View<'a>,
+                email: &'a View<'a>,
             }
-            Ok((Text { letter: view }.render()?, Html { letter: view }.render()?))
+            Ok((Text { email: view }.render()?, Html { email: view }.render()?))
         }
     };
 }
 
-letter!(render_registered, "mail/registered.txt", "mail/registered.html");
-letter!(render_login, "mail/login.txt", "mail/login.html");
-letter!(render_new_device, "mail/new_device.txt", "mail/new_device.html");
-letter!(render_reset_code, "mail/reset_code.txt", "mail/reset_code.html");
-letter!(render_password_changed, "mail/password_changed.txt", "mail/password_changed.html");
-letter!(render_login_stopped, "mail/login_stopped.txt", "mail/login_stopped.html");
-letter!(render_test, "mail/test.txt", "mail/test.html");
+email!(render_registered, "mail/registered.txt", "mail/registered.html");
+email!(render_login, "mail/login.txt", "mail/login.html");
+email!(render_new_device, "mail/new_device.txt", "mail/new_device.html");
+email!(render_reset_code, "mail/reset_code.txt", "mail/reset_code.html");
+email!(render_password_changed, "mail/password_changed.txt", "mail/password_changed.html");
+email!(render_login_stopped, "mail/login_stopped.txt", "mail/login_stopped.html");
+email!(render_test, "mail/test.txt", "mail/test.html");
 
 /// An account was made with this address.
 ///
 /// # Errors
 /// When a template fails: a bug.
-pub fn registered(about: &About<'_>) -> Result<Letter, askama::Error> {
-    let view = View::new(about, &format!("Your new account at {}", about.site));
-    finish("registered", about, &view, render_registered)
+pub fn registered(context: &EmailContext<'_>) -> Result<Email, askama::Error> {
+    let view = View::new(context, &format!("Your new account at {}", context.site));
+    finish("registered", context, &view, render_registered)
 }
 
 /// Somebody logged in.
 ///
 /// # Errors
 /// When a template fails: a bug.
-pub fn login(about: &About<'_>) -> Result<Letter, askama::Error> {
-    let view = View::new(about, &format!("New login to {}", about.site));
-    finish("login", about, &view, render_login)
+pub fn login(context: &EmailContext<'_>) -> Result<Email, askama::Error> {
+    let view = View::new(context, &format!("New login to {}", context.site));
+    finish("login", context, &view, render_login)
 }
 
 /// Somebody logged in from a browser that this account had not been used from.
 ///
 /// # Errors
 /// When a template fails: a bug.
-pub fn new_device(about: &About<'_>) -> Result<Letter, askama::Error> {
-    let view = View::new(about, &format!("Login to {} from a new device", about.site));
-    finish("new_device", about, &view, render_new_device)
+pub fn new_device(context: &EmailContext<'_>) -> Result<Email, askama::Error> {
+    let view = View::new(context, &format!("Login to {} from a new device", context.site));
+    finish("new_device", context, &view, render_new_device)
 }
 
 /// A one-time code on its way.
@@ -123,25 +123,25 @@ pub struct Code<'a> {
     pub in_subject: bool,
 }
 
-/// The one-time code. The letter expires with it: a mail with a dead code helps nobody.
+/// The one-time code. The email expires with it: a mail with a dead code helps nobody.
 ///
 /// # Errors
 /// When a template fails: a bug.
-pub fn reset_code(about: &About<'_>, code: Code<'_>) -> Result<Letter, askama::Error> {
+pub fn reset_code(context: &EmailContext<'_>, code: Code<'_>) -> Result<Email, askama::Error> {
     let (head, tail) = code.text.split_at_checked(code.text.len() / 2).unwrap_or((code.text, ""));
     let shown = format!("{head}-{tail}");
     let subject = if code.in_subject {
-        format!("{shown} is your password reset code for {}", about.site)
+        format!("{shown} is your password reset code for {}", context.site)
     } else {
-        format!("Your password reset code for {}", about.site)
+        format!("Your password reset code for {}", context.site)
     };
-    let mut view = View::new(about, &subject);
+    let mut view = View::new(context, &subject);
     (view.code, view.lifetime) = (shown, times::life(code.ttl));
-    let letter = finish(RESET_CODE, about, &view, render_reset_code)?;
-    Ok(Letter { expires_at: about.at + code.ttl, ..letter })
+    let email = finish(RESET_CODE, context, &view, render_reset_code)?;
+    Ok(Email { expires_at: context.at + code.ttl, ..email })
 }
 
-/// The one-time code as it stands in the text of a letter of this kind, `XXXX-XXXX`.
+/// The one-time code as it stands in the text of an email of this kind, `XXXX-XXXX`.
 pub fn code_in<'a>(kind: &str, text: &'a str) -> Option<&'a str> {
     let is_code = |line: &&str| {
         line.split_once('-').is_some_and(|(head, tail)| random::is_code(&format!("{head}{tail}")))
@@ -149,7 +149,7 @@ pub fn code_in<'a>(kind: &str, text: &'a str) -> Option<&'a str> {
     text.lines().find(is_code).filter(|_| kind == RESET_CODE)
 }
 
-/// The text of a letter without the line breaks that only keep its lines short, for pages, which
+/// The text of an email without the line breaks that only keep its lines short, for pages, which
 /// break lines where theirs end.
 pub fn unwrapped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -174,65 +174,67 @@ fn was_broken(line: &str, next: &str) -> bool {
 ///
 /// # Errors
 /// When a template fails: a bug.
-pub fn password_changed(about: &About<'_>) -> Result<Letter, askama::Error> {
-    let view = View::new(about, &format!("Your password at {} was changed", about.site));
-    finish("password_changed", about, &view, render_password_changed)
+pub fn password_changed(context: &EmailContext<'_>) -> Result<Email, askama::Error> {
+    let view = View::new(context, &format!("Your password at {} was changed", context.site));
+    finish("password_changed", context, &view, render_password_changed)
 }
 
 /// Strangers failed to log in so often that the password alone lets nobody in from a new browser.
 ///
 /// # Errors
 /// When a template fails: a bug.
-pub fn login_stopped(about: &About<'_>) -> Result<Letter, askama::Error> {
-    let view =
-        View::new(about, &format!("Someone is trying to log in to your {} account", about.site));
-    finish("login_stopped", about, &view, render_login_stopped)
+pub fn login_stopped(context: &EmailContext<'_>) -> Result<Email, askama::Error> {
+    let view = View::new(
+        context,
+        &format!("Someone is trying to log in to your {} account", context.site),
+    );
+    finish("login_stopped", context, &view, render_login_stopped)
 }
 
 /// Shows that mail arrives. Uses neither `username`, `device` nor `address`.
 ///
 /// # Errors
 /// When a template fails: a bug.
-pub fn test(about: &About<'_>) -> Result<Letter, askama::Error> {
-    let view = View::new(about, &format!("Test email from {}", about.site));
-    finish("test", about, &view, render_test)
+pub fn test(context: &EmailContext<'_>) -> Result<Email, askama::Error> {
+    let view = View::new(context, &format!("Test email from {}", context.site));
+    finish("test", context, &view, render_test)
 }
 
 impl<'a> View<'a> {
-    fn new(about: &About<'a>, subject: &str) -> Self {
+    fn new(context: &EmailContext<'a>, subject: &str) -> Self {
         Self {
-            site: one_line(about.site),
-            origin: about.origin.trim_end_matches('/').to_owned(),
-            username: one_line(about.username),
-            when: times::day_and_time(about.at),
-            device: about.device.as_deref().map_or_else(|| NOT_KNOWN.to_owned(), one_line),
-            address: about.address.map_or_else(|| NOT_KNOWN.to_owned(), |ip| ip.to_string()),
+            site: one_line(context.site),
+            origin: context.origin.trim_end_matches('/').to_owned(),
+            username: one_line(context.username),
+            when: times::day_and_time(context.at),
+            device: context.device.as_deref().map_or_else(|| NOT_KNOWN.to_owned(), one_line),
+            address: context.address.map_or_else(|| NOT_KNOWN.to_owned(), |ip| ip.to_string()),
             subject: one_line(subject),
             code: String::new(),
             lifetime: String::new(),
-            accent: about.accent,
+            accent: context.accent,
         }
     }
 }
 
 fn finish(
     kind: &'static str,
-    about: &About<'_>,
+    context: &EmailContext<'_>,
     view: &View<'_>,
     render: fn(&View<'_>) -> Result<(String, String), askama::Error>,
-) -> Result<Letter, askama::Error> {
+) -> Result<Email, askama::Error> {
     let (text, html) = render(view)?;
-    Ok(Letter {
+    Ok(Email {
         kind,
-        to: about.to.to_owned(),
+        to: context.to.to_owned(),
         subject: view.subject.clone(),
         text: wrapped(&text),
         html: wrapped(&html),
-        expires_at: about.at + GIVE_UP_AFTER,
+        expires_at: context.at + GIVE_UP_AFTER,
     })
 }
 
-/// A line break in a value would let a visitor write paragraphs of our letters.
+/// A line break in a value would let a visitor write paragraphs of our emails.
 fn one_line(value: &str) -> String {
     let words: Vec<_> = value.split(|c: char| c.is_whitespace() || c.is_control()).collect();
     let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
