@@ -206,7 +206,7 @@ events! {
     WeakSetting WARN "weak_setting" ["cause"]
         "A setting gives up a protection that the default has. `cause` says which, and what is given up."
     ConnectionsFull WARN "connections_full" []
-        "All places for connections are taken, and somebody begins to wait: see `VESTIBULE_MAX_CONNECTIONS`."
+        "All connections are in use, and the next one waits: see `VESTIBULE_MAX_CONNECTIONS`."
     ConnectionsLowered WARN "connections_lowered" ["connections"]
         "The process may not open as many files as `VESTIBULE_MAX_CONNECTIONS` needs: so many `connections` are served at once. Raise the hard limit (`ulimit -Hn`, `LimitNOFILE=`) to 128 above the setting."
     Started INFO "started" ["version"]

@@ -23,7 +23,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | `main`, `routes`, [`commands`] | arguments; every URL and layer; one file a command |
+//! | `main`, [`commands`], `server`, `routes` | arguments; one file a command; listener and connections; every URL and layer |
 //! | `middleware`, `controllers`, [`tasks`], `visitor` | one concern, one page, one background loop each; who sent a request |
 //! | [`app`], `error`, `flash`, `forms`, `page`, [`mail`], `assets`, `times` | what a request needs and can fail with |
 //! | [`models`] | a table each, a value each |
@@ -48,6 +48,7 @@ mod page;
 mod permissions;
 pub mod random;
 mod routes;
+mod server;
 pub mod tasks;
 mod times;
 mod visitor;

@@ -1,23 +1,12 @@
-//! `vestibule serve`: the site itself, until it is told to stop.
-
-mod connection;
-mod descriptors;
-mod places;
-mod socket;
-#[cfg(test)]
-mod tests;
+//! `vestibule serve`: arguments and start-up.
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use clap::{ArgMatches, Command};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::net::TcpListener;
 
 use super::CommandError;
 use crate::app::App;
@@ -26,29 +15,11 @@ use crate::db::Location;
 use crate::event::{Details, Event};
 use crate::mail::Mailer;
 use crate::models::password;
+use crate::server::{self, Signals};
 use crate::tasks::{self, Tasks};
-use connection::{AtWork, Bounds};
-use places::{Client, Places};
-
-/// How long requests and mails may finish after SIGTERM: ten seconds with what follows (contract).
-const GRACE: Duration = Duration::from_secs(9);
 
 /// How long closing the database may take.
 const CLOSING: Duration = Duration::from_secs(1);
-
-/// How long a connection that has just come may take to send its first request once the program
-/// stops: hyper closes one of which it has read nothing, and no proxy sends a form a second time.
-const LAST_MOMENT: Duration = Duration::from_millis(100);
-
-/// How much longer the rest of a request's head may take then: its client has sent a part of it and
-/// has not been promised an answer.
-const HEAD_GRACE: Duration = Duration::from_millis(400);
-
-/// Connections that the kernel takes before we do: what tokio asks for.
-const BACKLOG: usize = 1024;
-
-/// After a failed accept: out of file descriptors does not pass at once.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The arguments.
 pub fn command() -> Command {
@@ -67,7 +38,7 @@ pub fn command() -> Command {
 pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     let mut config = super::settings(matches)?;
     super::log::start(config.log);
-    config.access.max_connections = descriptors::fit(config.access.max_connections);
+    config.access.max_connections = server::descriptors::fit(config.access.max_connections);
     let signals = Signals::listen().map_err(CommandError::failed)?;
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(CommandError::failed)?;
@@ -82,7 +53,7 @@ pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     Event::Started
         .write(Details { version: Some(env!("CARGO_PKG_VERSION")), ..Details::default() });
     warn_of_open_mailbox(&app, address);
-    accept_until(listener, &app, tasks, signals).await;
+    server::run(listener, &app, tasks, signals).await;
     // What still runs after the grace is cut off; what it had acknowledged is on disk.
     drop(tokio::time::timeout(CLOSING, app.store.db.close()).await);
     Ok(())
@@ -169,124 +140,5 @@ fn warn_of_open_mailbox(app: &App, address: SocketAddr) {
              set VESTIBULE_SMTP_URL before real people use this"
         );
         Event::MailboxOpen.write(Details { cause: Some(&cause), ..Details::default() });
-    }
-}
-
-async fn accept_until(listener: TcpListener, app: &App, tasks: Tasks, mut signals: Signals) {
-    let places = Places::new(app.config.access.max_connections, app.config.trusted_proxies.clone());
-    let mut clients = Clients::new(crate::routes::router(app.clone()), places, Bounds::default());
-    clients.serve_until(&listener, signals.stop()).await;
-    clients.serve_last(listener);
-    Event::Stopping.write(Details::default());
-    let reason = tokio::select! {
-        ((), ()) = async { tokio::join!(clients.finish(), tasks.finish()) } => "finished",
-        () = tokio::time::sleep(GRACE) => "out_of_time",
-        () = signals.stop() => "told_twice",
-    };
-    Event::Stopped.write(Details { reason: Some(reason), ..Details::default() });
-}
-
-/// Every connection there is. Those under way are cut off when it is dropped.
-struct Clients {
-    router: Router,
-    places: Places,
-    bounds: Bounds,
-    graceful: GracefulShutdown,
-    running: JoinSet<()>,
-}
-
-impl Clients {
-    fn new(router: Router, places: Places, bounds: Bounds) -> Self {
-        let (graceful, running) = (GracefulShutdown::new(), JoinSet::new());
-        Self { router, places, bounds, graceful, running }
-    }
-
-    async fn serve_until(&mut self, listener: &TcpListener, stop: impl Future<Output = ()>) {
-        tokio::pin!(stop);
-        loop {
-            let client = tokio::select! {
-                accepted = accept(listener) => {
-                    accepted.and_then(|client| self.places.arrive(client))
-                }
-                Some(ended) = self.running.join_next_with_id() => self.places.leave(id_of(ended)),
-                () = &mut stop => return,
-            };
-            if let Some(client) = client {
-                self.serve(client);
-            }
-        }
-    }
-
-    fn serve(&mut self, client: Client) {
-        let (peer, at_work) = (client.1, AtWork::default());
-        let (router, watcher) = (self.router.clone(), self.graceful.watcher());
-        let served = connection::serve(router, client, self.bounds, at_work.clone(), watcher);
-        self.places.take(peer, at_work, self.running.spawn(served));
-    }
-
-    /// Takes whom the kernel has connected already, then no one: closing the socket resets the
-    /// others. What fails here is one connection's loss.
-    fn serve_last(&mut self, listener: TcpListener) {
-        let Ok(listener) = listener.into_std() else { return };
-        for (stream, peer) in (0..BACKLOG).map_while(|_| listener.accept().ok()) {
-            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-            let client = stream.ok().and_then(|stream| self.places.arrive((stream, peer)));
-            if let Some(client) = client {
-                self.serve(client);
-            }
-        }
-    }
-
-    /// Lets the requests under way be answered, and those that come in a moment. A connection whose
-    /// request's head is not complete by then is closed: it would hold the program for 10 seconds.
-    async fn finish(self) {
-        if !self.running.is_empty() {
-            tokio::time::sleep(LAST_MOMENT).await;
-        }
-        let Self { mut places, graceful, running, .. } = self;
-        let answered = graceful.shutdown();
-        tokio::pin!(answered);
-        if tokio::time::timeout(HEAD_GRACE, &mut answered).await.is_err() {
-            places.close_without_head();
-            answered.await;
-        }
-        drop(running);
-    }
-}
-
-fn id_of(ended: Result<(Id, ()), JoinError>) -> Id {
-    ended.map_or_else(|error| error.id(), |(id, ())| id)
-}
-
-async fn accept(listener: &TcpListener) -> Option<Client> {
-    match listener.accept().await {
-        Ok(client) => Some(client),
-        Err(error) => {
-            Event::Fault.because("a_connection_was_not_accepted", &error);
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            None
-        }
-    }
-}
-
-/// SIGTERM and ctrl-c.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }

@@ -147,7 +147,7 @@ pub const SETTINGS: &[Setting] = &[
         "MAX_CONNECTIONS",
         "1024",
         "COUNT",
-        "Client connections open at once, 1 to 1000000; more of them wait. While they do, an address with more than 8 (or a quarter of all) loses those that are idle to the others; TRUSTED_PROXIES are exempt. Each takes a file descriptor: `ulimit -Hn` must be 128 higher, or fewer are served.",
+        "Client connections open at once, 1 to 1000000. 64 more wait, and the next are answered 503. Each takes a file descriptor: `ulimit -Hn` must be 128 higher, or fewer are served.",
     ),
     Setting::new(
         "LOG",

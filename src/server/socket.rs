@@ -1,4 +1,4 @@
-//! A client's socket that does not wait for ever: neither for a reader nor after the last word.
+//! A client's socket with timeouts for writing and closing.
 
 use std::io;
 use std::pin::Pin;
@@ -9,14 +9,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::connection::{AtWork, Bounds};
+use super::connection::{InFlight, Timeouts};
 
-/// Bounds what hyper leaves open: a client that sends requests and never reads the answers would
+/// Timeouts what hyper leaves open: a client that sends requests and never reads the answers would
 /// keep its place for ever.
 #[derive(Debug)]
 pub struct Socket {
     stream: TcpStream,
-    at_work: AtWork,
+    in_flight: InFlight,
     write: Duration,
     linger: Duration,
     /// Runs from the first write that had to wait until all is written. Progress does not move it:
@@ -27,13 +27,13 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Notes in `at_work` when the client has something left to read.
-    pub fn new(stream: TcpStream, bounds: &Bounds, at_work: AtWork) -> Self {
-        let Bounds { write, linger, .. } = *bounds;
-        Self { stream, at_work, write, linger, reading: None, closing: None }
+    /// Records in `in_flight` when the client has something left to read.
+    pub fn new(stream: TcpStream, timeouts: &Timeouts, in_flight: InFlight) -> Self {
+        let Timeouts { write, linger, .. } = *timeouts;
+        Self { stream, in_flight, write, linger, reading: None, closing: None }
     }
 
-    fn in_time<T>(
+    fn with_timeout<T>(
         &mut self,
         cx: &mut Context<'_>,
         written: Poll<io::Result<T>>,
@@ -41,22 +41,22 @@ impl Socket {
         if written.is_ready() && self.reading.is_none() {
             return written;
         }
-        self.at_work.set_unread(true);
+        self.in_flight.set_unread(true);
         let write = self.write;
         let reading = self.reading.get_or_insert_with(|| Box::pin(sleep(write)));
         let is_late = reading.as_mut().poll(cx).is_ready() || reading.deadline() <= Instant::now();
-        if is_late { Poll::Ready(Err(self.cut())) } else { written }
+        if is_late { Poll::Ready(Err(self.reset())) } else { written }
     }
 
     /// Without lingering the kernel would keep what was not read, megabytes of it.
-    fn cut(&self) -> io::Error {
+    fn reset(&self) -> io::Error {
         let _ = self.stream.set_zero_linger();
         io::ErrorKind::TimedOut.into()
     }
 
     /// Reads on for a moment: closing with unread data makes the kernel reset the connection, and a
     /// client that is still sending its 10 MB would never see our 413 (RFC 9112, 9.6).
-    fn hear_out(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let linger = self.linger;
         let closing = self.closing.get_or_insert_with(|| Box::pin(sleep(linger)));
         let mut thrown_away = [0; 4096];
@@ -88,7 +88,7 @@ impl AsyncWrite for Socket {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.in_time(cx, written)
+        self.with_timeout(cx, written)
     }
 
     fn poll_write_vectored(
@@ -97,7 +97,7 @@ impl AsyncWrite for Socket {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.in_time(cx, written)
+        self.with_timeout(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -107,16 +107,16 @@ impl AsyncWrite for Socket {
     /// hyper flushes when its buffer is empty: all that was waiting has been taken.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.reading = None;
-        self.at_work.set_unread(false);
+        self.in_flight.set_unread(false);
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // The client may not have read the last of the answer.
-        self.at_work.set_unread(true);
+        self.in_flight.set_unread(true);
         if self.closing.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         }
-        self.hear_out(cx).map(Ok)
+        self.drain(cx).map(Ok)
     }
 }

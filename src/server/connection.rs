@@ -1,19 +1,17 @@
-//! One connection: what it may take of time and memory, and whether it waits for its client.
+//! One connection: its time and memory limits, and whether a request is in flight.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::header::{CONNECTION, HOST};
 use axum::http::{HeaderValue, Request, Response};
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -29,7 +27,7 @@ const LARGEST_HEAD: usize = 32 * 1024;
 
 /// How long a client may take. The time for a whole request is the router's.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct Timeouts {
     /// Until a request's head is there, on a new connection as on one that is kept: axum's own
     /// `serve` would keep a silent one for ever.
     pub head: Duration,
@@ -37,11 +35,11 @@ pub struct Bounds {
     pub write: Duration,
     /// Until the client hangs up after the last answer.
     pub linger: Duration,
-    /// After it, the next answer ends the connection: a place goes round, however busy its owner.
+    /// Afterwards the next answer closes the connection, so that those that wait get their turn.
     pub life: Duration,
 }
 
-impl Default for Bounds {
+impl Default for Timeouts {
     fn default() -> Self {
         Self {
             head: Duration::from_secs(10),
@@ -52,68 +50,56 @@ impl Default for Bounds {
     }
 }
 
-/// How far a connection is with a request.
+/// Whether a request is in flight on a connection.
 #[derive(Clone, Debug, Default)]
-pub struct AtWork(Arc<Steps>);
+pub struct InFlight(Arc<Flags>);
 
 #[derive(Debug, Default)]
-struct Steps {
+struct Flags {
     /// The head has come, and the answer is being made.
     has_head: AtomicBool,
-    /// The body has come, too.
-    has_body: AtomicBool,
     /// The client may have a part of the answer left to read.
     is_unread: AtomicBool,
 }
 
-impl AtWork {
-    /// Whether all of a request has come and its answer is being made. Else the client is waited for.
-    pub fn get(&self) -> bool {
-        self.0.has_body.load(Ordering::Relaxed)
-    }
-
-    /// Whether no request is under way, or none whose head is complete.
-    pub fn awaits_head(&self) -> bool {
+impl InFlight {
+    /// Whether there is no request, or one whose head is not complete.
+    pub fn is_idle(&self) -> bool {
         !self.0.has_head.load(Ordering::Relaxed) && !self.0.is_unread.load(Ordering::Relaxed)
     }
 
-    /// Notes whether the client may have a part of the answer left to read.
+    /// Records whether the client may have a part of the answer left to read.
     pub fn set_unread(&self, is: bool) {
         self.0.is_unread.store(is, Ordering::Relaxed);
     }
 
-    fn begin(&self, has_body: bool) {
-        self.0.has_head.store(true, Ordering::Relaxed);
-        self.0.has_body.store(has_body, Ordering::Relaxed);
-    }
-
-    fn end(&self) {
-        self.0.has_head.store(false, Ordering::Relaxed);
-        self.0.has_body.store(false, Ordering::Relaxed);
+    fn set_head(&self, is: bool) {
+        self.0.has_head.store(is, Ordering::Relaxed);
     }
 }
 
-/// Answers requests until the client, a bound or the end of the program ends it.
+/// Answers requests until the client, a timeout or the end of the program closes the connection.
 pub async fn serve(
     router: Router,
     (stream, peer): (TcpStream, SocketAddr),
-    bounds: Bounds,
-    at_work: AtWork,
+    timeouts: Timeouts,
+    in_flight: InFlight,
     watcher: Watcher,
 ) {
     // Pages are small and written at once: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
-    let (ends, reader) = (Instant::now() + bounds.life, at_work.clone());
+    let ends = Instant::now() + timeouts.life;
+    let socket = TokioIo::new(Socket::new(stream, &timeouts, in_flight.clone()));
     let service = service_fn(move |request| {
-        answer(router.clone(), prepared(request, peer, &at_work), ends, at_work.clone())
+        in_flight.set_head(true);
+        answer(router.clone(), prepare(request, peer), ends, in_flight.clone())
     });
-    let socket = TokioIo::new(Socket::new(stream, &bounds, reader));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(bounds.head)
+        .header_read_timeout(timeouts.head)
         .max_buf_size(LARGEST_HEAD)
         .serve_connection(socket, service);
-    // A peer that went away or sent nonsense is its own affair.
+    // The client went away or sent nonsense: nothing to do or to log.
     let _ = watcher.watch(connection).await;
 }
 
@@ -121,20 +107,18 @@ async fn answer(
     router: Router,
     request: Request<Body>,
     ends: Instant,
-    at_work: AtWork,
+    in_flight: InFlight,
 ) -> Result<Response<Body>, Infallible> {
     let mut response = router.oneshot(request).await?;
     if Instant::now() >= ends {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    at_work.end();
+    in_flight.set_head(false);
     Ok(response)
 }
 
-fn prepared(request: Request<Incoming>, peer: SocketAddr, at_work: &AtWork) -> Request<Body> {
-    at_work.begin(request.body().is_end_stream());
-    let at_work = at_work.clone();
-    let mut request = request.map(|body| Body::new(Arriving { body, at_work }));
+fn prepare(request: Request<Incoming>, peer: SocketAddr) -> Request<Body> {
+    let mut request = request.map(Body::new);
     request.extensions_mut().insert(ConnectInfo(peer));
     // HTTP/1.1 without a host must be refused (RFC 9112, 3.2), as an empty one is by the router,
     // which tests and other servers may call without.
@@ -142,34 +126,4 @@ fn prepared(request: Request<Incoming>, peer: SocketAddr, at_work: &AtWork) -> R
         request.headers_mut().insert(HOST, HeaderValue::from_static(""));
     }
     request
-}
-
-/// A request's body, which tells when all of it is there.
-struct Arriving {
-    body: Incoming,
-    at_work: AtWork,
-}
-
-impl HttpBody for Arriving {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.at_work.0.has_body.store(true, Ordering::Relaxed);
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
