@@ -7,6 +7,7 @@ pub mod emails;
 mod mask;
 mod message;
 mod smtp;
+pub mod worker;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use lettre::Message;
 use tokio::time::timeout;
 
-use crate::config::{Sender, SmtpServer};
+use crate::config::{Config, Sender, SmtpServer};
 use crate::models::outbox::QueuedEmail;
 use mask::fit_for_log;
 pub use mask::mask;
@@ -82,6 +83,17 @@ struct Inner {
 }
 
 impl Mailer {
+    /// None when no mail server is set, and mail stays in the development mailbox.
+    ///
+    /// # Errors
+    /// What is wrong with the settings, without repeating them.
+    pub fn from_config(config: &Config) -> Result<Option<Self>, MailError> {
+        let server = config.smtp.clone();
+        server
+            .map(|server| Self::new(server, &config.mail_from, config.base_url.host()))
+            .transpose()
+    }
+
     /// Connects to nothing yet. `host` is the site's own name: it stands in `Message-ID` and greets
     /// the server.
     ///

@@ -5,11 +5,10 @@ use clap::{Arg, ArgMatches, Command};
 use super::CommandError;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::mail::SendResult;
 use crate::mail::emails::{self, EmailContext};
+use crate::mail::{Mailer, SendResult};
 use crate::models::email::EmailAddress;
 use crate::random;
-use crate::tasks;
 
 const EXAMPLE: &str =
     "Example:\n  VESTIBULE_SMTP_URL=smtp://127.0.0.1:1025 vestibule mail test you@example.com";
@@ -60,7 +59,7 @@ pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
 }
 
 async fn send(config: &Config, to: &EmailAddress) -> Result<SendResult, CommandError> {
-    let Some(mailer) = tasks::mailer(config).map_err(CommandError::failed)? else {
+    let Some(mailer) = Mailer::from_config(config).map_err(CommandError::failed)? else {
         return Err(CommandError::Failed(
             "no mail server is set: set VESTIBULE_SMTP_URL, for example smtp://127.0.0.1:1025"
                 .to_owned(),

@@ -14,7 +14,7 @@ use crate::config::{Config, MailboxReaders};
 use crate::db::Location;
 use crate::event::{Details, Event};
 use crate::mail::Mailer;
-use crate::models::password;
+use crate::models::{outbox, password};
 use crate::server::{self, Signals};
 use crate::tasks::{self, Tasks};
 
@@ -45,7 +45,7 @@ pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     if config.base_url_is_default {
         config.base_url = config.base_url.with_port(address.port());
     }
-    let mailer = tasks::mailer(&config)
+    let mailer = Mailer::from_config(&config)
         .map_err(|why| CommandError::Usage(format!("VESTIBULE_SMTP_URL: {why}")))?;
     let app = App::start(config).await.map_err(CommandError::failed)?;
     let tasks = start_tasks(&app, mailer).await?;
@@ -79,7 +79,8 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, CommandError> {
 
 async fn start_tasks(app: &App, mailer: Option<Mailer>) -> Result<Tasks, CommandError> {
     if let Location::Sqlite(_) = app.config.database {
-        tasks::take_over(app).await.map_err(CommandError::failed)?;
+        // After a crash of the only node, the emails it was sending would wait for their claims to end.
+        outbox::release_claims(&app.store.db).await.map_err(CommandError::failed)?;
     }
     // The first visitor should not wait for tables that can be built meanwhile.
     let assets = Arc::clone(&app.assets);

@@ -1,6 +1,5 @@
 //! What runs beside the requests: sending mail, clearing away what has expired.
 
-pub mod outbox;
 pub mod sweep;
 
 use std::time::Duration;
@@ -10,10 +9,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::app::App;
-use crate::config::Config;
 use crate::event::Event;
+use crate::mail::worker::Worker;
 use crate::mail::{MailError, Mailer};
-use crate::models::outbox as emails;
 
 /// Before a task that panicked is started again.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -30,7 +28,7 @@ pub struct Tasks {
 /// # Errors
 /// When the mail server's URL cannot be used.
 pub fn spawn(app: &App) -> Result<Tasks, MailError> {
-    Ok(spawn_with(app, mailer(&app.config)?))
+    Ok(spawn_with(app, Mailer::from_config(&app.config)?))
 }
 
 /// As [`spawn`], with a mailer that was made before, which reads the certificates.
@@ -40,7 +38,7 @@ pub(crate) fn spawn_with(app: &App, mailer: Option<Mailer>) -> Tasks {
     let (store, posted, told) = (app.store.clone(), app.posted.clone(), stopped.clone());
     running.spawn(keep_running("outbox", PAUSE, stopped.clone(), move || {
         let (db, key, clock) = (store.db.clone(), store.key.clone(), store.clock.clone());
-        let worker = outbox::Worker::new(db, key, clock, mailer.clone());
+        let worker = Worker::new(db, key, clock, mailer.clone());
         worker.run(posted.clone(), told.clone())
     }));
     let (store, told) = (app.store.clone(), stopped.clone());
@@ -70,23 +68,6 @@ async fn keep_running<F: Future<Output = ()> + Send + 'static>(
             return;
         }
     }
-}
-
-/// The way to the mail server; `None` when mail stays in the development mailbox.
-///
-/// # Errors
-/// When the mail server's URL cannot be used.
-pub fn mailer(config: &Config) -> Result<Option<Mailer>, MailError> {
-    let server = config.smtp.clone();
-    server.map(|server| Mailer::new(server, &config.mail_from, config.base_url.host())).transpose()
-}
-
-/// After a crash of the only node, emails that it was sending would wait for their claim to end.
-///
-/// # Errors
-/// When the database fails.
-pub async fn take_over(app: &App) -> Result<u64, crate::db::DbError> {
-    emails::release_claims(&app.store.db).await
 }
 
 impl Tasks {

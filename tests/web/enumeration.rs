@@ -4,8 +4,8 @@
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use vestibule::config::{HashCost, Rate};
+use vestibule::mail::worker::Worker;
 use vestibule::models::hasher::Hasher;
-use vestibule::tasks::outbox::Worker;
 
 use crate::support::post::mailer;
 use crate::support::smtp::FakeSmtp;

@@ -12,8 +12,8 @@ use tower::ServiceExt;
 use vestibule::Config;
 use vestibule::config::{BaseUrl, SmtpServer};
 use vestibule::mail::Mailer;
+use vestibule::mail::worker::Worker;
 use vestibule::models::outbox::{self, Email};
-use vestibule::tasks::outbox::Worker;
 
 use crate::support::program::Folder;
 use crate::support::smtp::FakeSmtp;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 use vestibule::db::{Db, sql};
 use vestibule::key::ServerKey;
+use vestibule::mail::worker::{DeliveryRun, End, Worker};
 use vestibule::models::outbox::{self, Email};
-use vestibule::tasks::outbox::{DeliveryRun, End, Worker};
 
 use crate::support::post::{DAY, Place, Post, START, email, mailer};
 use crate::support::smtp::FakeSmtp;

@@ -11,8 +11,8 @@ use sqlx::Connection;
 use vestibule::clock::Clock;
 use vestibule::db::{Db, Location};
 use vestibule::key::ServerKey;
+use vestibule::mail::worker::Worker;
 use vestibule::random;
-use vestibule::tasks::outbox::Worker;
 
 use super::front::Front;
 use super::post::mailer;

@@ -10,8 +10,8 @@ use vestibule::config::{Sender, SmtpCa, SmtpServer};
 use vestibule::db::{Db, Location, sql};
 use vestibule::key::ServerKey;
 use vestibule::mail::Mailer;
+use vestibule::mail::worker::{DeliveryRun, Worker};
 use vestibule::models::outbox::{self, Email, QueuedEmail, Room};
-use vestibule::tasks::outbox::{DeliveryRun, Worker};
 
 use super::smtp::FakeSmtp;
 

@@ -9,11 +9,11 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::{Mailer, SendResult, mask};
 use crate::clock::Clock;
 use crate::db::{Db, DbError};
 use crate::event::{Details, Event, MailDetails};
 use crate::key::ServerKey;
-use crate::mail::{Mailer, SendResult, mask};
 use crate::models::outbox::{self, GIVE_UP_AFTER, QueuedEmail};
 use crate::random;
 use slots::Slots;
