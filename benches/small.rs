@@ -20,15 +20,15 @@ use tokio::runtime::Runtime;
 use tower::ServiceExt;
 use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
+use vestibule::accounts::email::EmailAddress;
+use vestibule::accounts::one_time_code::OneTimeCode;
+use vestibule::accounts::password::Password;
+use vestibule::accounts::username::Username;
 use vestibule::db::Location;
-use vestibule::models::email::EmailAddress;
-use vestibule::models::one_time_code::OneTimeCode;
 use vestibule::models::outbox::Email;
-use vestibule::models::password::Password;
 use vestibule::models::reset::{Guess, NewReset, PendingReset};
 use vestibule::models::session::{Lifetimes, SessionRows, keys};
 use vestibule::models::user::{NewUser, Registration, User};
-use vestibule::models::username::Username;
 use vestibule::{App, Config, random};
 
 const HOUR: i64 = 60 * 60;
@@ -53,8 +53,13 @@ impl Site {
     async fn user(&self) -> User {
         let username = Username::parse_new("ann").unwrap();
         let email = EmailAddress::parse("ann@meadow.example").unwrap();
-        let new =
-            NewUser { username: &username, email: &email, password_hash: "none", device: None };
+        let new = NewUser {
+            username: username.as_str(),
+            email: email.as_typed(),
+            email_key: email.key(),
+            password_hash: "none",
+            device: None,
+        };
         match self.app.store.register(new, None).await.unwrap() {
             Registration::Created(user) => user,
             Registration::Taken => unreachable!("nobody else is there"),
@@ -87,7 +92,8 @@ impl Site {
             html: "CDFG-2345".into(),
             expires_at: i64::MAX,
         };
-        let new = NewReset { user: None, code: &code, ttl: HOUR, sent_before: 0, counts: &[] };
+        let new =
+            NewReset { user: None, code: code.as_str(), ttl: HOUR, sent_before: 0, counts: &[] };
         let (id, digest) = self.app.store.begin_reset(new, letter).await.unwrap();
         serde_json::from_value(serde_json::json!({
             "id": id, "username": "ann", "email": "ann@meadow.example", "digest": digest,
@@ -107,7 +113,9 @@ fn hash(criterion: &mut Criterion) {
     let site = Site::start();
     let password = Password::typed("moss lantern quartz");
     criterion.bench_function("a hash through the pool", |bencher| {
-        bencher.to_async(&site.runtime).iter(|| async { site.app.hasher.hash(&password).await });
+        bencher
+            .to_async(&site.runtime)
+            .iter(|| async { site.app.hasher.hash(password.as_bytes()).await });
     });
 }
 
@@ -147,7 +155,7 @@ fn guess(criterion: &mut Criterion) {
     criterion.bench_function("a wrong guess at a code", |bencher| {
         bencher.to_async(&site.runtime).iter(|| async {
             let spent = store.spend_guess(&pending, i64::MAX).await.unwrap();
-            assert!(matches!(store.compare(&pending, &wrong, &spent), Guess::Wrong { .. }));
+            assert!(matches!(store.compare(&pending, wrong.as_str(), &spent), Guess::Wrong { .. }));
         });
     });
 }

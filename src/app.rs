@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use crate::accounts::password::{Password, PasswordError};
+use crate::accounts::pasted::visible;
 use crate::assets::Assets;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -16,11 +18,9 @@ use crate::db::{Db, DbError, Location};
 use crate::error::RequestError;
 use crate::key::{KeyError, ServerKey};
 use crate::models::Store;
-use crate::models::hasher::{HashError, Hasher};
 use crate::models::limit::Count;
 use crate::models::outbox::Email;
-use crate::models::password::{Password, PasswordError};
-use crate::models::pasted::visible;
+use crate::password_hasher::{HashError, PasswordHasher};
 pub(crate) use limits::Try;
 use under_way::UnderWay;
 
@@ -39,7 +39,7 @@ pub struct Shared {
     /// Database, clock and key.
     pub store: Store,
     /// The hash pool.
-    pub hasher: Hasher,
+    pub hasher: PasswordHasher,
     /// Tries at passwords and codes that are counted and not decided yet.
     under_way: UnderWay,
     /// Wakes the outbox's worker when a letter was posted.
@@ -75,7 +75,7 @@ pub enum StartError {
     NoKey,
     /// The hash pool.
     #[error("the hash pool did not start: {0}")]
-    Hasher(#[from] HashError),
+    PasswordHasher(#[from] HashError),
 }
 
 impl App {
@@ -95,7 +95,7 @@ impl App {
         let db = Db::open_for(&config.database, config.database_wait).await?;
         let key = server_key(&config)?;
         Ok(Self(Arc::new(Shared {
-            hasher: Hasher::start(&config.hash)?,
+            hasher: PasswordHasher::start(&config.hash)?,
             under_way: UnderWay::default(),
             store: Store { db, clock, key },
             assets: Arc::new(Assets::new(&config)),
@@ -118,7 +118,7 @@ impl App {
     /// [`RequestError::TooMany`] beyond a limit, and when there is too much work.
     pub(crate) async fn choose_password(
         &self,
-        hasher: &Hasher,
+        hasher: &PasswordHasher,
         text: &str,
         (username, email): (&str, &str),
         counts: &[Count],
@@ -129,7 +129,7 @@ impl App {
         };
         self.limit(counts, None).await?;
         let context = [username, email, self.config.site_name.as_str()].map(visible).to_vec();
-        Ok(hasher.judge(&password, context).await?.map_or(Ok(password), Err))
+        Ok(password.check_strength(hasher, context).await?.map_or(Ok(password), Err))
     }
 
     /// Posts a notice that stands alone and wakes the worker, unless one of `counts` has reached its

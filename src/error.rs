@@ -6,10 +6,11 @@ use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 
+use crate::accounts;
 use crate::db::DbError;
 use crate::forms::UNREADABLE;
-use crate::models::hasher::HashError;
 use crate::page::Page;
+use crate::password_hasher::HashError;
 use crate::times;
 
 /// When to come back after a 503, in seconds: the hash queue is worked off in less than one.
@@ -122,6 +123,18 @@ impl From<DbError> for RequestError {
             Self::Unavailable(error.to_string())
         } else {
             Self::Internal(error.to_string())
+        }
+    }
+}
+
+impl From<accounts::Error> for RequestError {
+    fn from(error: accounts::Error) -> Self {
+        match error {
+            accounts::Error::Database(error) => error.into(),
+            accounts::Error::Hashing(error) => error.into(),
+            accounts::Error::Template(_) | accounts::Error::Task(_) => {
+                Self::Internal(error.to_string())
+            }
         }
     }
 }

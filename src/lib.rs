@@ -26,11 +26,15 @@
 //! | `main`, [`commands`], `server`, `routes` | arguments; one file a command; listener and connections; every URL and layer |
 //! | `middleware`, `controllers`, [`tasks`], `visitor` | one concern, one page, one background loop each; who sent a request |
 //! | [`app`], `error`, `flash`, `forms`, `page`, [`mail`], `assets`, `times` | what a request needs and can fail with |
-//! | [`models`] | a table each, a value each |
+//! | [`accounts`] | the use cases and their values |
+//! | [`models`] | a table each |
+//! | [`password_hasher`] | the Argon2 pool |
 //! | [`db`], [`clock`], [`random`], [`key`], [`config`], [`event`], `permissions` | the ground; what the log tells; modes of files |
 
+pub mod accounts;
 pub mod app;
 mod assets;
+pub mod client_address;
 pub mod clock;
 pub mod commands;
 pub mod config;
@@ -44,7 +48,9 @@ pub mod key;
 pub mod mail;
 mod middleware;
 pub mod models;
+pub mod next_path;
 mod page;
+pub mod password_hasher;
 mod permissions;
 pub mod random;
 mod routes;

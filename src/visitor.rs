@@ -14,14 +14,16 @@ pub mod peer;
 use std::mem::discriminant;
 
 use axum::extract::FromRequestParts;
-use axum::http::Method;
 use axum::http::request::Parts;
+use axum::http::{Method, header};
 use serde::Serialize;
 use time::Duration;
 use tokio::time::timeout;
 use tower_cookies::Cookies;
 use tower_sessions::{Expiry, Session};
 
+use crate::accounts::password::{Password, PasswordError};
+use crate::accounts::requester::Requester;
 use crate::app::App;
 use crate::config::Notice;
 use crate::error::RequestError;
@@ -29,20 +31,18 @@ use crate::event::Event;
 use crate::flash::Flash;
 use crate::mail::emails::{self, EmailContext};
 use crate::middleware::session;
-use crate::models::hasher::Hasher;
 use crate::models::limit::Count;
 use crate::models::outbox::Email;
-use crate::models::password::{Password, PasswordError};
 use crate::models::reset::{Guess, PendingReset};
 use crate::models::session::{PATIENCE, keys, user_of};
 use crate::models::user::User;
 use crate::page::Page;
+use crate::password_hasher::PasswordHasher;
 pub use cookie::{OwnCookie, own as own_cookies};
 pub use device::new_token as new_device_token;
 pub use ended::{Ended, cookie_name as ended_cookie_name};
 pub use logged_in::LoggedIn;
 pub use login_name::cookie_name as login_name_cookie_name;
-use peer::Peer;
 
 /// For the header of every page, without a query: a username never changes.
 const USERNAME: &str = "username";
@@ -67,8 +67,8 @@ pub async fn username(session: &Session) -> Result<Option<String>, RequestError>
 pub struct Visitor {
     /// The site.
     pub app: App,
-    /// Address and device.
-    pub peer: Peer,
+    /// Who sent the request, for the use cases.
+    pub requester: Requester,
     session: Session,
     cookies: Cookies,
     /// Whether pages may link to the development mailbox.
@@ -85,9 +85,16 @@ impl FromRequestParts<App> for Visitor {
         let session =
             session.ok_or_else(|| RequestError::Internal("the session layer is missing".into()))?;
         let cookies = parts.extensions.get::<Cookies>().cloned().unwrap_or_default();
+        let user_agent =
+            parts.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+        let requester = Requester {
+            address: peer::address(&parts.extensions, &parts.headers, &app.config),
+            device_tokens: device::sent(&app.config, &cookies),
+            user_agent: user_agent.map(str::to_owned),
+        };
         Ok(Self {
             app: app.clone(),
-            peer: Peer::of(&parts.extensions, &parts.headers, &app.config),
+            requester,
             session,
             cookies,
             reads_mailbox: peer::reads_mailbox(&parts.extensions, &parts.headers, app),
@@ -98,8 +105,8 @@ impl FromRequestParts<App> for Visitor {
 
 impl Visitor {
     /// The hash pool, for this visitor's work.
-    pub fn hasher(&self) -> Hasher {
-        self.app.hasher.on_behalf_of(self.peer.network())
+    pub fn hasher(&self) -> PasswordHasher {
+        self.app.hasher.for_network(self.requester.network())
     }
 
     /// As [`App::choose_password`], for this visitor.
@@ -285,8 +292,8 @@ impl Visitor {
             username,
             to,
             at: self.app.store.clock.now(),
-            device: self.peer.device(),
-            address: self.peer.known_address(),
+            device: self.requester.device_name(),
+            address: self.requester.known_address(),
             accent: &self.app.config.accent,
         }
     }

@@ -3,9 +3,9 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use vestibule::accounts::password::Password;
 use vestibule::config::HashCost;
-use vestibule::models::hasher::Hasher;
-use vestibule::models::password::Password;
+use vestibule::password_hasher::PasswordHasher;
 
 use super::options::Options;
 use super::proc::calmly;
@@ -60,14 +60,14 @@ impl Rates {
 fn pool_rate(time: Duration) -> f64 {
     let cost = HashCost::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let hasher = Hasher::start(&cost).expect("the default parameters");
+    let hasher = PasswordHasher::start(&cost).expect("the default parameters");
     let password = Password::typed(PASSWORD);
     runtime.expect("a runtime").block_on(async {
         let start = Instant::now();
         let one = async || {
             let mut made = 0.0;
             while start.elapsed() < time {
-                hasher.verify(&password, None).await.expect("the queue has room");
+                hasher.verify(password.as_bytes(), None).await.expect("the queue has room");
                 made += 1.0;
             }
             made

@@ -11,8 +11,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use vestibule::clock::Clock;
 use vestibule::config::HashCost;
 use vestibule::db::{Db, Location};
-use vestibule::models::hasher::Hasher;
-use vestibule::models::password::Password;
+use vestibule::password_hasher::PasswordHasher;
 
 use super::program::{Folder, target};
 use super::site::{self, FLOOR_ITERATIONS, FLOOR_MEMORY_KIB, PASSWORD, Person};
@@ -200,6 +199,6 @@ async fn weak_hash() -> String {
         iterations: FLOOR_ITERATIONS,
         ..HashCost::default()
     };
-    let hasher = Hasher::start(&cost).expect("parameters that the settings take");
-    hasher.hash(&Password::typed(PASSWORD)).await.expect("nobody else is in the queue")
+    let hasher = PasswordHasher::start(&cost).expect("parameters that the settings take");
+    hasher.hash(PASSWORD.as_bytes()).await.expect("nobody else is in the queue")
 }

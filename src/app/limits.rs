@@ -7,12 +7,12 @@ use tokio::time::Instant;
 
 use super::App;
 use super::under_way::Entered;
+use crate::accounts::mailbox::Mailbox;
 use crate::config::Rate;
 use crate::db::DbError;
 use crate::error::RequestError;
 use crate::event::Event;
 use crate::models::limit::{Count, Exceeded, Limited, Share};
-use crate::models::mailbox::Mailbox;
 
 /// Forms with a new password for each registration that an address may make: people correct
 /// themselves a few times.

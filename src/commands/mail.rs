@@ -3,11 +3,11 @@
 use clap::{Arg, ArgMatches, Command};
 
 use super::CommandError;
+use crate::accounts::email::EmailAddress;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::mail::emails::{self, EmailContext};
 use crate::mail::{Mailer, SendResult};
-use crate::models::email::EmailAddress;
 use crate::random;
 
 const EXAMPLE: &str =

@@ -9,12 +9,13 @@ use clap::{ArgMatches, Command};
 use tokio::net::TcpListener;
 
 use super::CommandError;
+use crate::accounts::password;
 use crate::app::App;
 use crate::config::{Config, MailboxReaders};
 use crate::db::Location;
 use crate::event::{Details, Event};
 use crate::mail::Mailer;
-use crate::models::{outbox, password};
+use crate::models::outbox;
 use crate::server::{self, Signals};
 use crate::tasks::{self, Tasks};
 

@@ -7,14 +7,15 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::CommandError;
+use crate::accounts::email::EmailAddress;
+use crate::accounts::login_name::LoginName;
+use crate::accounts::password::Password;
+use crate::accounts::username::Username;
 use crate::app::App;
 use crate::config::Config;
 use crate::db::Location;
 use crate::event::Event;
-use crate::models::email::EmailAddress;
-use crate::models::password::Password;
 use crate::models::user::{NewUser, Registration, User};
-use crate::models::username::Username;
 use crate::times;
 
 /// The arguments.
@@ -129,8 +130,14 @@ async fn insert(
     email: &EmailAddress,
     password: &Password,
 ) -> Result<User, CommandError> {
-    let password_hash = app.hasher.hash(password).await.map_err(CommandError::failed)?;
-    let new = NewUser { username, email, password_hash: &password_hash, device: None };
+    let password_hash = app.hasher.hash(password.as_bytes()).await.map_err(CommandError::failed)?;
+    let new = NewUser {
+        username: username.as_str(),
+        email: email.as_typed(),
+        email_key: email.key(),
+        password_hash: &password_hash,
+        device: None,
+    };
     match app.store.register(new, None).await.map_err(CommandError::failed)? {
         Registration::Created(user) => Ok(user),
         Registration::Taken => Err(CommandError::Failed(format!(
@@ -143,7 +150,7 @@ async fn insert(
 
 async fn show(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
     let login = text(matches, "login");
-    let user = app.store.user_by_login(login).await.map_err(CommandError::failed)?;
+    let user = LoginName::parse(login).find_user(&app.store).await.map_err(CommandError::failed)?;
     let user = user.ok_or_else(|| {
         CommandError::Failed(format!("no account has the username or address {login:?}"))
     })?;

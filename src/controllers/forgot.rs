@@ -4,16 +4,16 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::{Answer, keep_form, redirect, refuse, show as show_page};
+use crate::accounts::email::{EmailAddress, EmailError};
+use crate::accounts::one_time_code::OneTimeCode;
+use crate::accounts::username::{Username, UsernameError};
 use crate::error::RequestError;
 use crate::event::{Details, Event};
 use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::mail::emails;
-use crate::models::email::{EmailAddress, EmailError};
-use crate::models::one_time_code::OneTimeCode;
 use crate::models::reset::{NewReset, PendingReset, Replaced};
 use crate::models::user::User;
-use crate::models::username::{Username, UsernameError};
 use crate::page::Page;
 use crate::visitor::Visitor;
 use crate::visitor::budget::Budget;
@@ -73,9 +73,9 @@ async fn answer(visitor: &Visitor, form: &ForgotForm) -> Answer {
     };
     let old = visitor.reset().await?;
     let dead_before = visitor.app.store.clock.now() - visitor.app.config.code_ttl;
-    let is_repeat = old
-        .as_ref()
-        .is_some_and(|old| old.sent_at > dead_before && old.is_of(&claim.username, &claim.email));
+    let is_repeat = old.as_ref().is_some_and(|old| {
+        old.sent_at > dead_before && old.is_of(claim.username.as_str(), claim.email.as_typed())
+    });
     if is_repeat && visitor.has_unseen_code().await? {
         return redirect("/reset");
     }
@@ -101,7 +101,8 @@ pub(super) async fn send_code(visitor: &Visitor, asked: Asked, sent_before: i64)
     let told = emails::Code { text: code.as_str(), ttl, in_subject };
     let letter = emails::reset_code(&visitor.about(claim.username.as_str(), to), told)?;
     let counts = visitor.code_mail_counts(&budget, user.as_ref(), to);
-    let new = NewReset { user: user.as_ref(), code: &code, ttl, sent_before, counts: &counts };
+    let new =
+        NewReset { user: user.as_ref(), code: code.as_str(), ttl, sent_before, counts: &counts };
     let (id, digest) = visitor.app.store.begin_reset(new, letter).await?;
     let event = if sent_before == 0 { Event::CodeAsked } else { Event::CodeResent };
     let account = user.as_ref().map(|user| user.id.as_str());
@@ -125,7 +126,8 @@ pub(super) struct Asked {
 impl Asked {
     /// Looks for the account.
     pub(super) async fn by(visitor: &Visitor, claim: Claim) -> Result<Self, RequestError> {
-        let user = visitor.app.store.user_by_both(&claim.username, &claim.email).await?;
+        let user =
+            visitor.app.store.user_by_both(claim.username.as_str(), claim.email.key()).await?;
         let budget = visitor.budget(user.as_ref(), claim.account()).await?;
         Ok(Self { claim, user, budget })
     }

@@ -6,6 +6,8 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::{Answer, Next, keep_form, redirect, refuse, show as show_page};
+use crate::accounts::login_name::LoginName;
+use crate::accounts::password::Password;
 use crate::config::Notice;
 use crate::error::RequestError;
 use crate::event::{self, Event};
@@ -13,13 +15,12 @@ use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::mail::emails::{self, EmailContext};
 use crate::models::device::Familiarity;
-use crate::models::hasher::Verdict;
 use crate::models::limit::Share;
-use crate::models::next_path::NextPath;
 use crate::models::outbox::Email;
-use crate::models::password::Password;
 use crate::models::user::User;
+use crate::next_path::NextPath;
 use crate::page::Page;
+use crate::password_hasher::PasswordMatch;
 use crate::visitor::Visitor;
 use tries::Tries;
 
@@ -91,7 +92,7 @@ async fn answer(visitor: &Visitor, form: &LoginForm) -> Answer {
 
 /// The user, if the password is right. Each try is counted before it is compared.
 async fn authenticate(visitor: &Visitor, form: &LoginForm) -> Result<Option<User>, RequestError> {
-    let user = visitor.app.store.user_by_login(&form.username).await?;
+    let user = LoginName::parse(&form.username).find_user(&visitor.app.store).await?;
     let tries = Tries::count(visitor, user.as_ref(), &form.username).await?;
     let is_last = tries.is_last();
     let compared = compare(visitor.clone(), user, tries, Password::typed(&form.password));
@@ -108,16 +109,16 @@ async fn compare(
     password: Password,
 ) -> Result<Option<User>, RequestError> {
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
-    let verdict = visitor.hasher().verify(&password, stored).await;
+    let verdict = visitor.hasher().verify(password.as_bytes(), stored).await;
     tries.settle(&visitor, &verdict).await;
-    let stale = match verdict? {
-        Verdict::Right { stale } => stale,
-        Verdict::Wrong => {
+    let needs_rehash = match verdict? {
+        PasswordMatch::Correct { needs_rehash } => needs_rehash,
+        PasswordMatch::Incorrect => {
             tries.note_failure(&visitor, user.as_ref()).await?;
             return Ok(None);
         }
     };
-    if let Some(user) = user.as_ref().filter(|_| stale) {
+    if let Some(user) = user.as_ref().filter(|_| needs_rehash) {
         rehash(&visitor, user, &password).await;
     }
     Ok(user)
@@ -125,7 +126,7 @@ async fn compare(
 
 /// Brings an old hash to today's parameters. The login is right whether or not this works.
 async fn rehash(visitor: &Visitor, user: &User, password: &Password) {
-    let Ok(hash) = visitor.hasher().hash(password).await else {
+    let Ok(hash) = visitor.hasher().hash(password.as_bytes()).await else {
         return;
     };
     if let Err(error) = visitor.app.store.rehash(user, &hash).await {

@@ -20,7 +20,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 
 use crate::error::RequestError;
 use crate::forms::Errors;
-use crate::models::next_path::NextPath;
+use crate::next_path::NextPath;
 
 /// What every handler answers.
 pub type Answer = Result<Response, RequestError>;

@@ -6,15 +6,15 @@ use serde::Deserialize;
 
 use super::repeat::password_just_set;
 use super::{Answer, keep_form, redirect, refuse, show as show_page};
+use crate::accounts::password::{Password, PasswordError};
 use crate::error::RequestError;
 use crate::event::Event;
 use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
-use crate::models::hasher::Verdict;
 use crate::models::limit::{Limited, Share};
-use crate::models::password::{Password, PasswordError};
 use crate::models::user::{NewPassword, PasswordChange, User};
 use crate::page::Page;
+use crate::password_hasher::PasswordMatch;
 use crate::visitor::{Ended, LoggedIn, Visitor};
 
 const TITLE: &str = "Change your password";
@@ -123,7 +123,7 @@ async fn set(
     // was made with, and no change may go untold.
     let counts = visitor.mail_counts(Share::Changes, &user.email);
     visitor.app.limit(&counts, Some(&user.id)).await?;
-    let hash = visitor.hasher().hash(password).await?;
+    let hash = visitor.hasher().hash(password.as_bytes()).await?;
     let letter = visitor.password_changed(user)?;
     let session = visitor.session_digest();
     let new = NewPassword { hash: &hash, session: session.as_deref() };
@@ -177,12 +177,13 @@ pub(super) async fn knows_password(
     let subject = format!("current password of {}", user.credentials());
     let counts = visitor.app.counts(Limited::LoginAccount, &subject);
     let mut counted = visitor.app.count_try(counts, Some(&user.id)).await?;
-    let verdict = visitor.hasher().verify(&Password::typed(typed), Some(&user.password_hash)).await;
+    let verdict =
+        visitor.hasher().verify(Password::typed(typed).as_bytes(), Some(&user.password_hash)).await;
     match verdict {
-        Ok(Verdict::Wrong) => counted.fail(),
+        Ok(PasswordMatch::Incorrect) => counted.fail(),
         _ => visitor.app.take_back(&mut counted, false).await,
     }
-    Ok(verdict? != Verdict::Wrong)
+    Ok(verdict? != PasswordMatch::Incorrect)
 }
 
 async fn page(

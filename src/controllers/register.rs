@@ -5,18 +5,18 @@ use serde::Deserialize;
 
 use super::repeat::just_registered;
 use super::{Answer, Next, keep_form, redirect, refuse, show as show_page};
+use crate::accounts::email::{EmailAddress, EmailError};
+use crate::accounts::password::{Password, PasswordError};
+use crate::accounts::username::{Username, UsernameError};
 use crate::config::Notice;
 use crate::error::RequestError;
 use crate::event::{Details, Event};
 use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::mail::emails;
-use crate::models::email::{EmailAddress, EmailError};
 use crate::models::limit::{Limited, Share};
-use crate::models::next_path::NextPath;
-use crate::models::password::{Password, PasswordError};
 use crate::models::user::{NewUser, Registration, User};
-use crate::models::username::{Username, UsernameError};
+use crate::next_path::NextPath;
 use crate::page::Page;
 use crate::visitor::{Visitor, new_device_token};
 
@@ -94,11 +94,12 @@ async fn answer(visitor: &Visitor, form: &RegisterForm) -> Answer {
 
 /// Hashes before it looks whether the name is taken: both answers take the same time.
 async fn register(visitor: &Visitor, who: &Registrant) -> Result<Registration, RequestError> {
-    let password_hash = visitor.hasher().hash(&who.password).await?;
+    let password_hash = visitor.hasher().hash(who.password.as_bytes()).await?;
     let device = new_device_token();
     let new = NewUser {
-        username: &who.username,
-        email: &who.email,
+        username: who.username.as_str(),
+        email: who.email.as_typed(),
+        email_key: who.email.key(),
         password_hash: &password_hash,
         device: Some(&device),
     };

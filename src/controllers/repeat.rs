@@ -2,10 +2,10 @@
 //! first.
 
 use super::password::knows_password;
+use crate::accounts::email::EmailAddress;
+use crate::accounts::username::Username;
 use crate::error::RequestError;
-use crate::models::email::EmailAddress;
 use crate::models::user::User;
-use crate::models::username::Username;
 use crate::visitor::Visitor;
 
 /// How long after the first a form counts as its repeat, in seconds.
@@ -42,7 +42,8 @@ pub async fn just_registered(
 ) -> Result<Option<User>, RequestError> {
     let store = &visitor.app.store;
     let since = store.clock.now() - REPEATED_WITHIN;
-    let Some(user) = store.user_registered_with(username, email, since).await? else {
+    let Some(user) = store.user_registered_with(username.as_str(), email.key(), since).await?
+    else {
         return Ok(None);
     };
     Ok(knows_password(visitor, &user, password).await?.then_some(user))

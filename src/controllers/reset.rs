@@ -6,18 +6,18 @@ use serde::Deserialize;
 use super::forgot::{Asked, Claim, send_code};
 use super::repeat::password_just_set;
 use super::{Answer, keep_form, redirect, refuse, show as show_page};
+use crate::accounts::one_time_code::{CodeError, OneTimeCode};
+use crate::accounts::password::{Password, PasswordError};
 use crate::app::Try;
 use crate::error::RequestError;
 use crate::event::{Details, Event};
 use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
-use crate::models::hasher::Verdict;
 use crate::models::limit::Limited;
-use crate::models::one_time_code::{CodeError, OneTimeCode};
-use crate::models::password::{Password, PasswordError};
 use crate::models::reset::{Guess, PendingReset, Replaced, Spent};
 use crate::models::user::{NewPassword, User};
 use crate::page::Page;
+use crate::password_hasher::PasswordMatch;
 use crate::times;
 use crate::visitor::{Ended, Visitor};
 
@@ -113,7 +113,7 @@ async fn guess(
         Spent::Counted { .. } => Some(count_guess(visitor, pending, spent.user_id()).await?),
         Spent::Dead(_) => None,
     };
-    let guess = store.compare(pending, code, &spent);
+    let guess = store.compare(pending, code.as_str(), &spent);
     if let (Guess::Right(user_id), Some(counted)) = (&guess, &mut counted)
         && let Some(user) = store.user_by_id(user_id).await?
     {
@@ -213,10 +213,12 @@ async fn hash_other(
     password: &Password,
 ) -> Result<Option<String>, RequestError> {
     let hasher = visitor.hasher();
-    if hasher.verify(password, Some(&user.password_hash)).await? != Verdict::Wrong {
+    if hasher.verify(password.as_bytes(), Some(&user.password_hash)).await?
+        != PasswordMatch::Incorrect
+    {
         return Ok(None);
     }
-    Ok(Some(hasher.hash(password).await?))
+    Ok(Some(hasher.hash(password.as_bytes()).await?))
 }
 
 /// Never logs in: a mailed code recovers an account, it does not prove who sits here

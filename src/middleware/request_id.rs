@@ -8,7 +8,7 @@ use axum::response::Response;
 use crate::app::App;
 use crate::event::{self, Origin};
 use crate::random;
-use crate::visitor::peer::{self, Peer};
+use crate::visitor::peer;
 
 /// The header that bears it.
 pub const NAME: HeaderName = HeaderName::from_static("x-request-id");
@@ -19,7 +19,8 @@ const LONGEST: usize = 64;
 /// Gives the request its id, and tells the log which request it serves.
 pub async fn assign(State(app): State<App>, request: Request, next: Next) -> Response {
     let id = of(&request, &app);
-    let peer = Peer::of(request.extensions(), request.headers(), &app.config).known_address();
+    let address = peer::address(request.extensions(), request.headers(), &app.config);
+    let peer = Some(address).filter(|address| !address.is_unspecified());
     let origin = Origin { request: id.clone(), peer };
     let mut response = event::within(origin, next.run(request)).await;
     put(&id, &mut response);

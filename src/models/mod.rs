@@ -1,20 +1,11 @@
-//! The M: a table each (a struct and its SQL) and a value each (parsed once, at the edge).
+//! A table each: a row struct and its queries.
 
-pub mod client_address;
 pub mod device;
-pub mod email;
-pub mod hasher;
 pub mod limit;
-pub mod mailbox;
-pub mod next_path;
-pub mod one_time_code;
 pub mod outbox;
-pub mod password;
-pub mod pasted;
 pub mod reset;
 pub mod session;
 pub mod user;
-pub mod username;
 
 use crate::clock::Clock;
 use crate::db::Db;

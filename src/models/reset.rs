@@ -4,12 +4,9 @@
 //! time, the code itself) is counted here, in SQL, before a guess is compared.
 
 use super::Store;
-use super::email::EmailAddress;
 use super::limit::Count;
-use super::one_time_code::OneTimeCode;
 use super::outbox::{self, Email};
 use super::user::{NewPassword, User, set_password};
-use super::username::Username;
 use crate::db::{DbError, SkipLocked, Tx, skip_locked, sql};
 use crate::random;
 
@@ -43,8 +40,8 @@ pub struct PendingReset {
 pub struct NewReset<'a> {
     /// The account that matched, if one did.
     pub user: Option<&'a User>,
-    /// The code.
-    pub code: &'a OneTimeCode,
+    /// The code, without its dash.
+    pub code: &'a str,
     /// Seconds until it is dead.
     pub ttl: i64,
     /// Codes sent before it in this browser, in a row.
@@ -125,8 +122,8 @@ impl Guess {
 
 impl PendingReset {
     /// Whether it was requested with this name and address.
-    pub fn is_of(&self, username: &Username, email: &EmailAddress) -> bool {
-        self.username == username.as_str() && self.email == email.as_typed()
+    pub fn is_of(&self, username: &str, email: &str) -> bool {
+        self.username == username && self.email == email
     }
 
     /// Seconds until another code can be sent, for the page. From the session and not from the row,
@@ -231,7 +228,7 @@ impl Store {
     }
 
     /// Compares a guess that was counted, in constant time (ASVS 11.2.4).
-    pub fn compare(&self, pending: &PendingReset, code: &OneTimeCode, spent: &Spent) -> Guess {
+    pub fn compare(&self, pending: &PendingReset, code: &str, spent: &Spent) -> Guess {
         let (user_id, left) = match spent {
             Spent::Counted { user_id, left } => (user_id, *left),
             Spent::Dead(why) => return why.clone(),
@@ -330,8 +327,8 @@ impl Store {
         Ok(if row.is_some() { Replaced::Before } else { Replaced::Gone })
     }
 
-    fn digest(&self, id: &str, code: &OneTimeCode) -> String {
-        self.key.digest("one-time code", &[id, code.as_str()])
+    fn digest(&self, id: &str, code: &str) -> String {
+        self.key.digest("one-time code", &[id, code])
     }
 }
 

@@ -1,10 +1,7 @@
 //! The `users` table.
 
-use super::email::EmailAddress;
 use super::limit::Count;
 use super::outbox::{self, Email};
-use super::pasted::trimmed;
-use super::username::Username;
 use super::{Store, session};
 use crate::db::{DbError, Tx, sql};
 use crate::random;
@@ -38,10 +35,12 @@ impl User {
 
 /// Who is to become a user.
 pub struct NewUser<'a> {
-    /// The name.
-    pub username: &'a Username,
-    /// The address.
-    pub email: &'a EmailAddress,
+    /// Lower-case.
+    pub username: &'a str,
+    /// As it was typed.
+    pub email: &'a str,
+    /// What makes two addresses the same account.
+    pub email_key: &'a str,
     /// PHC string.
     pub password_hash: &'a str,
     /// The token of the browser that it is made in, if it is.
@@ -130,14 +129,20 @@ impl Store {
         self.find(BY_ID, &[id]).await
     }
 
-    /// The user of this username or email address, in any spelling. A text that can be neither
-    /// costs the same query and finds nobody.
+    /// The user with this username.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn user_by_login(&self, typed: &str) -> Result<Option<User>, DbError> {
-        let (query, key) = login_key(typed);
-        self.find(query, &[&key]).await
+    pub async fn user_by_username(&self, username: &str) -> Result<Option<User>, DbError> {
+        self.find(BY_USERNAME, &[username]).await
+    }
+
+    /// The user whose address has this key.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn user_by_email_key(&self, email_key: &str) -> Result<Option<User>, DbError> {
+        self.find(BY_EMAIL, &[email_key]).await
     }
 
     /// The user with this username and this address, if both are of one account.
@@ -146,10 +151,10 @@ impl Store {
     /// When the database fails.
     pub async fn user_by_both(
         &self,
-        username: &Username,
-        email: &EmailAddress,
+        username: &str,
+        email_key: &str,
     ) -> Result<Option<User>, DbError> {
-        self.find(BY_BOTH, &[username.as_str(), email.key()]).await
+        self.find(BY_BOTH, &[username, email_key]).await
     }
 
     /// The user who was registered with both after `since`. Asked where changes are made, as is
@@ -159,11 +164,11 @@ impl Store {
     /// When the database fails.
     pub async fn user_registered_with(
         &self,
-        username: &Username,
-        email: &EmailAddress,
+        username: &str,
+        email_key: &str,
         since: i64,
     ) -> Result<Option<User>, DbError> {
-        let statement = sql(BY_REGISTRATION).bind(username.as_str()).bind(email.key()).bind(since);
+        let statement = sql(BY_REGISTRATION).bind(username).bind(email_key).bind(since);
         Ok(statement.optional::<UserRow>(self.db.writer()).await?.map(User::from))
     }
 
@@ -207,7 +212,7 @@ impl Store {
     ) -> Result<Registration, DbError> {
         let user = self.new_row(&new);
         let mut tx = self.db.begin().await?;
-        if insert(&mut tx, &user, new.email.key()).await? == 0 {
+        if insert(&mut tx, &user, new.email_key).await? == 0 {
             return Ok(Registration::Taken);
         }
         if let Some(token) = new.device {
@@ -225,8 +230,8 @@ impl Store {
     fn new_row(&self, new: &NewUser<'_>) -> User {
         User {
             id: random::id(self.clock.millis()),
-            username: new.username.as_str().to_owned(),
-            email: new.email.as_typed().to_owned(),
+            username: new.username.to_owned(),
+            email: new.email.to_owned(),
             password_hash: new.password_hash.to_owned(),
             credential_version: 1,
             created_at: self.clock.now(),
@@ -277,11 +282,6 @@ impl Store {
     }
 }
 
-/// The canonical form of what stands in the login field, for counting by account.
-pub fn canonical_login(typed: &str) -> String {
-    login_key(typed).1
-}
-
 /// A password that is in the database, within a transaction.
 pub(super) struct PasswordSet {
     /// The new one.
@@ -316,20 +316,6 @@ async fn insert(tx: &mut Tx, user: &User, email_key: &str) -> Result<u64, DbErro
         .bind(&user.password_hash)
         .bind(user.created_at);
     statement.execute(tx.on()).await
-}
-
-fn login_key(typed: &str) -> (&'static str, String) {
-    if typed.contains('@') {
-        let key = EmailAddress::parse(typed)
-            .map_or_else(|_| canonical(typed), |email| email.key().to_owned());
-        return (BY_EMAIL, key);
-    }
-    (BY_USERNAME, Username::parse(typed).map_or_else(|_| canonical(typed), |name| name.to_string()))
-}
-
-/// For what is no name and no address at all: PostgreSQL refuses NUL in a text.
-fn canonical(typed: &str) -> String {
-    trimmed(typed).to_lowercase().replace('\0', "\u{fffd}")
 }
 
 /// `%part%` in lower case, with LIKE's own characters escaped by `!`.

@@ -4,10 +4,10 @@
 //! however many, cannot lock the owner out (OWASP "Slow Down Online Guessing Attacks with Device
 //! Cookies").
 
-use super::{Visitor, device};
+use super::Visitor;
+use crate::accounts::mailbox::Mailbox;
 use crate::error::RequestError;
 use crate::models::limit::{Count, Limited, Share};
-use crate::models::mailbox::Mailbox;
 use crate::models::user::User;
 
 /// The budget of one visitor for one account.
@@ -71,11 +71,11 @@ impl Visitor {
         user: Option<&User>,
         account: String,
     ) -> Result<Budget, RequestError> {
-        let (store, tokens) = (&self.app.store, device::sent(&self.app.config, &self.cookies));
+        let (store, tokens) = (&self.app.store, &self.requester.device_tokens);
         if tokens.is_empty() {
             return Ok(Budget::Strangers(account));
         }
-        let device = store.find_device(store.db.reader(), user, &tokens).await?;
+        let device = store.find_device(store.db.reader(), user, tokens).await?;
         let Some((user, device)) = user.zip(device) else {
             return Ok(Budget::Strangers(account));
         };
@@ -129,11 +129,11 @@ impl Visitor {
 
     /// What one more of `what` counts from the visitor's address.
     pub fn counts_by_address(&self, what: Limited) -> Vec<Count> {
-        self.app.counts_by(what, self.peer.counted())
+        self.app.counts_by(what, self.requester.counted_networks())
     }
 
     /// What a mail to the address `to` counts that the visitor causes.
     pub fn mail_counts(&self, share: Share, to: &str) -> Vec<Count> {
-        self.app.mail_counts(share, &Mailbox::of(to), self.peer.network())
+        self.app.mail_counts(share, &Mailbox::of(to), self.requester.network())
     }
 }

@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::{Ended, Visitor};
 use crate::app::App;
 use crate::event::{Details, Event};
-use crate::models::next_path::login_before;
 use crate::models::user::User;
+use crate::next_path::login_before;
 
 /// The user of a page that needs one; everybody else is sent to log in and brought back.
 #[derive(Clone, Debug)]

@@ -6,9 +6,9 @@ use time::Duration;
 use tower_cookies::Cookie;
 
 use super::{Visitor, cookie};
+use crate::accounts::email::EmailAddress;
+use crate::accounts::username::Username;
 use crate::config::Config;
-use crate::models::email::EmailAddress;
-use crate::models::username::Username;
 
 const NAME: &str = "vestibule-login-name";
 

@@ -4,7 +4,7 @@
 use axum::http::StatusCode;
 use futures_util::future::join_all;
 use vestibule::config::{HashCost, Rate};
-use vestibule::models::hasher::Hasher;
+use vestibule::password_hasher::PasswordHasher;
 
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of};
 
@@ -226,7 +226,7 @@ on_both_databases! {
         site.registered("ann").await;
         fail_in_a_row(&site, "ann", 99).await;
         let mut app = site.app.clone();
-        app.hasher = Hasher::start(&HashCost { memory_kib: 64 * 1024, iterations: 4, threads: 1, queue: 9 }).unwrap();
+        app.hasher = PasswordHasher::start(&HashCost { memory_kib: 64 * 1024, iterations: 4, threads: 1, queue: 9 }).unwrap();
         let guesser = Browser::new(vestibule::router(app));
         {
             let mut guess = std::pin::pin!(guesser.post("/login", &[("username", "ann"), ("password", "wrong")]));
@@ -251,7 +251,7 @@ on_both_databases! {
 
     async fn nobody_uses_up_a_budget_by_typing_how_it_is_called(site: Site) {
         let mut ann = site.registered("ann").await;
-        let id = site.app.store.user_by_login("ann").await.unwrap().unwrap().id;
+        let id = site.app.store.user_by_username("ann").await.unwrap().unwrap().id;
         for name in [format!("current password of {id}"), format!("id {id}"), id] {
             fail(&mut site.browser(), &name, 10).await;
         }

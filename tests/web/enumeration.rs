@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use vestibule::config::{HashCost, Rate};
 use vestibule::mail::worker::Worker;
-use vestibule::models::hasher::Hasher;
+use vestibule::password_hasher::PasswordHasher;
 
 use crate::support::post::mailer;
 use crate::support::smtp::FakeSmtp;
@@ -231,7 +231,7 @@ on_both_databases! {
         site.registered(KNOWN).await;
         let mut app = site.app.clone();
         let cost = HashCost { memory_kib: 128, iterations: 2, threads: 1, queue: 9 };
-        app.hasher = Hasher::start(&cost).unwrap();
+        app.hasher = PasswordHasher::start(&cost).unwrap();
         let browser = Browser::new(vestibule::router(app));
         for login in [KNOWN, NOBODY] {
             let fields = [("username", login), ("password", "not the one")];

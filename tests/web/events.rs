@@ -148,7 +148,7 @@ fn request_id(answer: &Response<Body>) -> String {
 }
 
 async fn id_of(site: &Site, name: &str) -> String {
-    site.app.store.user_by_login(name).await.unwrap().unwrap().id
+    site.app.store.user_by_username(name).await.unwrap().unwrap().id
 }
 
 fn new_account<'a>(name: &'a str, email: &'a str) -> [(&'a str, &'a str); 4] {

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use vestibule::config::{HashCost, Notices};
-use vestibule::models::hasher::Hasher;
+use vestibule::password_hasher::PasswordHasher;
 
 use crate::support::{Browser, PASSWORD, Site, body_of, full_pool};
 
@@ -45,11 +45,11 @@ on_both_databases! {
         site.registered("ann").await;
         let mut app = site.app.clone();
         let today = HashCost { memory_kib: 128, iterations: 2, threads: 1, queue: 9 };
-        app.hasher = Hasher::start(&today).unwrap();
+        app.hasher = PasswordHasher::start(&today).unwrap();
         let mut ann = Browser::new(vestibule::router(app));
         ann.log_in("ann", PASSWORD).await;
         assert_eq!(ann.path(), "/account");
-        let user = site.app.store.user_by_login("ann").await.unwrap().unwrap();
+        let user = site.app.store.user_by_username("ann").await.unwrap().unwrap();
         assert!(user.password_hash.starts_with("$argon2id$v=19$m=128,t=2,p=1$"), "{}", user.password_hash);
         assert!(ann.is_logged_in().await, "hashing anew must not end the session");
     }

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use vestibule::config::HashCost;
-use vestibule::models::hasher::Hasher;
+use vestibule::password_hasher::PasswordHasher;
 
 use crate::support::program::{Folder, Program};
 use crate::support::{Browser, PASSWORD, Site};
@@ -88,7 +88,7 @@ async fn a_network_that_fills_the_hash_queue_gives_way_to_another() {
     let site = Site::on_sqlite().await;
     let mut app = site.app.clone();
     let slow = HashCost { memory_kib: 64 * 1024, iterations: 20, threads: 1, queue: 4 };
-    app.hasher = Hasher::start(&slow).unwrap();
+    app.hasher = PasswordHasher::start(&slow).unwrap();
     let router = vestibule::router(app);
     let from = |address: &str| {
         let peer: SocketAddr = format!("{address}:4711").parse().unwrap();

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use proptest::sample::select;
 use scraper::{Html, Selector};
+use vestibule::accounts::one_time_code::OneTimeCode;
+use vestibule::accounts::username::{Username, UsernameError};
+use vestibule::client_address::client_address;
 use vestibule::config::Limits;
-use vestibule::models::client_address::client_address;
-use vestibule::models::one_time_code::OneTimeCode;
-use vestibule::models::username::{Username, UsernameError};
 
 use crate::support::{Site, body_of, form_request, rules};
 

@@ -20,7 +20,7 @@ const LEFT: &str = "select (select count(*) from sessions where expires_at = 1)
 /// `many` rows in each of the four tables, which expired long ago.
 async fn expired(site: &Site, many: u8) {
     site.registered("ann").await;
-    let user = site.app.store.user_by_login("ann").await.unwrap().unwrap().id;
+    let user = site.app.store.user_by_username("ann").await.unwrap().unwrap().id;
     for number in 0..many {
         let (bytes, text) = (vec![number], number.to_string());
         for insert in [

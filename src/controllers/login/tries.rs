@@ -1,14 +1,15 @@
 //! What a login costs: counted before the password is compared, settled when it was.
 
+use crate::accounts::login_name::LoginName;
 use crate::app::Try;
 use crate::config::Notice;
 use crate::error::RequestError;
 use crate::event::{Details, Event};
 use crate::mail::emails;
-use crate::models::hasher::{HashError, Verdict};
 use crate::models::limit::{MOST_IN_A_ROW, Share};
 use crate::models::outbox::Email;
-use crate::models::user::{User, canonical_login};
+use crate::models::user::User;
+use crate::password_hasher::{HashError, PasswordMatch};
 use crate::visitor::Visitor;
 
 /// For the letter of a name that nobody has: dead on arrival, so it goes nowhere (RFC 2606).
@@ -32,8 +33,8 @@ impl Tries {
         typed: &str,
     ) -> Result<Self, RequestError> {
         let (app, known) = (&visitor.app, user.map(|user| user.id.as_str()));
-        let account =
-            user.map_or_else(|| format!("name {}", canonical_login(typed)), User::credentials);
+        let account = user
+            .map_or_else(|| format!("name {}", LoginName::parse(typed).key()), User::credentials);
         let budget = visitor.budget(user, account.clone()).await?;
         let counted = app.count_try(visitor.login_counts(&budget), known).await?;
         Ok(Self { account, counted })
@@ -41,9 +42,9 @@ impl Tries {
 
     /// Takes back the try that was right: the failures before it stay with the address and are
     /// forgiven the account. One that found no place in the queue was no try at all.
-    pub async fn settle(&mut self, visitor: &Visitor, verdict: &Result<Verdict, HashError>) {
+    pub async fn settle(&mut self, visitor: &Visitor, verdict: &Result<PasswordMatch, HashError>) {
         match verdict {
-            Ok(Verdict::Wrong) => self.counted.fail(),
+            Ok(PasswordMatch::Incorrect) => self.counted.fail(),
             _ => visitor.app.take_back(&mut self.counted, verdict.is_ok()).await,
         }
     }

@@ -11,16 +11,16 @@ use percent_encoding::percent_decode_str;
 use tower::ServiceExt;
 use unicode_normalization::UnicodeNormalization;
 use url::Url;
+use vestibule::accounts::email::EmailAddress;
+use vestibule::accounts::one_time_code::OneTimeCode;
+use vestibule::accounts::password::{LONGEST, Password};
+use vestibule::accounts::pasted::{is_dash, is_invisible, trimmed, visible};
+use vestibule::accounts::username::{LENGTH, Username};
+use vestibule::client_address::client_address;
 use vestibule::config::Sender;
 use vestibule::mail::Composer;
-use vestibule::models::client_address::client_address;
-use vestibule::models::email::EmailAddress;
-use vestibule::models::next_path::NextPath;
-use vestibule::models::one_time_code::OneTimeCode;
 use vestibule::models::outbox::Email;
-use vestibule::models::password::{LONGEST, Password};
-use vestibule::models::pasted::{is_dash, is_invisible, trimmed, visible};
-use vestibule::models::username::{LENGTH, Username};
+use vestibule::next_path::NextPath;
 
 /// Where the site lives.
 const ORIGIN: &str = "http://localhost:8000";

@@ -10,9 +10,8 @@ use sqlx::Connection;
 use vestibule::clock::Clock;
 use vestibule::config::{HashCost, Secret};
 use vestibule::db::{Db, Location, sql};
-use vestibule::models::hasher::Hasher;
 use vestibule::models::outbox::{self, QueuedEmail};
-use vestibule::models::password::Password;
+use vestibule::password_hasher::PasswordHasher;
 use vestibule::random;
 use vestibule::{App, Config};
 
@@ -183,13 +182,13 @@ pub fn postgres_url() -> Option<String> {
 }
 
 /// A hash pool whose one thread and one place are taken for seconds, with what takes them.
-pub async fn full_pool() -> (Hasher, Vec<BoxFuture<'static, ()>>) {
+pub async fn full_pool() -> (PasswordHasher, Vec<BoxFuture<'static, ()>>) {
     let cost = HashCost { memory_kib: 64 * 1024, iterations: 40, threads: 1, queue: 1 };
-    let hasher = Hasher::start(&cost).unwrap();
+    let hasher = PasswordHasher::start(&cost).unwrap();
     let mut taken = Vec::new();
     while taken.len() < 2 {
         let pool = hasher.clone();
-        let mut work = async move { drop(pool.hash(&Password::typed("slow")).await) }.boxed();
+        let mut work = async move { drop(pool.hash(b"slow").await) }.boxed();
         if futures_util::poll!(&mut work).is_pending() {
             taken.push(work);
         }

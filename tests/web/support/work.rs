@@ -28,7 +28,7 @@ pub async fn work_of<T>(what: impl Future<Output = T>) -> (T, Vec<String>) {
 fn listen() {
     let heard = Targets::new()
         .with_target("sqlx::query", LevelFilter::DEBUG)
-        .with_target("vestibule::models::hasher", LevelFilter::TRACE)
+        .with_target("vestibule::password_hasher", LevelFilter::TRACE)
         .with_target("vestibule::db", LevelFilter::TRACE)
         .with_target(module_path!(), LevelFilter::INFO);
     let listener = tracing_subscriber::registry().with(Listener.with_filter(heard));

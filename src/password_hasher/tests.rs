@@ -8,41 +8,41 @@ fn cost(memory_kib: u32, iterations: u32) -> HashCost {
 
 #[tokio::test]
 async fn a_right_password_passes_and_others_do_not() {
-    let hasher = Hasher::start(&cost(64, 1)).unwrap();
-    let right = Password::typed("moss lantern quartz");
-    let stored = hasher.hash(&right).await.unwrap();
+    let hasher = PasswordHasher::start(&cost(64, 1)).unwrap();
+    let right: &[u8] = b"moss lantern quartz";
+    let stored = hasher.hash(right).await.unwrap();
     assert!(stored.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{stored}");
     assert_eq!(
-        hasher.verify(&right, Some(&stored)).await.unwrap(),
-        Verdict::Right { stale: false }
+        hasher.verify(right, Some(&stored)).await.unwrap(),
+        PasswordMatch::Correct { needs_rehash: false }
     );
-    let wrong = Password::typed("moss lantern quart");
-    assert_eq!(hasher.verify(&wrong, Some(&stored)).await.unwrap(), Verdict::Wrong);
-    assert_eq!(hasher.verify(&right, None).await.unwrap(), Verdict::Wrong);
+    let wrong: &[u8] = b"moss lantern quart";
+    assert_eq!(hasher.verify(wrong, Some(&stored)).await.unwrap(), PasswordMatch::Incorrect);
+    assert_eq!(hasher.verify(right, None).await.unwrap(), PasswordMatch::Incorrect);
 }
 
 #[tokio::test]
 async fn a_hash_made_with_weaker_parameters_is_stale() {
-    let stored = Hasher::start(&cost(64, 1)).unwrap().hash(&Password::typed("x")).await.unwrap();
-    let today = Hasher::start(&cost(128, 2)).unwrap();
-    let verdict = today.verify(&Password::typed("x"), Some(&stored)).await.unwrap();
-    assert_eq!(verdict, Verdict::Right { stale: true });
+    let stored = PasswordHasher::start(&cost(64, 1)).unwrap().hash(b"x").await.unwrap();
+    let today = PasswordHasher::start(&cost(128, 2)).unwrap();
+    let verdict = today.verify(b"x", Some(&stored)).await.unwrap();
+    assert_eq!(verdict, PasswordMatch::Correct { needs_rehash: true });
 }
 
 #[tokio::test]
 async fn a_hash_made_with_stronger_parameters_is_kept() {
-    let stronger = Hasher::start(&cost(128, 2)).unwrap();
-    let stored = stronger.hash(&Password::typed("x")).await.unwrap();
-    let today = Hasher::start(&cost(64, 1)).unwrap();
-    let verdict = today.verify(&Password::typed("x"), Some(&stored)).await.unwrap();
-    assert_eq!(verdict, Verdict::Right { stale: false });
+    let stronger = PasswordHasher::start(&cost(128, 2)).unwrap();
+    let stored = stronger.hash(b"x").await.unwrap();
+    let today = PasswordHasher::start(&cost(64, 1)).unwrap();
+    let verdict = today.verify(b"x", Some(&stored)).await.unwrap();
+    assert_eq!(verdict, PasswordMatch::Correct { needs_rehash: false });
 }
 
 #[tokio::test]
 async fn argon2s_own_verifier_agrees_with_ours() {
     use argon2::PasswordVerifier;
-    let hasher = Hasher::start(&cost(19_456, 2)).unwrap();
-    let stored = hasher.hash(&Password::typed("moss lantern quartz")).await.unwrap();
+    let hasher = PasswordHasher::start(&cost(19_456, 2)).unwrap();
+    let stored = hasher.hash(b"moss lantern quartz").await.unwrap();
     let theirs = Argon2::default();
     assert!(theirs.verify_password(b"moss lantern quartz", stored.as_str()).is_ok());
     assert!(theirs.verify_password(b"moss lantern", stored.as_str()).is_err());
@@ -50,20 +50,20 @@ async fn argon2s_own_verifier_agrees_with_ours() {
 
 #[tokio::test]
 async fn parameters_that_would_eat_the_machine_are_not_obeyed() {
-    let hasher = Hasher::start(&cost(64, 1)).unwrap();
-    let stored = hasher.hash(&Password::typed("x")).await.unwrap();
+    let hasher = PasswordHasher::start(&cost(64, 1)).unwrap();
+    let stored = hasher.hash(b"x").await.unwrap();
     for planted in ["m=4194304,t=1", "m=64,t=4294967295", "m=64,t=65"] {
         let planted = stored.replace("m=64,t=1", planted);
         let started = std::time::Instant::now();
-        let verdict = hasher.verify(&Password::typed("x"), Some(&planted)).await.unwrap();
-        assert_eq!(verdict, Verdict::Wrong, "{planted}");
+        let verdict = hasher.verify(b"x", Some(&planted)).await.unwrap();
+        assert_eq!(verdict, PasswordMatch::Incorrect, "{planted}");
         assert!(started.elapsed().as_secs() < 5, "{planted} was obeyed");
     }
 }
 
 #[tokio::test]
 async fn a_full_queue_refuses_at_once_and_work_nobody_waits_for_is_skipped() {
-    let hasher = Hasher::start(&cost(64, 1)).unwrap();
+    let hasher = PasswordHasher::start(&cost(64, 1)).unwrap();
     let (go, gate) = std::sync::mpsc::channel::<()>();
     let (begun, begins) = oneshot::channel();
     let blocked = hasher.run(Kind::Hash, move |_| {
@@ -80,17 +80,17 @@ async fn a_full_queue_refuses_at_once_and_work_nobody_waits_for_is_skipped() {
         let mut left = Box::pin(hasher.run(Kind::Hash, move |_| told.send(())));
         let _ = futures_poll(&mut left).await;
     }
-    let refused = hasher.hash(&Password::typed("x")).await;
+    let refused = hasher.hash(b"x").await;
     assert!(matches!(refused, Err(HashError::Busy)), "{refused:?}");
     go.send(()).unwrap();
     blocked.await.unwrap().unwrap();
-    let _ = hasher.verify(&Password::typed("x"), None).await;
+    let _ = hasher.verify(b"x", None).await;
     assert!(ran.try_recv().is_err(), "the work of those who left was done all the same");
 }
 
 /// A pool of one thread that is busy until something is sent, and room for four jobs.
-async fn busy() -> (Hasher, std::sync::mpsc::Sender<()>) {
-    let hasher = Hasher::start(&cost(64, 1)).unwrap();
+async fn busy() -> (PasswordHasher, std::sync::mpsc::Sender<()>) {
+    let hasher = PasswordHasher::start(&cost(64, 1)).unwrap();
     let (go, gate) = std::sync::mpsc::channel::<()>();
     let (begun, begins) = oneshot::channel();
     let job = move |_: Result<&mut Vec<Block>, HashError>| {
@@ -105,64 +105,64 @@ async fn busy() -> (Hasher, std::sync::mpsc::Sender<()>) {
 #[tokio::test]
 async fn a_full_queue_refuses_the_newest_job_of_the_network_that_has_the_most() {
     let (hasher, go) = busy().await;
-    let password = Password::typed("x");
+    let password: &[u8] = b"x";
     let [greedy, other] =
-        ["192.0.2.1", "2001:db8::"].map(|network| hasher.on_behalf_of(network.parse().unwrap()));
-    let mut held: Vec<_> = (0..4).map(|_| Box::pin(greedy.verify(&password, None))).collect();
+        ["192.0.2.1", "2001:db8::"].map(|network| hasher.for_network(network.parse().unwrap()));
+    let mut held: Vec<_> = (0..4).map(|_| Box::pin(greedy.verify(password, None))).collect();
     for waits in &mut held {
         assert!(futures_poll(waits).await, "one network may use the whole queue");
     }
-    let refused = greedy.verify(&password, None).await;
+    let refused = greedy.verify(password, None).await;
     assert!(matches!(refused, Err(HashError::Busy)), "{refused:?}");
-    let mut others = Box::pin(other.verify(&password, None));
+    let mut others = Box::pin(other.verify(password, None));
     assert!(futures_poll(&mut others).await, "another waits for its turn");
     let refused = held.pop().unwrap().await;
     assert!(matches!(refused, Err(HashError::Busy)), "{refused:?}");
     go.send(()).unwrap();
-    assert_eq!(others.await.unwrap(), Verdict::Wrong);
+    assert_eq!(others.await.unwrap(), PasswordMatch::Incorrect);
     for waits in held {
-        assert_eq!(waits.await.unwrap(), Verdict::Wrong);
+        assert_eq!(waits.await.unwrap(), PasswordMatch::Incorrect);
     }
 }
 
 #[tokio::test]
-async fn judgements_and_hashes_wait_apart_and_take_turns() {
+async fn strength_checks_and_hashes_have_separate_queues_and_take_turns() {
     let (hasher, go) = busy().await;
     let (told, order) = std::sync::mpsc::channel();
     let mut waiting = Vec::new();
     for (kind, name) in
-        [(Kind::Judgement, "judged")].repeat(4).into_iter().chain([(Kind::Hash, "hashed"); 2])
+        [(Kind::StrengthCheck, "checked")].repeat(4).into_iter().chain([(Kind::Hash, "hashed"); 2])
     {
         let told = told.clone();
         let mut work = Box::pin(hasher.run(kind, move |_| told.send(name)));
         assert!(futures_poll(&mut work).await, "{name}");
         waiting.push(work);
     }
-    let refused = hasher.judge(&Password::typed("x"), Vec::new()).await;
+    let refused = hasher.run_strength_check(|| ()).await;
     assert!(matches!(refused, Err(HashError::Busy)), "{refused:?}");
     go.send(()).unwrap();
     for work in waiting {
         work.await.unwrap().unwrap();
     }
     let order: Vec<_> = order.try_iter().collect();
-    assert_eq!(order, ["judged", "hashed", "judged", "hashed", "judged", "judged"]);
+    assert_eq!(order, ["checked", "hashed", "checked", "hashed", "checked", "checked"]);
 }
 
 #[tokio::test]
-async fn judgements_leave_half_of_the_threads_to_logins() {
-    let hasher = Hasher::start(&HashCost { threads: 2, ..cost(64, 1) }).unwrap();
+async fn strength_checks_leave_half_of_the_threads_to_logins() {
+    let hasher = PasswordHasher::start(&HashCost { threads: 2, ..cost(64, 1) }).unwrap();
     let (go, gate) = std::sync::mpsc::channel::<()>();
-    let mut judging = Box::pin(hasher.run(Kind::Judgement, move |_| gate.recv()));
-    assert!(futures_poll(&mut judging).await);
-    let password = Password::typed("x");
-    let mut waiting = Box::pin(hasher.judge(&password, Vec::new()));
-    assert!(futures_poll(&mut waiting).await, "one of two threads at most judges");
-    let verdict = hasher.verify(&password, None).await.unwrap();
-    assert_eq!(verdict, Verdict::Wrong, "a login does not wait");
+    let mut checking = Box::pin(hasher.run(Kind::StrengthCheck, move |_| gate.recv()));
+    assert!(futures_poll(&mut checking).await);
+    let password: &[u8] = b"x";
+    let mut waiting = Box::pin(hasher.run_strength_check(|| true));
+    assert!(futures_poll(&mut waiting).await, "at most one of two threads checks");
+    let verdict = hasher.verify(password, None).await.unwrap();
+    assert_eq!(verdict, PasswordMatch::Incorrect, "a login does not wait");
     assert!(futures_poll(&mut waiting).await);
     go.send(()).unwrap();
-    assert!(waiting.await.unwrap().is_some());
-    judging.await.unwrap().unwrap();
+    assert!(waiting.await.unwrap());
+    checking.await.unwrap().unwrap();
 }
 
 /// Polls once, so that the job is in the queue; whether it is still waiting.

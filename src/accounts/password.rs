@@ -1,9 +1,11 @@
-//! A password: what may be one. How it is hashed is `hasher.rs`.
+//! A password: what may be one, and how easy it is to guess. `password_hasher.rs` hashes it.
 
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 use zxcvbn::Score;
 use zxcvbn::feedback::{Feedback, Warning};
+
+use crate::password_hasher::{HashError, PasswordHasher};
 
 /// The longest password, in code points: at least 64 must be taken (NIST SP 800-63B-4 3.1.1.2).
 pub const LONGEST: usize = 128;
@@ -52,8 +54,8 @@ impl Password {
         Self(Zeroizing::new(text.nfc().collect()))
     }
 
-    /// A password that somebody chose, of at least `min` code points. What is cheap to see is
-    /// judged here; how easy it is to guess, [`Password::guessable`] says.
+    /// A new password of at least `min` code points. [`Password::check_strength`] is the slow part of
+    /// the check.
     ///
     /// # Errors
     /// With the sentence for the visitor.
@@ -72,8 +74,18 @@ impl Password {
     /// Why it is easy to guess, if it is. `context` are the words that a guesser would try first:
     /// username, email address, site name (ASVS 6.1.2, 6.2.11).
     ///
-    /// Slow: run it on the hash pool, never on the runtime.
-    pub fn guessable(&self, context: &[String]) -> Option<PasswordError> {
+    /// # Errors
+    /// [`HashError::Busy`] when the queue of `hasher` is full.
+    pub async fn check_strength(
+        &self,
+        hasher: &PasswordHasher,
+        context: Vec<String>,
+    ) -> Result<Option<PasswordError>, HashError> {
+        let password = self.clone();
+        hasher.run_strength_check(move || password.weakness(&context)).await
+    }
+
+    fn weakness(&self, context: &[String]) -> Option<PasswordError> {
         let context: Vec<String> =
             context.iter().map(|text| start(text, LONGEST_CONTEXT)).collect();
         let words = context.iter().flat_map(|text| context_words(text)).collect::<Vec<_>>();
@@ -81,10 +93,10 @@ impl Password {
         let found = zxcvbn::zxcvbn(&judged, &words);
         // 3 of 4: more than 1e8 guesses. Online guessing is limited to some thousands a day.
         let is_strong = found.score() >= Score::Three;
-        (!is_strong).then(|| weakness(found.feedback()))
+        (!is_strong).then(|| error_of(found.feedback()))
     }
 
-    /// What is hashed.
+    /// The bytes to hash.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
@@ -101,7 +113,7 @@ fn context_words(text: &str) -> Vec<&str> {
 }
 
 /// zxcvbn's warning in our words. Its own suggestions are for larger pages.
-fn weakness(feedback: Option<&Feedback>) -> PasswordError {
+fn error_of(feedback: Option<&Feedback>) -> PasswordError {
     match feedback.and_then(Feedback::warning) {
         Some(
             Warning::ThisIsATop10Password
@@ -147,7 +159,7 @@ mod tests {
     fn choose(text: &str) -> Result<Password, PasswordError> {
         let password = Password::choose(text, 12)?;
         let context = ["annabel", "annabel@meadow.example", "Vestibule"].map(str::to_owned);
-        password.guessable(&context).map_or(Ok(password), Err)
+        password.weakness(&context).map_or(Ok(password), Err)
     }
 
     #[test]

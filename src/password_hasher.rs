@@ -1,8 +1,8 @@
-//! The hash pool: Argon2id, and the judgement of new passwords, on threads of its own, behind a
-//! bounded queue that is fair between networks.
+//! The password hasher: Argon2id, and other slow work on passwords, on a pool of dedicated threads
+//! behind a bounded queue that is fair between networks.
 //!
 //! A login storm slows logins and no page: requests never hash on the runtime's threads, memory is
-//! one buffer a thread, and what does not fit the queue is refused at once.
+//! one buffer a thread, and work that does not fit into the queue is refused at once.
 
 mod pool;
 mod queue;
@@ -15,9 +15,9 @@ use std::sync::Arc;
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use tokio::sync::oneshot;
+use zeroize::Zeroizing;
 
 use self::pool::{Kind, Pool};
-use super::password::{Password, PasswordError};
 use crate::config::HashCost;
 use crate::event::{self, Event};
 use crate::random;
@@ -28,41 +28,41 @@ const MOST_MEMORY_KIB: u32 = 1 << 20;
 const MOST_ITERATIONS: u32 = 64;
 const MOST_LANES: u32 = 16;
 
-/// The way into the pool. Clones share its threads, which end with the last clone.
+/// A handle to the pool. Clones share its threads, which end with the last clone.
 #[derive(Clone)]
-pub struct Hasher {
+pub struct PasswordHasher {
     pool: Arc<Pool>,
     params: Params,
-    /// What a password is verified against when there is no account: the same work.
-    nobody: Arc<str>,
-    /// Whose work this handle brings.
+    /// A hash to compare with when there is no account, so that the work is the same.
+    dummy: Arc<str>,
+    /// The network that the work of this handle is queued for.
     network: IpAddr,
 }
 
-/// What a verification found.
+/// The result of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The password is right.
-    Right {
-        /// The hash was made with weaker parameters than today's: hash it anew.
-        stale: bool,
+pub enum PasswordMatch {
+    /// The password is correct.
+    Correct {
+        /// The stored hash was made with weaker parameters than today's.
+        needs_rehash: bool,
     },
-    /// The password is wrong, or there is no account.
-    Wrong,
+    /// The password is incorrect, or there is no account.
+    Incorrect,
 }
 
 /// Why nothing was hashed.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
-    /// The queue is full: answer 503 and let them come back.
+    /// The queue is full.
     #[error("the hash queue is full")]
     Busy,
-    /// Argon2 refused its parameters, or a thread is gone.
+    /// Argon2 rejected its parameters, or a thread died.
     #[error("hashing failed: {0}")]
     Failed(String),
 }
 
-impl Hasher {
+impl PasswordHasher {
     /// Starts `cost.threads` threads.
     ///
     /// # Errors
@@ -72,73 +72,71 @@ impl Hasher {
             Params::new(cost.memory_kib, cost.iterations, 1, Some(Params::DEFAULT_OUTPUT_LEN))
                 .map_err(failed)?;
         let pool = Arc::new(Pool::start(cost.threads, cost.queue)?);
-        let nobody = phc_string(&params, &random::bytes::<16>(), &random::bytes::<32>())?;
+        let dummy = phc_string(&params, &random::bytes::<16>(), &random::bytes::<32>())?;
         let network = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        Ok(Self { pool, params, nobody: nobody.into(), network })
+        Ok(Self { pool, params, dummy: dummy.into(), network })
     }
 
-    /// The same pool for work of visitors from `network`: networks are served in turn, and when the
-    /// queue is full, the one with the most work in it gives way.
+    /// The same pool, for work of visitors from `network`: networks are served in turn, and when the
+    /// queue is full, the one with the most queued work loses its newest job.
     #[must_use]
-    pub fn on_behalf_of(&self, network: IpAddr) -> Self {
+    pub fn for_network(&self, network: IpAddr) -> Self {
         Self { network, ..self.clone() }
     }
 
-    /// Hashes with a new salt; answers a PHC string.
+    /// Hashes `password` with a new salt. Returns a PHC string.
     ///
     /// # Errors
     /// [`HashError::Busy`] when the queue is full.
-    pub async fn hash(&self, password: &Password) -> Result<String, HashError> {
-        let (password, params) = (password.clone(), self.params.clone());
+    pub async fn hash(&self, password: &[u8]) -> Result<String, HashError> {
+        let (password, params) = (Zeroizing::new(password.to_vec()), self.params.clone());
         self.run(Kind::Hash, move |memory| {
             let salt = random::bytes::<16>();
-            let output = derive(&params, password.as_bytes(), &salt, memory)?;
+            let output = derive(&params, &password, &salt, memory)?;
             phc_string(&params, &salt, &output)
         })
         .await?
     }
 
     /// Compares a password with a stored PHC string. Without one, or with one that cannot be used,
-    /// the same work is done and the answer is [`Verdict::Wrong`] (ASVS 6.3.8: nobody can tell by
+    /// the same work is done and the answer is [`PasswordMatch::Incorrect`] (ASVS 6.3.8: nobody can tell by
     /// time or status who has an account).
     ///
     /// # Errors
     /// [`HashError::Busy`] when the queue is full.
     pub async fn verify(
         &self,
-        password: &Password,
+        password: &[u8],
         stored: Option<&str>,
-    ) -> Result<Verdict, HashError> {
-        let (password, params) = (password.clone(), self.params.clone());
-        let nobody = Arc::clone(&self.nobody);
+    ) -> Result<PasswordMatch, HashError> {
+        let (password, params) = (Zeroizing::new(password.to_vec()), self.params.clone());
+        let dummy = Arc::clone(&self.dummy);
         let stored = stored.map(str::to_owned);
         self.run(Kind::Hash, move |memory| {
             let Some(stored) = stored else {
-                return compare(&params, &password, &nobody, memory).map(|_| Verdict::Wrong);
+                return compare(&params, &password, &dummy, memory)
+                    .map(|_| PasswordMatch::Incorrect);
             };
             compare(&params, &password, &stored, memory).or_else(|error| {
                 Event::Fault.because("a_stored_password_hash_cannot_be_used", &error);
-                compare(&params, &password, &nobody, memory).map(|_| Verdict::Wrong)
+                compare(&params, &password, &dummy, memory).map(|_| PasswordMatch::Incorrect)
             })
         })
         .await?
     }
 
-    /// Says why a password is easy to guess, if it is. Judging costs as much as hashing, so it is
-    /// done by the same threads.
+    /// Runs a check of a new password's strength, which costs as much as hashing.
     ///
     /// # Errors
     /// [`HashError::Busy`] when the queue is full.
-    pub async fn judge(
+    pub async fn run_strength_check<T: Send + 'static>(
         &self,
-        password: &Password,
-        context: Vec<String>,
-    ) -> Result<Option<PasswordError>, HashError> {
-        let password = password.clone();
-        self.run(Kind::Judgement, move |_| password.guessable(&context)).await
+        check: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HashError> {
+        self.run(Kind::StrengthCheck, move |_| check()).await
     }
 
-    /// Runs `work` on a thread of the pool. It is skipped when nobody waits for it any more.
+    /// Runs `work` on a thread of the pool. It is skipped when the caller was cancelled.
     async fn run<T: Send + 'static>(
         &self,
         kind: Kind,
@@ -158,9 +156,9 @@ impl Hasher {
     }
 }
 
-impl std::fmt::Debug for Hasher {
+impl std::fmt::Debug for PasswordHasher {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        to.debug_struct("Hasher").field("params", &self.params).finish_non_exhaustive()
+        to.debug_struct("PasswordHasher").field("params", &self.params).finish_non_exhaustive()
     }
 }
 
@@ -189,36 +187,44 @@ fn derive(
 
 fn compare(
     today: &Params,
-    password: &Password,
+    password: &[u8],
     stored: &str,
     memory: &mut Vec<Block>,
-) -> Result<Verdict, HashError> {
+) -> Result<PasswordMatch, HashError> {
     let hash = PasswordHash::new(stored).map_err(failed)?;
     let params = bounded_params(&hash)?;
     let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else {
         return Err(failed("the stored hash has no salt or no output"));
     };
-    let found = derive(&params, password.as_bytes(), salt, memory)?;
-    let is_stale = is_weaker(&params, today);
+    let found = derive(&params, password, salt, memory)?;
+    let needs_rehash = is_weaker(&params, today);
     // A hash made with more memory must not keep this thread's buffer large.
     memory.truncate(today.block_count());
     memory.shrink_to(today.block_count());
     if !bool::from(subtle::ConstantTimeEq::ct_eq(found.as_slice(), expected.as_bytes())) {
-        return if is_stale { harden(today, &params, memory) } else { Ok(Verdict::Wrong) };
+        return if needs_rehash {
+            harden(today, &params, memory)
+        } else {
+            Ok(PasswordMatch::Incorrect)
+        };
     }
-    Ok(Verdict::Right { stale: is_stale })
+    Ok(PasswordMatch::Correct { needs_rehash })
 }
 
-/// Does the work that a hash made with weaker parameters falls short of today's: else a wrong
-/// password would tell by its time that there is an account, old or seldom used.
-fn harden(today: &Params, stored: &Params, memory: &mut Vec<Block>) -> Result<Verdict, HashError> {
+/// Does the rest of today's work after a comparison with a weaker hash: else the response time to a
+/// wrong password would tell that there is an account, old or seldom used.
+fn harden(
+    today: &Params,
+    stored: &Params,
+    memory: &mut Vec<Block>,
+) -> Result<PasswordMatch, HashError> {
     let rest = (work(today) - work(stored)) / u64::from(today.t_cost());
     let rest = u32::try_from(rest).map_err(failed)?;
     if rest >= Params::MIN_M_COST {
         let rest = Params::new(rest, today.t_cost(), 1, None).map_err(failed)?;
         derive(&rest, b"nobody's password", b"nobody's salt", memory)?;
     }
-    Ok(Verdict::Wrong)
+    Ok(PasswordMatch::Incorrect)
 }
 
 fn work(params: &Params) -> u64 {

@@ -9,7 +9,7 @@ use argon2::Block;
 use super::queue::FairQueue;
 use super::{HashError, failed};
 
-/// Work, called once: with a thread's memory, or with the reason why it is refused.
+/// A job, called once: with a thread's memory, or with the reason why it is refused.
 pub type Job = Box<dyn FnOnce(Result<&mut Vec<Block>, HashError>) + Send>;
 
 /// What the threads do.
@@ -17,9 +17,9 @@ pub type Job = Box<dyn FnOnce(Result<&mut Vec<Block>, HashError>) + Send>;
 pub enum Kind {
     /// Makes or verifies a password hash.
     Hash,
-    /// Judges a new password. Anybody can ask for that, so at most half of the threads do it, and a
-    /// single thread does it in turn with hashing: a flood of it slows no login much.
-    Judgement,
+    /// Checks the strength of a new password. Anybody can ask for that, so at most half of the threads
+    /// do it, and a single thread alternates between the kinds: a flood of it slows no login much.
+    StrengthCheck,
 }
 
 /// A pool of threads. They end when it is dropped.
@@ -27,14 +27,14 @@ pub struct Pool(Arc<Shared>);
 
 struct Shared {
     waiting: Mutex<Waiting>,
-    came: Condvar,
+    job_added: Condvar,
 }
 
 struct Waiting {
     hashes: FairQueue<Job>,
-    judgements: FairQueue<Job>,
-    judging: usize,
-    most_judging: usize,
+    strength_checks: FairQueue<Job>,
+    checking: usize,
+    most_checking: usize,
     /// What the next thread looks for first.
     next: Kind,
     is_closed: bool,
@@ -48,13 +48,13 @@ impl Pool {
     pub fn start(threads: usize, queue: usize) -> Result<Self, HashError> {
         let waiting = Waiting {
             hashes: FairQueue::new(queue),
-            judgements: FairQueue::new(queue),
-            judging: 0,
-            most_judging: (threads / 2).max(1),
+            strength_checks: FairQueue::new(queue),
+            checking: 0,
+            most_checking: (threads / 2).max(1),
             next: Kind::Hash,
             is_closed: false,
         };
-        let shared = Arc::new(Shared { waiting: Mutex::new(waiting), came: Condvar::new() });
+        let shared = Arc::new(Shared { waiting: Mutex::new(waiting), job_added: Condvar::new() });
         let pool = Self(Arc::clone(&shared));
         for number in 0..threads {
             let shared = Arc::clone(&shared);
@@ -67,7 +67,7 @@ impl Pool {
     /// Queues a job for `network`. Where there is no room, a job is refused: this one or another.
     pub fn add(&self, kind: Kind, network: IpAddr, job: Job) {
         let refused = self.0.lock().queue(kind).push(network, job);
-        self.0.came.notify_one();
+        self.0.job_added.notify_one();
         if let Some(refused) = refused {
             refused(Err(HashError::Busy));
         }
@@ -77,7 +77,7 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         self.0.lock().is_closed = true;
-        self.0.came.notify_all();
+        self.0.job_added.notify_all();
     }
 }
 
@@ -95,7 +95,7 @@ impl Shared {
                 // The panic itself has its own line; the thread goes on.
                 memory = Vec::new();
             }
-            self.lock().judging -= usize::from(kind == Kind::Judgement);
+            self.lock().checking -= usize::from(kind == Kind::StrengthCheck);
         }
     }
 
@@ -107,7 +107,7 @@ impl Shared {
             if next.is_some() || waiting.is_closed {
                 return next;
             }
-            waiting = self.came.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting = self.job_added.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -116,21 +116,21 @@ impl Waiting {
     fn queue(&mut self, kind: Kind) -> &mut FairQueue<Job> {
         match kind {
             Kind::Hash => &mut self.hashes,
-            Kind::Judgement => &mut self.judgements,
+            Kind::StrengthCheck => &mut self.strength_checks,
         }
     }
 
     /// The next job. The two kinds take turns.
     fn take(&mut self) -> Option<(Kind, Job)> {
         let kinds = match self.next {
-            Kind::Hash => [Kind::Hash, Kind::Judgement],
-            Kind::Judgement => [Kind::Judgement, Kind::Hash],
+            Kind::Hash => [Kind::Hash, Kind::StrengthCheck],
+            Kind::StrengthCheck => [Kind::StrengthCheck, Kind::Hash],
         };
-        let may_judge = self.judging < self.most_judging;
-        let mut allowed = kinds.into_iter().filter(|kind| may_judge || *kind == Kind::Hash);
+        let may_check = self.checking < self.most_checking;
+        let mut allowed = kinds.into_iter().filter(|kind| may_check || *kind == Kind::Hash);
         let (kind, job) = allowed.find_map(|kind| Some((kind, self.queue(kind).pop()?)))?;
-        self.judging += usize::from(kind == Kind::Judgement);
-        self.next = if kind == Kind::Hash { Kind::Judgement } else { Kind::Hash };
+        self.checking += usize::from(kind == Kind::StrengthCheck);
+        self.next = if kind == Kind::Hash { Kind::StrengthCheck } else { Kind::Hash };
         Some((kind, job))
     }
 }

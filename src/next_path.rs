@@ -4,7 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use unicode_normalization::UnicodeNormalization;
 use url::Url;
 
-use super::pasted::is_invisible;
+use crate::accounts::pasted::is_invisible;
 
 /// Longer than any path of ours or of an application that mounts us.
 const LONGEST: usize = 2000;

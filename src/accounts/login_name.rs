@@ -1,0 +1,50 @@
+//! The name that people log in with: their username or their email address.
+
+use super::email::EmailAddress;
+use super::pasted::trimmed;
+use super::username::Username;
+use crate::db::DbError;
+use crate::models::Store;
+use crate::models::user::User;
+
+/// What was typed, in the form in which it is looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoginName {
+    /// A text without `@`.
+    Username(String),
+    /// A text with `@`, by its key.
+    Email(String),
+}
+
+impl LoginName {
+    /// Reads it in any spelling. A text that can be neither costs the same query and finds nobody.
+    pub fn parse(typed: &str) -> Self {
+        if typed.contains('@') {
+            let email = EmailAddress::parse(typed);
+            Self::Email(email.map_or_else(|_| canonical(typed), |email| email.key().to_owned()))
+        } else {
+            let name = Username::parse(typed);
+            Self::Username(name.map_or_else(|_| canonical(typed), |name| name.to_string()))
+        }
+    }
+
+    /// The canonical form, for counting.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Username(key) | Self::Email(key) => key,
+        }
+    }
+
+    /// The account with this name.
+    pub async fn find_user(&self, store: &Store) -> Result<Option<User>, DbError> {
+        match self {
+            Self::Username(name) => store.user_by_username(name).await,
+            Self::Email(key) => store.user_by_email_key(key).await,
+        }
+    }
+}
+
+/// For what is no name and no address at all: PostgreSQL rejects NUL in a text.
+fn canonical(typed: &str) -> String {
+    trimmed(typed).to_lowercase().replace('\0', "\u{fffd}")
+}
