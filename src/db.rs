@@ -9,23 +9,27 @@ mod error;
 mod open;
 mod pool;
 mod postgres;
+mod row;
 mod server;
 mod skip_locked;
 mod writer;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{ConnectOptions, Connection, FromRow, PgConnection, SqliteConnection};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 pub use advisory_lock::AdvisoryLock;
 pub use error::DbError;
 pub use open::latest_version;
 use pool::{Pool, PooledConnection, RollBack};
+pub(crate) use row::row;
 pub(crate) use server::Server;
 pub use skip_locked::SkipLocked;
 pub(crate) use skip_locked::skip_locked;
@@ -71,7 +75,10 @@ enum Engine {
 }
 
 /// A transaction, rolled back unless it is committed.
-pub struct Tx(Transaction);
+pub struct Tx {
+    transaction: Transaction,
+    after_commit: Option<Arc<Notify>>,
+}
 
 enum Transaction {
     Sqlite(WriteGuard),
@@ -140,7 +147,7 @@ impl Db {
     /// When no connection is free within [`WAIT`], or the database is away.
     pub async fn begin(&self) -> Result<Tx, DbError> {
         tracing::trace!("begin");
-        Ok(Tx(match &self.0 {
+        let transaction = match &self.0 {
             Engine::Sqlite { writer, .. } => Transaction::Sqlite(writer.begin().await?),
             Engine::Postgres(pool) => match postgres::begin(pool).await {
                 Err(error) if error.is_connection_lost() => {
@@ -148,7 +155,8 @@ impl Db {
                 }
                 begun => Transaction::Postgres(begun?),
             },
-        }))
+        };
+        Ok(Tx { transaction, after_commit: None })
     }
 
     /// Whether the database takes writes, as far as can be told without one: SQLite gives the lock of
@@ -158,7 +166,7 @@ impl Db {
     /// When it does not, or does not answer.
     pub async fn check_writable(&self) -> Result<(), DbError> {
         let mut tx = self.begin().await?;
-        if let Transaction::Postgres(connection) = &mut tx.0 {
+        if let Transaction::Postgres(connection) = &mut tx.transaction {
             postgres::check_writable(connection).await?;
         }
         tx.commit().await
@@ -179,7 +187,7 @@ impl Db {
 impl Tx {
     /// For a statement within this transaction.
     pub fn on(&mut self) -> Executor<'_> {
-        Executor(match &mut self.0 {
+        Executor(match &mut self.transaction {
             Transaction::Sqlite(guard) => Target::Guard(guard),
             Transaction::Postgres(connection) => Target::Transaction(connection),
         })
@@ -191,12 +199,22 @@ impl Tx {
     /// When the commit failed; then nothing of it happened, unless the database took it and could
     /// not say so.
     pub async fn commit(self) -> Result<(), DbError> {
-        match self.0 {
-            Transaction::Sqlite(guard) => guard.finish().await?,
-            Transaction::Postgres(connection) => postgres::commit(connection).await?,
+        let done = match self.transaction {
+            Transaction::Sqlite(guard) => guard.finish().await,
+            Transaction::Postgres(connection) => postgres::commit(connection).await,
+        };
+        // After an error, too: the commit may have happened.
+        if let Some(notify) = self.after_commit {
+            notify.notify_one();
         }
+        done?;
         tracing::trace!("committed");
         Ok(())
+    }
+
+    /// Calls `notify_one` after the commit; never for a transaction that is dropped.
+    pub fn notify_after_commit(&mut self, notify: &Arc<Notify>) {
+        self.after_commit = Some(Arc::clone(notify));
     }
 }
 
@@ -254,7 +272,8 @@ impl From<Vec<u8>> for Value {
     }
 }
 
-/// A row that either driver can fill: tuples of `String`, `i64`, `Vec<u8>` and their `Option`s.
+/// A row that either driver can fill: a struct of the macro `row`, or a tuple of `String`, `i64`,
+/// `Vec<u8>` and their `Option`s.
 pub trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
 {}

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::Store;
 use super::user::User;
-use crate::db::{DbError, Executor, SkipLocked, Tx, skip_locked, sql};
+use crate::db::{DbError, Executor, SkipLocked, Tx, row, skip_locked, sql};
 
 /// How long a browser is remembered after its last login, in seconds: as long as browsers keep a
 /// cookie at most (RFC 6265bis, 400 days).
@@ -47,15 +47,36 @@ pub enum Familiarity {
     New,
 }
 
+row! {
+    columns device_columns;
+    struct DeviceRow {
+        token_hash: Vec<u8>,
+        credential_version: i64,
+        logins: i64,
+    }
+}
+
+row! {
+    #[derive(Default)]
+    struct Noted {
+        /// From this browser until now, this one included.
+        logins: i64,
+        other_devices: i64,
+    }
+}
+
 const NOTE: &str = "insert into devices
     (token_hash, user_id, logins, last_login_at, credential_version) values ($1, $2, $3, $4, $5)
     on conflict (user_id, token_hash) do update set
         logins = devices.logins + $3, last_login_at = $4, credential_version = $5
     returning logins, (select count(*) from devices other
-        where other.user_id = $2 and other.token_hash <> $1)";
-const FIND: &str = "select token_hash, credential_version, logins from devices where user_id = $1
-    and token_hash in ($2, $3, $4, $5) and last_login_at > $6
-    order by credential_version desc, last_login_at desc limit 1";
+        where other.user_id = $2 and other.token_hash <> $1) as other_devices";
+const FIND: &str = concat!(
+    "select ",
+    device_columns!(),
+    " from devices where user_id = $1 and token_hash in ($2, $3, $4, $5) and last_login_at > $6
+    order by credential_version desc, last_login_at desc limit 1"
+);
 /// Keeps the 50 that were used last. As with sessions: two logins at once do not wait for each other, and
 /// the numbers stand in the text.
 const KEEP_NEWEST: SkipLocked = skip_locked!(
@@ -91,9 +112,9 @@ impl Store {
         token: &str,
     ) -> Result<Familiarity, DbError> {
         Ok(match self.note(tx, user, token, 1).await? {
-            (1, 0) => Familiarity::First,
-            (1, _) => Familiarity::New,
-            _ => Familiarity::Known,
+            Noted { logins: 1, other_devices: 0 } => Familiarity::First,
+            Noted { logins: 1, .. } => Familiarity::New,
+            Noted { .. } => Familiarity::Known,
         })
     }
 
@@ -129,29 +150,28 @@ impl Store {
                 find.bind(digest(at))
             })
             .bind(self.clock.now() - LIFETIME);
-        let found = find.optional::<(Vec<u8>, i64, i64)>(on).await?;
-        Ok(found.and_then(|(digest, credential_version, logins)| {
-            let token = tokens.iter().find(|token| hash(token) == digest)?.clone();
+        let found = find.optional::<DeviceRow>(on).await?;
+        Ok(found.and_then(|DeviceRow { token_hash, credential_version, logins }| {
+            let token = tokens.iter().find(|token| hash(token) == token_hash)?.clone();
             Some(KnownDevice { token, credential_version, logins })
         }))
     }
 
-    /// Logins from this browser until now, these `logins` included, and the account's other browsers.
     async fn note(
         &self,
         tx: &mut Tx,
         user: &User,
         token: &str,
         logins: i64,
-    ) -> Result<(i64, i64), DbError> {
+    ) -> Result<Noted, DbError> {
         let note = sql(NOTE)
             .bind(hash(token))
             .bind(&user.id)
             .bind(logins)
             .bind(self.clock.now())
             .bind(user.credential_version);
-        let noted = note.optional::<(i64, i64)>(tx.on()).await?.unwrap_or_default();
-        if noted.1 >= MOST {
+        let noted = note.optional::<Noted>(tx.on()).await?.unwrap_or_default();
+        if noted.other_devices >= MOST {
             let keep = sql(KEEP_NEWEST.text(&self.db)).bind(&user.id);
             keep.execute(tx.on()).await?;
         }

@@ -1,9 +1,12 @@
 //! The ground: one SQL text on two databases.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use vestibule::db::{Db, DbError, Location, sql};
 
@@ -35,6 +38,16 @@ on_both_databases! {
         sql(insert).execute(tx.on()).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(site.count("select count(*) from limits").await, 1);
+    }
+
+    async fn a_commit_notifies_and_a_dropped_transaction_does_not(site: Site) {
+        let notify = Arc::new(Notify::new());
+        for is_committed in [false, true] {
+            let mut tx = site.db().begin().await.unwrap();
+            tx.notify_after_commit(&notify);
+            if is_committed { tx.commit().await.unwrap(); } else { drop(tx) }
+            assert_eq!(notify.notified().now_or_never().is_some(), is_committed);
+        }
     }
 
     async fn every_kind_of_value_comes_back_as_it_went_in(site: Site) {
