@@ -56,6 +56,7 @@ fn with_session(app: &App) -> Router<App> {
         .layer(gate(move |request| csrf::refusal(&config, request)))
         .option_layer(csrf::layer(&app.config).ok());
     let session = ServiceBuilder::new()
+        .layer(from_fn(session::keep_user))
         .layer(session::layer(app))
         .layer(from_fn(errors::note_who))
         .layer(Share);

@@ -23,6 +23,7 @@ use tower_cookies::Cookies;
 use tower_sessions::{Expiry, Session};
 
 use crate::accounts::password::{Password, PasswordError};
+use crate::accounts::password_reset::{PendingReset, Rejection, dead_reason};
 use crate::accounts::requester::Requester;
 use crate::app::App;
 use crate::config::Notice;
@@ -33,8 +34,7 @@ use crate::mail::emails::{self, EmailContext};
 use crate::middleware::session;
 use crate::models::limit::Count;
 use crate::models::outbox::Email;
-use crate::models::reset::{Guess, PendingReset};
-use crate::models::session::{PATIENCE, keys, user_of};
+use crate::models::session::{PATIENCE, keys, loaded_user};
 use crate::models::user::User;
 use crate::page::Page;
 use crate::password_hasher::PasswordHasher;
@@ -201,8 +201,8 @@ impl Visitor {
     /// # Errors
     /// When the database fails.
     pub async fn user(&self) -> Result<Option<User>, RequestError> {
-        let user: Option<String> = self.session.get(keys::USER).await?;
-        Ok(user.and_then(|text| user_of(&text)))
+        let id: Option<String> = self.session.get(keys::USER_ID).await?;
+        Ok(loaded_user().filter(|user| Some(&user.id) == id.as_ref()))
     }
 
     /// The username, when somebody is logged in.
@@ -310,9 +310,11 @@ impl Visitor {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn why_dead(&self, pending: &PendingReset) -> Result<Option<Guess>, RequestError> {
-        let most = self.app.config.limits.reset_code;
-        Ok(self.app.store.why_dead(&pending.id, most).await?)
+    pub async fn why_dead(
+        &self,
+        pending: &PendingReset,
+    ) -> Result<Option<Rejection>, RequestError> {
+        Ok(dead_reason(&self.app, &pending.id).await?)
     }
 
     /// Whether this browser has a reset under way whose code can still be used. It is the same whether

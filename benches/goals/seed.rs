@@ -46,7 +46,7 @@ const ROWS: [&str; 6] = [
          printf('user%08d@meadow.example', value ->> 0), $4, 1, $2 from json_each($1)",
     "insert into devices (token_hash, user_id, logins, last_login_at, credential_version)
      select unhex(value ->> 3), printf('%026d', value ->> 0), 1, $2, 1 from json_each($1)",
-    "insert into resets (id, user_id, guesses, codes_sent, created_at, expires_at)
+    "insert into one_time_codes (id, user_id, attempts, codes_sent, created_at, expires_at)
      select printf('%026d', value ->> 0), printf('%026d', value ->> 0), 0, 1, $2, $3
      from json_each($1)",
     "insert into limits (subject, count, window_ends_at)

@@ -5,7 +5,7 @@ use super::pasted::trimmed;
 use super::username::Username;
 use crate::db::DbError;
 use crate::models::Store;
-use crate::models::user::User;
+use crate::models::user::{User, find_user_by_email, find_user_by_username};
 
 /// What was typed, in the form in which it is looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +38,8 @@ impl LoginName {
     /// The account with this name.
     pub async fn find_user(&self, store: &Store) -> Result<Option<User>, DbError> {
         match self {
-            Self::Username(name) => store.user_by_username(name).await,
-            Self::Email(key) => store.user_by_email_key(key).await,
+            Self::Username(name) => find_user_by_username(store.db.reader(), name).await,
+            Self::Email(key) => find_user_by_email(store.db.reader(), key).await,
         }
     }
 }

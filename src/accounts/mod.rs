@@ -5,6 +5,7 @@ pub mod login_name;
 pub mod mailbox;
 pub mod one_time_code;
 pub mod password;
+pub mod password_reset;
 pub mod pasted;
 pub mod requester;
 pub mod username;

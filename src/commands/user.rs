@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::db::Location;
 use crate::event::Event;
-use crate::models::user::{NewUser, Registration, User};
+use crate::models::user::{NewUser, User, insert_user, search_users};
 use crate::times;
 
 /// The arguments.
@@ -136,11 +136,11 @@ async fn insert(
         email: email.as_typed(),
         email_key: email.key(),
         password_hash: &password_hash,
-        device: None,
     };
-    match app.store.register(new, None).await.map_err(CommandError::failed)? {
-        Registration::Created(user) => Ok(user),
-        Registration::Taken => Err(CommandError::Failed(format!(
+    let now = app.store.clock.now();
+    match insert_user(app.store.db.writer(), new, now).await.map_err(CommandError::failed)? {
+        Some(user) => Ok(user),
+        None => Err(CommandError::Failed(format!(
             "the username {:?} or the address {:?} belongs to an account already; see `vestibule user show`",
             username.as_str(),
             email.as_typed()
@@ -160,7 +160,8 @@ async fn show(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
 async fn list(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
     let most = matches.get_one::<i64>("limit").copied().unwrap_or(i64::MAX);
     let part = matches.get_one::<String>("search").map_or("", String::as_str);
-    let users = app.store.users_containing(part, most).await.map_err(CommandError::failed)?;
+    let users =
+        search_users(app.store.db.reader(), part, most).await.map_err(CommandError::failed)?;
     if i64::try_from(users.len()) == Ok(most) {
         eprintln!("These are the first {most}: there may be more, see --limit and --search.");
     }

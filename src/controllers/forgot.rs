@@ -6,14 +6,16 @@ use serde::Deserialize;
 use super::{Answer, keep_form, redirect, refuse, show as show_page};
 use crate::accounts::email::{EmailAddress, EmailError};
 use crate::accounts::one_time_code::OneTimeCode;
+use crate::accounts::password_reset::{PURPOSE, PendingReset, Replaced, digest, replace};
 use crate::accounts::username::{Username, UsernameError};
 use crate::error::RequestError;
 use crate::event::{Details, Event};
 use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::mail::emails;
-use crate::models::reset::{NewReset, PendingReset, Replaced};
-use crate::models::user::User;
+use crate::models::one_time_code::insert_code;
+use crate::models::outbox;
+use crate::models::user::{User, find_user_by_username_and_email};
 use crate::page::Page;
 use crate::visitor::Visitor;
 use crate::visitor::budget::Budget;
@@ -74,7 +76,9 @@ async fn answer(visitor: &Visitor, form: &ForgotForm) -> Answer {
     let old = visitor.reset().await?;
     let dead_before = visitor.app.store.clock.now() - visitor.app.config.code_ttl;
     let is_repeat = old.as_ref().is_some_and(|old| {
-        old.sent_at > dead_before && old.is_of(claim.username.as_str(), claim.email.as_typed())
+        old.sent_at > dead_before
+            && (old.username.as_str(), old.email.as_str())
+                == (claim.username.as_str(), claim.email.as_typed())
     });
     if is_repeat && visitor.has_unseen_code().await? {
         return redirect("/reset");
@@ -82,7 +86,7 @@ async fn answer(visitor: &Visitor, form: &ForgotForm) -> Answer {
     let asked = Asked::by(visitor, claim).await?;
     asked.limit(visitor).await?;
     if let Some(old) = old {
-        match visitor.app.store.make_way(&old.id).await? {
+        match replace(&visitor.app, &old.id).await? {
             Replaced::Now { .. } => visitor.notify(Flash::CodeReplaced).await?,
             Replaced::Before => return redirect("/reset"),
             Replaced::Gone => {}
@@ -101,15 +105,21 @@ pub(super) async fn send_code(visitor: &Visitor, asked: Asked, sent_before: i64)
     let told = emails::Code { text: code.as_str(), ttl, in_subject };
     let letter = emails::reset_code(&visitor.about(claim.username.as_str(), to), told)?;
     let counts = visitor.code_mail_counts(&budget, user.as_ref(), to);
-    let new =
-        NewReset { user: user.as_ref(), code: code.as_str(), ttl, sent_before, counts: &counts };
-    let (id, digest) = visitor.app.store.begin_reset(new, letter).await?;
+    let (store, now) = (&visitor.app.store, visitor.app.store.clock.now());
+    let user_id = user.as_ref().map(|user| user.id.as_str());
+    let mut tx = store.db.begin().await?;
+    let id = insert_code(tx.on(), PURPOSE, user_id, (sent_before + 1, ttl), now).await?;
+    let may_post = store.may_post(&mut tx, &counts).await?;
+    let letter = if may_post && user.is_some() { letter } else { letter.decoy() };
+    outbox::enqueue(tx.on(), &store.key, &store.clock, &letter).await?;
+    tx.commit().await?;
+    let digest = digest(&visitor.app, &id, &code);
     let event = if sent_before == 0 { Event::CodeAsked } else { Event::CodeResent };
-    let account = user.as_ref().map(|user| user.id.as_str());
+    let account = user_id;
     event.write(Details { account, ..Details::default() });
     visitor.app.posted.notify_one();
     let (username, email) = (claim.username.to_string(), claim.email.to_string());
-    let (codes_sent, sent_at) = (sent_before + 1, visitor.app.store.clock.now());
+    let (codes_sent, sent_at) = (sent_before + 1, now);
     let budget = budget.of_codes().to_owned();
     let pending = PendingReset { id, username, email, digest, codes_sent, sent_at, budget };
     visitor.begin_reset(&pending).await?;
@@ -126,8 +136,9 @@ pub(super) struct Asked {
 impl Asked {
     /// Looks for the account.
     pub(super) async fn by(visitor: &Visitor, claim: Claim) -> Result<Self, RequestError> {
-        let user =
-            visitor.app.store.user_by_both(claim.username.as_str(), claim.email.key()).await?;
+        let (username, email) = (claim.username.as_str(), claim.email.key());
+        let db = &visitor.app.store.db;
+        let user = find_user_by_username_and_email(db.reader(), username, email).await?;
         let budget = visitor.budget(user.as_ref(), claim.account()).await?;
         Ok(Self { claim, user, budget })
     }

@@ -14,10 +14,10 @@ use crate::event::{self, Event};
 use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::mail::emails::{self, EmailContext};
-use crate::models::device::Familiarity;
+use crate::models::device::DeviceStatus;
 use crate::models::limit::Share;
 use crate::models::outbox::Email;
-use crate::models::user::User;
+use crate::models::user::{User, rehash_password};
 use crate::next_path::NextPath;
 use crate::page::Page;
 use crate::password_hasher::PasswordMatch;
@@ -129,7 +129,7 @@ async fn rehash(visitor: &Visitor, user: &User, password: &Password) {
     let Ok(hash) = visitor.hasher().hash(password.as_bytes()).await else {
         return;
     };
-    if let Err(error) = visitor.app.store.rehash(user, &hash).await {
+    if let Err(error) = rehash_password(visitor.app.store.db.writer(), user, &hash).await {
         Event::Fault.because("a_password_was_not_hashed_anew", &error);
     }
 }
@@ -145,9 +145,9 @@ async fn welcome(visitor: &Visitor, user: &User, form: &LoginForm) -> Answer {
 async fn tell(visitor: Visitor, user: User) -> Result<(), RequestError> {
     in_its_own_task(async move {
         let mut tx = visitor.app.store.db.begin().await?;
-        let familiarity = visitor.note_device(&mut tx, &user).await?;
+        let status = visitor.note_device(&mut tx, &user).await?;
         // Asked first: to render a letter takes longer than all else that a login does beside its hash.
-        if let Some(render) = letter(&visitor, familiarity)
+        if let Some(render) = letter(&visitor, status)
             && let counts = visitor.mail_counts(Share::Notices, &user.email)
             && visitor.app.store.may_post(&mut tx, &counts).await?
         {
@@ -174,9 +174,9 @@ async fn in_its_own_task<T: Send + 'static>(
 type Render = fn(&EmailContext) -> Result<Email, RequestError>;
 
 /// One mail at most: of a browser that is new to the account, else of every login.
-fn letter(visitor: &Visitor, familiarity: Familiarity) -> Option<Render> {
+fn letter(visitor: &Visitor, status: DeviceStatus) -> Option<Render> {
     let notices = &visitor.app.config.notices;
-    if familiarity == Familiarity::New && notices.sends(Notice::NewDevice) {
+    if status == DeviceStatus::New && notices.sends(Notice::NewDevice) {
         return Some(|about| Ok(emails::new_device(about)?));
     }
     notices.sends(Notice::Login).then_some(|about| Ok(emails::login(about)?))

@@ -12,7 +12,9 @@ use crate::event::Event;
 use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::models::limit::{Limited, Share};
-use crate::models::user::{NewPassword, PasswordChange, User};
+use crate::models::one_time_code;
+use crate::models::session;
+use crate::models::user::{User, set_password};
 use crate::page::Page;
 use crate::password_hasher::PasswordMatch;
 use crate::visitor::{Ended, LoggedIn, Visitor};
@@ -98,36 +100,40 @@ async fn change(
     user: &User,
     password: &Password,
 ) -> Result<Option<Response>, RequestError> {
-    match set(visitor, user, password).await? {
-        PasswordChange::Done { credential_version, sessions } => {
-            Event::PasswordChanged.of(&user.id);
-            Event::sessions_ended(&user.id, "password_change", sessions);
-            visitor.app.posted.notify_one();
-            visitor.trust_device(user).await;
-            visitor.renew(&User { credential_version, ..user.clone() }).await?;
-            Ok(None)
-        }
-        PasswordChange::Superseded => {
-            visitor.note_ended(Ended::Session);
-            redirect("/login").map(Some)
-        }
-    }
+    let Some((changed, sessions)) = set(visitor, user, password).await? else {
+        visitor.note_ended(Ended::Session);
+        return redirect("/login").map(Some);
+    };
+    Event::PasswordChanged.of(&user.id);
+    Event::sessions_ended(&user.id, "password_change", sessions);
+    visitor.app.posted.notify_one();
+    visitor.trust_device(&changed).await;
+    visitor.renew(&changed).await?;
+    Ok(None)
 }
 
 async fn set(
     visitor: &Visitor,
     user: &User,
     password: &Password,
-) -> Result<PasswordChange, RequestError> {
+) -> Result<Option<(User, u64)>, RequestError> {
     // The change is limited and not its mail: who has an account must not flood the address that it
     // was made with, and no change may go untold.
     let counts = visitor.mail_counts(Share::Changes, &user.email);
     visitor.app.limit(&counts, Some(&user.id)).await?;
     let hash = visitor.hasher().hash(password.as_bytes()).await?;
     let letter = visitor.password_changed(user)?;
-    let session = visitor.session_digest();
-    let new = NewPassword { hash: &hash, session: session.as_deref() };
-    Ok(visitor.app.store.change_password(user, new, letter.as_ref()).await?)
+    let set_in = visitor.session_digest();
+    let (store, now) = (&visitor.app.store, visitor.app.store.clock.now());
+    let mut tx = store.db.begin().await?;
+    // Users, then sessions, then codes, wherever all change: parallel requests must not deadlock.
+    let set = set_password(tx.on(), user, hash, set_in.as_deref(), now).await?;
+    let Some(changed) = set else { return Ok(None) };
+    let sessions = session::revoke_all_for_user(tx.on(), &user.id).await?;
+    one_time_code::revoke_all_for_user(tx.on(), &user.id).await?;
+    store.post(&mut tx, letter.as_ref()).await?;
+    tx.commit().await?;
+    Ok(Some((changed, sessions)))
 }
 
 impl PasswordForm {

@@ -14,8 +14,9 @@ use crate::event::{Details, Event};
 use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::mail::emails;
+use crate::models::device::note_device;
 use crate::models::limit::{Limited, Share};
-use crate::models::user::{NewUser, Registration, User};
+use crate::models::user::{NewUser, User, insert_user};
 use crate::next_path::NextPath;
 use crate::page::Page;
 use crate::visitor::{Visitor, new_device_token};
@@ -76,24 +77,21 @@ async fn answer(visitor: &Visitor, form: &RegisterForm) -> Answer {
     };
     // A refused form makes no account: it does not count as one, nor is it hidden by a full limit.
     visitor.app.limit(&visitor.counts_by_address(Limited::RegisterIp), None).await?;
-    match register(visitor, &who).await? {
-        Registration::Created(user) => welcome(visitor, &user, &form.next).await,
-        Registration::Taken => {
-            if let Some(user) =
-                just_registered(visitor, (&who.username, &who.email), &form.password).await?
-            {
-                return welcome_again(visitor, &user, &form.next).await;
-            }
-            let reason = Some("taken");
-            Event::RegisterRefused.write(Details { reason, ..Details::default() });
-            visitor.notify(Flash::Taken(who.username.to_string())).await?;
-            redirect(&format!("/login{}", NextPath::parse(&form.next).query()))
-        }
+    if let Some(user) = register(visitor, &who).await? {
+        return welcome(visitor, &user, &form.next).await;
     }
+    let fields = (&who.username, &who.email);
+    if let Some(user) = just_registered(visitor, fields, &form.password).await? {
+        return welcome_again(visitor, &user, &form.next).await;
+    }
+    let reason = Some("taken");
+    Event::RegisterRefused.write(Details { reason, ..Details::default() });
+    visitor.notify(Flash::Taken(who.username.to_string())).await?;
+    redirect(&format!("/login{}", NextPath::parse(&form.next).query()))
 }
 
 /// Hashes before it looks whether the name is taken: both answers take the same time.
-async fn register(visitor: &Visitor, who: &Registrant) -> Result<Registration, RequestError> {
+async fn register(visitor: &Visitor, who: &Registrant) -> Result<Option<User>, RequestError> {
     let password_hash = visitor.hasher().hash(who.password.as_bytes()).await?;
     let device = new_device_token();
     let new = NewUser {
@@ -101,19 +99,23 @@ async fn register(visitor: &Visitor, who: &Registrant) -> Result<Registration, R
         email: who.email.as_typed(),
         email_key: who.email.key(),
         password_hash: &password_hash,
-        device: Some(&device),
     };
     let context = visitor.about(who.username.as_str(), who.email.as_typed());
     let letter = emails::registered(&context)?;
     let counts = visitor.mail_counts(Share::Notices, who.email.as_typed());
-    let notice =
-        visitor.app.config.notices.sends(Notice::Registered).then_some((&letter, &*counts));
-    let registration = visitor.app.store.register(new, notice).await?;
-    if let Registration::Created(_) = registration {
-        visitor.keep_device(&device);
-        visitor.app.posted.notify_one();
+    let (store, now) = (&visitor.app.store, visitor.app.store.clock.now());
+    let mut tx = store.db.begin().await?;
+    let Some(user) = insert_user(tx.on(), new, now).await? else { return Ok(None) };
+    note_device(&mut tx, &user, &device, 1, now).await?;
+    if visitor.app.config.notices.sends(Notice::Registered)
+        && store.may_post(&mut tx, &counts).await?
+    {
+        store.post(&mut tx, Some(&letter)).await?;
     }
-    Ok(registration)
+    tx.commit().await?;
+    visitor.keep_device(&device);
+    visitor.app.posted.notify_one();
+    Ok(Some(user))
 }
 
 /// As [`welcome`], for a form that arrives twice. This browser may have lost the first answer, and with

@@ -5,7 +5,7 @@ use super::password::knows_password;
 use crate::accounts::email::EmailAddress;
 use crate::accounts::username::Username;
 use crate::error::RequestError;
-use crate::models::user::User;
+use crate::models::user::{User, find_user_by_password_set_in, find_user_by_username_and_email};
 use crate::visitor::Visitor;
 
 /// How long after the first a form counts as its repeat, in seconds.
@@ -25,7 +25,8 @@ pub async fn password_just_set(
     };
     let store = &visitor.app.store;
     let since = store.clock.now() - REPEATED_WITHIN;
-    let Some(user) = store.user_by_password_set_in(&sessions, since).await? else {
+    let Some(user) = find_user_by_password_set_in(store.db.writer(), &sessions, since).await?
+    else {
         return Ok(None);
     };
     Ok(knows_password(visitor, &user, password).await?.then_some(user))
@@ -42,8 +43,14 @@ pub async fn just_registered(
 ) -> Result<Option<User>, RequestError> {
     let store = &visitor.app.store;
     let since = store.clock.now() - REPEATED_WITHIN;
-    let Some(user) = store.user_registered_with(username.as_str(), email.key(), since).await?
-    else {
+    let Some(user) = find_user_by_username_and_email(
+        // Where changes are made: what another request is just committing is waited for.
+        store.db.writer(),
+        username.as_str(),
+        email.key(),
+    )
+    .await?
+    .filter(|user| user.created_at > since) else {
         return Ok(None);
     };
     Ok(knows_password(visitor, &user, password).await?.then_some(user))

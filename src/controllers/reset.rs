@@ -8,14 +8,18 @@ use super::repeat::password_just_set;
 use super::{Answer, keep_form, redirect, refuse, show as show_page};
 use crate::accounts::one_time_code::{CodeError, OneTimeCode};
 use crate::accounts::password::{Password, PasswordError};
+use crate::accounts::password_reset::{
+    PURPOSE, PendingReset, Rejection, Replaced, compare, count, replace,
+};
 use crate::app::Try;
 use crate::error::RequestError;
 use crate::event::{Details, Event};
 use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::models::limit::Limited;
-use crate::models::reset::{Guess, PendingReset, Replaced, Spent};
-use crate::models::user::{NewPassword, User};
+use crate::models::one_time_code::{self, find_code, refund_attempt, use_code};
+use crate::models::session;
+use crate::models::user::{User, find_user, set_password};
 use crate::page::Page;
 use crate::password_hasher::PasswordMatch;
 use crate::times;
@@ -107,22 +111,27 @@ async fn guess(
     pending: &PendingReset,
     code: &OneTimeCode,
 ) -> Result<Result<User, String>, RequestError> {
-    let store = &visitor.app.store;
-    let spent = store.spend_guess(pending, visitor.app.config.limits.reset_code).await?;
-    let mut counted = match &spent {
-        Spent::Counted { .. } => Some(count_guess(visitor, pending, spent.user_id()).await?),
-        Spent::Dead(_) => None,
+    let attempt = count(&visitor.app, &pending.id).await?;
+    let account = attempt.as_ref().ok().and_then(|attempt| attempt.user_id.as_deref());
+    let rejection = match &attempt {
+        Err(rejection) => *rejection,
+        Ok(attempt) => {
+            let mut counted = count_guess(visitor, pending, account).await?;
+            match compare(&visitor.app, pending, code, attempt) {
+                Err(rejection) => rejection,
+                Ok(id) => match find_user(visitor.app.store.db.reader(), id).await? {
+                    Some(user) => {
+                        visitor.app.take_back(&mut counted, false).await;
+                        return Ok(Ok(user));
+                    }
+                    None => Rejection::Gone,
+                },
+            }
+        }
     };
-    let guess = store.compare(pending, code.as_str(), &spent);
-    if let (Guess::Right(user_id), Some(counted)) = (&guess, &mut counted)
-        && let Some(user) = store.user_by_id(user_id).await?
-    {
-        visitor.app.take_back(counted, false).await;
-        return Ok(Ok(user));
-    }
-    let (account, reason) = (spent.user_id(), Some(guess.name()));
+    let reason = Some(rejection.name());
     Event::CodeRefused.write(Details { account, reason, ..Details::default() });
-    Ok(Err(words(&guess)))
+    Ok(Err(words(rejection)))
 }
 
 /// Counts a guess against the account, over all its codes.
@@ -141,19 +150,19 @@ async fn count_guess(
 
 /// For a guess that was not compared, or was right and led nowhere. Answers whether the code is there.
 async fn return_guess(visitor: &Visitor, pending: &PendingReset) -> bool {
-    visitor.app.store.return_guess(&pending.id).await.unwrap_or_else(|error| {
+    refund_attempt(visitor.app.store.db.writer(), &pending.id).await.unwrap_or_else(|error| {
         Event::Fault.because("a_guess_was_not_given_back", &error);
         true
     })
 }
 
-fn words(guess: &Guess) -> String {
-    match guess {
-        Guess::Wrong { left: 0 } => LAST_TRY.to_owned(),
-        Guess::Wrong { left } => wrong_words(*left),
-        Guess::Expired => EXPIRED.to_owned(),
-        Guess::TooMany => TOO_MANY.to_owned(),
-        Guess::Right(_) | Guess::Gone => GONE.to_owned(),
+fn words(rejection: Rejection) -> String {
+    match rejection {
+        Rejection::Wrong { left: 0 } => LAST_TRY.to_owned(),
+        Rejection::Wrong { left } => wrong_words(left),
+        Rejection::Expired => EXPIRED.to_owned(),
+        Rejection::TooMany => TOO_MANY.to_owned(),
+        Rejection::Gone => GONE.to_owned(),
     }
 }
 
@@ -188,13 +197,26 @@ async fn change(
         }
     };
     let letter = visitor.password_changed(user)?;
-    let session = visitor.session_digest();
-    let new = NewPassword { hash: &hash, session: session.as_deref() };
+    let set_in = visitor.session_digest();
     let budgets = visitor.every_mail_counts(&user.email);
-    let letter = letter.as_ref().map(|letter| (letter, &budgets[..]));
-    let used = visitor.app.store.use_code(&pending.id, user, new, letter).await?;
-    let Some(sessions) = used else { return Ok(Change::CodeGone) };
-    note_change(visitor, user, sessions).await;
+    let (store, now) = (&visitor.app.store, visitor.app.store.clock.now());
+    let mut tx = store.db.begin().await?;
+    // Users, then sessions, then codes, wherever all change: parallel requests must not deadlock.
+    let set = set_password(tx.on(), user, hash, set_in.as_deref(), now).await?;
+    let Some(changed) = set else { return Ok(Change::CodeGone) };
+    let sessions = session::revoke_all_for_user(tx.on(), &user.id).await?;
+    if !use_code(tx.on(), PURPOSE, &pending.id, &user.id, now).await? {
+        return Ok(Change::CodeGone);
+    }
+    one_time_code::revoke_all_for_user(tx.on(), &user.id).await?;
+    for counts in budgets.iter().filter(|_| letter.is_some()) {
+        if store.may_post(&mut tx, counts).await? {
+            store.post(&mut tx, letter.as_ref()).await?;
+            break;
+        }
+    }
+    tx.commit().await?;
+    note_change(visitor, &changed, sessions).await;
     Ok(Change::Done)
 }
 
@@ -248,14 +270,15 @@ pub async fn resend(visitor: Visitor) -> Answer {
 }
 
 async fn send_another(visitor: &Visitor, pending: &PendingReset, claim: Claim) -> Answer {
-    let store = &visitor.app.store;
-    if let Some(seconds @ 1..) = store.wait_for_resend(&pending.id).await? {
+    let (store, now) = (&visitor.app.store, visitor.app.store.clock.now());
+    let code = find_code(store.db.reader(), PURPOSE, &pending.id).await?;
+    if let Some(seconds @ 1..) = code.map(|code| code.wait(now)) {
         visitor.notify(Flash::TooEarly(seconds)).await?;
         return redirect("/reset");
     }
     let asked = Asked::by(visitor, claim).await?;
     asked.limit(visitor).await?;
-    let sent_before = match store.make_way(&pending.id).await? {
+    let sent_before = match replace(&visitor.app, &pending.id).await? {
         Replaced::Now { codes_sent } => codes_sent,
         Replaced::Before => return redirect("/reset"),
         Replaced::Gone => 0,
@@ -300,7 +323,7 @@ async fn page(
     errors: Errors,
 ) -> Result<ResetPage, RequestError> {
     visitor.see_code().await?;
-    let dead = visitor.why_dead(pending).await?.map(|why| words(&why));
+    let dead = visitor.why_dead(pending).await?.map(words);
     let wait = pending.wait(visitor.app.store.clock.now());
     Ok(ResetPage {
         page: visitor.page(TITLE).await?.with(&errors),

@@ -1,25 +1,34 @@
 //! The layer that reads and writes the session's cookie.
 
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
 use crate::app::App;
 use crate::config::Config;
-use crate::models::session::{Lifetimes, SessionRows};
+use crate::models::session::{Lifetimes, SqlSessionStore, with_user};
 
 /// For this site (contract: the cookie is `vestibule`, on https `__Host-vestibule`).
-pub fn layer(app: &App) -> SessionManagerLayer<SessionRows> {
+pub fn layer(app: &App) -> SessionManagerLayer<SqlSessionStore> {
     let config = &app.config;
     let lifetimes = Lifetimes {
         idle_remembered: config.sessions.idle,
         idle: config.sessions.idle_unremembered,
         most: config.sessions.max,
     };
-    SessionManagerLayer::new(SessionRows::new(app.store.clone(), lifetimes))
+    let store = SqlSessionStore::new(app.store.db.clone(), app.store.clock.clone(), lifetimes);
+    SessionManagerLayer::new(store)
         .with_name(cookie_name(config))
         .with_secure(config.base_url.is_https())
         .with_same_site(SameSite::Lax)
         .with_expiry(Expiry::OnSessionEnd)
+}
+
+/// Around the session's layer: keeps the user that the session was loaded with.
+pub async fn keep_user(request: Request, next: Next) -> Response {
+    with_user(next.run(request)).await
 }
 
 /// On https bound to the host by its name (RFC 6265bis `__Host-`).

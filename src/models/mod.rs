@@ -2,13 +2,13 @@
 
 pub mod device;
 pub mod limit;
+pub mod one_time_code;
 pub mod outbox;
-pub mod reset;
 pub mod session;
 pub mod user;
 
 use crate::clock::Clock;
-use crate::db::Db;
+use crate::db::{Db, DbError, Tx};
 use crate::key::ServerKey;
 
 /// What every model stands on. Clones share the database's connections.
@@ -20,4 +20,14 @@ pub struct Store {
     pub clock: Clock,
     /// What digests are keyed and letters are sealed with.
     pub key: ServerKey,
+}
+
+impl Store {
+    /// Puts `email`, if there is one, into the outbox within `tx`.
+    pub async fn post(&self, tx: &mut Tx, email: Option<&outbox::Email>) -> Result<(), DbError> {
+        if let Some(email) = email {
+            outbox::enqueue(tx.on(), &self.key, &self.clock, email).await?;
+        }
+        Ok(())
+    }
 }

@@ -8,6 +8,9 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::db::{AdvisoryLock, DbError};
 use crate::event::Event;
 use crate::models::Store;
+use crate::models::device::sweep_devices;
+use crate::models::one_time_code::sweep_codes;
+use crate::models::session::sweep_sessions;
 
 /// How often.
 const EVERY: Duration = Duration::from_mins(10);
@@ -49,12 +52,14 @@ pub async fn sweep(store: &Store) -> Result<u64, DbError> {
     let Some(mut lock) = store.db.try_advisory_lock("sweep").await? else {
         return Ok(0);
     };
-    let sessions = clear(&mut lock, |most| store.sweep_sessions(most)).await?;
-    let resets = clear(&mut lock, |most| store.sweep_resets(most)).await?;
+    let (db, clock) = (&store.db, &store.clock);
+    let sessions =
+        clear(&mut lock, |limit| sweep_sessions(db.writer(), limit, clock.now())).await?;
+    let codes = clear(&mut lock, |limit| sweep_codes(db.writer(), limit, clock.now())).await?;
     let limits = clear(&mut lock, |most| store.sweep_limits(most)).await?;
-    let devices = clear(&mut lock, |most| store.sweep_devices(most)).await?;
+    let devices = clear(&mut lock, |limit| sweep_devices(db.writer(), limit, clock.now())).await?;
     lock.release().await?;
-    Ok(sessions + resets + limits + devices)
+    Ok(sessions + codes + limits + devices)
 }
 
 /// Calls `delete` until nothing is left that it could delete at once.

@@ -7,6 +7,7 @@
 use super::Visitor;
 use crate::accounts::mailbox::Mailbox;
 use crate::error::RequestError;
+use crate::models::device::find_device;
 use crate::models::limit::{Count, Limited, Share};
 use crate::models::user::User;
 
@@ -75,7 +76,10 @@ impl Visitor {
         if tokens.is_empty() {
             return Ok(Budget::Strangers(account));
         }
-        let device = store.find_device(store.db.reader(), user, tokens).await?;
+        let device = {
+            let id = user.map_or("", |user| &user.id);
+            find_device(store.db.reader(), id, tokens, store.clock.now()).await?
+        };
         let Some((user, device)) = user.zip(device) else {
             return Ok(Budget::Strangers(account));
         };

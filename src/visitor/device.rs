@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::db::{DbError, Tx};
 use crate::error::RequestError;
 use crate::event::Event;
-use crate::models::device::{Familiarity, LIFETIME, MOST_TOKENS};
+use crate::models::device::{DeviceStatus, LIFETIME, MOST_TOKENS, find_device, note_device};
 use crate::models::user::User;
 use crate::random;
 
@@ -26,16 +26,21 @@ impl Visitor {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn note_device(&self, tx: &mut Tx, user: &User) -> Result<Familiarity, RequestError> {
+    pub async fn note_device(
+        &self,
+        tx: &mut Tx,
+        user: &User,
+    ) -> Result<DeviceStatus, RequestError> {
         let (token, logins) = self.token_for(tx, user).await?;
-        let familiarity = self.app.store.note_device(tx, user, &token).await?;
+        let now = self.app.store.clock.now();
+        let status = note_device(tx, user, &token, 1, now).await?;
         if logins > 0 {
-            return Ok(Familiarity::Known);
+            return Ok(DeviceStatus::Known);
         }
-        if familiarity == Familiarity::New {
+        if status == DeviceStatus::New {
             Event::DeviceNew.of(&user.id);
         }
-        Ok(familiarity)
+        Ok(status)
     }
 
     /// Has the browser keep `token`, and tokens of other accounts behind it.
@@ -43,12 +48,9 @@ impl Visitor {
         keep(&self.app.config, &self.cookies, token, None);
     }
 
-    /// Notes that the password of `user`, as it was before, was set in this browser: whoever knows the
-    /// new one is no stranger. A failure is only logged, because what the owner came for is done.
+    /// Notes that the new password of `user` was set in this browser. A failure is only logged, because what the owner came for is done.
     pub async fn trust_device(&self, user: &User) {
-        let credential_version = user.credential_version + 1;
-        let user = User { credential_version, ..user.clone() };
-        if let Err(error) = self.trust(&user).await {
+        if let Err(error) = self.trust(user).await {
             Event::Fault.because("a_device_was_not_noted", &error);
         }
     }
@@ -56,7 +58,7 @@ impl Visitor {
     async fn trust(&self, user: &User) -> Result<(), DbError> {
         let mut tx = self.app.store.db.begin().await?;
         let (token, logins) = self.token_for(&mut tx, user).await?;
-        self.app.store.trust_device(&mut tx, user, &token, logins).await?;
+        note_device(&mut tx, user, &token, logins, self.app.store.clock.now()).await?;
         tx.commit().await
     }
 
@@ -66,7 +68,7 @@ impl Visitor {
     /// have been put here by somebody who holds it too, and would make their browser the owner's.
     async fn token_for(&self, tx: &mut Tx, user: &User) -> Result<(String, i64), DbError> {
         let (config, sent) = (&self.app.config, sent(&self.app.config, &self.cookies));
-        let known = self.app.store.find_device(tx.on(), Some(user), &sent).await?;
+        let known = find_device(tx.on(), &user.id, &sent, self.app.store.clock.now()).await?;
         let trusted = known.as_ref().filter(|known| known.is_trusted_by(user));
         let token = trusted.map_or_else(new_token, |known| known.token.clone());
         keep(config, &self.cookies, &token, known.as_ref().map(|known| known.token.as_str()));

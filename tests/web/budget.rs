@@ -4,6 +4,7 @@
 use axum::http::StatusCode;
 use futures_util::future::join_all;
 use vestibule::config::{HashCost, Rate};
+use vestibule::models::user::find_user_by_username;
 use vestibule::password_hasher::PasswordHasher;
 
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of};
@@ -251,7 +252,7 @@ on_both_databases! {
 
     async fn nobody_uses_up_a_budget_by_typing_how_it_is_called(site: Site) {
         let mut ann = site.registered("ann").await;
-        let id = site.app.store.user_by_username("ann").await.unwrap().unwrap().id;
+        let id = find_user_by_username(site.db().reader(), "ann").await.unwrap().unwrap().id;
         for name in [format!("current password of {id}"), format!("id {id}"), id] {
             fail(&mut site.browser(), &name, 10).await;
         }

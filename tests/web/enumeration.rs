@@ -224,7 +224,7 @@ on_both_databases! {
         assert_eq!(count("forgot", "insert into outbox"), 1);
         assert_eq!(count("forgot", "committed"), 2, "what it counts, and the code with its mail");
         assert_eq!(count("resend", "insert into outbox"), 1);
-        assert_eq!(count("guess", "update resets"), 1);
+        assert_eq!(count("guess", "update one_time_codes"), 1);
     }
 
     async fn a_hash_that_was_made_with_less_work_costs_a_wrong_password_as_much_as_nobodys(site: Site) {

@@ -12,6 +12,7 @@ use vestibule::Config;
 use vestibule::config::{LogFormat, Rate};
 use vestibule::event::{Details, Event};
 use vestibule::models::outbox::Email;
+use vestibule::models::user::find_user_by_username;
 
 use crate::support::log::Log;
 use crate::support::post::{DAY, Place, Post, START, email, mailer};
@@ -148,7 +149,7 @@ fn request_id(answer: &Response<Body>) -> String {
 }
 
 async fn id_of(site: &Site, name: &str) -> String {
-    site.app.store.user_by_username(name).await.unwrap().unwrap().id
+    find_user_by_username(site.db().reader(), name).await.unwrap().unwrap().id
 }
 
 fn new_account<'a>(name: &'a str, email: &'a str) -> [(&'a str, &'a str); 4] {

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use vestibule::config::Rate;
 use vestibule::db::{Db, DbError, Location, sql};
+use vestibule::models::user::find_user_by_username;
 
 use crate::support::cluster::Cluster;
 use crate::support::post::{Post, email};
@@ -376,7 +377,7 @@ async fn a_postgresql_that_restarts_or_hangs_under_load_loses_nothing_and_is_use
     assert_eq!(site.browser().open("/readyz").await.status, StatusCode::OK);
     let told = told.borrow().clone();
     for name in &told {
-        let user = site.app.store.user_by_username(name).await.unwrap();
+        let user = find_user_by_username(site.db().reader(), name).await.unwrap();
         assert!(user.is_some(), "{name} was told to have an account");
     }
     let without_letter = site.count("select (select count(*) from users) - (select count(*) from outbox where kind = 'registered')").await;

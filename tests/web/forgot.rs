@@ -76,7 +76,7 @@ on_both_databases! {
             assert!(!data.to_string().contains(&username.to_uppercase()));
         }
         assert_eq!(shapes[0], shapes[1]);
-        assert_eq!(site.count("select count(*) from resets").await, 2);
+        assert_eq!(site.count("select count(*) from one_time_codes").await, 2);
         assert_eq!(site.count("select count(*) from outbox").await, 3, "a registration, a code, a decoy");
         assert_eq!(site.mails().await.len(), 2, "the decoy is not a mail");
     }
@@ -111,7 +111,7 @@ async fn what_cannot_be_a_name_or_an_address_is_said_at_its_field() {
     assert_eq!(visitor.problems().len(), 2);
     assert_eq!(visitor.title(), "Error: Forgot your password? – Vestibule");
     assert!(visitor.cookie("vestibule").is_none());
-    assert_eq!(site.count("select count(*) from resets").await, 0);
+    assert_eq!(site.count("select count(*) from one_time_codes").await, 0);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use vestibule::config::{HashCost, Notices};
+use vestibule::models::user::find_user_by_username;
 use vestibule::password_hasher::PasswordHasher;
 
 use crate::support::{Browser, PASSWORD, Site, body_of, full_pool};
@@ -49,7 +50,7 @@ on_both_databases! {
         let mut ann = Browser::new(vestibule::router(app));
         ann.log_in("ann", PASSWORD).await;
         assert_eq!(ann.path(), "/account");
-        let user = site.app.store.user_by_username("ann").await.unwrap().unwrap();
+        let user = find_user_by_username(site.db().reader(), "ann").await.unwrap().unwrap();
         assert!(user.password_hash.starts_with("$argon2id$v=19$m=128,t=2,p=1$"), "{}", user.password_hash);
         assert!(ann.is_logged_in().await, "hashing anew must not end the session");
     }

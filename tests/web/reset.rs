@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use futures_util::future::join_all;
+use vestibule::models::one_time_code::sweep_codes;
 
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, body_of, email_of};
 
@@ -31,7 +32,7 @@ on_both_databases! {
         assert!(!phone.is_logged_in().await);
         assert_eq!(site.mails_to("ann").await, ["registered", "reset_code", "password_changed"]);
         assert!(!works(&site, "ann", PASSWORD).await && works(&site, "ann", OTHER_PASSWORD).await);
-        assert_eq!(site.count("select count(*) from resets").await, 0);
+        assert_eq!(site.count("select count(*) from one_time_codes").await, 0);
     }
 
     async fn spaces_dashes_and_case_do_not_matter(site: Site) {
@@ -169,7 +170,7 @@ on_both_databases! {
             assert_eq!(ann.problems(), ["This is your current password. Choose a new one."]);
             assert_eq!(ann.attribute("#code", "value").as_deref(), Some(code.as_str()));
         }
-        assert_eq!(site.count("select max(guesses) from resets").await, 0);
+        assert_eq!(site.count("select max(attempts) from one_time_codes").await, 0);
         ann.reset("CCCC-CCCC", PASSWORD).await;
         assert!(ann.problems()[0].starts_with("Incorrect code."), "told to the owner of the code alone");
         ann.reset(&code, OTHER_PASSWORD).await;
@@ -235,7 +236,7 @@ on_both_databases! {
             ann.reset(typed, OTHER_PASSWORD).await;
             assert_eq!(ann.status, StatusCode::UNPROCESSABLE_ENTITY, "{typed:?}");
         }
-        assert_eq!(site.count("select max(guesses) from resets").await, 0);
+        assert_eq!(site.count("select max(attempts) from one_time_codes").await, 0);
         ann.reset(&code, OTHER_PASSWORD).await;
         assert_eq!(ann.path(), "/login");
     }
@@ -262,7 +263,7 @@ on_both_databases! {
             compared += usize::from(body_of(answer).await.contains("Incorrect code"));
         }
         assert_eq!(compared, 5);
-        assert_eq!(site.count("select guesses from resets").await, 5);
+        assert_eq!(site.count("select attempts from one_time_codes").await, 5);
         let answer = ann.post("/reset", &fields(&code, OTHER_PASSWORD)).await;
         assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
     }
@@ -299,7 +300,7 @@ on_both_databases! {
         join_all((0..4).map(|_| ann.post("/reset/resend", &[]))).await;
         let codes = site.mails_to("ann").await.into_iter().filter(|kind| kind == "reset_code");
         assert_eq!(codes.count(), 2);
-        assert_eq!(site.count("select max(codes_sent) from resets").await, 2);
+        assert_eq!(site.count("select max(codes_sent) from one_time_codes").await, 2);
     }
 
     async fn a_second_repeat_has_to_wait_and_is_told_how_long(site: Site) {
@@ -383,7 +384,7 @@ async fn a_code_whose_row_was_swept_is_told_to_be_gone() {
         site.wait(50 * 60);
         ann.open("/reset").await;
     }
-    assert_eq!(site.app.store.sweep_resets(100).await.unwrap(), 1);
+    assert_eq!(sweep_codes(site.db().writer(), 100, site.app.store.clock.now()).await.unwrap(), 1);
     ann.reset(&code, OTHER_PASSWORD).await;
     assert_eq!(ann.problems(), [GONE]);
 }

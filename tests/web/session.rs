@@ -25,7 +25,7 @@ on_both_databases! {
             stranger.set_cookie("vestibule", "AAAAAAAAAAAAAAAAAAAAAA");
             stranger.open(path).await;
         }
-        for table in ["select count(*) from sessions", "select count(*) from limits", "select count(*) from resets", "select count(*) from outbox"] {
+        for table in ["select count(*) from sessions", "select count(*) from limits", "select count(*) from one_time_codes", "select count(*) from outbox"] {
             assert_eq!(site.count(table).await, 0, "{table}");
         }
     }
@@ -86,8 +86,9 @@ on_both_databases! {
 
     async fn a_request_in_flight_does_not_bring_an_ended_session_back(site: Site) {
         let ann = site.registered("ann").await;
-        let store = vestibule::models::session::SessionRows::new(
-            site.app.store.clone(),
+        let store = vestibule::models::session::SqlSessionStore::new(
+            site.app.store.db.clone(),
+            site.app.store.clock.clone(),
             vestibule::models::session::Lifetimes { idle_remembered: DAY, idle: DAY, most: DAY },
         );
         let id = ann.cookie("vestibule").unwrap().parse().unwrap();
@@ -174,7 +175,7 @@ on_both_databases! {
         let gone = vestibule::tasks::sweep::sweep(&site.app.store).await.unwrap();
         assert!(gone >= 3, "{gone}");
         assert_eq!(site.count("select count(*) from sessions").await, 1);
-        assert_eq!(site.count("select count(*) from resets").await, 0);
+        assert_eq!(site.count("select count(*) from one_time_codes").await, 0);
         assert!(bob.is_logged_in().await);
     }
 }

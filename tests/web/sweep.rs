@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::Connection;
 use tokio::time::timeout;
 use vestibule::db::{Db, Location, sql};
+use vestibule::models::user::find_user_by_username;
 use vestibule::tasks::sweep::sweep;
 
 use crate::support::{PASSWORD, Site};
@@ -14,13 +15,13 @@ const AT_ONCE: Duration = Duration::from_secs(3);
 
 const LEFT: &str = "select (select count(*) from sessions where expires_at = 1)
     + (select count(*) from limits where window_ends_at = 1)
-    + (select count(*) from resets where expires_at = 1)
+    + (select count(*) from one_time_codes where expires_at = 1)
     + (select count(*) from devices where last_login_at = 1)";
 
 /// `many` rows in each of the four tables, which expired long ago.
 async fn expired(site: &Site, many: u8) {
     site.registered("ann").await;
-    let user = site.app.store.user_by_username("ann").await.unwrap().unwrap().id;
+    let user = find_user_by_username(site.db().reader(), "ann").await.unwrap().unwrap().id;
     for number in 0..many {
         let (bytes, text) = (vec![number], number.to_string());
         for insert in [
@@ -29,7 +30,7 @@ async fn expired(site: &Site, many: u8) {
             .bind(bytes.clone()),
             sql("insert into limits (subject, count, window_ends_at) values ($1, 1, 1)")
                 .bind(&text),
-            sql("insert into resets (id, guesses, codes_sent, created_at, expires_at)
+            sql("insert into one_time_codes (id, attempts, codes_sent, created_at, expires_at)
                 values ($1, 0, 1, 1, 1)")
             .bind(&text),
             sql("insert into devices (token_hash, user_id, logins, last_login_at)
@@ -71,7 +72,7 @@ async fn rows_that_a_request_holds_are_left_for_the_next_round() {
     for hold in [
         "update sessions set data = '{\"held\":1}' where id_hash = '\\x01'",
         "update limits set count = 2 where subject = '1'",
-        "update resets set guesses = 1 where id = '1'",
+        "update one_time_codes set attempts = 1 where id = '1'",
         "update devices set logins = 2 where token_hash = '\\x01'",
     ] {
         assert_eq!(sql(hold).execute(request.on()).await.unwrap(), 1);

@@ -1,0 +1,167 @@
+//! The `one_time_codes` table: codes that were sent for any purpose, and every attempt at them.
+//!
+//! The session keeps a code's id and its keyed digest; what is used up (attempts, time, the code
+//! itself) is counted here, in SQL, before an attempt is compared.
+
+use crate::db::{DbError, Executor, SkipLocked, row, skip_locked, sql};
+use crate::random;
+
+/// How much longer each further code in a row makes the wait before the next, in seconds.
+const COOL_DOWN: i64 = 30;
+
+/// How long an expired code is kept, in seconds: people are told "expired" and not "unknown".
+const KEPT: i64 = 60 * 60;
+
+/// What a code is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To set a new password.
+    PasswordReset,
+}
+
+impl Purpose {
+    fn name(self) -> &'static str {
+        match self {
+            Self::PasswordReset => "password_reset",
+        }
+    }
+}
+
+row! {
+    columns code_columns;
+    /// A code that was sent, or would have been if an account had matched.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct OneTimeCodeRow {
+        /// Opaque.
+        pub id: String,
+        /// `None` when no account matched, or its credentials have changed: then no code is right.
+        pub user_id: Option<String>,
+        /// Attempts so far.
+        pub attempts: i64,
+        /// Codes sent in this browser, in a row, this one included.
+        pub codes_sent: i64,
+        /// Unix time; once it was replaced, the time of that.
+        pub created_at: i64,
+        /// Unix time; 0 once it was replaced.
+        pub expires_at: i64,
+    }
+}
+
+impl OneTimeCodeRow {
+    /// Whether another code took its place.
+    pub fn is_replaced(&self) -> bool {
+        self.expires_at == 0
+    }
+
+    /// Seconds until another code may be sent in this browser. The first repeat is free, each further
+    /// one waits half a minute longer; what becomes of a replaced code, [`invalidate_code`] decides.
+    pub fn wait(&self, now: i64) -> i64 {
+        let pauses = if self.is_replaced() { 0 } else { self.codes_sent - 1 };
+        cool_down(self.created_at, pauses, now)
+    }
+}
+
+/// Seconds left at `now` of so many pauses since `since`; none when that is in the future, because the
+/// clock went back.
+pub fn cool_down(since: i64, pauses: i64, now: i64) -> i64 {
+    if since > now + COOL_DOWN {
+        return 0;
+    }
+    (since + pauses * COOL_DOWN - now).max(0)
+}
+
+const INSERT: &str = "insert into one_time_codes
+    (id, purpose, user_id, attempts, codes_sent, created_at, expires_at)
+    values ($1, $2, $3, 0, $4, $5, $6)";
+const FIND: &str =
+    concat!("select ", code_columns!(), " from one_time_codes where id = $1 and purpose = $2");
+const COUNT_ATTEMPT: &str = concat!(
+    "update one_time_codes set attempts = attempts + 1
+    where id = $1 and purpose = $2 and expires_at > $3 and attempts < $4 returning ",
+    code_columns!()
+);
+const REFUND: &str = "update one_time_codes set attempts = attempts - 1
+    where id = $1 and attempts > 0";
+/// A replaced row stays, dead, so that of parallel requests the second sees the first. After a pause
+/// it can be replaced again: the browser may never have got the answer that named its successor.
+const INVALIDATE: &str = "update one_time_codes set expires_at = 0, created_at = $3
+    where id = $1 and (expires_at > 0 or created_at + $2 <= $3 or created_at > $3 + $2)
+    returning codes_sent";
+const USE: &str = "delete from one_time_codes
+    where id = $1 and purpose = $2 and user_id = $3 and expires_at > $4";
+/// The rows stay. Were they deleted, a stranger's page would tell that there is such an account, and
+/// when its owner changes the password.
+const REVOKE: &str = "update one_time_codes set user_id = null where user_id = $1";
+
+const SWEEP: SkipLocked = skip_locked!(
+    "select id from one_time_codes where expires_at <= $1 limit $2",
+    "delete from one_time_codes where id in (select id from picked)"
+);
+
+/// Notes a code for `user_id`, `codes_sent` of them in a row with it, and answers its id.
+pub async fn insert_code(
+    on: Executor<'_>,
+    purpose: Purpose,
+    user_id: Option<&str>,
+    (codes_sent, ttl): (i64, i64),
+    now: i64,
+) -> Result<String, DbError> {
+    let id = random::id(now * 1000);
+    let insert = sql(INSERT).bind(&id).bind(purpose.name()).bind(user_id.map(str::to_owned));
+    insert.bind(codes_sent).bind(now).bind(now.saturating_add(ttl)).execute(on).await?;
+    Ok(id)
+}
+
+/// The code with this id, dead or alive.
+pub async fn find_code(
+    on: Executor<'_>,
+    purpose: Purpose,
+    id: &str,
+) -> Result<Option<OneTimeCodeRow>, DbError> {
+    sql(FIND).bind(id).bind(purpose.name()).optional(on).await
+}
+
+/// Counts an attempt against `max`. Only what was counted may be compared; `None` when the code is dead.
+pub async fn count_attempt(
+    on: Executor<'_>,
+    purpose: Purpose,
+    id: &str,
+    max: i64,
+    now: i64,
+) -> Result<Option<OneTimeCodeRow>, DbError> {
+    sql(COUNT_ATTEMPT).bind(id).bind(purpose.name()).bind(now).bind(max).optional(on).await
+}
+
+/// Takes back an attempt that was right but led nowhere, and answers whether the code is there.
+pub async fn refund_attempt(on: Executor<'_>, id: &str) -> Result<bool, DbError> {
+    Ok(sql(REFUND).bind(id).execute(on).await? > 0)
+}
+
+/// Uses the code up: once, whatever is sent in parallel. Answers whether it was alive.
+pub async fn use_code(
+    on: Executor<'_>,
+    purpose: Purpose,
+    id: &str,
+    user_id: &str,
+    now: i64,
+) -> Result<bool, DbError> {
+    let used = sql(USE).bind(id).bind(purpose.name()).bind(user_id).bind(now);
+    Ok(used.execute(on).await? > 0)
+}
+
+/// Kills the code so that another can take its place, and answers how many were sent in a row; `None`
+/// when it is gone, or was replaced by a parallel request.
+pub async fn invalidate_code(on: Executor<'_>, id: &str, now: i64) -> Result<Option<i64>, DbError> {
+    let sent = sql(INVALIDATE).bind(id).bind(COOL_DOWN).bind(now).optional::<(i64,)>(on).await?;
+    Ok(sent.map(|(codes_sent,)| codes_sent))
+}
+
+/// Makes every code of a user wrong, when the password or the address changes.
+pub async fn revoke_all_for_user(on: Executor<'_>, user_id: &str) -> Result<(), DbError> {
+    sql(REVOKE).bind(user_id).execute(on).await.map(drop)
+}
+
+/// Deletes up to `limit` codes that expired a while ago and answers how many.
+pub async fn sweep_codes(on: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
+    SWEEP.sql(&on).bind(now - KEPT).bind(limit).execute(on).await
+}
