@@ -16,7 +16,6 @@ use sha2::{Digest, Sha256};
 use crate::app::App;
 use crate::config::{Accent, Config, ImageFormat, Picture, Shades};
 
-pub use coding::coding_for;
 use coding::{accepts, brotli, gzip};
 use kind::Kind;
 

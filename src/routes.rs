@@ -1,6 +1,5 @@
 //! Every URL and every layer, in one table.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -21,8 +20,7 @@ use crate::controllers::{
 };
 use crate::error::RequestError;
 use crate::middleware::{
-    cookies, csrf, errors, first_visit, framing, gate::gate, headers, mailbox as mailbox_guard,
-    request_id, session, shared::Share,
+    cookies, csrf, errors, framing, headers, mailbox as mailbox_guard, request_id, session,
 };
 
 /// No form of ours is a tenth of it (contract).
@@ -39,27 +37,22 @@ pub fn router(app: App) -> Router {
 fn site(app: App, longest: Duration) -> Router {
     let around_all = ServiceBuilder::new()
         .layer(cookies::layer(&app.config))
-        .layer(first_visit::layer(&app))
-        .layer(Share)
         .layer(from_fn_with_state(app.clone(), request_id::assign))
-        .layer(Share)
         .layer(headers::layer(&app.config));
     protected(with_session(&app).merge(without_session()), &app, longest)
-        .merge(health_checks().layer(gate(framing::refusal)))
+        .merge(health_checks().layer(from_fn(framing::check)))
         .layer(around_all)
         .with_state(app)
 }
 
 fn with_session(app: &App) -> Router<App> {
-    let config = Arc::clone(&app.config);
     let around_forms = ServiceBuilder::new()
-        .layer(gate(move |request| csrf::refusal(&config, request)))
+        .layer(from_fn_with_state(app.clone(), csrf::check))
         .option_layer(csrf::layer(&app.config).ok());
     let session = ServiceBuilder::new()
         .layer(from_fn(session::keep_user))
         .layer(session::layer(app))
-        .layer(from_fn(errors::note_who))
-        .layer(Share);
+        .layer(from_fn(errors::note_who));
     pages()
         .merge(if app.has_mailbox() { development(app) } else { Router::new() })
         .layer(around_forms)
@@ -67,13 +60,12 @@ fn with_session(app: &App) -> Router<App> {
         .layer(session)
 }
 
-/// The first layer stands outermost: every failed answer gets a page, a panic's too.
+/// The first layer is outermost: every failed answer gets a page, a panic's too.
 fn protected(routes: Router<App>, app: &App, longest: Duration) -> Router<App> {
     let layers = ServiceBuilder::new()
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(from_fn_with_state(app.clone(), errors::render))
-        .layer(Share)
-        .layer(gate(framing::refusal))
+        .layer(from_fn(framing::check))
         .layer(CatchPanicLayer::new())
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, longest))
         .layer(RequestBodyLimitLayer::new(LARGEST_BODY));

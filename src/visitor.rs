@@ -31,18 +31,16 @@ use crate::error::RequestError;
 use crate::event::Event;
 use crate::flash::Flash;
 use crate::mail::emails::{self, EmailContext};
-use crate::middleware::session;
 use crate::models::limit::Count;
 use crate::models::outbox::Email;
 use crate::models::session::{PATIENCE, keys, loaded_user};
 use crate::models::user::User;
 use crate::page::Page;
 use crate::password_hasher::PasswordHasher;
-pub use cookie::{OwnCookie, own as own_cookies};
+pub use cookie::{OwnCookie, own as own_cookies, session_name as session_cookie_name};
 pub use device::new_token as new_device_token;
-pub use ended::{Ended, cookie_name as ended_cookie_name};
+pub use ended::Ended;
 pub use logged_in::LoggedIn;
-pub use login_name::cookie_name as login_name_cookie_name;
 
 /// For the header of every page, without a query: a username never changes.
 const USERNAME: &str = "username";
@@ -172,7 +170,7 @@ impl Visitor {
 
     /// The digest of the session cookie that was sent.
     pub fn session_digest(&self) -> Option<String> {
-        let sent = self.cookies.get(session::cookie_name(&self.app.config))?;
+        let sent = self.cookies.get(cookie::session_name(&self.app.config))?;
         Some(self.app.store.key.digest("password set in", &[sent.value()]))
     }
 
@@ -224,7 +222,7 @@ impl Visitor {
     /// Has the next page say why the session is over, if the request came with a session's cookie, of
     /// whatever worth.
     pub fn note_ended(&self, why: Ended) {
-        if self.cookies.get(session::cookie_name(&self.app.config)).is_some() {
+        if self.cookies.get(cookie::session_name(&self.app.config)).is_some() {
             ended::note(&self.app.config, &self.cookies, why);
         }
     }

@@ -16,12 +16,6 @@ pub(super) fn accepts(request: &HeaderMap, coding: &str) -> bool {
     taken(coding).or_else(|| taken("*")).unwrap_or(false)
 }
 
-/// The coding that a page goes out in, as it stands in `Content-Encoding`; `identity` is none.
-pub fn coding_for(request: &HeaderMap) -> &'static str {
-    let chosen = ["br", "gzip"].into_iter().find(|coding| accepts(request, coding));
-    chosen.unwrap_or("identity")
-}
-
 /// One entry, `gzip;q=0.5`: the coding and whether it is taken. A weight of zero means "not this".
 fn entry(entry: &str) -> (&str, bool) {
     let (name, parameters) = entry.split_once(';').unwrap_or((entry, ""));

@@ -21,11 +21,6 @@ pub fn layer(config: &Config) -> MapRequestLayer<impl Fn(Request) -> Request + C
     })
 }
 
-/// Whether the cookie with this name was sent.
-pub fn has(headers: &HeaderMap, name: &str) -> bool {
-    value_of(headers, name, |_| true).is_some()
-}
-
 fn keep_own(headers: &mut HeaderMap, own: &[OwnCookie]) {
     if !headers.contains_key(COOKIE) {
         return;

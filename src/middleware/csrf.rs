@@ -1,55 +1,53 @@
-//! Forms are taken from our own pages alone.
+//! Accepts forms from our own pages only.
 //!
-//! tower-http's `CsrfLayer` (a port of Go's `CrossOriginProtection`) refuses what says that it comes
-//! from elsewhere. In front of it stands a stricter rule of ours: a request that changes something
-//! must show where it comes from, and that must be this site (ASVS 3.5.1, NIST SP 800-63B-4 5.1).
+//! tower-http's `CsrfLayer` (a port of Go's `CrossOriginProtection`) refuses requests that name another
+//! origin. Our own check before it is stricter: a request that changes something must name its origin,
+//! and it must be this site (ASVS 3.5.1, NIST SP 800-63B-4 5.1).
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_http::csrf::{ConfigError, CsrfLayer};
 use url::{Host, Url};
 
+use crate::app::App;
 use crate::config::Config;
 use crate::error::RequestError;
 use crate::event::{Details, Event};
 
 /// The layer for this site's origin.
-///
-/// # Errors
-/// Never for a base URL that the settings have taken.
 pub fn layer(config: &Config) -> Result<CsrfLayer, ConfigError> {
     CsrfLayer::new().add_trusted_origin(config.base_url.origin())
 }
 
-/// Refuses a change whose origin is unknown or not ours.
-pub fn refusal(config: &Config, request: &Request) -> Option<Response> {
-    // Only POST changes anything here; other methods have no route and are answered 405.
-    if request.method() != Method::POST || comes_from_us(config, request.headers()) {
-        return None;
+/// Refuses a POST whose origin is unknown or not ours. Other methods change nothing here.
+pub async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
+    if request.method() != Method::POST || is_same_origin(&app.config, request.headers()) {
+        return next.run(request).await;
     }
-    let origin = shown_origin(request.headers()).and_then(|origin| Url::parse(&origin).ok());
-    // Parsed and written anew: of what was sent, nothing but a scheme, a host and a port is logged.
+    let origin = origin_of(request.headers()).and_then(|origin| Url::parse(&origin).ok());
+    // Only the scheme, host and port of what was sent are logged.
     let origin = origin.map(|origin| origin.origin().ascii_serialization());
     Event::CrossSiteRefused.write(Details { origin: origin.as_deref(), ..Details::default() });
-    Some(RequestError::Forbidden.into_response())
+    RequestError::Forbidden.into_response()
 }
 
 /// `Sec-Fetch-Site`, else `Origin`, else `Referer`. None of the three: no.
-fn comes_from_us(config: &Config, headers: &HeaderMap) -> bool {
+fn is_same_origin(config: &Config, headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site == "same-origin" || site == "none";
     }
-    let Some(origin) = shown_origin(headers) else {
+    let Some(origin) = origin_of(headers) else {
         return false;
     };
-    origin == config.base_url.origin() || is_this_machine(config, headers, &origin)
+    origin == config.base_url.origin() || is_numeric_host(config, headers, &origin)
 }
 
 /// Without a configured base URL the site is opened by whatever address leads to it. An `Origin`
 /// that equals `Host` then counts when it is a number: a name could be an attacker's, pointed at
 /// this machine (DNS rebinding), a number cannot.
-fn is_this_machine(config: &Config, headers: &HeaderMap, origin: &str) -> bool {
+fn is_numeric_host(config: &Config, headers: &HeaderMap, origin: &str) -> bool {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let Ok(url) = Url::parse(origin) else {
         return false;
@@ -60,7 +58,7 @@ fn is_this_machine(config: &Config, headers: &HeaderMap, origin: &str) -> bool {
         && host.is_some_and(|host| origin == format!("http://{host}"))
 }
 
-fn shown_origin(headers: &HeaderMap) -> Option<String> {
+fn origin_of(headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
     if let Some(origin) = text(header::ORIGIN) {
         return Some(origin.to_owned());

@@ -1,33 +1,29 @@
-//! Requests that a proxy in front of us could read otherwise than we do are refused.
+//! Refuses requests that a proxy in front of us could read otherwise than we do.
 
 use axum::extract::Request;
 use axum::http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::error::RequestError;
 
 /// Answers 400 and closes the connection, so that nothing behind such a request is taken for the
-/// next one (ASVS 4.2.1). Lengths that differ and broken lines hyper has refused before.
-pub fn refusal(request: &Request) -> Option<Response> {
-    if has_one_meaning(request) {
-        return None;
+/// next one (ASVS 4.2.1). hyper has already refused lengths that differ and malformed lines.
+pub async fn check(request: Request, next: Next) -> Response {
+    let (uri, headers) = (request.uri(), request.headers());
+    let is_for_a_proxy = uri.scheme().is_none() && uri.authority().is_some();
+    if !is_for_a_proxy && has_one_host(headers) && has_plain_coding(request.method(), headers) {
+        return next.run(request).await;
     }
     let mut response = RequestError::Malformed.into_response();
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    Some(response)
+    response
 }
 
-/// Whether nobody could read `request` otherwise than we do.
-pub fn has_one_meaning(request: &Request) -> bool {
-    let (uri, headers) = (request.uri(), request.headers());
-    let is_for_a_proxy = uri.scheme().is_none() && uri.authority().is_some();
-    !is_for_a_proxy && has_one_host(headers) && has_plain_coding(request.method(), headers)
-}
-
-/// At most one host, which is a name or a number, perhaps with a port (RFC 9112, 3.2). None is what
-/// HTTP/1.0 may say.
+/// At most one host, which is a name or a number, perhaps with a port (RFC 9112, 3.2). HTTP/1.0
+/// needs none.
 fn has_one_host(headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next().is_none_or(|host| {
@@ -37,8 +33,7 @@ fn has_one_host(headers: &HeaderMap) -> bool {
     host && hosts.next().is_none()
 }
 
-/// `chunked`, once, and only where a body is expected: nobody needs more, and every other spelling
-/// has been read in two ways by somebody.
+/// `chunked`, once, and only where a body is expected: servers disagree on all other spellings.
 fn has_plain_coding(method: &Method, headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let is_plain = codings.next().is_none_or(|coding| {

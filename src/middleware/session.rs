@@ -7,8 +7,8 @@ use tower_sessions::cookie::SameSite;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
 use crate::app::App;
-use crate::config::Config;
 use crate::models::session::{Lifetimes, SqlSessionStore, with_user};
+use crate::visitor;
 
 /// For this site (contract: the cookie is `vestibule`, on https `__Host-vestibule`).
 pub fn layer(app: &App) -> SessionManagerLayer<SqlSessionStore> {
@@ -20,7 +20,7 @@ pub fn layer(app: &App) -> SessionManagerLayer<SqlSessionStore> {
     };
     let store = SqlSessionStore::new(app.store.db.clone(), app.store.clock.clone(), lifetimes);
     SessionManagerLayer::new(store)
-        .with_name(cookie_name(config))
+        .with_name(visitor::session_cookie_name(config))
         .with_secure(config.base_url.is_https())
         .with_same_site(SameSite::Lax)
         .with_expiry(Expiry::OnSessionEnd)
@@ -29,9 +29,4 @@ pub fn layer(app: &App) -> SessionManagerLayer<SqlSessionStore> {
 /// Around the session's layer: keeps the user that the session was loaded with.
 pub async fn keep_user(request: Request, next: Next) -> Response {
     with_user(next.run(request)).await
-}
-
-/// On https bound to the host by its name (RFC 6265bis `__Host-`).
-pub fn cookie_name(config: &Config) -> &'static str {
-    if config.base_url.is_https() { "__Host-vestibule" } else { "vestibule" }
 }

@@ -7,11 +7,15 @@ use tower_sessions::session::Id;
 
 use super::{device, ended, login_name};
 use crate::config::Config;
-use crate::middleware::session;
 
 /// On https bound to the host by its name (RFC 6265bis `__Host-`).
 pub fn name(config: &Config, plain: &str) -> String {
     if config.base_url.is_https() { format!("__Host-{plain}") } else { plain.to_owned() }
+}
+
+/// The name of the session's cookie.
+pub fn session_name(config: &Config) -> &'static str {
+    if config.base_url.is_https() { "__Host-vestibule" } else { "vestibule" }
 }
 
 /// A cookie's name, and whether a value is one that we could have set.
@@ -20,7 +24,7 @@ pub type OwnCookie = (String, fn(&str) -> bool);
 /// All cookies of ours.
 pub fn own(config: &Config) -> [OwnCookie; 4] {
     [
-        (session::cookie_name(config).to_owned(), |value| value.parse::<Id>().is_ok()),
+        (session_name(config).to_owned(), |value| value.parse::<Id>().is_ok()),
         (device::cookie_name(config), |value| value.split('.').all(device::is_token)),
         (ended::cookie_name(config), ended::is_value),
         (login_name::cookie_name(config), login_name::is_value),

@@ -22,7 +22,6 @@ mod documentation;
 mod enumeration;
 mod events;
 mod faults;
-mod first_visit;
 mod forgot;
 mod forms;
 mod guessing;

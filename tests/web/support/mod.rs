@@ -14,7 +14,7 @@ mod site;
 pub mod smtp;
 pub mod work;
 
-pub use browser::{Browser, body_of, bytes_of, form_request};
+pub use browser::{Browser, body_of, form_request};
 pub use site::{Site, email_of, full_pool, postgres_url};
 
 /// The server's key.
