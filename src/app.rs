@@ -7,8 +7,6 @@ use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::Notify;
-
 use crate::accounts::password::{Password, PasswordError};
 use crate::accounts::pasted::visible;
 use crate::assets::Assets;
@@ -19,7 +17,7 @@ use crate::error::RequestError;
 use crate::key::{KeyError, ServerKey};
 use crate::models::Store;
 use crate::models::limit::Count;
-use crate::models::outbox::Email;
+use crate::models::outbox::{Email, Outbox};
 use crate::password_hasher::{HashError, PasswordHasher};
 pub(crate) use limits::Try;
 use under_way::UnderWay;
@@ -42,8 +40,6 @@ pub struct Shared {
     pub hasher: PasswordHasher,
     /// Tries at passwords and codes that are counted and not decided yet.
     under_way: UnderWay,
-    /// Wakes the outbox's worker when a letter was posted.
-    pub posted: Arc<Notify>,
 }
 
 impl Deref for App {
@@ -97,10 +93,9 @@ impl App {
         Ok(Self(Arc::new(Shared {
             hasher: PasswordHasher::start(&config.hash)?,
             under_way: UnderWay::default(),
-            store: Store { db, clock, key },
+            store: Store { outbox: Outbox::new(key.clone(), clock.clone()), db, clock, key },
             assets: Arc::new(Assets::new(&config)),
             config: Arc::new(config),
-            posted: Arc::new(Notify::new()),
         })))
     }
 
@@ -132,7 +127,7 @@ impl App {
         Ok(password.check_strength(hasher, context).await?.map_or(Ok(password), Err))
     }
 
-    /// Posts a notice that stands alone and wakes the worker, unless one of `counts` has reached its
+    /// Enqueues a notice that stands alone, unless one of `counts` has reached its
     /// limit.
     ///
     /// # Errors
@@ -143,7 +138,6 @@ impl App {
             self.store.post(&mut tx, Some(letter)).await?;
         }
         tx.commit().await?;
-        self.posted.notify_one();
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
-//! Sends mail: hands the message of a queued email to the mail server.
+//! Sends mail: delivers queued emails to the mail server.
 //!
-//! `message.rs` alone uses lettre. Its SMTP client (0.11.23) is not used: it refuses replies that are
-//! not UTF-8, gives several addresses one time budget, and trusts no self-signed certificate.
+//! `message.rs` alone uses lettre. Its SMTP client (0.11.23) is not used: it rejects replies that are
+//! not UTF-8, gives several addresses one timeout, and trusts no self-signed certificate.
 
 pub mod emails;
 mod mask;
@@ -17,19 +17,19 @@ use tokio::time::timeout;
 
 use crate::config::{Config, Sender, SmtpServer};
 use crate::models::outbox::QueuedEmail;
-use mask::fit_for_log;
 pub use mask::mask;
+use mask::redact;
 pub use message::Composer;
 use smtp::{Failure, Reply, Server, Session};
 
 /// How long the server may take to answer MAIL, and then RCPT and DATA together.
-pub const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long the server may take to judge an email that it has got whole. RFC 5321 4.5.3.2.6 asks for
-/// ten minutes, for scanners; the email's place is held for as long, so it is shorter here.
-pub const VERDICT_TIMEOUT: Duration = Duration::from_secs(45);
+/// How long the server may take to answer a complete message. RFC 5321, 4.5.3.2.6 asks for ten minutes,
+/// for scanners; here it is shorter because the email occupies a slot meanwhile.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// How long a kept connection has to show that it still works, and all of them to end.
+/// How long an idle connection has to show that it still works, and all of them to close.
 const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What is wrong with the settings of mail. Never holds the URL: it may hold a password.
@@ -51,21 +51,21 @@ pub enum MailError {
     Host,
 }
 
-/// What became of an email. The words are fit for a log: addresses are masked, codes left out.
+/// The result of sending one email. Its texts are fit for a log: addresses are masked, codes removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendResult {
-    /// The server took it, and said this.
+    /// The server accepted responsibility for it (RFC 5321, 4.2.5) with this reply.
     Sent(String),
-    /// The server refused this email, after it had accepted the sender.
+    /// The server accepted the sender and then rejected or deferred this email.
     Rejected {
-        /// A 5xx reply (RFC 5321, 4.2.1): the same email will hardly be taken later.
+        /// A 5xx reply (RFC 5321, 4.2.1): the same email will hardly be accepted later.
         permanent: bool,
         /// Its reply.
         why: String,
     },
-    /// The server got the whole email and said nothing for 45 seconds: it may have taken it.
+    /// The server got the complete message and did not answer: it may have accepted it.
     NoReply,
-    /// No mail can be sent: no connection, no TLS, no login, or the sender is refused.
+    /// No email can be sent: no connection, no TLS, no login, or the sender is rejected.
     ServerUnavailable {
         /// What happened.
         why: String,
@@ -94,8 +94,7 @@ impl Mailer {
             .transpose()
     }
 
-    /// Connects to nothing yet. `host` is the site's own name: it stands in `Message-ID` and greets
-    /// the server.
+    /// Does not connect yet. `host` is the site's own name, for `Message-ID` and EHLO.
     ///
     /// # Errors
     /// What is wrong with the settings, without repeating them.
@@ -105,38 +104,34 @@ impl Mailer {
         Ok(Self(Arc::new(Inner { server, composer, idle: Mutex::default() })))
     }
 
-    /// Does what costs time before an email is handed over, and hands nothing over: for decoys.
-    pub fn rehearse(&self, email: &QueuedEmail) {
+    /// Composes the message and sends nothing: the same work as for an email, for decoys.
+    pub fn compose_only(&self, email: &QueuedEmail) {
         drop(self.0.composer.message(email));
     }
 
-    /// Sends one email, within [`crate::models::outbox::LEASE_SECONDS`]. `Sent` means that the
-    /// server has taken responsibility for it (RFC 5321, 4.2.5); anything else, that it may be tried
-    /// again.
+    /// Sends one email, within [`crate::models::outbox::LEASE_SECONDS`].
     pub async fn send(&self, email: &QueuedEmail) -> SendResult {
-        let message = match self.0.composer.message(email) {
-            Ok(message) => message,
-            Err(why) => {
-                return SendResult::Rejected { permanent: true, why };
-            }
+        let result = match self.0.composer.message(email) {
+            Ok(message) => self.0.deliver(&message).await,
+            Err(why) => Err(SendResult::Rejected { permanent: true, why }),
         };
-        match self.0.hand_over(&message).await {
-            Ok(reply) => SendResult::Sent(fit_for_log(&reply, email)),
+        match result {
+            Ok(reply) => SendResult::Sent(redact(&reply.to_string(), email)),
             Err(SendResult::ServerUnavailable { why }) => {
-                SendResult::ServerUnavailable { why: fit_for_log(&why, email) }
+                SendResult::ServerUnavailable { why: redact(&why, email) }
             }
             Err(SendResult::Rejected { permanent, why }) => {
-                SendResult::Rejected { permanent, why: fit_for_log(&why, email) }
+                SendResult::Rejected { permanent, why: redact(&why, email) }
             }
             Err(other) => other,
         }
     }
 
-    /// Ends every kept connection: when no more emails wait, and before a stop.
-    pub async fn rest(&self) {
-        let kept = std::mem::take(&mut *self.0.idle());
+    /// Closes the idle connections.
+    pub async fn close_idle(&self) {
+        let sessions = std::mem::take(&mut *self.0.idle());
         let quits = async {
-            for mut session in kept {
+            for mut session in sessions {
                 drop(session.command("QUIT").await);
             }
         };
@@ -151,31 +146,31 @@ impl std::fmt::Debug for Mailer {
 }
 
 impl Inner {
-    /// A reply before the recipient is about the server or our login, and concerns all emails. One
-    /// to the recipient or after it is about this email, even a 421: a relay that throttles one
-    /// domain closes on its recipients alone.
-    async fn hand_over(&self, message: &Message) -> Result<Reply, SendResult> {
-        let bytes = message.formatted();
-        let mut session =
-            self.session(message).await.map_err(|why| SendResult::ServerUnavailable { why })?;
-        let offered = timeout(TIMEOUT, offer(&mut session, message)).await;
-        offered.map_err(|_| put_off("no answer within 20 seconds"))?.map_err(refused)?;
-        let verdict = timeout(VERDICT_TIMEOUT, session.send_data(&bytes)).await;
-        let reply = verdict.map_err(|_| SendResult::NoReply)?.map_err(|failure| match failure {
-            // It may have been taken: once more in a minute, and then ever later.
-            Failure::Broken(why) => SendResult::Rejected { permanent: true, why },
-            refusal @ Failure::Refused(_) => refused(refusal),
-        })?;
+    /// A reply before the recipient concerns the server or our login, and so all emails. A reply to the
+    /// recipient or after it concerns this email, even a 421: a relay that throttles one domain closes
+    /// the connection for its recipients alone.
+    async fn deliver(&self, message: &Message) -> Result<Reply, SendResult> {
+        let session = self.session(message).await;
+        let mut session = session.map_err(|why| SendResult::ServerUnavailable { why })?;
+        timeout(TIMEOUT, start_message(&mut session, message))
+            .await
+            .unwrap_or_else(|_| Err(Failure::Broken("no answer within 20 seconds".to_owned())))
+            .map_err(|failure| rejected(failure, false))?;
+        // When the connection breaks now, the email may have been accepted: it is retried late.
+        let reply = timeout(MESSAGE_TIMEOUT, session.send_message(&message.formatted()))
+            .await
+            .map_err(|_| SendResult::NoReply)?
+            .map_err(|failure| rejected(failure, true))?;
         self.idle().push(session);
         Ok(reply)
     }
 
-    /// A session in which the server has accepted the sender: a kept one, or a new one.
+    /// A session in which the server has accepted the sender: an idle one, or a new one.
     async fn session(&self, message: &Message) -> Result<Session, String> {
         let from = message.envelope().from().map(ToString::to_string).unwrap_or_default();
         let mail = format!("MAIL FROM:<{from}>");
-        let kept = self.idle().pop();
-        if let Some(mut session) = kept {
+        let idle = self.idle().pop();
+        if let Some(mut session) = idle {
             if let Ok(Ok(_)) = timeout(SHORT_TIMEOUT, session.command(&mail)).await {
                 return Ok(session);
             }
@@ -183,8 +178,8 @@ impl Inner {
             self.idle().clear();
         }
         let mut session = self.server.connect().await?;
-        let accepted = timeout(TIMEOUT, session.command(&mail)).await;
-        accepted
+        timeout(TIMEOUT, session.command(&mail))
+            .await
             .map_err(|_| format!("no answer to {mail} within 20 seconds"))?
             .map_err(|failure| format!("the sender {from} is not accepted: {failure}"))?;
         Ok(session)
@@ -195,26 +190,19 @@ impl Inner {
     }
 }
 
-/// Whom it is for, up to the server's word to go ahead.
-async fn offer(session: &mut Session, message: &Message) -> Result<(), Failure> {
+/// The recipients, then DATA up to its go-ahead.
+async fn start_message(session: &mut Session, message: &Message) -> Result<(), Failure> {
     for to in message.envelope().to() {
         session.command(&format!("RCPT TO:<{to}>")).await?;
     }
-    session.announce_data().await.map(drop)
+    session.start_data().await.map(drop)
 }
 
-fn put_off(why: &str) -> SendResult {
-    SendResult::Rejected { permanent: false, why: why.to_owned() }
-}
-
-fn refused(failure: Failure) -> SendResult {
+fn rejected(failure: Failure, permanent_if_broken: bool) -> SendResult {
     match failure {
         Failure::Refused(reply) => {
             SendResult::Rejected { permanent: reply.is_permanent(), why: reply.to_string() }
         }
-        Failure::Broken(why) => put_off(&why),
+        Failure::Broken(why) => SendResult::Rejected { permanent: permanent_if_broken, why },
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -81,7 +81,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, CommandError> {
 async fn start_tasks(app: &App, mailer: Option<Mailer>) -> Result<Tasks, CommandError> {
     if let Location::Sqlite(_) = app.config.database {
         // After a crash of the only node, the emails it was sending would wait for their claims to end.
-        outbox::release_claims(&app.store.db).await.map_err(CommandError::failed)?;
+        outbox::release_claims(app.store.db.writer()).await.map_err(CommandError::failed)?;
     }
     // The first visitor should not wait for tables that can be built meanwhile.
     let assets = Arc::clone(&app.assets);

@@ -154,7 +154,6 @@ async fn tell(visitor: Visitor, user: User) -> Result<(), RequestError> {
             let letter = render(&visitor.about(&user.username, &user.email))?;
             visitor.app.store.post(&mut tx, Some(&letter)).await?;
             tx.commit().await?;
-            visitor.app.posted.notify_one();
             return Ok(());
         }
         Ok(tx.commit().await?)

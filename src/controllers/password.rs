@@ -106,7 +106,6 @@ async fn change(
     };
     Event::PasswordChanged.of(&user.id);
     Event::sessions_ended(&user.id, "password_change", sessions);
-    visitor.app.posted.notify_one();
     visitor.trust_device(&changed).await;
     visitor.renew(&changed).await?;
     Ok(None)

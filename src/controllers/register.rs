@@ -114,7 +114,6 @@ async fn register(visitor: &Visitor, who: &Registrant) -> Result<Option<User>, R
     }
     tx.commit().await?;
     visitor.keep_device(&device);
-    visitor.app.posted.notify_one();
     Ok(Some(user))
 }
 

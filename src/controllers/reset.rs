@@ -224,7 +224,6 @@ async fn note_change(visitor: &Visitor, user: &User, sessions: u64) {
     visitor.trust_device(user).await;
     Event::PasswordReset.of(&user.id);
     Event::sessions_ended(&user.id, "reset", sessions);
-    visitor.app.posted.notify_one();
 }
 
 /// The hash of a password that `user` does not have yet. Only the owner of a right code learns whether

@@ -10,6 +10,7 @@ pub mod user;
 use crate::clock::Clock;
 use crate::db::{Db, DbError, Tx};
 use crate::key::ServerKey;
+use outbox::Outbox;
 
 /// What every model stands on. Clones share the database's connections.
 #[derive(Clone, Debug)]
@@ -18,15 +19,17 @@ pub struct Store {
     pub db: Db,
     /// What time it is.
     pub clock: Clock,
-    /// What digests are keyed and letters are sealed with.
+    /// What digests are keyed and emails are sealed with.
     pub key: ServerKey,
+    /// Where emails are enqueued.
+    pub outbox: Outbox,
 }
 
 impl Store {
     /// Puts `email`, if there is one, into the outbox within `tx`.
     pub async fn post(&self, tx: &mut Tx, email: Option<&outbox::Email>) -> Result<(), DbError> {
         if let Some(email) = email {
-            outbox::enqueue(tx.on(), &self.key, &self.clock, email).await?;
+            self.outbox.enqueue(tx, email).await?;
         }
         Ok(())
     }

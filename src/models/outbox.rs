@@ -1,44 +1,49 @@
-//! Mail that waits to be sent: rendered, sealed, and stored in the transaction that it tells of.
+//! Emails that wait to be sent: rendered, sealed, and stored in the transaction that they report.
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::db::{Db, DbError, Executor, SkipLocked, skip_locked, sql};
+use crate::db::{Db, DbError, Executor, SkipLocked, Tx, row, skip_locked, sql};
 use crate::event::{Details, Event, MailDetails};
 use crate::key::ServerKey;
 
-/// How long an email is worth sending, in seconds, unless a code in it dies before. Relays try for
-/// days (RFC 5321, 4.5.4.1), but nobody is helped by older news of a login.
+/// How long an email is worth sending, in seconds, unless a code in it expires before. Relays retry for
+/// days (RFC 5321, 4.5.4.1), but older news of a login helps nobody.
 pub const GIVE_UP_AFTER: i64 = 24 * 60 * 60;
 
-/// How long a claimed email is left to its worker. Connecting takes 53 seconds at most, MAIL 20, RCPT
-/// and DATA 20, the verdict 45 (the mailer's timeouts), so no second worker starts on an email under way.
+/// How long a worker holds a claimed email. Connecting takes 53 seconds at most, MAIL 20, RCPT and DATA
+/// 20, the final reply 45 (the mailer's timeouts), so no second worker sends an email that is in flight.
 pub const LEASE_SECONDS: i64 = 140;
 
-/// The kind of an email that goes to nobody. As long as that of the email that it stands for.
+/// The kind of a decoy. Its name is as long as that of the email in whose place it is enqueued.
 const DECOY: &str = "decoy_code";
 
-/// The order of emails that are due: codes die in minutes, and somebody waits for them.
+/// The order of emails that are due: codes expire in minutes, and somebody waits for them.
 const CODE: i64 = 0;
 const NOTICE: i64 = 1;
 
-/// Rows of one deletion: SQLite's only writer is not kept from requests for long.
+/// Rows of one deletion: it must not block SQLite's only writer for long.
 const BATCH: i64 = 100;
 
-/// An email, rendered, on its way into the outbox.
-#[derive(Clone, PartialEq, Eq)]
+/// A rendered email on its way into the outbox.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Email {
-    /// What it tells of, for logs and settings: `reset_code`, `password_changed`, …
+    /// What it reports, for logs and settings: `reset_code`, `password_changed`, …
+    #[serde(skip)]
     pub kind: &'static str,
-    /// The bare address that it goes to.
+    /// The bare address of its recipient.
     pub to: String,
-    /// Its subject. Subjects show on locked screens: only a setting puts a code there.
+    /// Its subject. Locked screens show subjects: only a setting puts a code there.
     pub subject: String,
-    /// The whole email as plain text.
+    /// The plain text.
     pub text: String,
     /// The same words as HTML.
     pub html: String,
     /// Unix time after which it must not be sent.
+    #[serde(skip)]
     pub expires_at: i64,
 }
 
@@ -60,23 +65,24 @@ impl Email {
             subject: self.subject,
             text: self.text,
             html: self.html,
-            tries: 0,
             created_at: at,
             expires_at: self.expires_at,
-            claimed_until: 0,
-            domain: String::new(),
+            ..QueuedEmail::default()
         }
     }
 }
 
-/// An email that waits.
-#[derive(Clone, PartialEq, Eq)]
+/// An email in the outbox. Only what [`Email`] seals is deserialized; the rest are columns, which the
+/// worker needs.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct QueuedEmail {
     /// The row's id.
+    #[serde(skip)]
     pub id: String,
     /// See [`Email::kind`].
+    #[serde(skip)]
     pub kind: String,
-    /// See [`Email::to`].
+    /// See [`Email::to`]. Empty when the email was sealed with another key.
     pub to: String,
     /// See [`Email::subject`].
     pub subject: String,
@@ -85,106 +91,119 @@ pub struct QueuedEmail {
     /// See [`Email::html`].
     pub html: String,
     /// How often it was tried, this time included.
+    #[serde(skip)]
     pub tries: i64,
-    /// Unix time at which it was queued.
+    /// Unix time at which it was enqueued.
+    #[serde(skip)]
     pub created_at: i64,
     /// Unix time after which it must not be sent.
+    #[serde(skip)]
     pub expires_at: i64,
-    /// Until when it is its claimer's. No two claims of a row have the same.
+    /// Unix time until which it is claimed. No two claims of a row have the same.
+    #[serde(skip)]
     pub claimed_until: i64,
-    /// A keyed digest of the domain that it goes to.
+    /// A keyed digest of the recipient's domain.
+    #[serde(skip)]
     pub domain: String,
 }
 
 impl QueuedEmail {
-    /// Whether somebody waits for it. That for nobody counts as what it stands for.
+    /// Whether somebody waits for it. A decoy counts as the code in whose place it is.
     pub fn is_code(&self) -> bool {
         is_code(&self.kind)
     }
 
-    /// Whether it stands for an email to an account that does not exist.
+    /// See [`Email::decoy`].
     pub fn is_decoy(&self) -> bool {
         self.kind == DECOY
     }
+
+    fn is_readable(&self) -> bool {
+        !self.to.is_empty()
+    }
 }
 
-/// Which emails a worker has room for.
+/// Which emails a worker may claim.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Room {
+pub struct ClaimFilter {
     /// No notices.
     pub codes_only: bool,
-    /// Digests of the domains to which no further code goes.
+    /// Digests of the domains to which no further code may be sent now.
     pub full_for_codes: Vec<String>,
-    /// Digests of the domains to which no further notice goes.
+    /// Digests of the domains to which no further notice may be sent now.
     pub full_for_notices: Vec<String>,
 }
 
-/// An email that was deleted because its time was over.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Dropped {
-    /// The row's id.
-    pub id: String,
-    /// See [`Email::kind`].
-    pub kind: String,
-    /// The address that it was for; empty when its seal does not open.
-    pub to: String,
-    /// How many seconds it was to live.
-    pub lifetime: i64,
-}
-
-impl Dropped {
-    /// As [`QueuedEmail::is_decoy`].
-    pub fn is_decoy(&self) -> bool {
-        self.kind == DECOY
+row! {
+    struct Row {
+        id: String,
+        kind: String,
+        sealed: Vec<u8>,
+        tries: i64,
+        created_at: i64,
+        expires_at: i64,
+        claimed_until: i64,
+        domain: String,
     }
 }
 
-/// What is sealed. `kind` and the times are columns: the worker and people who look need them.
-#[derive(Serialize, Deserialize)]
-struct Sealed {
-    to: String,
-    subject: String,
-    text: String,
-    html: String,
+impl Row {
+    fn open(self, key: &ServerKey) -> QueuedEmail {
+        let Self { id, kind, sealed, tries, created_at, expires_at, claimed_until, domain } = self;
+        let plain = key.open(&id, &sealed).unwrap_or_default();
+        let content: QueuedEmail = serde_json::from_slice(&plain).unwrap_or_default();
+        QueuedEmail { id, kind, tries, created_at, expires_at, claimed_until, domain, ..content }
+    }
 }
 
-/// id, kind, sealed, tries, `created_at`, `expires_at`, `claimed_until`, domain.
-type Columns = (String, String, Vec<u8>, i64, i64, i64, i64, String);
-
-/// A newer and an older email's id, where there is one.
-pub type Neighbours = (Option<String>, Option<String>);
-
-/// Puts an email in the outbox and answers its row's id. One insert, whoever the email is for.
-///
-/// # Errors
-/// When the database fails.
-pub async fn enqueue(
-    on: Executor<'_>,
-    key: &ServerKey,
-    clock: &Clock,
-    email: &Email,
-) -> Result<String, DbError> {
-    let id = crate::random::id(clock.millis());
-    let now = clock.now();
-    sql("insert into outbox
-         (id, kind, sealed, tries, created_at, next_try_at, claimed_until, expires_at, priority, domain)
-         values ($1, $2, $3, 0, $4, $5, 0, $6, $7, $8)")
-    .bind(&id)
-    .bind(email.kind)
-    .bind(key.seal(&id, &email.to_json()))
-    .bind(now)
-    .bind(now)
-    .bind(email.expires_at.max(now))
-    .bind(if is_code(email.kind) { CODE } else { NOTICE })
-    .bind(&key.digest("mail domain", &[domain_of(&email.to).as_str()]))
-    .execute(on)
-    .await?;
-    Ok(id)
+/// Where emails are enqueued. Clones wake the same worker.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    pub(crate) key: ServerKey,
+    pub(crate) clock: Clock,
+    wakeup: Arc<Notify>,
 }
 
-/// Codes come before notices, and what was not tried before what was. Emails that another node is
-/// claiming at this moment are left to it, and the next one is taken. The plus keeps SQLite to the
-/// index in this order: it would sort all that is due each time.
+impl Outbox {
+    /// Seals emails with `key`.
+    pub fn new(key: ServerKey, clock: Clock) -> Self {
+        Self { key, clock, wakeup: Arc::default() }
+    }
+
+    /// Stores an email and answers its row's id; the commit wakes the worker. One insert for any
+    /// recipient.
+    pub async fn enqueue(&self, tx: &mut Tx, email: &Email) -> Result<String, DbError> {
+        let id = crate::random::id(self.clock.millis());
+        let now = self.clock.now();
+        // Four strings always become JSON; an email without content would be dropped as unreadable.
+        let content = serde_json::to_vec(email).unwrap_or_default();
+        let domain = email.to.rsplit_once('@').map_or(email.to.as_str(), |(_, domain)| domain);
+        sql("insert into outbox
+             (id, kind, sealed, tries, created_at, next_try_at, claimed_until, expires_at, priority, domain)
+             values ($1, $2, $3, 0, $4, $5, 0, $6, $7, $8)")
+        .bind(&id)
+        .bind(email.kind)
+        .bind(self.key.seal(&id, &content))
+        .bind(now)
+        .bind(now)
+        .bind(email.expires_at.max(now))
+        .bind(if is_code(email.kind) { CODE } else { NOTICE })
+        .bind(&self.key.digest("mail domain", &[domain.to_lowercase().as_str()]))
+        .execute(tx.on())
+        .await?;
+        tx.notify_after_commit(&self.wakeup);
+        Ok(id)
+    }
+
+    /// Waits until an email is enqueued.
+    pub(crate) async fn enqueued(&self) {
+        self.wakeup.notified().await;
+    }
+}
+
+/// Codes come before notices, and emails that were not tried before those that were. Rows that another
+/// node is claiming at this moment are passed over. The plus keeps SQLite to the index in this order:
+/// it would sort all that is due each time.
 const CLAIM: SkipLocked = skip_locked!(
     "select id from outbox
         where +next_try_at <= $2 and claimed_until <= $2 and expires_at > $2 and priority <= $3
@@ -202,100 +221,83 @@ const DROP_EXPIRED: SkipLocked = skip_locked!(
         returning id, kind, sealed, tries, created_at, expires_at, claimed_until, domain"
 );
 
-/// Takes the next email that is due and that there is `room` for, for [`LEASE_SECONDS`], and counts a
-/// try. One statement: of several nodes each email goes to one.
-///
-/// # Errors
-/// When the database fails.
+/// Claims the next email that is due and that `filter` allows, for [`LEASE_SECONDS`], and counts a try.
+/// One statement: of several nodes, one gets the email.
 pub async fn claim(
     db: &Db,
     key: &ServerKey,
     now: i64,
-    room: &Room,
+    filter: &ClaimFilter,
 ) -> Result<Option<QueuedEmail>, DbError> {
     loop {
         let claim = sql(CLAIM.text(db))
             .bind(now + LEASE_SECONDS)
             .bind(now)
-            .bind(if room.codes_only { CODE } else { NOTICE })
-            .bind(&format!(" {} ", room.full_for_codes.join(" ")))
-            .bind(&format!(" {} ", room.full_for_notices.join(" ")));
-        let Some(row) = claim.optional::<Columns>(db.writer()).await? else {
+            .bind(if filter.codes_only { CODE } else { NOTICE })
+            .bind(&format!(" {} ", filter.full_for_codes.join(" ")))
+            .bind(&format!(" {} ", filter.full_for_notices.join(" ")));
+        let Some(row) = claim.optional::<Row>(db.writer()).await? else {
             return Ok(None);
         };
-        let id = row.0.clone();
-        match open(key, row) {
-            Some(email) => return Ok(Some(email)),
-            None => drop_unreadable(db, &id).await?,
+        let email = row.open(key);
+        if email.is_readable() {
+            return Ok(Some(email));
         }
+        let mail = MailDetails { id: Some(&email.id), ..MailDetails::default() };
+        let reason = Some("other_key");
+        Event::MailGivenUp.write(Details { reason, mail, ..Details::default() });
+        remove(db.writer(), &email.id).await?;
     }
 }
 
-/// Deletes an email: it was sent, or given up.
-///
-/// # Errors
-/// When the database fails.
-pub async fn remove(db: &Db, id: &str) -> Result<(), DbError> {
-    sql("delete from outbox where id = $1").bind(id).execute(db.writer()).await?;
-    Ok(())
+/// Deletes an email that was sent or given up.
+pub async fn remove(on: Executor<'_>, id: &str) -> Result<(), DbError> {
+    sql("delete from outbox where id = $1").bind(id).execute(on).await.map(drop)
 }
 
-/// Gives a claimed email back untried and due at once, behind all others that wait: the server was
-/// away, perhaps for these alone. Does nothing when the claim has run out and is another worker's.
-///
-/// # Errors
-/// When the database fails.
-pub async fn release(db: &Db, email: &QueuedEmail, now: i64) -> Result<(), DbError> {
+/// Ends the claim without counting its try. The email is due at once, behind all others that wait: the
+/// server was unavailable, perhaps for this one alone. Does nothing when the claim has run out.
+pub async fn release(on: Executor<'_>, email: &QueuedEmail, now: i64) -> Result<(), DbError> {
     sql("update outbox set claimed_until = 0, tries = tries - 1, next_try_at = $3
          where id = $1 and claimed_until = $2")
     .bind(&email.id)
     .bind(email.claimed_until)
     .bind(now)
-    .execute(db.writer())
-    .await?;
-    Ok(())
+    .execute(on)
+    .await
+    .map(drop)
 }
 
-/// Gives a claimed email back, to be tried again at `next_try_at`, with its try counted.
-///
-/// # Errors
-/// When the database fails.
-pub async fn reschedule(db: &Db, email: &QueuedEmail, next_try_at: i64) -> Result<(), DbError> {
+/// Ends the claim and counts its try. Does nothing when the claim has run out.
+pub async fn reschedule(
+    on: Executor<'_>,
+    email: &QueuedEmail,
+    next_try_at: i64,
+) -> Result<(), DbError> {
     sql("update outbox set claimed_until = 0, next_try_at = $1
          where id = $2 and claimed_until = $3")
     .bind(next_try_at)
     .bind(&email.id)
     .bind(email.claimed_until)
-    .execute(db.writer())
-    .await?;
-    Ok(())
+    .execute(on)
+    .await
+    .map(drop)
 }
 
-/// Deletes emails whose time is over, a bounded number: call again while the answer is not empty.
-/// Those that a worker is at are left to it.
-///
-/// # Errors
-/// When the database fails.
-pub async fn drop_expired(db: &Db, key: &ServerKey, now: i64) -> Result<Vec<Dropped>, DbError> {
-    let drop = sql(DROP_EXPIRED.text(db)).bind(now).bind(BATCH);
-    let rows = drop.all::<Columns>(db.writer()).await?;
-    Ok(rows.into_iter().map(|row| dropped(key, row)).collect())
+/// Deletes some of the expired emails that no worker has claimed: call again until none is left.
+pub async fn drop_expired(db: &Db, key: &ServerKey, now: i64) -> Result<Vec<QueuedEmail>, DbError> {
+    let rows = sql(DROP_EXPIRED.text(db)).bind(now).bind(BATCH).all::<Row>(db.writer()).await?;
+    Ok(rows.into_iter().map(|row| row.open(key)).collect())
 }
 
-/// Frees every claim: at the start of the only node, what a killed process held is nobody's.
-///
-/// # Errors
-/// When the database fails.
-pub async fn release_claims(db: &Db) -> Result<u64, DbError> {
-    sql("update outbox set claimed_until = 0 where claimed_until <> 0").execute(db.writer()).await
+/// Ends every claim: for the start of the only node, after a process that was killed.
+pub async fn release_claims(on: Executor<'_>) -> Result<u64, DbError> {
+    sql("update outbox set claimed_until = 0 where claimed_until <> 0").execute(on).await
 }
 
-/// Makes all emails due after the clock went back to `now`: else those that wait would wait for it
-/// to catch up. Claims end as if they were made now.
-///
-/// # Errors
-/// When the database fails.
-pub async fn rebase_times(db: &Db, now: i64) -> Result<u64, DbError> {
+/// Makes all emails due after the clock went back to `now`: else they would wait for it to catch up.
+/// Claims end as if they were made now.
+pub async fn rebase_times(on: Executor<'_>, now: i64) -> Result<u64, DbError> {
     sql("update outbox set
              expires_at = case when created_at > $1
                  then expires_at - created_at + $1 else expires_at end,
@@ -305,138 +307,83 @@ pub async fn rebase_times(db: &Db, now: i64) -> Result<u64, DbError> {
          where next_try_at > $1 or claimed_until > $2 or created_at > $1")
     .bind(now)
     .bind(now + LEASE_SECONDS)
-    .execute(db.writer())
+    .execute(on)
     .await
 }
 
-/// When the next email is due (unix time, perhaps past); none when nobody's are left. Those that a
-/// worker holds at `now` are its own, however long they were due: nobody looks for them in vain.
-///
-/// # Errors
-/// When the database fails.
-pub async fn next_due(db: &Db, now: i64) -> Result<Option<i64>, DbError> {
+/// When the next email is due (unix time, perhaps past), without those that are claimed at `now`.
+pub async fn next_due(on: Executor<'_>, now: i64) -> Result<Option<i64>, DbError> {
     let next = sql("select next_try_at from outbox where claimed_until <= $1
          order by next_try_at limit 1")
     .bind(now);
-    Ok(next.optional::<(i64,)>(db.reader()).await?.map(|(at,)| at))
+    Ok(next.optional::<(i64,)>(on).await?.map(|(at,)| at))
 }
 
-/// How many emails wait. Decoys count until the worker has dropped them.
-///
-/// # Errors
-/// When the database fails.
-pub async fn count(db: &Db) -> Result<i64, DbError> {
-    let row = sql("select count(*) from outbox").optional::<(i64,)>(db.reader());
-    Ok(row.await?.map_or(0, |(count,)| count))
+/// How many emails wait, decoys included.
+pub async fn count(on: Executor<'_>) -> Result<i64, DbError> {
+    let row = sql("select count(*) from outbox").optional::<(i64,)>(on).await?;
+    Ok(row.map_or(0, |(count,)| count))
 }
 
 /// The newest emails, at most `most`, newest first, without decoys: the development mailbox.
-///
-/// # Errors
-/// When the database fails.
-pub async fn newest(db: &Db, key: &ServerKey, most: i64) -> Result<Vec<QueuedEmail>, DbError> {
+pub async fn newest(
+    on: Executor<'_>,
+    key: &ServerKey,
+    most: i64,
+) -> Result<Vec<QueuedEmail>, DbError> {
     let rows = sql("select id, kind, sealed, tries, created_at, expires_at, claimed_until, domain
          from outbox where kind <> 'decoy_code' order by id desc limit $1")
     .bind(most)
-    .all::<Columns>(db.reader())
+    .all::<Row>(on)
     .await?;
-    Ok(rows.into_iter().filter_map(|row| open(key, row)).collect())
+    Ok(rows.into_iter().map(|row| row.open(key)).filter(QueuedEmail::is_readable).collect())
 }
 
 /// One email of the development mailbox.
-///
-/// # Errors
-/// When the database fails.
-pub async fn find(db: &Db, key: &ServerKey, id: &str) -> Result<Option<QueuedEmail>, DbError> {
+pub async fn find(
+    on: Executor<'_>,
+    key: &ServerKey,
+    id: &str,
+) -> Result<Option<QueuedEmail>, DbError> {
     let row = sql("select id, kind, sealed, tries, created_at, expires_at, claimed_until, domain
          from outbox where id = $1 and kind <> 'decoy_code'")
     .bind(id)
-    .optional::<Columns>(db.reader())
+    .optional::<Row>(on)
     .await?;
-    Ok(row.and_then(|row| open(key, row)))
+    Ok(row.map(|row| row.open(key)).filter(QueuedEmail::is_readable))
 }
 
 /// The ids of the emails next to `id` in the development mailbox: the newer one, the older one.
-///
-/// # Errors
-/// When the database fails.
-pub async fn neighbours(db: &Db, id: &str) -> Result<Neighbours, DbError> {
+pub async fn neighbours(
+    on: Executor<'_>,
+    id: &str,
+) -> Result<(Option<String>, Option<String>), DbError> {
     let row = sql("select
          (select min(id) from outbox where id > $1 and kind <> 'decoy_code'),
          (select max(id) from outbox where id < $1 and kind <> 'decoy_code')")
     .bind(id)
-    .optional::<Neighbours>(db.reader())
+    .optional(on)
     .await?;
     Ok(row.unwrap_or_default())
 }
 
 /// Deletes every email.
-///
-/// # Errors
-/// When the database fails.
-pub async fn clear(db: &Db) -> Result<u64, DbError> {
-    sql("delete from outbox").execute(db.writer()).await
+pub async fn clear(on: Executor<'_>) -> Result<u64, DbError> {
+    sql("delete from outbox").execute(on).await
 }
 
-/// Keeps the development mailbox small: deletes decoys, what was queued before `oldest` (unix time)
+/// Keeps the development mailbox small: deletes decoys, what was enqueued before `oldest` (unix time)
 /// and all but the newest `most`.
-///
-/// # Errors
-/// When the database fails.
-pub async fn trim(db: &Db, oldest: i64, most: i64) -> Result<u64, DbError> {
+pub async fn trim(on: Executor<'_>, oldest: i64, most: i64) -> Result<u64, DbError> {
     sql("delete from outbox
          where created_at < $1 or kind = 'decoy_code' or id not in (
              select id from outbox where kind <> 'decoy_code' order by id desc limit $2)")
     .bind(oldest)
     .bind(most)
-    .execute(db.writer())
+    .execute(on)
     .await
 }
 
 fn is_code(kind: &str) -> bool {
     kind.ends_with("_code")
-}
-
-fn domain_of(address: &str) -> String {
-    address.rsplit_once('@').map_or(address, |(_, domain)| domain).to_lowercase()
-}
-
-impl Email {
-    fn to_json(&self) -> Vec<u8> {
-        let Self { to, subject, text, html, .. } = self.clone();
-        // Four strings always become JSON; an empty seal would be dropped as unreadable.
-        serde_json::to_vec(&Sealed { to, subject, text, html }).unwrap_or_default()
-    }
-}
-
-fn open(key: &ServerKey, row: Columns) -> Option<QueuedEmail> {
-    let (id, kind, sealed, tries, created_at, expires_at, claimed_until, domain) = row;
-    let plain = key.open(&id, &sealed)?;
-    let Sealed { to, subject, text, html } = serde_json::from_slice(&plain).ok()?;
-    Some(QueuedEmail {
-        id,
-        kind,
-        to,
-        subject,
-        text,
-        html,
-        tries,
-        created_at,
-        expires_at,
-        claimed_until,
-        domain,
-    })
-}
-
-fn dropped(key: &ServerKey, row: Columns) -> Dropped {
-    let (id, kind, lifetime) = (row.0.clone(), row.1.clone(), row.5 - row.4);
-    let to = open(key, row).map(|email| email.to).unwrap_or_default();
-    Dropped { id, kind, to, lifetime }
-}
-
-async fn drop_unreadable(db: &Db, id: &str) -> Result<(), DbError> {
-    let (mail, reason) =
-        (MailDetails { id: Some(id), ..MailDetails::default() }, Some("other_key"));
-    Event::MailGivenUp.write(Details { reason, mail, ..Details::default() });
-    remove(db, id).await
 }

@@ -35,11 +35,9 @@ pub fn spawn(app: &App) -> Result<Tasks, MailError> {
 pub(crate) fn spawn_with(app: &App, mailer: Option<Mailer>) -> Tasks {
     let (stop, stopped) = watch::channel(false);
     let mut running = JoinSet::new();
-    let (store, posted, told) = (app.store.clone(), app.posted.clone(), stopped.clone());
+    let (store, told) = (app.store.clone(), stopped.clone());
     running.spawn(keep_running("outbox", PAUSE, stopped.clone(), move || {
-        let (db, key, clock) = (store.db.clone(), store.key.clone(), store.clock.clone());
-        let worker = Worker::new(db, key, clock, mailer.clone());
-        worker.run(posted.clone(), told.clone())
+        Worker::new(store.db.clone(), store.outbox.clone(), mailer.clone()).run(told.clone())
     }));
     let (store, told) = (app.store.clone(), stopped.clone());
     running.spawn(keep_running("sweep", PAUSE, stopped, move || {

@@ -247,7 +247,7 @@ on_both_databases! {
         let server = FakeSmtp::start().await;
         let store = &site.app.store;
         let mailer = Some(mailer(&server.url()));
-        let mut worker = Worker::new(store.db.clone(), store.key.clone(), store.clock.clone(), mailer);
+        let mut worker = Worker::new(store.db.clone(), store.outbox.clone(), mailer);
         worker.deliver_due().await;
         let mut works = Vec::new();
         for (name, email) in &CLAIMS[..4] {

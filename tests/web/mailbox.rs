@@ -13,7 +13,7 @@ use vestibule::Config;
 use vestibule::config::{BaseUrl, SmtpServer};
 use vestibule::mail::Mailer;
 use vestibule::mail::worker::Worker;
-use vestibule::models::outbox::{self, Email};
+use vestibule::models::outbox::Email;
 
 use crate::support::program::Folder;
 use crate::support::smtp::FakeSmtp;
@@ -124,7 +124,9 @@ async fn a_line_is_a_link_when_it_is_an_address_of_this_site_and_nothing_else() 
         expires_at: i64::MAX,
     };
     let store = &site.app.store;
-    outbox::enqueue(store.db.writer(), &store.key, &store.clock, &email).await.unwrap();
+    let mut tx = store.db.begin().await.unwrap();
+    store.outbox.enqueue(&mut tx, &email).await.unwrap();
+    tx.commit().await.unwrap();
     let mut browser = site.browser();
     browser.open("/dev/mailbox").await;
     assert_eq!(browser.all_attributes("pre a", "href"), [lines[0]]);
@@ -206,7 +208,7 @@ async fn the_source_of_a_mail_is_what_a_mail_server_is_handed() {
     let smtp = SmtpServer::parse(&server.url()).unwrap();
     let mailer = Mailer::new(smtp, &config.mail_from, config.base_url.host()).unwrap();
     let store = site.app.store.clone();
-    let mut worker = Worker::new(store.db, store.key, store.clock, Some(mailer));
+    let mut worker = Worker::new(store.db, store.outbox, Some(mailer));
     worker.deliver_due().await;
     assert_eq!(server.mails()[0].data, source);
     assert!(source.starts_with("From: =?utf-8?b?S8Okc2U=?= <no-reply@localhost>\r\n"), "{source}");

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use vestibule::db::{Db, sql};
 use vestibule::key::ServerKey;
 use vestibule::mail::worker::{DeliveryRun, End, Worker};
-use vestibule::models::outbox::{self, Email};
+use vestibule::models::outbox::{self, Email, Outbox};
 
 use crate::support::post::{DAY, Place, Post, START, email, mailer};
 use crate::support::smtp::FakeSmtp;
@@ -53,7 +53,7 @@ async fn mail_waits_for_a_server_that_is_down_and_is_out_within_90_seconds_of_it
         for _ in 0..20 {
             assert_eq!(
                 post.deliver().await,
-                DeliveryRun { end: End::ServerAway, ..DeliveryRun::default() }
+                DeliveryRun { end: End::ServerUnavailable, ..DeliveryRun::default() }
             );
             post.clock.advance(60);
         }
@@ -88,9 +88,9 @@ async fn a_closing_server_counts_no_try() {
     for mut post in Post::all(&server.url()).await {
         let id = post.put(&email("ann@example.com")).await;
         server.greet_with(Some("421 4.3.2 closing"));
-        assert_eq!(post.deliver().await.end, End::ServerAway);
+        assert_eq!(post.deliver().await.end, End::ServerUnavailable);
         server.greet_with(None);
-        let found = outbox::find(&post.db, &post.key, &id).await.unwrap().unwrap();
+        let found = outbox::find(post.db.reader(), &post.key, &id).await.unwrap().unwrap();
         assert_eq!((found.tries, found.claimed_until), (0, 0));
         assert_eq!(post.deliver().await.sent, 1);
         post.close().await;
@@ -104,11 +104,11 @@ async fn an_email_whose_answer_was_lost_goes_out_again_in_a_minute_and_then_ever
     for mut post in Post::all(&server.url()).await {
         post.put(&email("ann@example.com")).await;
         server.drop_after_data(2);
-        assert_eq!(post.deliver().await.refused, 1);
-        for (wait, refused, sent) in [(59, 0, 0), (1, 1, 0), (119, 0, 0), (1, 0, 1)] {
+        assert_eq!(post.deliver().await.rejected, 1);
+        for (wait, rejected, sent) in [(59, 0, 0), (1, 1, 0), (119, 0, 0), (1, 0, 1)] {
             post.clock.advance(wait);
             let round = post.deliver().await;
-            assert_eq!((round.refused, round.sent), (refused, sent), "after {wait} more seconds");
+            assert_eq!((round.rejected, round.sent), (rejected, sent), "after {wait} more seconds");
         }
         post.close().await;
     }
@@ -128,7 +128,7 @@ async fn a_batch_that_is_closed_on_at_its_recipients_lets_the_others_pass() {
         post.clock.advance(1);
         post.put(&email("ann@example.com")).await;
         let round = post.deliver().await;
-        assert_eq!((round.sent, round.refused, round.end), (1, 8, End::NothingDue));
+        assert_eq!((round.sent, round.rejected, round.end), (1, 8, End::NothingDue));
         assert_eq!(server.mails().len(), before + 1);
         post.close().await;
     }
@@ -145,7 +145,7 @@ async fn one_refused_address_holds_nobody_up() {
         post.put(&email("later@example.com")).await;
         post.put_many(20).await;
         let round = post.deliver().await;
-        assert_eq!((round.sent, round.refused), (20, 2));
+        assert_eq!((round.sent, round.rejected), (20, 2));
         assert_eq!((round.end, post.waiting().await), (End::NothingDue, 2));
         assert_eq!(server.mails().len(), before + 20);
         post.close().await;
@@ -159,7 +159,7 @@ async fn an_email_put_off_is_tried_in_seconds_and_one_refused_in_a_minute() {
         for mut post in Post::all(&server.url()).await {
             server.refuse("ann@example.com", reply);
             post.put(&email("ann@example.com")).await;
-            assert_eq!(post.deliver().await.refused, 1);
+            assert_eq!(post.deliver().await.rejected, 1);
             server.allow("ann@example.com");
             post.clock.advance(wait - 1);
             assert_eq!(post.deliver().await, sent(0), "it is not over yet");
@@ -195,10 +195,10 @@ async fn an_expired_code_and_a_decoy_are_never_sent() {
         server.go_down().await;
         post.put(&code).await;
         let decoy = post.put(&email("nobody@example.com").decoy()).await;
-        let found = outbox::find(&post.db, &post.key, &decoy).await;
+        let found = outbox::find(post.db.reader(), &post.key, &decoy).await;
         assert!(found.unwrap().is_none());
         let round = post.deliver().await;
-        assert_eq!((round.dropped, round.end), (1, End::ServerAway), "the code waits");
+        assert_eq!((round.dropped, round.end), (1, End::ServerUnavailable), "the code waits");
         post.clock.advance(600);
         server.come_back().await;
         let round = post.deliver().await;
@@ -217,11 +217,11 @@ async fn a_decoy_that_the_worker_did_not_come_to_is_not_in_the_mailbox() {
             ids.push(post.put(&email).await);
             post.clock.advance(1);
         }
-        let shown = outbox::newest(&post.db, &post.key, 9).await.unwrap();
+        let shown = outbox::newest(post.db.reader(), &post.key, 9).await.unwrap();
         let shown: Vec<_> = shown.into_iter().map(|email| email.id).collect();
         assert_eq!(shown, [ids[2].clone(), ids[0].clone()]);
-        assert!(outbox::find(&post.db, &post.key, &ids[1]).await.unwrap().is_none());
-        let around = |id| outbox::neighbours(&post.db, id);
+        assert!(outbox::find(post.db.reader(), &post.key, &ids[1]).await.unwrap().is_none());
+        let around = |id| outbox::neighbours(post.db.reader(), id);
         assert_eq!(around(&ids[0]).await.unwrap(), (Some(ids[2].clone()), None));
         assert_eq!(around(&ids[2]).await.unwrap(), (None, Some(ids[0].clone())));
         post.close().await;
@@ -269,8 +269,8 @@ async fn several_nodes_send_each_email_once_however_slow_the_server() {
         let mut nodes = tokio::task::JoinSet::new();
         for _ in 0..3 {
             let db = Db::open(&post.location).await.unwrap();
-            let (key, clock) = (post.key.clone(), post.clock.clone());
-            let mut node = Worker::new(db.clone(), key, clock, Some(mailer(&server.url())));
+            let outbox = Outbox::new(post.key.clone(), post.clock.clone());
+            let mut node = Worker::new(db.clone(), outbox, Some(mailer(&server.url())));
             nodes.spawn(async move {
                 let round = node.deliver_due().await;
                 db.close().await;
@@ -292,13 +292,13 @@ async fn an_email_that_a_node_holds_is_due_for_no_other() {
         let post = Post::open(place, None).await;
         post.put_many(2).await;
         let held = post.claim(START, 1).await;
-        assert_eq!(outbox::next_due(&post.db, START).await.unwrap(), Some(START));
+        assert_eq!(outbox::next_due(post.db.reader(), START).await.unwrap(), Some(START));
         post.claim(START, 1).await;
-        assert_eq!(outbox::next_due(&post.db, START).await.unwrap(), None);
+        assert_eq!(outbox::next_due(post.db.reader(), START).await.unwrap(), None);
         let over = START + outbox::LEASE_SECONDS;
-        assert_eq!(outbox::next_due(&post.db, over).await.unwrap(), Some(START));
-        outbox::reschedule(&post.db, &held[0], START + 9).await.unwrap();
-        assert_eq!(outbox::next_due(&post.db, START).await.unwrap(), Some(START + 9));
+        assert_eq!(outbox::next_due(post.db.reader(), over).await.unwrap(), Some(START));
+        outbox::reschedule(post.db.writer(), &held[0], START + 9).await.unwrap();
+        assert_eq!(outbox::next_due(post.db.reader(), START).await.unwrap(), Some(START + 9));
         post.close().await;
     }
 }
@@ -315,7 +315,7 @@ async fn no_worker_waits_for_an_email_that_a_transaction_holds() {
     let claimed = claimed.await.expect("it does not wait");
     assert!(claimed.len() == 2 && claimed.iter().all(|email| email.id != held));
     for email in &claimed {
-        outbox::reschedule(&post.db, email, START).await.unwrap();
+        outbox::reschedule(post.db.writer(), email, START).await.unwrap();
     }
     let late = START + 2 * DAY;
     let dropped = timeout(Duration::from_secs(3), outbox::drop_expired(&post.db, &post.key, late));
@@ -333,10 +333,10 @@ async fn what_a_killed_process_held_is_sent_after_its_lease_or_once_released() {
         let held = post.claim(START, 8).await;
         assert_eq!(held.len(), 1);
         assert_eq!(post.deliver().await, DeliveryRun::default());
-        outbox::release_claims(&post.db).await.unwrap();
+        outbox::release_claims(post.db.writer()).await.unwrap();
         let again = post.claim(START + 1, 8).await;
         assert_eq!(again[0].tries, 2);
-        outbox::release(&post.db, &held[0], post.clock.now()).await.unwrap();
+        outbox::release(post.db.writer(), &held[0], post.clock.now()).await.unwrap();
         post.clock.advance(1 + outbox::LEASE_SECONDS - 1);
         assert_eq!(post.deliver().await, DeliveryRun::default(), "an old claim gives nothing back");
         post.clock.advance(1);
@@ -350,8 +350,8 @@ async fn an_email_sealed_with_a_lost_key_is_dropped_and_the_others_go_out() {
     let server = FakeSmtp::start().await;
     for mut post in Post::all(&server.url()).await {
         let lost = ServerKey::from_bytes(b"another key: thirty-two bytes or so").unwrap();
-        let on = post.db.writer();
-        outbox::enqueue(on, &lost, &post.clock, &email("eve@example.com")).await.unwrap();
+        let lost = Outbox::new(lost, post.clock.clone());
+        post.put_into(&lost, &email("eve@example.com")).await;
         post.put(&email("ann@example.com")).await;
         assert_eq!(post.deliver().await, sent(1));
         assert_eq!(post.waiting().await, 0);
@@ -384,7 +384,7 @@ async fn without_a_server_emails_stay_for_the_mailbox_newest_first() {
         }
         post.put(&email("nobody@example.com").decoy()).await;
         assert_eq!(post.deliver().await, DeliveryRun::default());
-        let emails = outbox::newest(&post.db, &post.key, 3).await.unwrap();
+        let emails = outbox::newest(post.db.reader(), &post.key, 3).await.unwrap();
         let to: Vec<_> = emails.iter().map(|email| email.to.as_str()).collect();
         let newest = [204, 203, 202].map(|number| format!("ann{number}@example.com"));
         assert_eq!(to, newest);
@@ -393,7 +393,7 @@ async fn without_a_server_emails_stay_for_the_mailbox_newest_first() {
         post.deliver().await;
         assert_eq!(post.waiting().await, 0);
         post.put(&email("ann@example.com")).await;
-        outbox::clear(&post.db).await.unwrap();
+        outbox::clear(post.db.writer()).await.unwrap();
         assert_eq!(post.waiting().await, 0);
         post.close().await;
     }
@@ -403,14 +403,11 @@ async fn without_a_server_emails_stay_for_the_mailbox_newest_first() {
 async fn the_worker_sends_when_woken_and_stops_when_told() {
     let server = FakeSmtp::start().await;
     for post in Post::all(&server.url()).await {
-        let (db, key, clock) = (post.db.clone(), post.key.clone(), post.clock.clone());
-        let worker = Worker::new(db, key, clock, Some(mailer(&server.url())));
-        let wake = std::sync::Arc::new(tokio::sync::Notify::new());
+        let worker = post.worker_for(&server);
         let (stop, stopped) = tokio::sync::watch::channel(false);
-        let running = tokio::spawn(worker.run(wake.clone(), stopped));
+        let running = tokio::spawn(worker.run(stopped));
         let before = server.mails().len();
         post.put(&email("ann@example.com")).await;
-        wake.notify_one();
         let is_sent = async {
             server.until(|server| (server.mails().len() > before).then_some(())).await;
             until(async || post.waiting().await == 0).await;

@@ -120,12 +120,12 @@ impl Session {
     }
 
     /// Announces the message; the server may say no even now.
-    pub async fn announce_data(&mut self) -> Result<Reply, Failure> {
+    pub async fn start_data(&mut self) -> Result<Reply, Failure> {
         judge(self.exchange(b"DATA\r\n").await?, 3)
     }
 
     /// Sends the message, and takes the server's verdict.
-    pub async fn send_data(&mut self, message: &[u8]) -> Result<Reply, Failure> {
+    pub async fn send_message(&mut self, message: &[u8]) -> Result<Reply, Failure> {
         judge(self.exchange(&with_dots(message)).await?, 2)
     }
 

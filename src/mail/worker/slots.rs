@@ -1,96 +1,96 @@
-//! Which emails may be sent at the same time, and those that are being sent.
+//! The emails in flight, and which further ones may be sent beside them.
 
 use std::collections::HashMap;
 
-use tokio::task::{Id, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::mail::{Mailer, SendResult};
-use crate::models::outbox::{QueuedEmail, Room};
+use crate::models::outbox::{ClaimFilter, QueuedEmail};
 
-/// Emails that are sent at the same time, each on its own connection.
+/// Emails in flight at most, each on its own connection. Servers limit the connections of one client,
+/// some to 20.
 pub const SLOTS: usize = 16;
 
-/// The emails being sent. One takes the place of another as soon as that one is done.
+/// The slots. A new email takes a slot as soon as it is free.
 pub struct Slots {
     sending: JoinSet<(QueuedEmail, Option<SendResult>)>,
-    recipients: HashMap<Id, Recipient>,
-    /// How many the server lets us send at once: fewer after it turned a connection away.
+    in_flight: HashMap<Id, InFlight>,
+    /// How many the server lets us send at once: fewer after it rejected a connection.
     allowed: usize,
 }
 
-struct Recipient {
+struct InFlight {
     domain: String,
     is_code: bool,
 }
 
 impl Slots {
     pub fn new() -> Self {
-        Self { sending: JoinSet::new(), recipients: HashMap::new(), allowed: SLOTS }
+        Self { sending: JoinSet::new(), in_flight: HashMap::new(), allowed: SLOTS }
     }
 
-    /// Whether nothing is being sent.
     pub fn is_empty(&self) -> bool {
         self.sending.is_empty()
     }
 
-    /// What may be sent beside what is being sent. Codes to one domain get half of the slots at most,
-    /// notices to it a quarter. The last quarter of all is for codes alone, to domains that no code is
-    /// being sent to: slow recipients can fill the others, and not these.
-    pub fn room(&self) -> Option<Room> {
-        let free = self.allowed.checked_sub(self.recipients.len()).filter(|free| *free > 0)?;
-        let is_last = free <= self.allowed / 4;
+    /// Which email may take a slot; none while all are in use. Codes to one domain get half of the slots
+    /// at most, notices to it a quarter. The last quarter of all is for codes alone, to domains that have
+    /// no code in flight: slow recipients can fill the others, and not these.
+    pub fn filter(&self) -> Option<ClaimFilter> {
+        let free = self.allowed.checked_sub(self.in_flight.len()).filter(|free| *free > 0)?;
+        let is_last_quarter = free <= self.allowed / 4;
         let per_domain = self.allowed.div_ceil(2);
-        Some(Room {
-            codes_only: is_last,
-            full_for_codes: self.domains(if is_last { 1 } else { per_domain }, true),
-            full_for_notices: self.domains(per_domain.div_ceil(2), false),
+        let codes_per_domain = if is_last_quarter { 1 } else { per_domain };
+        Some(ClaimFilter {
+            codes_only: is_last_quarter,
+            full_for_codes: self.domains_with(codes_per_domain, |email| email.is_code),
+            full_for_notices: self.domains_with(per_domain.div_ceil(2), |_| true),
         })
     }
 
-    /// The domains to which at least `most` emails are being sent, or `most` codes.
-    fn domains(&self, most: usize, codes: bool) -> Vec<String> {
-        let mut counts: HashMap<&str, usize> = HashMap::new();
-        for recipient in self.recipients.values().filter(|one| one.is_code || !codes) {
-            *counts.entry(&recipient.domain).or_default() += 1;
+    /// The domains that have at least `limit` such emails in flight.
+    fn domains_with(&self, limit: usize, counts: fn(&InFlight) -> bool) -> Vec<String> {
+        let mut totals: HashMap<&str, usize> = HashMap::new();
+        for email in self.in_flight.values().filter(|email| counts(email)) {
+            *totals.entry(&email.domain).or_default() += 1;
         }
-        let full = counts.into_iter().filter(|(_, count)| *count >= most);
+        let full = totals.into_iter().filter(|(_, total)| *total >= limit);
         full.map(|(domain, _)| domain.to_owned()).collect()
     }
 
-    /// Begins to send an email. One to nobody costs all the work of another, but for the sending.
+    /// Starts to send an email. A decoy is composed and not sent.
     pub fn send(&mut self, mailer: &Mailer, email: QueuedEmail) {
-        let recipient = Recipient { domain: email.domain.clone(), is_code: email.is_code() };
+        let in_flight = InFlight { domain: email.domain.clone(), is_code: email.is_code() };
         let mailer = mailer.clone();
         let task = self.sending.spawn(async move {
-            let outcome = if email.is_decoy() {
-                mailer.rehearse(&email);
+            let result = if email.is_decoy() {
+                mailer.compose_only(&email);
                 None
             } else {
                 Some(mailer.send(&email).await)
             };
-            (email, outcome)
+            (email, result)
         });
-        self.recipients.insert(task.id(), recipient);
+        self.in_flight.insert(task.id(), in_flight);
     }
 
-    /// Waits for the next email that is done, without an outcome if it was to nobody. None when
-    /// nothing is being sent, or sending panicked, which has a line: then the email's claim runs out
-    /// and it is tried again.
-    pub async fn done(&mut self) -> Option<(QueuedEmail, Option<SendResult>)> {
+    /// Waits for the next email that is done, without a result if it is a decoy. None when nothing is in
+    /// flight, or when sending panicked, which is logged: then the email is retried after its claim.
+    pub async fn next_done(&mut self) -> Option<(QueuedEmail, Option<SendResult>)> {
         let done = self.sending.join_next_with_id().await?;
-        let id = done.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
-        self.recipients.remove(&id);
-        done.ok().map(|(_, answer)| answer)
+        let id = done.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        self.in_flight.remove(&id);
+        done.ok().map(|(_, email)| email)
     }
 
-    /// The server dealt with an email: one more may be sent at once.
+    /// After the server answered an email: allows one more at once.
     pub fn widen(&mut self) {
         self.allowed = (self.allowed + 1).min(SLOTS);
     }
 
-    /// The server turned a connection away, perhaps because it takes only so many.
+    /// After the server rejected a connection, perhaps because it takes only so many.
     pub fn narrow(&mut self) {
-        self.allowed = self.recipients.len().max(1);
+        self.allowed = self.in_flight.len().max(1);
     }
 }
 
@@ -103,8 +103,8 @@ mod tests {
             let mut slots = Self::new();
             for (domain, is_code) in emails {
                 let task = slots.sending.spawn(std::future::pending());
-                let recipient = Recipient { domain: (*domain).to_owned(), is_code: *is_code };
-                slots.recipients.insert(task.id(), recipient);
+                let in_flight = InFlight { domain: (*domain).to_owned(), is_code: *is_code };
+                slots.in_flight.insert(task.id(), in_flight);
             }
             slots
         }
@@ -112,29 +112,32 @@ mod tests {
 
     #[tokio::test]
     async fn a_domain_gets_half_of_the_slots_and_its_notices_a_quarter() {
-        let room = Slots::with(&[("a", false); 4]).room().unwrap();
-        assert!(!room.codes_only && room.full_for_codes.is_empty());
-        assert_eq!(room.full_for_notices, ["a"]);
-        let room = Slots::with(&[("a", true); 8]).room().unwrap();
+        let filter = Slots::with(&[("a", false); 4]).filter().unwrap();
+        assert!(!filter.codes_only && filter.full_for_codes.is_empty());
+        assert_eq!(filter.full_for_notices, ["a"]);
+        let filter = Slots::with(&[("a", true); 8]).filter().unwrap();
         assert_eq!(
-            (room.full_for_codes, room.full_for_notices),
+            (filter.full_for_codes, filter.full_for_notices),
             (vec!["a".into()], vec!["a".into()])
         );
     }
 
     #[tokio::test]
     async fn the_last_quarter_is_for_codes_to_other_domains() {
-        let room = Slots::with(&[("a", true), ("b", false)].repeat(6)).room().unwrap();
-        assert!(room.codes_only);
-        assert_eq!(room.full_for_codes, ["a"]);
-        assert!(Slots::with(&[("a", true); SLOTS]).room().is_none());
+        let filter = Slots::with(&[("a", true), ("b", false)].repeat(6)).filter().unwrap();
+        assert!(filter.codes_only);
+        assert_eq!(filter.full_for_codes, ["a"]);
+        assert!(Slots::with(&[("a", true); SLOTS]).filter().is_none());
     }
 
     #[tokio::test]
-    async fn a_server_that_turns_connections_away_gets_fewer_and_then_more_again() {
+    async fn a_server_that_rejects_connections_gets_fewer_and_then_more_again() {
         let mut slots = Slots::new();
         slots.narrow();
-        assert!(!slots.room().unwrap().codes_only, "one of anything shows whether it is back");
+        assert!(
+            !slots.filter().unwrap().codes_only,
+            "any email shows whether it is available again"
+        );
         for _ in 0..2 * SLOTS {
             slots.widen();
         }

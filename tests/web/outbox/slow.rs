@@ -1,9 +1,8 @@
 //! Slow recipients hold up their own mail, and no codes to others.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use vestibule::models::outbox::Email;
 
@@ -12,7 +11,6 @@ use crate::support::smtp::FakeSmtp;
 
 /// The worker at work beside a test.
 struct Running {
-    wake: Arc<Notify>,
     stop: watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -21,9 +19,8 @@ impl Running {
     fn start(post: &Post, server: &FakeSmtp) -> Self {
         let worker = post.worker_for(server);
         let (stop, stopped) = watch::channel(false);
-        let wake = Arc::new(Notify::new());
-        let task = tokio::spawn(worker.run(wake.clone(), stopped));
-        Self { wake, stop, task }
+        let task = tokio::spawn(worker.run(stopped));
+        Self { stop, task }
     }
 
     async fn finish(self) {
@@ -53,7 +50,6 @@ async fn goes_out_beside(slow: impl Fn() -> Vec<Email>, under_way: usize, ann: &
         let running = Running::start(&post, &server);
         until_waiting(&server, under_way).await;
         post.put(&code(ann)).await;
-        running.wake.notify_one();
         until_mailed(&server, ann).await;
         assert_eq!(server.waiting(), under_way, "the slow ones are still under way");
         server.release();
@@ -140,7 +136,9 @@ async fn codes_are_claimed_before_notices_and_what_was_not_tried_before_what_was
         }
         let deferred = post.claim(post.clock.now(), 1).await.remove(0);
         assert_eq!(deferred.to, "b@example.com");
-        vestibule::models::outbox::reschedule(&post.db, &deferred, post.clock.now()).await.unwrap();
+        vestibule::models::outbox::reschedule(post.db.writer(), &deferred, post.clock.now())
+            .await
+            .unwrap();
         post.clock.advance(1);
         post.put(&code("d@example.com")).await;
         let order: Vec<_> =
@@ -162,7 +160,7 @@ async fn a_greylisted_code_goes_out_within_a_minute_of_the_end_and_a_notice_wait
         post.put(&email("bob@example.com")).await;
         let mut tries = 0;
         for _ in 0..300 {
-            tries += post.deliver().await.refused;
+            tries += post.deliver().await.rejected;
             post.clock.advance(1);
         }
         assert!((15..=22).contains(&tries), "{tries} tries of two mails in five minutes");

@@ -11,7 +11,7 @@ use vestibule::db::{Db, Location, sql};
 use vestibule::key::ServerKey;
 use vestibule::mail::Mailer;
 use vestibule::mail::worker::{DeliveryRun, Worker};
-use vestibule::models::outbox::{self, Email, QueuedEmail, Room};
+use vestibule::models::outbox::{self, ClaimFilter, Email, Outbox, QueuedEmail};
 
 use super::smtp::FakeSmtp;
 
@@ -23,6 +23,7 @@ pub struct Post {
     pub db: Db,
     pub key: ServerKey,
     pub clock: Clock,
+    pub outbox: Outbox,
     pub worker: Worker,
     pub place: Place,
     pub location: Location,
@@ -107,14 +108,14 @@ impl Post {
         let db = Db::open(&place.1).await.unwrap();
         let key = ServerKey::from_bytes(super::KEY).unwrap();
         let clock = Clock::manual(START);
-        let worker = Worker::new(db.clone(), key.clone(), clock.clone(), mailer);
-        Self { db, key, clock, worker, place: place.0, location: place.1 }
+        let outbox = Outbox::new(key.clone(), clock.clone());
+        let worker = Worker::new(db.clone(), outbox.clone(), mailer);
+        Self { db, key, clock, outbox, worker, place: place.0, location: place.1 }
     }
 
     /// A worker that mails to another server.
     pub fn worker_for(&self, server: &FakeSmtp) -> Worker {
-        let (db, key, clock) = (self.db.clone(), self.key.clone(), self.clock.clone());
-        Worker::new(db, key, clock, Some(mailer(&server.url())))
+        Worker::new(self.db.clone(), self.outbox.clone(), Some(mailer(&server.url())))
     }
 
     /// One for each kind of database.
@@ -127,7 +128,14 @@ impl Post {
     }
 
     pub async fn put(&self, email: &Email) -> String {
-        outbox::enqueue(self.db.writer(), &self.key, &self.clock, email).await.unwrap()
+        self.put_into(&self.outbox, email).await
+    }
+
+    pub async fn put_into(&self, outbox: &Outbox, email: &Email) -> String {
+        let mut tx = self.db.begin().await.unwrap();
+        let id = outbox.enqueue(&mut tx, email).await.unwrap();
+        tx.commit().await.unwrap();
+        id
     }
 
     /// An email to each of `ann0@example.com`, `ann1@example.com`, …
@@ -141,7 +149,8 @@ impl Post {
     pub async fn claim(&self, now: i64, most: usize) -> Vec<QueuedEmail> {
         let mut claimed = Vec::new();
         while claimed.len() < most {
-            let email = outbox::claim(&self.db, &self.key, now, &Room::default()).await.unwrap();
+            let email =
+                outbox::claim(&self.db, &self.key, now, &ClaimFilter::default()).await.unwrap();
             let Some(email) = email else { break };
             claimed.push(email);
         }
@@ -153,7 +162,7 @@ impl Post {
     }
 
     pub async fn waiting(&self) -> i64 {
-        outbox::count(&self.db).await.unwrap()
+        outbox::count(self.db.reader()).await.unwrap()
     }
 
     pub async fn run(&self, statement: &'static str) {

@@ -145,7 +145,7 @@ impl Site {
 
     /// Every mail that waits, newest first.
     pub async fn mails(&self) -> Vec<QueuedEmail> {
-        outbox::newest(&self.app.store.db, &self.app.store.key, 1000).await.unwrap()
+        outbox::newest(self.app.store.db.reader(), &self.app.store.key, 1000).await.unwrap()
     }
 
     /// The kinds of all mails to `username`, oldest first.
