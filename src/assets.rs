@@ -2,32 +2,19 @@
 //! compressed once.
 
 use std::fmt;
+use std::io::Write;
 use std::sync::OnceLock;
 
-use axum::extract::{Path, State};
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY,
-};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::app::App;
 use crate::config::{Accent, Config, ImageFormat, Picture, Shades};
 
-use coding::{accepts, brotli, gzip};
 use kind::Kind;
 
-mod coding;
 mod kind;
 
-/// The name changes with the content, so that a copy never has to be asked about again (RFC 8246).
-const FOREVER: &str = "public, max-age=31536000, immutable";
-
-/// `/favicon.ico` keeps its name when the icon changes.
-const A_DAY: &str = "public, max-age=86400";
-
+/// Where browsers find the files.
 const FOLDER: &str = "/static/";
 
 const STYLE_SHEET: &str = include_str!("../static/app.css");
@@ -61,7 +48,9 @@ impl Assets {
     pub fn new(config: &Config) -> Self {
         let css = style_sheet(&config.accent).into();
         let logo = config.logo.as_ref();
-        let with_size = |picture: &Picture| (Asset::of_logo(picture), picture.size);
+        let with_size = |picture: &Picture| {
+            (Asset::new("logo", Kind::Image(picture.format), picture.bytes.clone()), picture.size)
+        };
         Self {
             css: Asset::new("app", Kind::Css, css),
             script: Asset::new("app", Kind::Script, SCRIPT.into()),
@@ -86,8 +75,8 @@ impl Assets {
         &self.icon_asset().path
     }
 
-    /// A word is unreadable in a tab: only a logo that is about square stands there.
-    fn icon_asset(&self) -> &Asset {
+    /// The icon: a logo that is about square, because a word is unreadable in a tab; else our mark.
+    pub fn icon_asset(&self) -> &Asset {
         let is_square =
             |(width, height): (u32, u32)| 2 * width.max(height) <= 3 * width.min(height);
         self.logo.as_ref().filter(|(_, size)| is_square(*size)).map_or(&self.mark, |(logo, _)| logo)
@@ -116,7 +105,8 @@ impl Assets {
         [&self.css, &self.script, &self.mark].into_iter().chain(logos)
     }
 
-    fn named(&self, name: &str) -> Option<&Asset> {
+    /// The file that is served as `/static/NAME`.
+    pub fn named(&self, name: &str) -> Option<&Asset> {
         self.all().find(|asset| asset.path.strip_prefix(FOLDER) == Some(name))
     }
 }
@@ -125,25 +115,8 @@ fn image((logo, (width, height)): &(Asset, (u32, u32))) -> Image<'_> {
     Image { path: &logo.path, width: *width, height: *height }
 }
 
-/// `GET /static/{name}`: the file, kept by browsers for a year; 404 for any other name.
-pub async fn serve(
-    State(app): State<App>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    match app.assets.named(&name) {
-        Some(asset) => asset.answer(&headers, FOREVER),
-        None => StatusCode::NOT_FOUND.into_response(),
-    }
-}
-
-/// `GET /favicon.ico`: the icon for programs that look for it there.
-pub async fn favicon(State(app): State<App>, headers: HeaderMap) -> Response {
-    app.assets.icon_asset().answer(&headers, A_DAY)
-}
-
-/// The one that is compiled, and behind it what another accent changes: rules outside of layers
-/// beat those in its layers.
+/// The embedded one, followed by what another accent changes: rules outside of its layers override
+/// those inside.
 fn style_sheet(accent: &Accent) -> String {
     if *accent == Accent::default() {
         return STYLE_SHEET.to_owned();
@@ -156,17 +129,17 @@ fn style_sheet(accent: &Accent) -> String {
     format!("{STYLE_SHEET}{light}@media (prefers-color-scheme:dark){{{dark}}}\n")
 }
 
-/// Our own, in the accent that is set.
+/// Our own mark in the accent that is set.
 fn mark(accent: &Accent) -> Asset {
     let drawn = MARK.replace(&Accent::default().light.accent, &accent.light.accent);
     Asset::new("favicon", Kind::Image(ImageFormat::Svg), drawn.into())
 }
 
-struct Asset {
+/// One file.
+pub struct Asset {
     path: String,
     kind: Kind,
     plain: Bytes,
-    /// Filled at the first need, with `None` where there is nothing to gain.
     brotli: OnceLock<Option<Bytes>>,
     gzip: OnceLock<Option<Bytes>>,
 }
@@ -180,46 +153,28 @@ impl Asset {
         Self { path, kind, plain, brotli: OnceLock::new(), gzip: OnceLock::new() }
     }
 
-    fn of_logo(logo: &Picture) -> Self {
-        Self::new("logo", Kind::Image(logo.format), logo.bytes.clone())
+    /// For `Content-Type`.
+    pub fn media_type(&self) -> &'static str {
+        self.kind.media_type()
     }
 
-    fn answer(&self, request: &HeaderMap, cache: &'static str) -> Response {
-        let (coding, body) = self.body(request);
-        let mut response = body.into_response();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.kind.media_type()));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
-        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
-        if let Some(coding) = coding {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
-        }
-        if let Some(policy) = self.kind.policy() {
-            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
-        }
-        response
+    /// The `Content-Security-Policy` in place of the site's own.
+    pub fn policy(&self) -> Option<&'static str> {
+        self.kind.policy()
     }
 
-    /// The smallest body that the client takes, and the name of its coding.
-    fn body(&self, request: &HeaderMap) -> (Option<&'static str>, Bytes) {
-        if accepts(request, "br")
-            && let Some(body) = self.brotli()
-        {
-            return (Some("br"), body.clone());
-        }
-        if accepts(request, "gzip")
-            && let Some(body) = self.gzip()
-        {
-            return (Some("gzip"), body.clone());
-        }
-        (None, self.plain.clone())
+    /// As it is.
+    pub fn plain(&self) -> &Bytes {
+        &self.plain
     }
 
-    fn brotli(&self) -> Option<&Bytes> {
+    /// Compressed; `None` where there is nothing to gain.
+    pub fn brotli(&self) -> Option<&Bytes> {
         self.brotli.get_or_init(|| brotli(self.text()?)).as_ref()
     }
 
-    fn gzip(&self) -> Option<&Bytes> {
+    /// Compressed; `None` where there is nothing to gain.
+    pub fn gzip(&self) -> Option<&Bytes> {
         self.gzip.get_or_init(|| gzip(self.text()?)).as_ref()
     }
 
@@ -229,20 +184,29 @@ impl Asset {
     }
 }
 
-/// By hand, because the bytes say nothing to a reader.
 impl fmt::Debug for Asset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Asset").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
+fn brotli(mut plain: &[u8]) -> Option<Bytes> {
+    let mut packed = Vec::new();
+    let params = brotli::enc::BrotliEncoderParams::default();
+    brotli::BrotliCompress(&mut plain, &mut packed, &params).ok()?;
+    Some(packed.into())
+}
+
+fn gzip(plain: &[u8]) -> Option<Bytes> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(plain).ok()?;
+    encoder.finish().ok().map(Bytes::from)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Logo;
-    use std::io::Read;
-
-    use axum::http::header::ACCEPT_ENCODING;
 
     fn plain() -> Assets {
         Assets::new(&Config::default())
@@ -260,15 +224,6 @@ mod tests {
         Assets::new(&Config { logo: Some(logo), ..Config::default() })
     }
 
-    fn asking_for(codings: &str) -> HeaderMap {
-        HeaderMap::from_iter([(ACCEPT_ENCODING, codings.parse().unwrap())])
-    }
-
-    async fn get(asset: &Asset, codings: &str) -> (HeaderMap, Bytes) {
-        let (head, body) = asset.answer(&asking_for(codings), FOREVER).into_parts();
-        (head.headers, axum::body::to_bytes(body, 1 << 20).await.unwrap())
-    }
-
     #[test]
     fn names_carry_ten_hex_digits_of_the_content() {
         let assets = plain();
@@ -280,44 +235,6 @@ mod tests {
                 .is_some_and(|rest| rest.len() == "0123456789.svg".len()),
             "{icon}"
         );
-    }
-
-    #[tokio::test]
-    async fn the_style_sheet_is_kept_for_a_year_under_its_own_type() {
-        let (headers, body) = get(&plain().css, "").await;
-        assert_eq!(headers[CONTENT_TYPE], "text/css; charset=utf-8");
-        assert_eq!(headers[CACHE_CONTROL], FOREVER);
-        assert_eq!(headers[VARY], "accept-encoding");
-        assert!(!headers.contains_key(CONTENT_ENCODING));
-        assert!(!headers.contains_key(CONTENT_SECURITY_POLICY), "the site's own holds");
-        assert_eq!(body, STYLE_SHEET);
-    }
-
-    #[tokio::test]
-    async fn each_coding_unpacks_to_the_file() {
-        let assets = branded("#663399");
-        assets.warm();
-        let (headers, body) = get(&assets.css, "gzip, deflate, br").await;
-        assert_eq!(headers[CONTENT_ENCODING], "br");
-        let mut unpacked = Vec::new();
-        brotli::BrotliDecompress(&mut &body[..], &mut unpacked).unwrap();
-        assert_eq!(unpacked, assets.css.plain);
-
-        let (headers, body) = get(&assets.css, "gzip").await;
-        assert_eq!(headers[CONTENT_ENCODING], "gzip");
-        unpacked.clear();
-        flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut unpacked).unwrap();
-        assert_eq!(unpacked, assets.css.plain);
-    }
-
-    #[test]
-    fn brotli_goes_before_gzip_and_the_plain_file_to_who_takes_neither() {
-        let css = plain().css;
-        let coding = |line: &str| css.body(&asking_for(line)).0;
-        assert_eq!(coding("gzip, br"), Some("br"));
-        assert_eq!(coding("*"), Some("br"));
-        assert_eq!(coding("br;q=0, *"), Some("gzip"));
-        assert_eq!(coding("identity, deflate"), None);
     }
 
     #[test]
@@ -367,30 +284,6 @@ mod tests {
         for shade in [light.accent, light.hover, dark.accent, dark.hover, dark.on] {
             assert!(!drawn.contains(&shade), "{shade} is not the site's: {drawn}");
         }
-    }
-
-    #[tokio::test]
-    async fn an_svg_can_run_nothing_when_it_is_opened_by_itself() {
-        for assets in [plain(), with_logo(ImageFormat::Svg)] {
-            let (headers, _) = get(assets.icon_asset(), "br").await;
-            assert_eq!(
-                headers[CONTENT_SECURITY_POLICY],
-                "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
-            );
-            assert_eq!(headers[CONTENT_TYPE], "image/svg+xml; charset=utf-8");
-            assert_eq!(headers[CONTENT_ENCODING], "br");
-        }
-    }
-
-    #[tokio::test]
-    async fn pixels_are_not_compressed_again() {
-        let assets = with_logo(ImageFormat::Png);
-        assets.warm();
-        let (headers, body) = get(assets.icon_asset(), "br, gzip").await;
-        assert_eq!(headers[CONTENT_TYPE], "image/png");
-        assert!(!headers.contains_key(CONTENT_ENCODING));
-        assert!(!headers.contains_key(CONTENT_SECURITY_POLICY));
-        assert_eq!(body, assets.icon_asset().plain);
     }
 
     #[test]

@@ -1,26 +1,29 @@
-//! What a request can fail with, and the page it becomes.
+//! What a request can fail with, by answer.
 
 use std::sync::Arc;
 
-use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 
 use crate::accounts;
 use crate::db::DbError;
-use crate::forms::UNREADABLE;
-use crate::page::Page;
 use crate::password_hasher::HashError;
 use crate::times;
 
 /// When to come back after a 503, in seconds: the hash queue is worked off in less than one.
 const BUSY_RETRY_AFTER: i64 = 2;
 
+/// The heading of every answer to a limit.
+pub const TOO_MANY: &str = "Too many attempts";
+
+/// The same for accounts that exist and for names that nobody has.
+pub const STOPPED: &str = "Password login is blocked in this browser. Reset your password.";
+
 /// When a program may come back that cannot set a new password, in seconds: a day.
 const STOPPED_RETRY_AFTER: i64 = 24 * 60 * 60;
 
-/// A failed request, by its answer. What caused it is logged once, under the reference that the
-/// visitor sees, and told to nobody (ASVS 16.5.1).
+/// A failed request, by its answer. The cause is logged once, under the reference that the visitor
+/// sees, and shown to nobody (ASVS 16.5.1).
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// 400: a request that can be read in two ways.
@@ -84,7 +87,7 @@ impl RequestError {
 }
 
 impl RequestError {
-    /// What is said of a limit that was reached; none of anything else.
+    /// The sentences for a limit that was reached; none for anything else.
     pub fn limit_words(&self) -> Option<String> {
         match self {
             Self::TooMany { retry_after } => {
@@ -95,7 +98,7 @@ impl RequestError {
         }
     }
 
-    /// Gives `response` the status and what goes with it.
+    /// Sets the status and `Retry-After` of `response`.
     pub fn mark(&self, response: &mut Response) {
         *response.status_mut() = self.status();
         if let Some(seconds) = self.retry_after() {
@@ -104,7 +107,7 @@ impl RequestError {
     }
 }
 
-/// Travels with the answer to the middleware that makes the page.
+/// The cause, for the middleware that makes the page.
 #[derive(Clone, Debug)]
 pub struct Failure(pub Arc<RequestError>);
 
@@ -148,7 +151,7 @@ impl From<HashError> for RequestError {
     }
 }
 
-/// tower-sessions hands on the store's error as words; the store fails when the database does.
+/// tower-sessions passes the store's error as text; the store fails when the database does.
 impl From<tower_sessions::session::Error> for RequestError {
     fn from(error: tower_sessions::session::Error) -> Self {
         match error {
@@ -164,95 +167,7 @@ impl From<askama::Error> for RequestError {
     }
 }
 
-/// Every failed answer's page.
-#[derive(Template)]
-#[template(path = "error.html")]
-pub struct ErrorPage {
-    page: Page,
-    heading: &'static str,
-    words: String,
-    next_href: &'static str,
-    next_words: &'static str,
-    reference: Option<String>,
-}
-
-impl ErrorPage {
-    /// The page for an answer of `status`, which may have a cause of ours. `retry_after` are
-    /// seconds, `reference` is what the log has it under.
-    pub fn new(
-        mut page: Page,
-        status: StatusCode,
-        cause: Option<&RequestError>,
-        retry_after: Option<i64>,
-        reference: Option<String>,
-    ) -> Self {
-        let (heading, words) = match cause {
-            Some(RequestError::Stopped) => (TOO_MANY, STOPPED.to_owned()),
-            _ => words(status, retry_after),
-        };
-        let (next_href, next_words) = way_on(status, page.username.is_some());
-        page.title = heading;
-        Self { page, heading, words, next_href, next_words, reference }
-    }
-}
-
-/// Where to go from an error page, and the words of the link.
-fn way_on(status: StatusCode, is_logged_in: bool) -> (&'static str, &'static str) {
-    match status {
-        _ if is_logged_in => ("/account", "Go to your account"),
-        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => ("/", "Go to the home page"),
-        _ => ("/login", "Go to the login page"),
-    }
-}
-
-const UNREADABLE_FORM: &str = "We couldn't read this form";
-
-/// Status, heading, and what to do.
-const WORDS: [(StatusCode, &str, &str); 9] = [
-    (StatusCode::FORBIDDEN, "We couldn't verify this form", "Try again from our site."),
-    (StatusCode::NOT_FOUND, "Page not found", "Check the address, or start from our home page."),
-    (
-        StatusCode::METHOD_NOT_ALLOWED,
-        "You can't open this page directly",
-        "Use a link or button on our site.",
-    ),
-    (
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "Your form is too long",
-        "Shorten what you typed and send it again.",
-    ),
-    (StatusCode::UNSUPPORTED_MEDIA_TYPE, UNREADABLE_FORM, UNREADABLE),
-    (StatusCode::UNPROCESSABLE_ENTITY, UNREADABLE_FORM, UNREADABLE),
-    (
-        StatusCode::BAD_REQUEST,
-        "We couldn't read this request",
-        "Check the address, or start from our home page.",
-    ),
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        "We're busy right now",
-        "Wait a few seconds, then try again.",
-    ),
-    (StatusCode::REQUEST_TIMEOUT, "That took too long", "Check your connection and try again."),
-];
-
-/// Said of accounts that are there and of names that nobody has.
-const STOPPED: &str = "Password login is blocked in this browser. Reset your password.";
-
-const TOO_MANY: &str = "Too many attempts";
-
-/// For everything else, 500 first of all.
-const UNEXPECTED: (&str, &str) = ("Something went wrong on our side", "Try again in a minute.");
-
-fn words(status: StatusCode, retry_after: Option<i64>) -> (&'static str, String) {
-    if status == StatusCode::TOO_MANY_REQUESTS {
-        return (TOO_MANY, wait_words(retry_after.unwrap_or(60)));
-    }
-    let found = WORDS.iter().find(|(of, ..)| *of == status);
-    let (heading, words) = found.map_or(UNEXPECTED, |&(_, heading, words)| (heading, words));
-    (heading, words.to_owned())
-}
-
-fn wait_words(seconds: i64) -> String {
+/// When to try again.
+pub fn wait_words(seconds: i64) -> String {
     format!("Try again in {}.", times::wait(seconds))
 }

@@ -96,9 +96,6 @@ impl Errors {
     }
 }
 
-/// The words for a form that arrived with a field twice or in no readable shape.
-pub const UNREADABLE: &str = "Go back, reload the page, and send it again.";
-
 /// No form of ours has a tenth of it.
 const MOST_FIELDS: usize = 100;
 

@@ -14,13 +14,12 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::app::App;
-use crate::assets;
 use crate::controllers::{
-    account, forgot, health, home, login, logout, mailbox, password, register, reset,
+    account, forgot, health, home, login, logout, mailbox, password, register, reset, static_files,
 };
 use crate::error::RequestError;
 use crate::middleware::{
-    cookies, csrf, errors, framing, headers, mailbox as mailbox_guard, request_id, session,
+    cookies, csrf, error_pages, framing, headers, mailbox as mailbox_guard, request_id, session,
 };
 
 /// No form of ours is a tenth of it (contract).
@@ -52,7 +51,7 @@ fn with_session(app: &App) -> Router<App> {
     let session = ServiceBuilder::new()
         .layer(from_fn(session::keep_user))
         .layer(session::layer(app))
-        .layer(from_fn(errors::note_who));
+        .layer(from_fn(error_pages::add_username));
     pages()
         .merge(if app.has_mailbox() { development(app) } else { Router::new() })
         .layer(around_forms)
@@ -64,7 +63,7 @@ fn with_session(app: &App) -> Router<App> {
 fn protected(routes: Router<App>, app: &App, longest: Duration) -> Router<App> {
     let layers = ServiceBuilder::new()
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
-        .layer(from_fn_with_state(app.clone(), errors::render))
+        .layer(from_fn_with_state(app.clone(), error_pages::render))
         .layer(from_fn(framing::check))
         .layer(CatchPanicLayer::new())
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, longest))
@@ -98,8 +97,8 @@ fn development(app: &App) -> Router<App> {
 
 fn without_session() -> Router<App> {
     Router::new()
-        .route("/static/{name}", get(assets::serve))
-        .route("/favicon.ico", get(assets::favicon))
+        .route("/static/{name}", get(static_files::show))
+        .route("/favicon.ico", get(static_files::favicon))
         .route("/.well-known/change-password", get(home::change_password))
 }
 

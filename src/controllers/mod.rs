@@ -11,6 +11,7 @@ pub mod password;
 pub mod register;
 mod repeat;
 pub mod reset;
+pub mod static_files;
 
 use askama::Template;
 use axum::extract::FromRequestParts;

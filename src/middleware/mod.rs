@@ -2,7 +2,7 @@
 
 pub mod cookies;
 pub mod csrf;
-pub mod errors;
+pub mod error_pages;
 pub mod framing;
 pub mod headers;
 pub mod mailbox;

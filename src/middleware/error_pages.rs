@@ -1,0 +1,176 @@
+//! Makes a page of every failed answer: ours, the framework's and a panic's alike.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use askama::Template;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Response};
+use tokio::time::timeout;
+use tower_sessions::Session;
+
+use crate::app::App;
+use crate::error::{Failure, RequestError, STOPPED, TOO_MANY, wait_words};
+use crate::event::{self, Details, Event};
+use crate::page::Page;
+use crate::visitor::{self, peer};
+
+/// Headers of the bare answer that the page keeps.
+const KEPT: [header::HeaderName; 4] =
+    [header::RETRY_AFTER, header::ALLOW, header::SET_COOKIE, header::CONNECTION];
+
+/// Refusals that are logged: no page of ours makes a browser send such a request (ASVS 16.3.3).
+const REFUSED: [(StatusCode, &str); 5] = [
+    (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+    (StatusCode::REQUEST_TIMEOUT, "too_slow"),
+    (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_a_form"),
+    (StatusCode::UNPROCESSABLE_ENTITY, "unreadable"),
+    (StatusCode::BAD_REQUEST, "unreadable"),
+];
+
+/// An error page leaves out the name rather than wait for a database that does not answer.
+const NAME_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The username of a failed answer, so that its page has the name and "Log out".
+#[derive(Clone, Debug)]
+struct LoggedInAs(String);
+
+/// Adds the username to failed answers. Inside the session's layer: the page is made outside of it.
+pub async fn add_username(session: Session, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if response.status().as_u16() >= 400
+        && let Ok(Ok(Some(username))) = timeout(NAME_TIMEOUT, visitor::username(&session)).await
+    {
+        response.extensions_mut().insert(LoggedInAs(username));
+    }
+    response
+}
+
+/// Replaces the body of an answer of 400 and above, unless it is a page already (a refused form).
+pub async fn render(State(app): State<App>, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let reads_mailbox = peer::reads_mailbox(request.extensions(), request.headers(), &app);
+    let response = next.run(request).await;
+    let response = session_not_saved(response);
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) || is_page(response.headers()) {
+        return response;
+    }
+    log(&response, route.as_ref().map(MatchedPath::as_str));
+    as_page(Page::new(&app, reads_mailbox), &method, &response)
+}
+
+/// Logs failures and refusals. The path is the route's: what people type in a wrong one is private.
+fn log(response: &Response, path: Option<&str>) {
+    let status = response.status();
+    let failure = response.extensions().get::<Failure>();
+    let details = Details { path, status: Some(status.as_u16()), ..Details::default() };
+    if status.is_server_error() {
+        let cause = failure.map(|failure| &*failure.0 as &dyn Display);
+        return Event::RequestFailed.write(Details { cause, ..details });
+    }
+    let refused = REFUSED.iter().find(|(of, _)| *of == status);
+    if let Some(&(_, reason)) = refused {
+        Event::RequestRefused.write(Details { reason: Some(reason), ..details });
+    }
+}
+
+/// When tower-sessions cannot save a session, it answers a bare 500: the database is away or full,
+/// which passes.
+fn session_not_saved(response: Response) -> Response {
+    let is_bare = response.headers().get(header::CONTENT_TYPE).is_none();
+    let has_cause = response.extensions().get::<Failure>().is_some();
+    if response.status() == StatusCode::INTERNAL_SERVER_ERROR && is_bare && !has_cause {
+        return RequestError::Unavailable("the session could not be saved".to_owned())
+            .into_response();
+    }
+    response
+}
+
+fn is_page(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("text/html"))
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage {
+    page: Page,
+    heading: &'static str,
+    words: String,
+    next_href: &'static str,
+    next_words: &'static str,
+    /// The request's id, under which the log has the cause.
+    reference: Option<String>,
+}
+
+fn as_page(frame: Page, method: &Method, bare: &Response) -> Response {
+    let status = bare.status();
+    let username = bare.extensions().get::<LoggedInAs>().map(|user| user.0.clone());
+    let (heading, words) = words(bare);
+    let (next_href, next_words) = match status {
+        _ if username.is_some() => ("/account", "Go to your account"),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => ("/", "Go to the home page"),
+        _ => ("/login", "Go to the login page"),
+    };
+    let reference = if status.is_server_error() { event::request_id() } else { None };
+    let page = Page { title: heading, username, ..frame };
+    let page = ErrorPage { page, heading, words, next_href, next_words, reference };
+    // A template that fails here leaves the bare status: there is no further page to fall back on.
+    let mut styled = match page.render() {
+        Ok(body) => (status, Html(body)).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    };
+    for name in KEPT {
+        for value in bare.headers().get_all(&name) {
+            styled.headers_mut().append(&name, value.clone());
+        }
+    }
+    if method == Method::HEAD {
+        *styled.body_mut() = Body::empty();
+    }
+    styled
+}
+
+/// The heading, and what to do.
+fn words(bare: &Response) -> (&'static str, String) {
+    let cause = bare.extensions().get::<Failure>().map(|failure| &*failure.0);
+    if let Some(RequestError::Stopped) = cause {
+        return (TOO_MANY, STOPPED.to_owned());
+    }
+    let (heading, words) = match bare.status() {
+        StatusCode::TOO_MANY_REQUESTS => {
+            let seconds = bare.headers().get(header::RETRY_AFTER);
+            let seconds = seconds.and_then(|value| value.to_str().ok()?.parse().ok());
+            return (TOO_MANY, wait_words(seconds.unwrap_or(60)));
+        }
+        StatusCode::FORBIDDEN => ("We couldn't verify this form", "Try again from our site."),
+        StatusCode::NOT_FOUND => {
+            ("Page not found", "Check the address, or start from our home page.")
+        }
+        StatusCode::METHOD_NOT_ALLOWED => {
+            ("You can't open this page directly", "Use a link or button on our site.")
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ("Your form is too long", "Shorten what you typed and send it again.")
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE | StatusCode::UNPROCESSABLE_ENTITY => {
+            ("We couldn't read this form", "Go back, reload the page, and send it again.")
+        }
+        StatusCode::BAD_REQUEST => {
+            ("We couldn't read this request", "Check the address, or start from our home page.")
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            ("We're busy right now", "Wait a few seconds, then try again.")
+        }
+        StatusCode::REQUEST_TIMEOUT => {
+            ("That took too long", "Check your connection and try again.")
+        }
+        _ => ("Something went wrong on our side", "Try again in a minute."),
+    };
+    (heading, words.to_owned())
+}
