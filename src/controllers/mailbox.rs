@@ -81,7 +81,7 @@ struct MailJson<'a> {
 impl MailRow {
     fn new(queued: QueuedEmail, app: &App) -> Self {
         let home = app.config.base_url.join("/");
-        let text = emails::unwrapped(&queued.text);
+        let text = emails::unwrap(&queued.text);
         let line = |words: &str| Line {
             words: words.to_owned(),
             is_link: words.starts_with(&home) && !words.contains(char::is_whitespace),

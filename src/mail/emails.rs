@@ -1,4 +1,4 @@
-//! The words of every email: templates filled, once as text and once as HTML.
+//! Every email: its subject and its templates, rendered as plain text and as HTML.
 
 use std::net::IpAddr;
 
@@ -9,26 +9,26 @@ use crate::models::outbox::{Email, GIVE_UP_AFTER};
 use crate::random;
 use crate::times;
 
-/// RFC 5322, 2.1.1: lines of a mail should not be longer than 78 characters.
+/// RFC 5322, 2.1.1: lines should not be longer than 78 characters.
 const LINE: usize = 76;
 
 /// The kind of the email that holds a one-time code.
 const RESET_CODE: &str = "reset_code";
 
-/// Longest value that a visitor has a say in, so that an email cannot be made somebody else's.
+/// Longest value that a visitor controls, so that none fills an email with other words.
 const LONGEST_VALUE: usize = 120;
 
-/// In the place of a device or an address. The line stays: that it is hidden is news, too.
-const NOT_KNOWN: &str = "unknown";
+/// In place of a device or an address. The line stays: that it is hidden is news, too.
+const UNKNOWN: &str = "unknown";
 
-/// What every email tells: whom, about which site, what happened when and from where.
+/// What every email reports: to whom, about which site, and what happened when and from where.
 #[derive(Clone, Debug)]
 pub struct EmailContext<'a> {
     /// `VESTIBULE_SITE_NAME`.
     pub site: &'a str,
-    /// The base URL without a slash at the end, `https://accounts.example.com`: links go nowhere else.
+    /// The base URL without a slash at the end, `https://accounts.example.com`: all links start with it.
     pub origin: &'a str,
-    /// Who is greeted.
+    /// The name in the salutation.
     pub username: &'a str,
     /// The stored address, never one that was just typed.
     pub to: &'a str,
@@ -51,82 +51,81 @@ struct View<'a> {
     device: String,
     address: String,
     subject: String,
-    /// As it is read out: `XXXX-XXXX`.
+    /// `XXXX-XXXX`
     code: String,
-    /// How long the code works, in words.
+    /// How long the code is valid, in words.
     lifetime: String,
     accent: &'a Accent,
 }
 
-/// Declares the two templates of an email and renders both.
+/// Renders two templates.
+macro_rules! render {
+    ($view:expr, $text:literal, $html:literal) => {{
+        #[derive(Template)]
+        #[template(path = $text)]
+        struct Text<'a> {
+            email: &'a View<'a>,
+        }
+        #[derive(Template)]
+        #[template(path = $html)]
+        struct Html<'a> {
+            email: &'a View<'a>,
+        }
+        (Text { email: $view }.render()?, Html { email: $view }.render()?)
+    }};
+}
+
+/// Declares an email of the kind `$name`. `{}` in its subject is the site's name.
 macro_rules! email {
-    ($render:ident, $text:literal, $html:literal) => {
-        fn $render(view: &View<'_>) -> Result<(String, String), askama::Error> {
-            #[derive(Template)]
-            #[template(path = $text)]
-            struct Text<'a> {
-                email: &'a View<'a>,
-            }
-            #[derive(Template)]
-            #[template(path = $html)]
-            struct Html<'a> {
-                email: &'a View<'a>,
-            }
-            Ok((Text { email: view }.render()?, Html { email: view }.render()?))
+    ($(#[$doc:meta])* $name:ident $subject:literal, $text:literal, $html:literal) => {
+        $(#[$doc])*
+        pub fn $name(context: &EmailContext<'_>) -> Result<Email, askama::Error> {
+            let view = View::new(context, &format!($subject, context.site));
+            let parts = render!(&view, $text, $html);
+            Ok(view.email(stringify!($name), context, parts))
         }
     };
 }
 
-email!(render_registered, "mail/registered.txt", "mail/registered.html");
-email!(render_login, "mail/login.txt", "mail/login.html");
-email!(render_new_device, "mail/new_device.txt", "mail/new_device.html");
-email!(render_reset_code, "mail/reset_code.txt", "mail/reset_code.html");
-email!(render_password_changed, "mail/password_changed.txt", "mail/password_changed.html");
-email!(render_login_stopped, "mail/login_stopped.txt", "mail/login_stopped.html");
-email!(render_test, "mail/test.txt", "mail/test.html");
-
-/// An account was made with this address.
-///
-/// # Errors
-/// When a template fails: a bug.
-pub fn registered(context: &EmailContext<'_>) -> Result<Email, askama::Error> {
-    let view = View::new(context, &format!("Your new account at {}", context.site));
-    finish("registered", context, &view, render_registered)
+email! {
+    /// An account was made with this address.
+    registered "Your new account at {}", "mail/registered.txt", "mail/registered.html"
+}
+email! {
+    /// Somebody logged in.
+    login "New login to {}", "mail/login.txt", "mail/login.html"
+}
+email! {
+    /// Somebody logged in from a browser that was new to this account.
+    new_device "Login to {} from a new device", "mail/new_device.txt", "mail/new_device.html"
+}
+email! {
+    /// The password was changed, by a code or on the account page.
+    password_changed "Your password at {} was changed",
+    "mail/password_changed.txt", "mail/password_changed.html"
+}
+email! {
+    /// So many logins failed that new browsers cannot log in with the password alone.
+    login_stopped "Someone is trying to log in to your {} account",
+    "mail/login_stopped.txt", "mail/login_stopped.html"
+}
+email! {
+    /// Shows that mail arrives. Uses neither `username`, `device` nor `address`.
+    test "Test email from {}", "mail/test.txt", "mail/test.html"
 }
 
-/// Somebody logged in.
-///
-/// # Errors
-/// When a template fails: a bug.
-pub fn login(context: &EmailContext<'_>) -> Result<Email, askama::Error> {
-    let view = View::new(context, &format!("New login to {}", context.site));
-    finish("login", context, &view, render_login)
-}
-
-/// Somebody logged in from a browser that this account had not been used from.
-///
-/// # Errors
-/// When a template fails: a bug.
-pub fn new_device(context: &EmailContext<'_>) -> Result<Email, askama::Error> {
-    let view = View::new(context, &format!("Login to {} from a new device", context.site));
-    finish("new_device", context, &view, render_new_device)
-}
-
-/// A one-time code on its way.
+/// A one-time code to be mailed.
 #[derive(Clone, Copy)]
 pub struct Code<'a> {
     /// As [`crate::random::code`] made it.
     pub text: &'a str,
-    /// Seconds until it is dead.
+    /// How many seconds it is valid.
     pub ttl: i64,
     /// Whether the subject shows it: `VESTIBULE_MAIL_CODE_IN_SUBJECT`.
     pub in_subject: bool,
 }
 
-/// The one-time code. The email expires with it: a mail with a dead code helps nobody.
-///
-/// # Errors
-/// When a template fails: a bug.
+/// The one-time code. The email expires with it.
 pub fn reset_code(context: &EmailContext<'_>, code: Code<'_>) -> Result<Email, askama::Error> {
     let (head, tail) = code.text.split_at_checked(code.text.len() / 2).unwrap_or((code.text, ""));
     let shown = format!("{head}-{tail}");
@@ -137,67 +136,17 @@ pub fn reset_code(context: &EmailContext<'_>, code: Code<'_>) -> Result<Email, a
     };
     let mut view = View::new(context, &subject);
     (view.code, view.lifetime) = (shown, times::life(code.ttl));
-    let email = finish(RESET_CODE, context, &view, render_reset_code)?;
-    Ok(Email { expires_at: context.at + code.ttl, ..email })
+    let parts = render!(&view, "mail/reset_code.txt", "mail/reset_code.html");
+    let expires_at = context.at + code.ttl;
+    Ok(Email { expires_at, ..view.email(RESET_CODE, context, parts) })
 }
 
-/// The one-time code as it stands in the text of an email of this kind, `XXXX-XXXX`.
+/// The one-time code in the text of an email of this kind, `XXXX-XXXX`.
 pub fn code_in<'a>(kind: &str, text: &'a str) -> Option<&'a str> {
     let is_code = |line: &&str| {
         line.split_once('-').is_some_and(|(head, tail)| random::is_code(&format!("{head}{tail}")))
     };
     text.lines().find(is_code).filter(|_| kind == RESET_CODE)
-}
-
-/// The text of an email without the line breaks that only keep its lines short, for pages, which
-/// break lines where theirs end.
-pub fn unwrapped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut lines = text.lines().peekable();
-    while let Some(line) = lines.next() {
-        out.push_str(line);
-        let goes_on = lines.peek().is_some_and(|next| was_broken(line, next));
-        out.push(if goes_on { ' ' } else { '\n' });
-    }
-    out
-}
-
-/// Whether [`wrapped`] broke here: the next word would not have fitted. Addresses of pages have
-/// lines of their own.
-fn was_broken(line: &str, next: &str) -> bool {
-    let word = next.split(' ').next().unwrap_or_default();
-    let is_within = !line.is_empty() && !word.is_empty() && !word.contains("://");
-    is_within && line.chars().count() + 1 + word.chars().count() > LINE
-}
-
-/// The password is another one now, by a code or on the account page.
-///
-/// # Errors
-/// When a template fails: a bug.
-pub fn password_changed(context: &EmailContext<'_>) -> Result<Email, askama::Error> {
-    let view = View::new(context, &format!("Your password at {} was changed", context.site));
-    finish("password_changed", context, &view, render_password_changed)
-}
-
-/// Strangers failed to log in so often that the password alone lets nobody in from a new browser.
-///
-/// # Errors
-/// When a template fails: a bug.
-pub fn login_stopped(context: &EmailContext<'_>) -> Result<Email, askama::Error> {
-    let view = View::new(
-        context,
-        &format!("Someone is trying to log in to your {} account", context.site),
-    );
-    finish("login_stopped", context, &view, render_login_stopped)
-}
-
-/// Shows that mail arrives. Uses neither `username`, `device` nor `address`.
-///
-/// # Errors
-/// When a template fails: a bug.
-pub fn test(context: &EmailContext<'_>) -> Result<Email, askama::Error> {
-    let view = View::new(context, &format!("Test email from {}", context.site));
-    finish("test", context, &view, render_test)
 }
 
 impl<'a> View<'a> {
@@ -207,42 +156,41 @@ impl<'a> View<'a> {
             origin: context.origin.trim_end_matches('/').to_owned(),
             username: one_line(context.username),
             when: times::day_and_time(context.at),
-            device: context.device.as_deref().map_or_else(|| NOT_KNOWN.to_owned(), one_line),
-            address: context.address.map_or_else(|| NOT_KNOWN.to_owned(), |ip| ip.to_string()),
+            device: one_line(context.device.as_deref().unwrap_or(UNKNOWN)),
+            address: context.address.map_or_else(|| UNKNOWN.to_owned(), |ip| ip.to_string()),
             subject: one_line(subject),
             code: String::new(),
             lifetime: String::new(),
             accent: context.accent,
         }
     }
-}
 
-fn finish(
-    kind: &'static str,
-    context: &EmailContext<'_>,
-    view: &View<'_>,
-    render: fn(&View<'_>) -> Result<(String, String), askama::Error>,
-) -> Result<Email, askama::Error> {
-    let (text, html) = render(view)?;
-    Ok(Email {
-        kind,
-        to: context.to.to_owned(),
-        subject: view.subject.clone(),
-        text: wrapped(&text),
-        html: wrapped(&html),
-        expires_at: context.at + GIVE_UP_AFTER,
-    })
+    fn email(
+        self,
+        kind: &'static str,
+        context: &EmailContext<'_>,
+        (text, html): (String, String),
+    ) -> Email {
+        Email {
+            kind,
+            to: context.to.to_owned(),
+            subject: self.subject,
+            text: wrap(&text),
+            html: wrap(&html),
+            expires_at: context.at + GIVE_UP_AFTER,
+        }
+    }
 }
 
 /// A line break in a value would let a visitor write paragraphs of our emails.
 fn one_line(value: &str) -> String {
-    let words: Vec<_> = value.split(|c: char| c.is_whitespace() || c.is_control()).collect();
-    let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    let words = value.split(|c: char| c.is_whitespace() || c.is_control());
+    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
     words.join(" ").chars().take(LONGEST_VALUE).collect()
 }
 
-/// Breaks lines at blanks so that none is longer than [`LINE`] characters, unless it is one word.
-fn wrapped(text: &str) -> String {
+/// Breaks lines at spaces so that none is longer than [`LINE`] characters, unless it is one word.
+fn wrap(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 64);
     for line in text.trim_end().lines() {
         let mut length = 0;
@@ -261,6 +209,27 @@ fn wrapped(text: &str) -> String {
         out.push('\n');
     }
     out
+}
+
+/// The text of an email without the line breaks that only keep its lines short, for pages, which break
+/// lines where theirs end.
+pub fn unwrap(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        out.push_str(line);
+        let continues = lines.peek().is_some_and(|next| was_wrapped(line, next));
+        out.push(if continues { ' ' } else { '\n' });
+    }
+    out
+}
+
+/// Whether [`wrap`] broke here: the next word would not have fitted. Addresses of pages have lines of
+/// their own.
+fn was_wrapped(line: &str, next: &str) -> bool {
+    let word = next.split(' ').next().unwrap_or_default();
+    let is_within = !line.is_empty() && !word.is_empty() && !word.contains("://");
+    is_within && line.chars().count() + 1 + word.chars().count() > LINE
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Opens sessions with the mail server: each of its addresses in turn, then TLS and login.
+//! Opens sessions with the mail server: tries each of its addresses, then TLS and login.
 
 mod explain;
 mod reply;
@@ -21,15 +21,17 @@ use tls::Tls;
 /// How long the resolver may take to find the server's addresses.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long connecting may take over all addresses, which share it equally: 20 seconds of two, and
-/// never more. Then the mail's claim in the outbox would run out.
+/// How long connecting to all addresses may take, which share it equally. Beyond it, the claim of the
+/// email would run out.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// How long connecting to one address may take.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(20);
 
-/// More addresses than this are left out: each would get less than 5 seconds.
+/// More addresses than this are ignored: each would get less than 5 seconds.
 const ADDRESSES_MAX: usize = 8;
 
-/// A mail server, and how to get a session with it.
+/// A mail server and how to open a session with it.
 pub(super) struct Server {
     config: SmtpServer,
     hello: String,
@@ -40,14 +42,14 @@ pub(super) struct Server {
 
 /// Why an address gave no session.
 enum Attempt {
-    /// Another address may do better.
+    /// Another address may work.
     Unusable(String),
-    /// The login was refused: it is the same at every address.
-    LoginRefused(String),
+    /// The login was rejected, as it would be at every address.
+    LoginRejected(String),
 }
 
 impl Server {
-    /// `site` is the name to greet with, unless the URL has one.
+    /// `site` is the name in EHLO, unless the URL has one.
     ///
     /// # Errors
     /// Why TLS cannot be set up.
@@ -65,49 +67,46 @@ impl Server {
     /// # Errors
     /// Why no address does, in words for the operator.
     pub(super) async fn connect(&self) -> Result<Session, String> {
-        let addresses = self.addresses().await?;
+        let host = &self.config.host;
+        let mut addresses: Vec<_> =
+            timeout(LOOKUP_TIMEOUT, lookup_host((host.as_str(), self.config.port)))
+                .await
+                .map_err(|_| format!("the name {host} was not resolved in time"))?
+                .map_err(|error| format!("the name {host} cannot be resolved: {error}"))?
+                .collect();
+        let working = *self.working.lock().unwrap_or_else(PoisonError::into_inner);
+        addresses.sort_by_key(|address| Some(*address) != working);
+        addresses.truncate(ADDRESSES_MAX);
         let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
-        self.first_working(&addresses, (CONNECT_TIMEOUT / count).min(LONGEST_ATTEMPT)).await
+        self.connect_to_any(&addresses, (CONNECT_TIMEOUT / count).min(LONGEST_ATTEMPT)).await
     }
 
-    async fn first_working(
+    /// Each address gets a timeout of `limit`.
+    async fn connect_to_any(
         &self,
         addresses: &[SocketAddr],
-        budget: Duration,
+        limit: Duration,
     ) -> Result<Session, String> {
         let mut failures = Vec::new();
         for &address in addresses {
-            let attempt = timeout(budget, self.attempt(address)).await;
-            match attempt.unwrap_or_else(|_| Err(Attempt::Unusable(self.silent(budget)))) {
+            let attempt = timeout(limit, self.attempt(address)).await;
+            match attempt.unwrap_or_else(|_| Err(Attempt::Unusable(self.no_greeting(limit)))) {
                 Ok(session) => {
                     *self.working.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
                     return Ok(session);
                 }
-                Err(Attempt::LoginRefused(why)) => return Err(why),
+                Err(Attempt::LoginRejected(why)) => return Err(why),
                 Err(Attempt::Unusable(why)) => failures.push((address, why)),
             }
         }
         Err(summary(&failures))
     }
 
-    async fn addresses(&self) -> Result<Vec<SocketAddr>, String> {
-        let host = &self.config.host;
-        let found = timeout(LOOKUP_TIMEOUT, lookup_host((host.as_str(), self.config.port))).await;
-        let found = found.map_err(|_| format!("the name {host} was not resolved in time"))?;
-        let found =
-            found.map_err(|error| format!("the name {host} cannot be resolved: {error}"))?;
-        let mut addresses: Vec<_> = found.collect();
-        let working = *self.working.lock().unwrap_or_else(PoisonError::into_inner);
-        addresses.sort_by_key(|address| Some(*address) != working);
-        addresses.truncate(ADDRESSES_MAX);
-        Ok(addresses)
-    }
-
     async fn attempt(&self, address: SocketAddr) -> Result<Session, Attempt> {
         let mut session = self.open(address).await.map_err(Attempt::Unusable)?;
         if let Some(login) = &self.config.login {
             session.log_in(login).await.map_err(|failure| match failure {
-                Failure::Refused(reply) if reply.is_permanent() => Attempt::LoginRefused(format!(
+                Failure::Refused(reply) if reply.is_permanent() => Attempt::LoginRejected(format!(
                     "the login was refused with {reply}: check USER:PASSWORD@ in VESTIBULE_SMTP_URL"
                 )),
                 other => Attempt::Unusable(other.to_string()),
@@ -131,14 +130,13 @@ impl Server {
         session.map_err(|failure| failure.to_string())
     }
 
-    fn silent(&self, budget: Duration) -> String {
-        let other = match self.config.tls {
-            SmtpTls::Implicit => "whether the port is one for TLS from the first byte (465)",
-            _ => {
-                "whether the port is one without TLS at first (25, 587), and not for smtps:// (465)"
-            }
+    fn no_greeting(&self, limit: Duration) -> String {
+        let port = match self.config.tls {
+            SmtpTls::Implicit => "is one for TLS from the first byte (465)",
+            _ => "is one without TLS at first (25, 587), and not for smtps:// (465)",
         };
-        format!("no greeting within {} seconds: check the host, and {other}", budget.as_secs())
+        let seconds = limit.as_secs();
+        format!("no greeting within {seconds} seconds: check the host, and whether the port {port}")
     }
 }
 
@@ -148,13 +146,13 @@ fn summary(failures: &[(SocketAddr, String)]) -> String {
         [] => "the name of the mail server has no address".to_owned(),
         [(_, first), rest @ ..] if rest.iter().all(|(_, why)| why == first) => first.clone(),
         _ => {
-            let told = failures.iter().map(|(address, why)| format!("{address}: {why}"));
-            told.collect::<Vec<_>>().join("; ")
+            let each = failures.iter().map(|(address, why)| format!("{address}: {why}"));
+            each.collect::<Vec<_>>().join("; ")
         }
     }
 }
 
-/// RFC 5321, 4.1.3: an address is greeted with in brackets.
+/// RFC 5321, 4.1.3: addresses in EHLO have brackets.
 fn hello_name(name: &str) -> String {
     match name.parse() {
         Ok(IpAddr::V4(ip)) => format!("[{ip}]"),
@@ -171,12 +169,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_greeted_with_a_name_or_an_address_in_brackets() {
-        let named = ["site.example", "192.0.2.1", "::1"].map(hello_name);
-        assert_eq!(named, ["site.example", "[192.0.2.1]", "[IPv6:::1]"]);
+    fn ehlo_has_a_name_or_an_address_in_brackets() {
+        let names = ["site.example", "192.0.2.1", "::1"].map(hello_name);
+        assert_eq!(names, ["site.example", "[192.0.2.1]", "[IPv6:::1]"]);
     }
 
-    /// Takes connections, greets and accepts one command; without a greeting it stays silent.
+    /// Accepts connections, greets and answers one command; without a greeting it stays silent.
     async fn listening(greeting: &'static [u8]) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -194,22 +192,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_address_is_tried_with_time_of_its_own_until_one_works() {
+    async fn every_address_is_tried_with_its_own_timeout_until_one_works() {
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let silent = listening(b"").await;
-        let refusing = listening(b"554 5.7.1 no\r\n").await;
+        let rejecting = listening(b"554 5.7.1 no\r\n").await;
         let working = listening(b"220 hello\r\n").await;
         let config = SmtpServer::parse("smtp://localhost").unwrap();
         let server = Server::new(config, "site.example").unwrap();
-        let budget = Duration::from_millis(300);
-        let unusable = [silent, closed, refusing];
-        let why = server.first_working(&unusable, budget).await.err().unwrap();
+        let limit = Duration::from_millis(300);
+        let unusable = [silent, closed, rejecting];
+        let why = server.connect_to_any(&unusable, limit).await.err().unwrap();
         for address in unusable {
             assert!(why.contains(&address.to_string()), "{why}");
         }
         assert!(why.contains("no greeting") && why.contains("554"), "{why}");
-        let all = [silent, closed, refusing, working];
-        assert!(server.first_working(&all, budget).await.is_ok());
+        let all = [silent, closed, rejecting, working];
+        assert!(server.connect_to_any(&all, limit).await.is_ok());
         assert_eq!(*server.working.lock().unwrap(), Some(working));
     }
 

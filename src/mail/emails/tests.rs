@@ -332,8 +332,8 @@ fn a_visitor_cannot_write_a_paragraph_of_our_email() {
 #[test]
 fn a_text_comes_back_from_its_short_lines() {
     for email in all() {
-        let page = unwrapped(&email.text);
-        assert_eq!(wrapped(&page), email.text);
+        let page = unwrap(&email.text);
+        assert_eq!(wrap(&page), email.text);
         assert!(page.lines().any(|line| line.len() > LINE), "{page}");
         assert!(
             page.contains("\n\nSent by Käse & <Brot>\nhttps://accounts.example.com/\n"),
@@ -348,12 +348,12 @@ fn a_line_goes_on_where_the_next_word_did_not_fit_and_nowhere_else() {
     {
         let (first, second) = ("a".repeat(first), "b".repeat(second));
         let paragraph = format!("{first} {second}\n");
-        assert_eq!(unwrapped(&wrapped(&paragraph)), paragraph);
+        assert_eq!(unwrap(&wrap(&paragraph)), paragraph);
         let two = format!("{first}\n{second}\n");
         let fits = paragraph.len() - 1 <= LINE;
-        assert_eq!(unwrapped(&two) == two, fits, "{two}");
+        assert_eq!(unwrap(&two) == two, fits, "{two}");
         let address = format!("{first}\nhttps://{second}.example/\n");
-        assert_eq!(unwrapped(&address), address);
+        assert_eq!(unwrap(&address), address);
     }
 }
 

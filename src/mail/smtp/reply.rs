@@ -1,10 +1,10 @@
-//! Reads the replies of a mail server, and judges each by its code alone (RFC 5321, 4.2.1).
+//! Reads the replies of a mail server. Only the code of a reply has a meaning (RFC 5321, 4.2.1).
 
 use std::fmt;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
-/// Bytes of a line and lines of a reply that are kept. Longer ones are read to their end.
+/// Bytes of a line and lines of a reply that are kept. The rest is read and discarded.
 const LINE_MAX: usize = 512;
 const LINES_MAX: usize = 64;
 
@@ -18,12 +18,12 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Whether it refuses for good (5xx).
+    /// 5xx.
     pub fn is_permanent(&self) -> bool {
         self.code >= 500
     }
 
-    /// Whether it refuses for now or for good (4xx, 5xx).
+    /// 4xx or 5xx.
     pub fn is_refusal(&self) -> bool {
         self.code >= 400
     }
@@ -35,30 +35,19 @@ impl fmt::Display for Reply {
     }
 }
 
-/// Why there is no reply.
-#[derive(Debug, thiserror::Error)]
-pub enum ReplyError {
-    /// The connection failed.
-    #[error("the connection broke: {0}")]
-    Io(#[from] std::io::Error),
-    /// The connection ended before the reply did.
-    #[error("the server closed the connection")]
-    Closed,
-    /// A line without a code.
-    #[error("the server does not speak SMTP here: it sent {0:?}")]
-    NotSmtp(String),
-}
-
-/// Reads one reply: lines up to one whose code is not followed by a hyphen. Servers send them with
-/// a bare LF, without a text, with another code in earlier lines, and lines without a code between
-/// two with one.
-pub async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Reply, ReplyError> {
+/// Reads one reply: lines up to one whose code is not followed by a hyphen. Servers send lines with a
+/// bare LF, without a text, with another code than the last line, and without a code between two with
+/// one. The error says why there is no reply.
+pub async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Reply, String> {
     let mut lines = Vec::new();
     loop {
         let line = read_line(stream).await?;
         let (code, rest) = match code_of(&line) {
             Some(code) => (Some(code), &line[3..]),
-            None if lines.is_empty() => return Err(not_smtp(&line)),
+            None if lines.is_empty() => {
+                let start = String::from_utf8_lossy(&line[..line.len().min(40)]);
+                return Err(format!("the server does not speak SMTP here: it sent {start:?}"));
+            }
             None => (None, &line[..]),
         };
         let text = rest.strip_prefix(b"-").or(rest.strip_prefix(b" ")).unwrap_or(rest);
@@ -79,18 +68,13 @@ fn code_of(line: &[u8]) -> Option<u16> {
     (is_code && ends).then_some(value)
 }
 
-fn not_smtp(line: &[u8]) -> ReplyError {
-    ReplyError::NotSmtp(String::from_utf8_lossy(&line[..line.len().min(40)]).into_owned())
-}
-
-/// The first [`LINE_MAX`] bytes of a line, without its end. The last line of a connection may lack
-/// its line break.
-async fn read_line(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Vec<u8>, ReplyError> {
+/// The first [`LINE_MAX`] bytes of a line. The last line of a connection may lack its line break.
+async fn read_line(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Vec<u8>, String> {
     let mut line = Vec::new();
     loop {
-        let bytes = stream.fill_buf().await?;
+        let bytes = stream.fill_buf().await.map_err(broken)?;
         if bytes.is_empty() && line.is_empty() {
-            return Err(ReplyError::Closed);
+            return Err("the server closed the connection".to_owned());
         }
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let part = &bytes[..end.unwrap_or(bytes.len())];
@@ -103,18 +87,23 @@ async fn read_line(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Vec<u8>, 
     }
 }
 
+/// What the operator reads of a failed connection.
+pub fn broken(error: std::io::Error) -> String {
+    format!("the connection broke: {error}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     async fn reply(bytes: &[u8]) -> Result<(u16, String), String> {
         let mut stream = bytes;
-        let reply = read(&mut stream).await.map_err(|error| error.to_string())?;
+        let reply = read(&mut stream).await?;
         Ok((reply.code, reply.lines.join("|")))
     }
 
     #[tokio::test]
-    async fn a_reply_of_every_form_is_judged_by_its_code() {
+    async fn replies_of_every_form_are_read() {
         for (bytes, code, text) in [
             (&b"250 ok\r\n"[..], 250, "ok"),
             (b"250\r\n", 250, ""),
@@ -148,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_no_code_is_no_reply() {
+    async fn a_line_without_a_code_is_not_a_reply() {
         for bytes in [
             &b"hello\r\n"[..],
             b"25\r\n",

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 
-use super::reply::{self, Reply, ReplyError};
+use super::reply::{self, Reply, broken};
 use super::tls::Tls;
 use crate::config::SmtpLogin;
 
@@ -21,12 +21,12 @@ pub struct Session {
     extensions: Vec<String>,
 }
 
-/// Why a step failed.
+/// Why a command failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// The server answered with a code of refusal.
+    /// The server answered with 4xx or 5xx.
     Refused(Reply),
-    /// There is no usable answer, and the session is of no more use.
+    /// There is no usable answer. The session cannot be used any more.
     Broken(String),
 }
 
@@ -39,17 +39,17 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<ReplyError> for Failure {
-    fn from(error: ReplyError) -> Self {
-        Self::Broken(error.to_string())
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Self::Broken(why)
     }
 }
 
 impl Session {
-    /// Takes the server's greeting and answers it with EHLO.
+    /// Reads the server's greeting and sends EHLO.
     pub async fn greet(stream: Box<dyn Stream>, hello: &str) -> Result<Self, Failure> {
         let mut session = Self { stream: BufReader::new(stream), extensions: Vec::new() };
-        judge(reply::read(&mut session.stream).await?, 2)?;
+        expect(reply::read(&mut session.stream).await?, 2)?;
         session.say_hello(hello).await?;
         Ok(session)
     }
@@ -61,7 +61,7 @@ impl Session {
                 self.extensions = lines.map(|line| line.to_ascii_uppercase()).collect();
                 Ok(())
             }
-            // RFC 5321, 3.2: a server that knows no EHLO is greeted with HELO.
+            // RFC 5321, 3.2: a server may not know EHLO.
             Err(Failure::Refused(reply)) if reply.is_permanent() => {
                 self.command(&format!("HELO {hello}")).await.map(drop)
             }
@@ -78,16 +78,16 @@ impl Session {
         }
         self.command("STARTTLS").await?;
         if !self.stream.buffer().is_empty() {
-            // Sent in clear, it would be taken for what the server says under TLS.
+            // Unencrypted, it would be read as a reply under TLS.
             return Err(Failure::Broken("the mail server went on in clear after STARTTLS".into()));
         }
-        let stream = tls.wrap(self.stream.into_inner()).await.map_err(Failure::Broken)?;
+        let stream = tls.wrap(self.stream.into_inner()).await?;
         let mut session = Self { stream: BufReader::new(stream), extensions: Vec::new() };
         session.say_hello(hello).await?;
         Ok(session)
     }
 
-    /// Logs in by PLAIN (RFC 4616), or by LOGIN where a server has no other.
+    /// Logs in by PLAIN (RFC 4616), or by LOGIN where a server has nothing else.
     pub async fn log_in(&mut self, login: &SmtpLogin) -> Result<(), Failure> {
         let (user, password) = (&login.user, login.password.expose());
         let plain = STANDARD.encode(format!("\0{user}\0{password}"));
@@ -116,17 +116,17 @@ impl Session {
 
     /// Sends a command that a 2xx reply answers.
     pub async fn command(&mut self, line: &str) -> Result<Reply, Failure> {
-        judge(self.exchange(format!("{line}\r\n").as_bytes()).await?, 2)
+        expect(self.exchange(format!("{line}\r\n").as_bytes()).await?, 2)
     }
 
-    /// Announces the message; the server may say no even now.
+    /// Announces the message.
     pub async fn start_data(&mut self) -> Result<Reply, Failure> {
-        judge(self.exchange(b"DATA\r\n").await?, 3)
+        expect(self.exchange(b"DATA\r\n").await?, 3)
     }
 
-    /// Sends the message, and takes the server's verdict.
+    /// Sends the message and reads the final reply.
     pub async fn send_message(&mut self, message: &[u8]) -> Result<Reply, Failure> {
-        judge(self.exchange(&with_dots(message)).await?, 2)
+        expect(self.exchange(&stuff_dots(message)).await?, 2)
     }
 
     async fn exchange(&mut self, bytes: &[u8]) -> Result<Reply, Failure> {
@@ -135,24 +135,23 @@ impl Session {
             let early = reply::read(&mut self.stream).await?;
             return Err(refused(early, "unasked"));
         }
-        let written = self.write(bytes).await;
-        // A server that refuses and closes while it is written to has still said why.
+        let written = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        let written = written.await;
+        // A server that rejects the message and closes before its end has still said why.
         let reply = reply::read(&mut self.stream).await;
         match (written, reply) {
             (_, Ok(reply)) if reply.is_refusal() => Err(Failure::Refused(reply)),
             (Ok(()), reply) => Ok(reply?),
-            (Err(error), _) => Err(ReplyError::from(error).into()),
+            (Err(error), _) => Err(Failure::Broken(broken(error))),
         }
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.stream.write_all(bytes).await?;
-        self.stream.flush().await
     }
 }
 
-/// The reply, if its first digit is the one that the command wants.
-fn judge(reply: Reply, wanted: u16) -> Result<Reply, Failure> {
+/// The reply, if its first digit is the expected one.
+fn expect(reply: Reply, wanted: u16) -> Result<Reply, Failure> {
     if reply.code / 100 == wanted { Ok(reply) } else { Err(refused(reply, "out of turn")) }
 }
 
@@ -164,9 +163,9 @@ fn refused(reply: Reply, how: &str) -> Failure {
     }
 }
 
-/// The message as it crosses the wire: every line ends with CRLF, a dot at a line's start is
-/// doubled, and a dot alone ends it (RFC 5321, 4.5.2).
-fn with_dots(message: &[u8]) -> Vec<u8> {
+/// The message as it is sent: every line ends with CRLF, a dot at the start of a line is doubled, and
+/// a dot alone ends it (RFC 5321, 4.5.2).
+fn stuff_dots(message: &[u8]) -> Vec<u8> {
     let mut sent = Vec::with_capacity(message.len() + 64);
     for line in message.split_inclusive(|byte| *byte == b'\n') {
         if line.starts_with(b".") {
@@ -186,8 +185,8 @@ mod tests {
 
     #[test]
     fn no_line_of_a_message_ends_it() {
-        let sent = with_dots(b"a\r\n.\r\n..b\n.c");
+        let sent = stuff_dots(b"a\r\n.\r\n..b\n.c");
         assert_eq!(sent.escape_ascii().to_string(), r"a\r\n..\r\n...b\r\n..c\r\n.\r\n");
-        assert_eq!(with_dots(b""), b".\r\n");
+        assert_eq!(stuff_dots(b""), b".\r\n");
     }
 }

@@ -1,4 +1,4 @@
-//! TLS to the mail server: which certificates are trusted, and what is said of those that are not.
+//! TLS to the mail server: which certificates are trusted.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::explain::explain;
 use super::session::Stream;
 use crate::config::SmtpCa;
 
-/// What a server with a key on the curve P-521 is told; ring cannot verify with one.
+/// The cause when the server has a key on the curve P-521, with which ring cannot verify.
 pub const P521: &str = "P-521";
 
 /// Makes TLS connections to one host.
@@ -61,9 +61,9 @@ impl Tls {
     }
 }
 
-/// Verifies as rustls does. Besides, it trusts the very certificates of `VESTIBULE_SMTP_CA`, however
-/// they are signed: a self-signed one is no end of a chain to webpki, because it says that it is an
-/// authority (`openssl req -x509`) or is signed in a way that ring cannot verify.
+/// Verifies as rustls does. It also trusts the certificates of `VESTIBULE_SMTP_CA` themselves, whatever
+/// their signature: webpki rejects a self-signed one, because it says that it is an authority (`openssl
+/// req -x509`) or is signed in a way that ring cannot verify.
 #[derive(Debug)]
 struct Verifier {
     roots: RootCertStore,
@@ -74,31 +74,15 @@ struct Verifier {
 impl Verifier {
     fn new(ca: &SmtpCa, algorithms: WebPkiSupportedAlgorithms) -> Self {
         let mut roots = system_roots();
-        // A server's own certificate vouches for itself and signs no others.
+        // A server's own certificate is trusted, and not to sign others.
         roots.add_parsable_certificates(ca.0.iter().filter(|one| is_authority(one)).cloned());
         Self { roots, pinned: ca.0.clone(), algorithms }
     }
-
-    fn verify_chain(
-        &self,
-        certificate: &ParsedCertificate<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<(), Error> {
-        let (roots, algorithms) = (&self.roots, self.algorithms.all);
-        verify_server_cert_signed_by_trust_anchor(
-            certificate,
-            roots,
-            intermediates,
-            now,
-            algorithms,
-        )
-    }
 }
 
-/// The system's certificates, which `SSL_CERT_FILE` and `SSL_CERT_DIR` replace. A container may have
-/// none: there Mozilla's stand in. Not when a file was named and cannot be read: it names the only
-/// authorities that are wanted.
+/// The system's certificates, which `SSL_CERT_FILE` and `SSL_CERT_DIR` replace, or Mozilla's where there
+/// are none, as in a container. Not where `SSL_CERT_FILE` is set and cannot be read: no others are
+/// wanted then.
 fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -119,9 +103,16 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, Error> {
         let certificate = ParsedCertificate::try_from(end_entity)?;
         let is_pinned = self.pinned.iter().any(|pinned| pinned == end_entity);
-        match self.verify_chain(&certificate, intermediates, now) {
-            // webpki judges the time before the signature.
-            Err(error) if !is_pinned || is_about_the_time(&error) => return Err(error),
+        let chain = verify_server_cert_signed_by_trust_anchor(
+            &certificate,
+            &self.roots,
+            intermediates,
+            now,
+            self.algorithms.all,
+        );
+        match chain {
+            // webpki checks the time before the signature.
+            Err(error) if !is_pinned || is_about_time(&error) => return Err(error),
             _ => {}
         }
         match verify_server_name(&certificate, name) {
@@ -150,8 +141,8 @@ impl ServerCertVerifier for Verifier {
         verify_tls13_signature(message, certificate, signed, &self.algorithms)
     }
 
-    /// P-521 comes last, as what cannot be verified: a server that has no other key would otherwise
-    /// end the handshake without a cause to tell.
+    /// Includes P-521, last: a server that has no other key would otherwise end the handshake without a
+    /// cause that could be reported.
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         let mut schemes = self.algorithms.supported_schemes();
         schemes.push(SignatureScheme::ECDSA_NISTP521_SHA512);
@@ -166,7 +157,7 @@ fn refuse_p521(signed: &DigitallySignedStruct) -> Result<(), Error> {
     }
 }
 
-fn is_about_the_time(error: &Error) -> bool {
+fn is_about_time(error: &Error) -> bool {
     use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
     matches!(
         error,
@@ -176,8 +167,8 @@ fn is_about_the_time(error: &Error) -> bool {
     )
 }
 
-/// Whether the certificate names no other host: `openssl req -x509` writes none unless it is told to,
-/// and then the subject's common name counts as it did before RFC 6125.
+/// Whether the certificate has no alternative name, as `openssl req -x509` makes it by default, and the
+/// subject's common name is the host, as was valid before RFC 6125.
 fn has_common_name(certificate: &[u8], error: &Error, name: &ServerName<'_>) -> bool {
     use CertificateError::NotValidForNameContext;
     let Error::InvalidCertificate(NotValidForNameContext { presented, .. }) = error else {
@@ -185,7 +176,7 @@ fn has_common_name(certificate: &[u8], error: &Error, name: &ServerName<'_>) -> 
     };
     let host = name.to_str();
     let names = certificate.windows(5).enumerate().filter(|(_, id)| *id == b"\x06\x03\x55\x04\x03");
-    // A tag and a length stand between the attribute's id and its text.
+    // A tag and a length come between the attribute's id and its text.
     let mut texts = names.filter_map(|(at, _)| {
         let length = usize::from(*certificate.get(at + 6)?);
         certificate.get(at + 7..at + 7 + length)
