@@ -1,26 +1,20 @@
 //! `App`: what a request needs.
 
-mod limits;
-mod under_way;
+pub(crate) mod in_flight;
 
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::accounts::password::{Password, PasswordError};
-use crate::accounts::pasted::visible;
 use crate::assets::Assets;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::{Db, DbError, Location};
-use crate::error::RequestError;
 use crate::key::{KeyError, ServerKey};
 use crate::models::Store;
-use crate::models::limit::Count;
-use crate::models::outbox::{Email, Outbox};
+use crate::models::outbox::Outbox;
 use crate::password_hasher::{HashError, PasswordHasher};
-pub(crate) use limits::Try;
-use under_way::UnderWay;
+use in_flight::InFlight;
 
 /// One site. Clones share everything, and cost no more than a counter: each layer of a request has
 /// one.
@@ -38,8 +32,8 @@ pub struct Shared {
     pub store: Store,
     /// The hash pool.
     pub hasher: PasswordHasher,
-    /// Tries at passwords and codes that are counted and not decided yet.
-    under_way: UnderWay,
+    /// Attempts at passwords and codes that are counted and not decided yet.
+    pub(crate) in_flight: InFlight,
 }
 
 impl Deref for App {
@@ -92,7 +86,7 @@ impl App {
         let key = server_key(&config)?;
         Ok(Self(Arc::new(Shared {
             hasher: PasswordHasher::start(&config.hash)?,
-            under_way: UnderWay::default(),
+            in_flight: InFlight::default(),
             store: Store { outbox: Outbox::new(key.clone(), clock.clone()), db, clock, key },
             assets: Arc::new(Assets::new(&config)),
             config: Arc::new(config),
@@ -103,42 +97,6 @@ impl App {
     /// production, where the settings ask for one and a host program may not have.
     pub(crate) fn has_mailbox(&self) -> bool {
         self.config.smtp.is_none() && !self.config.base_url.is_https()
-    }
-
-    /// A new password for `username` with the address `email`, both as typed: of the length that
-    /// the site asks for, and not what a guesser would try first. Else the sentence for the visitor.
-    /// The judgement costs as much as a hash, so `counts` are counted before it.
-    ///
-    /// # Errors
-    /// [`RequestError::TooMany`] beyond a limit, and when there is too much work.
-    pub(crate) async fn choose_password(
-        &self,
-        hasher: &PasswordHasher,
-        text: &str,
-        (username, email): (&str, &str),
-        counts: &[Count],
-    ) -> Result<Result<Password, PasswordError>, RequestError> {
-        let password = match Password::choose(text, self.config.password_min) {
-            Ok(password) => password,
-            Err(why) => return Ok(Err(why)),
-        };
-        self.limit(counts, None).await?;
-        let context = [username, email, self.config.site_name.as_str()].map(visible).to_vec();
-        Ok(password.check_strength(hasher, context).await?.map_or(Ok(password), Err))
-    }
-
-    /// Enqueues a notice that stands alone, unless one of `counts` has reached its
-    /// limit.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub(crate) async fn post(&self, counts: &[Count], letter: &Email) -> Result<(), RequestError> {
-        let mut tx = self.store.db.begin().await?;
-        if self.store.may_post(&mut tx, counts).await? {
-            self.store.post(&mut tx, Some(letter)).await?;
-        }
-        tx.commit().await?;
-        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 
 use crate::accounts;
+use crate::accounts::rate_limits::Exceeded;
 use crate::db::DbError;
 use crate::password_hasher::HashError;
 use crate::times;
@@ -138,6 +139,16 @@ impl From<accounts::Error> for RequestError {
             accounts::Error::Template(_) | accounts::Error::Task(_) => {
                 Self::Internal(error.to_string())
             }
+        }
+    }
+}
+
+impl From<Exceeded> for RequestError {
+    fn from(exceeded: Exceeded) -> Self {
+        if exceeded.is_stopped() {
+            Self::Stopped
+        } else {
+            Self::TooMany { retry_after: exceeded.retry_after }
         }
     }
 }

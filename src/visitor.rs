@@ -3,7 +3,6 @@
 //! The session carries it; what must be counted or used up once is never kept there, because its
 //! data is read, changed and written back, and parallel requests lose updates.
 
-pub mod budget;
 mod cookie;
 mod device;
 mod ended;
@@ -22,23 +21,16 @@ use tokio::time::timeout;
 use tower_cookies::Cookies;
 use tower_sessions::{Expiry, Session};
 
-use crate::accounts::password::{Password, PasswordError};
 use crate::accounts::password_reset::{PendingReset, Rejection, dead_reason};
 use crate::accounts::requester::Requester;
 use crate::app::App;
-use crate::config::Notice;
 use crate::error::RequestError;
 use crate::event::Event;
 use crate::flash::Flash;
-use crate::mail::emails::{self, EmailContext};
-use crate::models::limit::Count;
-use crate::models::outbox::Email;
 use crate::models::session::{PATIENCE, keys, loaded_user};
 use crate::models::user::User;
 use crate::page::Page;
-use crate::password_hasher::PasswordHasher;
 pub use cookie::{OwnCookie, own as own_cookies, session_name as session_cookie_name};
-pub use device::new_token as new_device_token;
 pub use ended::Ended;
 pub use logged_in::LoggedIn;
 
@@ -102,24 +94,6 @@ impl FromRequestParts<App> for Visitor {
 }
 
 impl Visitor {
-    /// The hash pool, for this visitor's work.
-    pub fn hasher(&self) -> PasswordHasher {
-        self.app.hasher.for_network(self.requester.network())
-    }
-
-    /// As [`App::choose_password`], for this visitor.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn choose_password(
-        &self,
-        text: &str,
-        name_and_email: (&str, &str),
-        counts: &[Count],
-    ) -> Result<Result<Password, PasswordError>, RequestError> {
-        self.app.choose_password(&self.hasher(), text, name_and_email, counts).await
-    }
-
     /// Starts a new session for `user`: a new id, and the old one is dead (ASVS 7.2.4: nobody can
     /// have planted it).
     ///
@@ -271,29 +245,6 @@ impl Visitor {
             username: self.username().await?,
             ..Page::new(&self.app, self.reads_mailbox)
         })
-    }
-
-    /// The letter that tells of a new password, unless such notices are switched off.
-    ///
-    /// # Errors
-    /// When a template fails: a bug.
-    pub fn password_changed(&self, user: &User) -> Result<Option<Email>, RequestError> {
-        let letter = emails::password_changed(&self.about(&user.username, &user.email))?;
-        Ok(self.app.config.notices.sends(Notice::PasswordChanged).then_some(letter))
-    }
-
-    /// What a letter about this request tells `username`, at the address `to`.
-    pub fn about<'a>(&'a self, username: &'a str, to: &'a str) -> EmailContext<'a> {
-        EmailContext {
-            site: &self.app.config.site_name,
-            origin: self.app.config.base_url.origin(),
-            username,
-            to,
-            at: self.app.store.clock.now(),
-            device: self.requester.device_name(),
-            address: self.requester.known_address(),
-            accent: &self.app.config.accent,
-        }
     }
 
     /// The reset under way in this browser.

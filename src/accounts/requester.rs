@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
+use crate::app::App;
 use crate::client_address::{counted, network};
+use crate::password_hasher::PasswordHasher;
 
 /// The sender of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +21,11 @@ impl Requester {
     /// The network that its work and mails count for.
     pub fn network(&self) -> IpAddr {
         network(self.address)
+    }
+
+    /// The password hasher, for its work.
+    pub fn hasher(&self, app: &App) -> PasswordHasher {
+        app.hasher.for_network(self.network())
     }
 
     /// The networks that rate limits count, with how many times the limit each may reach.

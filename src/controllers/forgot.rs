@@ -5,8 +5,10 @@ use serde::Deserialize;
 
 use super::{Answer, keep_form, redirect, refuse, show as show_page};
 use crate::accounts::email::{EmailAddress, EmailError};
+use crate::accounts::notices::context;
 use crate::accounts::one_time_code::OneTimeCode;
 use crate::accounts::password_reset::{PURPOSE, PendingReset, Replaced, digest, replace};
+use crate::accounts::rate_limits::{self, ClientTrust, may_send};
 use crate::accounts::username::{Username, UsernameError};
 use crate::error::RequestError;
 use crate::event::{Details, Event};
@@ -17,7 +19,6 @@ use crate::models::one_time_code::insert_code;
 use crate::models::user::{User, find_user_by_username_and_email};
 use crate::page::Page;
 use crate::visitor::Visitor;
-use crate::visitor::budget::Budget;
 
 const TITLE: &str = "Forgot your password?";
 
@@ -97,18 +98,21 @@ async fn answer(visitor: &Visitor, form: &ForgotForm) -> Answer {
 /// Draws a code, posts it, and notes the reset in the session. The same is done, written and
 /// answered when no account matches; then the letter is dead on arrival and no code is right.
 pub(super) async fn send_code(visitor: &Visitor, asked: Asked, sent_before: i64) -> Answer {
-    let Asked { claim, user, budget } = asked;
+    let Asked { claim, user, trust } = asked;
     let to = user.as_ref().map_or(claim.email.as_typed(), |user| &user.email);
     let (code, ttl) = (OneTimeCode::generate(), visitor.app.config.code_ttl);
     let in_subject = visitor.app.config.code_in_subject;
     let told = emails::Code { text: code.as_str(), ttl, in_subject };
-    let letter = emails::reset_code(&visitor.about(claim.username.as_str(), to), told)?;
-    let counts = visitor.code_mail_counts(&budget, user.as_ref(), to);
+    let letter = emails::reset_code(
+        &context(&visitor.app, &visitor.requester, claim.username.as_str(), to),
+        told,
+    )?;
+    let counts = trust.code_mail_counters(&visitor.app, &visitor.requester, user.as_ref(), to);
     let (store, now) = (&visitor.app.store, visitor.app.store.clock.now());
     let user_id = user.as_ref().map(|user| user.id.as_str());
     let mut tx = store.db.begin().await?;
     let id = insert_code(tx.on(), PURPOSE, user_id, (sent_before + 1, ttl), now).await?;
-    let may_post = store.may_post(&mut tx, &counts).await?;
+    let may_post = may_send(&visitor.app, &mut tx, &counts).await?;
     let letter = if may_post && user.is_some() { letter } else { letter.decoy() };
     store.outbox.enqueue(&mut tx, &letter).await?;
     tx.commit().await?;
@@ -118,7 +122,7 @@ pub(super) async fn send_code(visitor: &Visitor, asked: Asked, sent_before: i64)
     event.write(Details { account, ..Details::default() });
     let (username, email) = (claim.username.to_string(), claim.email.to_string());
     let (codes_sent, sent_at) = (sent_before + 1, now);
-    let budget = budget.of_codes().to_owned();
+    let budget = trust.code_key().to_owned();
     let pending = PendingReset { id, username, email, digest, codes_sent, sent_at, budget };
     visitor.begin_reset(&pending).await?;
     redirect("/reset")
@@ -128,7 +132,7 @@ pub(super) async fn send_code(visitor: &Visitor, asked: Asked, sent_before: i64)
 pub(super) struct Asked {
     claim: Claim,
     user: Option<User>,
-    budget: Budget,
+    trust: ClientTrust,
 }
 
 impl Asked {
@@ -137,15 +141,16 @@ impl Asked {
         let (username, email) = (claim.username.as_str(), claim.email.key());
         let db = &visitor.app.store.db;
         let user = find_user_by_username_and_email(db.reader(), username, email).await?;
-        let budget = visitor.budget(user.as_ref(), claim.account()).await?;
-        Ok(Self { claim, user, budget })
+        let (app, requester) = (&visitor.app, &visitor.requester);
+        let trust = ClientTrust::of(app, requester, user.as_ref(), claim.account()).await?;
+        Ok(Self { claim, user, trust })
     }
 
     /// Counts the request against everyone it concerns, whether or not there is such an account.
     pub(super) async fn limit(&self, visitor: &Visitor) -> Result<(), RequestError> {
         let account = self.user.as_ref().map(|user| user.id.as_str());
-        let counts = visitor.code_counts(&self.budget);
-        visitor.app.limit(&counts, account).await
+        let counters = self.trust.code_counters(&visitor.app, &visitor.requester);
+        Ok(rate_limits::count(&visitor.app, &counters, account).await??)
     }
 }
 

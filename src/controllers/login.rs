@@ -1,28 +1,16 @@
 //! Log in: a username or an email address, and a password.
 
-mod tries;
-
 use askama::Template;
 use serde::Deserialize;
 
 use super::{Answer, Next, keep_form, redirect, refuse, show as show_page};
-use crate::accounts::login_name::LoginName;
-use crate::accounts::password::Password;
-use crate::config::Notice;
+use crate::accounts::log_in::{Credentials, LogIn, log_in};
 use crate::error::RequestError;
-use crate::event::{self, Event};
 use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
-use crate::mail::emails::{self, EmailContext};
-use crate::models::device::DeviceStatus;
-use crate::models::limit::Share;
-use crate::models::outbox::Email;
-use crate::models::user::{User, rehash_password};
 use crate::next_path::NextPath;
 use crate::page::Page;
-use crate::password_hasher::PasswordMatch;
 use crate::visitor::Visitor;
-use tries::Tries;
 
 const TITLE: &str = "Log in";
 
@@ -81,104 +69,22 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<LoginForm>) -> Answer
 
 async fn answer(visitor: &Visitor, form: &LoginForm) -> Answer {
     let mut errors = form.missing();
-    if errors.is_empty() {
-        if let Some(user) = authenticate(visitor, form).await? {
-            return welcome(visitor, &user, form).await;
+    if !errors.is_empty() {
+        return refuse(&page(visitor, form, errors).await?);
+    }
+    let credentials = Credentials { login: &form.username, password: &form.password };
+    match log_in(&visitor.app, &visitor.requester, credentials).await? {
+        LogIn::LoggedIn { user, device_tokens } => {
+            visitor.keep_device_tokens(&device_tokens);
+            visitor.log_in(&user, form.remembers()).await?;
+            redirect(NextPath::parse(&form.next).or("/account"))
         }
-        errors.add_for_form("username", REFUSED);
-    }
-    refuse(&page(visitor, form, errors).await?)
-}
-
-/// The user, if the password is right. Each try is counted before it is compared.
-async fn authenticate(visitor: &Visitor, form: &LoginForm) -> Result<Option<User>, RequestError> {
-    let user = LoginName::parse(&form.username).find_user(&visitor.app.store).await?;
-    let tries = Tries::count(visitor, user.as_ref(), &form.username).await?;
-    let is_last = tries.is_last();
-    let compared = compare(visitor.clone(), user, tries, Password::typed(&form.password));
-    if is_last {
-        return in_its_own_task(compared).await;
-    }
-    compared.await
-}
-
-async fn compare(
-    visitor: Visitor,
-    user: Option<User>,
-    mut tries: Tries,
-    password: Password,
-) -> Result<Option<User>, RequestError> {
-    let stored = user.as_ref().map(|user| user.password_hash.as_str());
-    let verdict = visitor.hasher().verify(password.as_bytes(), stored).await;
-    tries.settle(&visitor, &verdict).await;
-    let needs_rehash = match verdict? {
-        PasswordMatch::Correct { needs_rehash } => needs_rehash,
-        PasswordMatch::Incorrect => {
-            tries.note_failure(&visitor, user.as_ref()).await?;
-            return Ok(None);
+        LogIn::Refused => {
+            errors.add_for_form("username", REFUSED);
+            refuse(&page(visitor, form, errors).await?)
         }
-    };
-    if let Some(user) = user.as_ref().filter(|_| needs_rehash) {
-        rehash(&visitor, user, &password).await;
+        LogIn::RateLimited(exceeded) => Err(exceeded.into()),
     }
-    Ok(user)
-}
-
-/// Brings an old hash to today's parameters. The login is right whether or not this works.
-async fn rehash(visitor: &Visitor, user: &User, password: &Password) {
-    let Ok(hash) = visitor.hasher().hash(password.as_bytes()).await else {
-        return;
-    };
-    if let Err(error) = rehash_password(visitor.app.store.db.writer(), user, &hash).await {
-        Event::Fault.because("a_password_was_not_hashed_anew", &error);
-    }
-}
-
-async fn welcome(visitor: &Visitor, user: &User, form: &LoginForm) -> Answer {
-    tell(visitor.clone(), user.clone()).await?;
-    visitor.log_in(user, form.remembers()).await?;
-    Event::Login.of(&user.id);
-    redirect(NextPath::parse(&form.next).or("/account"))
-}
-
-/// Who hangs up in between must not have the browser noted and the mail not sent.
-async fn tell(visitor: Visitor, user: User) -> Result<(), RequestError> {
-    in_its_own_task(async move {
-        let mut tx = visitor.app.store.db.begin().await?;
-        let status = visitor.note_device(&mut tx, &user).await?;
-        // Asked first: to render a letter takes longer than all else that a login does beside its hash.
-        if let Some(render) = letter(&visitor, status)
-            && let counts = visitor.mail_counts(Share::Notices, &user.email)
-            && visitor.app.store.may_post(&mut tx, &counts).await?
-        {
-            let letter = render(&visitor.about(&user.username, &user.email))?;
-            visitor.app.store.post(&mut tx, Some(&letter)).await?;
-            tx.commit().await?;
-            return Ok(());
-        }
-        Ok(tx.commit().await?)
-    })
-    .await
-}
-
-/// Work that a client who hangs up does not end.
-async fn in_its_own_task<T: Send + 'static>(
-    work: impl Future<Output = Result<T, RequestError>> + Send + 'static,
-) -> Result<T, RequestError> {
-    let done = tokio::spawn(event::inherited(work)).await;
-    done.unwrap_or_else(|error| Err(RequestError::Internal(error.to_string())))
-}
-
-/// What makes a letter.
-type Render = fn(&EmailContext) -> Result<Email, RequestError>;
-
-/// One mail at most: of a browser that is new to the account, else of every login.
-fn letter(visitor: &Visitor, status: DeviceStatus) -> Option<Render> {
-    let notices = &visitor.app.config.notices;
-    if status == DeviceStatus::New && notices.sends(Notice::NewDevice) {
-        return Some(|about| Ok(emails::new_device(about)?));
-    }
-    notices.sends(Notice::Login).then_some(|about| Ok(emails::login(about)?))
 }
 
 impl LoginForm {

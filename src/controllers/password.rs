@@ -6,17 +6,20 @@ use serde::Deserialize;
 
 use super::repeat::password_just_set;
 use super::{Answer, keep_form, redirect, refuse, show as show_page};
+use crate::accounts::current_password::is_current_password;
+use crate::accounts::new_password::choose_password;
+use crate::accounts::notices::password_changed;
 use crate::accounts::password::{Password, PasswordError};
+use crate::accounts::rate_limits::{self, MailQuota, RateLimit, counters_by_key, mail_counters};
+use crate::accounts::trusted_devices::trust;
 use crate::error::RequestError;
 use crate::event::Event;
 use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
-use crate::models::limit::{Limited, Share};
 use crate::models::one_time_code;
 use crate::models::session;
 use crate::models::user::{User, set_password};
 use crate::page::Page;
-use crate::password_hasher::PasswordMatch;
 use crate::visitor::{Ended, LoggedIn, Visitor};
 
 const TITLE: &str = "Change your password";
@@ -106,7 +109,9 @@ async fn change(
     };
     Event::PasswordChanged.of(&user.id);
     Event::sessions_ended(&user.id, "password_change", sessions);
-    visitor.trust_device(&changed).await;
+    if let Some(tokens) = trust(&visitor.app, &visitor.requester, &changed).await {
+        visitor.keep_device_tokens(&tokens);
+    }
     visitor.renew(&changed).await?;
     Ok(None)
 }
@@ -118,10 +123,11 @@ async fn set(
 ) -> Result<Option<(User, u64)>, RequestError> {
     // The change is limited and not its mail: who has an account must not flood the address that it
     // was made with, and no change may go untold.
-    let counts = visitor.mail_counts(Share::Changes, &user.email);
-    visitor.app.limit(&counts, Some(&user.id)).await?;
-    let hash = visitor.hasher().hash(password.as_bytes()).await?;
-    let letter = visitor.password_changed(user)?;
+    let (app, requester) = (&visitor.app, &visitor.requester);
+    let counters = mail_counters(app, MailQuota::PasswordChanges, &user.email, requester.network());
+    rate_limits::count(app, &counters, Some(&user.id)).await??;
+    let hash = requester.hasher(app).hash(password.as_bytes()).await?;
+    let letter = password_changed(app, requester, user)?;
     let set_in = visitor.session_digest();
     let (store, now) = (&visitor.app.store, visitor.app.store.clock.now());
     let mut tx = store.db.begin().await?;
@@ -130,7 +136,9 @@ async fn set(
     let Some(changed) = set else { return Ok(None) };
     let sessions = session::revoke_all_for_user(tx.on(), &user.id).await?;
     one_time_code::revoke_all_for_user(tx.on(), &user.id).await?;
-    store.post(&mut tx, letter.as_ref()).await?;
+    if let Some(letter) = &letter {
+        store.outbox.enqueue(&mut tx, letter).await?;
+    }
     tx.commit().await?;
     Ok(Some((changed, sessions)))
 }
@@ -142,17 +150,20 @@ impl PasswordForm {
         user: &User,
     ) -> Result<Result<Password, Errors>, RequestError> {
         let mut errors = Errors::default();
+        let (app, requester) = (&visitor.app, &visitor.requester);
+        let current = Password::typed(&self.current_password);
         if self.current_password.is_empty() {
             errors.add("current_password", "Enter your current password.");
-        } else if !knows_password(visitor, user, &self.current_password).await? {
+        } else if !is_current_password(app, requester, user, &current).await?? {
             Event::PasswordChangeRefused.of(&user.id);
             errors.add("current_password", WRONG);
         }
         // By the account: strangers at the same address must not keep its owner from this form.
-        let counts = visitor.app.counts(Limited::NewPassword, &user.id);
+        let counts = counters_by_key(app, RateLimit::NewPassword, &user.id);
         let name_and_email = (user.username.as_str(), user.email.as_str());
-        let chosen = visitor.choose_password(&self.password, name_and_email, &counts);
-        let mut chosen = chosen.await?;
+        let hasher = requester.hasher(app);
+        let mut chosen =
+            choose_password(app, &hasher, &self.password, name_and_email, &counts).await??;
         if chosen.is_ok() && errors.is_empty() && self.is_unchanged() {
             chosen = Err(PasswordError::Current);
         }
@@ -166,29 +177,6 @@ impl PasswordForm {
             [&self.current_password, &self.password].map(|text| Password::typed(text));
         current.as_bytes() == new.as_bytes()
     }
-}
-
-/// Whether `typed` is the password of `user`. Counted like a login, for an open session must not be a
-/// way to guess without limit; but by itself, for strangers who fail to log in must not keep the owner
-/// from this form.
-///
-/// # Errors
-/// When that was guessed too often.
-pub(super) async fn knows_password(
-    visitor: &Visitor,
-    user: &User,
-    typed: &str,
-) -> Result<bool, RequestError> {
-    let subject = format!("current password of {}", user.credentials());
-    let counts = visitor.app.counts(Limited::LoginAccount, &subject);
-    let mut counted = visitor.app.count_try(counts, Some(&user.id)).await?;
-    let verdict =
-        visitor.hasher().verify(Password::typed(typed).as_bytes(), Some(&user.password_hash)).await;
-    match verdict {
-        Ok(PasswordMatch::Incorrect) => counted.fail(),
-        _ => visitor.app.take_back(&mut counted, false).await,
-    }
-    Ok(verdict? != PasswordMatch::Incorrect)
 }
 
 async fn page(

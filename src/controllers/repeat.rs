@@ -1,15 +1,12 @@
 //! Forms that arrive twice, by a double click or from a second tab: the repeat is answered like the
 //! first.
 
-use super::password::knows_password;
-use crate::accounts::email::EmailAddress;
-use crate::accounts::username::Username;
+use crate::accounts::REPEATED_WITHIN;
+use crate::accounts::current_password::is_current_password;
+use crate::accounts::password::Password;
 use crate::error::RequestError;
-use crate::models::user::{User, find_user_by_password_set_in, find_user_by_username_and_email};
+use crate::models::user::{User, find_user_by_password_set_in};
 use crate::visitor::Visitor;
-
-/// How long after the first a form counts as its repeat, in seconds.
-const REPEATED_WITHIN: i64 = 60;
 
 /// The user whose password this browser session set to `password` a moment ago, if it did. The session
 /// may have ended with that.
@@ -29,29 +26,8 @@ pub async fn password_just_set(
     else {
         return Ok(None);
     };
-    Ok(knows_password(visitor, &user, password).await?.then_some(user))
-}
-
-/// The account that was made of these fields a moment ago, if one was.
-///
-/// # Errors
-/// As [`password_just_set`].
-pub async fn just_registered(
-    visitor: &Visitor,
-    (username, email): (&Username, &EmailAddress),
-    password: &str,
-) -> Result<Option<User>, RequestError> {
-    let store = &visitor.app.store;
-    let since = store.clock.now() - REPEATED_WITHIN;
-    let Some(user) = find_user_by_username_and_email(
-        // Where changes are made: what another request is just committing is waited for.
-        store.db.writer(),
-        username.as_str(),
-        email.key(),
-    )
-    .await?
-    .filter(|user| user.created_at > since) else {
-        return Ok(None);
-    };
-    Ok(knows_password(visitor, &user, password).await?.then_some(user))
+    let (app, requester) = (&visitor.app, &visitor.requester);
+    let password = Password::typed(password);
+    let is_same = is_current_password(app, requester, &user, &password).await??;
+    Ok(is_same.then_some(user))
 }

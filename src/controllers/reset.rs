@@ -6,17 +6,19 @@ use serde::Deserialize;
 use super::forgot::{Asked, Claim, send_code};
 use super::repeat::password_just_set;
 use super::{Answer, keep_form, redirect, refuse, show as show_page};
+use crate::accounts::new_password::choose_password;
+use crate::accounts::notices::{password_changed, send_password_changed};
 use crate::accounts::one_time_code::{CodeError, OneTimeCode};
 use crate::accounts::password::{Password, PasswordError};
 use crate::accounts::password_reset::{
     PURPOSE, PendingReset, Rejection, Replaced, compare, count, replace,
 };
-use crate::app::Try;
+use crate::accounts::rate_limits::{Attempt, RateLimit, counters_by_key, counters_by_network};
+use crate::accounts::trusted_devices::trust;
 use crate::error::RequestError;
 use crate::event::{Details, Event};
 use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
-use crate::models::limit::Limited;
 use crate::models::one_time_code::{self, find_code, refund_attempt, use_code};
 use crate::models::session;
 use crate::models::user::{User, find_user, set_password};
@@ -121,7 +123,7 @@ async fn guess(
                 Err(rejection) => rejection,
                 Ok(id) => match find_user(visitor.app.store.db.reader(), id).await? {
                     Some(user) => {
-                        visitor.app.take_back(&mut counted, false).await;
+                        counted.refund(&visitor.app, false).await;
                         return Ok(Ok(user));
                     }
                     None => Rejection::Gone,
@@ -139,13 +141,13 @@ async fn count_guess(
     visitor: &Visitor,
     pending: &PendingReset,
     account: Option<&str>,
-) -> Result<Try, RequestError> {
-    let counts = visitor.app.counts(Limited::ResetAccount, &pending.budget);
-    let counted = visitor.app.count_try(counts, account).await;
-    if counted.is_err() {
+) -> Result<Attempt, RequestError> {
+    let counters = counters_by_key(&visitor.app, RateLimit::ResetAccount, &pending.budget);
+    let counted = Attempt::count(&visitor.app, counters, account).await;
+    if !matches!(counted, Ok(Ok(_))) {
         return_guess(visitor, pending).await;
     }
-    counted
+    Ok(counted??)
 }
 
 /// For a guess that was not compared, or was right and led nowhere. Answers whether the code is there.
@@ -196,9 +198,8 @@ async fn change(
             return unused.map(|_| why);
         }
     };
-    let letter = visitor.password_changed(user)?;
+    let letter = password_changed(&visitor.app, &visitor.requester, user)?;
     let set_in = visitor.session_digest();
-    let budgets = visitor.every_mail_counts(&user.email);
     let (store, now) = (&visitor.app.store, visitor.app.store.clock.now());
     let mut tx = store.db.begin().await?;
     // Users, then sessions, then codes, wherever all change: parallel requests must not deadlock.
@@ -209,11 +210,8 @@ async fn change(
         return Ok(Change::CodeGone);
     }
     one_time_code::revoke_all_for_user(tx.on(), &user.id).await?;
-    for counts in budgets.iter().filter(|_| letter.is_some()) {
-        if store.may_post(&mut tx, counts).await? {
-            store.post(&mut tx, letter.as_ref()).await?;
-            break;
-        }
+    if let Some(letter) = &letter {
+        send_password_changed(&visitor.app, &mut tx, &visitor.requester, letter).await?;
     }
     tx.commit().await?;
     note_change(visitor, &changed, sessions).await;
@@ -221,7 +219,9 @@ async fn change(
 }
 
 async fn note_change(visitor: &Visitor, user: &User, sessions: u64) {
-    visitor.trust_device(user).await;
+    if let Some(tokens) = trust(&visitor.app, &visitor.requester, user).await {
+        visitor.keep_device_tokens(&tokens);
+    }
     Event::PasswordReset.of(&user.id);
     Event::sessions_ended(&user.id, "reset", sessions);
 }
@@ -233,7 +233,7 @@ async fn hash_other(
     user: &User,
     password: &Password,
 ) -> Result<Option<String>, RequestError> {
-    let hasher = visitor.hasher();
+    let hasher = visitor.requester.hasher(&visitor.app);
     if hasher.verify(password.as_bytes(), Some(&user.password_hash)).await?
         != PasswordMatch::Incorrect
     {
@@ -306,10 +306,12 @@ impl ResetForm {
     ) -> Result<Result<(OneTimeCode, Password), Errors>, RequestError> {
         let mut errors = Errors::default();
         let code = errors.take("code", OneTimeCode::parse(&self.code), CodeError::Empty);
-        let counts = visitor.counts_by_address(Limited::NewPassword);
+        let (app, requester) = (&visitor.app, &visitor.requester);
+        let counts = counters_by_network(app, RateLimit::NewPassword, requester);
         let name_and_email = (pending.username.as_str(), pending.email.as_str());
-        let chosen = visitor.choose_password(&self.password, name_and_email, &counts);
-        let password = errors.take("password", chosen.await?, PasswordError::Empty);
+        let hasher = requester.hasher(app);
+        let chosen = choose_password(app, &hasher, &self.password, name_and_email, &counts);
+        let password = errors.take("password", chosen.await??, PasswordError::Empty);
         errors.confirm(&self.password, &self.password_confirm);
         Ok(code.zip(password).filter(|_| errors.is_empty()).ok_or(errors))
     }

@@ -1,14 +1,14 @@
 //! A table each: a row struct and its queries.
 
 pub mod device;
-pub mod limit;
 pub mod one_time_code;
 pub mod outbox;
+pub mod rate_limit;
 pub mod session;
 pub mod user;
 
 use crate::clock::Clock;
-use crate::db::{Db, DbError, Tx};
+use crate::db::Db;
 use crate::key::ServerKey;
 use outbox::Outbox;
 
@@ -23,14 +23,4 @@ pub struct Store {
     pub key: ServerKey,
     /// Where emails are enqueued.
     pub outbox: Outbox,
-}
-
-impl Store {
-    /// Puts `email`, if there is one, into the outbox within `tx`.
-    pub async fn post(&self, tx: &mut Tx, email: Option<&outbox::Email>) -> Result<(), DbError> {
-        if let Some(email) = email {
-            self.outbox.enqueue(tx, email).await?;
-        }
-        Ok(())
-    }
 }

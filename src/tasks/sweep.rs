@@ -10,6 +10,7 @@ use crate::event::Event;
 use crate::models::Store;
 use crate::models::device::sweep_devices;
 use crate::models::one_time_code::sweep_codes;
+use crate::models::rate_limit::sweep_limits;
 use crate::models::session::sweep_sessions;
 
 /// How often.
@@ -56,7 +57,7 @@ pub async fn sweep(store: &Store) -> Result<u64, DbError> {
     let sessions =
         clear(&mut lock, |limit| sweep_sessions(db.writer(), limit, clock.now())).await?;
     let codes = clear(&mut lock, |limit| sweep_codes(db.writer(), limit, clock.now())).await?;
-    let limits = clear(&mut lock, |most| store.sweep_limits(most)).await?;
+    let limits = clear(&mut lock, |limit| sweep_limits(db.writer(), limit, clock.now())).await?;
     let devices = clear(&mut lock, |limit| sweep_devices(db.writer(), limit, clock.now())).await?;
     lock.release().await?;
     Ok(sessions + codes + limits + devices)

@@ -6,6 +6,7 @@ use tower_cookies::cookie::SameSite;
 use tower_sessions::session::Id;
 
 use super::{device, ended, login_name};
+use crate::accounts::trusted_devices::is_token;
 use crate::config::Config;
 
 /// On https bound to the host by its name (RFC 6265bis `__Host-`).
@@ -25,7 +26,7 @@ pub type OwnCookie = (String, fn(&str) -> bool);
 pub fn own(config: &Config) -> [OwnCookie; 4] {
     [
         (session_name(config).to_owned(), |value| value.parse::<Id>().is_ok()),
-        (device::cookie_name(config), |value| value.split('.').all(device::is_token)),
+        (device::cookie_name(config), |value| value.split('.').all(is_token)),
         (ended::cookie_name(config), ended::is_value),
         (login_name::cookie_name(config), login_name::is_value),
     ]

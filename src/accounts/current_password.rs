@@ -1,0 +1,32 @@
+//! Proof of the current password, by somebody whose account is known already.
+
+use super::Error;
+use super::password::Password;
+use super::rate_limits::{Attempt, Decision, RateLimit, counters_by_key};
+use super::requester::Requester;
+use crate::app::App;
+use crate::models::user::User;
+use crate::password_hasher::PasswordMatch;
+
+/// Whether `password` is that of `user`. Limited like a login, for an open session must not be a way to
+/// guess without limit; but counted apart, for strangers who fail to log in must not keep the owner out.
+pub async fn is_current_password(
+    app: &App,
+    requester: &Requester,
+    user: &User,
+    password: &Password,
+) -> Result<Decision<bool>, Error> {
+    let key = format!("current password of {}", user.credentials());
+    let counters = counters_by_key(app, RateLimit::LoginAccount, &key);
+    let mut attempt = match Attempt::count(app, counters, Some(&user.id)).await? {
+        Ok(attempt) => attempt,
+        Err(exceeded) => return Ok(Err(exceeded)),
+    };
+    let hasher = requester.hasher(app);
+    let matched = hasher.verify(password.as_bytes(), Some(&user.password_hash)).await;
+    match matched {
+        Ok(PasswordMatch::Incorrect) => attempt.fail(),
+        _ => attempt.refund(app, false).await,
+    }
+    Ok(Ok(matched? != PasswordMatch::Incorrect))
+}

@@ -1,0 +1,120 @@
+//! Log in: a username or an email address, and a password.
+
+use super::login_name::LoginName;
+use super::notices;
+use super::password::Password;
+use super::rate_limits::{Attempt, ClientTrust, Exceeded};
+use super::requester::Requester;
+use super::trusted_devices;
+use super::{Error, run_to_completion};
+use crate::app::App;
+use crate::event::{Details, Event};
+use crate::models::user::{User, rehash_password};
+use crate::password_hasher::PasswordMatch;
+
+/// What was typed.
+#[derive(Clone, Copy)]
+pub struct Credentials<'a> {
+    /// A username or an email address.
+    pub login: &'a str,
+    /// The password.
+    pub password: &'a str,
+}
+
+/// How a login ended.
+#[derive(Debug)]
+pub enum LogIn {
+    /// The password is right.
+    LoggedIn {
+        /// Whose it is.
+        user: User,
+        /// The device tokens that the browser must keep.
+        device_tokens: Vec<String>,
+    },
+    /// No account has this name and this password.
+    Refused,
+    /// There were too many failures before, at the account or from the network.
+    RateLimited(Exceeded),
+}
+
+/// Logs in. The attempt is counted before it is compared, and the work is the same whether the account
+/// exists (ASVS 6.3.8).
+pub async fn log_in(
+    app: &App,
+    requester: &Requester,
+    credentials: Credentials<'_>,
+) -> Result<LogIn, Error> {
+    let name = LoginName::parse(credentials.login);
+    let user = name.find_user(&app.store).await?;
+    let account = user.as_ref().map_or_else(|| format!("name {}", name.key()), User::credentials);
+    let trust = ClientTrust::of(app, requester, user.as_ref(), account.clone()).await?;
+    let (counters, id) =
+        (trust.login_counters(app, requester), user.as_ref().map(|user| &*user.id));
+    let attempt = match Attempt::count(app, counters, id).await? {
+        Ok(attempt) => attempt,
+        Err(exceeded) => return Ok(LogIn::RateLimited(exceeded)),
+    };
+    let is_last = attempt.is_last();
+    let login =
+        CountedLogin { app: app.clone(), requester: requester.clone(), user, account, attempt };
+    let compared = login.compare(Password::typed(credentials.password));
+    // A client that hangs up must not hide the failure that stops further logins.
+    if is_last { run_to_completion(compared).await } else { compared.await }
+}
+
+/// A login that was counted and may be compared.
+struct CountedLogin {
+    app: App,
+    requester: Requester,
+    user: Option<User>,
+    /// The key that untrusted attempts are counted by.
+    account: String,
+    attempt: Attempt,
+}
+
+impl CountedLogin {
+    async fn compare(self, password: Password) -> Result<LogIn, Error> {
+        let Self { app, requester, user, account, mut attempt } = self;
+        let stored = user.as_ref().map(|user| user.password_hash.as_str());
+        let matched = requester.hasher(&app).verify(password.as_bytes(), stored).await;
+        match matched {
+            Ok(PasswordMatch::Incorrect) => attempt.fail(),
+            // The right password forgives the failures before it. An attempt that found no room in
+            // the hash queue does not count.
+            _ => attempt.refund(&app, matched.is_ok()).await,
+        }
+        if let (PasswordMatch::Correct { needs_rehash }, Some(user)) = (matched?, &user) {
+            if needs_rehash {
+                rehash(&app, &requester, user, &password).await;
+            }
+            // A client that hangs up must not hide the login from the account's owner.
+            return run_to_completion(complete_login(app, requester, user.clone())).await;
+        }
+        let id = user.as_ref().map(|user| user.id.as_str());
+        Event::LoginRefused.write(Details { account: id, ..Details::default() });
+        if attempt.is_last() {
+            Event::LoginStopped.write(Details { account: id, ..Details::default() });
+            notices::send_login_stopped(&app, &requester, user.as_ref(), &account).await?;
+        }
+        Ok(LogIn::Refused)
+    }
+}
+
+/// Brings an old hash to today's parameters. The login succeeds whether or not this works.
+async fn rehash(app: &App, requester: &Requester, user: &User, password: &Password) {
+    let Ok(hash) = requester.hasher(app).hash(password.as_bytes()).await else { return };
+    if let Err(error) = rehash_password(app.store.db.writer(), user, &hash).await {
+        Event::Fault.because("a_password_was_not_hashed_anew", &error);
+    }
+}
+
+/// Records the device and notifies the owner.
+async fn complete_login(app: App, requester: Requester, user: User) -> Result<LogIn, Error> {
+    let mut tx = app.store.db.begin().await?;
+    let (status, device_tokens) =
+        trusted_devices::record_login(&app, &mut tx, &requester, &user).await?;
+    notices::send_login_notice(&app, &mut tx, &requester, &user, status).await?;
+    tx.commit().await?;
+    Event::Login.of(&user.id);
+    Ok(LogIn::LoggedIn { user, device_tokens })
+}
