@@ -4,44 +4,37 @@
 //! and say where it runs: [`Db::reader`], [`Db::writer`] or a [`Tx`].
 
 mod advisory_lock;
-mod connect;
 mod error;
-mod open;
+mod migrations;
 mod pool;
 mod postgres;
 mod row;
 mod server;
 mod skip_locked;
-mod writer;
+mod sqlite;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::PgRow;
-use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{ConnectOptions, Connection, FromRow, PgConnection, SqliteConnection};
+use sqlx::{FromRow, PgConnection, SqliteConnection};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 pub use advisory_lock::AdvisoryLock;
 pub use error::DbError;
-pub use open::latest_version;
-use pool::{Pool, PooledConnection, RollBack};
+pub use migrations::latest_version;
+use pool::{Pool, PooledConnection};
 pub(crate) use row::row;
 pub(crate) use server::Server;
 pub use skip_locked::SkipLocked;
 pub(crate) use skip_locked::skip_locked;
-use writer::{WriteGuard, Writer};
 
 /// How long a statement waits for a connection, and then for a lock, before the request is answered
 /// 503.
 pub const WAIT: Duration = Duration::from_secs(5);
-
-/// A statement that is not answered within so many waits never will be: the server hangs, or the
-/// line is cut.
-const STATEMENT_WAITS: u32 = 3;
 
 /// Where the data is.
 #[derive(Clone, PartialEq, Eq)]
@@ -61,17 +54,19 @@ impl std::fmt::Debug for Location {
     }
 }
 
-/// A database that is open. Clones share its connections.
-#[derive(Clone, Debug)]
+/// An open database. Clones share its connections.
+#[derive(Clone)]
 pub struct Db(Engine);
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Engine {
-    /// Any number of readers beside one writer: SQLite has one writer at a time, and a queue in
-    /// front of one connection is fairer and faster than retries on `SQLITE_BUSY`. Readers cannot write.
-    Sqlite { readers: Pool<SqliteConnection>, writer: Writer },
-    /// One pool for all.
-    Postgres(Pool<PgConnection>),
+    /// Several readers and one writer: SQLite has one writer at a time, and a queue for one connection is
+    /// fairer and faster than retries on `SQLITE_BUSY`. Readers cannot write.
+    Sqlite {
+        readers: Arc<Pool<SqliteConnection>>,
+        writer: Arc<Pool<SqliteConnection>>,
+    },
+    Postgres(Arc<Pool<PgConnection>>),
 }
 
 /// A transaction, rolled back unless it is committed.
@@ -81,7 +76,7 @@ pub struct Tx {
 }
 
 enum Transaction {
-    Sqlite(WriteGuard),
+    Sqlite(PooledConnection<SqliteConnection>),
     Postgres(PooledConnection<PgConnection>),
 }
 
@@ -89,86 +84,68 @@ enum Transaction {
 pub struct Executor<'a>(Target<'a>);
 
 enum Target<'a> {
-    Readers(&'a Pool<SqliteConnection>),
-    Writer(&'a Writer),
-    Guard(&'a mut WriteGuard),
-    Reading(&'a Pool<PgConnection>),
-    Writing(&'a Pool<PgConnection>),
-    Transaction(&'a mut PooledConnection<PgConnection>),
+    /// A connection of the pool, for this statement alone.
+    Sqlite(&'a Arc<Pool<SqliteConnection>>, Access),
+    Postgres(&'a Arc<Pool<PgConnection>>, Access),
+    Transaction(&'a mut Transaction),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
 }
 
 impl Db {
-    /// Opens `location`, making the SQLite file if there is none, and migrates it.
-    ///
-    /// # Errors
-    /// When it cannot be opened, or was made by a newer program.
+    /// Opens `location`, creating the SQLite file if there is none, and migrates it.
     pub async fn open(location: &Location) -> Result<Self, DbError> {
         Self::open_for(location, WAIT).await
     }
 
-    /// As [`Db::open`], with another bound than [`WAIT`].
-    ///
-    /// # Errors
-    /// See [`Db::open`].
+    /// As [`Db::open`], with another timeout than [`WAIT`].
     pub async fn open_for(location: &Location, wait: Duration) -> Result<Self, DbError> {
         match location {
-            Location::Sqlite(path) => Ok(Self(open::sqlite(path, wait).await?)),
-            Location::Postgres(url) => Ok(Self(open::postgres(url, wait).await?)),
+            Location::Sqlite(path) => Ok(Self(sqlite::open(path, wait).await?)),
+            Location::Postgres(url) => Ok(Self(postgres::open(url, wait).await?)),
         }
     }
 
     /// Brings the schema to this program's version; on PostgreSQL under an advisory lock.
-    ///
-    /// # Errors
-    /// See [`DbError::TooNew`] and [`DbError::Migrate`].
     pub async fn migrate(&self) -> Result<(), DbError> {
-        open::migrate(&self.0).await
+        migrations::migrate(&self.0).await
     }
 
     /// For statements that only read.
     pub fn reader(&self) -> Executor<'_> {
         Executor(match &self.0 {
-            Engine::Sqlite { readers, .. } => Target::Readers(readers),
-            Engine::Postgres(pool) => Target::Reading(pool),
+            Engine::Sqlite { readers, .. } => Target::Sqlite(readers, Access::Read),
+            Engine::Postgres(pool) => Target::Postgres(pool, Access::Read),
         })
     }
 
     /// For a single statement that writes.
     pub fn writer(&self) -> Executor<'_> {
         Executor(match &self.0 {
-            Engine::Sqlite { writer, .. } => Target::Writer(writer),
-            Engine::Postgres(pool) => Target::Writing(pool),
+            Engine::Sqlite { writer, .. } => Target::Sqlite(writer, Access::Write),
+            Engine::Postgres(pool) => Target::Postgres(pool, Access::Write),
         })
     }
 
     /// Begins a transaction that may write. Never hold it across hashing or mail.
-    ///
-    /// # Errors
-    /// When no connection is free within [`WAIT`], or the database is away.
     pub async fn begin(&self) -> Result<Tx, DbError> {
         tracing::trace!("begin");
         let transaction = match &self.0 {
             Engine::Sqlite { writer, .. } => Transaction::Sqlite(writer.begin().await?),
-            Engine::Postgres(pool) => match postgres::begin(pool).await {
-                Err(error) if error.is_connection_lost() => {
-                    Transaction::Postgres(postgres::begin(pool).await?)
-                }
-                begun => Transaction::Postgres(begun?),
-            },
+            Engine::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
         };
         Ok(Tx { transaction, after_commit: None })
     }
 
-    /// Whether the database takes writes, as far as can be told without one: SQLite gives the lock of
-    /// its one writer, and PostgreSQL is no standby.
-    ///
-    /// # Errors
-    /// When it does not, or does not answer.
+    /// Whether the database takes writes: the file is writable, and PostgreSQL is no standby.
     pub async fn check_writable(&self) -> Result<(), DbError> {
         let mut tx = self.begin().await?;
-        if let Transaction::Postgres(connection) = &mut tx.transaction {
-            postgres::check_writable(connection).await?;
-        }
+        let changes_nothing = sql("update vestibule_migrations set version = version where 1 = 0");
+        changes_nothing.execute(tx.on()).await?;
         tx.commit().await
     }
 
@@ -184,24 +161,24 @@ impl Db {
     }
 }
 
+impl std::fmt::Debug for Db {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        to.write_str("Db")
+    }
+}
+
 impl Tx {
     /// For a statement within this transaction.
     pub fn on(&mut self) -> Executor<'_> {
-        Executor(match &mut self.transaction {
-            Transaction::Sqlite(guard) => Target::Guard(guard),
-            Transaction::Postgres(connection) => Target::Transaction(connection),
-        })
+        Executor(Target::Transaction(&mut self.transaction))
     }
 
-    /// Makes it last: when this returns, it is on disk.
-    ///
-    /// # Errors
-    /// When the commit failed; then nothing of it happened, unless the database took it and could
-    /// not say so.
+    /// Commits: when this returns, what was done is on disk. After an error nothing of it was done,
+    /// unless the database committed and the connection was lost before it could say so.
     pub async fn commit(self) -> Result<(), DbError> {
         let done = match self.transaction {
-            Transaction::Sqlite(guard) => guard.finish().await,
-            Transaction::Postgres(connection) => postgres::commit(connection).await,
+            Transaction::Sqlite(connection) => connection.finish().await,
+            Transaction::Postgres(connection) => connection.finish().await,
         };
         // After an error, too: the commit may have happened.
         if let Some(notify) = self.after_commit {
@@ -215,18 +192,6 @@ impl Tx {
     /// Calls `notify_one` after the commit; never for a transaction that is dropped.
     pub fn notify_after_commit(&mut self, notify: &Arc<Notify>) {
         self.after_commit = Some(Arc::clone(notify));
-    }
-}
-
-impl RollBack for SqliteConnection {
-    type Source = SqliteConnectOptions;
-
-    async fn connect_to(source: &SqliteConnectOptions) -> Result<Self, sqlx::Error> {
-        source.connect().await
-    }
-
-    async fn reset(&mut self) -> Result<(), sqlx::Error> {
-        self.ping().await
     }
 }
 
@@ -289,80 +254,55 @@ pub fn sql(text: &'static str) -> Statement {
     Statement { text, values: Vec::new() }
 }
 
-/// Runs `$method` of a sqlx query on whichever driver `$on` is, and maps what comes back.
+/// Runs `$method` of `$query` with `$values` where `$on` says, and maps what comes back.
 macro_rules! dispatch {
-    ($on:expr, $start:expr, $values:expr, $method:ident, $map:expr) => {
+    ($on:expr, $query:expr, $values:expr, $method:ident, $map:expr) => {
         match $on.0 {
-            Target::Readers(pool) => pooled!(pool, bound!($start, $values), $method).map($map),
-            Target::Reading(pool) | Target::Writing(pool) if pool.source().is_per_transaction() => {
-                let mut connection = postgres::begin(pool).await?;
-                let query = bound!($start.persistent(false), $values);
-                let done = with_timeout(
-                    statement_timeout(pool.wait()),
-                    query.$method(connection.connection()?),
-                )
-                .await;
-                let done = connection.note(done)?;
-                postgres::commit(connection).await.map(|()| done).map($map)
+            Target::Sqlite(pool, access) => {
+                run_alone!(pool, access, $query, $values, $method).map($map)
             }
-            Target::Writing(pool) => pooled!(pool, bound!($start, $values), $method).map($map),
-            Target::Reading(pool) => {
-                let read = pooled!(pool, bound!($start, $values.clone()), $method);
-                match read {
-                    // To read twice does no harm, and the next connection is a new one.
-                    Err(error) if error.is_connection_lost() => {
-                        pooled!(pool, bound!($start, $values), $method).map($map)
-                    }
-                    read => read.map($map),
-                }
+            Target::Postgres(pool, access) => {
+                run_alone!(pool, access, $query, $values, $method).map($map)
             }
-            Target::Writer(writer) => {
-                let mut guard = writer.acquire().await?;
-                let query = bound!($start, $values).$method(guard.connection()?);
-                let done = with_timeout(statement_timeout(writer.wait()), query).await;
-                let done = guard.note(done)?;
-                guard.finish().await.map(|()| done).map($map)
+            Target::Transaction(Transaction::Sqlite(connection)) => {
+                run_on!(connection, $query, $values, $method).map($map)
             }
-            Target::Guard(guard) => {
-                let query = bound!($start, $values).$method(guard.connection()?);
-                let done = with_timeout(statement_timeout(WAIT), query).await;
-                guard.note(done).map($map)
-            }
-            Target::Transaction(connection) => {
-                let is_kept = !connection.source().is_per_transaction();
-                let query = bound!($start.persistent(is_kept), $values);
-                let done =
-                    with_timeout(statement_timeout(WAIT), query.$method(connection.connection()?))
-                        .await;
-                connection.note(done).map($map)
+            Target::Transaction(Transaction::Postgres(connection)) => {
+                run_on!(connection, $query, $values, $method).map($map)
             }
         }
     };
 }
 
-/// Runs `$method` of `$query` on a connection of `$pool`.
-macro_rules! pooled {
-    ($pool:expr, $query:expr, $method:ident) => {{
-        let mut connection = $pool.acquire().await?;
-        let done =
-            with_timeout(statement_timeout($pool.wait()), $query.$method(connection.connection()?))
-                .await;
-        let done = connection.note(done);
-        if done.is_ok() {
-            connection.release();
+/// Runs a query on a connection of its own.
+macro_rules! run_alone {
+    ($pool:expr, $access:expr, $query:expr, $values:expr, $method:ident) => {{
+        let mut may_retry = $access == Access::Read;
+        loop {
+            let mut connection = $pool.acquire_for_statement().await?;
+            match run_on!(connection, $query, $values, $method) {
+                // Reading twice does no harm, and the next connection is a new one.
+                Err(error) if may_retry && error.is_connection_lost() => may_retry = false,
+                Err(error) => break Err(error),
+                Ok(done) => break connection.finish().await.map(|()| done),
+            }
         }
-        done
     }};
 }
 
-macro_rules! bound {
-    ($start:expr, $values:expr) => {
-        $values.into_iter().fold($start, |query, value| match value {
+/// Runs a query on `$connection`.
+macro_rules! run_on {
+    ($connection:expr, $query:expr, $values:expr, $method:ident) => {{
+        let query = $query.persistent(!$connection.is_per_transaction());
+        let query = $values.iter().cloned().fold(query, |query, value| match value {
             Value::Text(text) => query.bind(text),
             Value::Int(number) => query.bind(number),
             Value::Bytes(bytes) => query.bind(bytes),
-        })
-    };
+        });
+        let limit = $connection.statement_timeout();
+        let done = with_timeout(limit, query.$method($connection.get()?)).await;
+        $connection.note(done)
+    }};
 }
 
 impl Statement {
@@ -374,45 +314,30 @@ impl Statement {
     }
 
     /// The first row, or none.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn optional<R: Row>(self, on: Executor<'_>) -> Result<Option<R>, DbError> {
-        // For the first row alone sqlx stops the statement as soon as that is there: before a change
-        // that stands alone is on disk, and without a word when it cannot be.
-        if matches!(on.0, Target::Writer(_) | Target::Writing(_)) {
+        // For the first row alone sqlx stops the statement as soon as it has that: before a change
+        // outside of a transaction is on disk, and without an error when it cannot be.
+        if matches!(on.0, Target::Sqlite(_, Access::Write) | Target::Postgres(_, Access::Write)) {
             return Ok(self.all(on).await?.into_iter().next());
         }
         dispatch!(on, sqlx::query_as(self.text), self.values, fetch_optional, |row| row)
     }
 
     /// Every row.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn all<R: Row>(self, on: Executor<'_>) -> Result<Vec<R>, DbError> {
         dispatch!(on, sqlx::query_as(self.text), self.values, fetch_all, |rows| rows)
     }
 
     /// Runs it and answers how many rows it changed.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn execute(self, on: Executor<'_>) -> Result<u64, DbError> {
         dispatch!(on, sqlx::query(self.text), self.values, execute, |done| done.rows_affected())
     }
 }
 
-/// No request waits for a database that hangs, or for a line that was cut without a word.
+/// No request waits for a database that hangs, or for a network that was cut silently.
 async fn with_timeout<T>(
-    longest: Duration,
+    limit: Duration,
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, DbError> {
-    let done = timeout(longest, work).await.map_err(|_| DbError::Timeout)?;
-    Ok(done?)
-}
-
-/// Of two waits each has its own bound; the third is for the work.
-fn statement_timeout(wait: Duration) -> Duration {
-    wait * STATEMENT_WAITS
+    Ok(timeout(limit, work).await.map_err(|_| DbError::Timeout)??)
 }

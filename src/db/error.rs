@@ -2,7 +2,7 @@
 
 use sqlx::migrate::MigrateError;
 
-use super::open::latest_version;
+use super::migrations::latest_version;
 
 /// What a statement or a connection can fail with. Outcomes ("taken", "none found") are not errors.
 #[derive(Debug, thiserror::Error)]
@@ -13,9 +13,6 @@ pub enum DbError {
     /// The database took the statement and says nothing.
     #[error("the database does not answer")]
     Timeout,
-    /// The database answers, and takes no writes.
-    #[error("the database is read-only")]
-    ReadOnly,
     /// A migration failed half way; it was rolled back.
     #[error("the database could not be migrated: {0}")]
     Migrate(MigrateError),
@@ -40,7 +37,7 @@ impl DbError {
     pub fn is_transient(&self) -> bool {
         let error = match self {
             Self::Driver(error) => error,
-            other => return matches!(other, Self::Timeout | Self::ReadOnly),
+            other => return matches!(other, Self::Timeout),
         };
         match error {
             sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => true,
@@ -66,7 +63,6 @@ impl DbError {
     /// read-only (8), I/O (10), corrupt (11), cannot open (14), no database (26).
     pub(super) fn is_session_broken(&self) -> bool {
         match self {
-            Self::ReadOnly => true,
             Self::Driver(sqlx::Error::Database(cause)) => {
                 is_session_code(cause.code().as_deref().unwrap_or_default())
             }

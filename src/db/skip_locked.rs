@@ -1,6 +1,6 @@
 //! Statements that pass over rows which others hold, where the driver has a word for it.
 
-use super::{Db, Engine, Executor, Statement, Target};
+use super::{Db, Engine, Executor, Statement, Target, Transaction};
 
 /// A statement in both dialects, made by the macro `skip_locked`.
 #[derive(Clone, Copy, Debug)]
@@ -15,8 +15,8 @@ impl SkipLocked {
     /// The statement for the driver that `on` runs on.
     pub fn sql(&self, on: &Executor<'_>) -> Statement {
         super::sql(match on.0 {
-            Target::Readers(_) | Target::Writer(_) | Target::Guard(_) => self.sqlite,
-            Target::Reading(_) | Target::Writing(_) | Target::Transaction(_) => self.postgres,
+            Target::Sqlite(..) | Target::Transaction(Transaction::Sqlite(_)) => self.sqlite,
+            Target::Postgres(..) | Target::Transaction(Transaction::Postgres(_)) => self.postgres,
         })
     }
 

@@ -1,0 +1,76 @@
+//! Brings the schema to this program's version.
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{Connection, Executor, PgConnection};
+
+use super::pool::Pool;
+use super::{DbError, Engine};
+
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "accounts", include_str!("../../migrations/0001_accounts.sql")),
+    (2, "trusted devices", include_str!("../../migrations/0002_trusted_devices.sql")),
+    (
+        3,
+        "resets without foreign key",
+        include_str!("../../migrations/0003_resets_without_foreign_key.sql"),
+    ),
+    (4, "password set in", include_str!("../../migrations/0004_password_set_in.sql")),
+    (5, "outbox order", include_str!("../../migrations/0005_outbox_order.sql")),
+    (6, "one-time codes", include_str!("../../migrations/0006_one_time_codes.sql")),
+];
+
+/// Our own table, so that a host application's sqlx migrations are left alone.
+const MIGRATIONS_TABLE: &str = "vestibule_migrations";
+
+/// One node at a time. A lock of this schema, because several sites may share a database; and of a
+/// transaction, because a pooler may give the next one another connection.
+const LOCK: &str = "set local lock_timeout = 0;
+    select pg_advisory_xact_lock(hashtextextended('vestibule migrations ' || current_schema(), 0))";
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.iter().map(|&(version, name, text)| {
+        let text = sqlx::SqlSafeStr::into_sql_str(text);
+        Migration::new(version, name.into(), MigrationType::Simple, text, false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
+    // sqlx's own lock is one of a session.
+    migrator.set_locking(false);
+    migrator
+}
+
+/// The schema version that this program knows.
+pub fn latest_version() -> i64 {
+    MIGRATIONS.last().map_or(0, |&(version, ..)| version)
+}
+
+/// Brings the schema of `engine` to [`latest_version`].
+pub(super) async fn migrate(engine: &Engine) -> Result<(), DbError> {
+    let done = match engine {
+        Engine::Sqlite { writer, .. } => {
+            let mut connection = writer.acquire().await?;
+            let done = migrator().run(connection.get()?).await;
+            connection.finish().await?;
+            done
+        }
+        Engine::Postgres(pool) => migrate_postgres(pool).await,
+    };
+    done.map_err(|error| match error {
+        MigrateError::VersionMissing(version) => DbError::TooNew(version),
+        MigrateError::Execute(driver) => DbError::Driver(driver),
+        other => DbError::Migrate(other),
+    })
+}
+
+/// In one transaction, on its own connection that waits as long as another node migrates.
+async fn migrate_postgres(pool: &Pool<PgConnection>) -> Result<(), MigrateError> {
+    let mut connection = pool.connect().await?;
+    let mut tx = connection.begin().await?;
+    tx.execute(LOCK).await?;
+    // A pooler keeps the connection, and with it what sqlx prepares: here, and in other programs.
+    tx.execute("deallocate all").await?;
+    migrator().run(&mut *tx).await?;
+    tx.execute("deallocate all").await?;
+    tx.commit().await?;
+    Ok(connection.close().await?)
+}
