@@ -17,9 +17,9 @@
 //!
 //! # The map of the code
 //!
-//! One word finds a feature everywhere: `reset` is `controllers/reset.rs`, `templates/reset.html`,
-//! `templates/mail/reset_code.*`, `models/reset.rs` and `tests/web/reset.rs`. Modules use those
-//! below them, never those above (a test holds them to it):
+//! One word finds a feature everywhere: `password_reset` is `accounts/password_reset.rs`,
+//! `controllers/password_reset.rs`, `templates/password_reset.html` and
+//! `tests/web/password_reset.rs`. Modules use those below them, never those above (a test holds them to it):
 //!
 //! | | |
 //! |---|---|

@@ -15,7 +15,8 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::app::App;
 use crate::controllers::{
-    account, forgot, health, home, login, logout, mailbox, password, register, reset, static_files,
+    account, change_password, health, home, login, logout, mailbox, password_reset, register,
+    static_files,
 };
 use crate::error::RequestError;
 use crate::middleware::{
@@ -77,11 +78,11 @@ fn pages() -> Router<App> {
         .route("/register", get(register::show).post(register::submit))
         .route("/login", get(login::show).post(login::submit))
         .route("/logout", get(logout::show).post(logout::submit))
-        .route("/forgot", get(forgot::show).post(forgot::submit))
-        .route("/reset", get(reset::show).post(reset::submit))
-        .route("/reset/resend", post(reset::resend))
+        .route("/forgot", get(password_reset::show_request).post(password_reset::submit_request))
+        .route("/reset", get(password_reset::show).post(password_reset::submit))
+        .route("/reset/resend", post(password_reset::resend))
         .route("/account", get(account::show))
-        .route("/account/password", get(password::show).post(password::submit))
+        .route("/account/password", get(change_password::show).post(change_password::submit))
 }
 
 fn development(app: &App) -> Router<App> {

@@ -21,7 +21,8 @@ use tokio::time::timeout;
 use tower_cookies::Cookies;
 use tower_sessions::{Expiry, Session};
 
-use crate::accounts::password_reset::{PendingReset, Rejection, dead_reason};
+use crate::accounts::change_password::Sessions;
+use crate::accounts::password_reset::{PendingReset, dead_reason};
 use crate::accounts::requester::Requester;
 use crate::app::App;
 use crate::error::RequestError;
@@ -131,27 +132,19 @@ impl Visitor {
         self.log_in(user, remember).await
     }
 
-    /// The digests of the sessions that this browser may have set a password in: the one that the
-    /// request came with, and the one before it. None without a session's cookie.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn recent_sessions(&self) -> Result<Option<[String; 2]>, RequestError> {
+    /// The digests of the sessions that this browser may have set a password in.
+    pub async fn recent_sessions(&self) -> Result<Sessions, RequestError> {
         let Some(sent) = self.session_digest() else { return Ok(None) };
         let before = self.session.get(PASSWORD_SET_IN).await?;
         Ok(Some([sent.clone(), before.unwrap_or(sent)]))
     }
 
-    /// The digest of the session cookie that was sent.
-    pub fn session_digest(&self) -> Option<String> {
+    fn session_digest(&self) -> Option<String> {
         let sent = self.cookies.get(cookie::session_name(&self.app.config))?;
         Some(self.app.store.key.digest("password set in", &[sent.value()]))
     }
 
-    /// Keeps in the session that is to follow that a password was set in this one.
-    ///
-    /// # Errors
-    /// When the database fails.
+    /// Keeps in the session that follows that a password was set in the one that the request came with.
     pub async fn note_password_set(&self) -> Result<(), RequestError> {
         match self.session_digest() {
             Some(digest) => self.put(PASSWORD_SET_IN, &digest).await,
@@ -255,17 +248,6 @@ impl Visitor {
         Ok(self.session.get(RESET).await?)
     }
 
-    /// Why no code of the reset `pending` can be right any more, if so.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn why_dead(
-        &self,
-        pending: &PendingReset,
-    ) -> Result<Option<Rejection>, RequestError> {
-        Ok(dead_reason(&self.app, &pending.id).await?)
-    }
-
     /// Whether this browser has a reset under way whose code can still be used. It is the same whether
     /// an account matched.
     ///
@@ -273,7 +255,7 @@ impl Visitor {
     /// When the database fails.
     pub async fn has_code(&self) -> Result<bool, RequestError> {
         match self.reset().await? {
-            Some(pending) => Ok(self.why_dead(&pending).await?.is_none()),
+            Some(pending) => Ok(dead_reason(&self.app, &pending).await?.is_none()),
             None => Ok(false),
         }
     }

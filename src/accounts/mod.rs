@@ -1,5 +1,6 @@
 //! What people do with their accounts: a use case a file, and the values that they are made of.
 
+pub mod change_password;
 pub mod current_password;
 pub mod email;
 pub mod log_in;

@@ -1,16 +1,14 @@
 //! One page each: `show` it, `submit` it. HTTP in, HTTP out; the structs of a page sit beside it.
 
 pub mod account;
-pub mod forgot;
+pub mod change_password;
 pub mod health;
 pub mod home;
 pub mod login;
 pub mod logout;
 pub mod mailbox;
-pub mod password;
+pub mod password_reset;
 pub mod register;
-mod repeat;
-pub mod reset;
 pub mod static_files;
 
 use askama::Template;

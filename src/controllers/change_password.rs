@@ -1,0 +1,155 @@
+//! Change the password, knowing the current one.
+
+use askama::Template;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::{Answer, keep_form, redirect, refuse, show as show_page};
+use crate::accounts::change_password::{
+    NewPassword, PasswordChange, Sessions, change_password, find_repeat,
+};
+use crate::accounts::current_password::is_current_password;
+use crate::accounts::new_password::choose_password;
+use crate::accounts::password::{Password, PasswordError};
+use crate::accounts::rate_limits::{RateLimit, counters_by_key};
+use crate::error::RequestError;
+use crate::event::Event;
+use crate::flash::Flash;
+use crate::forms::{Errors, Fields};
+use crate::models::user::User;
+use crate::page::Page;
+use crate::visitor::{Ended, LoggedIn, Visitor};
+
+#[derive(Template)]
+#[template(path = "change_password.html")]
+struct PasswordPage {
+    page: Page,
+    errors: Errors,
+    password_min: usize,
+    username: String,
+}
+
+/// The fields as they arrive.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct PasswordForm {
+    current_password: String,
+    password: String,
+    password_confirm: String,
+}
+
+/// GET `/account/password`.
+pub async fn show(LoggedIn { visitor, user }: LoggedIn) -> Answer {
+    show_page(&page(&visitor, &user, Errors::default()).await?)
+}
+
+/// POST `/account/password`.
+pub async fn submit(
+    visitor: Visitor,
+    logged_in: Result<LoggedIn, Response>,
+    Fields(form): Fields<PasswordForm>,
+) -> Answer {
+    let sessions = visitor.recent_sessions().await?;
+    let refusal = match logged_in {
+        Err(to_login) => Some(to_login),
+        Ok(LoggedIn { user, .. }) => match change(&visitor, &user, &form, &sessions).await {
+            Err(error) => {
+                let page = async |errors| page(&visitor, &user, errors).await;
+                Some(keep_form(Err(error), "current_password", page).await?)
+            }
+            done => done?,
+        },
+    };
+    if let Some(refusal) = refusal {
+        let (app, requester) = (&visitor.app, &visitor.requester);
+        let password = Password::typed(&form.password);
+        let new = NewPassword { password: &password, sessions: &sessions };
+        match find_repeat(app, requester, new).await?? {
+            Some(user) if form.password == form.password_confirm && !form.is_unchanged() => {
+                visitor.take_ended();
+                visitor.go_on_as(&user).await?;
+            }
+            _ => return Ok(refusal),
+        }
+    }
+    visitor.note_password_set().await?;
+    visitor.notify(Flash::PasswordChanged).await?;
+    visitor.notify(Flash::LoggedOutElsewhere).await?;
+    redirect("/account")
+}
+
+/// Changes the password, or answers why not.
+async fn change(
+    visitor: &Visitor,
+    user: &User,
+    form: &PasswordForm,
+    sessions: &Sessions,
+) -> Result<Option<Response>, RequestError> {
+    let password = match form.validate(visitor, user).await? {
+        Ok(password) => password,
+        Err(errors) => return refuse(&page(visitor, user, errors).await?).map(Some),
+    };
+    let new = NewPassword { password: &password, sessions };
+    match change_password(&visitor.app, &visitor.requester, user, new).await? {
+        PasswordChange::Changed { user, device_tokens } => {
+            if let Some(tokens) = device_tokens {
+                visitor.keep_device_tokens(&tokens);
+            }
+            visitor.renew(&user).await.map(|()| None)
+        }
+        PasswordChange::Superseded => {
+            visitor.note_ended(Ended::Session);
+            redirect("/login").map(Some)
+        }
+        PasswordChange::RateLimited(exceeded) => Err(exceeded.into()),
+    }
+}
+
+impl PasswordForm {
+    async fn validate(
+        &self,
+        visitor: &Visitor,
+        user: &User,
+    ) -> Result<Result<Password, Errors>, RequestError> {
+        let (app, requester) = (&visitor.app, &visitor.requester);
+        let mut errors = Errors::default();
+        let current = Password::typed(&self.current_password);
+        if self.current_password.is_empty() {
+            errors.add("current_password", "Enter your current password.");
+        } else if !is_current_password(app, requester, user, &current).await?? {
+            Event::PasswordChangeRefused.of(&user.id);
+            errors.add("current_password", "Current password is incorrect.");
+        }
+        // By the account: strangers at the same address must not keep its owner from this form.
+        let counters = counters_by_key(app, RateLimit::NewPassword, &user.id);
+        let name_and_email = (user.username.as_str(), user.email.as_str());
+        let hasher = requester.hasher(app);
+        let mut chosen =
+            choose_password(app, &hasher, &self.password, name_and_email, &counters).await??;
+        if chosen.is_ok() && errors.is_empty() && self.is_unchanged() {
+            chosen = Err(PasswordError::Current);
+        }
+        let password = errors.take("password", chosen, PasswordError::Empty);
+        errors.confirm(&self.password, &self.password_confirm);
+        Ok(password.filter(|_| errors.is_empty()).ok_or(errors))
+    }
+
+    fn is_unchanged(&self) -> bool {
+        let [current, new] =
+            [&self.current_password, &self.password].map(|text| Password::typed(text));
+        current.as_bytes() == new.as_bytes()
+    }
+}
+
+async fn page(
+    visitor: &Visitor,
+    user: &User,
+    errors: Errors,
+) -> Result<PasswordPage, RequestError> {
+    Ok(PasswordPage {
+        page: visitor.page("Change your password").await?.with(&errors),
+        errors,
+        password_min: visitor.app.config.password_min,
+        username: user.username.clone(),
+    })
+}
