@@ -39,7 +39,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the site until a signal, then lets requests and tasks finish for a while.
 pub async fn run(listener: TcpListener, app: &App, tasks: Tasks, mut signals: Signals) {
-    let limiter = ConnectionLimiter::new(app.config.access.max_connections);
+    let limiter = ConnectionLimiter::new(app.config.max_connections);
     let mut server = Server::new(crate::routes::router(app.clone()), limiter, Timeouts::default());
     server.serve_until(&listener, signals.stop()).await;
     server.accept_backlog(listener);

@@ -13,7 +13,7 @@ use std::thread::available_parallelism;
 
 use clap::{Arg, ArgMatches, Command};
 
-use crate::config::{Config, Mistakes, SETTINGS};
+use crate::config::{Config, ConfigErrors, SETTINGS};
 
 const HELP: &str = "Without a command it serves. Exit status: 0 done, 1 failed, 2 wrong use.
 
@@ -34,7 +34,7 @@ const ENVIRONMENT_HELP: &str =
 pub enum CommandError {
     /// Exit status 2: the settings are wrong.
     #[error("{0}")]
-    Settings(#[from] Mistakes),
+    Settings(#[from] ConfigErrors),
     /// Exit status 2: the arguments are wrong.
     #[error("{0}")]
     Usage(String),

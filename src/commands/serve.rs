@@ -39,7 +39,7 @@ pub fn command() -> Command {
 pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     let mut config = super::settings(matches)?;
     super::log::start(config.log);
-    config.access.max_connections = server::descriptors::fit(config.access.max_connections);
+    config.max_connections = server::descriptors::fit(config.max_connections);
     let signals = Signals::listen().map_err(CommandError::failed)?;
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(CommandError::failed)?;
@@ -131,7 +131,7 @@ fn is_loopback(address: SocketAddr) -> bool {
 
 /// Whether other machines may read the mailbox.
 fn is_shown_beyond(config: &Config, address: SocketAddr) -> bool {
-    config.access.dev_mailbox == MailboxReaders::Anyone && !is_loopback(address)
+    config.dev_mailbox == MailboxReaders::Anyone && !is_loopback(address)
 }
 
 /// The mailbox shows every code: whoever reaches it can take over any account.

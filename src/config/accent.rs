@@ -97,9 +97,6 @@ impl Shades {
 impl Accent {
     /// Reads `#1d5b50` or `#1db`, in either case and without the `#` too, which begins a comment in
     /// YAML. On light pages the accent is that very colour, on dark ones it is made from it.
-    ///
-    /// # Errors
-    /// When it is no colour or hard to read on light pages: what is accepted.
     pub fn parse(text: &str) -> Result<Self, String> {
         let given = Colour::parse(text.trim()).ok_or(EXPECTED)?;
         let default = Self::default();

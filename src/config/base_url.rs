@@ -21,9 +21,6 @@ fn is_plain(host: &str) -> bool {
 
 impl BaseUrl {
     /// Reads `https://id.example.org`, with a port or without; a `/` at the end is let pass.
-    ///
-    /// # Errors
-    /// When it is no URL, or has a path, a query, a fragment or a user name: what is accepted.
     pub fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|_| EXPECTED)?;
         let https = match url.scheme() {

@@ -2,7 +2,7 @@
 
 use std::thread::available_parallelism;
 
-use super::sources::Given;
+use super::sources::RawSettings;
 use super::values::whole;
 
 /// OWASP's minimum for Argon2id with one lane: from so many KiB on, so many iterations
@@ -39,16 +39,16 @@ impl Default for HashCost {
 }
 
 impl HashCost {
-    pub(super) fn apply(&mut self, given: &mut Given) {
+    pub(super) fn apply(&mut self, raw: &mut RawSettings) {
         let memory = whole(MINIMUM[4].0..=MEMORY_MAX_KIB);
-        given.set("HASH_MEMORY_KIB", &mut self.memory_kib, memory);
+        raw.set("HASH_MEMORY_KIB", &mut self.memory_kib, memory);
         let iterations = whole(1..=ITERATIONS_MAX);
-        given.set("HASH_ITERATIONS", &mut self.iterations, iterations);
-        given.set("HASH_THREADS", &mut self.threads, whole(1..=THREADS_MAX));
+        raw.set("HASH_ITERATIONS", &mut self.iterations, iterations);
+        raw.set("HASH_THREADS", &mut self.threads, whole(1..=THREADS_MAX));
         self.queue = self.threads * QUEUE_A_THREAD;
-        given.set("HASH_QUEUE", &mut self.queue, whole(1..=QUEUE_MAX));
-        if !self.is_strong() && given.are_sound(["HASH_MEMORY_KIB", "HASH_ITERATIONS"]) {
-            given.blame(to_blame(given), weak_words());
+        raw.set("HASH_QUEUE", &mut self.queue, whole(1..=QUEUE_MAX));
+        if !self.is_strong() && raw.are_valid(["HASH_MEMORY_KIB", "HASH_ITERATIONS"]) {
+            raw.add_error(weak_setting(raw), weak_words());
         }
     }
 
@@ -59,9 +59,9 @@ impl HashCost {
     }
 }
 
-/// The setting that was given; the memory if both were.
-fn to_blame(given: &Given) -> &'static str {
-    if given.offers("HASH_MEMORY_KIB") { "HASH_MEMORY_KIB" } else { "HASH_ITERATIONS" }
+/// The setting that the error names: the memory if both are set.
+fn weak_setting(raw: &RawSettings) -> &'static str {
+    if raw.is_set("HASH_MEMORY_KIB") { "HASH_MEMORY_KIB" } else { "HASH_ITERATIONS" }
 }
 
 fn weak_words() -> String {

@@ -1,6 +1,6 @@
 //! How often things may happen before they are refused.
 
-use super::sources::Given;
+use super::sources::RawSettings;
 use super::values::{DAY, HOUR, MINUTE, Rate, whole};
 
 /// Wrong guesses at one code, unless it is set.
@@ -70,7 +70,7 @@ impl Limits {
         }
     }
 
-    pub(super) fn apply(&mut self, given: &mut Given) {
+    pub(super) fn apply(&mut self, raw: &mut RawSettings) {
         for (name, slot) in [
             ("LIMIT_LOGIN_IP", &mut self.login_ip),
             ("LIMIT_LOGIN_ACCOUNT", &mut self.login_account),
@@ -82,8 +82,8 @@ impl Limits {
             ("LIMIT_MAIL_DOMAIN", &mut self.mail_domain),
             ("LIMIT_MAIL_SITE", &mut self.mail_site),
         ] {
-            given.set(name, slot, Rate::parse_or_off);
+            raw.set(name, slot, Rate::parse_or_off);
         }
-        given.set("LIMIT_RESET_CODE", &mut self.reset_code, whole(1..=GUESSES_MAX));
+        raw.set("LIMIT_RESET_CODE", &mut self.reset_code, whole(1..=GUESSES_MAX));
     }
 }

@@ -48,9 +48,6 @@ pub struct Logo {
 
 impl Logo {
     /// Reads the file at `path`, which is shown on all pages, with the name beside it.
-    ///
-    /// # Errors
-    /// As [`Picture::read`].
     pub fn read(path: &str) -> Result<Self, String> {
         Ok(Self { light: Picture::read(path)?, dark: None, show_name: true })
     }
@@ -69,9 +66,6 @@ pub struct Picture {
 
 impl Picture {
     /// Reads the file at `path`. Its content tells what it is, not its name.
-    ///
-    /// # Errors
-    /// When it cannot be read, is too large or no such picture: what is accepted.
     pub fn read(path: &str) -> Result<Self, String> {
         if path.is_empty() {
             return Err(expected());

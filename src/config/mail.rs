@@ -25,9 +25,6 @@ pub struct Sender {
 
 impl Sender {
     /// Reads `Name <a@b>` or `a@b`.
-    ///
-    /// # Errors
-    /// When it is neither: what is accepted.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (name, rest) =
             text.split_once('<').map_or(("", None), |(name, rest)| (name, Some(rest)));
@@ -114,9 +111,6 @@ impl Notices {
     }
 
     /// Reads `registered,login` or `none`.
-    ///
-    /// # Errors
-    /// When a word is unknown, or there is none: what is accepted.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.trim() == "none" {
             return Ok(Self(BTreeSet::new()));

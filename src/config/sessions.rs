@@ -1,6 +1,6 @@
 //! How long sessions live.
 
-use super::sources::Given;
+use super::sources::RawSettings;
 use super::values::{self, DAY, HOUR, LONGEST, MINUTE};
 
 /// A session without "remember me" ends when it is unused for this long: a working day.
@@ -24,26 +24,26 @@ impl Default for SessionLife {
 }
 
 impl SessionLife {
-    pub(super) fn apply(&mut self, given: &mut Given) {
+    pub(super) fn apply(&mut self, raw: &mut RawSettings) {
         let life = values::time(MINUTE..=LONGEST);
-        given.set("SESSION_IDLE", &mut self.idle, &life);
-        given.set("SESSION_MAX", &mut self.max, &life);
+        raw.set("SESSION_IDLE", &mut self.idle, &life);
+        raw.set("SESSION_MAX", &mut self.max, &life);
         self.idle_unremembered = IDLE_UNREMEMBERED.min(self.idle);
     }
 
-    /// Blames the one that was given when a pause may be longer than the life that it is in.
-    pub(super) fn check(self, given: &mut Given) {
-        let sound = given.are_sound(["SESSION_IDLE", "SESSION_MAX"]);
-        if self.idle <= self.max || !sound {
+    /// Refuses a pause that is longer than the longest life.
+    pub(super) fn check(self, raw: &mut RawSettings) {
+        let are_valid = raw.are_valid(["SESSION_IDLE", "SESSION_MAX"]);
+        if self.idle <= self.max || !are_valid {
             return;
         }
         let (idle, max) = (values::spelled(self.idle), values::spelled(self.max));
-        if given.offers("SESSION_IDLE") {
+        if raw.is_set("SESSION_IDLE") {
             let words = format!("expected {max} at most, which is SESSION_MAX");
-            given.blame("SESSION_IDLE", words);
+            raw.add_error("SESSION_IDLE", words);
         } else {
             let words = format!("expected {idle} at least, which is SESSION_IDLE: set that too");
-            given.blame("SESSION_MAX", words);
+            raw.add_error("SESSION_MAX", words);
         }
     }
 }

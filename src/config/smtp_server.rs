@@ -1,12 +1,15 @@
-//! The mail server, read once from a URL in the form of lettre's `from_url`.
+//! The mail server: its URL, in the form of lettre's `from_url`, and the certificates it is trusted by.
 
+use std::fs;
 use std::net::IpAddr;
 
 use percent_encoding::percent_decode_str;
+use tokio_rustls::rustls::RootCertStore;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 use url::Url;
 
-use super::secret::Secret;
-use super::smtp_ca::SmtpCa;
+use super::values::Secret;
 
 const EXPECTED: &str = "expected smtps://USER:PASSWORD@HOST:465, smtp://HOST:587?tls=required or smtp://127.0.0.1:1025, with characters like @ : / # in the password percent-encoded";
 
@@ -15,6 +18,8 @@ const OPPORTUNISTIC: &str = "tls=opportunistic would send mail unencrypted when 
 
 const UNENCRYPTED_PASSWORD: &str =
     "would send the password unencrypted: begin with smtps:// or end with ?tls=required";
+
+const CA_EXPECTED: &str = "expected a PEM file of certificates (-----BEGIN CERTIFICATE-----): make one of a DER file with `openssl x509 -inform der`";
 
 /// How the connection to the mail server is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,9 +62,6 @@ pub struct SmtpServer {
 
 impl SmtpServer {
     /// Reads `smtp://127.0.0.1:1025`, `smtps://USER:PASSWORD@HOST:465` and the like.
-    ///
-    /// # Errors
-    /// What is accepted, without repeating the URL, which may hold a password.
     pub fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|_| EXPECTED)?;
         let (port, tls) = port_and_tls(&url)?;
@@ -94,7 +96,7 @@ impl SmtpServer {
     }
 }
 
-/// By hand: nothing of a URL with a password is printed.
+/// Prints nothing of a URL with a password.
 impl std::fmt::Debug for SmtpServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SmtpServer(…)")
@@ -143,6 +145,32 @@ fn login(url: &Url) -> Result<Option<SmtpLogin>, String> {
 fn decode(text: &str) -> Result<String, String> {
     let decoded = percent_decode_str(text).decode_utf8().map_err(|_| EXPECTED)?;
     Ok(decoded.into_owned())
+}
+
+/// Certificates in DER; none unless a file was named.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SmtpCa(pub Vec<CertificateDer<'static>>);
+
+impl SmtpCa {
+    /// Reads the file at `path`; `none` names no file.
+    pub(super) fn read(path: &str) -> Result<Self, String> {
+        if path == "none" {
+            return Ok(Self::default());
+        }
+        if path.is_empty() {
+            return Err(CA_EXPECTED.into());
+        }
+        let pem =
+            fs::read(path).map_err(|cause| format!("cannot be read: {cause}: {CA_EXPECTED}"))?;
+        let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+        let certificates = read.map_err(|_| CA_EXPECTED)?;
+        let mut store = RootCertStore::empty();
+        let readable = certificates.iter().all(|one| store.add(one.clone()).is_ok());
+        if certificates.is_empty() || !readable {
+            return Err(CA_EXPECTED.into());
+        }
+        Ok(Self(certificates))
+    }
 }
 
 #[cfg(test)]

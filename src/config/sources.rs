@@ -1,85 +1,90 @@
-//! What was given: flags before environment, files for values, and names that nobody knows.
+//! The raw settings: flags before environment, files for values, and errors for unknown names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
+use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::mistakes::Mistake;
 use super::settings::{FILE, PREFIX, SETTINGS, Setting};
 use crate::permissions::why_not_trusted;
 
 const NOT_TEXT: &str = "is not UTF-8 text";
 
-/// The settings that were given, and every mistake found so far.
-pub(super) struct Given {
-    values: BTreeMap<&'static str, Offer>,
-    pub(super) mistakes: Vec<Mistake>,
+/// Every error in the configuration; never empty. `Display` is a line for each, without secrets.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigErrors(Vec<String>);
+
+/// The settings as text, and every error found so far.
+pub(super) struct RawSettings {
+    values: BTreeMap<&'static str, RawValue>,
+    errors: Vec<String>,
 }
 
-/// Where a value came from, as a mistake names it, and its text unless it cannot be read.
-struct Offer {
-    place: String,
+/// A value's source as an error names it, and its text unless it cannot be read.
+struct RawValue {
+    source: String,
     text: Option<String>,
 }
 
-impl Given {
-    pub(super) fn gather(
+impl RawSettings {
+    pub(super) fn read(
         flags: &BTreeMap<String, String>,
         environment: &BTreeMap<String, OsString>,
     ) -> Self {
-        let mut given = Self { values: BTreeMap::new(), mistakes: Vec::new() };
+        let mut raw = Self { values: BTreeMap::new(), errors: Vec::new() };
         for setting in SETTINGS {
-            let from_environment = given.read_environment(setting, environment);
+            let from_environment = raw.read_environment(setting, environment);
             let from_flag = flags.get(setting.name).map(|text| read_flag(setting, text));
-            if let Some(offer) = from_flag.or(from_environment) {
-                given.values.insert(setting.name, offer);
+            if let Some(value) = from_flag.or(from_environment) {
+                raw.values.insert(setting.name, value);
             }
         }
-        given.refuse_flags(flags);
-        given.refuse_variables(environment);
-        given
+        raw.refuse_flags(flags);
+        raw.refuse_variables(environment);
+        raw
     }
 
     fn read_environment(
         &mut self,
         setting: &Setting,
         environment: &BTreeMap<String, OsString>,
-    ) -> Option<Offer> {
+    ) -> Option<RawValue> {
         let variable = setting.variable();
         let direct = environment.get(&variable);
         let Some(path) = environment.get(&format!("{variable}{FILE}")) else {
             return direct.map(|text| self.read_variable(setting, text));
         };
-        let place = format!("{variable}{FILE}={}", shown(&path.to_string_lossy()));
+        let source = format!("{variable}{FILE}={}", shown(&path.to_string_lossy()));
         if direct.is_some() {
             let words = format!("{variable} is set too: keep one of the two");
-            self.mistakes.push(Mistake::new(&place, words));
-            return Some(Offer { place, text: None });
+            self.refuse(&source, words);
+            return Some(RawValue { source, text: None });
         }
-        Some(self.read_file(setting, place, path))
+        Some(self.read_file(setting, source, path))
     }
 
-    fn read_variable(&mut self, setting: &Setting, value: &OsStr) -> Offer {
+    fn read_variable(&mut self, setting: &Setting, value: &OsStr) -> RawValue {
         let variable = setting.variable();
         let Some(text) = value.to_str() else {
-            self.mistakes.push(Mistake::new(&variable, NOT_TEXT));
-            return Offer { place: variable, text: None };
+            self.refuse(&variable, NOT_TEXT);
+            return RawValue { source: variable, text: None };
         };
         let hidden = setting.secret && !text.is_empty();
-        let place = if hidden { variable } else { format!("{variable}={}", shown(text)) };
-        Offer { place, text: Some(text.into()) }
+        let source = if hidden { variable } else { format!("{variable}={}", shown(text)) };
+        RawValue { source, text: Some(text.into()) }
     }
 
-    fn read_file(&mut self, setting: &Setting, place: String, path: &OsStr) -> Offer {
+    fn read_file(&mut self, setting: &Setting, source: String, path: &OsStr) -> RawValue {
         let text = read_bytes(setting, Path::new(path))
             .and_then(|bytes| String::from_utf8(bytes).map_err(|_| NOT_TEXT.into()));
         match text {
-            Ok(text) => Offer { place, text: Some(without_newline(&text).into()) },
+            Ok(text) => RawValue { source, text: Some(without_newline(&text).into()) },
             Err(words) => {
-                self.mistakes.push(Mistake::new(&place, words));
-                Offer { place, text: None }
+                self.refuse(&source, words);
+                RawValue { source, text: None }
             }
         }
     }
@@ -100,7 +105,7 @@ impl Given {
         }
     }
 
-    /// Values stay unsaid: a mistyped name may well hold a secret.
+    /// Values are not printed: a mistyped name may hold a secret.
     fn refuse_variables(&mut self, environment: &BTreeMap<String, OsString>) {
         let known: BTreeSet<String> = SETTINGS
             .iter()
@@ -116,57 +121,58 @@ impl Given {
         }
     }
 
-    fn refuse(&mut self, place: &str, words: impl Into<String>) {
-        self.mistakes.push(Mistake::new(place, words));
+    fn refuse(&mut self, source: &str, words: impl Display) {
+        self.errors.push(format!("{source}: {words}"));
     }
 
-    /// Puts the value that was given for `name` into `slot`, which else keeps its default.
+    /// Sets `slot` to the value of `name`; without a valid one it keeps its default.
     pub(super) fn set<T>(
         &mut self,
         name: &str,
         slot: &mut T,
         parse: impl Fn(&str) -> Result<T, String>,
     ) {
-        let Some(offer) = self.values.get_mut(name) else {
-            return;
-        };
-        match offer.text.as_deref().map(parse) {
+        match self.values.get(name).and_then(|value| value.text.as_deref()).map(parse) {
             Some(Ok(value)) => *slot = value,
-            Some(Err(words)) => {
-                offer.text = None;
-                self.mistakes.push(Mistake::new(&offer.place, words));
-            }
+            Some(Err(words)) => self.add_error(name, words),
             None => {}
         }
     }
 
-    /// Whether no mistake is known in any of `names`, so that they can be held against each other.
-    pub(super) fn are_sound(&self, names: [&str; 2]) -> bool {
-        let mut offers = names.iter().filter_map(|name| self.values.get(*name));
-        offers.all(|offer| offer.text.is_some())
+    /// Whether there are no errors in `names`, so that they can be compared.
+    pub(super) fn are_valid(&self, names: [&str; 2]) -> bool {
+        names.iter().all(|name| self.values.get(*name).is_none_or(|value| value.text.is_some()))
     }
 
-    /// Whether a value was given for `name`, right or wrong.
-    pub(super) fn offers(&self, name: &str) -> bool {
+    /// Whether there is a value for `name`, valid or not.
+    pub(super) fn is_set(&self, name: &str) -> bool {
         self.values.contains_key(name)
     }
 
-    /// Notes what is wrong with `name` beside another setting.
-    pub(super) fn blame(&mut self, name: &str, words: impl Into<String>) {
-        let place = self
-            .values
-            .get(name)
-            .map_or_else(|| format!("{PREFIX}{name}"), |offer| offer.place.clone());
-        self.mistakes.push(Mistake::new(place, words));
+    /// Adds an error about `name`, whose value then counts as invalid.
+    pub(super) fn add_error(&mut self, name: &str, words: impl Display) {
+        let value = self.values.get_mut(name);
+        let source = value.map_or_else(
+            || format!("{PREFIX}{name}"),
+            |value| {
+                value.text = None;
+                value.source.clone()
+            },
+        );
+        self.refuse(&source, words);
+    }
+
+    pub(super) fn finish<T>(self, config: T) -> Result<T, ConfigErrors> {
+        if self.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(self.errors)) }
     }
 }
 
-fn read_flag(setting: &Setting, text: &str) -> Offer {
+fn read_flag(setting: &Setting, text: &str) -> RawValue {
     // `refuse_flags` refuses a secret; its value is neither used nor shown.
     let Some(flag) = setting.flag() else {
-        return Offer { place: setting.variable(), text: None };
+        return RawValue { source: setting.variable(), text: None };
     };
-    Offer { place: format!("{flag} {}", shown(text)), text: Some(text.into()) }
+    RawValue { source: format!("{flag} {}", shown(text)), text: Some(text.into()) }
 }
 
 /// `text` in quotes on one line, without the password of a URL.
@@ -292,13 +298,12 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_value_that_is_not_utf_8_is_refused_and_counts_as_given() {
+    fn a_value_that_is_not_utf_8_is_refused_and_counts_as_set() {
         use std::os::unix::ffi::OsStringExt;
         let broken = OsString::from_vec(vec![0xff]);
         let environment = BTreeMap::from([("VESTIBULE_LOG".into(), broken)]);
-        let given = Given::gather(&BTreeMap::new(), &environment);
-        let words: Vec<_> = given.mistakes.iter().map(ToString::to_string).collect();
-        assert_eq!(words, ["VESTIBULE_LOG: is not UTF-8 text"]);
-        assert!(given.offers("LOG"));
+        let raw = RawSettings::read(&BTreeMap::new(), &environment);
+        assert_eq!(raw.errors, ["VESTIBULE_LOG: is not UTF-8 text"]);
+        assert!(raw.is_set("LOG"));
     }
 }

@@ -1,6 +1,6 @@
-//! The values of settings: what text is accepted for each, and what is said about the rest.
+//! The values of settings: what text is accepted for each, and the words that refuse the rest.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -10,8 +10,8 @@ use base64::Engine;
 use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use ipnet::{IpNet, Ipv6Net};
+use zeroize::{Zeroize, Zeroizing};
 
-use super::secret::Secret;
 use crate::db::{Location, Server};
 use crate::key::{KEY_BYTES, ServerKey};
 
@@ -39,9 +39,6 @@ pub struct Rate {
 
 impl Rate {
     /// Reads `10/15m`.
-    ///
-    /// # Errors
-    /// When it is anything else: what is accepted.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (count, period) = text.split_once('/').ok_or_else(rate_expected)?;
         let rate = Self {
@@ -64,6 +61,48 @@ impl Rate {
 
 fn rate_expected() -> String {
     "expected COUNT/PERIOD, like 10/15m (s, m, h or d; from 1s to 366d), or off".into()
+}
+
+/// Something that no log line, error or `{:?}` may show.
+#[derive(Clone)]
+pub struct Secret<T: Zeroize = String>(Zeroizing<T>);
+
+impl<T: Zeroize> Secret<T> {
+    /// Wraps `value`.
+    pub fn new(value: T) -> Self {
+        Self(Zeroizing::new(value))
+    }
+
+    /// The value: the only access to it, so that its uses can be searched for.
+    pub fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Zeroize> fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// Who may read the development mailbox, which shows every code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MailboxReaders {
+    /// Clients on this machine alone.
+    #[default]
+    Loopback,
+    /// Every client that reaches the port.
+    Anyone,
+}
+
+impl MailboxReaders {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "loopback" => Ok(Self::Loopback),
+            "anyone" => Ok(Self::Anyone),
+            _ => Err("expected loopback or anyone".into()),
+        }
+    }
 }
 
 /// How log lines are written.
@@ -212,7 +251,7 @@ fn number(text: &str) -> Option<i64> {
     digits.then(|| text.parse().ok()).flatten()
 }
 
-/// `seconds` in the largest unit that leaves no rest, as a setting is written.
+/// `seconds` in the largest unit that divides it, as a setting is written.
 pub(super) fn spelled(seconds: i64) -> String {
     let units = [(DAY, "d"), (HOUR, "h"), (MINUTE, "m")];
     let fits = units.into_iter().find(|(unit, _)| seconds % unit == 0);

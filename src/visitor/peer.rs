@@ -22,7 +22,7 @@ const FORWARDING: [&str; 6] =
 /// Whether the sender may read the development mailbox, if there is one. A request without a peer was
 /// made in this process, by a test or a program that serves the site itself.
 pub fn reads_mailbox(extensions: &Extensions, headers: &HeaderMap, app: &App) -> bool {
-    if !app.has_mailbox() || app.config.access.dev_mailbox == MailboxReaders::Anyone {
+    if !app.has_mailbox() || app.config.dev_mailbox == MailboxReaders::Anyone {
         return app.has_mailbox();
     }
     let direct = match direct(extensions) {

@@ -123,7 +123,7 @@ fn each_library_is_used_where_it_belongs() {
     const RULES: &[(&str, &[&str])] = &[
         ("sqlx", &["db.rs", "db"]),
         ("lettre", &["mail.rs", "mail/message.rs"]),
-        ("tokio_rustls", &["config/smtp_ca.rs", "mail/smtp"]),
+        ("tokio_rustls", &["config/smtp_server.rs", "mail/smtp"]),
         ("rand", &["random.rs"]),
         // Transactions and hashes are traced for the tests that compare work.
         ("tracing", &["event.rs", "commands/log.rs", "db.rs", "password_hasher.rs"]),

@@ -479,7 +479,7 @@ async fn a_setting_shows_it_to_anyone() {
     let site = Site::on_sqlite().await;
     let environment = [("VESTIBULE_DEV_MAILBOX".to_owned(), "anyone".to_owned())].into();
     let given = Config::from_sources(&BTreeMap::new(), &environment).unwrap();
-    let open = router_with(&site, |config| config.access.dev_mailbox = given.access.dev_mailbox);
+    let open = router_with(&site, |config| config.dev_mailbox = given.dev_mailbox);
     for peer in ELSEWHERE {
         let forwarded = [("x-forwarded-for", "203.0.113.9")];
         let answer = get_from(&open, peer, "/dev/mailbox", &forwarded).await;
