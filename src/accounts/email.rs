@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::pasted::visible;
+use super::pasted::plain;
 
 /// The longest address that a mail server must take (RFC 5321 4.5.3.1.3, less the brackets).
 const LONGEST: usize = 254;
@@ -35,13 +35,14 @@ pub enum EmailError {
 }
 
 impl EmailAddress {
-    /// Reads an address as typed: surrounding spaces and invisible characters do not
-    /// matter.
+    /// Reads an address as typed or pasted: surrounding spaces, invisible characters, full-width
+    /// forms, `<…>` around it and `mailto:` before it do not matter.
     ///
     /// # Errors
     /// With the sentence for the visitor.
     pub fn parse(typed: &str) -> Result<Self, EmailError> {
-        let typed = visible(typed);
+        let plain = plain(typed);
+        let typed = bare(&plain).to_owned();
         if typed.is_empty() {
             return Err(EmailError::Empty);
         }
@@ -66,6 +67,17 @@ impl EmailAddress {
     pub fn key(&self) -> &str {
         &self.key
     }
+}
+
+/// The address alone, without what surrounds it in a mail or in a link. An address has no `<` and no
+/// `:`, so this makes none of another one.
+fn bare(text: &str) -> &str {
+    let inner = text.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(text);
+    let inner = match inner.split_at_checked("mailto:".len()) {
+        Some((scheme, address)) if scheme.eq_ignore_ascii_case("mailto:") => address,
+        _ => inner,
+    };
+    inner.trim()
 }
 
 /// Lower-case punycode of a dotted domain, or `None`. No address literals, no bare host names:
@@ -110,6 +122,12 @@ mod tests {
             "\u{202a}ann@meadow.example\u{202c}",
             "ann@mea\u{ad}dow.exam\u{200b}ple",
             "an\u{ad}n\u{2060}@meadow.example",
+            "a\u{200d}nn@mea\u{200c}dow.example",
+            "ann＠meadow.example",
+            "ａｎｎ@ｍｅａｄｏｗ。ｅｘａｍｐｌｅ",
+            "<ann@meadow.example>",
+            " <mailto:ann@meadow.example>\u{200b}",
+            "MailTo:ann@meadow.example",
         ] {
             let email = EmailAddress::parse(typed).unwrap();
             assert_eq!(
@@ -123,14 +141,18 @@ mod tests {
     const REFUSED: &str = "ann|@x.example|ann@|ann@localhost|ann@x..example|a..b@x.example|.a@x.example|\
         Ann <ann@x.example>|\"a b\"@x.example|ann@[127.0.0.1]|ann@127.0.0.1|mıke@x.example|\
         ann@x.example\r\nBcc: b@x.example|a b@x.example|ann@x_y.example|ann@-x.example|\
-        ann,bob@x.example|ann@x.example,bob@x.example";
+        ann,bob@x.example|ann@x.example,bob@x.example|mi\u{212a}e@x.example|\u{17f}am@x.example|\
+        ﬁn@x.example|<ann@x.example|ann@x.example>|mailto:mailto:ann@x.example|\
+        <<ann@x.example>>|mailto:ann@x.example?cc=bob@x.example|ann@@x.example|ann＠ｘ＠x.example";
 
     #[test]
     fn what_mail_cannot_be_sent_to_is_refused() {
         for typed in REFUSED.split('|') {
             assert_eq!(EmailAddress::parse(typed), Err(EmailError::Shape), "{typed:?}");
         }
-        assert_eq!(EmailAddress::parse(" "), Err(EmailError::Empty));
+        for nothing in [" ", "<>", "mailto:", "< \u{200b}>"] {
+            assert_eq!(EmailAddress::parse(nothing), Err(EmailError::Empty), "{nothing:?}");
+        }
         assert_eq!(
             EmailAddress::parse(&format!("a@{}.example", "x".repeat(250))),
             Err(EmailError::Long)

@@ -1,7 +1,7 @@
 //! The name that people log in with: their username or their email address.
 
 use super::email::EmailAddress;
-use super::pasted::trimmed;
+use super::pasted::plain;
 use super::username::Username;
 use crate::db::DbError;
 use crate::models::Store;
@@ -19,6 +19,7 @@ pub enum LoginName {
 impl LoginName {
     /// Reads it in any spelling. A text that can be neither costs the same query and finds nobody.
     pub fn parse(typed: &str) -> Self {
+        let typed = &plain(typed);
         if typed.contains('@') {
             let email = EmailAddress::parse(typed);
             Self::Email(email.map_or_else(|_| canonical(typed), |email| email.key().to_owned()))
@@ -46,5 +47,5 @@ impl LoginName {
 
 /// For what is no name and no address at all: PostgreSQL rejects NUL in a text.
 fn canonical(typed: &str) -> String {
-    trimmed(typed).to_lowercase().replace('\0', "\u{fffd}")
+    typed.to_lowercase().replace('\0', "\u{fffd}")
 }

@@ -2,7 +2,7 @@
 
 use super::Error;
 use super::password::{Password, PasswordError};
-use super::pasted::visible;
+use super::pasted::plain;
 use super::rate_limits::{self, Counter, Decision};
 use crate::app::App;
 use crate::password_hasher::PasswordHasher;
@@ -24,7 +24,7 @@ pub async fn choose_password(
     if let Err(exceeded) = rate_limits::count(app, counters, None).await? {
         return Ok(Err(exceeded));
     }
-    let context = [username, email, app.config.site_name.as_str()].map(visible).to_vec();
+    let context = [username, email, app.config.site_name.as_str()].map(plain).to_vec();
     let weakness = password.check_strength(hasher, context).await?;
     Ok(Ok(weakness.map_or(Ok(password), Err)))
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 use super::pasted::{is_dash, is_invisible};
 use crate::random::{self, CODE_LENGTH};
@@ -28,13 +29,13 @@ impl OneTimeCode {
         Self(random::code())
     }
 
-    /// Reads a code as typed or pasted: case, width, spaces, dashes of any
-    /// kind and invisible characters do not matter.
+    /// Reads a code as typed or pasted: case, width, spaces, dashes of any kind,
+    /// combining marks and invisible characters do not matter.
     ///
     /// # Errors
     /// With the sentence for the visitor.
     pub fn parse(typed: &str) -> Result<Self, CodeError> {
-        let code: String = typed.nfkc().filter(|c| !is_filler(*c)).collect();
+        let code: String = typed.nfkd().filter(|c| !is_filler(*c)).collect();
         let code = code.to_ascii_uppercase();
         if code.is_empty() {
             return Err(CodeError::Empty);
@@ -49,7 +50,7 @@ impl OneTimeCode {
 }
 
 fn is_filler(c: char) -> bool {
-    c.is_whitespace() || is_dash(c) || is_invisible(c)
+    c.is_whitespace() || is_dash(c) || is_invisible(c) || is_combining_mark(c)
 }
 
 impl fmt::Display for OneTimeCode {
@@ -92,6 +93,10 @@ mod tests {
             "𝐂𝐃𝐅𝐆-𝟐𝟑𝟒𝟓",
             "C\u{fe0e}DFG\u{ff70}2345",
             "CDFG\u{2e3a}2345",
+            "CDFG-2\u{fe0f}\u{20e3}345",
+            "\u{fffc}CDFG\u{fffc}-2345",
+            "C\u{301}D\u{327}FG-23\u{332}45\u{20dd}",
+            "ⒸⒹⒻⒼ-②③④⑤",
             "CDFG~2345".replace('~', "\u{301c}").as_str(),
         ] {
             assert_eq!(OneTimeCode::parse(typed).as_ref(), Ok(&code), "{typed:?}");

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::pasted::trimmed;
+use super::pasted::plain;
 
 /// The shortest and the longest username, in characters.
 pub const LENGTH: std::ops::RangeInclusive<usize> = 3..=30;
@@ -50,13 +50,13 @@ pub enum UsernameError {
 }
 
 impl Username {
-    /// Reads a username as typed: capitals, and spaces and invisible characters around it, do
-    /// not matter.
+    /// Reads a username as typed or pasted: capitals, spaces around it, invisible characters and
+    /// full-width forms do not matter.
     ///
     /// # Errors
     /// With the sentence for the visitor.
     pub fn parse(typed: &str) -> Result<Self, UsernameError> {
-        let name = trimmed(typed).to_ascii_lowercase();
+        let name = plain(typed).to_ascii_lowercase();
         if name.is_empty() {
             return Err(UsernameError::Empty);
         }
@@ -102,17 +102,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn capitals_and_surrounding_spaces_do_not_matter() {
-        for typed in [" Ann.Smith \t", "\u{200b}Ann.Smith\u{feff}", "\u{2068}ann.smith\u{2069}"] {
+    fn capitals_spaces_around_it_and_what_is_pasted_with_it_do_not_matter() {
+        for typed in [
+            " Ann.Smith \t",
+            "\u{200b}Ann.Smith\u{feff}",
+            "\u{2068}ann.smith\u{2069}",
+            "a\u{200d}nn\u{2060}.sm\u{ad}ith",
+            "Ａｎｎ．ｓｍｉｔｈ",
+        ] {
             assert_eq!(Username::parse(typed).unwrap().as_str(), "ann.smith", "{typed:?}");
         }
     }
 
     #[test]
     fn what_is_not_plain_ascii_is_refused() {
-        for typed in
-            ["аnn", "ann smith", "ann@x", "ann\0", "ann\r\nBcc: x", "änn", "a..b", "-ann", "ann_"]
-        {
+        for typed in [
+            "аnn",
+            "ann smith",
+            "ann@x",
+            "ann\0",
+            "ann\r\nBcc: x",
+            "änn",
+            "a..b",
+            "-ann",
+            "ann_",
+            "mi\u{212a}e",
+            "\u{17f}am",
+            "ﬁnn",
+            "ａnn＠",
+            "ann\u{301}",
+        ] {
             assert_eq!(Username::parse(typed), Err(UsernameError::Characters), "{typed:?}");
         }
     }

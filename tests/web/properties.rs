@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use scraper::{Html, Selector};
 use vestibule::accounts::one_time_code::OneTimeCode;
+use vestibule::accounts::pasted::plain;
 use vestibule::accounts::username::{Username, UsernameError};
 use vestibule::client_address::client_address;
 use vestibule::config::Limits;
@@ -37,6 +38,7 @@ proptest! {
     fn a_letter_of_another_script_makes_no_username(
         name in "[a-z0-9]{3,20}", at in any::<prop::sample::Index>(), odd in "[^\\x00-\\x7f]",
     ) {
+        prop_assume!(!plain(&format!("a{odd}b")).is_ascii());
         let mut typed = format!("{name}z");
         typed.insert_str(at.index(name.len()) + 1, &odd);
         prop_assert_eq!(Username::parse(&typed), Err(UsernameError::Characters));
