@@ -6,7 +6,7 @@ use axum::RequestExt;
 use axum::extract::rejection::RawFormRejection;
 use axum::extract::{FromRequest, RawForm, Request};
 use axum::http::StatusCode;
-use percent_encoding::percent_decode;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode, percent_encode};
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error as ValueError, MapDeserializer};
 
@@ -123,6 +123,17 @@ fn no_body(rejection: RawFormRejection) -> RequestError {
     }
 }
 
+/// The field and the parameter that hold a path.
+const PATH: &str = "next";
+
+/// Each path that `query` has in `next`.
+pub fn paths(query: &str) -> impl Iterator<Item = String> {
+    let pairs = query.as_bytes().split(|byte| *byte == b'&').map(split_once);
+    pairs
+        .filter(|(name, _)| decoded(name).as_deref() == Some(PATH))
+        .map(|(_, path)| decoded_path(path))
+}
+
 /// Every name with its value, or nothing when two readers could take the body for two things:
 /// GitLab mailed a reset code to the second of two addresses (CVE-2023-7028: `user[email][]=`).
 fn pairs(body: &[u8]) -> Option<Vec<(String, String)>> {
@@ -134,7 +145,8 @@ fn pairs(body: &[u8]) -> Option<Vec<(String, String)>> {
         if !is_plain(&name) || !seen.insert(name.to_ascii_lowercase()) || seen.len() > MOST_FIELDS {
             return None;
         }
-        pairs.push((name, decoded(value)?));
+        let value = if name == PATH { decoded_path(value) } else { decoded(value)? };
+        pairs.push((name, value));
     }
     Some(pairs)
 }
@@ -149,9 +161,22 @@ fn split_once(part: &[u8]) -> (&[u8], &[u8]) {
 /// Decoded once and strictly: with signs in the place of broken bytes two passwords would be one
 /// (ASVS 6.2.8), and overlong forms hide what they stand for.
 fn decoded(text: &[u8]) -> Option<String> {
+    String::from_utf8(octets(text)).ok()
+}
+
+/// A path is octets, not text (RFC 3986, 2.5): those that are not UTF-8 stay as `%XX`.
+fn decoded_path(text: &[u8]) -> String {
+    let octets = octets(text);
+    let parts = octets.utf8_chunks().flat_map(|chunk| {
+        std::iter::once(chunk.valid()).chain(percent_encode(chunk.invalid(), NON_ALPHANUMERIC))
+    });
+    parts.collect()
+}
+
+fn octets(text: &[u8]) -> Vec<u8> {
     let spaced: Vec<u8> =
         text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    String::from_utf8(percent_decode(&spaced).collect()).ok()
+    percent_decode(&spaced).collect()
 }
 
 /// Frameworks read `email[]`, `user[email]` and `user.email` as `email`; we name no field so.
@@ -226,6 +251,24 @@ mod tests {
             assert_eq!(read(body), None, "{body}");
         }
         assert_eq!(pairs(b"a=\xff"), None);
+    }
+
+    #[test]
+    fn octets_of_a_path_that_are_not_utf_8_stay_percent_encoded() {
+        for (written, path) in [
+            ("/wiki/%DCbersicht", "/wiki/%DCbersicht"),
+            ("/caf%c3", "/caf%C3"),
+            ("/%C3%9C%C3", "/Ü%C3"),
+            ("/%25C3%09", "/%C3\t"),
+            ("/%c0%af/a+b", "/%C0%AF/a b"),
+        ] {
+            assert_eq!(read(&format!("next={written}")), one("next", path));
+            let query = format!("a=%ff&next={written}&Next=x");
+            assert_eq!(paths(&query).collect::<Vec<_>>(), [path]);
+        }
+        assert_eq!(pairs(b"next=/\xff"), one("next", "/%FF"));
+        assert_eq!(read("next=/%ff&next=/"), None);
+        assert_eq!(paths("n%65xt=/a&next=/b").count(), 2);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Where to go after logging in: a path on this site, or nowhere.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use unicode_normalization::UnicodeNormalization;
 use url::Url;
 
 use crate::accounts::pasted::is_invisible;
 
-/// Longer than any path of ours or of an application that mounts us.
+/// Longer than any path of ours or of an application that mounts us, in octets, however they are
+/// written: percent-encoding makes three of one.
 const LONGEST: usize = 2000;
 
 /// What a path may not have as it is, beside all that is not ASCII.
@@ -30,11 +31,14 @@ impl NextPath {
     /// Takes what is a path on this site, and nothing else. `/wiki/Übersicht` is kept as browsers
     /// send it and `Location` needs it: percent-encoded.
     pub fn parse(text: &str) -> Self {
-        if text.len() > LONGEST || !text.chars().all(is_plain) || !has_plain_segments(text) {
+        let is_short = percent_decode_str(text).nth(LONGEST).is_none();
+        if !is_short || !text.chars().all(is_plain) || !has_plain_segments(text) {
             return Self(None);
         }
         let encoded = utf8_percent_encode(text, ODD).to_string();
-        Self(is_local(&encoded).then_some(encoded))
+        // A server that normalises the path must not make another site of it.
+        let is_followed = is_local(&encoded) && is_local(&text.nfkc().collect::<String>());
+        Self(is_followed.then_some(encoded))
     }
 
     /// The path, or `fallback`.
@@ -63,17 +67,18 @@ fn is_plain(c: char) -> bool {
         '\\' | '\u{fffd}' => false,
         ' ' => true,
         _ if c.is_ascii() => c.is_ascii_graphic(),
-        _ => !c.is_control() && !c.nfkc().any(|part| part == '/' || part == '\\'),
+        _ => !c.is_control(),
     }
 }
 
-/// Whether every part between two slashes begins with something to be seen, and ends without a space.
+/// Whether every part between two slashes begins with something to be seen, and the first one with
+/// nothing that contains a slash, as `℀` does.
 fn has_plain_segments(text: &str) -> bool {
     let path = text.split(['?', '#']).next().unwrap_or_default();
-    path.split('/').all(|segment| {
-        let begins_blank = segment.starts_with(|c: char| c.is_whitespace() || is_invisible(c));
-        !begins_blank && !segment.ends_with(char::is_whitespace)
-    })
+    let is_blank = |c: char| c.is_whitespace() || is_invisible(c);
+    let is_slash = |c: char| !c.is_ascii() && c.nfkc().any(|part| matches!(part, '/' | '\\'));
+    !path.split('/').any(|segment| segment.starts_with(is_blank))
+        && !path.trim_start_matches('/').starts_with(is_slash)
 }
 
 /// By the shape of the text first, then by what the standard that browsers follow makes of it.
@@ -81,8 +86,7 @@ fn is_local(text: &str) -> bool {
     let leads_here = text.starts_with('/') && !text.starts_with("//");
     let base = Url::parse("http://vestibule.invalid/").ok();
     let resolved = base.as_ref().and_then(|base| base.join(text).ok());
-    text.len() <= LONGEST
-        && leads_here
+    leads_here
         && resolved.zip(base).is_some_and(|(url, base)| {
             url.origin() == base.origin() && !url.path().starts_with("//")
         })
@@ -110,6 +114,8 @@ mod tests {
             ("/ä", "/%C3%A4"),
             ("/例え/😀?x=日本", "/%E4%BE%8B%E3%81%88/%F0%9F%98%80?x=%E6%97%A5%E6%9C%AC"),
             ("/\u{3002}evil.example", "/%E3%80%82evil.example"),
+            ("/wiki/\u{2100}", "/wiki/%E2%84%80"),
+            ("/wiki/a\u{ff0f}b", "/wiki/a%EF%BC%8Fb"),
             ("/نام\u{200c}ها", "/%D9%86%D8%A7%D9%85%E2%80%8C%D9%87%D8%A7"),
         ] {
             let next = NextPath::parse(text);
@@ -117,6 +123,15 @@ mod tests {
             assert_eq!(NextPath::parse(path), next, "as the form sends it back");
             let page = Url::parse("http://localhost:8000/login").unwrap();
             assert_eq!(page.join(path).unwrap(), page.join(text).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_space_at_the_end_is_part_of_the_path() {
+        for (text, path) in [("/a ", "/a%20"), ("/a/b \u{3000}?c= ", "/a/b%20%E3%80%80?c=%20")] {
+            let next = NextPath::parse(text);
+            assert_eq!(next.as_str(), path);
+            assert_eq!(NextPath::parse(path), next, "as the form sends it back");
         }
     }
 
@@ -171,7 +186,6 @@ mod tests {
         "\0//evil.example",
         " //evil.example",
         " /account",
-        "/account ",
         "/ /evil.example",
         "/\u{7f}/evil.example",
         "/\u{200b}/evil.example",
@@ -184,6 +198,15 @@ mod tests {
         "/\u{ff0f}evil.example",
         "/\u{ff3c}evil.example",
         "/\u{2100}evil.example",
+        "/\u{2101}evil.example",
+        "/\u{2105}/evil.example",
+        "/./\u{ff0f}evil.example",
+        "/a/../\u{ff0f}evil.example",
+        "/a/..\u{ff0f}\u{ff0f}evil.example",
+        "/a/..\u{ff3c}\u{ff3c}evil.example",
+        "/a/\u{ff0e}\u{ff0e}//evil.example",
+        "/\u{ff0e}//evil.example",
+        "/a/\u{2025}//evil.example",
         "/\u{fffd}/evil.example",
         "/\u{202e}/evil.example",
         "/\u{85}/evil.example",
@@ -264,6 +287,9 @@ mod tests {
         "/account//evil.example",
         "/?next=//evil.example",
         "/%25252f%25252fevil.example",
+        "/%C0%AFevil.example",
+        "/%FF/evil.example",
+        "/a/%E2%84%80//evil.example",
     ];
 
     #[test]
@@ -281,8 +307,12 @@ mod tests {
         let of = |length: usize| format!("/{}", "a".repeat(length - 1));
         assert_eq!(NextPath::parse(&of(LONGEST)).as_str(), of(LONGEST));
         assert_eq!(NextPath::parse(&of(LONGEST + 1)).as_str(), "");
-        assert_eq!(NextPath::parse(&format!("/{}", "ä".repeat(333))).as_str().len(), 1999);
-        assert_eq!(NextPath::parse(&format!("/{}", "ä".repeat(334))).as_str(), "");
+        for (letter, most) in [("ä", 999), ("例", 666), ("%FF", 1999)] {
+            let next = NextPath::parse(&format!("/{}", letter.repeat(most)));
+            assert!(next.as_str().len() > LONGEST, "{letter}");
+            assert_eq!(NextPath::parse(next.as_str()), next, "as the form sends it back");
+            assert_eq!(NextPath::parse(&format!("/{}", letter.repeat(most + 1))).as_str(), "");
+        }
         assert_eq!(NextPath::parse(&"/..".repeat(100_000)).as_str(), "");
     }
 }

@@ -18,7 +18,7 @@ use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
 use crate::error::RequestError;
-use crate::forms::Errors;
+use crate::forms::{Errors, paths};
 use crate::next_path::NextPath;
 
 /// What every handler answers.
@@ -34,8 +34,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Next {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, RequestError> {
         let query = parts.uri.query().unwrap_or_default();
-        let pairs = url::form_urlencoded::parse(query.as_bytes());
-        let mut paths = pairs.filter(|(name, _)| name == "next").map(|(_, path)| path);
+        let mut paths = paths(query);
         let next = paths.next().map(|path| NextPath::parse(&path)).unwrap_or_default();
         if paths.next().is_some() { Err(RequestError::Malformed) } else { Ok(Self(next)) }
     }

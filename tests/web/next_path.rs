@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{Request, Response};
 
-use crate::support::{PASSWORD, Site, body_of};
+use crate::support::{PASSWORD, Site, body_of, form_request};
 
 fn location(answer: &Response<Body>) -> &str {
     answer.headers()["location"].to_str().unwrap()
@@ -32,6 +32,13 @@ async fn a_path_that_is_not_ascii_is_followed_percent_encoded() {
         ("next=%2Fsearch%3Fq%3Da%2520b%26c%3D%2526", "/search?q=a%20b&c=%26"),
         ("next=/wiki/My%20Page", "/wiki/My%20Page"),
         ("next=/wiki/My+Page", "/wiki/My%20Page"),
+        ("next=/a%20", "/a%20"),
+        ("next=/wiki/%DCbersicht", "/wiki/%DCbersicht"),
+        ("next=/caf%C3", "/caf%C3"),
+        ("next=/caf%c3?q=%fc", "/caf%C3?q=%FC"),
+        ("next=/%C0%AFevil.example", "/%C0%AFevil.example"),
+        ("next=/wiki/%E2%84%80", "/wiki/%E2%84%80"),
+        (&format!("next=/{}", "%E4%BE%8B".repeat(600)), &format!("/{}", "%E4%BE%8B".repeat(600))),
         ("next=/%F0%9F%98%80", "/%F0%9F%98%80"),
     ] {
         assert_eq!(led_to(&site, query).await, path, "{query}");
@@ -55,10 +62,31 @@ async fn a_path_that_is_not_ascii_is_followed_percent_encoded() {
 }
 
 #[tokio::test]
+async fn a_script_may_send_octets_that_are_not_utf_8_in_next_and_nowhere_else() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let form = format!("username=ann&password={}", PASSWORD.replace(' ', "+"));
+    for (next, path) in [
+        ("/wiki/%DCbersicht", "/wiki/%DCbersicht"),
+        ("/caf%C3", "/caf%C3"),
+        ("/%FF%5Cevil.example", "/account"),
+        ("//evil.example/%FF", "/account"),
+        ("%FF//evil.example", "/account"),
+        ("/%FF%0d%0aSet-Cookie:x=y", "/account"),
+    ] {
+        let request = form_request("/login", format!("{form}&next={next}"));
+        let answer = site.browser().send(request).await;
+        assert_eq!(location(&answer), path, "{next}");
+    }
+    let answer = site.browser().send(form_request("/login", format!("{form}%ff"))).await;
+    assert_eq!(answer.status(), 422);
+}
+
+#[tokio::test]
 async fn what_could_leave_the_site_leads_to_the_account() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
-    let long = format!("next=/{}", "%C3%A4".repeat(400));
+    let long = format!("next=/{}", "%C3%A4".repeat(1000));
     for query in [
         "next=/\\evil.example",
         "next=/%5Cevil.example",
@@ -84,7 +112,11 @@ async fn what_could_leave_the_site_leads_to_the_account() {
         "next=/%252e//evil.example",
         "next=/a%5C..%5Cevil.example",
         "next=/%C3%A4?x=%5Cevil.example",
-        "next=/%DCbersicht",
+        "next=/%FF%5Cevil.example",
+        "next=//%FF.example",
+        "next=%FF//evil.example",
+        "next=/./%EF%BC%8Fevil.example",
+        "next=/%E2%84%80evil.example",
         "next=/%00",
         "next=%C3%A4",
         "next=https://evil.example/%C3%A4",
