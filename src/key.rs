@@ -13,7 +13,8 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::permissions::why_not_private;
+use crate::event::{Details, Event};
+use crate::permissions::{take_from_group, why_not_private};
 
 /// Fewest bytes of a key: as many as HMAC-SHA256 gives (NIST SP 800-107, 5.3.4).
 pub const KEY_BYTES: usize = 32;
@@ -48,6 +49,11 @@ pub enum KeyError {
         "the server's key is too easy to guess: give at least 32 random bytes, as `openssl rand -base64 32` makes them"
     )]
     Guessable,
+    /// Text, such as a passphrase or the hex digits of something.
+    #[error(
+        "the server's key is text, not random bytes: give at least 32 random bytes, as `openssl rand -base64 32` makes them"
+    )]
+    Text,
     /// The file is there, but others can read or change it.
     #[error("{path}: {cause}. If others may have read it, move it away: a new key is made at the start, pending codes and mails are lost, nothing else", path = path.display())]
     NotPrivate {
@@ -78,13 +84,17 @@ impl ServerKey {
     /// Derives the keys from a master key.
     ///
     /// # Errors
-    /// [`KeyError::TooShort`] under [`KEY_BYTES`] bytes; [`KeyError::Guessable`].
+    /// [`KeyError::TooShort`] under [`KEY_BYTES`] bytes; [`KeyError::Guessable`]; [`KeyError::Text`].
     pub fn from_bytes(master: &[u8]) -> Result<Self, KeyError> {
         if master.len() < KEY_BYTES {
             return Err(KeyError::TooShort);
         }
         if is_guessable(master) {
             return Err(KeyError::Guessable);
+        }
+        // 32 random bytes are text once in 10^13 draws.
+        if master.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {
+            return Err(KeyError::Text);
         }
         let mac = HmacSha256::new_from_slice(master).map_err(|_| KeyError::TooShort)?;
         Ok(Self {
@@ -117,6 +127,9 @@ impl ServerKey {
         };
         let unreadable = |cause| KeyError::Io { path: path.to_owned(), cause };
         let mut file = file.map_err(unreadable)?;
+        if let Some(cause) = take_from_group(path, &file.metadata().map_err(unreadable)?) {
+            Event::FileExposed.write(Details { cause: Some(&cause), ..Details::default() });
+        }
         if let Some(cause) = why_not_private(path, &file.metadata().map_err(unreadable)?) {
             return Err(KeyError::NotPrivate { path: path.to_owned(), cause });
         }
@@ -167,9 +180,15 @@ impl std::fmt::Debug for ServerKey {
 }
 
 /// Whether `master` was typed, not drawn at random: 32 random bytes with at most 8 different values
-/// among them happen once in 10^33 draws.
+/// among them happen once in 10^33 draws, and ones of which half follow the byte before at one distance,
+/// as in 00 01 02 …, once in 10^27.
 fn is_guessable(master: &[u8]) -> bool {
-    master.iter().collect::<BTreeSet<_>>().len() <= 8
+    let mut distances = [0; 256];
+    for pair in master.windows(2) {
+        distances[usize::from(pair[1].wrapping_sub(pair[0]))] += 1;
+    }
+    let is_sequence = distances.iter().any(|count| count * 2 >= master.len());
+    is_sequence || master.iter().collect::<BTreeSet<_>>().len() <= 8
 }
 
 fn bound_to(row: &str) -> Vec<u8> {
@@ -222,14 +241,14 @@ fn write_key(draft: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const MASTER: &[u8; 32] = b"a key for tests, 32 bytes of it.";
+    const MASTER: &[u8; 32] = b"a key for tests, 32 bytes of it\xff";
 
     fn key() -> ServerKey {
         ServerKey::from_bytes(MASTER).unwrap()
     }
 
     fn other_key() -> ServerKey {
-        ServerKey::from_bytes(b"another one for tests, 33 of them").unwrap()
+        ServerKey::from_bytes(b"another one for tests, 33 of them\xff").unwrap()
     }
 
     fn folder() -> PathBuf {
@@ -274,7 +293,7 @@ mod tests {
     fn digests_stay_the_same_from_version_to_version() {
         assert_eq!(
             key().digest("code", &["ab", "c"]),
-            "1ifVVglCoKzR0XhdaIMnaBstw8Hd6tJ1w-3NNCSF2NM"
+            "t2Oy4ouP3qVk1zgV1M3_Ru1nJqvj9bOp7u2YHFHmPQs"
         );
     }
 
@@ -324,6 +343,24 @@ mod tests {
                 "{master:?}"
             );
         }
+        let counted: [u8; 32] = std::array::from_fn(|at| u8::try_from(at).unwrap());
+        let downwards = counted.map(|byte| 250 - 3 * byte);
+        for master in [&counted[..], &downwards, &[&counted[..16], &counted[..16]].concat()] {
+            assert!(
+                matches!(ServerKey::from_bytes(master), Err(KeyError::Guessable)),
+                "{master:?}"
+            );
+        }
+        for text in [
+            "0123456789abcdef0f1e2d3c4b5a6978",
+            "9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08\n",
+            "our very own secret passphrase, 42",
+        ] {
+            let refused = ServerKey::from_base64(&STANDARD.encode(text)).unwrap_err();
+            assert!(refused.to_string().contains("is text, not random bytes"), "{refused}");
+        }
+        // The same digits as `openssl rand -hex 32` writes them are base64 of 48 bytes.
+        assert!(ServerKey::from_base64(&"9f86d081884c7d65".repeat(4)).is_ok());
         for _ in 0..1000 {
             assert!(ServerKey::from_bytes(&crate::random::bytes::<32>()).is_ok());
         }
@@ -334,7 +371,7 @@ mod tests {
         let folder = folder();
         let path = folder.join("vestibule.key");
         ServerKey::load_or_create(&path).unwrap();
-        for mode in [0o666, 0o644, 0o640, 0o620, 0o604, 0o602, 0o660] {
+        for mode in [0o666, 0o644, 0o604, 0o602, 0o601, 0o664] {
             set_mode(&path, mode);
             let error = ServerKey::load_or_create(&path).unwrap_err().to_string();
             let command = format!(
@@ -351,6 +388,21 @@ mod tests {
     }
 
     #[test]
+    fn the_rights_of_the_group_that_a_mount_gives_are_taken_away() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = folder();
+        let path = folder.join("vestibule.key");
+        let made = ServerKey::load_or_create(&path).unwrap().digest("x", &[]);
+        for (mode, narrowed) in [(0o640, 0o600), (0o660, 0o600), (0o620, 0o600), (0o440, 0o400)] {
+            set_mode(&path, mode);
+            assert_eq!(ServerKey::load_or_create(&path).unwrap().digest("x", &[]), made);
+            let found = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(found, narrowed, "{mode:o}");
+        }
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
     fn a_key_file_of_another_user_is_refused() {
         if !rustix::process::geteuid().is_root() {
             return;
@@ -359,8 +411,11 @@ mod tests {
         let path = folder.join("vestibule.key");
         ServerKey::load_or_create(&path).unwrap();
         std::os::unix::fs::chown(&path, Some(12345), None).unwrap();
+        set_mode(&path, 0o660);
         let error = ServerKey::load_or_create(&path).unwrap_err().to_string();
         assert!(error.contains("belongs to user 12345") && error.contains("chown 0 "), "{error}");
+        let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(&path).unwrap());
+        assert_eq!(mode & 0o777, 0o660, "it is left alone");
         fs::remove_dir_all(folder).unwrap();
     }
 

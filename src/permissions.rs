@@ -9,6 +9,8 @@ use rustix::process::geteuid;
 
 /// Permission bits of everybody but the owner.
 const OTHERS: u32 = 0o077;
+/// Of those, the ones of the file's group.
+const GROUP: u32 = 0o070;
 /// Of those, the ones that let a file be changed.
 const OTHERS_WRITE: u32 = 0o022;
 /// In a folder with this bit only a file's owner can replace it.
@@ -35,6 +37,15 @@ pub fn why_not_trusted(path: &Path, metadata: &Metadata) -> Option<String> {
     (metadata.is_file() && mode & OTHERS_WRITE != 0).then(|| {
         format!("mode {mode:04o} lets other users change it: run `chmod go-w {}`", path.display())
     })
+}
+
+/// Takes the group's rights to a file of this user away: at each mount Kubernetes gives them to every
+/// file of a volume (`fsGroup`). Answers what was done; nothing where everybody has rights, or another
+/// user owns the file.
+pub fn take_from_group(path: &Path, metadata: &Metadata) -> Option<String> {
+    let is_own = metadata.uid() == geteuid().as_raw();
+    let is_groups_alone = mode(metadata) & OTHERS & !GROUP == 0;
+    if is_own && is_groups_alone { make_private(path) } else { None }
 }
 
 /// Takes the rights of others to a file away. Answers what was found and done, or none if it was

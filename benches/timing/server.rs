@@ -35,7 +35,7 @@ impl Server {
         }
         if let Some(url) = postgres {
             command.env("VESTIBULE_DATABASE_URL", own_schema(url));
-            command.env("VESTIBULE_SECRET", "dGhpcnR5LXR3byBieXRlcyBvZiBhIHNlcnZlciBrZXk=");
+            command.env("VESTIBULE_SECRET", "WgrGPrviZ3enH9xDfqjNDCnxsR2SKpjNpf0uOhOozfo=");
         }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let address = address_of(&mut child);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const KEY: &str = "QW/uXofQcsvMc6DGFdBx3oo+7A9hXNbmc6Rf7ddbecY=";
 
 fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|&(name, value)| (name.into(), value.into())).collect()

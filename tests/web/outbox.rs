@@ -349,7 +349,7 @@ async fn what_a_killed_process_held_is_sent_after_its_lease_or_once_released() {
 async fn an_email_sealed_with_a_lost_key_is_dropped_and_the_others_go_out() {
     let server = FakeSmtp::start().await;
     for mut post in Post::all(&server.url()).await {
-        let lost = ServerKey::from_bytes(b"another key: thirty-two bytes or so").unwrap();
+        let lost = ServerKey::from_bytes(b"another key: thirty-two bytes or so\xff").unwrap();
         let lost = Outbox::new(lost, post.clock.clone());
         post.put_into(&lost, &email("eve@example.com")).await;
         post.put(&email("ann@example.com")).await;

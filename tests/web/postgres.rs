@@ -103,7 +103,7 @@ async fn variables_of_other_programs_neither_weaken_nor_redirect_the_connection(
     let run = |extra: &[(&str, &str)]| {
         let mut settings = vec![
             ("VESTIBULE_DATABASE_URL", url.as_str()),
-            ("VESTIBULE_SECRET", "YSBrZXkgZm9yIHRlc3RzLCAzMiBieXRlcyBvZiBpdC4="),
+            ("VESTIBULE_SECRET", "YSBrZXkgZm9yIHRlc3RzLCAzMiBieXRlcyBvZiBpdP8="),
             ("HOME", &home),
         ];
         settings.extend(extra);
@@ -162,7 +162,7 @@ async fn a_weaker_mode_is_told_at_the_start() {
         format!("postgres://vestibule:{HUSH}@{own}:{}/postgres?sslmode=require", cluster.port());
     let settings = [
         ("VESTIBULE_DATABASE_URL", url.as_str()),
-        ("VESTIBULE_SECRET", "YSBrZXkgZm9yIHRlc3RzLCAzMiBieXRlcyBvZiBpdC4="),
+        ("VESTIBULE_SECRET", "YSBrZXkgZm9yIHRlc3RzLCAzMiBieXRlcyBvZiBpdP8="),
         ("VESTIBULE_BASE_URL", "https://accounts.example"),
         ("VESTIBULE_SMTP_URL", "smtp://127.0.0.1:1"),
         ("VESTIBULE_LOG", "json"),

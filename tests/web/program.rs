@@ -69,6 +69,23 @@ fn a_database_that_others_can_read_is_made_private_with_a_line_in_the_log() {
 }
 
 #[test]
+fn a_key_file_that_its_group_can_read_since_a_mount_is_made_private_with_a_line_in_the_log() {
+    let folder = Folder::new();
+    folder.serve(&[]).kill();
+    for mode in [0o660, 0o640] {
+        set_mode(&folder, "vestibule.key", mode);
+        folder.serve_with_log(&[("VESTIBULE_LOG", "json")]).kill();
+        let permissions = std::fs::metadata(folder.0.join("vestibule.key")).unwrap().permissions();
+        assert_eq!(permissions.mode() & 0o777, 0o600);
+        let told = format!(
+            "vestibule.key: mode {mode:04o} let other users read or change it; it is 0600 now"
+        );
+        let log = folder.log();
+        assert!(log.contains("file_exposed") && log.contains(&told), "{log}");
+    }
+}
+
+#[test]
 fn a_key_file_that_others_can_read_stops_the_start_with_the_command_that_mends_it() {
     let folder = Folder::new();
     folder.serve(&[]).kill();
@@ -160,7 +177,7 @@ fn a_database_that_cannot_be_used_is_told_in_one_line() {
 fn a_postgresql_that_does_not_answer_is_told_in_one_line_without_its_password() {
     let settings = [
         ("VESTIBULE_DATABASE_URL", "postgres://ann:hunter2@127.0.0.1:1/accounts"),
-        ("VESTIBULE_SECRET", "YSBrZXkgZm9yIHRlc3RzLCAzMiBieXRlcyBvZiBpdC4="),
+        ("VESTIBULE_SECRET", "YSBrZXkgZm9yIHRlc3RzLCAzMiBieXRlcyBvZiBpdP8="),
     ];
     let ended = Folder::new().run(&["migrate"], &settings, "");
     assert_eq!((ended.status, ended.err.lines().count()), (1, 1), "{}", ended.err);
@@ -278,7 +295,7 @@ fn on_postgresql_it_serves_and_keeps_what_it_acknowledged() {
     let url = format!("{url}?options=-csearch_path%3D{schema}");
     let settings = [
         ("VESTIBULE_DATABASE_URL", url.as_str()),
-        ("VESTIBULE_SECRET", "YSBrZXkgZm9yIHRlc3RzLCAzMiBieXRlcyBvZiBpdC4="),
+        ("VESTIBULE_SECRET", "YSBrZXkgZm9yIHRlc3RzLCAzMiBieXRlcyBvZiBpdP8="),
     ];
     create_schema(&schema);
     let program = folder.serve(&settings);

@@ -18,7 +18,7 @@ pub use browser::{Browser, body_of, form_request};
 pub use site::{Site, email_of, full_pool, postgres_url};
 
 /// The server's key.
-pub const KEY: &[u8] = b"a key for tests, 32 bytes of it.";
+pub const KEY: &[u8] = b"a key for tests, 32 bytes of it\xff";
 
 /// A password that may stand, and another one.
 pub const PASSWORD: &str = "moss lantern quartz";
