@@ -89,11 +89,15 @@ impl Password {
         let context: Vec<String> =
             context.iter().map(|text| start(text, LONGEST_CONTEXT)).collect();
         let words = context.iter().flat_map(|text| context_words(text)).collect::<Vec<_>>();
-        let judged = Zeroizing::new(start(&self.0, JUDGED));
-        let found = zxcvbn::zxcvbn(&judged, &words);
         // 3 of 4: more than 1e8 guesses. Online guessing is limited to some thousands a day.
-        let is_strong = found.score() >= Score::Three;
-        (!is_strong).then(|| error_of(found.feedback()))
+        let judge = |text: &str| {
+            let found = zxcvbn::zxcvbn(&Zeroizing::new(start(text, JUDGED)), &words);
+            (found.score() < Score::Three).then(|| error_of(found.feedback()))
+        };
+        judge(&self.0).or_else(|| {
+            let repeats = without_repeats(&self.0).is_some_and(|once| judge(&once).is_some());
+            repeats.then_some(PasswordError::Guessable(REPEATS))
+        })
     }
 
     /// The bytes to hash.
@@ -104,6 +108,31 @@ impl Password {
 
 fn start(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
+}
+
+/// `text` with each word once, as a guesser repeats one that is common; none if no word stands in it
+/// twice. zxcvbn sees a repeat only where nothing stands in between. A word with one or two letters
+/// more is the same word; one of two letters counts as none. Of a text with one word alone the word is left.
+fn without_repeats(text: &str) -> Option<Zeroizing<String>> {
+    let text = Zeroizing::new(text.to_lowercase());
+    let mut words: Vec<&str> = Vec::new();
+    let mut once = Zeroizing::new(String::new());
+    for part in text.split_inclusive(|c: char| !c.is_alphabetic()) {
+        let word = part.trim_end_matches(|c: char| !c.is_alphabetic());
+        let is_repeat = words
+            .iter()
+            .filter(|known| known.chars().count() > 2)
+            .any(|known| word.strip_prefix(known).is_some_and(|more| more.chars().count() <= 2));
+        once.push_str(if is_repeat { &part[word.len()..] } else { part });
+        if !is_repeat && !word.is_empty() {
+            words.push(word);
+        }
+    }
+    match words[..] {
+        _ if once.len() == text.len() => None,
+        [word] => Some(Zeroizing::new(word.to_owned())),
+        _ => Some(once),
+    }
 }
 
 /// The text and its parts: `ann@x.example` also forbids `ann`.
@@ -125,13 +154,14 @@ fn error_of(feedback: Option<&Feedback>) -> PasswordError {
 }
 
 const NAME_OR_WORD: &str = "contains a name or common word";
+const REPEATS: &str = "repeats itself";
 
 fn reason(warning: Warning) -> &'static str {
     match warning {
         Warning::StraightRowsOfKeysAreEasyToGuess
         | Warning::ShortKeyboardPatternsAreEasyToGuess => "follows the keys of a keyboard",
         Warning::RepeatsLikeAaaAreEasyToGuess
-        | Warning::RepeatsLikeAbcAbcAreOnlySlightlyHarderToGuess => "repeats itself",
+        | Warning::RepeatsLikeAbcAbcAreOnlySlightlyHarderToGuess => REPEATS,
         Warning::ThisIsSimilarToACommonlyUsedPassword => "is close to a common password",
         Warning::SequencesLikeAbcAreEasyToGuess => "contains a sequence like abc or 6543",
         Warning::RecentYearsAreEasyToGuess => "contains a recent year",
@@ -198,6 +228,44 @@ mod tests {
                 is_common || matches!(refused, PasswordError::Guessable(_)),
                 "{text}: {refused}"
             );
+        }
+    }
+
+    #[test]
+    fn a_common_word_is_not_better_for_being_repeated() {
+        for text in [
+            "password password",
+            "Password PASSWORD",
+            "password, password!",
+            "password1 password2",
+            "letmein letmein2",
+            "letmein1letmein2",
+            "letmein letmeins",
+            "annabel annabel annabel",
+            "annabel-annabel-4711",
+            "annabelannabelannabel",
+            "ann ann ann ann ann",
+            "annannannannann",
+            "annannannannanna",
+            "qwerty12 qwerty34 qwerty56",
+            "tulip tulip tulip tulip",
+            "пароль пароль пароль",
+        ] {
+            let refused = choose(text).map(drop);
+            let is_refused =
+                matches!(refused, Err(PasswordError::Guessable(_) | PasswordError::Common));
+            assert!(is_refused, "{text}: {refused:?}");
+        }
+        for text in [
+            "moss lantern quartz",
+            "correct horse battery staple",
+            "velvet anchor pudding",
+            "moss lantern moss quartz",
+            "a rose is a rose is a thornbush",
+            "kT9abcX2abcQ7vZ4",
+            "marigold velvet mari pudding",
+        ] {
+            assert!(choose(text).is_ok(), "{text}: {:?}", choose(text));
         }
     }
 
