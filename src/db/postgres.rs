@@ -22,6 +22,9 @@ const CONNECTIONS: u32 = 16;
 /// When the next address of a name is tried, beside the first (RFC 8305, 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
+/// How much later than one that takes no writes another address may answer.
+const STANDBY: Duration = Duration::from_secs(1);
+
 /// Where to connect, and the settings of each connection.
 #[derive(Debug)]
 pub struct Source {
@@ -95,7 +98,8 @@ pub(super) async fn open(url: &str, wait: Duration) -> Result<Engine, DbError> {
     Ok(engine)
 }
 
-/// Connects to the first address of the server's name that works. sqlx tries them one after the other,
+/// Connects to the first address of the server's name that takes writes, or else to one that works: a
+/// cluster's name may have the addresses of its standbys, too. sqlx tries them one after the other,
 /// and waits for a silent one as long as the kernel does, two minutes.
 async fn connect(server: &Server) -> Result<PgConnection, sqlx::Error> {
     let addresses = addresses(server).await?;
@@ -104,19 +108,26 @@ async fn connect(server: &Server) -> Result<PgConnection, sqlx::Error> {
     }
     let attempts = stream::iter(addresses).zip(stream::iter(0..)).map(async |(address, place)| {
         sleep(NEXT_ADDRESS * place).await;
-        connect_to(server, address).await
+        let mut connection = connect_to(server, address).await?;
+        let is_read_only = connection.fetch_one("show transaction_read_only").await?;
+        Ok((connection, is_read_only.try_get::<String, _>(0)? == "off"))
     });
     let mut attempts = pin!(attempts.buffer_unordered(usize::MAX));
-    let mut failure = None;
-    while let Some(done) = attempts.next().await {
+    let (mut standby, mut failure) = (None, None);
+    loop {
+        let done = match standby {
+            None => attempts.next().await,
+            Some(_) => timeout(STANDBY, attempts.next()).await.unwrap_or_default(),
+        };
         match done {
-            Ok(connection) => return Ok(connection),
+            Some(Ok((connection, true))) => return Ok(connection),
+            Some(Ok((connection, false))) => standby = Some(connection),
             // An answer of the server tells more than a connection that failed.
-            Err(sqlx::Error::Io(_)) if failure.is_some() => {}
-            Err(error) => failure = Some(error),
+            Some(Err(sqlx::Error::Io(_))) if failure.is_some() => {}
+            Some(Err(error)) => failure = Some(error),
+            None => return standby.ok_or(failure.unwrap_or(sqlx::Error::WorkerCrashed)),
         }
     }
-    Err(failure.unwrap_or(sqlx::Error::WorkerCrashed))
 }
 
 /// Where to connect; none where sqlx does it as well: a Unix socket, an address, or a name with one.

@@ -191,6 +191,26 @@ async fn a_silent_address_of_a_name_does_not_keep_the_next_from_being_tried() {
     }
 }
 
+/// Of the two addresses of `localhost` the first leads to a server that takes no writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_the_addresses_of_a_name_one_that_takes_writes_is_preferred() {
+    let Some(cluster) = Cluster::start_on("::1") else { return };
+    let Some(_standby) = cluster.start_standby("127.0.0.1") else { return };
+    for query in ["", "?sslmode=disable"] {
+        let url = format!("postgres://vestibule@localhost:{}/postgres{query}", cluster.port());
+        let db = open(&url).await.unwrap();
+        for _ in 0..3 {
+            db.check_writable().await.unwrap();
+        }
+        db.close().await;
+    }
+    // Reading goes on where no address takes writes.
+    cluster.hang();
+    let url = format!("postgres://vestibule@localhost:{}/postgres", cluster.port());
+    let refused = open(&url).await.unwrap_err();
+    assert!(refused.contains("read-only"), "{refused}");
+}
+
 #[tokio::test]
 async fn a_database_that_cannot_hold_every_name_is_refused_with_what_to_do() {
     let Some(url) = postgres_url() else { return };

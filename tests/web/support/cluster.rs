@@ -34,6 +34,18 @@ impl Cluster {
         Some(cluster)
     }
 
+    /// Another at the same port of another address, that takes no writes; none where that is taken.
+    pub fn start_standby(&self, address: &str) -> Option<Self> {
+        let mut standby = Self::make(address)?;
+        standby.port = self.port;
+        standby.options = " -c default_transaction_read_only=on".to_owned();
+        if standby.control(&["start"]) {
+            return Some(standby);
+        }
+        eprintln!("port {} of {address} is taken: not tested", self.port);
+        None
+    }
+
     /// At every address, with a certificate for [`HOST`]; answers the file of its authority, too.
     pub fn start_with_tls() -> Option<(Self, PathBuf)> {
         let mut cluster = Self::make("*")?;
