@@ -32,6 +32,18 @@ const KNOWN: [&str; 12] = [
     "options",
 ];
 
+/// The parameters that are read here.
+const OWN: [&str; 3] = ["hostaddr", "pgbouncer", "target_session_attrs"];
+
+const SEVERAL_HOSTS: &str = "expected one host: give several servers one name with an address for each, and the one that takes writes is used";
+
+/// What `sslmode` may be.
+const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+
+/// Parameters of libpq and others that concern the protection of the connection, beside those with
+/// `ssl` or `tls` in their names.
+const PROTECTING: [&str; 3] = ["channel_binding", "gssencmode", "require_auth"];
+
 /// Where a server on this machine has its socket: Debian's folder and PostgreSQL's own default.
 const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
@@ -56,21 +68,35 @@ impl Server {
     /// # Errors
     /// What is wrong, in words that repeat nothing that may be a password.
     pub fn parse(text: &str) -> Result<Self, String> {
+        if has_several_hosts(text) {
+            return Err(SEVERAL_HOSTS.into());
+        }
         let mut url = Url::parse(text).map_err(|_| "the URL cannot be read")?;
         let mut parameters = Parameters::of(&url);
-        let is_per_transaction = match parameters.take("pgbouncer").as_deref() {
+        parameters.check_names()?;
+        parameters.check_modes()?;
+        let pooler = parameters.take("pgbouncer").map(|mode| mode.to_ascii_lowercase());
+        let is_per_transaction = match pooler.as_deref() {
             None => None,
-            Some("transaction") => Some(true),
+            // `true` is Prisma's word for it.
+            Some("transaction" | "true") => Some(true),
             Some("session") => Some(false),
             Some(_) => return Err("expected pgbouncer=transaction or pgbouncer=session".into()),
         };
+        // Of several addresses one that takes writes is preferred anyway.
+        let attributes = parameters.take("target_session_attrs");
+        if !matches!(attributes.as_deref(), None | Some("any" | "read-write" | "primary")) {
+            return Err("every node writes: expected target_session_attrs=read-write".into());
+        }
         let address = parameters.take("hostaddr").map(|text| text.parse::<IpAddr>()).transpose();
         let address = address.map_err(|_| "expected an IP address in hostaddr")?;
         parameters.check_root_certificate()?;
         refuse_variables(&url, &parameters)?;
         parameters.hide_unknown();
         url.query_pairs_mut().clear().extend_pairs(&parameters.0);
-        let options = url.as_str().parse().map_err(|error: sqlx::Error| error.to_string())?;
+        let options = url.as_str().parse().map_err(|error: sqlx::Error| {
+            error.to_string().replace("error with configuration: ", "")
+        })?;
         let options = without_environment(options, &url, &parameters);
         let has_host = url.host_str().is_some_and(|host| !host.is_empty());
         let has_host = has_host || parameters.get("host").is_some();
@@ -158,6 +184,37 @@ impl Parameters {
         value
     }
 
+    /// Nothing that was meant to protect the connection is ignored.
+    fn check_names(&self) -> Result<(), String> {
+        for (name, _) in &self.0 {
+            let lower = name.to_ascii_lowercase();
+            let known = KNOWN.iter().chain(&OWN).find(|known| **known == lower);
+            match known {
+                Some(known) if known != name => {
+                    return Err(format!("expected {known} in the place of {name}"));
+                }
+                None if lower.contains("ssl")
+                    || lower.contains("tls")
+                    || PROTECTING.contains(&lower.as_str()) =>
+                {
+                    return Err(format!(
+                        "the parameter {name} is unknown here: TLS is set with sslmode, sslrootcert, sslcert and sslkey"
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check_modes(&self) -> Result<(), String> {
+        let mut modes = self.0.iter().filter(|(name, _)| name == "sslmode");
+        if modes.all(|(_, mode)| SSL_MODES.contains(&mode.as_str())) {
+            return Ok(());
+        }
+        Err(format!("expected sslmode={}", SSL_MODES.join(", ")))
+    }
+
     /// `system` is libpq's word for the authorities that are trusted anyway.
     fn check_root_certificate(&mut self) -> Result<(), String> {
         match self.get("sslrootcert") {
@@ -178,6 +235,20 @@ impl Parameters {
             "…".clone_into(value);
         }
     }
+}
+
+/// libpq takes a list of hosts, in the URL's host and in its parameters.
+fn has_several_hosts(text: &str) -> bool {
+    let after_scheme = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let authority = after_scheme.split(['/', '?', '#']).next().unwrap_or_default();
+    let hosts = authority.rsplit('@').next().unwrap_or_default();
+    let query = text.split_once('?').map_or("", |(_, query)| query);
+    let mut parameters = url::form_urlencoded::parse(query.as_bytes());
+    hosts.contains(',')
+        || hosts.to_ascii_lowercase().contains("%2c")
+        || parameters.any(|(name, value)| {
+            matches!(&*name, "host" | "hostaddr" | "port") && value.contains(',')
+        })
 }
 
 /// Refuses a variable that would have an effect which the URL does not show.
@@ -264,7 +335,6 @@ mod tests {
             "postgres://v@0.0.0.0/v",
             "postgres://v@localhost/v?host=db.example",
             "postgres://v@localhost/v?hostaddr=192.0.2.1",
-            "postgres://v@db.example/v?SSLMODE=disable",
             "postgres://v@db.example/v?sslmode=disable&sslmode=verify-full",
         ] {
             let server = parse(url);
@@ -316,7 +386,26 @@ mod tests {
     #[test]
     fn parameters_that_cannot_be_meant_are_refused() {
         for (query, words) in [
-            ("pgbouncer=true", "expected pgbouncer=transaction"),
+            ("pgbouncer=yes", "expected pgbouncer=transaction or pgbouncer=session"),
+            ("PgBouncer=session", "expected pgbouncer in the place of PgBouncer"),
+            ("target_session_attrs=read-only", "expected target_session_attrs=read-write"),
+            ("target_session_attrs=prefer-standby", "every node writes"),
+            ("SSLMODE=verify-full", "expected sslmode in the place of SSLMODE"),
+            ("SslRootCert=/dev/null", "expected sslrootcert"),
+            ("ssl=true", "the parameter ssl is unknown here: TLS is set with sslmode, sslrootcert"),
+            ("requiressl=1", "the parameter requiressl"),
+            ("channel_binding=require", "the parameter channel_binding"),
+            ("gssencmode=require", "the parameter gssencmode"),
+            ("ssl_mode=require", "the parameter ssl_mode"),
+            ("sslcrl=/x", "the parameter sslcrl"),
+            ("ssl_min_protocol_version=TLSv1.3", "the parameter ssl_min_protocol_version"),
+            ("use_tls=1", "the parameter use_tls"),
+            ("sslmode=verify_full&sslmode=disable", "verify-ca, verify-full"),
+            ("sslmode=VERIFY-FULL", "expected sslmode=disable, allow, prefer, require"),
+            ("sslmode=", "expected sslmode="),
+            ("host=a.example,b.example", "expected one host"),
+            ("hostaddr=192.0.2.1,192.0.2.2", "expected one host"),
+            ("port=5432,5433", "expected one host"),
             ("hostaddr=db.example", "expected an IP address"),
             ("sslrootcert=/nowhere/ca.pem", "/nowhere/ca.pem cannot be read"),
             ("sslmode=full", "full"),
@@ -324,7 +413,14 @@ mod tests {
             let url = format!("postgres://v:hush@db.example/v?{query}");
             let why = Server::parse(&url).unwrap_err();
             assert!(why.contains(words) && !why.contains("hush"), "{why}");
+            assert!(!why.contains("error with configuration"), "{why}");
         }
+        for hosts in ["a.example,b.example", "a.example:1,b.example:2", "[::1],b.example", "a%2Cb"]
+        {
+            let why = Server::parse(&format!("postgres://v:hu,sh@{hosts}/v")).unwrap_err();
+            assert!(why.contains("expected one host: give several servers one name"), "{why}");
+        }
+        parse("postgres://v:hu,sh@db.example/v?target_session_attrs=read-write&password=a,b");
         assert!(parse("postgres://v@db.example/v?sslrootcert=system").weakness().is_none());
     }
 
@@ -333,6 +429,9 @@ mod tests {
         let server = |query| parse(&format!("postgres://v@db.example/v{query}"));
         assert_eq!(server("").is_per_transaction, None);
         assert_eq!(server("?pgbouncer=session").is_per_transaction, Some(false));
-        assert_eq!(server("?pgbouncer=transaction").is_per_transaction, Some(true));
+        for query in ["?pgbouncer=transaction", "?pgbouncer=true", "?pgbouncer=Transaction"] {
+            assert_eq!(server(query).is_per_transaction, Some(true), "{query}");
+        }
+        assert_eq!(server("?pgbouncer=SESSION").is_per_transaction, Some(false));
     }
 }
