@@ -22,6 +22,9 @@ const CONNECTIONS: u32 = 16;
 /// When the next address of a name is tried, beside the first (RFC 8305, 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
+/// How long the start waits for answers once it is connected.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// How much later than one that takes no writes another address may answer.
 const STANDBY: Duration = Duration::from_secs(1);
 
@@ -88,8 +91,11 @@ impl Driver for PgConnection {
 /// timeout.
 pub(super) async fn open(url: &str, wait: Duration) -> Result<Engine, DbError> {
     let server = Server::parse(url).map_err(|why| unusable(&why))?;
-    let checked = timeout(wait, check(&server)).await;
-    checked.map_err(|_| unusable("nothing answers within 5 seconds"))??;
+    let connected = timeout(wait, connect(&server)).await;
+    let connected = connected.map_err(|_| unusable("nothing answers within 5 seconds"))?;
+    let first = connected.map_err(|error| why_unusable(&error))?;
+    let checked = timeout(CHECK_TIMEOUT, check(&server, first)).await;
+    checked.map_err(|_| why_no_answer(&server))??;
     if let Some(cause) = server.weakness() {
         Event::WeakSetting.write(Details { cause: Some(&cause), ..Details::default() });
     }
@@ -172,9 +178,8 @@ async fn connect_to(server: &Server, address: SocketAddr) -> Result<PgConnection
     Ok(connection)
 }
 
-/// Whether `server` can be used as it is.
-async fn check(server: &Server) -> Result<(), DbError> {
-    let mut first = connect(server).await.map_err(|error| why_unusable(&error))?;
+/// Whether `server`, to which `first` is connected, can be used as it is.
+async fn check(server: &Server, mut first: PgConnection) -> Result<(), DbError> {
     let encoding = ask(&mut first, "select current_setting('server_encoding')").await?;
     if encoding != "UTF8" {
         return Err(unusable(&format!(
@@ -183,7 +188,7 @@ async fn check(server: &Server) -> Result<(), DbError> {
     }
     if server.is_per_transaction.is_none() && is_pooled_by_transaction(server, &mut first).await? {
         return Err(unusable(
-            "a pooler gives each transaction another connection (pool_mode = transaction in pgbouncer.ini): add pgbouncer=transaction to the URL's parameters, or set pool_mode = session for this database",
+            "a pooler gives each transaction another connection (pool_mode = transaction in pgbouncer.ini): add pgbouncer=transaction to the URL's parameters, or set pool_mode = session for this database and add pgbouncer=session",
         ));
     }
     first.close().await.map_err(DbError::Driver)
@@ -201,9 +206,22 @@ async fn is_pooled_by_transaction(
     let Ok(mut second) = connect(server).await else { return Ok(before != again) };
     second.execute("begin").await.map_err(|error| why_unusable(&error))?;
     let other = ask(&mut second, BACKEND).await?;
-    let last = ask(first, BACKEND).await?;
+    // While `second` has a pooler's only connection, `first` would wait for it.
+    let is_pooled = other == before || again != before || ask(first, BACKEND).await? != before;
     second.close().await.map_err(DbError::Driver)?;
-    Ok([again, last].iter().any(|backend| *backend != before) || other == before)
+    Ok(is_pooled)
+}
+
+/// A pooler accepts any number of connections, and keeps their statements waiting for one of its own.
+fn why_no_answer(server: &Server) -> DbError {
+    let advice = if server.is_per_transaction.is_some() {
+        ""
+    } else {
+        ", and name its pool_mode in the URL's parameters: pgbouncer=transaction or pgbouncer=session"
+    };
+    unusable(&format!(
+        "the server accepts connections and does not answer statements, like a pooler without a free connection: raise default_pool_size in pgbouncer.ini{advice}"
+    ))
 }
 
 /// The text that `query` answers, without anything being prepared.

@@ -196,7 +196,7 @@ async fn a_silent_address_of_a_name_does_not_keep_the_next_from_being_tried() {
 async fn of_the_addresses_of_a_name_one_that_takes_writes_is_preferred() {
     let Some(cluster) = Cluster::start_on("::1") else { return };
     let Some(_standby) = cluster.start_standby("127.0.0.1") else { return };
-    for query in ["", "?sslmode=disable"] {
+    for query in ["", "?target_session_attrs=read-write", "?sslmode=disable"] {
         let url = format!("postgres://vestibule@localhost:{}/postgres{query}", cluster.port());
         let db = open(&url).await.unwrap();
         for _ in 0..3 {
@@ -209,6 +209,30 @@ async fn of_the_addresses_of_a_name_one_that_takes_writes_is_preferred() {
     let url = format!("postgres://vestibule@localhost:{}/postgres", cluster.port());
     let refused = open(&url).await.unwrap_err();
     assert!(refused.contains("read-only"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_without_a_connection_left_is_refused_with_what_to_set() {
+    let Some(cluster) = Cluster::start() else { return };
+    for mode in ["session", "transaction"] {
+        let lines = format!("pool_mode = {mode}\ndefault_pool_size = 1\n");
+        let Some(pooler) = Pooler::start_with(&cluster, &lines).await else { return };
+        let started = Instant::now();
+        let refused = open(&pooler.url()).await.unwrap_err();
+        assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+        for words in ["pgbouncer=transaction", "pgbouncer=session", "pgbouncer.ini"] {
+            assert!(refused.contains(words), "{mode}: {refused}");
+        }
+        open(&format!("{}?pgbouncer={mode}", pooler.url())).await.unwrap().close().await;
+        // Another program has the only connection.
+        let mut other = sqlx::PgConnection::connect_with(&pooler.options()).await.unwrap();
+        sqlx::Executor::execute(&mut other, "begin").await.unwrap();
+        for (query, advice) in [("", true), ("?pgbouncer=transaction", false)] {
+            let refused = open(&format!("{}{query}", pooler.url())).await.unwrap_err();
+            assert!(refused.contains("default_pool_size in pgbouncer.ini"), "{mode}: {refused}");
+            assert_eq!(refused.contains("pgbouncer=session"), advice, "{refused}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -260,7 +284,7 @@ async fn through_a_pooler_in_transaction_mode_everything_works_when_the_url_says
     let Some(pooler) = Pooler::start(&cluster, "transaction").await else { return };
     let refused = open(&pooler.url()).await.unwrap_err();
     assert!(refused.contains("add pgbouncer=transaction to the URL's parameters"), "{refused}");
-    let url = format!("{}?pgbouncer=transaction", pooler.url());
+    let url = format!("{}?pgbouncer=true", pooler.url());
     let site = Site::at(&url, |config| config.limits.register_ip = None).await;
     // Nodes migrate at the same time, too.
     let more = join_all((0..4).map(|_| open(&url))).await;

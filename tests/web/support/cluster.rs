@@ -203,6 +203,11 @@ pub struct Pooler {
 impl Pooler {
     /// Its defaults with another mode; none, with a line that says so, where it is not installed.
     pub async fn start(cluster: &Cluster, mode: &str) -> Option<Self> {
+        Self::start_with(cluster, &format!("pool_mode = {mode}\n")).await
+    }
+
+    /// As [`Pooler::start`], with more lines of its configuration.
+    pub async fn start_with(cluster: &Cluster, lines: &str) -> Option<Self> {
         if !Path::new(PGBOUNCER).exists() {
             assert!(std::env::var_os("CI").is_none(), "CI must install pgbouncer");
             eprintln!("there is no pgbouncer to put before PostgreSQL: not tested");
@@ -213,7 +218,7 @@ impl Pooler {
         let config = format!(
             "[databases]\npostgres = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
              listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {path}/users\n\
-             pool_mode = {mode}\n",
+             {lines}",
             cluster.port
         );
         give_to_postgres(&folder.0);
