@@ -38,7 +38,7 @@ impl Cluster {
     pub fn start_standby(&self, address: &str) -> Option<Self> {
         let mut standby = Self::make(address)?;
         standby.port = self.port;
-        standby.options = " -c default_transaction_read_only=on".to_owned();
+        standby.options = String::from(" -c default_transaction_read_only=on");
         if standby.control(&["start"]) {
             return Some(standby);
         }
