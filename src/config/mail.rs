@@ -1,4 +1,4 @@
-//! How mail leaves: the server's URL, the sender, and which notices go out.
+//! The sender of mail, and which notices are sent.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,13 +8,13 @@ use url::Host;
 const SENDER_EXPECTED: &str =
     "expected NAME <ADDRESS> or an address alone, like Vestibule <no-reply@example.org>";
 
-/// The longest address that a mail server must take (RFC 5321, 4.5.3.1.3, less its brackets).
+/// The longest address that a mail server must accept (RFC 5321, 4.5.3.1.3, less its brackets).
 const ADDRESS_MAX: usize = 254;
 
 /// The longest part before the @ (RFC 5321, 4.5.3.1.1).
 const LOCAL_PART_MAX: usize = 64;
 
-/// Who mails are from.
+/// The sender of all mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sender {
     /// The name beside the address; empty when there is none.
@@ -43,7 +43,7 @@ impl Sender {
     }
 }
 
-/// As people read it, in no form for a header.
+/// For people to read, not for a header.
 impl fmt::Display for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name.as_str() {
@@ -53,8 +53,7 @@ impl fmt::Display for Sender {
     }
 }
 
-/// A plain `local@host` without quotes or comments (RFC 5322's dot-atom), which is all that a
-/// sender needs.
+/// A `local@host` without quotes or comments (RFC 5322, dot-atom).
 fn mail_address(text: &str) -> Option<String> {
     let (local, host) = text.rsplit_once('@')?;
     let local_is_plain = local.len() <= LOCAL_PART_MAX
@@ -63,8 +62,8 @@ fn mail_address(text: &str) -> Option<String> {
         return None;
     };
     let address = format!("{local}@{host}");
-    let sound = local_is_plain && host.split('.').all(is_label) && address.len() <= ADDRESS_MAX;
-    sound.then_some(address)
+    let is_valid = local_is_plain && host.split('.').all(is_label) && address.len() <= ADDRESS_MAX;
+    is_valid.then_some(address)
 }
 
 fn is_atom_byte(byte: u8) -> bool {
@@ -72,12 +71,12 @@ fn is_atom_byte(byte: u8) -> bool {
 }
 
 fn is_label(label: &str) -> bool {
-    let letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    let ends = label.starts_with('-') || label.ends_with('-');
-    (1..=63).contains(&label.len()) && label.bytes().all(letters) && !ends
+    let is_label_byte = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let has_outer_hyphen = label.starts_with('-') || label.ends_with('-');
+    (1..=63).contains(&label.len()) && label.bytes().all(is_label_byte) && !has_outer_hyphen
 }
 
-/// A mail that tells of something and that nobody waits for.
+/// A mail that reports an event and that nobody waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Notice {
     /// An account was made.
@@ -88,11 +87,11 @@ pub enum Notice {
     NewDevice,
     /// The password was changed or reset.
     PasswordChanged,
-    /// Strangers failed so often that they cannot log in any more.
+    /// So many logins failed that new browsers cannot log in any more.
     LoginStopped,
 }
 
-const WORDS: [(&str, Notice); 5] = [
+const NAMES: [(&str, Notice); 5] = [
     ("registered", Notice::Registered),
     ("login", Notice::Login),
     ("new_device", Notice::NewDevice),
@@ -100,12 +99,12 @@ const WORDS: [(&str, Notice); 5] = [
     ("login_stopped", Notice::LoginStopped),
 ];
 
-/// Which notices go out. Codes are not among them: they always do.
+/// Which notices are sent. Codes are no notices: they are always sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notices(BTreeSet<Notice>);
 
 impl Notices {
-    /// Whether `notice` goes out.
+    /// Whether `notice` is sent.
     pub fn sends(&self, notice: Notice) -> bool {
         self.0.contains(&notice)
     }
@@ -122,15 +121,15 @@ impl Notices {
 impl Default for Notices {
     /// All but `login`: people stop reading what comes every day.
     fn default() -> Self {
-        let all = WORDS.into_iter().map(|(_, notice)| notice);
+        let all = NAMES.into_iter().map(|(_, notice)| notice);
         Self(all.filter(|notice| *notice != Notice::Login).collect())
     }
 }
 
 fn notice(word: &str) -> Result<Notice, String> {
-    let found = WORDS.into_iter().find(|(known, _)| *known == word);
+    let found = NAMES.into_iter().find(|(known, _)| *known == word);
     found.map(|(_, notice)| notice).ok_or_else(|| {
-        let known = WORDS.map(|(known, _)| known).join(", ");
+        let known = NAMES.map(|(known, _)| known).join(", ");
         format!("expected none, or some of {known}, separated by commas")
     })
 }
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_break_a_header_is_no_sender() {
+    fn a_sender_that_could_break_a_header_is_rejected() {
         for text in [
             "",
             "Hall",
@@ -179,12 +178,12 @@ mod tests {
     }
 
     #[test]
-    fn notices_are_listed_by_their_words() {
+    fn notices_are_listed_by_name() {
         let listed = Notices::parse("login, new_device").unwrap();
         assert!(listed.sends(Notice::Login) && listed.sends(Notice::NewDevice));
         assert!(!listed.sends(Notice::Registered));
         let none = Notices::parse("none").unwrap();
-        assert!(WORDS.iter().all(|(_, notice)| !none.sends(*notice)));
+        assert!(NAMES.iter().all(|(_, notice)| !none.sends(*notice)));
         assert!(!Notices::default().sends(Notice::Login));
         for text in ["", "logins", "none,login", "login,"] {
             assert!(Notices::parse(text).is_err(), "{text}");

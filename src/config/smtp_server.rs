@@ -1,4 +1,4 @@
-//! The mail server: its URL, in the form of lettre's `from_url`, and the certificates it is trusted by.
+//! The mail server: its URL, in the form of lettre's `from_url`, and the certificates to trust for it.
 
 use std::fs;
 use std::net::IpAddr;
@@ -28,7 +28,7 @@ pub enum SmtpTls {
     Unset,
     /// Not at all, as `tls=none` says.
     Off,
-    /// By STARTTLS, without which nothing is sent.
+    /// By STARTTLS, which is required.
     StartTls,
     /// From the first byte.
     Implicit,
@@ -43,7 +43,7 @@ pub struct SmtpLogin {
     pub password: Secret,
 }
 
-/// Where mail is handed over.
+/// The mail server.
 #[derive(Clone)]
 pub struct SmtpServer {
     /// A name in punycode, or an address without brackets.
@@ -52,11 +52,11 @@ pub struct SmtpServer {
     pub port: u16,
     /// Whether and how the connection is encrypted.
     pub tls: SmtpTls,
-    /// Whom to log in as.
+    /// The user to log in as.
     pub login: Option<SmtpLogin>,
     /// The name to send in EHLO instead of the site's own: the URL's path.
     pub hello: Option<String>,
-    /// What its certificate is trusted by, beside the system's authorities.
+    /// Certificates to trust beside the system's.
     pub ca: SmtpCa,
 }
 
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_is_read() {
+    fn every_form_is_parsed() {
         for (text, host, port, tls) in [
             ("smtp://127.0.0.1:1025", "127.0.0.1", 1025, SmtpTls::Unset),
             ("smtp://mail.example", "mail.example", 25, SmtpTls::Unset),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn another_form_is_refused_without_its_password() {
+    fn the_error_of_a_wrong_form_holds_no_password() {
         for text in [
             "",
             "mail.example:25",
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_the_machine_without_tls_must_say_so() {
+    fn mail_to_another_machine_without_tls_must_be_allowed_in_the_url() {
         for (text, is_exposed) in [
             ("smtp://mail.example", true),
             ("smtp://192.0.2.1:25", true),

@@ -1,4 +1,4 @@
-//! The development mailbox: every mail that would have been sent, while no mail server is set.
+//! The development mailbox: shows all mail while no mail server is set.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -21,8 +21,7 @@ use crate::visitor::Visitor;
 /// How many mails the page shows.
 const SHOWN: i64 = 50;
 
-/// A mail's HTML part: its own inline style, nothing else, no power over this site, and in a frame
-/// of this site's pages alone.
+/// The HTML part of a mail may use its inline style and nothing else, and be framed by this site alone.
 const HTML_PART: [(HeaderName, &str); 2] = [
     (
         CONTENT_SECURITY_POLICY,
@@ -41,7 +40,7 @@ struct MailRow {
     lines: Vec<Line>,
 }
 
-/// A line of a mail's text: an address of this site alone can be followed.
+/// A line of a mail's text. A link if it is an address of this site.
 struct Line {
     words: String,
     is_link: bool,
@@ -144,7 +143,7 @@ pub async fn show_html(State(app): State<App>, Path(id): Path<String>) -> Answer
     Ok((HTML_PART, Html(queued.html)).into_response())
 }
 
-/// GET `/dev/mailbox/{id}/source`: the message as a mail server would be handed it.
+/// GET `/dev/mailbox/{id}/source`: the message as it would be sent to a mail server.
 pub async fn show_source(State(app): State<App>, Path(id): Path<String>) -> Answer {
     let queued = find(&app, &id).await?;
     let composer = Composer::new(&app.config.mail_from, app.config.base_url.host())
@@ -159,7 +158,7 @@ pub async fn clear(State(app): State<App>) -> Answer {
     redirect("/dev/mailbox")
 }
 
-/// A page that may hold frames of this site, as no other page may.
+/// A page that may contain frames of this site. No other page may.
 fn show_framing(page: &impl Template) -> Answer {
     let policy = format!("{}; frame-src 'self'", headers::CONTENT_SECURITY_POLICY);
     Ok(([(CONTENT_SECURITY_POLICY, policy)], show_page(page)?).into_response())

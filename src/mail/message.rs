@@ -1,5 +1,5 @@
-//! Composes the RFC 5322 message of an email. Needs no server: what is shown as the source of a
-//! mail is what would be sent.
+//! Composes the RFC 5322 message of an email. Needs no server: the mailbox shows the same bytes as the
+//! source of a mail.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -14,22 +14,23 @@ use super::MailError;
 use crate::config::Sender;
 use crate::models::outbox::QueuedEmail;
 
-/// Makes messages: knows who they are from and which site they are of.
+/// Composes messages from one sender and site.
 pub struct Composer {
     sender: Mailbox,
     host: String,
 }
 
 impl Composer {
-    /// `host` is the site's own name: it stands in `Message-ID`.
+    /// `host` is the site's own name, for `Message-ID`.
     ///
     /// # Errors
-    /// When nothing can be mailed from this sender or host.
+    /// When no message can be from this sender or host.
     pub fn new(sender: &Sender, host: &str) -> Result<Self, MailError> {
         let host = idna::domain_to_ascii(host).map_err(|_| MailError::Host)?;
-        let told = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+        let is_host_char =
+            |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
         let bare = without_brackets(&host);
-        if bare.is_empty() || !bare.chars().all(told) {
+        if bare.is_empty() || !bare.chars().all(is_host_char) {
             return Err(MailError::Host);
         }
         if sender.name.chars().any(char::is_control) {
@@ -41,15 +42,15 @@ impl Composer {
         Ok(Self { sender: Mailbox::new(name, address), host })
     }
 
-    /// The site's name as it greets a server; an IPv6 address without brackets.
+    /// The site's name for EHLO; an IPv6 address without brackets.
     pub(super) fn host(&self) -> &str {
         without_brackets(&self.host)
     }
 
-    /// The message, byte for byte as a server is handed it.
+    /// The message, byte for byte as it is sent.
     ///
     /// # Errors
-    /// Why the email cannot be sent to anybody.
+    /// Why no message can be composed.
     pub fn source(&self, email: &QueuedEmail) -> Result<Vec<u8>, String> {
         Ok(self.message(email)?.formatted())
     }
@@ -71,8 +72,8 @@ impl Composer {
             .raw_header(HeaderValue::new(auto, "auto-generated".to_owned()))
             .multipart(both_parts(email)?);
         let mut message = message.map_err(|error| error.to_string())?;
-        // Only now: lettre reads `From` again when it builds, and cannot read `no-reply@[192.0.2.1]`,
-        // the sender of a site whose base URL has a number for a host.
+        // Only now: `build` parses `From` again, and lettre cannot parse `no-reply@[192.0.2.1]`, the sender
+        // of a site whose base URL has an IP address.
         message.headers_mut().set(header::From::from(Mailboxes::from(self.sender.clone())));
         Ok(message)
     }
@@ -84,14 +85,14 @@ fn without_brackets(host: &str) -> &str {
 
 fn both_parts(email: &QueuedEmail) -> Result<MultiPart, &'static str> {
     Ok(MultiPart::alternative()
-        // `=_` can stand in no quoted-printable text (RFC 2045, 6.7).
+        // No quoted-printable text contains `=_` (RFC 2045, 6.7).
         .boundary(format!("=_{}", email.id))
         .singlepart(part(ContentType::TEXT_PLAIN, &email.text)?)
         .singlepart(part(ContentType::TEXT_HTML, &email.html)?))
 }
 
-/// Quoted-printable for both parts: short lines on the way, still readable in the raw, and no need
-/// for the server to know 8BITMIME.
+/// Quoted-printable for both parts: its lines are short, its source is readable, and the server need not
+/// know 8BITMIME.
 fn part(kind: ContentType, text: &str) -> Result<SinglePart, &'static str> {
     let encoding = ContentTransferEncoding::QuotedPrintable;
     let body = Body::new_with_encoding(text.to_owned(), encoding);
@@ -99,17 +100,17 @@ fn part(kind: ContentType, text: &str) -> Result<SinglePart, &'static str> {
     Ok(SinglePart::builder().content_type(kind).body(body))
 }
 
-/// The address with its domain in punycode: servers without SMTPUTF8 know no other.
+/// The address with its domain in punycode: servers without SMTPUTF8 accept no other.
 fn ascii_address(address: &str) -> Option<Address> {
     let (user, domain) = address.rsplit_once('@')?;
-    let breaks_out = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>' | ',');
-    if user.contains(breaks_out) {
+    let is_unsafe = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>' | ',');
+    if user.contains(is_unsafe) {
         return None;
     }
     Address::new(user, idna::domain_to_ascii(domain).ok()?).ok()
 }
 
-/// Within what a mail's date can say; lettre panics beyond the year 9999.
+/// lettre panics beyond the year 9999.
 fn date_seconds(at: i64) -> u64 {
     u64::try_from(at).unwrap_or_default().min(253_402_300_799)
 }

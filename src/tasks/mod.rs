@@ -1,4 +1,4 @@
-//! What runs beside the requests: sending mail, clearing away what has expired.
+//! Background tasks: the mail worker and the sweep.
 
 pub mod sweep;
 
@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::mail::worker::Worker;
 use crate::mail::{MailError, Mailer};
 
-/// Before a task that panicked is started again.
+/// Pause before a task that panicked is started again.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// The background tasks of one node. They stop when this is dropped.
@@ -31,7 +31,7 @@ pub fn spawn(app: &App) -> Result<Tasks, MailError> {
     Ok(spawn_with(app, Mailer::from_config(&app.config)?))
 }
 
-/// As [`spawn`], with a mailer that was made before, which reads the certificates.
+/// As [`spawn`], with a mailer that was made before.
 pub(crate) fn spawn_with(app: &App, mailer: Option<Mailer>) -> Tasks {
     let (stop, stopped) = watch::channel(false);
     let mut running = JoinSet::new();
@@ -46,8 +46,8 @@ pub(crate) fn spawn_with(app: &App, mailer: Option<Mailer>) -> Tasks {
     Tasks { stop, running }
 }
 
-/// Starts a task again that panicked: mail must not wait for the next start of the program, however
-/// long ago the bug. Ends when the task does.
+/// Restarts a task that panicked: mail must not wait until the program is restarted. Ends when the task
+/// does.
 async fn keep_running<F: Future<Output = ()> + Send + 'static>(
     name: &'static str,
     pause: Duration,
@@ -55,7 +55,7 @@ async fn keep_running<F: Future<Output = ()> + Send + 'static>(
     start: impl Fn() -> F,
 ) {
     loop {
-        // Its task ends with this one.
+        // A set, so that the task ends with this one.
         let mut task = JoinSet::new();
         task.spawn(start());
         if let Some(Ok(())) | None = task.join_next().await {
@@ -69,7 +69,7 @@ async fn keep_running<F: Future<Output = ()> + Send + 'static>(
 }
 
 impl Tasks {
-    /// Lets each finish what it is at.
+    /// Stops each when its current work is done.
     pub async fn finish(mut self) {
         let _ = self.stop.send(true);
         while self.running.join_next().await.is_some() {}
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_task_that_panics_is_started_again_until_it_ends_or_is_told_to() {
+    async fn a_task_that_panics_is_restarted_until_it_ends_or_is_stopped() {
         let starts = Arc::new(AtomicUsize::new(0));
         let again = || {
             let starts = Arc::clone(&starts);

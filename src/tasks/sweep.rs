@@ -1,4 +1,4 @@
-//! Clears away expired sessions, codes, counters and devices, a batch at a time, on one node.
+//! Deletes expired sessions, codes, counters and devices in batches, on one node at a time.
 
 use std::time::Duration;
 
@@ -13,23 +13,23 @@ use crate::models::one_time_code::sweep_codes;
 use crate::models::rate_limit::sweep_limits;
 use crate::models::session::sweep_sessions;
 
-/// How often.
+/// How often a sweep starts.
 const EVERY: Duration = Duration::from_mins(10);
 
-/// How long a statement should take: SQLite's one writer is kept from requests for so long. A checkpoint
-/// of its log comes on top now and then, 30 ms of it (measured).
-const AIM: Duration = Duration::from_millis(5);
+/// How long a statement should take: it blocks SQLite's one writer. A checkpoint of the log sometimes adds
+/// 30 ms (measured).
+const TARGET: Duration = Duration::from_millis(5);
 
-/// Rows of the first statement, and of each on a machine that takes longer.
+/// Rows of the first statement, and of each on a slow machine.
 const FEWEST: i64 = 50;
 
-/// Rows of a statement on the fastest of machines.
+/// Rows of a statement on the fastest machine.
 const MOST: i64 = 2000;
 
-/// A breath between two batches, for the writers that wait.
+/// Pause between two batches, for the writers that wait.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Sweeps until told to stop. An error is logged, and the next round tries again.
+/// Sweeps until `stop` turns true. An error is logged, and the next sweep tries again.
 pub async fn run(store: Store, mut stop: watch::Receiver<bool>) {
     loop {
         let swept = tokio::select! {
@@ -45,49 +45,45 @@ pub async fn run(store: Store, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Deletes all that has expired and answers how many rows went: none while another node is at it.
-///
-/// # Errors
-/// When the database fails; what was deleted until then stays deleted.
+/// Deletes all expired rows and answers how many: none while another node sweeps.
 pub async fn sweep(store: &Store) -> Result<u64, DbError> {
     let Some(mut lock) = store.db.try_advisory_lock("sweep").await? else {
         return Ok(0);
     };
-    let (db, clock) = (&store.db, &store.clock);
-    let sessions =
-        clear(&mut lock, |limit| sweep_sessions(db.writer(), limit, clock.now())).await?;
-    let codes = clear(&mut lock, |limit| sweep_codes(db.writer(), limit, clock.now())).await?;
-    let limits = clear(&mut lock, |limit| sweep_limits(db.writer(), limit, clock.now())).await?;
-    let devices = clear(&mut lock, |limit| sweep_devices(db.writer(), limit, clock.now())).await?;
+    let (db, now) = (&store.db, || store.clock.now());
+    let sessions = in_batches(&mut lock, |most| sweep_sessions(db.writer(), most, now())).await?;
+    let codes = in_batches(&mut lock, |most| sweep_codes(db.writer(), most, now())).await?;
+    let limits = in_batches(&mut lock, |most| sweep_limits(db.writer(), most, now())).await?;
+    let devices = in_batches(&mut lock, |most| sweep_devices(db.writer(), most, now())).await?;
     lock.release().await?;
     Ok(sessions + codes + limits + devices)
 }
 
-/// Calls `delete` until nothing is left that it could delete at once.
-async fn clear<F: Future<Output = Result<u64, DbError>>>(
+/// Calls `delete` with a number of rows until it deletes none.
+async fn in_batches<F: Future<Output = Result<u64, DbError>>>(
     lock: &mut AdvisoryLock,
     delete: impl Fn(i64) -> F,
 ) -> Result<u64, DbError> {
-    let (mut gone, mut rows) = (0, FEWEST);
+    let (mut deleted_rows, mut rows) = (0, FEWEST);
     loop {
         lock.keep_alive().await?;
         let started = Instant::now();
         let deleted = delete(rows).await?;
         if deleted == 0 {
-            return Ok(gone);
+            return Ok(deleted_rows);
         }
-        gone += deleted;
-        rows = next(rows, started.elapsed());
+        deleted_rows += deleted;
+        rows = next_batch(rows, started.elapsed());
         sleep(PAUSE).await;
     }
 }
 
-/// How many rows to delete after so many took so long. A wait for other writers counts, too: the
-/// more there are, the less is taken from them.
-fn next(rows: i64, took: Duration) -> i64 {
+/// How many rows to delete after `rows` took so long. The time includes the wait for other writers, so
+/// batches shrink when there are many.
+fn next_batch(rows: i64, took: Duration) -> i64 {
     let rows = match took {
-        _ if took > AIM => rows / 2,
-        _ if took < AIM / 2 => rows * 2,
+        _ if took > TARGET => rows / 2,
+        _ if took < TARGET / 2 => rows * 2,
         _ => rows,
     };
     rows.clamp(FEWEST, MOST)
@@ -100,12 +96,12 @@ mod tests {
     #[test]
     fn a_batch_grows_while_it_is_quick_and_shrinks_when_it_is_slow() {
         let quick = (0..8).scan(FEWEST, |rows, _| {
-            *rows = next(*rows, Duration::from_millis(1));
+            *rows = next_batch(*rows, Duration::from_millis(1));
             Some(*rows)
         });
         assert_eq!(quick.collect::<Vec<_>>(), [100, 200, 400, 800, 1600, 2000, 2000, 2000]);
-        assert_eq!(next(800, Duration::from_millis(4)), 800);
-        assert_eq!(next(800, Duration::from_millis(6)), 400);
-        assert_eq!(next(60, Duration::from_secs(5)), FEWEST);
+        assert_eq!(next_batch(800, Duration::from_millis(4)), 800);
+        assert_eq!(next_batch(800, Duration::from_millis(6)), 400);
+        assert_eq!(next_batch(60, Duration::from_secs(5)), FEWEST);
     }
 }

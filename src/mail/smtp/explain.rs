@@ -1,4 +1,4 @@
-//! Failures of TLS in words for the operator: the cause, and what to do.
+//! Describes TLS failures for the operator: the cause, and what to do.
 
 use std::io;
 
@@ -39,11 +39,11 @@ fn certificate(cause: &CertificateError, host: &str) -> String {
         C::BadSignature => format!(
             "{of} has a wrong signature: VESTIBULE_SMTP_CA holds an older authority of the same name, or a key is of another kind than {KINDS}"
         ),
-        other => dates(other, host).unwrap_or_else(|| unusual(other, host)),
+        other => validity(other, host).unwrap_or_else(|| other_cause(other, host)),
     }
 }
 
-fn dates(cause: &CertificateError, host: &str) -> Option<String> {
+fn validity(cause: &CertificateError, host: &str) -> Option<String> {
     use CertificateError as C;
     let of = format!("the certificate of {host}");
     Some(match cause {
@@ -59,8 +59,8 @@ fn dates(cause: &CertificateError, host: &str) -> Option<String> {
     })
 }
 
-/// webpki's own errors, which rustls passes on without a name.
-fn unusual(cause: &CertificateError, host: &str) -> String {
+/// Errors of webpki that rustls does not name.
+fn other_cause(cause: &CertificateError, host: &str) -> String {
     let (of, words) = (format!("the certificate of {host}"), format!("{cause:?}"));
     if words.contains("CaUsedAsEndEntity") {
         format!("{of} is self-signed: name a PEM file with it in VESTIBULE_SMTP_CA")
