@@ -227,9 +227,13 @@ impl ResetForm {
         let (app, requester) = (&visitor.app, &visitor.requester);
         let counters = counters_by_network(app, RateLimit::NewPassword, requester);
         let name_and_email = (pending.username.as_str(), pending.email.as_str());
-        let chosen =
+        let chosen = if code.is_none() {
+            // What cannot be a code must cost no work in the hash pool.
+            Password::choose(&self.password, app.config.password_min)
+        } else {
             choose_password(app, &requester.hasher(app), &self.password, name_and_email, &counters)
-                .await??;
+                .await??
+        };
         let password = errors.take("password", chosen, PasswordError::Empty);
         errors.confirm(&self.password, &self.password_confirm);
         Ok(code.zip(password).filter(|_| errors.is_empty()).ok_or(errors))

@@ -241,6 +241,20 @@ on_both_databases! {
         assert_eq!(ann.path(), "/login");
     }
 
+    async fn a_password_is_not_judged_beside_what_cannot_be_a_code(site: Site) {
+        const COMMON: &str = "password1234";
+        site.registered("ann").await;
+        let (mut ann, code) = site.with_code("ann").await;
+        for typed in ["", "123"] {
+            ann.reset(typed, COMMON).await;
+            assert_eq!(ann.problems().len(), 1, "{:?}", ann.problems());
+            ann.reset(typed, "short").await;
+            assert!(ann.problems()[1].contains("12 characters"), "the length is: {:?}", ann.problems());
+        }
+        ann.reset(&code, COMMON).await;
+        assert_eq!(ann.problems(), ["This password is too common. Try a few unrelated words."]);
+    }
+
     async fn it_works_for_a_person_who_is_logged_in(site: Site) {
         let mut ann = site.registered("ann").await;
         site.wait(1);
