@@ -20,7 +20,8 @@ use crate::controllers::{
 };
 use crate::error::RequestError;
 use crate::middleware::{
-    cookies, csrf, error_pages, framing, headers, mailbox as mailbox_guard, request_id, session,
+    cookies, csrf, error_pages, fetched, framing, headers, mailbox as mailbox_guard, request_id,
+    session,
 };
 
 /// No form of ours is a tenth of it (contract).
@@ -48,7 +49,8 @@ fn site(app: App, longest: Duration) -> Router {
 fn with_session(app: &App) -> Router<App> {
     let around_forms = ServiceBuilder::new()
         .layer(from_fn_with_state(app.clone(), csrf::check))
-        .option_layer(csrf::layer(&app.config).ok());
+        .option_layer(csrf::layer(&app.config).ok())
+        .layer(from_fn(fetched::show_redirect));
     let session = ServiceBuilder::new()
         .layer(from_fn(session::keep_user))
         .layer(session::layer(app))

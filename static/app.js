@@ -9,13 +9,18 @@ const lengthOf = (text) => [...text.normalize()].length;
 // For screen readers. Emptied first, or the same words would be read out only once.
 const region = make("div", "sr-only");
 region.setAttribute("aria-live", "polite");
-document.querySelector("main")?.append(region);
 let speech;
 const announce = (words, pause = 100) => {
   clearTimeout(speech);
   region.textContent = "";
   speech = setTimeout(() => { region.textContent = words; }, pause);
 };
+
+// Browsers remember plain text that was sent, and pages that were left.
+let hideAll = [];
+for (const moment of ["submit", "pagehide", "pageshow"]) {
+  addEventListener(moment, () => hideAll.forEach((hide) => hide()));
+}
 
 // After GOV.UK's password input. Named by text: an aria-label would make two controls "password".
 const addReveal = (input) => {
@@ -33,8 +38,7 @@ const addReveal = (input) => {
     show(shown);
     announce(`Your password is ${shown ? "shown" : "hidden"}.`);
   });
-  // Browsers remember plain text that was sent, and pages that were left.
-  for (const moment of ["submit", "pagehide", "pageshow"]) addEventListener(moment, () => show(false));
+  hideAll.push(() => show(false));
   input.after(button);
   input.parentElement.classList.add("with-show");
 };
@@ -54,8 +58,8 @@ const compare = (first, second, left) => {
   return first === second ? ["Passwords match.", true] : ["Passwords don't match.", false];
 };
 
-// The server's message is about a password that is no longer there: newer words take its place, and
-// good ones its line in the summary too.
+// The server's message is about the password that was sent: newer words take its place, and good ones
+// its line in the summary too.
 const replaceError = (input, line, isGood) => {
   document.getElementById(`${input.id}-error`)?.replaceWith(line);
   input.removeAttribute("aria-invalid");
@@ -101,6 +105,7 @@ const countDown = (place) => {
   const end = Date.now() + place.dataset.wait * 1000;
   const timer = setInterval(() => {
     const left = Math.ceil((end - Date.now()) / 1000);
+    if (!place.isConnected) return clearInterval(timer);
     if (left > 90) return;
     place.textContent = left > 0 ? `in ${counted(left, "second")}` : "now";
     if (left > 0) return;
@@ -109,8 +114,57 @@ const countDown = (place) => {
   }, 1000);
 };
 
+const enhance = (main) => {
+  hideAll = [];
+  main.append(region);
+  // Words of the page before.
+  announce("");
+  main.querySelectorAll("input[type=password]").forEach(addReveal);
+  main.querySelectorAll("form").forEach(addAdvice);
+  main.querySelectorAll("[data-wait]").forEach(countDown);
+};
+
+// The answer to a form in the place of its page, as if it was loaded; but passwords stay typed.
+const replacePage = (page) => {
+  const [old, main] = [document, page].map((it) => it.querySelector("main"));
+  // Not by type: one may be shown again.
+  const passwords = "input[autocomplete$=-password]";
+  for (const { name, value } of old.querySelectorAll(passwords)) {
+    const input = main.querySelector(`${passwords}[name=${name}]`);
+    if (input) input.value = value;
+  }
+  // By hand: browsers heed an autofocus once per document.
+  const target = main.querySelector("[autofocus]") ?? main;
+  target.removeAttribute("autofocus");
+  document.title = page.title;
+  old.replaceWith(main);
+  enhance(main);
+  scrollTo(0, 0);
+  target.focus();
+};
+
+// The server answers this header with 200 and a Location where it would redirect. A navigation tells
+// password managers that the form was accepted. Redirects of a proxy, and all that fails or is no page
+// of ours, are left to the browser.
+const sendByFetch = async (event) => {
+  const form = event.target;
+  try {
+    const body = new URLSearchParams(new FormData(form));
+    const headers = { "X-Requested-With": "fetch" };
+    const answer = await fetch(form.action, { method: "POST", body, headers, redirect: "error" });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (event !== latest) return;
+    const next = answer.headers.get("Location");
+    if (next) return location.assign(next);
+    replacePage(page);
+    settle();
+  } catch {
+    if (event === latest) form.submit();
+  }
+};
+
 // A form is sent once, however often it is pressed. Disabling the button would lose the focus.
-let sent, patience;
+let sent, latest, patience;
 const settle = () => {
   clearTimeout(patience);
   sent?.submitter?.removeAttribute("aria-busy");
@@ -120,15 +174,16 @@ const sendOnce = (event) => {
   if (event.defaultPrevented) return;
   if (event.target === sent?.target) return event.preventDefault();
   settle();
-  sent = event;
+  sent = latest = event;
   event.submitter?.setAttribute("aria-busy", "true");
   // The connection may have died: a later press tries again.
   patience = setTimeout(settle, 8000);
+  if (!event.target.querySelector("[autocomplete=new-password]")) return;
+  event.preventDefault();
+  sendByFetch(event);
 };
 
-document.querySelectorAll("input[type=password]").forEach(addReveal);
-document.querySelectorAll("form").forEach(addAdvice);
-document.querySelectorAll("[data-wait]").forEach(countDown);
+enhance(document.querySelector("main"));
 // After all other listeners: what one of them stopped is not under way.
 addEventListener("submit", sendOnce);
 // A page from memory starts anew.

@@ -7,8 +7,8 @@ use tower::util::MapResponseLayer;
 use crate::config::Config;
 
 /// Nothing but our own style sheet, script and icon, forms to ourselves, in nobody's frame (ASVS 3.4.3, 3.4.6).
-/// `connect-src` is for Lighthouse alone, which asks for /robots.txt in the page's name and takes a
-/// refusal for a broken file; our script connects to nothing.
+/// `connect-src` is for the forms that our script sends, and for Lighthouse, which asks for /robots.txt
+/// in the page's name and takes a refusal for a broken file.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 

@@ -53,7 +53,7 @@ visit("other fields change nothing of it", "/register", async (page) => {
 });
 
 visit("the server's message goes when there are newer words", "/register", async (page) => {
-  await send(page, { Password: "short", [AGAIN]: "other" });
+  await send(page, { Password: "short", [AGAIN]: "oth" });
   const messages = page.locator("main .error");
   const listed = summary(page).getByRole("listitem");
   const before = [await messages.count(), await listed.count()];

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 
-import { resend } from "./support/journey.mjs";
-import { heard, resendWords, visits } from "./support/visits.mjs";
+import { refused, reset, resend } from "./support/journey.mjs";
+import { STRONG, heard, resendWords, visits } from "./support/visits.mjs";
 
 const visit = visits();
 
@@ -23,6 +23,20 @@ visit("the wait for the next code is counted down and its end is heard", "/reset
   assert.equal(await heard(page), "You can request another code now.");
   await page.clock.runFor(900);
   assert.equal(await heard(page), "You can request another code now.", "said once, not emptied to be said again");
+});
+
+visit("the wait is counted down after a refused form too, and its end is heard once", "/reset", async (page) => {
+  await resend(page);
+  await page.clock.runFor(1000);
+  await refused(page, "/reset", 422, () => reset(page, "CCCC-CCCC", STRONG));
+  await page.evaluate(() => {
+    window.spoken = [];
+    const region = document.querySelector("[aria-live=polite]");
+    new MutationObserver(() => region.textContent && spoken.push(region.textContent)).observe(region, { childList: true });
+  });
+  await page.clock.runFor(40_000);
+  assert.equal(await resendWords(page), "You can request another code now.");
+  assert.deepEqual(await page.evaluate(() => spoken), ["You can request another code now."]);
 });
 
 visit("a long wait stands as the server has rounded it", "/reset", async (page) => {

@@ -149,6 +149,24 @@ test("the width of the fields does not depend on the height", async (t) => {
   }
 });
 
+test("the focus leaves the heading in sight on a small phone", async (t) => {
+  const page = await openPage(browser, { site: sites.open, width: 320, height: 568 });
+  t.after(() => page.context().close());
+  const ways = {
+    "/login": () => page.goto("/login"),
+    "/register": () => page.goto("/register"),
+    "/forgot": () => page.goto("/forgot"),
+    "/reset": () => steps.askForCode(page, steps.person("ann")),
+  };
+  for (const [path, go] of Object.entries(ways)) {
+    await go();
+    await page.waitForURL(path);
+    await page.locator("input:focus").waitFor();
+    const { top, bottom } = await page.locator("h1").evaluate((h1) => h1.getBoundingClientRect());
+    assert.ok(top >= 0 && bottom <= 568, `${path}: from ${top} to ${bottom} px`);
+  }
+});
+
 /** Refused forms keep the title of their page, with "Error: " before it and the site's name behind. */
 function remember(of, title, isForm, siteName = "Vestibule") {
   assert.equal(title.startsWith("Error: "), isForm, title);

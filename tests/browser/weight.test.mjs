@@ -29,7 +29,11 @@ for (const path of ANONYMOUS) test(path, () => weigh(path, async () => {}));
 
 for (const path of LOGGED_IN) {
   const who = steps.person(`heavy${path.replaceAll("/", "-")}`);
-  test(path, () => weigh(path, (page) => steps.register(page, who)));
+  test(path, () =>
+    weigh(path, async (page) => {
+      await steps.register(page, who);
+      await page.waitForURL("/account");
+    }));
 }
 
 test("/reset", () =>

@@ -23,6 +23,7 @@ mod documentation;
 mod enumeration;
 mod events;
 mod faults;
+mod fetched;
 mod forms;
 mod guessing;
 mod headers;

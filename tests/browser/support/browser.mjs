@@ -29,7 +29,7 @@ export function launch() {
  * `page.complaints` are all console messages (a breach of the CSP is one), errors of scripts, failed
  * requests and requests to elsewhere, from every tab of the context. `page.expectRefusal("/login",
  * 422)` lets one answer of this status from this path pass, which Chromium reports on the console.
- * `page.served` is the answer that brought the document on show.
+ * `page.served` is the answer that brought the page on show: a document, or what the script shows in its place.
  */
 export async function openPage(
   browser,
@@ -49,13 +49,19 @@ export async function openPage(
   page.on("response", (response) => {
     const request = response.request();
     const isDocument = request.isNavigationRequest() && request.frame() === page.mainFrame();
-    if (isDocument && !isRedirect(response)) page.served = response;
+    if ((isDocument || isFetched(request)) && !isRedirect(response)) page.served = response;
   });
   return page;
 }
 
+/** A form that the page's script has sent. */
+export function isFetched(request) {
+  return request.headers()["x-requested-with"] === "fetch";
+}
+
+/** To a script they come as 200. */
 function isRedirect(response) {
-  return response.status() >= 300 && response.status() < 400;
+  return (response.status() >= 300 && response.status() < 400) || "location" in response.headers();
 }
 
 function watch(context, complaints, site) {

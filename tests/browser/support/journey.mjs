@@ -1,5 +1,7 @@
 // What people do, step by step, by the labels and the roles that they see.
 
+import { isFetched } from "./browser.mjs";
+
 /** Someone with an address of their own. */
 export function person(username) {
   return { username, email: `${username}@meadow.example`, password: "moss lantern quartz" };
@@ -81,12 +83,20 @@ export async function resend(page) {
 
 /**
  * What `act` sends to `path` is refused with this status. The address may stay and the answer comes
- * before its page, so the load of that page is what there is to wait for.
+ * before its page, so what there is to wait for is the load of that page, or that the script has put it
+ * in the place of the one with the busy button.
  */
 export async function refused(page, path, status, act) {
   page.expectRefusal(path, status);
   const loaded = page.waitForEvent("load", async () => (await statusOf(page)) === status);
-  await Promise.all([loaded, act()]);
+  const isAnswer = (response) => isFetched(response.request()) && response.status() === status;
+  const replaced = page.waitForResponse(isAnswer).then(() => isIdle(page));
+  await Promise.all([Promise.any([loaded, replaced]), act()]);
+}
+
+/** Waits until no form is under way. */
+function isIdle(page) {
+  return page.locator("main [aria-busy=true]").waitFor({ state: "detached" });
 }
 
 /** As the page itself knows it: playwright can tell of the answer after the load. A stopped clock hides it. */

@@ -79,6 +79,10 @@ export function tell(page, kind) {
 export async function count(page) {
   await page.evaluate(() => {
     window.sent = [];
+    window.fetch = (url) => {
+      sent.push(new URL(url).pathname);
+      return new Promise(() => {});
+    };
     addEventListener("submit", (event) => {
       if (!event.defaultPrevented) sent.push(new URL(event.target.action).pathname);
       event.preventDefault();
