@@ -56,6 +56,7 @@ impl Site {
             email: email.as_typed(),
             email_key: email.key(),
             password_hash: "none",
+            password_set_in: None,
         };
         let now = self.app.store.clock.now();
         insert_user(self.app.store.db.writer(), new, now).await.unwrap().unwrap()

@@ -1,6 +1,6 @@
 //! Change the password, by somebody who is logged in.
 
-use super::current_password::is_current_password;
+use super::current_password::is_repeated_password;
 use super::password::Password;
 use super::rate_limits::{self, Decision, Exceeded, MailQuota, mail_counters};
 use super::requester::Requester;
@@ -108,6 +108,6 @@ pub async fn find_repeat(
     // From the writer: a change that is just being committed is waited for.
     let user = find_user_by_password_set_in(app.store.db.writer(), sessions, since).await?;
     let Some(user) = user else { return Ok(Ok(None)) };
-    let is_current = is_current_password(app, requester, &user, new.password).await?;
+    let is_current = is_repeated_password(app, requester, &user, new.password).await?;
     Ok(is_current.map(|is_current| is_current.then_some(user)))
 }

@@ -2,14 +2,17 @@
 
 use super::Error;
 use super::password::Password;
-use super::rate_limits::{Attempt, Decision, RateLimit, counters_by_key};
+use super::rate_limits::{
+    Attempt, Counter, Decision, RateLimit, counters_by_key, counters_by_network,
+};
 use super::requester::Requester;
 use crate::app::App;
 use crate::models::user::User;
 use crate::password_hasher::PasswordMatch;
 
-/// Whether `password` is that of `user`. Limited like a login, for an open session must not be a way to
-/// guess without limit; but counted apart, for strangers who fail to log in must not keep the owner out.
+/// Whether `password` is that of `user`, who is logged in. Limited like a login, for an open session must
+/// not be a way to guess without limit; but counted apart, for strangers who fail to log in must not keep
+/// the owner out.
 pub async fn is_current_password(
     app: &App,
     requester: &Requester,
@@ -18,6 +21,29 @@ pub async fn is_current_password(
 ) -> Result<Decision<bool>, Error> {
     let key = format!("current password of {}", user.credentials());
     let counters = counters_by_key(app, RateLimit::LoginAccount, &key);
+    verify(app, requester, (user, password), counters).await
+}
+
+/// The same for a form that may be the repeat of one whose work is done, from a browser that is not
+/// logged in any more: counted apart from the owner's own form, and by the network like a login.
+pub async fn is_repeated_password(
+    app: &App,
+    requester: &Requester,
+    user: &User,
+    password: &Password,
+) -> Result<Decision<bool>, Error> {
+    let mut counters = counters_by_network(app, RateLimit::LoginIp, requester);
+    let key = format!("repeated password of {}", user.credentials());
+    counters.extend(counters_by_key(app, RateLimit::LoginAccount, &key));
+    verify(app, requester, (user, password), counters).await
+}
+
+async fn verify(
+    app: &App,
+    requester: &Requester,
+    (user, password): (&User, &Password),
+    counters: Vec<Counter>,
+) -> Result<Decision<bool>, Error> {
     let mut attempt = match Attempt::count(app, counters, Some(&user.id)).await? {
         Ok(attempt) => attempt,
         Err(exceeded) => return Ok(Err(exceeded)),

@@ -1,7 +1,7 @@
 //! Register: an account for a username and an email address that nobody has yet.
 
 use super::Error;
-use super::current_password::is_current_password;
+use super::current_password::is_repeated_password;
 use super::email::EmailAddress;
 use super::password::Password;
 use super::rate_limits::{self, Exceeded, RateLimit, counters_by_network};
@@ -10,7 +10,7 @@ use super::username::Username;
 use super::{REPEATED_WITHIN, notices, trusted_devices};
 use crate::app::App;
 use crate::event::{Details, Event};
-use crate::models::user::{NewUser, User, find_user_by_username_and_email, insert_user};
+use crate::models::user::{NewUser, User, find_user_registered_in, insert_user};
 
 /// What a new account is made of.
 #[derive(Debug)]
@@ -59,6 +59,7 @@ pub async fn register(
         email: new.email.as_typed(),
         email_key: new.email.key(),
         password_hash: &password_hash,
+        password_set_in: Some(&browser_digest(app, requester)),
     };
     let Some(user) = insert_user(tx.on(), row, app.store.clock.now()).await? else {
         drop(tx);
@@ -72,14 +73,16 @@ pub async fn register(
 }
 
 /// The account may be that of the same form, sent twice. This browser may have lost the first answer,
-/// and with it the token of its device.
+/// and with it its session and the token of its device: only the network and the name of the browser
+/// tell that it is the same.
 async fn taken(app: &App, requester: &Requester, new: &NewAccount) -> Result<Registration, Error> {
-    let since = app.store.clock.now() - REPEATED_WITHIN;
-    let (username, email_key) = (new.username.as_str(), new.email.key());
+    let (browser, since) =
+        (browser_digest(app, requester), app.store.clock.now() - REPEATED_WITHIN);
+    let names = (new.username.as_str(), new.email.key());
     // From the writer: a registration that is just being committed is waited for.
-    let user = find_user_by_username_and_email(app.store.db.writer(), username, email_key).await?;
-    if let Some(user) = user.filter(|user| user.created_at > since) {
-        match is_current_password(app, requester, &user, &new.password).await? {
+    let user = find_user_registered_in(app.store.db.writer(), names, &browser, since).await?;
+    if let Some(user) = user {
+        match is_repeated_password(app, requester, &user, &new.password).await? {
             Err(exceeded) => return Ok(Registration::RateLimited(exceeded)),
             Ok(false) => {}
             Ok(true) => {
@@ -93,4 +96,10 @@ async fn taken(app: &App, requester: &Requester, new: &NewAccount) -> Result<Reg
     }
     Event::RegisterRefused.write(Details { reason: Some("taken"), ..Details::default() });
     Ok(Registration::Taken)
+}
+
+fn browser_digest(app: &App, requester: &Requester) -> String {
+    let network = requester.network().to_string();
+    let user_agent = requester.user_agent.as_deref().unwrap_or_default();
+    app.store.key.digest("registered in", &[&network, user_agent])
 }

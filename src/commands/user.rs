@@ -138,6 +138,7 @@ async fn insert(
         email: email.as_typed(),
         email_key: email.key(),
         password_hash: &password_hash,
+        password_set_in: None,
     };
     let now = app.store.clock.now();
     match insert_user(app.store.db.writer(), new, now).await.map_err(CommandError::failed)? {

@@ -42,6 +42,8 @@ pub struct NewUser<'a> {
     pub email_key: &'a str,
     /// PHC string.
     pub password_hash: &'a str,
+    /// Keyed digest of the browser that registers, to tell a repeat of its form.
+    pub password_set_in: Option<&'a str>,
 }
 
 /// A query for users.
@@ -57,6 +59,9 @@ const BY_EMAIL: &str = users!("where email_key = $1");
 const BY_USERNAME_AND_EMAIL: &str = users!("where username = $1 and email_key = $2");
 const BY_PASSWORD_SET_IN: &str =
     users!("where password_set_in in ($1, $2) and password_set_at > $3 limit 1");
+const BY_REGISTRATION: &str = users!(
+    "where username = $1 and email_key = $2 and password_set_in = $3 and password_set_at > $4"
+);
 const SEARCH: &str = users!(
     "where username like $1 escape '!' or email_key like $1 escape '!'
         or lower(email) like $1 escape '!' order by username limit $2"
@@ -65,8 +70,9 @@ const SEARCH: &str = users!(
 /// A taken name or address is no error: the unique keys decide between parallel registrations.
 const INSERT: &str = concat!(
     "insert into users
-    (id, username, email, email_key, password_hash, credential_version, created_at)
-    values ($1, $2, $3, $4, $5, 1, $6) on conflict do nothing returning ",
+    (id, username, email, email_key, password_hash, credential_version, created_at,
+        password_set_in, password_set_at)
+    values ($1, $2, $3, $4, $5, 1, $6, $7, $6) on conflict do nothing returning ",
     user_columns!()
 );
 
@@ -116,6 +122,17 @@ pub async fn find_user_by_password_set_in(
     sql(BY_PASSWORD_SET_IN).bind(session).bind(previous).bind(since).optional(on).await
 }
 
+/// The user whom the browser with this digest registered after `since`, if the password is the same since.
+pub async fn find_user_registered_in(
+    on: Executor<'_>,
+    (username, email_key): (&str, &str),
+    browser: &str,
+    since: i64,
+) -> Result<Option<User>, DbError> {
+    let find = sql(BY_REGISTRATION).bind(username).bind(email_key);
+    find.bind(browser).bind(since).optional(on).await
+}
+
 /// Up to `limit` users whose username or address contains `part`, by username.
 pub async fn search_users(on: Executor<'_>, part: &str, limit: i64) -> Result<Vec<User>, DbError> {
     let part = part.trim().to_lowercase();
@@ -131,7 +148,7 @@ pub async fn insert_user(
 ) -> Result<Option<User>, DbError> {
     let insert = sql(INSERT).bind(random::id(now * 1000).as_str()).bind(new.username);
     let insert = insert.bind(new.email).bind(new.email_key).bind(new.password_hash).bind(now);
-    insert.optional(on).await
+    insert.bind(new.password_set_in.map(str::to_owned)).optional(on).await
 }
 
 /// Sets a password, in the session with this digest, and answers the user as they are then; `None`

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 
-use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of};
+use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of, form_request};
 
 const CHANGED: [&str; 2] =
     ["Your password was changed.", "You've been logged out everywhere else."];
@@ -179,6 +179,32 @@ on_both_databases! {
             }
             assert_eq!(location(&register(&site.browser(), &fields).await), "/login");
         }
+    }
+
+    /// Somebody who saw the form must not get in by it without the notice of a new device.
+    async fn a_registration_sent_again_by_another_browser_is_no_repeat(site: Site) {
+        register(&site.browser(), &registration("ann")).await;
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(registration("ann"))
+            .finish();
+        let mut form = form_request("/register", body);
+        form.headers_mut().insert("user-agent", "Mozilla/5.0 (X11) Firefox/140.0".parse().unwrap());
+        let other = site.browser();
+        let answer = other.send(form).await;
+        assert_eq!(location(&answer), "/login");
+        assert!(!follow(&other, &answer).await.is_logged_in().await);
+    }
+
+    async fn wrong_repeats_do_not_keep_the_owner_from_changing_the_password(site: Site) {
+        let ann = site.registered("ann").await;
+        let mut fields = registration("ann");
+        for at in [2, 3] {
+            OTHER_PASSWORD.clone_into(&mut fields[at].1);
+        }
+        for _ in 0..15 {
+            register(&site.browser(), &fields).await;
+        }
+        assert_eq!(location(&ann.post("/account/password", &CHANGE).await), "/account");
     }
 
     async fn a_code_requested_twice_before_its_page_was_shown_is_sent_once(site: Site) {
