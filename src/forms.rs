@@ -19,9 +19,9 @@ pub struct FieldError {
     pub field: &'static str,
     /// The whole sentence: what is wrong and what to do.
     pub message: String,
-    /// Whether the message stands at the field too, and the field is marked as wrong.
+    /// Whether the message is shown at the field too, and the field marked as wrong.
     pub marks_field: bool,
-    /// Whether the message stands in the place of the field's hint.
+    /// Whether the message replaces the field's hint.
     pub replaces_hint: bool,
 }
 

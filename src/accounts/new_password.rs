@@ -3,14 +3,34 @@
 use super::Error;
 use super::password::{Password, PasswordError};
 use super::pasted::plain;
-use super::rate_limits::{self, Counter, Decision};
+use super::rate_limits::{
+    self, Counter, Decision, RateLimit, counters_by_key, counters_by_network,
+};
+use super::requester::Requester;
 use crate::app::App;
+use crate::models::user::User;
 use crate::password_hasher::PasswordHasher;
+
+/// A new password that a form asks for, limited by the network, or by the account of its `owner` if
+/// that is proved: strangers in the same network must not keep the owner from the form.
+pub async fn choose_password(
+    app: &App,
+    requester: &Requester,
+    owner: Option<&User>,
+    typed: &str,
+    name_and_email: (&str, &str),
+) -> Result<Decision<Result<Password, PasswordError>>, Error> {
+    let counters = match owner {
+        Some(user) => counters_by_key(app, RateLimit::NewPassword, &user.id),
+        None => counters_by_network(app, RateLimit::NewPassword, requester),
+    };
+    check_password(app, &requester.hasher(app), typed, name_and_email, &counters).await
+}
 
 /// A new password for `username` with the address `email`, all as typed: of the length that the site
 /// asks for, and not what a guesser would try first. The check costs as much as a hash, so `counters`
 /// are counted before it.
-pub async fn choose_password(
+pub async fn check_password(
     app: &App,
     hasher: &PasswordHasher,
     typed: &str,

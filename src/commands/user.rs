@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::CommandError;
 use crate::accounts::email::EmailAddress;
 use crate::accounts::login_name::LoginName;
-use crate::accounts::new_password::choose_password;
+use crate::accounts::new_password::check_password;
 use crate::accounts::password::Password;
 use crate::accounts::username::Username;
 use crate::app::App;
@@ -117,7 +117,7 @@ async fn add(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
     let name = Username::parse(username).map_err(|why| wrong("username", username, &why))?;
     let address = EmailAddress::parse(email).map_err(|why| wrong("email", email, &why))?;
     let typed = read_password()?;
-    let chosen = choose_password(app, &app.hasher, &typed, (name.as_str(), email), &[]).await;
+    let chosen = check_password(app, &app.hasher, &typed, (name.as_str(), email), &[]).await;
     let chosen = chosen.map_err(CommandError::failed)?.map_err(CommandError::failed)?;
     let password = chosen.map_err(CommandError::failed)?;
     let user = insert(app, &name, &address, &password).await?;

@@ -11,7 +11,6 @@ use crate::accounts::change_password::{
 use crate::accounts::current_password::is_current_password;
 use crate::accounts::new_password::choose_password;
 use crate::accounts::password::{Password, PasswordError};
-use crate::accounts::rate_limits::{RateLimit, counters_by_key};
 use crate::error::RequestError;
 use crate::event::Event;
 use crate::flash::Flash;
@@ -120,12 +119,9 @@ impl PasswordForm {
             Event::PasswordChangeRefused.of(&user.id);
             errors.add("current_password", "Current password is incorrect.");
         }
-        // By the account: strangers at the same address must not keep its owner from this form.
-        let counters = counters_by_key(app, RateLimit::NewPassword, &user.id);
         let name_and_email = (user.username.as_str(), user.email.as_str());
-        let hasher = requester.hasher(app);
         let mut chosen =
-            choose_password(app, &hasher, &self.password, name_and_email, &counters).await??;
+            choose_password(app, requester, Some(user), &self.password, name_and_email).await??;
         if chosen.is_ok() && errors.is_empty() && self.is_unchanged() {
             chosen = Err(PasswordError::Current);
         }

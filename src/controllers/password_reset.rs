@@ -13,7 +13,6 @@ use crate::accounts::password_reset::{
     Claim, CodeRequest, PasswordReset, PendingReset, Rejection, dead_reason, request_code,
     resend_code, reset_password,
 };
-use crate::accounts::rate_limits::{RateLimit, counters_by_network};
 use crate::accounts::username::{Username, UsernameError};
 use crate::error::RequestError;
 use crate::flash::Flash;
@@ -225,14 +224,12 @@ impl ResetForm {
         let mut errors = Errors::default();
         let code = errors.take("code", OneTimeCode::parse(&self.code), CodeError::Empty);
         let (app, requester) = (&visitor.app, &visitor.requester);
-        let counters = counters_by_network(app, RateLimit::NewPassword, requester);
         let name_and_email = (pending.username.as_str(), pending.email.as_str());
         let chosen = if code.is_none() {
             // What cannot be a code must cost no work in the hash pool.
             Password::choose(&self.password, app.config.password_min)
         } else {
-            choose_password(app, &requester.hasher(app), &self.password, name_and_email, &counters)
-                .await??
+            choose_password(app, requester, None, &self.password, name_and_email).await??
         };
         let password = errors.take("password", chosen, PasswordError::Empty);
         errors.confirm(&self.password, &self.password_confirm);

@@ -7,7 +7,6 @@ use super::{Answer, Next, keep_form, redirect, refuse, show as show_page};
 use crate::accounts::email::{EmailAddress, EmailError};
 use crate::accounts::new_password::choose_password;
 use crate::accounts::password::PasswordError;
-use crate::accounts::rate_limits::{RateLimit, counters_by_network};
 use crate::accounts::register::{NewAccount, Registration, register};
 use crate::accounts::username::{Username, UsernameError};
 use crate::error::RequestError;
@@ -94,11 +93,9 @@ impl RegisterForm {
             errors.take("username", Username::parse_new(&self.username), UsernameError::Empty);
         let email = errors.take("email", EmailAddress::parse(&self.email), EmailError::Empty);
         let (app, requester) = (&visitor.app, &visitor.requester);
-        let counters = counters_by_network(app, RateLimit::NewPassword, requester);
         let name_and_email = (self.username.as_str(), self.email.as_str());
         let chosen =
-            choose_password(app, &requester.hasher(app), &self.password, name_and_email, &counters)
-                .await??;
+            choose_password(app, requester, None, &self.password, name_and_email).await??;
         let password = errors.take("password", chosen, PasswordError::Empty);
         errors.confirm(&self.password, &self.password_confirm);
         Ok(match (username, email, password) {

@@ -93,6 +93,7 @@ on_both_databases! {
         );
         let id = ann.cookie("vestibule").unwrap().parse().unwrap();
         let mut record = store.load(&id).await.unwrap().unwrap();
+        assert!(!format!("{:?}", record.data).contains("argon2"), "no hash in the session's data");
         ann.post("/logout", &[]).await;
         record.data.insert("late".into(), true.into());
         store.save(&record).await.unwrap();
