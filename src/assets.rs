@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn an_about_square_logo_stands_in_the_place_of_the_icon() {
+    fn a_square_logo_is_the_icon() {
         let assets = with_logo(ImageFormat::Png);
         let logo = assets.logo().unwrap();
         let hash = logo.path.strip_prefix("/static/logo.").unwrap().strip_suffix(".png");
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_logo_that_is_far_from_square_is_no_icon() {
+    fn a_wide_or_tall_logo_is_not_the_icon() {
         let mut assets = with_logo(ImageFormat::Png);
         let (logo, _) = assets.logo.take().unwrap();
         for (size, is_icon) in [((60, 20), false), ((20, 60), false), ((48, 48), true)] {

@@ -17,7 +17,7 @@ const BUSY_RETRY_AFTER: i64 = 2;
 /// The heading of every answer to a limit.
 pub const TOO_MANY: &str = "Too many attempts";
 
-/// The same for accounts that exist and for names that nobody has.
+/// The same for existing and for unknown accounts.
 pub const STOPPED: &str = "Password login is blocked in this browser. Reset your password.";
 
 /// When a program may come back that cannot set a new password, in seconds: a day.

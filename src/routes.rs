@@ -24,10 +24,10 @@ use crate::middleware::{
     session,
 };
 
-/// No form of ours is a tenth of it (contract).
+/// Our forms are less than a tenth of it (contract).
 const LARGEST_BODY: usize = 64 * 1024;
 
-/// A request that is not answered by then never will be: slow bodies are cut here.
+/// For a whole request, with its body and its answer.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 
 /// The whole site: every page of the contract with every protection around it.

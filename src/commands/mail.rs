@@ -30,9 +30,6 @@ pub fn command() -> Command {
 }
 
 /// Runs it.
-///
-/// # Errors
-/// When no mail server is set, or it did not take the mail.
 pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     let Some(("test", rest)) = matches.subcommand() else {
         return Err(CommandError::Usage("see `vestibule mail --help`".to_owned()));

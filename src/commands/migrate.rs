@@ -13,9 +13,6 @@ pub fn command() -> Command {
 }
 
 /// Runs it.
-///
-/// # Errors
-/// When the database cannot be opened, or is of a newer version.
 pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     let config = super::settings(matches)?;
     let db = Db::open(&config.database).await.map_err(CommandError::failed)?;

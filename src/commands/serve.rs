@@ -33,9 +33,6 @@ pub fn command() -> Command {
 }
 
 /// Runs it.
-///
-/// # Errors
-/// When the settings are wrong, the port is taken, or the database cannot be used.
 pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     let mut config = super::settings(matches)?;
     super::log::start(config.log);
@@ -83,7 +80,7 @@ async fn start_tasks(app: &App, mailer: Option<Mailer>) -> Result<Tasks, Command
         // After a crash of the only node, the emails it was sending would wait for their claims to end.
         outbox::release_claims(app.store.db.writer()).await.map_err(CommandError::failed)?;
     }
-    // The first visitor should not wait for tables that can be built meanwhile.
+    // Built in the background, so that the first visitor does not wait for it.
     let assets = Arc::clone(&app.assets);
     let warming = std::thread::Builder::new().name("warm".to_owned()).spawn(move || {
         assets.warm();
@@ -110,7 +107,7 @@ fn announce(config: &Config, address: SocketAddr) {
         "{name} {version} serves {}\n  data  {data}\n  mail  {mail}\nlistening on http://{address}",
         config.base_url
     );
-    // Nobody has to read it: a closed pipe is no reason not to serve.
+    // A closed pipe is no reason not to serve.
     let _ = writeln!(std::io::stdout().lock(), "{words}");
 }
 
@@ -134,7 +131,7 @@ fn is_shown_beyond(config: &Config, address: SocketAddr) -> bool {
     config.dev_mailbox == MailboxReaders::Anyone && !is_loopback(address)
 }
 
-/// The mailbox shows every code: whoever reaches it can take over any account.
+/// The mailbox shows every code: its readers can take over any account.
 fn warn_of_open_mailbox(app: &App, address: SocketAddr) {
     if app.has_mailbox() && is_shown_beyond(&app.config, address) {
         let cause = format!(

@@ -77,9 +77,6 @@ fn json_flag() -> Arg {
 }
 
 /// Runs it.
-///
-/// # Errors
-/// When the database fails, an account is taken or not found, or a value cannot stand.
 pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     let config = super::settings(matches)?;
     if matches!(matches.subcommand(), Some(("add", _))) {
@@ -98,7 +95,7 @@ pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     ended
 }
 
-/// Whoever only looks must not make an empty database in the wrong folder.
+/// Reading must not create an empty database in the wrong folder.
 fn require_database(config: &Config) -> Result<(), CommandError> {
     match &config.database {
         Location::Sqlite(path) if !path.exists() => Err(CommandError::Failed(format!(

@@ -14,13 +14,13 @@ pub struct BaseUrl {
     https: bool,
 }
 
-/// URLs allow hosts that no mail server does: ours stands in every mail's Message-ID.
+/// Whether mail servers accept it, too: it is in every mail's Message-ID.
 fn is_plain(host: &str) -> bool {
     host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-[]:".contains(&byte))
 }
 
 impl BaseUrl {
-    /// Reads `https://id.example.org`, with a port or without; a `/` at the end is let pass.
+    /// Reads `https://id.example.org`, with a port or without; a `/` at the end is ignored.
     pub fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|_| EXPECTED)?;
         let https = match url.scheme() {

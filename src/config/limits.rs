@@ -9,7 +9,7 @@ const GUESSES: i64 = 5;
 /// More guesses at one code than this would make the code's length pointless.
 const GUESSES_MAX: i64 = 20;
 
-/// The limits; `None` is off. The reason of each default stands in the table of settings.
+/// The limits; `None` is off. The table of settings has the reason for each default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Failed logins from an IP address.
@@ -53,8 +53,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// None but that of the guesses at one code, which cannot be switched off. For tests: a site
-    /// without limits is guessed open.
+    /// For tests. The limit of guesses at one code cannot be off.
     pub const fn off() -> Self {
         Self {
             login_ip: None,

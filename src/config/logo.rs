@@ -11,7 +11,7 @@ use roxmltree::{Document, Node, ParsingOptions};
 /// It is on every page, and stays in memory plain and compressed.
 const LARGEST: u64 = 64 * 1024;
 
-/// A picture of more is broken, or made to break whoever shows it.
+/// Larger pictures are broken or made to exhaust memory.
 const MOST_PIXELS: u32 = 1_000_000;
 
 /// A drawing program's file has some dozens.

@@ -13,7 +13,7 @@ pub(super) const FILE: &str = "_FILE";
 pub struct Setting {
     /// `LISTEN`: the variable without `VESTIBULE_`.
     pub name: &'static str,
-    /// What holds when nothing is said: a value that could be given, or words.
+    /// A value, or words.
     pub default: &'static str,
     /// What a value looks like: `ADDR:PORT`.
     pub value: &'static str,

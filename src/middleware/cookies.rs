@@ -1,4 +1,4 @@
-//! Hands on our own cookies alone, in one line, however many `Cookie` lines a request has.
+//! Passes on our own cookies only, in one `Cookie` header.
 //!
 //! tower-cookies decodes `%` in names and values, trims Unicode space around them and drops a whole
 //! line that is not UTF-8. A sibling host could so set `%5F%5FHost-vestibule` for all of the domain and
@@ -12,7 +12,7 @@ use tower::util::MapRequestLayer;
 use crate::config::Config;
 use crate::visitor::{self, OwnCookie};
 
-/// The layer for this site. It stands before everything that reads a cookie.
+/// The layer for this site, outside of everything that reads a cookie.
 pub fn layer(config: &Config) -> MapRequestLayer<impl Fn(Request) -> Request + Clone + use<>> {
     let own = visitor::own_cookies(config);
     MapRequestLayer::new(move |mut request: Request| {
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn own_cookies_are_kept_whatever_stands_beside_them() {
+    fn own_cookies_are_kept_beside_any_others() {
         for line in [
             &b"a=1"[..],
             b"  a=1\t; other=x",
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_not_ours_byte_for_byte_is_no_name_of_ours() {
+    fn a_cookie_whose_name_differs_by_a_byte_is_dropped() {
         for line in [
             &b"%5F%5FHost-b=1"[..],
             b"__host-b=1",

@@ -6,9 +6,9 @@ use tower::util::MapResponseLayer;
 
 use crate::config::Config;
 
-/// Nothing but our own style sheet, script and icon, forms to ourselves, in nobody's frame (ASVS 3.4.3, 3.4.6).
-/// `connect-src` is for the forms that our script sends, and for Lighthouse, which asks for /robots.txt
-/// in the page's name and takes a refusal for a broken file.
+/// Our own style sheet, script and images only, forms to ourselves, no frames (ASVS 3.4.3, 3.4.6).
+/// `connect-src` is for the forms that our script sends, and for Lighthouse, which fetches /robots.txt
+/// from the page and reports a refusal as a broken file.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -17,7 +17,7 @@ const STRICT_TRANSPORT_SECURITY: HeaderValue =
     HeaderValue::from_static("max-age=63072000; includeSubDomains");
 
 /// `same-origin`, not `no-referrer`: the latter makes browsers send `Origin: null` with our own
-/// forms, and on plain http there is nothing else to know them by.
+/// forms, and on plain http nothing else identifies them.
 const ALWAYS: [(HeaderName, HeaderValue); 8] = [
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY)),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -44,7 +44,7 @@ pub fn layer(config: &Config) -> MapResponseLayer<impl Fn(Response) -> Response 
     MapResponseLayer::new(move |response| completed(response, is_https))
 }
 
-/// Adds what the answer does not say itself.
+/// Adds the headers that the answer does not have.
 fn completed(mut response: Response, is_https: bool) -> Response {
     let headers = response.headers_mut();
     headers.reserve(ALWAYS.len() + 1);
@@ -75,7 +75,7 @@ fn complete_cookies(headers: &mut HeaderMap, is_https: bool) {
     }
 }
 
-/// With the attributes that every cookie of ours has.
+/// The cookie with the attributes that all our cookies have.
 fn completed_cookie(cookie: &HeaderValue, is_https: bool) -> Option<HeaderValue> {
     let mut text = cookie.to_str().ok()?.to_owned();
     for attribute in ["HttpOnly", "SameSite=Lax", "Secure"] {

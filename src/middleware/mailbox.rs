@@ -1,4 +1,4 @@
-//! The development mailbox is shown to whoever runs the site, and to nobody else: it has every code.
+//! Protects the development mailbox, which shows every code.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
@@ -11,9 +11,9 @@ use crate::error::RequestError;
 use crate::event::{Details, Event};
 use crate::visitor::peer;
 
-/// Answers 404 to clients on other machines, unless the settings let anyone read it, and under another
-/// host than the site's own, `localhost` or a number. A name could be an attacker's, pointed at this
-/// machine: its pages could read every code.
+/// Answers 404 to clients on other machines, unless the settings let anyone read it, and for any host
+/// except the site's own, `localhost` and IP addresses. Another name could be an attacker's that
+/// resolves to this machine: pages there could read every code (DNS rebinding).
 pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let (extensions, headers) = (request.extensions(), request.headers());
     let refusal = if !headers.get(header::HOST).is_none_or(|host| is_own_host(&app, host)) {
