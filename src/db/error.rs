@@ -35,47 +35,32 @@ pub enum DbError {
 impl DbError {
     /// Whether trying again may help: the database is away, busy or out of connections.
     pub fn is_transient(&self) -> bool {
-        let error = match self {
-            Self::Driver(error) => error,
-            other => return matches!(other, Self::Timeout),
-        };
-        match error {
-            sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed => true,
-            sqlx::Error::Database(cause) => is_transient_code(cause.code().as_deref()),
-            _ => false,
+        match self {
+            Self::Timeout
+            | Self::Driver(
+                sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_),
+            ) => true,
+            _ => is_transient_code(&self.code()),
         }
     }
 
-    /// Whether the connection is at fault: the server has closed it, or the line is cut.
+    /// Whether the connection is lost: the server has closed it, or the network is cut.
     pub(super) fn is_connection_lost(&self) -> bool {
-        match self {
-            Self::Driver(sqlx::Error::Io(_)) => true,
-            Self::Driver(sqlx::Error::Database(cause)) => {
-                cause.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
-            }
-            _ => false,
-        }
+        let is_io = matches!(self, Self::Driver(sqlx::Error::Io(_)));
+        is_io || has_class(&self.code(), &["57P", "08"])
     }
 
-    /// Whether the state of the connection's session is at fault, so that the next statement would
-    /// fail on it, too. PostgreSQL: class 25 (read-only since a failover, an aborted transaction), a
-    /// prepared statement that is gone, taken (26, 42P05) or from before a migration (0A000). SQLite:
-    /// read-only (8), I/O (10), corrupt (11), cannot open (14), no database (26).
+    /// Whether the next statement would fail on the connection, too.
     pub(super) fn is_session_broken(&self) -> bool {
-        match self {
-            Self::Driver(sqlx::Error::Database(cause)) => {
-                is_session_code(cause.code().as_deref().unwrap_or_default())
-            }
-            _ => false,
-        }
+        is_session_code(&self.code())
     }
 
-    /// Whether SQLite's transaction, in which a statement failed so, goes on: the statement was wrong,
-    /// or in conflict with a row. After anything else SQLite may have rolled it back by itself.
+    /// Whether SQLite's transaction goes on after this error of a statement: it was wrong, or in
+    /// conflict with a row. After anything else SQLite may have rolled back.
     pub(super) fn keeps_transaction(&self) -> bool {
         match self {
-            Self::Driver(sqlx::Error::Database(cause)) => {
-                matches!(primary_code(cause.code().as_deref()), Some(1 | 18 | 19 | 20 | 25))
+            Self::Driver(sqlx::Error::Database(_)) => {
+                matches!(sqlite_code(&self.code()), Some(1 | 18 | 19 | 20 | 25))
             }
             Self::Driver(error) => !matches!(
                 error,
@@ -85,23 +70,35 @@ impl DbError {
         }
     }
 
-    /// Whether SQLite found the statement itself to be wrong, as it finds `ROLLBACK` without a
-    /// transaction.
+    /// Whether SQLite found the statement wrong, as it finds `ROLLBACK` without a transaction.
     pub(super) fn is_wrong_sql(&self) -> bool {
-        let Self::Driver(sqlx::Error::Database(cause)) = self else { return false };
-        primary_code(cause.code().as_deref()) == Some(1)
+        sqlite_code(&self.code()) == Some(1)
+    }
+
+    /// The database's error code; empty for any other error.
+    fn code(&self) -> String {
+        let Self::Driver(sqlx::Error::Database(cause)) = self else { return String::new() };
+        cause.code().unwrap_or_default().into_owned()
     }
 }
 
-/// SQLite's code without its extension.
-fn primary_code(code: Option<&str>) -> Option<u32> {
-    code?.parse::<u32>().ok().map(|code| code & 0xff)
+/// SQLite's primary code, without the extension. PostgreSQL's codes have five characters.
+fn sqlite_code(code: &str) -> Option<u32> {
+    let number = code.parse::<u32>().ok().filter(|_| code.len() < 5)?;
+    Some(number & 0xff)
 }
 
+fn has_class(code: &str, classes: &[&str]) -> bool {
+    classes.iter().any(|class| code.starts_with(class))
+}
+
+/// SQLite: read-only (8), I/O (10), corrupt (11), cannot open (14), no database (26).
+/// PostgreSQL: class 25 (read-only since a failover, an aborted transaction), a prepared statement that
+/// is gone, taken (26, 42P05) or from before a migration (0A000).
 fn is_session_code(code: &str) -> bool {
-    match code.parse::<u32>() {
-        Ok(number) if code.len() < 5 => matches!(number & 0xff, 8 | 10 | 11 | 14 | 26),
-        _ => ["25", "26", "42P05", "0A000"].iter().any(|class| code.starts_with(class)),
+    match sqlite_code(code) {
+        Some(code) => matches!(code, 8 | 10 | 11 | 14 | 26),
+        None => has_class(code, &["25", "26", "42P05", "0A000"]),
     }
 }
 
@@ -110,16 +107,11 @@ fn is_session_code(code: &str) -> bool {
 /// PostgreSQL: classes 08 (connection), 53 (resources), 57 (shutdown, cancelled), 58 (its own disk),
 /// 40 (serialisation), 55P (a lock that was not free in time), 25006 (read-only, as after a switch
 /// to a standby), 25P03 (a transaction that waited too long).
-fn is_transient_code(code: Option<&str>) -> bool {
-    let Some(code) = code else { return false };
-    if let Ok(number) = code.parse::<u32>()
-        && code.len() < 5
-    {
-        return matches!(number & 0xff, 5 | 6 | 8 | 10 | 13 | 14);
+fn is_transient_code(code: &str) -> bool {
+    match sqlite_code(code) {
+        Some(code) => matches!(code, 5 | 6 | 8 | 10 | 13 | 14),
+        None => has_class(code, &["08", "53", "57", "58", "40", "55P", "25006", "25P03"]),
     }
-    ["08", "53", "57", "58", "40", "55P", "25006", "25P03"]
-        .iter()
-        .any(|class| code.starts_with(class))
 }
 
 #[cfg(test)]
@@ -148,7 +140,7 @@ mod tests {
             "25006", "57P01", "53100", "53200", "53300", "58030", "55P03", "40001", "40P01",
             "08006", "25P03",
         ] {
-            assert!(is_transient_code(Some(code)), "{code}");
+            assert!(is_transient_code(code), "{code}");
         }
     }
 
@@ -159,8 +151,8 @@ mod tests {
         for code in
             ["1", "11", "26", "2067", "42601", "42P01", "XX001", "23505", "22021", "42501", "28P01"]
         {
-            assert!(!is_transient_code(Some(code)), "{code}");
+            assert!(!is_transient_code(code), "{code}");
         }
-        assert!(!is_transient_code(None));
+        assert!(!is_transient_code(""));
     }
 }

@@ -1,5 +1,5 @@
-//! What a `postgres://` URL says: where the server is, how far it is trusted, and whether a pooler
-//! stands in front of it.
+//! Parses a `postgres://` URL: where the server is, how it is authenticated, and whether a pooler is in
+//! front of it.
 
 use std::fs::File;
 use std::net::IpAddr;

@@ -1,6 +1,6 @@
-//! Statements that pass over rows which others hold, where the driver has a word for it.
+//! Statements that skip rows which other transactions have locked (PostgreSQL's `skip locked`).
 
-use super::{Db, Engine, Executor, Statement, Target, Transaction};
+use super::{Executor, Statement, Target, Transaction};
 
 /// A statement in both dialects, made by the macro `skip_locked`.
 #[derive(Clone, Copy, Debug)]
@@ -19,19 +19,11 @@ impl SkipLocked {
             Target::Postgres(..) | Target::Transaction(Transaction::Postgres(_)) => self.postgres,
         })
     }
-
-    /// The text for the driver of `db`.
-    pub fn text(&self, db: &Db) -> &'static str {
-        match &db.0 {
-            Engine::Sqlite { .. } => self.sqlite,
-            Engine::Postgres(_) => self.postgres,
-        }
-    }
 }
 
 /// `with picked as (…)`, and what is done to the rows that were picked. On PostgreSQL the rows are
-/// locked as they are picked, except those that another transaction holds: such a statement waits for
-/// no row, so it is part of no deadlock. SQLite has one writer, and nobody to pass over.
+/// locked as they are picked, except those that another transaction has locked: such a statement waits
+/// for no row, so it is part of no deadlock. SQLite has one writer, and no row to skip.
 ///
 /// Materialised, because a sub-select that PostgreSQL runs again for each row would lock the next
 /// `limit` rows each time.

@@ -230,7 +230,8 @@ pub async fn claim(
     filter: &ClaimFilter,
 ) -> Result<Option<QueuedEmail>, DbError> {
     loop {
-        let claim = sql(CLAIM.text(db))
+        let claim = CLAIM
+            .sql(&db.writer())
             .bind(now + LEASE_SECONDS)
             .bind(now)
             .bind(if filter.codes_only { CODE } else { NOTICE })
@@ -286,7 +287,7 @@ pub async fn reschedule(
 
 /// Deletes some of the expired emails that no worker has claimed: call again until none is left.
 pub async fn drop_expired(db: &Db, key: &ServerKey, now: i64) -> Result<Vec<QueuedEmail>, DbError> {
-    let rows = sql(DROP_EXPIRED.text(db)).bind(now).bind(BATCH).all::<Row>(db.writer()).await?;
+    let rows = DROP_EXPIRED.sql(&db.writer()).bind(now).bind(BATCH).all::<Row>(db.writer()).await?;
     Ok(rows.into_iter().map(|row| row.open(key)).collect())
 }
 
