@@ -62,7 +62,7 @@ impl Site {
         insert_user(self.app.store.db.writer(), new, now).await.unwrap().unwrap()
     }
 
-    /// The sessions' table, and the id of one in which somebody is logged in.
+    /// The sessions' table, and the id of a session with a user.
     async fn session(&self) -> (SqlSessionStore, Id) {
         let user = self.user().await;
         let lifetimes = Lifetimes { idle_remembered: HOUR, idle: HOUR, most: HOUR };
@@ -81,7 +81,7 @@ impl Site {
         (rows, record.id)
     }
 
-    /// A code that was sent to nobody: attempts at it are counted all the same.
+    /// A code without a user: attempts at it are counted, too.
     async fn code(&self) -> String {
         let (db, now) = (&self.app.store.db, self.app.store.clock.now());
         insert_code(db.writer(), Purpose::PasswordReset, None, (1, HOUR), now).await.unwrap()
@@ -105,7 +105,7 @@ fn hash(criterion: &mut Criterion) {
     });
 }
 
-/// What every page of somebody who is logged in begins with.
+/// What every page of a logged-in user begins with.
 fn session(criterion: &mut Criterion) {
     let site = Site::start();
     let (rows, id) = site.runtime.block_on(site.session());

@@ -17,7 +17,7 @@ pub enum Clock {
 }
 
 impl Clock {
-    /// A clock that stands still at `seconds` (unix time) until it is moved.
+    /// A clock that shows `seconds` (unix time) until it is moved.
     pub fn manual(seconds: i64) -> Self {
         Self::Manual(Arc::new(AtomicI64::new(seconds * 1000)))
     }
@@ -35,7 +35,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock by `seconds`; the system's clock is nobody's to move.
+    /// Moves a manual clock by `seconds`; does nothing to the system's clock.
     pub fn advance(&self, seconds: i64) {
         if let Self::Manual(millis) = self {
             millis.fetch_add(seconds * 1000, Ordering::SeqCst);

@@ -1,16 +1,15 @@
 //! The event log: every line that this program writes to its log, with its name and its fields.
 //!
-//! One place, so that names and fields cannot drift (a test lets no other file write a line), and
-//! so that nothing a visitor typed gets in. Who sent the request is known here while it is served
-//! ([`within`]), so that no caller can forget it.
+//! One place, so that names and fields stay the same (a test lets no other file write a line), and
+//! nothing that a visitor typed is logged. Each line within [`with_origin`] names its request.
 
 use std::fmt::{Display, Write};
 use std::net::IpAddr;
 
 use tracing::Level;
 
-/// The most of a text of somebody else's (a database, a mail server) that a line holds.
-const LONGEST: usize = 300;
+/// The most characters of a text from another program (a database, a mail server) on a line.
+const MAX_TEXT: usize = 300;
 
 /// Where a request came from, and its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,32 +24,32 @@ tokio::task_local! {
     static ORIGIN: Origin;
 }
 
-/// Does `work` for a request: every line from within it says which.
-pub async fn within<F: Future>(origin: Origin, work: F) -> F::Output {
+/// Runs `work` for a request: every line from it has the request's id and peer.
+pub async fn with_origin<F: Future>(origin: Origin, work: F) -> F::Output {
     ORIGIN.scope(origin, work).await
 }
 
-/// Wraps `work` that runs in a task of its own, so that its lines still say whose request it is.
-pub fn inherited<F: Future>(work: F) -> impl Future<Output = F::Output> {
+/// Wraps `work` for another task, so that its lines still have the request's id and peer.
+pub fn with_current_origin<F: Future>(work: F) -> impl Future<Output = F::Output> {
     let origin = ORIGIN.try_with(Clone::clone).ok();
     async move {
         match origin {
-            Some(origin) => within(origin, work).await,
+            Some(origin) => with_origin(origin, work).await,
             None => work.await,
         }
     }
 }
 
-/// A request's origin, for a thread of another kind.
-pub struct Carried(Option<Origin>);
+/// The origin of a request, for another thread.
+pub struct CurrentOrigin(Option<Origin>);
 
-/// The origin of the request that is being served, to be carried to another thread.
-pub fn carried() -> Carried {
-    Carried(ORIGIN.try_with(Clone::clone).ok())
+/// The origin of the current request.
+pub fn current_origin() -> CurrentOrigin {
+    CurrentOrigin(ORIGIN.try_with(Clone::clone).ok())
 }
 
-impl Carried {
-    /// Does `work` there: every line from within it says whose request it is.
+impl CurrentOrigin {
+    /// Runs `work`: every line from it has the request's id and peer.
     pub fn run<T>(self, work: impl FnOnce() -> T) -> T {
         match self.0 {
             Some(origin) => ORIGIN.sync_scope(origin, work),
@@ -59,17 +58,17 @@ impl Carried {
     }
 }
 
-/// The id of the request that is being served.
+/// The id of the current request.
 pub fn request_id() -> Option<String> {
     ORIGIN.try_with(|origin| origin.request.clone()).ok()
 }
 
-/// What an event tells beside its name, the request and the peer. What is none is left out.
+/// The fields of a line beside its name, the request and the peer. Empty ones are left out.
 #[derive(Clone, Copy, Default)]
 pub struct Details<'a> {
     /// The account's id.
     pub account: Option<&'a str>,
-    /// A word of our own.
+    /// One of our own words.
     pub reason: Option<&'static str>,
     /// What another program or library said.
     pub cause: Option<&'a dyn Display>,
@@ -77,7 +76,7 @@ pub struct Details<'a> {
     pub limit: Option<&'static str>,
     /// Seconds until it is open again.
     pub retry_after: Option<i64>,
-    /// How many connections are served at once.
+    /// The most connections at once.
     pub connections: Option<usize>,
     /// How many sessions were ended.
     pub sessions: Option<u64>,
@@ -85,15 +84,15 @@ pub struct Details<'a> {
     pub origin: Option<&'a str>,
     /// The route, as the program names it, never as it was typed.
     pub path: Option<&'a str>,
-    /// The answer's.
+    /// The answer's status.
     pub status: Option<u16>,
-    /// The program's.
+    /// The program's version.
     pub version: Option<&'static str>,
-    /// Letters: which, and how often it was tried.
+    /// Of an email.
     pub mail: MailDetails<'a>,
 }
 
-/// What an event tells of a letter.
+/// The fields of an email's event.
 #[derive(Clone, Copy, Default)]
 pub struct MailDetails<'a> {
     /// Its id.
@@ -102,9 +101,9 @@ pub struct MailDetails<'a> {
     pub kind: Option<&'a str>,
     /// The address, masked.
     pub to: Option<&'a str>,
-    /// How often it was handed over.
+    /// How often delivery was tried.
     pub tries: Option<i64>,
-    /// Seconds until the next time.
+    /// Seconds until the next try.
     pub wait: Option<i64>,
 }
 
@@ -218,7 +217,7 @@ events! {
 }
 
 impl Event {
-    /// What stands in the line's `event`.
+    /// The value of the line's `event`.
     pub fn name(self) -> &'static str {
         self.entry().name
     }
@@ -241,7 +240,7 @@ impl Event {
         self.write(Details { account: Some(account), ..Details::default() });
     }
 
-    /// Writes the line of sessions that were ended, and why.
+    /// Writes the line of revoked sessions, and why.
     pub fn sessions_ended(account: &str, reason: &'static str, sessions: u64) {
         let (account, reason, sessions) = (Some(account), Some(reason), Some(sessions));
         Self::SessionEnded.write(Details { account, reason, sessions, ..Details::default() });
@@ -254,13 +253,14 @@ impl Event {
     }
 }
 
-/// `tracing` wants level and names of fields where the code stands: every field, for each level.
+/// `tracing` needs constant levels and field names: one call with every field for each level.
 fn emit(entry: &Entry, (request, peer): (Option<&str>, Option<&str>), details: &Details<'_>) {
     let Details { account, reason, limit, retry_after, connections, .. } = *details;
     let Details { sessions, path, status, version, mail, .. } = *details;
     let MailDetails { id, kind, tries, wait, .. } = mail;
-    let cause = details.cause.map(fit);
-    let (origin, to) = (details.origin.map(|text| fit(&text)), mail.to.map(|text| fit(&text)));
+    let cause = details.cause.map(one_line);
+    let (origin, to) =
+        (details.origin.map(|text| one_line(&text)), mail.to.map(|text| one_line(&text)));
     macro_rules! line {
         ($level:ident) => {
             tracing::event!(
@@ -277,10 +277,10 @@ fn emit(entry: &Entry, (request, peer): (Option<&str>, Option<&str>), details: &
     }
 }
 
-/// One line, whatever stands in it: the log of a host program may write texts as they are.
-fn fit(words: &dyn Display) -> String {
+/// Without line breaks: the log of a host program may write texts as they are.
+fn one_line(words: &dyn Display) -> String {
     let words = words.to_string();
-    words.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    words.chars().take(MAX_TEXT).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// A Markdown table of every event with its level, fields and meaning, for the documentation.
@@ -299,15 +299,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_on_another_thread_still_knows_its_request() {
+    async fn work_on_another_thread_keeps_its_request() {
         let origin = Origin { request: "r1".to_owned(), peer: None };
-        let carried = within(origin, async { carried() }).await;
-        let elsewhere = std::thread::spawn(move || carried.run(request_id));
+        let origin = with_origin(origin, async { current_origin() }).await;
+        let elsewhere = std::thread::spawn(move || origin.run(request_id));
         assert_eq!(elsewhere.join().unwrap(), Some("r1".to_owned()));
-        assert_eq!(carried_from_nowhere(), None);
-    }
-
-    fn carried_from_nowhere() -> Option<String> {
-        carried().run(request_id)
+        assert_eq!(current_origin().run(request_id), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The server's key: seals letters at rest, keys the digests of what must not be stored in clear.
+//! The server's key: seals emails at rest, and keys the digests of what must not be stored in plain text.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -19,7 +19,7 @@ use crate::permissions::{take_from_group, why_not_private};
 /// Fewest bytes of a key: as many as HMAC-SHA256 gives (NIST SP 800-107, 5.3.4).
 pub const KEY_BYTES: usize = 32;
 
-/// XChaCha20's nonce is long enough to be drawn at random for every letter.
+/// XChaCha20's nonce is long enough to be random for every email.
 const NONCE_BYTES: usize = 24;
 
 type HmacSha256 = Hmac<Sha256>;
@@ -44,7 +44,7 @@ pub enum KeyError {
         "the server's key is not base64: give at least 32 random bytes, as `openssl rand -base64 32` makes them"
     )]
     NotBase64,
-    /// Bytes that nobody drew at random.
+    /// Bytes that are not random.
     #[error(
         "the server's key is too easy to guess: give at least 32 random bytes, as `openssl rand -base64 32` makes them"
     )]
@@ -113,7 +113,7 @@ impl ServerKey {
     }
 
     /// Reads the key from a file, or makes one (mode 0600) when there is no file. Of two processes
-    /// that start together one makes it and both use it; nobody ever reads half a key.
+    /// that start together one creates it and both use it; neither reads half a key.
     ///
     /// # Errors
     /// [`KeyError::Io`], [`KeyError::NotPrivate`] and [`KeyError::Unusable`], which name the file and
@@ -140,7 +140,7 @@ impl ServerKey {
     }
 
     /// Seals `plain` for the outbox row `row`: 24 bytes of nonce, then XChaCha20-Poly1305. Bound to
-    /// the row, so that whoever can write to the database cannot send one person's letter to another.
+    /// the row, so that an attacker who can write to the database cannot send one user's email to another.
     pub fn seal(&self, row: &str, plain: &[u8]) -> Vec<u8> {
         let nonce = crate::random::bytes::<NONCE_BYTES>();
         let payload = Payload { msg: plain, aad: &bound_to(row) };
@@ -179,7 +179,7 @@ impl std::fmt::Debug for ServerKey {
     }
 }
 
-/// Whether `master` was typed, not drawn at random: 32 random bytes with at most 8 different values
+/// Whether `master` was typed, and is not random: 32 random bytes with at most 8 different values
 /// among them happen once in 10^33 draws, and ones of which half follow the byte before at one distance,
 /// as in 00 01 02 …, once in 10^27.
 fn is_guessable(master: &[u8]) -> bool {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_letter_opens_in_its_own_row_only() {
+    fn a_sealed_email_opens_in_its_own_row_only() {
         let sealed = key().seal("row1", b"the code");
         assert_eq!(key().open("row1", &sealed).unwrap(), b"the code");
         assert_eq!(key().open("row2", &sealed), None);
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_never_shown() {
+    fn debug_output_hides_the_key() {
         assert_eq!(format!("{:?}", key()), "ServerKey(hidden)");
     }
 

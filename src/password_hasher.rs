@@ -144,7 +144,7 @@ impl PasswordHasher {
     ) -> Result<T, HashError> {
         let (answer, waiting) = oneshot::channel();
         // What the thread logs belongs to the request; the span is the tests' that compare work.
-        let (request, span) = (event::carried(), tracing::Span::current());
+        let (request, span) = (event::current_origin(), tracing::Span::current());
         let job = move |memory: Result<&mut Vec<Block>, HashError>| {
             let _span = span.enter();
             if !answer.is_closed() {

@@ -39,7 +39,7 @@ impl Window {
     }
 }
 
-/// Runs each client on a thread of its own, in a loop, for `time` after the warm-up. `pid` is the
+/// Runs each client on its own thread, in a loop, for `time` after the warm-up. `pid` is the
 /// server's.
 pub fn run<C: FnMut() + Send>(pid: u32, clients: Vec<C>, time: Duration) -> Window {
     let (done, stop) = (AtomicU64::new(0), AtomicBool::new(false));

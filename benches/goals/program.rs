@@ -1,4 +1,4 @@
-//! A program that is measured, in a process and a folder of its own.
+//! A program that is measured, in its own process and folder.
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};

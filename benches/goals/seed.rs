@@ -200,5 +200,5 @@ async fn weak_hash() -> String {
         ..HashCost::default()
     };
     let hasher = PasswordHasher::start(&cost).expect("parameters that the settings take");
-    hasher.hash(PASSWORD.as_bytes()).await.expect("nobody else is in the queue")
+    hasher.hash(PASSWORD.as_bytes()).await.expect("the queue is empty")
 }

@@ -24,7 +24,7 @@ pub struct Site {
     program: Program,
 }
 
-/// Somebody with an account, and a browser that it was used from.
+/// A user, and a browser that the account was used from.
 #[derive(Clone)]
 pub struct Person {
     pub name: String,
@@ -117,7 +117,7 @@ pub fn command(listen: &str) -> Command {
     command
 }
 
-/// An address in a network that is nobody else's.
+/// An address in a network without other clients.
 pub fn network(number: usize) -> String {
     format!("10.{}.{}.1", (number >> 8) & 255, number & 255)
 }

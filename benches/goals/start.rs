@@ -18,7 +18,7 @@ use super::site::{self, Site};
 /// A start is short, so that many can be made.
 const STARTS_A_SAMPLE: usize = 4;
 
-/// Between two looks whether somebody listens.
+/// Between two checks whether the port is open.
 const LOOK_EVERY: Duration = Duration::from_micros(100);
 
 /// Longer takes none that succeeds.

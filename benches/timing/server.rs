@@ -1,5 +1,5 @@
-//! The release build in a process of its own, as operators run it but with limits that nobody
-//! reaches, and one connection to it that is kept open.
+//! The release build in its own process, as operators run it but with limits that are
+//! not reached, and one connection to it that is kept open.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -21,7 +21,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// On SQLite, or on PostgreSQL in a schema of its own.
+    /// On SQLite, or on PostgreSQL in its own schema.
     pub fn start(postgres: Option<&str>) -> Self {
         let folder = std::env::temp_dir().join(format!("vestibule-timing-{}", random::id(0)));
         std::fs::create_dir_all(&folder).unwrap();

@@ -53,7 +53,7 @@ fn assert_tells_no_secrets(log: &str, cookies: &[String]) {
 }
 
 #[test]
-fn a_full_disk_refuses_forms_keeps_what_was_said_and_passes_by_itself() {
+fn a_full_disk_refuses_forms_keeps_what_was_acknowledged_and_recovers() {
     let folder = Folder::new();
     let program = folder.serve_on_a_disk(&UNLIMITED);
     let cookie = program.register_ann(PASSWORD);
@@ -167,7 +167,7 @@ struct Known {
 }
 
 impl Known {
-    fn hear(&mut self, told: Told) {
+    fn add(&mut self, told: Told) {
         match told {
             Told::Registered(name) => self.registered.push(name),
             Told::Resetting(name) => {
@@ -199,7 +199,7 @@ async fn column(db: &Db, query: &'static str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_any_instant_it_keeps_what_it_said_and_does_nothing_by_halves() {
+async fn killed_at_any_time_it_keeps_what_it_acknowledged_and_does_nothing_half() {
     let server = FakeSmtp::start().await;
     let folder = Folder::new();
     let url = server.url();
@@ -221,11 +221,11 @@ async fn killed_at_any_instant_it_keeps_what_it_said_and_does_nothing_by_halves(
                 // At some instant of what the others are at.
                 let last = 5 + usize::from(random::bytes::<1>()[0] % 8);
                 for told in told.iter().take(last) {
-                    known.hear(told);
+                    known.add(told);
                 }
                 program.strike();
                 for told in &told {
-                    known.hear(told);
+                    known.add(told);
                 }
             });
         });
@@ -234,11 +234,11 @@ async fn killed_at_any_instant_it_keeps_what_it_said_and_does_nothing_by_halves(
     tokio::task::block_in_place(|| known.assert_holds(&program));
     let db = Db::open(&Location::Sqlite(folder.0.join("vestibule.db"))).await.unwrap();
     let users = column(&db, "select email from users").await;
-    let every_letter_is_out = async {
+    let all_mail_is_sent = async {
         server.until(|server| (server.mails().len() >= users.len()).then_some(())).await;
         until(async || column(&db, "select id from outbox").await.is_empty()).await;
     };
-    tokio::time::timeout(Duration::from_mins(1), every_letter_is_out).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(1), all_mail_is_sent).await.unwrap();
     db.close().await;
     let mails = server.mails();
     let to = |subject: &str, email: &str| {
@@ -248,13 +248,13 @@ async fn killed_at_any_instant_it_keeps_what_it_said_and_does_nothing_by_halves(
         mails.iter().filter(is_it).count()
     };
     for email in &users {
-        assert!(to("new account", email) > 0, "{email} has an account without its letter");
+        assert!(to("new account", email) > 0, "{email} has an account without its email");
     }
     for (name, _) in known.reset.iter().filter(|(_, is_told)| **is_told) {
         assert!(to("was changed", &email_of(name)) > 0, "{name}");
     }
     for mail in &mails {
-        assert!(users.contains(&mail.to[0]), "a letter to {} without an account", mail.to[0]);
+        assert!(users.contains(&mail.to[0]), "an email to {} without an account", mail.to[0]);
     }
     let mut ids: Vec<_> = mails.iter().map(|mail| mail.header("Message-ID").unwrap()).collect();
     ids.sort();
@@ -267,13 +267,12 @@ async fn killed_at_any_instant_it_keeps_what_it_said_and_does_nothing_by_halves(
         users.len(),
         mails.len(),
     );
-    assert!(twice <= 8 * rounds, "a letter of each connection at most goes out again");
+    assert!(twice <= 8 * rounds, "at most one email of each connection is sent again");
     assert_tells_no_secrets(&folder.log(), &[]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn told_to_stop_under_load_with_a_mail_server_that_hangs_it_ends_in_time_and_keeps_its_word()
-{
+async fn stopped_under_load_with_a_hanging_mail_server_it_exits_in_time_and_loses_nothing() {
     let server = FakeSmtp::start().await;
     server.be_silent(true);
     let url = server.url();

@@ -61,8 +61,8 @@ on_both_databases! {
 }
 
 on_both_databases! {
-    /// sqlx-postgres 0.9 would put a connection back inside a transaction that nobody ends.
-    async fn a_caller_who_leaves_while_a_transaction_begins_leaves_none_open(site: Site) {
+    /// sqlx-postgres 0.9 would return a connection to the pool inside an open transaction.
+    async fn a_caller_dropped_while_a_transaction_begins_leaves_none_open(site: Site) {
         let insert = "insert into limits (subject, count, window_ends_at) values ($1, 1, 1)";
         for micros in (0..150).map(|step| step * 20) {
             let begins = (0..8).map(|_| timeout(Duration::from_micros(micros), site.db().begin()));
@@ -80,7 +80,7 @@ on_both_databases! {
 }
 
 #[tokio::test]
-async fn sqlite_keeps_what_it_acknowledges_and_has_one_writer() {
+async fn sqlite_syncs_each_commit_and_its_readers_cannot_write() {
     let site = Site::on_sqlite().await;
     for (pragma, value) in [
         ("select synchronous from pragma_synchronous", 2),
@@ -100,7 +100,7 @@ async fn sqlite_keeps_what_it_acknowledges_and_has_one_writer() {
 
 const COUNTED: &str = "insert into limits (subject, count, window_ends_at) values ($1, 1, 1)";
 
-/// Writes `name` in a transaction of its own.
+/// Writes `name` in its own transaction.
 async fn write(db: &Db, name: String) -> Result<String, DbError> {
     let mut tx = db.begin().await?;
     sql(COUNTED).bind(&name).execute(tx.on()).await?;
@@ -109,7 +109,7 @@ async fn write(db: &Db, name: String) -> Result<String, DbError> {
 }
 
 on_both_databases! {
-    async fn what_fails_beside_others_takes_nothing_of_theirs_along(site: Site) {
+    async fn a_failed_transaction_does_not_undo_others_at_the_same_time(site: Site) {
         write(site.db(), "taken".into()).await.unwrap();
         let left = async {
             let mut tx = site.db().begin().await.unwrap();
@@ -128,7 +128,7 @@ on_both_databases! {
         assert_eq!(site.count("select count(*) from limits").await, 17);
     }
 
-    async fn who_leaves_before_the_end_holds_nobody_up(site: Site) {
+    async fn a_caller_dropped_midway_blocks_no_other(site: Site) {
         for micros in (0..100).map(|step| step * 30) {
             let names = (0..6).map(|number| write(site.db(), format!("{micros} {number}")));
             drop(join_all(names.map(|write| timeout(Duration::from_micros(micros), write))).await);
@@ -142,7 +142,7 @@ on_both_databases! {
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_is_told_to_its_caller_and_takes_nothing_of_others_along() {
+async fn a_failed_commit_is_an_error_for_its_caller_alone() {
     let site = Site::on_sqlite().await;
     let orphan = "insert into devices (token_hash, user_id, logins, last_login_at) values ($1, 'nobody', 1, 1)";
     let breaks_at_commit = async {
@@ -163,7 +163,7 @@ async fn a_commit_that_fails_is_told_to_its_caller_and_takes_nothing_of_others_a
 /// SQLite rolls the whole transaction back when the file is full: what follows in it must not stand
 /// alone.
 #[tokio::test]
-async fn after_a_failure_that_ends_a_transaction_no_statement_follows_in_it() {
+async fn after_sqlite_ended_a_transaction_no_statement_follows_in_it() {
     let site = Site::on_sqlite().await;
     let bound = sql("pragma max_page_count = 60").optional::<(i64,)>(site.db().writer()).await;
     assert_eq!(bound.unwrap(), Some((60,)));
@@ -179,7 +179,7 @@ async fn after_a_failure_that_ends_a_transaction_no_statement_follows_in_it() {
 
 /// A file that becomes full while many write at once.
 #[tokio::test]
-async fn of_a_commit_that_fails_nobody_is_told_that_it_lasts() {
+async fn no_failed_commit_is_reported_as_done() {
     let site = Site::on_sqlite().await;
     let full =
         sql("select page_count from pragma_page_count").optional::<(i64,)>(site.db().writer());
@@ -214,7 +214,7 @@ async fn the_sqlite_file_is_for_its_owner_alone() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_not_there_is_named_with_what_to_do() {
+async fn a_missing_folder_is_named_with_what_to_do() {
     let missing = Location::Sqlite("/nonexistent/folder/vestibule.db".into());
     let error = Db::open(&missing).await.unwrap_err().to_string();
     assert!(
@@ -226,7 +226,7 @@ async fn a_folder_that_is_not_there_is_named_with_what_to_do() {
 
 /// Says once, past the test runner's capture, that half of the tests had nothing to run on.
 #[test]
-fn postgresql_is_there_or_its_absence_is_said() {
+fn a_missing_postgresql_is_reported() {
     if postgres_url().is_none() {
         assert!(std::env::var_os("CI").is_none(), "CI must name a PostgreSQL in TEST_POSTGRES_URL");
         let line = "TEST_POSTGRES_URL is not set: the tests ran on SQLite alone.\n";

@@ -65,17 +65,17 @@ fn check_table(path: &str, name: &str, table: &str) {
 }
 
 #[test]
-fn the_table_of_settings_is_the_programs_own() {
+fn the_table_of_settings_matches_the_program() {
     check_table(SETTINGS_PAGE, "settings", &settings_table());
 }
 
 #[test]
-fn the_table_of_events_is_the_programs_own() {
+fn the_table_of_events_matches_the_program() {
     check_table(SECURITY_PAGE, "events", &events_table());
 }
 
 #[test]
-fn every_reason_of_a_fault_is_told() {
+fn every_reason_of_a_fault_is_documented() {
     let page = read(SECURITY_PAGE);
     let mut told = 0;
     for (path, text) in sources(&at_root("src")) {
@@ -137,7 +137,7 @@ fn anchors(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Every piece of code that people may type: what stands between backticks, and the lines of
+/// Every piece of code that people may type: the text between backticks, and the lines of
 /// fenced blocks, in blocks of `text` (what programs print) only those after a prompt.
 fn code(text: &str) -> Vec<String> {
     let mut pieces = Vec::new();
@@ -166,7 +166,7 @@ fn arguments(piece: &str) -> Option<Vec<String>> {
 }
 
 #[test]
-fn every_command_is_one_that_the_program_takes() {
+fn every_documented_command_exists() {
     let mut seen = Vec::new();
     for (path, text) in pages() {
         for arguments in code(&text).iter().filter_map(|piece| arguments(piece)) {

@@ -38,7 +38,7 @@ fn with(site: &Site, change: impl FnOnce(&mut Config)) -> Browser {
     at_peer(vestibule::router(app))
 }
 
-/// Checks what stands on every line, and answers the event with its own fields.
+/// Checks the fields that every line has, and answers the others.
 fn told(line: &Value) -> Value {
     let fields = line.as_object().unwrap();
     assert!(fields["timestamp"].as_str().unwrap().ends_with('Z'), "not UTC: {line}");
@@ -235,7 +235,7 @@ async fn changing_the_password_is_logged_with_the_sessions_that_it_ended() {
 }
 
 #[tokio::test]
-async fn a_code_is_logged_when_it_is_asked_for_sent_again_refused_and_used() {
+async fn a_code_is_logged_when_requested_resent_refused_and_used() {
     let mut visit = Visit::new().await;
     let (mut here, mut there) = (visit.browser(), visit.browser());
     visit.post(&mut here, "/register", &new_account(NAME, &email_of(NAME))).await;
@@ -341,7 +341,7 @@ async fn what_is_refused_is_logged_with_the_rule_that_refused_it() {
 }
 
 #[tokio::test]
-async fn a_failure_is_logged_under_the_reference_that_the_visitor_is_shown() {
+async fn a_failure_is_logged_under_the_reference_shown_to_the_visitor() {
     let mut visit = Visit::new().await;
     let mut here = visit.browser();
     visit.post(&mut here, "/register", &new_account(NAME, &email_of(NAME))).await;
@@ -470,7 +470,7 @@ async fn nothing_that_is_sent_can_forge_a_line_of_text() {
 }
 
 #[test]
-fn what_other_programs_say_stays_in_its_line() {
+fn texts_of_other_programs_stay_on_their_line() {
     for text in FORGED {
         for format in [LogFormat::Json, LogFormat::Text] {
             let log = Log::start(format);
@@ -496,7 +496,7 @@ fn what_other_programs_say_stays_in_its_line() {
 }
 
 #[tokio::test]
-async fn an_id_of_a_request_is_taken_over_from_a_trusted_proxy_alone_and_only_when_it_is_plain() {
+async fn a_request_id_is_accepted_from_a_trusted_proxy_only_and_only_when_plain() {
     let site = Site::on_sqlite().await;
     let own = at_peer(site.router.clone());
     let trusting = with(&site, |config| {
@@ -531,14 +531,14 @@ async fn every_answer_has_the_id_of_its_request() {
 }
 
 #[tokio::test]
-async fn what_becomes_of_mail_is_logged_with_the_address_masked() {
+async fn each_delivery_of_mail_is_logged_with_a_masked_address() {
     let server = FakeSmtp::start().await;
     let log = Log::start(LogFormat::Json);
     server.refuse("no@example.com", "550 5.1.1 <no@example.com> unknown");
     let mut post = Post::open(Place::sqlite(), Some(mailer(&server.url()))).await;
     let mut seen = async |put: Vec<Email>, wait: i64| {
-        for letter in &put {
-            post.put(letter).await;
+        for email in &put {
+            post.put(email).await;
         }
         post.clock.advance(wait);
         let from = log.lines();
@@ -575,7 +575,7 @@ async fn what_becomes_of_mail_is_logged_with_the_address_masked() {
 }
 
 #[tokio::test]
-async fn a_mail_server_without_the_tls_that_is_asked_for_is_logged() {
+async fn a_mail_server_without_the_required_tls_is_logged() {
     let server = FakeSmtp::start().await;
     let log = Log::start(LogFormat::Json);
     let url = server.url().replace("smtp://", "smtps://");
@@ -621,7 +621,7 @@ fn the_program_logs_its_start_its_stop_and_accounts_that_are_added() {
 }
 
 #[test]
-#[ignore = "run by the test below, in a process of its own"]
+#[ignore = "run by the test below, in its own process"]
 fn panics() {
     vestibule::commands::log::start(LogFormat::Json);
     let typed = "not the password";

@@ -38,7 +38,7 @@ impl Lock {
             }
             Location::Postgres(url) => {
                 let mut other = sqlx::PgConnection::connect(url).await.unwrap();
-                let lock = "begin; lock table users, sessions, limits, outbox, resets, devices in exclusive mode";
+                let lock = "begin; lock table users, sessions, limits, outbox, one_time_codes, devices in exclusive mode";
                 sqlx::raw_sql(lock).execute(&mut other).await.unwrap();
                 Self::Postgres(other)
             }
@@ -79,7 +79,7 @@ on_both_databases! {
         let mut ann = site.registered("ann").await;
         let (mut resetting, code) = site.with_code("ann").await;
         let front = site.impatient(SHORT).await;
-        let letters = site.mails().await.len();
+        let mails = site.mails().await.len();
         let lock = Lock::take(&site).await;
         let new = [("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
         let changed = [("current_password", PASSWORD), new[0], new[1]];
@@ -101,10 +101,10 @@ on_both_databases! {
             assert!(answer.headers().get("set-cookie").is_none(), "{path}: {:?}", answer.headers());
         }))
         .await;
-        assert!(ann.at(&front).is_logged_in().await, "nobody was logged out without being told");
+        assert!(ann.at(&front).is_logged_in().await, "no user was logged out without a notice");
         lock.release().await;
         assert_eq!(site.count("select count(*) from users").await, 1);
-        assert_eq!(site.mails().await.len(), letters);
+        assert_eq!(site.mails().await.len(), mails);
         // The same forms again.
         resetting.reset(&code, OTHER_PASSWORD).await;
         assert_eq!(resetting.path(), "/login", "{}", resetting.text());
@@ -163,7 +163,7 @@ on_both_databases! {
         assert_eq!(resetting.path(), "/login", "the code is still good: {}", resetting.text());
     }
 
-    async fn an_hour_forward_and_back_nobody_is_shut_out_or_in(site: Site) {
+    async fn a_clock_an_hour_forward_and_back_locks_no_user_out_or_in(site: Site) {
         let three = Some(Rate { count: 3, period: 900 });
         let site_with = |config: &mut vestibule::Config| config.limits.login_account = three;
         let mut ann = site.registered("ann").await;
@@ -380,8 +380,8 @@ async fn a_postgresql_that_restarts_or_hangs_under_load_loses_nothing_and_is_use
         let user = find_user_by_username(site.db().reader(), name).await.unwrap();
         assert!(user.is_some(), "{name} was told to have an account");
     }
-    let without_letter = site.count("select (select count(*) from users) - (select count(*) from outbox where kind = 'registered')").await;
-    assert_eq!(without_letter, 0, "each account has its letter");
+    let without_mail = site.count("select (select count(*) from users) - (select count(*) from outbox where kind = 'registered')").await;
+    assert_eq!(without_mail, 0, "each account has its email");
     let busy = "select count(*) from pg_stat_activity where state like 'idle in transaction%'";
     assert_eq!(sql(busy).optional::<(i64,)>(site.db().reader()).await.unwrap(), Some((0,)));
 }

@@ -16,7 +16,7 @@ use crate::support::smtp::FakeSmtp;
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, body_of, email_of};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nodes_that_start_at_the_same_instant_make_the_tables_once() {
+async fn nodes_that_start_together_migrate_once() {
     for _ in 0..3 {
         let Some(url) = new_schema().await else { return };
         let (server, folder) = (FakeSmtp::start().await, Folder::new());
@@ -36,7 +36,7 @@ async fn nodes_that_start_at_the_same_instant_make_the_tables_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_journey_whose_every_request_lands_on_another_node() {
+async fn every_flow_works_when_each_request_goes_to_another_node() {
     let Some(nodes) = Nodes::start(&[]).await else { return };
     let mut elsewhere = nodes.front.browser();
     let mut ann = nodes.front.browser();
@@ -90,7 +90,7 @@ async fn is_logged_in(nodes: &Nodes, browser: &Browser) -> Vec<bool> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_one_node_ends_is_refused_by_each_other_with_the_next_request() {
+async fn a_session_revoked_on_one_node_is_refused_by_the_others_at_once() {
     let Some(nodes) = Nodes::start(&[]).await else { return };
     let fronts = [0, 1, 2].map(|number| nodes.node(number).router());
     let mut ann = nodes.node(0).browser();
@@ -182,7 +182,7 @@ async fn limits_hold_over_all_nodes_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nodes_that_are_told_to_stop_one_after_the_other_answer_everybody() {
+async fn a_rolling_stop_of_the_nodes_answers_every_request() {
     let Some(nodes) = Nodes::start(&[("VESTIBULE_LIMIT_REGISTER_IP", "off")]).await else { return };
     let told = std::sync::atomic::AtomicUsize::new(0);
     let names = ["a", "b", "c", "d"];

@@ -41,20 +41,20 @@ fn own_address() -> Option<Ipv4Addr> {
 async fn listener(address: Ipv4Addr) -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind((address, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let hears = Arc::clone(&heard);
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&received);
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            tokio::spawn(listen_to(client, Arc::clone(&hears)));
+            tokio::spawn(receive_from(client, Arc::clone(&sink)));
         }
     });
-    (address, heard)
+    (address, received)
 }
 
-async fn listen_to(mut client: TcpStream, heard: Arc<Mutex<Vec<u8>>>) {
+async fn receive_from(mut client: TcpStream, received: Arc<Mutex<Vec<u8>>>) {
     let mut bytes = vec![0; 4096];
     while let Ok(count @ 1..) = client.read(&mut bytes).await {
-        heard.lock().unwrap().extend(&bytes[..count]);
+        received.lock().unwrap().extend(&bytes[..count]);
         let no_tls = &b"N"[..];
         let clear_text_password = &[b'R', 0, 0, 0, 8, 0, 0, 0, 3];
         let answer = if bytes[..count] == SSL_REQUEST { no_tls } else { clear_text_password };
@@ -62,8 +62,8 @@ async fn listen_to(mut client: TcpStream, heard: Arc<Mutex<Vec<u8>>>) {
     }
 }
 
-fn has_password(heard: &Mutex<Vec<u8>>) -> bool {
-    heard.lock().unwrap().windows(HUSH.len()).any(|part| part == HUSH.as_bytes())
+fn has_password(received: &Mutex<Vec<u8>>) -> bool {
+    received.lock().unwrap().windows(HUSH.len()).any(|part| part == HUSH.as_bytes())
 }
 
 async fn open(url: &str) -> Result<Db, String> {
@@ -74,26 +74,26 @@ async fn open(url: &str) -> Result<Db, String> {
 #[tokio::test]
 async fn without_tls_a_server_on_the_network_gets_no_password_unless_the_url_says_so() {
     let Some(own) = own_address() else { return };
-    let (address, heard) = listener(own).await;
+    let (address, received) = listener(own).await;
     let refused = open(&format!("postgres://ann:{HUSH}@{address}/x")).await.unwrap_err();
     assert!(refused.contains("the server offers no TLS"), "{refused}");
     for mode in ["require", "verify-ca", "verify-full"] {
         let url = format!("postgres://ann:{HUSH}@{address}/x?sslmode={mode}");
         assert!(open(&url).await.is_err());
     }
-    assert_eq!(*heard.lock().unwrap(), SSL_REQUEST.repeat(4), "nothing but requests for TLS");
+    assert_eq!(*received.lock().unwrap(), SSL_REQUEST.repeat(4), "nothing but requests for TLS");
     for mode in ["disable", "prefer"] {
-        heard.lock().unwrap().clear();
+        received.lock().unwrap().clear();
         let url = format!("postgres://ann:{HUSH}@{address}/x?sslmode={mode}");
         drop(timeout(Duration::from_secs(1), open(&url)).await);
-        assert!(has_password(&heard), "what {mode} gives up");
+        assert!(has_password(&received), "what {mode} gives up");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn variables_of_other_programs_neither_weaken_nor_redirect_the_connection() {
     let Some(own) = own_address() else { return };
-    let ((address, heard), (other, heard_other)) = (listener(own).await, listener(own).await);
+    let ((address, received), (other, received_other)) = (listener(own).await, listener(own).await);
     let (host, port) = (other.ip().to_string(), other.port().to_string());
     let folder = Folder::new();
     let home = folder.0.display().to_string();
@@ -120,8 +120,8 @@ async fn variables_of_other_programs_neither_weaken_nor_redirect_the_connection(
         ("PGSSLROOTCERT", "/nowhere"),
     ]);
     assert!(ended.status == 1 && ended.err.contains("offers no TLS"), "{}", ended.err);
-    assert_eq!(*heard.lock().unwrap(), SSL_REQUEST);
-    assert!(heard_other.lock().unwrap().is_empty());
+    assert_eq!(*received.lock().unwrap(), SSL_REQUEST);
+    assert!(received_other.lock().unwrap().is_empty());
     for variable in ["PGOPTIONS", "PGSSLCERT", "PGSSLKEY"] {
         let ended = run(&[(variable, "-csearch_path=other")]);
         let words =
@@ -176,7 +176,7 @@ async fn a_weaker_mode_is_told_at_the_start() {
 
 /// The first address of `localhost` takes connections and says nothing, the second one works.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_address_of_a_name_does_not_keep_the_next_from_being_tried() {
+async fn a_silent_address_of_a_name_does_not_block_the_next_address() {
     let Some(cluster) = Cluster::start_on("::1") else { return };
     let silent = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, cluster.port()));
     let Ok(_silent) = silent else { return };

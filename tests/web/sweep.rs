@@ -1,4 +1,4 @@
-//! The clean-up of what has expired: on one node at a time, and in nobody's way.
+//! The deletion of expired rows: on one node at a time, and without blocking requests.
 
 use std::time::Duration;
 
@@ -44,11 +44,11 @@ async fn expired(site: &Site, many: u8) {
 }
 
 async fn sweep_at_once(site: &Site) -> u64 {
-    timeout(AT_ONCE, sweep(&site.app.store)).await.expect("it waits for nobody").unwrap()
+    timeout(AT_ONCE, sweep(&site.app.store)).await.expect("it waits for no lock").unwrap()
 }
 
 on_both_databases! {
-    async fn more_than_a_batch_goes_in_one_round_and_what_lives_stays(site: Site) {
+    async fn a_sweep_deletes_more_than_a_batch_and_keeps_live_rows(site: Site) {
         expired(&site, 120).await;
         assert_eq!(sweep_at_once(&site).await, 480);
         assert_eq!(sweep_at_once(&site).await, 0);
@@ -65,7 +65,7 @@ fn url_of(site: &Site) -> &str {
 }
 
 #[tokio::test]
-async fn rows_that_a_request_holds_are_left_for_the_next_round() {
+async fn rows_locked_by_a_request_are_left_for_the_next_sweep() {
     let Some(site) = Site::on_postgresql().await else { return };
     expired(&site, 3).await;
     let mut request = site.db().begin().await.unwrap();
@@ -84,11 +84,11 @@ async fn rows_that_a_request_holds_are_left_for_the_next_round() {
 }
 
 #[tokio::test]
-async fn while_one_node_cleans_up_the_others_leave_it_out() {
+async fn one_node_sweeps_at_a_time() {
     let Some(site) = Site::on_postgresql().await else { return };
     expired(&site, 1).await;
     let other = Db::open(&site.app.config.database).await.unwrap();
-    let mut lock = other.try_advisory_lock("sweep").await.unwrap().expect("nobody is at it");
+    let mut lock = other.try_advisory_lock("sweep").await.unwrap().expect("no node holds the lock");
     assert_eq!(sweep_at_once(&site).await, 0);
     assert_eq!(site.count(LEFT).await, 4);
     assert!(other.try_advisory_lock("something else").await.unwrap().is_some());
@@ -100,7 +100,7 @@ async fn while_one_node_cleans_up_the_others_leave_it_out() {
 }
 
 #[tokio::test]
-async fn a_site_in_another_schema_has_turns_of_its_own() {
+async fn a_site_in_another_schema_has_its_own_lock() {
     let Some(site) = Site::on_postgresql().await else { return };
     let other = Site::on_postgresql().await.unwrap();
     let _lock = other.db().try_advisory_lock("sweep").await.unwrap().unwrap();
@@ -110,7 +110,7 @@ async fn a_site_in_another_schema_has_turns_of_its_own() {
 
 /// What PostgreSQL sees of a node that is gone: its connection ends.
 #[tokio::test]
-async fn a_node_that_dies_in_its_turn_loses_it_and_stops() {
+async fn a_node_that_loses_its_connection_loses_the_lock_and_stops() {
     let Some(site) = Site::on_postgresql().await else { return };
     expired(&site, 1).await;
     let other = Db::open(&site.app.config.database).await.unwrap();
@@ -127,7 +127,7 @@ async fn a_node_that_dies_in_its_turn_loses_it_and_stops() {
 
 /// Else a login could wait for a change of the password, and both for each other.
 #[tokio::test]
-async fn a_login_does_not_wait_for_old_sessions_and_devices_that_somebody_holds() {
+async fn a_login_does_not_wait_for_locked_old_sessions_and_devices() {
     let Some(site) = Site::on_postgresql().await else { return };
     expired(&site, 120).await;
     sql("update sessions set user_id = (select id from users), expires_at = 9000000000
