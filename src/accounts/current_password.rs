@@ -7,6 +7,7 @@ use super::rate_limits::{
 };
 use super::requester::Requester;
 use crate::app::App;
+use crate::event::Event;
 use crate::models::user::User;
 use crate::password_hasher::PasswordMatch;
 
@@ -21,7 +22,11 @@ pub async fn is_current_password(
 ) -> Result<Decision<bool>, Error> {
     let key = format!("current password of {}", user.credentials());
     let counters = counters_by_key(app, RateLimit::LoginAccount, &key);
-    verify(app, requester, (user, password), counters).await
+    let is_current = verify(app, requester, (user, password), counters).await?;
+    if is_current == Ok(false) {
+        Event::PasswordChangeRefused.of(&user.id);
+    }
+    Ok(is_current)
 }
 
 /// The same for a form that may be the repeat of one whose work is done, from a browser that is not

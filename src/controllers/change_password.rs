@@ -12,7 +12,6 @@ use crate::accounts::current_password::is_current_password;
 use crate::accounts::new_password::choose_password;
 use crate::accounts::password::{Password, PasswordError};
 use crate::error::RequestError;
-use crate::event::Event;
 use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::models::user::User;
@@ -116,7 +115,6 @@ impl PasswordForm {
         if self.current_password.is_empty() {
             errors.add("current_password", "Enter your current password.");
         } else if !is_current_password(app, requester, user, &current).await?? {
-            Event::PasswordChangeRefused.of(&user.id);
             errors.add("current_password", "Current password is incorrect.");
         }
         let name_and_email = (user.username.as_str(), user.email.as_str());
