@@ -1,3 +1,5 @@
+//! What the address of a PostgreSQL server may be, and what is made of it.
+
 use super::*;
 
 fn parse(url: &str) -> Server {
