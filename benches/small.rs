@@ -58,19 +58,15 @@ impl Site {
             password_hash: "none",
             password_set_in: None,
         };
-        let now = self.app.store.clock.now();
-        insert_user(self.app.store.db.writer(), new, now).await.unwrap().unwrap()
+        let now = self.app.clock.now();
+        insert_user(self.app.db.writer(), new, now).await.unwrap().unwrap()
     }
 
     /// The sessions' table, and the id of a session with a user.
     async fn session(&self) -> (SqlSessionStore, Id) {
         let user = self.user().await;
         let lifetimes = Lifetimes { idle_remembered: HOUR, idle: HOUR, most: HOUR };
-        let rows = SqlSessionStore::new(
-            self.app.store.db.clone(),
-            self.app.store.clock.clone(),
-            lifetimes,
-        );
+        let rows = SqlSessionStore::new(self.app.db.clone(), self.app.clock.clone(), lifetimes);
         let data = HashMap::from([
             (keys::USER_ID.to_owned(), user.id.into()),
             (keys::CREDENTIAL_VERSION.to_owned(), user.credential_version.into()),
@@ -83,7 +79,7 @@ impl Site {
 
     /// A code without a user: attempts at it are counted, too.
     async fn code(&self) -> String {
-        let (db, now) = (&self.app.store.db, self.app.store.clock.now());
+        let (db, now) = (&self.app.db, self.app.clock.now());
         insert_code(db.writer(), Purpose::PasswordReset, None, (1, HOUR), now).await.unwrap()
     }
 }
@@ -136,7 +132,7 @@ async fn read(router: Router, path: &str) -> usize {
 fn guess(criterion: &mut Criterion) {
     let site = Site::start();
     let code = site.runtime.block_on(site.code());
-    let (db, purpose) = (&site.app.store.db, Purpose::PasswordReset);
+    let (db, purpose) = (&site.app.db, Purpose::PasswordReset);
     criterion.bench_function("a wrong guess at a code", |bencher| {
         bencher.to_async(&site.runtime).iter(|| async {
             let counted = count_attempt(db.writer(), purpose, &code, i64::MAX, 0).await;

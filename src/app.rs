@@ -2,7 +2,7 @@
 
 pub(crate) mod in_flight;
 
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +11,6 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::{Db, DbError, Location};
 use crate::key::{KeyError, ServerKey};
-use crate::models::Store;
 use crate::models::outbox::Outbox;
 use crate::password_hasher::{HashError, PasswordHasher};
 use in_flight::InFlight;
@@ -19,17 +18,23 @@ use in_flight::InFlight;
 /// One site. Clones share everything, and cost no more than a counter: each layer of a request has
 /// one.
 #[derive(Clone, Debug)]
-pub struct App(Arc<Shared>);
+pub struct App(Arc<AppState>);
 
 /// What a site consists of.
-#[derive(Clone, Debug)]
-pub struct Shared {
+#[derive(Debug)]
+pub struct AppState {
     /// The settings.
     pub config: Arc<Config>,
     /// The static files, branded as the settings say.
     pub(crate) assets: Arc<Assets>,
-    /// Database, clock and key.
-    pub store: Store,
+    /// Where the rows are.
+    pub db: Db,
+    /// What time it is.
+    pub clock: Clock,
+    /// What digests are keyed and emails are sealed with.
+    pub key: ServerKey,
+    /// Where emails are enqueued.
+    pub outbox: Outbox,
     /// The hash pool.
     pub hasher: PasswordHasher,
     /// Attempts at passwords and codes that are counted and not decided yet.
@@ -37,17 +42,10 @@ pub struct Shared {
 }
 
 impl Deref for App {
-    type Target = Shared;
+    type Target = AppState;
 
-    fn deref(&self) -> &Shared {
+    fn deref(&self) -> &AppState {
         &self.0
-    }
-}
-
-/// Whoever changes a part of a clone has a site of their own.
-impl DerefMut for App {
-    fn deref_mut(&mut self) -> &mut Shared {
-        Arc::make_mut(&mut self.0)
     }
 }
 
@@ -84,10 +82,13 @@ impl App {
     pub async fn start_at(config: Config, clock: Clock) -> Result<Self, StartError> {
         let db = Db::open_for(&config.database, config.database_wait).await?;
         let key = server_key(&config)?;
-        Ok(Self(Arc::new(Shared {
+        Ok(Self(Arc::new(AppState {
             hasher: PasswordHasher::start(&config.hash)?,
             in_flight: InFlight::default(),
-            store: Store { outbox: Outbox::new(key.clone(), clock.clone()), db, clock, key },
+            outbox: Outbox::new(key.clone(), clock.clone()),
+            db,
+            clock,
+            key,
             assets: Arc::new(Assets::new(&config)),
             config: Arc::new(config),
         })))

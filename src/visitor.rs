@@ -141,7 +141,7 @@ impl Visitor {
 
     fn session_digest(&self) -> Option<String> {
         let sent = self.cookies.get(cookie::session_name(&self.app.config))?;
-        Some(self.app.store.key.digest("password set in", &[sent.value()]))
+        Some(self.app.key.digest("password set in", &[sent.value()]))
     }
 
     /// Keeps in the session that follows that a password was set in the one that the request came with.

@@ -54,14 +54,14 @@ pub async fn change_password(
     }
     let hash = requester.hasher(app).hash(new.password.as_bytes()).await?;
     let email = notices::password_changed(app, requester, user)?;
-    let mut tx = app.store.db.begin().await?;
+    let mut tx = app.db.begin().await?;
     let Some((user, revoked)) =
         set_password(app, &mut tx, user, (hash, new.sessions), None).await?
     else {
         return Ok(PasswordChange::Superseded);
     };
     if let Some(email) = &email {
-        app.store.outbox.enqueue(&mut tx, email).await?;
+        app.outbox.enqueue(&mut tx, email).await?;
     }
     tx.commit().await?;
     Event::PasswordChanged.of(&user.id);
@@ -80,7 +80,7 @@ pub(super) async fn set_password(
     (hash, sessions): (String, &Sessions),
     code: Option<&str>,
 ) -> Result<Option<(User, u64)>, DbError> {
-    let now = app.store.clock.now();
+    let now = app.clock.now();
     let set_in = sessions.as_ref().map(|[session, _]| session.as_str());
     // Users, then sessions, then codes, wherever all change: parallel requests must not deadlock.
     let Some(changed) = user::set_password(tx.on(), user, hash, set_in, now).await? else {
@@ -104,9 +104,9 @@ pub async fn find_repeat(
     new: NewPassword<'_>,
 ) -> Result<Decision<Option<User>>, Error> {
     let Some(sessions) = new.sessions else { return Ok(Ok(None)) };
-    let since = app.store.clock.now() - REPEATED_WITHIN;
+    let since = app.clock.now() - REPEATED_WITHIN;
     // From the writer: a change that is just being committed is waited for.
-    let user = find_user_by_password_set_in(app.store.db.writer(), sessions, since).await?;
+    let user = find_user_by_password_set_in(app.db.writer(), sessions, since).await?;
     let Some(user) = user else { return Ok(Ok(None)) };
     let is_current = is_repeated_password(app, requester, &user, new.password).await?;
     Ok(is_current.map(|is_current| is_current.then_some(user)))

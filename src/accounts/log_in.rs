@@ -45,7 +45,7 @@ pub async fn log_in(
     credentials: Credentials<'_>,
 ) -> Result<LogIn, Error> {
     let name = LoginName::parse(credentials.login);
-    let user = name.find_user(&app.store).await?;
+    let user = name.find_user(&app.db).await?;
     let account = user.as_ref().map_or_else(|| format!("name {}", name.key()), User::credentials);
     let trust = ClientTrust::of(app, requester, user.as_ref(), account.clone()).await?;
     let (counters, id) =
@@ -103,14 +103,14 @@ impl CountedLogin {
 /// Brings an old hash to today's parameters. The login succeeds whether or not this works.
 async fn rehash(app: &App, requester: &Requester, user: &User, password: &Password) {
     let Ok(hash) = requester.hasher(app).hash(password.as_bytes()).await else { return };
-    if let Err(error) = rehash_password(app.store.db.writer(), user, &hash).await {
+    if let Err(error) = rehash_password(app.db.writer(), user, &hash).await {
         Event::Fault.because("a_password_was_not_hashed_anew", &error);
     }
 }
 
 /// Records the device and notifies the owner.
 async fn complete_login(app: App, requester: Requester, user: User) -> Result<LogIn, Error> {
-    let mut tx = app.store.db.begin().await?;
+    let mut tx = app.db.begin().await?;
     let (status, device_tokens) =
         trusted_devices::record_login(&app, &mut tx, &requester, &user).await?;
     notices::send_login_notice(&app, &mut tx, &requester, &user, status).await?;

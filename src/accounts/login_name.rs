@@ -3,8 +3,7 @@
 use super::email::EmailAddress;
 use super::pasted::plain;
 use super::username::Username;
-use crate::db::DbError;
-use crate::models::Store;
+use crate::db::{Db, DbError};
 use crate::models::user::{User, find_user_by_email, find_user_by_username};
 
 /// What was typed, in the form in which it is looked up.
@@ -37,10 +36,10 @@ impl LoginName {
     }
 
     /// The account with this name.
-    pub async fn find_user(&self, store: &Store) -> Result<Option<User>, DbError> {
+    pub async fn find_user(&self, db: &Db) -> Result<Option<User>, DbError> {
         match self {
-            Self::Username(name) => find_user_by_username(store.db.reader(), name).await,
-            Self::Email(key) => find_user_by_email(store.db.reader(), key).await,
+            Self::Username(name) => find_user_by_username(db.reader(), name).await,
+            Self::Email(key) => find_user_by_email(db.reader(), key).await,
         }
     }
 }

@@ -29,7 +29,7 @@ pub fn context<'a>(
         origin: app.config.base_url.origin(),
         username,
         to,
-        at: app.store.clock.now(),
+        at: app.clock.now(),
         device: requester.device_name(),
         address: requester.known_address(),
         accent: &app.config.accent,
@@ -78,7 +78,7 @@ async fn send(
     let counters = mail_counters(app, MailQuota::Notices, &user.email, requester.network());
     if may_send(app, tx, &counters).await? {
         let email = render(&context(app, requester, &user.username, &user.email))?;
-        app.store.outbox.enqueue(tx, &email).await?;
+        app.outbox.enqueue(tx, &email).await?;
     }
     Ok(())
 }
@@ -99,9 +99,9 @@ pub async fn send_login_stopped(
     };
     let to = user.map_or(account, |user| &user.email);
     let counters = mail_counters(app, MailQuota::Notices, to, requester.network());
-    let mut tx = app.store.db.begin().await?;
+    let mut tx = app.db.begin().await?;
     if may_send(app, &mut tx, &counters).await? {
-        app.store.outbox.enqueue(&mut tx, &email).await?;
+        app.outbox.enqueue(&mut tx, &email).await?;
     }
     tx.commit().await?;
     Ok(())
@@ -130,7 +130,7 @@ pub async fn send_password_changed(
 ) -> Result<(), Error> {
     for quota in MailQuota::ALL {
         if may_send(app, tx, &mail_counters(app, quota, &email.to, requester.network())).await? {
-            app.store.outbox.enqueue(tx, email).await?;
+            app.outbox.enqueue(tx, email).await?;
             break;
         }
     }

@@ -99,7 +99,7 @@ pub async fn request_code(
     is_unseen: bool,
 ) -> Result<CodeRequest, Error> {
     let is_repeat = |old: &PendingReset| {
-        old.sent_at > app.store.clock.now() - app.config.code_ttl
+        old.sent_at > app.clock.now() - app.config.code_ttl
             && (old.username.as_str(), old.email.as_str())
                 == (claim.username.as_str(), claim.email.as_typed())
     };
@@ -120,8 +120,8 @@ pub async fn resend_code(
     if is_unseen && pending.codes_sent > 1 {
         return Ok(CodeRequest::Repeated);
     }
-    let code = find_code(app.store.db.reader(), PURPOSE, &pending.id).await?;
-    if let Some(seconds @ 1..) = code.map(|code| code.wait(app.store.clock.now())) {
+    let code = find_code(app.db.reader(), PURPOSE, &pending.id).await?;
+    if let Some(seconds @ 1..) = code.map(|code| code.wait(app.clock.now())) {
         return Ok(CodeRequest::TooEarly(seconds));
     }
     send_code(app, requester, claim, Some(pending), true).await
@@ -136,7 +136,7 @@ async fn send_code(
     pending: Option<&PendingReset>,
     is_resend: bool,
 ) -> Result<CodeRequest, Error> {
-    let (db, now, ttl) = (&app.store.db, app.store.clock.now(), app.config.code_ttl);
+    let (db, now, ttl) = (&app.db, app.clock.now(), app.config.code_ttl);
     let (username, email_key) = (claim.username.as_str(), claim.email.key());
     let user = find_user_by_username_and_email(db.reader(), username, email_key).await?;
     let trust = ClientTrust::of(app, requester, user.as_ref(), claim.key()).await?;
@@ -156,7 +156,7 @@ async fn send_code(
     let id = insert_code(tx.on(), PURPOSE, account, (codes_sent, ttl), now).await?;
     let may_send = rate_limits::may_send(app, &mut tx, &counters).await?;
     let email = if may_send && user.is_some() { email } else { email.decoy() };
-    app.store.outbox.enqueue(&mut tx, &email).await?;
+    app.outbox.enqueue(&mut tx, &email).await?;
     tx.commit().await?;
     let event = if codes_sent == 1 { Event::CodeAsked } else { Event::CodeResent };
     event.write(Details { account, ..Details::default() });
@@ -169,7 +169,7 @@ async fn send_code(
 /// Kills the older code and returns how many were sent in a row; 0 when there is none to kill, `None`
 /// when a parallel request did it a moment ago.
 async fn replace(app: &App, pending: Option<&PendingReset>) -> Result<Option<i64>, DbError> {
-    let (db, now) = (&app.store.db, app.store.clock.now());
+    let (db, now) = (&app.db, app.clock.now());
     let Some(PendingReset { id, .. }) = pending else { return Ok(Some(0)) };
     if let Some(codes_sent) = invalidate_code(db.writer(), id, now).await? {
         return Ok(Some(codes_sent));
@@ -249,7 +249,7 @@ async fn check_code(
     pending: &PendingReset,
     code: &OneTimeCode,
 ) -> Result<Decision<Result<User, Rejection>>, Error> {
-    let (db, now, max) = (&app.store.db, app.store.clock.now(), app.config.limits.reset_code);
+    let (db, now, max) = (&app.db, app.clock.now(), app.config.limits.reset_code);
     let row = count_attempt(db.writer(), PURPOSE, &pending.id, max, now).await?;
     let account = row.as_ref().and_then(|row| row.user_id.as_deref());
     let rejection = match &row {
@@ -308,7 +308,7 @@ async fn use_code(
         return Ok(hashed.map(|_| same)?);
     };
     let email = notices::password_changed(app, requester, user)?;
-    let mut tx = app.store.db.begin().await?;
+    let mut tx = app.db.begin().await?;
     let set = set_password(app, &mut tx, user, (hash, new.sessions), Some(&pending.id)).await?;
     let Some((user, revoked)) = set else { return Ok(GONE) };
     if let Some(email) = &email {
@@ -327,7 +327,7 @@ const GONE: PasswordReset = PasswordReset::Rejected(Rejection::Gone);
 /// Takes back an attempt that was not compared, or was right and led nowhere. Returns whether the code
 /// is there.
 async fn refund(app: &App, pending: &PendingReset) -> bool {
-    let refunded = refund_attempt(app.store.db.writer(), &pending.id).await;
+    let refunded = refund_attempt(app.db.writer(), &pending.id).await;
     refunded.unwrap_or_else(|error| {
         Event::Fault.because("a_guess_was_not_given_back", &error);
         true
@@ -338,14 +338,14 @@ async fn refund(app: &App, pending: &PendingReset) -> bool {
 /// matched.
 pub async fn dead_reason(app: &App, pending: &PendingReset) -> Result<Option<Rejection>, DbError> {
     let max = app.config.limits.reset_code;
-    Ok(match find_code(app.store.db.reader(), PURPOSE, &pending.id).await? {
+    Ok(match find_code(app.db.reader(), PURPOSE, &pending.id).await? {
         None => Some(Rejection::Gone),
         Some(code) if code.is_replaced() => Some(Rejection::Gone),
-        Some(code) if code.expires_at <= app.store.clock.now() => Some(Rejection::Expired),
+        Some(code) if code.expires_at <= app.clock.now() => Some(Rejection::Expired),
         Some(code) => (code.attempts >= max).then_some(Rejection::TooMany),
     })
 }
 
 fn digest(app: &App, id: &str, code: &OneTimeCode) -> String {
-    app.store.key.digest("one-time code", &[id, code.as_str()])
+    app.key.digest("one-time code", &[id, code.as_str()])
 }

@@ -163,7 +163,7 @@ impl Counter {
 }
 
 fn subject(app: &App, limit: RateLimit, key: &str) -> String {
-    app.store.key.digest("limit", &[limit.name(), key])
+    app.key.digest("limit", &[limit.name(), key])
 }
 
 /// The counter of `limit` by `key`; none if the limit is off.
@@ -235,16 +235,16 @@ impl ClientTrust {
         user: Option<&User>,
         account: String,
     ) -> Result<Self, DbError> {
-        let (store, tokens) = (&app.store, &requester.device_tokens);
+        let tokens = &requester.device_tokens;
         if tokens.is_empty() {
             return Ok(Self::Untrusted(account));
         }
         let id = user.map_or("", |user| &user.id);
-        let found = find_device(store.db.reader(), id, tokens, store.clock.now()).await?;
+        let found = find_device(app.db.reader(), id, tokens, app.clock.now()).await?;
         let Some((user, found)) = user.zip(found) else { return Ok(Self::Untrusted(account)) };
         // A new password starts a new count.
         let version = user.credential_version.to_string();
-        let device = store.key.digest("budget", &[&user.id, &version, &found.token]);
+        let device = app.key.digest("budget", &[&user.id, &version, &found.token]);
         Ok(if found.is_trusted_by(user) {
             Self::TrustedDevice { device, all_devices: format!("own {}", user.id) }
         } else {
@@ -369,7 +369,7 @@ async fn count_all(app: &App, counters: &[Counter]) -> Result<Decision<i64>, DbE
     if counters.is_empty() {
         return Ok(Ok(0));
     }
-    let mut tx = app.store.db.begin().await?;
+    let mut tx = app.db.begin().await?;
     let counted = count_in(app, &mut tx, counters).await?;
     tx.commit().await.map(|()| counted)
 }
@@ -378,7 +378,7 @@ async fn count_all(app: &App, counters: &[Counter]) -> Result<Decision<i64>, DbE
 /// a limit was reached before, nothing is counted: a refused request must not use anything up. The
 /// order of the counters must be the same everywhere, so that transactions do not deadlock.
 async fn count_in(app: &App, tx: &mut Tx, counters: &[Counter]) -> Result<Decision<i64>, DbError> {
-    let (now, mut in_a_row) = (app.store.clock.now(), 0);
+    let (now, mut in_a_row) = (app.clock.now(), 0);
     for (at, counter) in counters.iter().enumerate() {
         let Counter { limit, ref key, rate, adds } = *counter;
         let subject = counter.subject(app);
@@ -497,7 +497,7 @@ impl Attempt {
         if self.counters.is_empty() {
             return Ok(());
         }
-        let mut tx = app.store.db.begin().await?;
+        let mut tx = app.db.begin().await?;
         refund_in(app, &mut tx, &self.counters, forgives).await?;
         tx.commit().await
     }

@@ -53,7 +53,7 @@ pub async fn register(
     }
     // Hashed before the name is looked up: both answers take the same time.
     let password_hash = requester.hasher(app).hash(new.password.as_bytes()).await?;
-    let mut tx = app.store.db.begin().await?;
+    let mut tx = app.db.begin().await?;
     let row = NewUser {
         username: new.username.as_str(),
         email: new.email.as_typed(),
@@ -61,7 +61,7 @@ pub async fn register(
         password_hash: &password_hash,
         password_set_in: Some(&browser_digest(app, requester)),
     };
-    let Some(user) = insert_user(tx.on(), row, app.store.clock.now()).await? else {
+    let Some(user) = insert_user(tx.on(), row, app.clock.now()).await? else {
         drop(tx);
         return taken(app, requester, new).await;
     };
@@ -76,17 +76,16 @@ pub async fn register(
 /// and with it its session and the token of its device: only the network and the name of the browser
 /// tell that it is the same.
 async fn taken(app: &App, requester: &Requester, new: &NewAccount) -> Result<Registration, Error> {
-    let (browser, since) =
-        (browser_digest(app, requester), app.store.clock.now() - REPEATED_WITHIN);
+    let (browser, since) = (browser_digest(app, requester), app.clock.now() - REPEATED_WITHIN);
     let names = (new.username.as_str(), new.email.key());
     // From the writer: a registration that is just being committed is waited for.
-    let user = find_user_registered_in(app.store.db.writer(), names, &browser, since).await?;
+    let user = find_user_registered_in(app.db.writer(), names, &browser, since).await?;
     if let Some(user) = user {
         match is_repeated_password(app, requester, &user, &new.password).await? {
             Err(exceeded) => return Ok(Registration::RateLimited(exceeded)),
             Ok(false) => {}
             Ok(true) => {
-                let mut tx = app.store.db.begin().await?;
+                let mut tx = app.db.begin().await?;
                 let (_, device_tokens) =
                     trusted_devices::record_login(app, &mut tx, requester, &user).await?;
                 tx.commit().await?;
@@ -101,5 +100,5 @@ async fn taken(app: &App, requester: &Requester, new: &NewAccount) -> Result<Reg
 fn browser_digest(app: &App, requester: &Requester) -> String {
     let network = requester.network().to_string();
     let user_agent = requester.user_agent.as_deref().unwrap_or_default();
-    app.store.key.digest("registered in", &[&network, user_agent])
+    app.key.digest("registered in", &[&network, user_agent])
 }

@@ -33,7 +33,7 @@ pub async fn record_login(
     user: &User,
 ) -> Result<(DeviceStatus, Vec<String>), DbError> {
     let token = token_for(app, tx, requester, user).await?;
-    let mut status = note_device(tx, user, &token.text, 1, app.store.clock.now()).await?;
+    let mut status = note_device(tx, user, &token.text, 1, app.clock.now()).await?;
     if token.logins > 0 {
         status = DeviceStatus::Known;
     } else if status == DeviceStatus::New {
@@ -46,9 +46,9 @@ pub async fn record_login(
 /// if that worked: a failure is only logged, because the password is set.
 pub async fn trust(app: &App, requester: &Requester, user: &User) -> Option<Vec<String>> {
     let trusted = async {
-        let mut tx = app.store.db.begin().await?;
+        let mut tx = app.db.begin().await?;
         let token = token_for(app, &mut tx, requester, user).await?;
-        note_device(&mut tx, user, &token.text, token.logins, app.store.clock.now()).await?;
+        note_device(&mut tx, user, &token.text, token.logins, app.clock.now()).await?;
         tx.commit().await.map(|()| token.for_cookie(requester))
     };
     let logged = |error: &DbError| Event::Fault.because("a_device_was_not_noted", error);
@@ -65,7 +65,7 @@ async fn token_for(
     requester: &Requester,
     user: &User,
 ) -> Result<Token, DbError> {
-    let (tokens, now) = (&requester.device_tokens, app.store.clock.now());
+    let (tokens, now) = (&requester.device_tokens, app.clock.now());
     let found = find_device(tx.on(), &user.id, tokens, now).await?;
     let Some(found) = found else {
         return Ok(Token { text: new_token(), logins: 0, replaces: None });

@@ -53,7 +53,7 @@ pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     warn_of_open_mailbox(&app, address);
     server::run(listener, &app, tasks, signals).await;
     // What still runs after the grace is cut off; what it had acknowledged is on disk.
-    drop(tokio::time::timeout(CLOSING, app.store.db.close()).await);
+    drop(tokio::time::timeout(CLOSING, app.db.close()).await);
     Ok(())
 }
 
@@ -78,7 +78,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, CommandError> {
 async fn start_tasks(app: &App, mailer: Option<Mailer>) -> Result<Tasks, CommandError> {
     if let Location::Sqlite(_) = app.config.database {
         // After a crash of the only node, the emails it was sending would wait for their claims to end.
-        outbox::release_claims(app.store.db.writer()).await.map_err(CommandError::failed)?;
+        outbox::release_claims(app.db.writer()).await.map_err(CommandError::failed)?;
     }
     // Built in the background, so that the first visitor does not wait for it.
     let assets = Arc::clone(&app.assets);

@@ -91,7 +91,7 @@ pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
         Some(("list", rest)) => list(&app, rest).await,
         _ => Err(CommandError::Usage("see `vestibule user --help`".to_owned())),
     };
-    app.store.db.close().await;
+    app.db.close().await;
     ended
 }
 
@@ -137,8 +137,8 @@ async fn insert(
         password_hash: &password_hash,
         password_set_in: None,
     };
-    let now = app.store.clock.now();
-    match insert_user(app.store.db.writer(), new, now).await.map_err(CommandError::failed)? {
+    let now = app.clock.now();
+    match insert_user(app.db.writer(), new, now).await.map_err(CommandError::failed)? {
         Some(user) => Ok(user),
         None => Err(CommandError::Failed(format!(
             "the username {:?} or the address {:?} belongs to an account already; see `vestibule user show`",
@@ -150,7 +150,7 @@ async fn insert(
 
 async fn show(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
     let login = text(matches, "login");
-    let user = LoginName::parse(login).find_user(&app.store).await.map_err(CommandError::failed)?;
+    let user = LoginName::parse(login).find_user(&app.db).await.map_err(CommandError::failed)?;
     let user = user.ok_or_else(|| {
         CommandError::Failed(format!("no account has the username or address {login:?}"))
     })?;
@@ -160,8 +160,7 @@ async fn show(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
 async fn list(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
     let most = matches.get_one::<i64>("limit").copied().unwrap_or(i64::MAX);
     let part = matches.get_one::<String>("search").map_or("", String::as_str);
-    let users =
-        search_users(app.store.db.reader(), part, most).await.map_err(CommandError::failed)?;
+    let users = search_users(app.db.reader(), part, most).await.map_err(CommandError::failed)?;
     if i64::try_from(users.len()) == Ok(most) {
         eprintln!("These are the first {most}: there may be more, see --limit and --search.");
     }

@@ -19,7 +19,7 @@ pub async fn alive() -> &'static str {
 
 /// GET `/readyz`: the database takes writes, too, as every form needs.
 pub async fn ready(State(app): State<App>) -> Response {
-    match timeout(PATIENCE, app.store.db.check_writable()).await {
+    match timeout(PATIENCE, app.db.check_writable()).await {
         Ok(Ok(())) => "ok".into_response(),
         _ => (StatusCode::SERVICE_UNAVAILABLE, "unavailable").into_response(),
     }

@@ -132,7 +132,7 @@ pub async fn show_json(State(app): State<App>) -> Answer {
 /// GET `/dev/mailbox/{id}`.
 pub async fn show_email(visitor: Visitor, Path(id): Path<String>) -> Answer {
     let mail = MailRow::new(find(&visitor.app, &id).await?, &visitor.app);
-    let (newer, older) = outbox::neighbours(visitor.app.store.db.reader(), &id).await?;
+    let (newer, older) = outbox::neighbours(visitor.app.db.reader(), &id).await?;
     let from = visitor.app.config.mail_from.to_string();
     show_framing(&EmailPage { page: visitor.page("Mail").await?, from, mail, newer, older })
 }
@@ -154,7 +154,7 @@ pub async fn show_source(State(app): State<App>, Path(id): Path<String>) -> Answ
 
 /// POST `/dev/mailbox/clear`.
 pub async fn clear(State(app): State<App>) -> Answer {
-    outbox::clear(app.store.db.writer()).await?;
+    outbox::clear(app.db.writer()).await?;
     redirect("/dev/mailbox")
 }
 
@@ -165,12 +165,12 @@ fn show_framing(page: &impl Template) -> Answer {
 }
 
 async fn newest(app: &App) -> Result<Vec<QueuedEmail>, RequestError> {
-    Ok(outbox::newest(app.store.db.reader(), &app.store.key, SHOWN).await?)
+    Ok(outbox::newest(app.db.reader(), &app.key, SHOWN).await?)
 }
 
 async fn find(app: &App, id: &str) -> Result<QueuedEmail, RequestError> {
     if !random::is_id(id) {
         return Err(RequestError::NotFound);
     }
-    outbox::find(app.store.db.reader(), &app.store.key, id).await?.ok_or(RequestError::NotFound)
+    outbox::find(app.db.reader(), &app.key, id).await?.ok_or(RequestError::NotFound)
 }

@@ -275,7 +275,7 @@ async fn page(
 ) -> Result<ResetPage, RequestError> {
     visitor.see_code().await?;
     let dead = dead_reason(&visitor.app, pending).await?.map(words);
-    let seconds = pending.wait(visitor.app.store.clock.now());
+    let seconds = pending.wait(visitor.app.clock.now());
     Ok(ResetPage {
         page: visitor.page("Set a new password").await?.with(&errors),
         errors,

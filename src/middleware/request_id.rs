@@ -17,7 +17,7 @@ const MAX_LENGTH: usize = 64;
 
 /// Gives the request its id, and tells the log which request it serves.
 pub async fn assign(State(app): State<App>, request: Request, next: Next) -> Response {
-    let id = proxy_id(&request, &app).unwrap_or_else(|| random::id(app.store.clock.millis()));
+    let id = proxy_id(&request, &app).unwrap_or_else(|| random::id(app.clock.millis()));
     let address = peer::address(request.extensions(), request.headers(), &app.config);
     let peer = Some(address).filter(|address| !address.is_unspecified());
     let origin = Origin { request: id.clone(), peer };

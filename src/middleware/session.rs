@@ -18,7 +18,7 @@ pub fn layer(app: &App) -> SessionManagerLayer<SqlSessionStore> {
         idle: config.sessions.idle_unremembered,
         most: config.sessions.max,
     };
-    let store = SqlSessionStore::new(app.store.db.clone(), app.store.clock.clone(), lifetimes);
+    let store = SqlSessionStore::new(app.db.clone(), app.clock.clone(), lifetimes);
     SessionManagerLayer::new(store)
         .with_name(visitor::session_cookie_name(config))
         .with_secure(config.base_url.is_https())

@@ -35,13 +35,13 @@ pub fn spawn(app: &App) -> Result<Tasks, MailError> {
 pub(crate) fn spawn_with(app: &App, mailer: Option<Mailer>) -> Tasks {
     let (stop, stopped) = watch::channel(false);
     let mut running = JoinSet::new();
-    let (store, told) = (app.store.clone(), stopped.clone());
+    let (site, told) = (app.clone(), stopped.clone());
     running.spawn(keep_running("outbox", PAUSE, stopped.clone(), move || {
-        Worker::new(store.db.clone(), store.outbox.clone(), mailer.clone()).run(told.clone())
+        Worker::new(site.db.clone(), site.outbox.clone(), mailer.clone()).run(told.clone())
     }));
-    let (store, told) = (app.store.clone(), stopped.clone());
+    let (site, told) = (app.clone(), stopped.clone());
     running.spawn(keep_running("sweep", PAUSE, stopped, move || {
-        sweep::run(store.clone(), told.clone())
+        sweep::run(site.clone(), told.clone())
     }));
     Tasks { stop, running }
 }

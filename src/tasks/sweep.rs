@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::app::App;
 use crate::db::{AdvisoryLock, DbError};
 use crate::event::Event;
-use crate::models::Store;
 use crate::models::device::sweep_devices;
 use crate::models::one_time_code::sweep_codes;
 use crate::models::rate_limit::sweep_limits;
@@ -30,10 +30,10 @@ const MOST: i64 = 2000;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Sweeps until `stop` turns true. An error is logged, and the next sweep tries again.
-pub async fn run(store: Store, mut stop: watch::Receiver<bool>) {
+pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
     loop {
         let swept = tokio::select! {
-            swept = sweep(&store) => swept,
+            swept = sweep(&app) => swept,
             _ = stop.wait_for(|stopped| *stopped) => return,
         };
         if let Err(error) = swept {
@@ -46,11 +46,11 @@ pub async fn run(store: Store, mut stop: watch::Receiver<bool>) {
 }
 
 /// Deletes all expired rows and answers how many: none while another node sweeps.
-pub async fn sweep(store: &Store) -> Result<u64, DbError> {
-    let Some(mut lock) = store.db.try_advisory_lock("sweep").await? else {
+pub async fn sweep(app: &App) -> Result<u64, DbError> {
+    let Some(mut lock) = app.db.try_advisory_lock("sweep").await? else {
         return Ok(0);
     };
-    let (db, now) = (&store.db, || store.clock.now());
+    let (db, now) = (&app.db, || app.clock.now());
     let sessions = in_batches(&mut lock, |most| sweep_sessions(db.writer(), most, now())).await?;
     let codes = in_batches(&mut lock, |most| sweep_codes(db.writer(), most, now())).await?;
     let limits = in_batches(&mut lock, |most| sweep_limits(db.writer(), most, now())).await?;

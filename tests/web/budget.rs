@@ -5,7 +5,6 @@ use axum::http::StatusCode;
 use futures_util::future::join_all;
 use vestibule::config::{HashCost, Rate};
 use vestibule::models::user::find_user_by_username;
-use vestibule::password_hasher::PasswordHasher;
 
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of};
 
@@ -226,9 +225,8 @@ on_both_databases! {
     async fn the_hundredth_failure_is_told_although_the_guesser_hangs_up(site: Site) {
         site.registered("ann").await;
         fail_in_a_row(&site, "ann", 99).await;
-        let mut app = site.app.clone();
-        app.hasher = PasswordHasher::start(&HashCost { memory_kib: 64 * 1024, iterations: 4, threads: 1, queue: 9 }).unwrap();
-        let guesser = Browser::new(vestibule::router(app));
+        let slow = HashCost { memory_kib: 64 * 1024, iterations: 4, threads: 1, queue: 9 };
+        let guesser = site.changed(|config| config.hash = slow).await;
         {
             let mut guess = std::pin::pin!(guesser.post("/login", &[("username", "ann"), ("password", "wrong")]));
             while site.count("select max(count) from limits").await < 100 {
@@ -299,7 +297,7 @@ on_both_databases! {
         site.registered("ann").await;
         let many = site.changed(|config| {
             config.limits.login_account = Some(Rate { count: 1000, period: 900 });
-        });
+        }).await;
         let fields = [("username", "ann"), ("password", "wrong")];
         let answers = join_all((0..130).map(|_| many.post("/login", &fields))).await;
         let compared = answers.iter().filter(|answer| answer.status() == StatusCode::UNPROCESSABLE_ENTITY);
@@ -311,10 +309,10 @@ on_both_databases! {
         fail_in_a_row(&site, "nobody", 1).await;
         fail_in_a_row(&site, "somebody", 2).await;
         site.wait(30 * 24 * 3600);
-        vestibule::tasks::sweep::sweep(&site.app.store).await.unwrap();
+        vestibule::tasks::sweep::sweep(&site.app).await.unwrap();
         assert_eq!(site.count("select count(*) from limits").await, 1);
         site.wait(4 * 24 * 3600);
-        vestibule::tasks::sweep::sweep(&site.app.store).await.unwrap();
+        vestibule::tasks::sweep::sweep(&site.app).await.unwrap();
         assert_eq!(site.count("select count(*) from limits").await, 0);
     }
 
@@ -367,10 +365,7 @@ async fn a_made_up_cookie_makes_nobody_an_owner() {
 async fn a_full_hash_queue_is_no_failure_in_a_row() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
-    let mut app = site.app.clone();
-    let (hasher, taken) = crate::support::full_pool().await;
-    app.hasher = hasher;
-    let busy = Browser::new(vestibule::router(app));
+    let (busy, taken) = site.with_full_hash_queue().await;
     for _ in 0..101 {
         busy.post("/login", &[("username", "ann"), ("password", PASSWORD)]).await;
     }

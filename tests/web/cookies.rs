@@ -25,11 +25,9 @@ fn pair(name: &[u8], value: &str) -> Vec<u8> {
 }
 
 /// The same site on https.
-fn on_https(site: &Site) -> Router {
-    let mut app = site.app.clone();
-    std::sync::Arc::make_mut(&mut app.config).base_url =
-        BaseUrl::parse("https://accounts.example").unwrap();
-    vestibule::router(app)
+async fn on_https(site: &Site) -> Router {
+    let base_url = BaseUrl::parse("https://accounts.example").unwrap();
+    vestibule::router(site.app_with(|config| config.base_url = base_url).await)
 }
 
 /// Spellings of `__Host-vestibule` that other readers take for it, with any domain and path.
@@ -53,7 +51,7 @@ async fn a_session_cookie_under_another_spelling_of_its_name_is_nobodys() {
     let site = Site::on_sqlite().await;
     let ann = site.registered("ann").await.cookie("vestibule").unwrap().clone();
     let eve = site.registered("eve").await.cookie("vestibule").unwrap().clone();
-    let https = on_https(&site);
+    let https = on_https(&site).await;
     let own = pair(b"__Host-vestibule", &ann);
     for name in SPELLINGS {
         let foreign = pair(name, &eve);

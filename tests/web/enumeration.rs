@@ -5,7 +5,6 @@ use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use vestibule::config::{HashCost, Rate};
 use vestibule::mail::worker::Worker;
-use vestibule::password_hasher::PasswordHasher;
 
 use crate::support::post::mailer;
 use crate::support::smtp::FakeSmtp;
@@ -157,19 +156,20 @@ fn reset_fields<'a>(code: &'a str, password: &'a str) -> [(&'a str, &'a str); 3]
 }
 
 /// Everybody comes from one address here.
-fn without_address_limits(site: &Site) -> Browser {
+async fn without_address_limits(site: &Site) -> Browser {
     site.changed(|config| {
         let limits = &mut config.limits;
         (limits.forgot_ip, limits.login_ip) = (None, None);
         limits.forgot_account = Some(Rate { count: 25, period: 24 * 60 * 60 });
         limits.mail_address = Some(Rate { count: 90, period: 24 * 60 * 60 });
     })
+    .await
 }
 
 on_both_databases! {
     async fn recovering_shows_the_same_whether_there_is_an_account(site: Site) {
         site.registered(KNOWN).await;
-        let fresh = without_address_limits(&site);
+        let fresh = without_address_limits(&site).await;
         let mut ways = Vec::new();
         for claim in CLAIMS {
             site.wait(2 * 24 * 60 * 60);
@@ -183,7 +183,7 @@ on_both_databases! {
 
     async fn logging_in_in_vain_shows_the_same_whether_there_is_an_account(site: Site) {
         site.registered(KNOWN).await;
-        let fresh = without_address_limits(&site);
+        let fresh = without_address_limits(&site).await;
         for logins in [
             [KNOWN, NOBODY, " ZzKnown", " ZzNobod"],
             [ADDRESS, NO_ADDRESS, "ZZknown@MEADOW.example ", "ZZnobod@MEADOW.example "],
@@ -207,7 +207,7 @@ on_both_databases! {
         let mut works = Vec::new();
         for (name, email) in &CLAIMS[..4] {
             site.wait(24 * 60 * 60);
-            works.push(work_for(&without_address_limits(&site), name, email).await);
+            works.push(work_for(&without_address_limits(&site).await, name, email).await);
         }
         for (number, (name, email)) in CLAIMS[..4].iter().enumerate() {
             for (step, known) in &works[0] {
@@ -229,10 +229,8 @@ on_both_databases! {
 
     async fn a_hash_that_was_made_with_less_work_costs_a_wrong_password_as_much_as_nobodys(site: Site) {
         site.registered(KNOWN).await;
-        let mut app = site.app.clone();
         let cost = HashCost { memory_kib: 128, iterations: 2, threads: 1, queue: 9 };
-        app.hasher = PasswordHasher::start(&cost).unwrap();
-        let browser = Browser::new(vestibule::router(app));
+        let browser = site.changed(|config| config.hash = cost).await;
         for login in [KNOWN, NOBODY] {
             let fields = [("username", login), ("password", "not the one")];
             let (_, work) = work_of(browser.post("/login", &fields)).await;
@@ -245,9 +243,9 @@ on_both_databases! {
     async fn the_mail_worker_does_the_same_for_a_letter_to_nobody(site: Site) {
         site.registered(KNOWN).await;
         let server = FakeSmtp::start().await;
-        let store = &site.app.store;
+        let app = &site.app;
         let mailer = Some(mailer(&server.url()));
-        let mut worker = Worker::new(store.db.clone(), store.outbox.clone(), mailer);
+        let mut worker = Worker::new(app.db.clone(), app.outbox.clone(), mailer);
         worker.deliver_due().await;
         let mut works = Vec::new();
         for (name, email) in &CLAIMS[..4] {

@@ -32,10 +32,8 @@ fn at_peer(router: Router) -> Browser {
     Browser::new(router.layer(Extension(ConnectInfo(peer))))
 }
 
-fn with(site: &Site, change: impl FnOnce(&mut Config)) -> Browser {
-    let mut app = site.app.clone();
-    change(std::sync::Arc::make_mut(&mut app.config));
-    at_peer(vestibule::router(app))
+async fn with(site: &Site, change: impl FnOnce(&mut Config)) -> Browser {
+    at_peer(vestibule::router(site.app_with(change).await))
 }
 
 /// Checks the fields that every line has, and answers the others.
@@ -280,7 +278,8 @@ async fn what_is_refused_is_logged_with_the_rule_that_refused_it() {
     let mut visit = Visit::new().await;
     let mut strict = with(&visit.site, |config| {
         config.limits.login_ip = Some(Rate { count: 1, period: 900 });
-    });
+    })
+    .await;
     visit.log_in(&mut strict, NAME, "not the password").await;
     assert_eq!(
         visit.log_in(&mut strict, NAME, "not the password").await,
@@ -292,7 +291,8 @@ async fn what_is_refused_is_logged_with_the_rule_that_refused_it() {
     visit.site.wait(900);
     let mut stern = with(&visit.site, |config| {
         config.limits.login_account = Some(Rate { count: 1, period: 900 });
-    });
+    })
+    .await;
     visit.log_in(&mut stern, NAME, "not the password").await;
     assert_eq!(
         visit.log_in(&mut stern, NAME, "not the password").await,
@@ -302,7 +302,8 @@ async fn what_is_refused_is_logged_with_the_rule_that_refused_it() {
     );
     let small = with(&visit.site, |config| {
         config.limits.mail_site = Some(Rate { count: 6, period: 900 });
-    });
+    })
+    .await;
     let mut events = Vec::new();
     for number in 0..4 {
         let (name, email) = (format!("name{number}"), format!("name{number}@meadow.example"));
@@ -377,7 +378,7 @@ fn header(text: &str) -> HeaderValue {
 /// Every field of every form, and every header, filled with `text`; and how many lines it made.
 async fn forge(site: &Site, text: &str) -> usize {
     let mut browser =
-        with(site, |config| config.trusted_proxies = vec!["203.0.113.9/32".parse().unwrap()]);
+        with(site, |config| config.trusted_proxies = vec!["203.0.113.9/32".parse().unwrap()]).await;
     browser.register("bobby", "bobby@meadow.example", PASSWORD).await;
     browser.post("/forgot", &[("username", "bobby"), ("email", "bobby@meadow.example")]).await;
     let names = [
@@ -501,7 +502,8 @@ async fn a_request_id_is_accepted_from_a_trusted_proxy_only_and_only_when_plain(
     let own = at_peer(site.router.clone());
     let trusting = with(&site, |config| {
         config.trusted_proxies = vec!["203.0.113.0/24".parse().unwrap()];
-    });
+    })
+    .await;
     let long = "a".repeat(65);
     let plain = ["7f9c-AB", "a", &long[..64]];
     let other = ["", "a b", "a\"b", "a_b", "a,b", "\u{e9}", &long];

@@ -168,7 +168,7 @@ on_both_databases! {
         let site_with = |config: &mut vestibule::Config| config.limits.login_account = three;
         let mut ann = site.registered("ann").await;
         let (mut resetting, code) = site.with_code("ann").await;
-        let mut guesser = site.changed(site_with);
+        let mut guesser = site.changed(site_with).await;
         for _ in 0..4 {
             guesser.log_in("ann", "wrong password").await;
         }

@@ -64,10 +64,12 @@ fn every_character_of_a_code_is_drawn_as_often_as_every_other() {
 
 /// Browsers that each asked for a code of their own for `username`, with the codes that were mailed.
 async fn askers(site: &Site, username: &str, number: usize) -> Vec<Browser> {
-    let fresh = site.changed(|config| {
-        config.limits.forgot_account = None;
-        config.limits.mail_address = None;
-    });
+    let fresh = site
+        .changed(|config| {
+            config.limits.forgot_account = None;
+            config.limits.mail_address = None;
+        })
+        .await;
     let mut askers = Vec::new();
     for _ in 0..number {
         site.wait(1);
@@ -124,7 +126,7 @@ on_both_databases! {
 
     async fn a_guess_that_was_not_compared_is_not_counted_against_its_code(site: Site) {
         site.registered("ann").await;
-        let mut ann = site.changed(|config| config.limits.reset_account = Some(Rate { count: 2, period: 60 }));
+        let mut ann = site.changed(|config| config.limits.reset_account = Some(Rate { count: 2, period: 60 })).await;
         ann.ask_for_code("ann", &email_of("ann")).await;
         let code = site.newest_code().await;
         assert_eq!(guess_all(&[ann.tab()], 9).await.0, 2);
@@ -136,7 +138,7 @@ on_both_databases! {
     async fn an_address_gets_no_more_mails_than_its_limit_from_however_many_browsers(site: Site) {
         site.registered("ann").await;
         for username in ["ann", "bob"] {
-            let fresh = site.changed(|config| config.limits.forgot_account = None);
+            let fresh = site.changed(|config| config.limits.forgot_account = None).await;
             let (name, email) = (username, email_of(username));
             let claim = [("username", name), ("email", &*email)];
             let answers = join_all((0..40).map(|_| fresh.post("/forgot", &claim))).await;

@@ -20,12 +20,13 @@ struct Tour {
 
 impl Tour {
     async fn at(origin: &'static str) -> Self {
-        let site = Site::on_sqlite().await;
-        let browser = site.changed(|config| {
+        let site = Site::with(|config| {
             config.base_url = BaseUrl::parse(origin).unwrap();
             config.base_url_is_default = false;
             config.limits.login_account = Rate::parse("2/1h").ok();
-        });
+        })
+        .await;
+        let browser = site.browser();
         Self { site, browser, origin, answers: Vec::new() }
     }
 

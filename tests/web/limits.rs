@@ -11,7 +11,7 @@ use vestibule::Config;
 use vestibule::config::{Notices, Rate};
 
 use crate::support::work::work_of;
-use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, body_of, email_of, full_pool};
+use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, body_of, email_of};
 
 const fn rate(count: i64) -> Option<Rate> {
     Some(Rate { count, period: 900 })
@@ -102,13 +102,13 @@ on_both_databases! {
 #[tokio::test]
 async fn each_address_has_its_own_budget_and_off_means_none() {
     let site = Site::on_sqlite().await;
-    let limited = |change: fn(&mut Config)| site.changed(change);
+    let limited = async |change: fn(&mut Config)| site.changed(change).await;
     for (change, path) in [
         ((|config: &mut Config| config.limits.login_ip = rate(2)) as fn(&mut Config), "/login"),
         (|config| config.limits.register_ip = rate(2), "/register"),
         (|config| config.limits.forgot_ip = rate(2), "/forgot"),
     ] {
-        let browser = limited(change);
+        let browser = limited(change).await;
         let mut seen = Vec::new();
         for number in 0..3 {
             let (name, email) = (format!("name{number}"), format!("name{number}@meadow.example"));
@@ -123,8 +123,9 @@ async fn each_address_has_its_own_budget_and_off_means_none() {
         assert_eq!(seen[2], StatusCode::TOO_MANY_REQUESTS, "{path}");
         assert_ne!(seen[1], StatusCode::TOO_MANY_REQUESTS, "{path}");
     }
-    let unlimited =
-        site.changed(|config| (config.limits.login_ip, config.limits.login_account) = (None, None));
+    let unlimited = site
+        .changed(|config| (config.limits.login_ip, config.limits.login_account) = (None, None))
+        .await;
     for _ in 0..80 {
         let answer = unlimited.post("/login", &[("username", "ann"), ("password", "wrong")]).await;
         assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
@@ -135,7 +136,7 @@ async fn each_address_has_its_own_budget_and_off_means_none() {
 async fn the_answer_to_one_too_many_is_the_same_for_everybody() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
-    let strict = site.changed(|config| config.limits.login_account = rate(1));
+    let strict = site.changed(|config| config.limits.login_account = rate(1)).await;
     let mut pages = Vec::new();
     for login in ["ann", "bob"] {
         strict.post("/login", &[("username", login), ("password", "wrong")]).await;
@@ -179,10 +180,7 @@ async fn notices_stop_at_the_mails_that_an_address_may_get_and_logging_in_goes_o
 async fn a_full_hash_queue_costs_no_try() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
-    let mut app = site.app.clone();
-    let (hasher, taken) = full_pool().await;
-    app.hasher = hasher;
-    let browser = Browser::new(vestibule::router(app));
+    let (browser, taken) = site.with_full_hash_queue().await;
     for _ in 0..12 {
         let answer = browser.post("/login", &[("username", "ann"), ("password", PASSWORD)]).await;
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -379,7 +377,7 @@ async fn a_limit_on_codes_answers_with_the_form_too() {
     assert_eq!(ann.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(ann.attribute("#code", "value").as_deref(), Some("CCCC-CCCC"));
     assert_eq!(ann.problems(), ["Too many attempts. Try again in 15 minutes."]);
-    let changing = site.changed(|config| config.limits.login_account = rate(0));
+    let changing = site.changed(|config| config.limits.login_account = rate(0)).await;
     let mut owner = changing.tab();
     owner.set_cookie("vestibule", site.registered("bob").await.cookie("vestibule").unwrap());
     owner.open("/account/password").await;

@@ -3,9 +3,8 @@
 use axum::http::StatusCode;
 use vestibule::config::{HashCost, Notices};
 use vestibule::models::user::find_user_by_username;
-use vestibule::password_hasher::PasswordHasher;
 
-use crate::support::{Browser, PASSWORD, Site, body_of, full_pool};
+use crate::support::{PASSWORD, Site, body_of};
 
 const REFUSED: &str = "Incorrect username or password.";
 
@@ -44,10 +43,8 @@ on_both_databases! {
 
     async fn a_hash_with_weaker_parameters_is_made_anew_at_login(site: Site) {
         site.registered("ann").await;
-        let mut app = site.app.clone();
         let today = HashCost { memory_kib: 128, iterations: 2, threads: 1, queue: 9 };
-        app.hasher = PasswordHasher::start(&today).unwrap();
-        let mut ann = Browser::new(vestibule::router(app));
+        let mut ann = site.changed(|config| config.hash = today).await;
         ann.log_in("ann", PASSWORD).await;
         assert_eq!(ann.path(), "/account");
         let user = find_user_by_username(site.db().reader(), "ann").await.unwrap().unwrap();
@@ -128,10 +125,7 @@ async fn empty_fields_are_named() {
 #[tokio::test]
 async fn a_full_hash_queue_is_answered_at_once_with_when_to_come_back() {
     let site = Site::on_sqlite().await;
-    let mut app = site.app.clone();
-    let (hasher, _taken) = full_pool().await;
-    app.hasher = hasher;
-    let browser = Browser::new(vestibule::router(app));
+    let (browser, _taken) = site.with_full_hash_queue().await;
     let answer = browser.post("/login", &[("username", "ann"), ("password", PASSWORD)]).await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.headers()["retry-after"], "2");

@@ -75,7 +75,7 @@ on_both_databases! {
             site.registered(&format!("ann{number}")).await;
         }
         let few = |config: &mut vestibule::Config| config.limits.mail_domain = Some(Rate { count: 6, period: DAY });
-        let browser = site.changed(few);
+        let browser = site.changed(few).await;
         let mut answers = Vec::new();
         for name in ["ann0", "ann1", "ann2", "nobody"] {
             let mut browser = browser.tab();

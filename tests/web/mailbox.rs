@@ -123,9 +123,9 @@ async fn a_line_is_a_link_when_it_is_an_address_of_this_site_and_nothing_else() 
         html: String::new(),
         expires_at: i64::MAX,
     };
-    let store = &site.app.store;
-    let mut tx = store.db.begin().await.unwrap();
-    store.outbox.enqueue(&mut tx, &email).await.unwrap();
+    let app = &site.app;
+    let mut tx = app.db.begin().await.unwrap();
+    app.outbox.enqueue(&mut tx, &email).await.unwrap();
     tx.commit().await.unwrap();
     let mut browser = site.browser();
     browser.open("/dev/mailbox").await;
@@ -207,8 +207,8 @@ async fn the_source_of_a_mail_is_what_a_mail_server_is_handed() {
     let config = &site.app.config;
     let smtp = SmtpServer::parse(&server.url()).unwrap();
     let mailer = Mailer::new(smtp, &config.mail_from, config.base_url.host()).unwrap();
-    let store = site.app.store.clone();
-    let mut worker = Worker::new(store.db, store.outbox, Some(mailer));
+    let app = site.app.clone();
+    let mut worker = Worker::new(app.db.clone(), app.outbox.clone(), Some(mailer));
     worker.deliver_due().await;
     assert_eq!(server.mails()[0].data, source);
     assert!(source.starts_with("From: =?utf-8?b?S8Okc2U=?= <no-reply@localhost>\r\n"), "{source}");
@@ -348,10 +348,12 @@ async fn with_a_mail_server_or_in_production_it_does_not_exist() {
     site.registered("ann").await;
     let id = site.mails().await[0].id.clone();
     let smtp = || SmtpServer::parse("smtp://127.0.0.1:1").ok();
-    let mut with_server = site.changed(|config| config.smtp = smtp());
-    let mut production = site.changed(|config| {
-        config.base_url = BaseUrl::parse("https://accounts.example").unwrap();
-    });
+    let mut with_server = site.changed(|config| config.smtp = smtp()).await;
+    let mut production = site
+        .changed(|config| {
+            config.base_url = BaseUrl::parse("https://accounts.example").unwrap();
+        })
+        .await;
     for browser in [&mut with_server, &mut production] {
         for url in urls(&id) {
             browser.open(&url).await;
@@ -389,10 +391,8 @@ async fn get_from(
     send_from(router, peer, get(path, "localhost:8000"), headers).await
 }
 
-fn router_with(site: &Site, change: impl FnOnce(&mut Config)) -> Router {
-    let mut app = site.app.clone();
-    change(std::sync::Arc::make_mut(&mut app.config));
-    vestibule::router(app)
+async fn router_with(site: &Site, change: impl FnOnce(&mut Config)) -> Router {
+    vestibule::router(site.app_with(change).await)
 }
 
 const HERE: [&str; 4] =
@@ -446,7 +446,8 @@ async fn a_visitor_who_comes_through_a_proxy_is_not_on_this_machine() {
     let behind = router_with(&site, |config| {
         config.trusted_proxies =
             ["127.0.0.1/32", "10.0.0.5/32"].map(|net| net.parse().unwrap()).to_vec();
-    });
+    })
+    .await;
     let status = async |router: &Router, peer: &str, headers: &[(&'static str, &str)]| {
         get_from(router, peer, "/dev/mailbox", headers).await.status()
     };
@@ -479,7 +480,7 @@ async fn a_setting_shows_it_to_anyone() {
     let site = Site::on_sqlite().await;
     let environment = [("VESTIBULE_DEV_MAILBOX".to_owned(), "anyone".to_owned())].into();
     let given = Config::from_sources(&BTreeMap::new(), &environment).unwrap();
-    let open = router_with(&site, |config| config.dev_mailbox = given.dev_mailbox);
+    let open = router_with(&site, |config| config.dev_mailbox = given.dev_mailbox).await;
     for peer in ELSEWHERE {
         let forwarded = [("x-forwarded-for", "203.0.113.9")];
         let answer = get_from(&open, peer, "/dev/mailbox", &forwarded).await;

@@ -10,7 +10,6 @@ use axum::http::StatusCode;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use vestibule::config::HashCost;
-use vestibule::password_hasher::PasswordHasher;
 
 use crate::support::program::{Folder, Program};
 use crate::support::{Browser, PASSWORD, Site};
@@ -86,10 +85,8 @@ fn two_hundred_logins_at_once_cost_the_buffers_of_the_hash_threads_and_no_page()
 #[tokio::test]
 async fn a_network_that_fills_the_hash_queue_gives_way_to_another() {
     let site = Site::on_sqlite().await;
-    let mut app = site.app.clone();
     let slow = HashCost { memory_kib: 64 * 1024, iterations: 20, threads: 1, queue: 4 };
-    app.hasher = PasswordHasher::start(&slow).unwrap();
-    let router = vestibule::router(app);
+    let router = vestibule::router(site.app_with(|config| config.hash = slow).await);
     let from = |address: &str| {
         let peer: SocketAddr = format!("{address}:4711").parse().unwrap();
         Browser::new(router.clone().layer(Extension(ConnectInfo(peer))))

@@ -398,7 +398,7 @@ async fn a_code_whose_row_was_swept_is_told_to_be_gone() {
         site.wait(50 * 60);
         ann.open("/reset").await;
     }
-    assert_eq!(sweep_codes(site.db().writer(), 100, site.app.store.clock.now()).await.unwrap(), 1);
+    assert_eq!(sweep_codes(site.db().writer(), 100, site.app.clock.now()).await.unwrap(), 1);
     ann.reset(&code, OTHER_PASSWORD).await;
     assert_eq!(ann.problems(), [GONE]);
 }

@@ -299,7 +299,7 @@ async fn through_a_pooler_in_transaction_mode_everything_works_when_the_url_says
     resetting.reset(&code, OTHER_PASSWORD).await;
     assert_eq!(resetting.path(), "/login", "{}", resetting.text());
     assert_eq!(site.browser().open("/readyz").await.status, StatusCode::OK);
-    assert_eq!(vestibule::tasks::sweep::sweep(&site.app.store).await.unwrap(), 0);
+    assert_eq!(vestibule::tasks::sweep::sweep(&site.app).await.unwrap(), 0);
     assert_eq!(site.count("select count(*) from users").await, 24);
     // Another program gets the server's connections as they were.
     let mut other = sqlx::PgConnection::connect(&cluster.url()).await.unwrap();

@@ -57,7 +57,7 @@ async fn a_form_must_show_that_it_comes_from_this_site() {
 #[tokio::test]
 async fn behind_a_configured_base_url_no_other_origin_counts() {
     let site = Site::on_sqlite().await;
-    let configured = site.changed(|config| config.base_url_is_default = false);
+    let configured = site.changed(|config| config.base_url_is_default = false).await;
     let answer = configured
         .send(from(&[("origin", "http://127.0.0.1:8000"), ("host", "127.0.0.1:8000")]))
         .await;

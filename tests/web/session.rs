@@ -87,8 +87,8 @@ on_both_databases! {
     async fn a_request_in_flight_does_not_bring_an_ended_session_back(site: Site) {
         let ann = site.registered("ann").await;
         let store = vestibule::models::session::SqlSessionStore::new(
-            site.app.store.db.clone(),
-            site.app.store.clock.clone(),
+            site.app.db.clone(),
+            site.app.clock.clone(),
             vestibule::models::session::Lifetimes { idle_remembered: DAY, idle: DAY, most: DAY },
         );
         let id = ann.cookie("vestibule").unwrap().parse().unwrap();
@@ -173,7 +173,7 @@ on_both_databases! {
         site.wait(11 * 60 * 60);
         assert!(bob.is_logged_in().await);
         site.wait(2 * 60 * 60);
-        let gone = vestibule::tasks::sweep::sweep(&site.app.store).await.unwrap();
+        let gone = vestibule::tasks::sweep::sweep(&site.app).await.unwrap();
         assert!(gone >= 3, "{gone}");
         assert_eq!(site.count("select count(*) from sessions").await, 1);
         assert_eq!(site.count("select count(*) from one_time_codes").await, 0);
@@ -239,9 +239,12 @@ async fn a_remembered_cookie_stays_remembered_when_the_session_is_written_again(
 async fn on_https_the_cookie_is_bound_to_the_host_and_its_removal_too() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
-    let production = site.changed(|config| {
-        config.base_url = vestibule::config::BaseUrl::parse("https://accounts.example").unwrap();
-    });
+    let production = site
+        .changed(|config| {
+            config.base_url =
+                vestibule::config::BaseUrl::parse("https://accounts.example").unwrap();
+        })
+        .await;
     let login = Request::post("/login")
         .header("origin", "https://accounts.example")
         .header("content-type", "application/x-www-form-urlencoded")

@@ -49,7 +49,7 @@ async fn a_password_is_as_long_as_is_set_on_every_page_that_takes_one() {
     let site = Site::on_sqlite().await;
     let ann = site.registered("ann").await;
     let (asked, code) = site.with_code("ann").await;
-    let strict = site.changed(|config| config.password_min = 25);
+    let strict = site.changed(|config| config.password_min = 25).await;
     let short = [
         ("password", PASSWORD),
         ("password_confirm", PASSWORD),
@@ -119,10 +119,12 @@ async fn without_notices_only_codes_are_mailed() {
 async fn behind_a_trusted_proxy_each_forwarded_address_has_its_own_budget() {
     let site = Site::on_sqlite().await;
     let status = async |trusted: &str, forwarded: &str| {
-        let browser = site.changed(|config| {
-            config.trusted_proxies = trusted.parse().into_iter().collect();
-            config.limits.login_ip = Some(Rate { count: 1, period: 60 });
-        });
+        let browser = site
+            .changed(|config| {
+                config.trusted_proxies = trusted.parse().into_iter().collect();
+                config.limits.login_ip = Some(Rate { count: 1, period: 60 });
+            })
+            .await;
         let mut request = form_request("/login", "username=bob&password=wrong".to_owned());
         request.headers_mut().insert("x-forwarded-for", forwarded.parse().unwrap());
         browser.send(request).await.status()
@@ -207,7 +209,8 @@ async fn on_https_the_device_cookie_is_bound_to_the_host() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let production = site
-        .changed(|config| config.base_url = BaseUrl::parse("https://accounts.example").unwrap());
+        .changed(|config| config.base_url = BaseUrl::parse("https://accounts.example").unwrap())
+        .await;
     let mut login = form_request("/login", "username=ann&password=moss+lantern+quartz".to_owned());
     login.headers_mut().insert("origin", "https://accounts.example".parse().unwrap());
     let answer = production.send(login).await;

@@ -44,7 +44,7 @@ async fn expired(site: &Site, many: u8) {
 }
 
 async fn sweep_at_once(site: &Site) -> u64 {
-    timeout(AT_ONCE, sweep(&site.app.store)).await.expect("it waits for no lock").unwrap()
+    timeout(AT_ONCE, sweep(&site.app)).await.expect("it waits for no lock").unwrap()
 }
 
 on_both_databases! {

@@ -15,7 +15,7 @@ pub mod smtp;
 pub mod work;
 
 pub use browser::{Browser, body_of, form_request};
-pub use site::{Site, email_of, full_pool, postgres_url};
+pub use site::{Site, email_of, postgres_url};
 
 /// The server's key.
 pub const KEY: &[u8] = b"a key for tests, 32 bytes of it\xff";

@@ -11,7 +11,6 @@ use vestibule::clock::Clock;
 use vestibule::config::{HashCost, Secret};
 use vestibule::db::{Db, Location, sql};
 use vestibule::models::outbox::{self, QueuedEmail};
-use vestibule::password_hasher::PasswordHasher;
 use vestibule::random;
 use vestibule::{App, Config};
 
@@ -76,17 +75,36 @@ impl Site {
     }
 
     /// The same site with other settings: same data, same clock.
-    pub fn changed(&self, change: impl FnOnce(&mut Config)) -> Browser {
-        let mut app = self.app.clone();
-        change(std::sync::Arc::make_mut(&mut app.config));
-        Browser::new(vestibule::router(app))
+    pub async fn changed(&self, change: impl FnOnce(&mut Config)) -> Browser {
+        Browser::new(vestibule::router(self.app_with(change).await))
+    }
+
+    /// As [`Site::changed`], the whole of it.
+    pub async fn app_with(&self, change: impl FnOnce(&mut Config)) -> App {
+        let mut config = Config::clone(&self.app.config);
+        change(&mut config);
+        App::start_at(config, self.app.clock.clone()).await.unwrap()
     }
 
     /// A second front of the same site, at which nobody waits longer than `wait` for the database.
     pub async fn impatient(&self, wait: Duration) -> Router {
-        let mut app = self.app.clone();
-        app.store.db = Db::open_for(&app.config.database, wait).await.unwrap();
-        vestibule::router(app)
+        vestibule::router(self.app_with(|config| config.database_wait = wait).await)
+    }
+
+    /// A browser of the same site, whose hash queue is full for seconds, with the work in it.
+    pub async fn with_full_hash_queue(&self) -> (Browser, Vec<BoxFuture<'static, ()>>) {
+        let slow = HashCost { memory_kib: 64 * 1024, iterations: 40, threads: 1, queue: 1 };
+        let app = self.app_with(|config| config.hash = slow).await;
+        let mut taken = Vec::new();
+        while taken.len() < 2 {
+            let pool = app.hasher.clone();
+            let mut work = async move { drop(pool.hash(b"slow").await) }.boxed();
+            if futures_util::poll!(&mut work).is_pending() {
+                taken.push(work);
+            }
+            tokio::task::yield_now().await;
+        }
+        (Browser::new(vestibule::router(app)), taken)
     }
 
     /// A browser without cookies.
@@ -96,7 +114,7 @@ impl Site {
 
     /// Moves the clock.
     pub fn wait(&self, seconds: i64) {
-        self.app.store.clock.advance(seconds);
+        self.app.clock.advance(seconds);
     }
 
     /// A browser in which `username` has just registered.
@@ -145,7 +163,7 @@ impl Site {
 
     /// Every mail that waits, newest first.
     pub async fn mails(&self) -> Vec<QueuedEmail> {
-        outbox::newest(self.app.store.db.reader(), &self.app.store.key, 1000).await.unwrap()
+        outbox::newest(self.app.db.reader(), &self.app.key, 1000).await.unwrap()
     }
 
     /// The kinds of all mails to `username`, oldest first.
@@ -161,7 +179,7 @@ impl Site {
     }
 
     pub fn db(&self) -> &Db {
-        &self.app.store.db
+        &self.app.db
     }
 }
 
@@ -179,20 +197,4 @@ pub fn email_of(username: &str) -> String {
 /// Where PostgreSQL is, if the tests are to run on it too.
 pub fn postgres_url() -> Option<String> {
     std::env::var("TEST_POSTGRES_URL").ok()
-}
-
-/// A hash pool whose one thread and one place are taken for seconds, with what takes them.
-pub async fn full_pool() -> (PasswordHasher, Vec<BoxFuture<'static, ()>>) {
-    let cost = HashCost { memory_kib: 64 * 1024, iterations: 40, threads: 1, queue: 1 };
-    let hasher = PasswordHasher::start(&cost).unwrap();
-    let mut taken = Vec::new();
-    while taken.len() < 2 {
-        let pool = hasher.clone();
-        let mut work = async move { drop(pool.hash(b"slow").await) }.boxed();
-        if futures_util::poll!(&mut work).is_pending() {
-            taken.push(work);
-        }
-        tokio::task::yield_now().await;
-    }
-    (hasher, taken)
 }
