@@ -6,7 +6,7 @@ use axum::http::{Request, Response, StatusCode};
 use vestibule::config::{HashCost, Rate};
 use vestibule::mail::worker::Worker;
 
-use crate::support::post::mailer;
+use crate::support::outbox::mailer;
 use crate::support::smtp::FakeSmtp;
 use crate::support::work::work_of;
 use crate::support::{Browser, OTHER_PASSWORD, Site, body_of};

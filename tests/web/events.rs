@@ -15,7 +15,7 @@ use vestibule::models::outbox::Email;
 use vestibule::models::user::find_user_by_username;
 
 use crate::support::log::Log;
-use crate::support::post::{DAY, Place, Post, START, email, mailer};
+use crate::support::outbox::{DAY, START, TestDatabase, TestOutbox, email, mailer};
 use crate::support::program::Folder;
 use crate::support::smtp::FakeSmtp;
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of, form_request};
@@ -537,7 +537,7 @@ async fn each_delivery_of_mail_is_logged_with_a_masked_address() {
     let server = FakeSmtp::start().await;
     let log = Log::start(LogFormat::Json);
     server.refuse("no@example.com", "550 5.1.1 <no@example.com> unknown");
-    let mut post = Post::open(Place::sqlite(), Some(mailer(&server.url()))).await;
+    let mut post = TestOutbox::open(TestDatabase::sqlite(), Some(mailer(&server.url()))).await;
     let mut seen = async |put: Vec<Email>, wait: i64| {
         for email in &put {
             post.put(email).await;
@@ -581,7 +581,7 @@ async fn a_mail_server_without_the_required_tls_is_logged() {
     let server = FakeSmtp::start().await;
     let log = Log::start(LogFormat::Json);
     let url = server.url().replace("smtp://", "smtps://");
-    let mut post = Post::open(Place::sqlite(), Some(mailer(&url))).await;
+    let mut post = TestOutbox::open(TestDatabase::sqlite(), Some(mailer(&url))).await;
     post.put(&email("wilhelmina@example.com")).await;
     post.deliver().await;
     let told = told(&log.events(0)[0]);

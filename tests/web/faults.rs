@@ -13,7 +13,7 @@ use vestibule::db::{Db, DbError, Location, sql};
 use vestibule::models::user::find_user_by_username;
 
 use crate::support::cluster::Cluster;
-use crate::support::post::{Post, email};
+use crate::support::outbox::{TestOutbox, email};
 use crate::support::smtp::FakeSmtp;
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of, postgres_url, until};
 
@@ -197,7 +197,7 @@ on_both_databases! {
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_goes_out_although_the_clock_went_back() {
     let server = FakeSmtp::start().await;
-    for mut post in Post::all(&server.url()).await {
+    for mut post in TestOutbox::all(&server.url()).await {
         let before = server.mails().len();
         server.refuse("later@example.com", "451 4.7.1 later");
         post.put(&email("later@example.com")).await;

@@ -87,7 +87,7 @@ async fn it_is_a_list_whose_newest_mail_is_open() {
 }
 
 #[tokio::test]
-async fn lines_are_as_long_as_the_page_and_the_code_has_one_of_its_own() {
+async fn lines_fill_the_page_and_the_code_is_alone_on_its_line() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let (mut ann, code) = site.with_code("ann").await;
@@ -134,7 +134,7 @@ async fn a_line_is_a_link_when_it_is_an_address_of_this_site_and_nothing_else() 
 }
 
 #[tokio::test]
-async fn the_newest_mails_html_part_stands_in_a_frame_that_can_do_nothing() {
+async fn the_newest_mails_html_part_is_in_a_sandboxed_frame() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let (mut ann, code) = site.with_code("ann").await;
@@ -195,7 +195,7 @@ on_both_databases! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_source_of_a_mail_is_what_a_mail_server_is_handed() {
+async fn the_source_of_a_mail_is_what_a_mail_server_gets() {
     let site = Site::with(|config| config.mail_from.name = "Käse".to_owned()).await;
     site.registered("ann").await;
     let mut reader = site.browser();
@@ -301,7 +301,7 @@ async fn it_can_be_cleared() {
 }
 
 #[tokio::test]
-async fn scripts_clear_it_by_an_origin_and_nobody_from_elsewhere() {
+async fn scripts_clear_it_with_an_origin_and_other_sites_cannot() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let clear = |name: &str, value: &str| {

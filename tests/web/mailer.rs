@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use vestibule::mail::SendResult;
 use vestibule::models::outbox::QueuedEmail;
 
-use crate::support::post::{START, email, mailer};
+use crate::support::outbox::{START, email, mailer};
 use crate::support::smtp::{FakeSmtp, Security, Setup};
 
 /// Tells a test that it was started by another, to mail to this URL.
@@ -46,11 +46,11 @@ async fn send_from_child(test: &str, server: &FakeSmtp, trusted: &str) -> SendRe
     child.env_remove("SSL_CERT_DIR");
     let ended = tokio::task::spawn_blocking(move || child.output()).await;
     std::fs::remove_file(path).unwrap();
-    outcome_in(&String::from_utf8(ended.unwrap().unwrap().stdout).unwrap())
+    result_in(&String::from_utf8(ended.unwrap().unwrap().stdout).unwrap())
 }
 
-fn outcome_in(said: &str) -> SendResult {
-    let (_, rest) = said.split_once("OUTCOME ").expect(said);
+fn result_in(said: &str) -> SendResult {
+    let (_, rest) = said.split_once("RESULT ").expect(said);
     let words = rest.lines().next().unwrap_or_default().to_owned();
     if words.starts_with("Sent") {
         SendResult::Sent(words)
@@ -64,7 +64,7 @@ async fn was_child() -> bool {
     let Ok(url) = std::env::var(CHILD) else {
         return false;
     };
-    println!("\nOUTCOME {:?}", mailer(&url).send(&queued("ann@example.com")).await);
+    println!("\nRESULT {:?}", mailer(&url).send(&queued("ann@example.com")).await);
     true
 }
 
@@ -78,8 +78,8 @@ async fn tls_starttls_and_login_work_with_a_private_authority_that_the_system_tr
         for auth_login in [false, true] {
             let login = Some(("mailer", "pa-ss.word"));
             let server = FakeSmtp::with(Setup { security, login, auth_login }).await;
-            let outcome = send_from_child(test, &server, server.ca_pem()).await;
-            assert!(matches!(outcome, SendResult::Sent(_)), "{security:?}: {outcome:?}");
+            let result = send_from_child(test, &server, server.ca_pem()).await;
+            assert!(matches!(result, SendResult::Sent(_)), "{security:?}: {result:?}");
             let mails = server.mails();
             assert!(mails.len() == 1 && mails[0].encrypted && mails[0].logged_in);
         }
@@ -87,17 +87,17 @@ async fn tls_starttls_and_login_work_with_a_private_authority_that_the_system_tr
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_of_an_authority_that_nobody_trusts_is_refused() {
+async fn a_certificate_of_an_untrusted_authority_is_rejected() {
     if was_child().await {
         return;
     }
-    let test = "a_certificate_of_an_authority_that_nobody_trusts_is_refused";
+    let test = "a_certificate_of_an_untrusted_authority_is_rejected";
     let other = FakeSmtp::start().await;
     for security in [Security::StartTls, Security::Tls] {
         let server = FakeSmtp::with(Setup { security, ..Setup::default() }).await;
         for trusted in [other.ca_pem(), ""] {
-            let outcome = send_from_child(test, &server, trusted).await;
-            let SendResult::ServerUnavailable { why } = outcome else { panic!("{outcome:?}") };
+            let result = send_from_child(test, &server, trusted).await;
+            let SendResult::ServerUnavailable { why } = result else { panic!("{result:?}") };
             assert!(why.contains("VESTIBULE_SMTP_CA"), "{why}");
         }
         assert!(server.mails().is_empty());
@@ -108,26 +108,26 @@ async fn a_certificate_of_an_authority_that_nobody_trusts_is_refused() {
 async fn a_server_without_starttls_gets_no_mail_when_tls_is_required() {
     let server = FakeSmtp::start().await;
     let mailer = mailer(&format!("{}?tls=required", server.url()));
-    let outcome = mailer.send(&queued("ann@example.com")).await;
-    let SendResult::ServerUnavailable { why } = outcome else { panic!("{outcome:?}") };
+    let result = mailer.send(&queued("ann@example.com")).await;
+    let SendResult::ServerUnavailable { why } = result else { panic!("{result:?}") };
     assert!(why.contains("offers no STARTTLS"), "{why}");
     assert!(server.mails().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_login_is_the_servers_trouble_and_not_the_emails() {
+async fn a_wrong_login_makes_the_server_unavailable_and_rejects_no_email() {
     let login = Some(("mailer", "right"));
     let server = FakeSmtp::with(Setup { login, ..Setup::default() }).await;
     for url in [server.url().replace("right", "wrong"), server.url().replace("mailer:right@", "")] {
-        let outcome = mailer(&url).send(&queued("ann@example.com")).await;
-        assert!(matches!(outcome, SendResult::ServerUnavailable { .. }), "{outcome:?}");
+        let result = mailer(&url).send(&queued("ann@example.com")).await;
+        assert!(matches!(result, SendResult::ServerUnavailable { .. }), "{result:?}");
     }
-    let outcome = mailer(&server.url()).send(&queued("ann@example.com")).await;
-    assert!(matches!(outcome, SendResult::Sent(_)), "{outcome:?}");
+    let result = mailer(&server.url()).send(&queued("ann@example.com")).await;
+    assert!(matches!(result, SendResult::Sent(_)), "{result:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_address_reaches_a_second_reader_or_a_header() {
+async fn no_address_adds_a_recipient_or_a_header() {
     let server = FakeSmtp::start().await;
     let mailer = mailer(&server.url());
     for to in [
@@ -135,17 +135,17 @@ async fn no_address_reaches_a_second_reader_or_a_header() {
         "ann@example.com>\r\nRCPT TO:<eve@evil.example",
         "ann@example.com, eve@evil.example",
     ] {
-        let outcome = mailer.send(&queued(to)).await;
-        assert!(matches!(outcome, SendResult::Rejected { permanent: true, .. }), "{outcome:?}");
+        let result = mailer.send(&queued(to)).await;
+        assert!(matches!(result, SendResult::Rejected { permanent: true, .. }), "{result:?}");
     }
     assert!(server.mails().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_told_of_a_refusal_names_no_address() {
+async fn the_reason_of_a_rejection_holds_no_address() {
     let server = FakeSmtp::start().await;
     server.refuse("ann@example.com", "550 5.1.1 <ann@example.com>: unknown here");
-    let outcome = mailer(&server.url()).send(&queued("ann@example.com")).await;
-    let SendResult::Rejected { permanent: true, why } = outcome else { panic!("{outcome:?}") };
+    let result = mailer(&server.url()).send(&queued("ann@example.com")).await;
+    let SendResult::Rejected { permanent: true, why } = result else { panic!("{result:?}") };
     assert!(why.contains("<a…@example.com>: unknown here"), "{why}");
 }

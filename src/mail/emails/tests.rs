@@ -50,7 +50,7 @@ fn all() -> Vec<Email> {
 }
 
 /// What programs show beside the subject, and the email itself.
-fn preview_and_email(html: &str) -> (String, &str) {
+fn preview_and_body(html: &str) -> (String, &str) {
     let body = html.split_once("<body").and_then(|(_, body)| body.split_once('>')).unwrap().1;
     let (preview, email) = body.split_once("</div>").unwrap();
     (words_of(preview.split("&#847;").next().unwrap()), email)
@@ -90,7 +90,7 @@ fn values<'a>(html: &'a str, name: &str) -> Vec<&'a str> {
 #[test]
 fn text_and_html_say_the_same() {
     for email in all() {
-        let (_, shown) = preview_and_email(&email.html);
+        let (_, shown) = preview_and_body(&email.html);
         assert_eq!(words_of(shown), in_one_line(&email.text), "{}", email.kind);
     }
 }
@@ -105,7 +105,7 @@ fn each_email_has_its_own_subject_with_the_sites_name() {
 }
 
 #[test]
-fn news_says_who_when_where_and_what_to_do() {
+fn a_notice_says_who_when_where_and_what_to_do() {
     for email in all().into_iter().filter(|email| email.kind != "test") {
         for line in [
             "Hello ann,",
@@ -159,7 +159,7 @@ fn emails_say_what_happened_and_what_to_do_in_plain_sentences() {
 }
 
 #[test]
-fn what_is_not_known_is_said_so() {
+fn an_unknown_device_or_address_is_called_unknown() {
     let email = login(&EmailContext { device: None, address: None, ..context() }).unwrap();
     assert!(email.text.contains("Device:      unknown\nIP address:  unknown\n"));
 }
@@ -181,22 +181,22 @@ fn the_code_stands_alone_on_its_line_and_in_no_other_email() {
 }
 
 #[test]
-fn an_email_dies_with_its_code_or_after_a_day() {
+fn an_email_expires_with_its_code_or_after_a_day() {
     assert_eq!(reset_code(&context(), code(600)).unwrap().expires_at, AT + 600);
     assert_eq!(login(&context()).unwrap().expires_at, AT + 86_400);
 }
 
 #[test]
-fn subject_and_preview_tell_the_news_without_the_code() {
+fn subject_and_preview_summarize_the_email_without_the_code() {
     for email in all() {
-        let (preview, _) = preview_and_email(&email.html);
+        let (preview, _) = preview_and_body(&email.html);
         assert!(preview.len() > 30 && preview.ends_with('.'), "{}: {preview}", email.kind);
         assert!(!format!("{}{preview}", email.subject).contains("CDFG"), "{}", email.kind);
     }
 }
 
 #[test]
-fn lines_are_short_and_break_where_it_does_no_harm() {
+fn lines_are_short_and_break_where_it_is_safe() {
     let site = "a site with a rather long name that goes on for a while, as some do";
     let address = "2001:db8:1234:5678:9abc:def0:1234:5678".parse().ok();
     let long =
@@ -250,7 +250,7 @@ fn html_is_small_and_has_what_mail_programs_look_for() {
 #[test]
 fn what_is_seen_is_styled_in_place() {
     for email in all() {
-        let (_, shown) = preview_and_email(&email.html);
+        let (_, shown) = preview_and_body(&email.html);
         let pieces = shown.split("<!--").map(|piece| piece.rsplit("-->").next().unwrap());
         let shown = pieces.collect::<String>();
         for name in ["table", "h1", "h2", "p", "a", "th"] {
@@ -330,7 +330,7 @@ fn a_visitor_cannot_write_a_paragraph_of_our_email() {
 }
 
 #[test]
-fn a_text_comes_back_from_its_short_lines() {
+fn unwrapping_reverses_wrapping() {
     for email in all() {
         let page = unwrap(&email.text);
         assert_eq!(wrap(&page), email.text);
@@ -343,7 +343,7 @@ fn a_text_comes_back_from_its_short_lines() {
 }
 
 #[test]
-fn a_line_goes_on_where_the_next_word_did_not_fit_and_nowhere_else() {
+fn lines_are_joined_only_where_the_next_word_did_not_fit() {
     for (first, second) in (60..=LINE).flat_map(|first| (1..20).map(move |second| (first, second)))
     {
         let (first, second) = ("a".repeat(first), "b".repeat(second));
@@ -358,7 +358,7 @@ fn a_line_goes_on_where_the_next_word_did_not_fit_and_nowhere_else() {
 }
 
 #[test]
-fn only_an_email_with_a_code_has_one_to_be_read() {
+fn only_an_email_with_a_code_has_one() {
     for email in all() {
         let code = (email.kind == "reset_code").then_some("CDFG-HJKL");
         assert_eq!(code_in(email.kind, &email.text), code);
@@ -370,7 +370,7 @@ fn only_an_email_with_a_code_has_one_to_be_read() {
 }
 
 #[test]
-fn the_subject_shows_the_code_where_the_settings_say_so() {
+fn the_subject_shows_the_code_if_the_settings_say_so() {
     let shown = reset_code(&context(), Code { in_subject: true, ..code(600) }).unwrap();
     assert_eq!(shown.subject, "CDFG-HJKL is your password reset code for Käse & <Brot>");
     let hidden = reset_code(&context(), code(600)).unwrap();

@@ -98,7 +98,7 @@ fn a_message_is_the_same_at_each_try_and_no_text_can_end_a_part() {
 }
 
 #[test]
-fn a_host_that_is_no_host_is_refused() {
+fn an_invalid_host_is_rejected() {
     for host in ["", "a b", "a>\r\nBcc: x", "a@b"] {
         assert!(matches!(composer_at("Site", host), Err(MailError::Host)), "{host:?}");
     }
@@ -113,7 +113,7 @@ fn a_host_that_is_no_host_is_refused() {
 }
 
 #[test]
-fn a_site_with_a_number_for_a_host_sends_mail_too() {
+fn a_site_with_an_ip_address_for_a_host_sends_mail() {
     let sender = Sender { name: "Hall".to_owned(), address: "no-reply@[192.0.2.1]".to_owned() };
     let composer = Composer::new(&sender, "192.0.2.1").unwrap();
     let message = composer.message(&email("ann@meadow.example", "Your code")).unwrap();

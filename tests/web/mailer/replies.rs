@@ -3,22 +3,22 @@
 use vestibule::mail::{Mailer, SendResult};
 
 use super::queued;
-use crate::support::post::mailer;
+use crate::support::outbox::mailer;
 use crate::support::smtp::FakeSmtp;
 
-async fn outcome(mailer: &Mailer) -> SendResult {
+async fn result(mailer: &Mailer) -> SendResult {
     mailer.send(&queued("ann@example.com")).await
 }
 
-fn refusal(outcome: &SendResult) -> Option<bool> {
-    match outcome {
+fn rejection(result: &SendResult) -> Option<bool> {
+    match result {
         SendResult::Rejected { permanent, .. } => Some(*permanent),
         _ => None,
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_of_a_recipient_is_read_from_its_code() {
+async fn a_rejection_is_classified_by_its_code() {
     let server = FakeSmtp::start().await;
     let mailer = mailer(&server.url());
     for (reply, permanent) in [
@@ -35,16 +35,16 @@ async fn a_refusal_of_a_recipient_is_read_from_its_code() {
         (b"not a reply", false),
     ] {
         server.refuse("ann@example.com", reply);
-        let outcome = outcome(&mailer).await;
+        let result = result(&mailer).await;
         let told = reply[..reply.len().min(40)].escape_ascii();
-        assert_eq!(refusal(&outcome), Some(permanent), "{told}: {outcome:?}");
+        assert_eq!(rejection(&result), Some(permanent), "{told}: {result:?}");
         let next = mailer.send(&queued("bob@example.com")).await;
         assert!(matches!(next, SendResult::Sent(_)), "after {told}: {next:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_before_the_recipient_concerns_all_mail_and_one_after_it_this_mail() {
+async fn a_rejection_before_the_recipient_concerns_all_mail_and_a_later_one_this_email() {
     for (command, reply, permanent) in [
         ("MAIL", "550 5.7.1 sender refused", None),
         ("MAIL", "451 4.3.0 not now", None),
@@ -58,12 +58,12 @@ async fn a_refusal_before_the_recipient_concerns_all_mail_and_one_after_it_this_
     ] {
         let server = FakeSmtp::start().await;
         server.answer(command, reply);
-        let outcome = outcome(&mailer(&server.url())).await;
-        assert_eq!(refusal(&outcome), permanent, "{command}: {reply}: {outcome:?}");
+        let result = result(&mailer(&server.url())).await;
+        assert_eq!(rejection(&result), permanent, "{command}: {reply}: {result:?}");
         assert_eq!(
-            matches!(outcome, SendResult::ServerUnavailable { .. }),
+            matches!(result, SendResult::ServerUnavailable { .. }),
             permanent.is_none(),
-            "{outcome:?}"
+            "{result:?}"
         );
     }
 }
@@ -74,8 +74,8 @@ async fn a_reply_without_a_text_accepts() {
     for (command, reply) in [("MAIL", "250"), (".", "250-\n250")] {
         server.answer(command, reply);
     }
-    let outcome = outcome(&mailer(&server.url())).await;
-    assert!(matches!(outcome, SendResult::Sent(_)), "{outcome:?}");
+    let result = result(&mailer(&server.url())).await;
+    assert!(matches!(result, SendResult::Sent(_)), "{result:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,37 +83,37 @@ async fn a_server_that_does_not_know_ehlo_is_greeted_with_helo() {
     let server = FakeSmtp::start().await;
     for (reply, sent) in [("500 5.5.1 unknown", true), ("502 no", true), ("421 closing", false)] {
         server.answer("EHLO", reply);
-        let outcome = outcome(&mailer(&server.url())).await;
-        assert_eq!(matches!(outcome, SendResult::Sent(_)), sent, "{reply}: {outcome:?}");
+        let result = result(&mailer(&server.url())).await;
+        assert_eq!(matches!(result, SendResult::Sent(_)), sent, "{reply}: {result:?}");
         assert_eq!(
-            matches!(outcome, SendResult::ServerUnavailable { .. }),
+            matches!(result, SendResult::ServerUnavailable { .. }),
             !sent,
-            "{reply}: {outcome:?}"
+            "{reply}: {result:?}"
         );
     }
     assert_eq!(server.mails()[0].hello, "site.example");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_greeting_that_refuses_concerns_all_mail() {
+async fn a_rejecting_greeting_concerns_all_mail() {
     let server = FakeSmtp::start().await;
     for greeting in ["554 5.7.1 no mail from you", "421", "HTTP/1.1 400 Bad Request"] {
         server.greet_with(Some(greeting));
-        let outcome = outcome(&mailer(&server.url())).await;
-        assert!(matches!(outcome, SendResult::ServerUnavailable { .. }), "{greeting}: {outcome:?}");
+        let result = result(&mailer(&server.url())).await;
+        assert!(matches!(result, SendResult::ServerUnavailable { .. }), "{greeting}: {result:?}");
     }
 }
 
 /// As when the server stops: the next mail must not take it for the answer to its own command.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reply_that_nothing_asked_for_ends_the_session_alone() {
+async fn an_unexpected_reply_ends_only_the_session() {
     let server = FakeSmtp::start().await;
     let mailer = mailer(&server.url());
     for early in ["250 ok\r\n421 4.3.2 closing", "250 ok\r\n250 twice"] {
         server.answer(".", early);
-        assert!(matches!(outcome(&mailer).await, SendResult::Sent(_)));
+        assert!(matches!(result(&mailer).await, SendResult::Sent(_)));
         server.answer(".", "250 ok");
-        let next = outcome(&mailer).await;
+        let next = result(&mailer).await;
         assert!(matches!(next, SendResult::Sent(_)), "after {early:?}: {next:?}");
     }
     assert!(server.connections() >= 3);

@@ -8,21 +8,21 @@ use vestibule::mail::SendResult;
 
 use super::queued;
 use crate::support::certificates::{Identity, authority, params, signed_for_localhost, trusting};
-use crate::support::post::mailer_trusting;
+use crate::support::outbox::mailer_trusting;
 use crate::support::smtp::{FakeSmtp, Security, Setup};
 
 const SHA512: &str = include_str!("ecdsa_with_sha512.pem");
 
 /// What becomes of a mail to a server that has `identity`, when `ca` is trusted.
-async fn outcome(identity: Identity, ca: &str) -> SendResult {
+async fn result(identity: Identity, ca: &str) -> SendResult {
     let setup = Setup { security: Security::Tls, ..Setup::default() };
     let server = FakeSmtp::identified(setup, identity).await;
     let mailer = mailer_trusting(&server.url(), &trusting(ca));
     mailer.send(&queued("ann@example.com")).await
 }
 
-async fn refusal(identity: Identity, ca: &str) -> String {
-    match outcome(identity, ca).await {
+async fn rejection(identity: Identity, ca: &str) -> String {
+    match result(identity, ca).await {
         SendResult::ServerUnavailable { why } => why,
         other => panic!("{other:?}"),
     }
@@ -47,7 +47,7 @@ fn of_days(first: i64, last: i64) -> CertificateParams {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_or_its_authority_in_the_file_is_trusted() {
     let (signed, ca) = signed_for_localhost();
-    assert!(matches!(outcome(signed, &ca).await, SendResult::Sent(_)));
+    assert!(matches!(result(signed, &ca).await, SendResult::Sent(_)));
     for own in [
         signed_for_localhost().0,
         Identity::self_signed(&params(&["localhost"])),
@@ -57,23 +57,23 @@ async fn a_certificate_or_its_authority_in_the_file_is_trusted() {
     ] {
         let others = signed_for_localhost().1;
         let ca = format!("{others}{}", own.pem);
-        let outcome = outcome(own, &ca).await;
-        assert!(matches!(outcome, SendResult::Sent(_)), "{outcome:?}\n{ca}");
+        let result = result(own, &ca).await;
+        assert!(matches!(result, SendResult::Sent(_)), "{result:?}\n{ca}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_in_the_file_must_be_for_the_host_and_of_today() {
+async fn a_certificate_in_the_file_must_be_for_the_host_and_valid_today() {
     for other in [params(&["mail.example"]), with_common_name("mail.example")] {
         let other = Identity::self_signed(&other);
         let ca = other.pem.clone();
-        let why = refusal(other, &ca).await;
+        let why = rejection(other, &ca).await;
         assert!(why.contains("subjectAltName") || why.contains("for mail.example"), "{why}");
     }
     for (first, last, words) in [(-9, -1, "expired on"), (1, 9, "is not valid before")] {
         let other = Identity::self_signed(&of_days(first, last));
         let ca = other.pem.clone();
-        let why = refusal(other, &ca).await;
+        let why = rejection(other, &ca).await;
         assert!(why.contains(words), "{why}");
     }
 }
@@ -83,16 +83,16 @@ async fn a_servers_own_certificate_signs_no_other() {
     for own in [params(&["localhost"]), with_common_name("localhost")] {
         let own = Identity::self_signed(&own);
         let signed = own.signs(&params(&["localhost"]));
-        let is_sent = matches!(outcome(signed, &own.pem).await, SendResult::Sent(_));
+        let is_sent = matches!(result(signed, &own.pem).await, SendResult::Sent(_));
         assert_eq!(is_sent, own.is_authority());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_trusted_is_told_with_the_remedy() {
-    let unknown = refusal(signed_for_localhost().0, &signed_for_localhost().1).await;
+async fn an_untrusted_certificate_is_reported_with_the_remedy() {
+    let unknown = rejection(signed_for_localhost().0, &signed_for_localhost().1).await;
     assert!(unknown.contains("authority that is not trusted"), "{unknown}");
-    let plain = refusal(Identity::self_signed(&authority(&["localhost"])), "").await;
+    let plain = rejection(Identity::self_signed(&authority(&["localhost"])), "").await;
     assert!(plain.contains("is self-signed"), "{plain}");
     for why in [unknown, plain] {
         assert!(why.contains("VESTIBULE_SMTP_CA") && !why.contains("Other"), "{why}");
@@ -100,7 +100,7 @@ async fn what_is_not_trusted_is_told_with_the_remedy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_without_tls_is_told_from_one_with_it() {
+async fn a_port_without_tls_is_reported() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let answering = tokio::spawn(async move {
@@ -109,8 +109,8 @@ async fn a_port_without_tls_is_told_from_one_with_it() {
         }
     });
     let mailer = mailer_trusting(&format!("smtps://127.0.0.1:{port}"), &trusting(""));
-    let outcome = mailer.send(&queued("ann@example.com")).await;
-    let SendResult::ServerUnavailable { why } = outcome else { panic!("{outcome:?}") };
+    let result = mailer.send(&queued("ann@example.com")).await;
+    let SendResult::ServerUnavailable { why } = result else { panic!("{result:?}") };
     assert!(why.contains("does not speak TLS") && why.contains("tls=required"), "{why}");
     answering.abort();
 }

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use vestibule::models::outbox::Email;
 
-use crate::support::post::{Post, code, email};
+use crate::support::outbox::{TestOutbox, code, email};
 use crate::support::smtp::FakeSmtp;
 
 /// The worker at work beside a test.
@@ -16,8 +16,8 @@ struct Running {
 }
 
 impl Running {
-    fn start(post: &Post, server: &FakeSmtp) -> Self {
-        let worker = post.worker_for(server);
+    fn start(queue: &TestOutbox, server: &FakeSmtp) -> Self {
+        let worker = queue.worker_for(server);
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(worker.run(stopped));
         Self { stop, task }
@@ -41,28 +41,28 @@ async fn until_mailed(server: &FakeSmtp, address: &str) {
 
 /// Queues `slow`, whose recipients the server keeps waiting, until `under_way` of them are; then a code
 /// to `ann` must go out.
-async fn goes_out_beside(slow: impl Fn() -> Vec<Email>, under_way: usize, ann: &str) {
-    for (server, post) in sites().await {
+async fn is_sent_beside(slow: impl Fn() -> Vec<Email>, under_way: usize, ann: &str) {
+    for (server, queue) in sites().await {
         for email in slow() {
             server.hold(email.to.as_str());
-            post.put(&email).await;
+            queue.put(&email).await;
         }
-        let running = Running::start(&post, &server);
+        let running = Running::start(&queue, &server);
         until_waiting(&server, under_way).await;
-        post.put(&code(ann)).await;
+        queue.put(&code(ann)).await;
         until_mailed(&server, ann).await;
         assert_eq!(server.waiting(), under_way, "the slow ones are still under way");
         server.release();
         running.finish().await;
-        post.close().await;
+        queue.close().await;
     }
 }
 
-async fn sites() -> Vec<(FakeSmtp, Post)> {
+async fn sites() -> Vec<(FakeSmtp, TestOutbox)> {
     let server = FakeSmtp::start().await;
     let mut sites = Vec::new();
-    for post in Post::all(&server.url()).await {
-        sites.push((FakeSmtp::start().await, post));
+    for queue in TestOutbox::all(&server.url()).await {
+        sites.push((FakeSmtp::start().await, queue));
     }
     sites
 }
@@ -76,103 +76,103 @@ fn to_many_domains(email: fn(&str) -> Email) -> Vec<Email> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_goes_out_beside_slow_notices_to_one_domain() {
-    goes_out_beside(|| to_one_domain(email), 4, "ann@example.com").await;
+async fn a_code_is_sent_beside_slow_notices_to_one_domain() {
+    is_sent_beside(|| to_one_domain(email), 4, "ann@example.com").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_goes_out_beside_slow_notices_to_its_own_domain() {
-    goes_out_beside(|| to_one_domain(email), 4, "ann@slow.example").await;
+async fn a_code_is_sent_beside_slow_notices_to_its_own_domain() {
+    is_sent_beside(|| to_one_domain(email), 4, "ann@slow.example").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_goes_out_beside_slow_codes_to_one_domain() {
-    goes_out_beside(|| to_one_domain(code), 8, "ann@example.com").await;
+async fn a_code_is_sent_beside_slow_codes_to_one_domain() {
+    is_sent_beside(|| to_one_domain(code), 8, "ann@example.com").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_goes_out_when_notices_have_filled_all_that_they_may() {
-    goes_out_beside(|| to_many_domains(email), 12, "ann@example.com").await;
+async fn a_code_is_sent_beside_slow_notices_to_many_domains() {
+    is_sent_beside(|| to_many_domains(email), 12, "ann@example.com").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_notice_goes_out_beside_slow_codes_to_one_domain() {
-    for (server, post) in sites().await {
+async fn a_notice_is_sent_beside_slow_codes_to_one_domain() {
+    for (server, queue) in sites().await {
         server.hold("slow.example");
         for code in to_one_domain(code) {
-            post.put(&code).await;
+            queue.put(&code).await;
         }
-        post.put(&email("ann@example.com")).await;
-        let running = Running::start(&post, &server);
+        queue.put(&email("ann@example.com")).await;
+        let running = Running::start(&queue, &server);
         until_mailed(&server, "ann@example.com").await;
         server.release();
         running.finish().await;
-        post.close().await;
+        queue.close().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slot_is_filled_again_as_soon_as_its_mail_is_done() {
-    for (server, post) in sites().await {
+async fn a_slot_is_filled_as_soon_as_it_is_free() {
+    for (server, queue) in sites().await {
         server.hold("slow@example.com");
-        post.put(&email("slow@example.com")).await;
+        queue.put(&email("slow@example.com")).await;
         for number in 0..100 {
-            post.put(&email(&format!("ann{number}@example.com"))).await;
+            queue.put(&email(&format!("ann{number}@example.com"))).await;
         }
-        let running = Running::start(&post, &server);
+        let running = Running::start(&queue, &server);
         until_mailed(&server, "ann99@example.com").await;
         assert_eq!(server.waiting(), 1);
         server.release();
         running.finish().await;
-        post.close().await;
+        queue.close().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn codes_are_claimed_before_notices_and_what_was_not_tried_before_what_was() {
-    for (_, post) in sites().await {
+async fn codes_are_claimed_before_notices_and_new_emails_before_retries() {
+    for (_, queue) in sites().await {
         for (kind, to) in [(email as fn(&str) -> Email, "a"), (code, "b"), (email, "c")] {
-            post.put(&kind(&format!("{to}@example.com"))).await;
+            queue.put(&kind(&format!("{to}@example.com"))).await;
         }
-        let deferred = post.claim(post.clock.now(), 1).await.remove(0);
+        let deferred = queue.claim(queue.clock.now(), 1).await.remove(0);
         assert_eq!(deferred.to, "b@example.com");
-        vestibule::models::outbox::reschedule(post.db.writer(), &deferred, post.clock.now())
+        vestibule::models::outbox::reschedule(queue.db.writer(), &deferred, queue.clock.now())
             .await
             .unwrap();
-        post.clock.advance(1);
-        post.put(&code("d@example.com")).await;
+        queue.clock.advance(1);
+        queue.put(&code("d@example.com")).await;
         let order: Vec<_> =
-            post.claim(post.clock.now(), 9).await.into_iter().map(|one| one.to).collect();
+            queue.claim(queue.clock.now(), 9).await.into_iter().map(|one| one.to).collect();
         assert_eq!(order, ["d", "b", "a", "c"].map(|name| format!("{name}@example.com")));
-        post.close().await;
+        queue.close().await;
     }
 }
 
 /// Greylisting refuses a recipient for some minutes; a code lives for ten.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_greylisted_code_goes_out_within_a_minute_of_the_end_and_a_notice_waits_longer() {
-    for (server, mut post) in sites().await {
-        post.worker = post.worker_for(&server);
+async fn a_greylisted_code_is_retried_every_minute_and_a_notice_less_often() {
+    for (server, mut queue) in sites().await {
+        queue.worker = queue.worker_for(&server);
         for name in ["ann", "bob"] {
             server.refuse(&format!("{name}@example.com"), "450 4.2.0 greylisted");
         }
-        post.put(&code("ann@example.com")).await;
-        post.put(&email("bob@example.com")).await;
+        queue.put(&code("ann@example.com")).await;
+        queue.put(&email("bob@example.com")).await;
         let mut tries = 0;
         for _ in 0..300 {
-            tries += post.deliver().await.rejected;
-            post.clock.advance(1);
+            tries += queue.deliver().await.rejected;
+            queue.clock.advance(1);
         }
         assert!((15..=22).contains(&tries), "{tries} tries of two mails in five minutes");
         server.allow("ann@example.com");
         server.allow("bob@example.com");
-        post.clock.advance(60);
-        post.deliver().await;
+        queue.clock.advance(60);
+        queue.deliver().await;
         assert_eq!(server.mails_to("ann@example.com").len(), 1);
         assert!(server.mails_to("bob@example.com").is_empty(), "its pause is longer");
-        post.clock.advance(15 * 60);
-        post.deliver().await;
+        queue.clock.advance(15 * 60);
+        queue.deliver().await;
         assert_eq!(server.mails_to("bob@example.com").len(), 1);
-        post.close().await;
+        queue.close().await;
     }
 }

@@ -6,7 +6,7 @@ pub mod cluster;
 pub mod front;
 pub mod log;
 pub mod nodes;
-pub mod post;
+pub mod outbox;
 pub mod program;
 pub mod received;
 pub mod rules;

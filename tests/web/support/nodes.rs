@@ -16,7 +16,7 @@ use vestibule::models::outbox::Outbox;
 use vestibule::random;
 
 use super::front::Front;
-use super::post::mailer;
+use super::outbox::mailer;
 use super::program::{Folder, Program};
 use super::smtp::FakeSmtp;
 use super::{postgres_url, until};

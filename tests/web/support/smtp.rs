@@ -1,4 +1,4 @@
-//! A mail server for tests: it takes mail, and is away, slow of mind or unkind when it is told to.
+//! A mail server for tests, which accepts mail and fails in the ways that it is told to.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -38,9 +38,9 @@ pub struct Setup {
     pub auth_login: bool,
 }
 
-/// What the server was told to do.
+/// What the server was told to do, and what it got.
 #[derive(Default)]
-struct Mood {
+struct Behaviour {
     refusals: HashMap<String, Vec<u8>>,
     held: HashSet<String>,
     waiting: usize,
@@ -59,7 +59,7 @@ struct Mood {
 pub struct FakeSmtp {
     address: SocketAddr,
     setup: Setup,
-    mood: Arc<Mutex<Mood>>,
+    behaviour: Arc<Mutex<Behaviour>>,
     acceptor: TlsAcceptor,
     ca_pem: String,
     listening: Mutex<Option<JoinHandle<()>>>,
@@ -86,7 +86,7 @@ impl FakeSmtp {
         let server = Self {
             address: listener.local_addr().unwrap(),
             setup,
-            mood: Arc::default(),
+            behaviour: Arc::default(),
             acceptor,
             ca_pem,
             listening: Mutex::default(),
@@ -112,21 +112,21 @@ impl FakeSmtp {
         &self.ca_pem
     }
 
-    /// Every mail taken so far, in order.
+    /// Every mail accepted so far, in order.
     pub fn mails(&self) -> Vec<Received> {
-        self.mood().mails.clone()
+        self.behaviour().mails.clone()
     }
 
-    /// The mails taken so far that went to `address`.
+    /// The mails accepted so far that went to `address`.
     pub fn mails_to(&self, address: &str) -> Vec<Received> {
         let mut mails = self.mails();
         mails.retain(|mail| mail.to.iter().any(|to| to == address));
         mails
     }
 
-    /// Waits until `find` finds what it looks for: it looks now, and after each mail.
+    /// Waits until `find` finds something. It is called now, and after each mail.
     pub async fn until<T>(&self, find: impl Fn(&Self) -> Option<T>) -> T {
-        let mut arrivals = self.mood().arrived.subscribe();
+        let mut arrivals = self.behaviour().arrived.subscribe();
         loop {
             if let Some(found) = find(self) {
                 return found;
@@ -137,60 +137,60 @@ impl FakeSmtp {
 
     /// How often a client has connected.
     pub fn connections(&self) -> usize {
-        self.mood().connections
+        self.behaviour().connections
     }
 
     /// Answers `RCPT` for `address` with `reply`: `550 5.1.1 unknown`, `451 4.7.1 later`.
     pub fn refuse(&self, address: &str, reply: impl AsRef<[u8]>) {
-        self.mood().refusals.insert(address.to_owned(), reply.as_ref().to_vec());
+        self.behaviour().refusals.insert(address.to_owned(), reply.as_ref().to_vec());
     }
 
-    /// Leaves `RCPT` for an address or a domain without an answer until [`FakeSmtp::release`].
+    /// Delays the reply to `RCPT` for an address or a domain until [`FakeSmtp::release`].
     pub fn hold(&self, recipients: &str) {
-        self.mood().held.insert(recipients.to_owned());
+        self.behaviour().held.insert(recipients.to_owned());
     }
 
-    /// Answers `RCPT` for everybody again.
+    /// Sends the delayed replies.
     pub fn release(&self) {
-        let mut mood = self.mood();
-        mood.held.clear();
-        mood.released.send_replace(());
+        let mut behaviour = self.behaviour();
+        behaviour.held.clear();
+        behaviour.released.send_replace(());
     }
 
-    /// How many clients wait for an answer to `RCPT`.
+    /// How many clients wait for a reply to `RCPT`.
     pub fn waiting(&self) -> usize {
-        self.mood().waiting
+        self.behaviour().waiting
     }
 
     /// Answers a command (`MAIL`, `DATA`; `.` is the end of the message) with `reply`, byte for byte
     /// and a line break.
     pub fn answer(&self, command: &'static str, reply: impl AsRef<[u8]>) {
-        self.mood().replies.insert(command, reply.as_ref().to_vec());
+        self.behaviour().replies.insert(command, reply.as_ref().to_vec());
     }
 
-    /// Takes mail for `address` again.
+    /// Accepts mail for `address` again.
     pub fn allow(&self, address: &str) {
-        self.mood().refusals.remove(address);
+        self.behaviour().refusals.remove(address);
     }
 
-    /// Drops the connection in place of an answer to the next `times` mails.
+    /// Drops the connection instead of a reply to the next `times` mails.
     pub fn drop_after_data(&self, times: usize) {
-        self.mood().drops_after_data = times;
+        self.behaviour().drops_after_data = times;
     }
 
     /// Greets with `reply` (`421 4.3.2 closing`) in place of 220, until told `None`.
     pub fn greet_with(&self, reply: Option<&str>) {
-        self.mood().greeting = reply.map(str::to_owned);
+        self.behaviour().greeting = reply.map(str::to_owned);
     }
 
-    /// Greets nobody, and leaves mails without an answer.
+    /// Sends no greeting, and no reply to a message.
     pub fn be_silent(&self, is_silent: bool) {
-        self.mood().is_silent = is_silent;
+        self.behaviour().is_silent = is_silent;
     }
 
-    /// Thinks about each mail for so long.
+    /// Waits before its reply to each message.
     pub fn be_slow(&self, pause: Duration) {
-        self.mood().pause = pause;
+        self.behaviour().pause = pause;
     }
 
     /// Stops listening and drops every connection.
@@ -207,17 +207,18 @@ impl FakeSmtp {
         self.listen(TcpListener::bind(self.address).await.unwrap());
     }
 
-    fn mood(&self) -> std::sync::MutexGuard<'_, Mood> {
-        self.mood.lock().unwrap_or_else(PoisonError::into_inner)
+    fn behaviour(&self) -> std::sync::MutexGuard<'_, Behaviour> {
+        self.behaviour.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn listen(&self, listener: TcpListener) {
-        let (setup, mood, acceptor) = (self.setup, self.mood.clone(), self.acceptor.clone());
+        let (setup, behaviour, acceptor) =
+            (self.setup, self.behaviour.clone(), self.acceptor.clone());
         let accepting = tokio::spawn(async move {
             // Dropped with this task, and its connections with it.
             let mut sessions = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                sessions.spawn(Session::serve(stream, setup, mood.clone(), acceptor.clone()));
+                sessions.spawn(Session::serve(stream, setup, behaviour.clone(), acceptor.clone()));
             }
         });
         *self.listening.lock().unwrap_or_else(PoisonError::into_inner) = Some(accepting);
@@ -239,7 +240,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 struct Session {
     stream: BufReader<Box<dyn Stream>>,
     setup: Setup,
-    mood: Arc<Mutex<Mood>>,
+    behaviour: Arc<Mutex<Behaviour>>,
     acceptor: TlsAcceptor,
     mail: Received,
 }
@@ -257,7 +258,7 @@ impl Session {
     async fn serve(
         tcp: TcpStream,
         setup: Setup,
-        mood: Arc<Mutex<Mood>>,
+        behaviour: Arc<Mutex<Behaviour>>,
         acceptor: TlsAcceptor,
     ) -> Result<(), Over> {
         let encrypted = setup.security == Security::Tls;
@@ -265,74 +266,74 @@ impl Session {
             if encrypted { Box::new(acceptor.accept(tcp).await?) } else { Box::new(tcp) };
         let stream = BufReader::new(stream);
         let mail = Received { encrypted, ..Received::default() };
-        let mut session = Self { stream, setup, mood, acceptor, mail };
+        let mut session = Self { stream, setup, behaviour, acceptor, mail };
         session.greet().await?;
         loop {
             let line = session.line().await?;
-            session.obey(&line).await?;
+            session.handle(&line).await?;
         }
     }
 
     async fn greet(&mut self) -> Result<(), Over> {
-        self.mood().connections += 1;
-        if self.mood().is_silent {
+        self.behaviour().connections += 1;
+        if self.behaviour().is_silent {
             return std::future::pending().await;
         }
-        let unkind = self.mood().greeting.clone();
-        match unkind {
-            None => self.say("220 fake ESMTP").await,
-            Some(unkind) => self.say(&unkind).await.and(Err(Over)),
+        let greeting = self.behaviour().greeting.clone();
+        match greeting {
+            None => self.send("220 fake ESMTP").await,
+            Some(greeting) => self.send(&greeting).await.and(Err(Over)),
         }
     }
 
-    async fn obey(&mut self, line: &str) -> Result<(), Over> {
+    async fn handle(&mut self, line: &str) -> Result<(), Over> {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let verb = verb.to_ascii_uppercase();
         let told = self
-            .mood()
+            .behaviour()
             .replies
             .iter()
             .find(|(told, _)| **told == verb)
             .map(|(_, reply)| reply.clone());
         if let Some(reply) = told {
-            return self.say(reply).await;
+            return self.send(reply).await;
         }
         let must_encrypt = self.setup.security == Security::StartTls && !self.mail.encrypted;
         let must_log_in = self.setup.login.is_some() && !self.mail.logged_in;
         match verb.as_str() {
             "EHLO" | "HELO" => self.hello(rest).await,
-            "NOOP" | "RSET" => self.say("250 2.0.0 ok").await,
-            "QUIT" => self.say("221 2.0.0 bye").await.and(Err(Over)),
+            "NOOP" | "RSET" => self.send("250 2.0.0 ok").await,
+            "QUIT" => self.send("221 2.0.0 bye").await.and(Err(Over)),
             "STARTTLS" if must_encrypt => self.start_tls().await,
-            _ if must_encrypt => self.say("530 5.7.0 STARTTLS first").await,
+            _ if must_encrypt => self.send("530 5.7.0 STARTTLS first").await,
             "AUTH" => self.authenticate(rest).await,
-            _ if must_log_in => self.say("530 5.7.0 Authentication required").await,
+            _ if must_log_in => self.send("530 5.7.0 Authentication required").await,
             "MAIL" => {
                 self.mail.from = address_in(rest);
                 self.mail.to.clear();
-                self.say("250 2.1.0 ok").await
+                self.send("250 2.1.0 ok").await
             }
             "RCPT" => self.recipient(&address_in(rest)).await,
             "DATA" => self.data().await,
-            _ => self.say("500 5.5.2 unknown").await,
+            _ => self.send("500 5.5.2 unknown").await,
         }
     }
 
     async fn hello(&mut self, name: &str) -> Result<(), Over> {
         name.clone_into(&mut self.mail.hello);
-        self.say("250-fake").await?;
+        self.send("250-fake").await?;
         if self.setup.security == Security::StartTls && !self.mail.encrypted {
-            self.say("250-STARTTLS").await?;
+            self.send("250-STARTTLS").await?;
         }
         if self.setup.login.is_some() {
             let mechanism = if self.setup.auth_login { "LOGIN" } else { "PLAIN" };
-            self.say(&format!("250-AUTH {mechanism}")).await?;
+            self.send(&format!("250-AUTH {mechanism}")).await?;
         }
-        self.say("250 ENHANCEDSTATUSCODES").await
+        self.send("250 ENHANCEDSTATUSCODES").await
     }
 
     async fn start_tls(&mut self) -> Result<(), Over> {
-        self.say("220 2.0.0 go ahead").await?;
+        self.send("220 2.0.0 go ahead").await?;
         let placeholder: Box<dyn Stream> = Box::new(tokio::io::empty());
         let plain = std::mem::replace(&mut self.stream, BufReader::new(placeholder)).into_inner();
         let encrypted: Box<dyn Stream> = Box::new(self.acceptor.accept(plain).await?);
@@ -349,33 +350,33 @@ impl Session {
                 .split_once('\0')
                 .map(|(user, password)| (user.to_owned(), password.to_owned()))
         } else {
-            self.say(&format!("334 {}", STANDARD.encode("Username:"))).await?;
+            self.send(&format!("334 {}", STANDARD.encode("Username:"))).await?;
             let user = decoded(&self.line().await?);
-            self.say(&format!("334 {}", STANDARD.encode("Password:"))).await?;
+            self.send(&format!("334 {}", STANDARD.encode("Password:"))).await?;
             Some((user, decoded(&self.line().await?)))
         };
         let told = told.as_ref().map(|(user, password)| (user.as_str(), password.as_str()));
         self.mail.logged_in = told.is_some() && told == self.setup.login;
         if self.mail.logged_in {
-            self.say("235 2.7.0 welcome").await
+            self.send("235 2.7.0 welcome").await
         } else {
-            self.say("535 5.7.8 no").await
+            self.send("535 5.7.8 no").await
         }
     }
 
     async fn recipient(&mut self, address: &str) -> Result<(), Over> {
-        let refusal = self.mood().refusals.get(address).cloned();
+        let refusal = self.behaviour().refusals.get(address).cloned();
         if refusal.is_none() {
             self.mail.to.push(address.to_owned());
         }
         self.wait_while_held(address).await;
-        self.say(refusal.unwrap_or_else(|| b"250 2.1.5 ok".to_vec())).await
+        self.send(refusal.unwrap_or_else(|| b"250 2.1.5 ok".to_vec())).await
     }
 
     async fn wait_while_held(&mut self, address: &str) {
-        let mut released = self.mood().released.subscribe();
+        let mut released = self.behaviour().released.subscribe();
         let domain = address.rsplit_once('@').map_or(address, |(_, domain)| domain);
-        let is_held = self.mood().held.iter().any(|held| held == address || held == domain);
+        let is_held = self.behaviour().held.iter().any(|held| held == address || held == domain);
         if is_held {
             self.change_waiting(1);
             released.changed().await.ok();
@@ -384,16 +385,16 @@ impl Session {
     }
 
     fn change_waiting(&self, by: isize) {
-        let mut mood = self.mood();
-        mood.waiting = mood.waiting.saturating_add_signed(by);
-        mood.arrived.send_replace(());
+        let mut behaviour = self.behaviour();
+        behaviour.waiting = behaviour.waiting.saturating_add_signed(by);
+        behaviour.arrived.send_replace(());
     }
 
     async fn data(&mut self) -> Result<(), Over> {
         if self.mail.to.is_empty() {
-            return self.say("503 5.5.1 no recipient").await;
+            return self.send("503 5.5.1 no recipient").await;
         }
-        self.say("354 go on").await?;
+        self.send("354 go on").await?;
         self.mail.data.clear();
         loop {
             let line = self.line().await?;
@@ -403,33 +404,33 @@ impl Session {
             self.mail.data += line.strip_prefix('.').unwrap_or(&line);
             self.mail.data += "\r\n";
         }
-        if self.mood().is_silent {
+        if self.behaviour().is_silent {
             return std::future::pending().await;
         }
-        let pause = self.mood().pause;
+        let pause = self.behaviour().pause;
         tokio::time::sleep(pause).await;
-        let told = self.mood().replies.get(".").cloned();
+        let told = self.behaviour().replies.get(".").cloned();
         if let Some(reply) = told {
-            return self.say(reply).await;
+            return self.send(reply).await;
         }
         self.take()?;
-        self.say("250 2.0.0 queued").await
+        self.send("250 2.0.0 queued").await
     }
 
     fn take(&mut self) -> Result<(), Over> {
         let mail = self.mail.clone();
-        let mut mood = self.mood();
-        if mood.drops_after_data > 0 {
-            mood.drops_after_data -= 1;
+        let mut behaviour = self.behaviour();
+        if behaviour.drops_after_data > 0 {
+            behaviour.drops_after_data -= 1;
             return Err(Over);
         }
-        mood.mails.push(mail);
-        mood.arrived.send_replace(());
+        behaviour.mails.push(mail);
+        behaviour.arrived.send_replace(());
         Ok(())
     }
 
-    fn mood(&self) -> std::sync::MutexGuard<'_, Mood> {
-        self.mood.lock().unwrap_or_else(PoisonError::into_inner)
+    fn behaviour(&self) -> std::sync::MutexGuard<'_, Behaviour> {
+        self.behaviour.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A line without its CRLF.
@@ -441,7 +442,7 @@ impl Session {
         Ok(line.trim_end_matches(['\r', '\n']).to_owned())
     }
 
-    async fn say(&mut self, line: impl AsRef<[u8]>) -> Result<(), Over> {
+    async fn send(&mut self, line: impl AsRef<[u8]>) -> Result<(), Over> {
         self.stream.write_all(&[line.as_ref(), b"\r\n"].concat()).await?;
         Ok(self.stream.flush().await?)
     }

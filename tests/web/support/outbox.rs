@@ -19,33 +19,33 @@ pub const START: i64 = 1_795_371_600;
 pub const DAY: i64 = 24 * 60 * 60;
 
 /// An outbox, its worker and the clock of both.
-pub struct Post {
+pub struct TestOutbox {
     pub db: Db,
     pub key: ServerKey,
     pub clock: Clock,
     pub outbox: Outbox,
     pub worker: Worker,
-    pub place: Place,
+    pub database: TestDatabase,
     pub location: Location,
 }
 
-pub enum Place {
+pub enum TestDatabase {
     Sqlite(PathBuf),
     Postgres { url: String, schema: String },
 }
 
-impl Place {
+impl TestDatabase {
     /// SQLite, and PostgreSQL when `TEST_POSTGRES_URL` names one.
     pub async fn all() -> Vec<(Self, Location)> {
-        let mut places = vec![Self::sqlite()];
+        let mut databases = vec![Self::sqlite()];
         if let Ok(url) = std::env::var("TEST_POSTGRES_URL") {
             let name = format!("outbox_{}", vestibule::random::id(0));
             run_on_postgres(&url, format!("create schema {name}")).await;
             let joint = if url.contains('?') { '&' } else { '?' };
             let own = format!("{url}{joint}options=-c%20search_path%3D{name}");
-            places.push((Self::Postgres { url, schema: name }, Location::Postgres(own)));
+            databases.push((Self::Postgres { url, schema: name }, Location::Postgres(own)));
         }
-        places
+        databases
     }
 
     /// A SQLite file of its own.
@@ -103,14 +103,14 @@ pub fn code(to: &str) -> Email {
     Email { kind: "reset_code", expires_at: START + 600, ..email(to) }
 }
 
-impl Post {
-    pub async fn open(place: (Place, Location), mailer: Option<Mailer>) -> Self {
-        let db = Db::open(&place.1).await.unwrap();
+impl TestOutbox {
+    pub async fn open(database: (TestDatabase, Location), mailer: Option<Mailer>) -> Self {
+        let db = Db::open(&database.1).await.unwrap();
         let key = ServerKey::from_bytes(super::KEY).unwrap();
         let clock = Clock::manual(START);
         let outbox = Outbox::new(key.clone(), clock.clone());
         let worker = Worker::new(db.clone(), outbox.clone(), mailer);
-        Self { db, key, clock, outbox, worker, place: place.0, location: place.1 }
+        Self { db, key, clock, outbox, worker, database: database.0, location: database.1 }
     }
 
     /// A worker that mails to another server.
@@ -120,11 +120,11 @@ impl Post {
 
     /// One for each kind of database.
     pub async fn all(url: &str) -> Vec<Self> {
-        let mut posts = Vec::new();
-        for place in Place::all().await {
-            posts.push(Self::open(place, Some(mailer(url))).await);
+        let mut queues = Vec::new();
+        for database in TestDatabase::all().await {
+            queues.push(Self::open(database, Some(mailer(url))).await);
         }
-        posts
+        queues
     }
 
     pub async fn put(&self, email: &Email) -> String {
@@ -171,6 +171,6 @@ impl Post {
 
     pub async fn close(self) {
         self.db.close().await;
-        self.place.remove().await;
+        self.database.remove().await;
     }
 }
