@@ -10,12 +10,12 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{Accent, Config, ImageFormat, Picture, Shades};
 
-use kind::Kind;
-
-mod kind;
-
 /// Where browsers find the files.
 const FOLDER: &str = "/static/";
+
+/// An SVG that is opened by itself is a page: it keeps its own styles, and runs nothing.
+const SVG_POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox";
 
 const STYLE_SHEET: &str = include_str!("../static/app.css");
 const SCRIPT: &str = include_str!("../static/app.js");
@@ -135,6 +135,28 @@ fn mark(accent: &Accent) -> Asset {
     Asset::new("favicon", Kind::Image(ImageFormat::Svg), drawn.into())
 }
 
+/// What a file is, and what follows from it when it is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Css,
+    Script,
+    Image(ImageFormat),
+}
+
+impl Kind {
+    /// For `Content-Type`, and the end of the name.
+    fn media_type_and_extension(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Css => ("text/css; charset=utf-8", "css"),
+            Self::Script => ("text/javascript; charset=utf-8", "js"),
+            Self::Image(ImageFormat::Svg) => ("image/svg+xml; charset=utf-8", "svg"),
+            Self::Image(ImageFormat::Png) => ("image/png", "png"),
+            Self::Image(ImageFormat::Webp) => ("image/webp", "webp"),
+            Self::Image(ImageFormat::Jpeg) => ("image/jpeg", "jpg"),
+        }
+    }
+}
+
 /// One file.
 pub struct Asset {
     path: String,
@@ -149,18 +171,18 @@ impl Asset {
         let digest = Sha256::digest(&plain);
         let hash =
             digest.iter().take(5).fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"));
-        let path = format!("{FOLDER}{stem}.{hash}.{}", kind.extension());
+        let path = format!("{FOLDER}{stem}.{hash}.{}", kind.media_type_and_extension().1);
         Self { path, kind, plain, brotli: OnceLock::new(), gzip: OnceLock::new() }
     }
 
     /// For `Content-Type`.
     pub fn media_type(&self) -> &'static str {
-        self.kind.media_type()
+        self.kind.media_type_and_extension().0
     }
 
     /// The `Content-Security-Policy` in place of the site's own.
     pub fn policy(&self) -> Option<&'static str> {
-        self.kind.policy()
+        (self.kind == Kind::Image(ImageFormat::Svg)).then_some(SVG_POLICY)
     }
 
     /// As it is.
@@ -180,7 +202,7 @@ impl Asset {
 
     /// What is worth compressing: pictures of pixels are compressed already.
     fn text(&self) -> Option<&[u8]> {
-        self.kind.is_text().then_some(&self.plain)
+        self.media_type().ends_with("charset=utf-8").then_some(&self.plain)
     }
 }
 
