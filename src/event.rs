@@ -147,11 +147,11 @@ events! {
     LoginRefused INFO "login_refused" ["account"]
         "A login was refused. `account` when there is such an account: then the password was wrong."
     LoginStopped WARN "login_stopped" ["account"]
-        "There were 100 wrong passwords in a row: from now on whoever sent them, strangers together or one browser that the account was used from, needs a new password. `account` when there is such an account."
+        "There were 100 wrong passwords in a row: from now on the browsers that sent them (one trusted device, or all others together) are refused until there is a new password. `account` when there is such an account."
     DeviceNew INFO "device_new" ["account"]
         "A login came from a browser that this account was not used from before, but from others."
     Limited WARN "limited" ["account" "limit" "retry_after"]
-        "Somebody was over the limit named in `limit`, as its setting is; it is open again in `retry_after` seconds. `login_in_a_row` has no setting, and a new password alone opens it. `account` when it is known."
+        "A rate limit was exceeded. `limit` is the name of its setting; requests are allowed again in `retry_after` seconds. `login_in_a_row` has no setting, and only a new password resets it. `account` when it is known."
     MailLimitReached WARN "mail_limit_reached" ["limit" "retry_after"]
         "The site has sent all the mails of one kind that `VESTIBULE_LIMIT_MAIL_SITE` leaves it: written once, when the last of them is counted. Further codes are refused and further notices are left out for `retry_after` seconds."
     AccessRefused INFO "access_refused" ["path"]

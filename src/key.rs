@@ -230,7 +230,6 @@ fn write_key(draft: &Path) -> io::Result<()> {
     let text = Zeroizing::new(STANDARD.encode(*master));
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(draft)?;
     writeln!(file, "{}", *text)?;

@@ -2,8 +2,8 @@
 
 use super::{Db, DbError, Engine, Tx, sql};
 
-/// Of this schema alone, because several sites may share a database. Held by a transaction and not by a
-/// session, so that a pooler between the two (`PgBouncer`) keeps it on one connection.
+/// A lock of this schema, because several sites may share a database. Held by a transaction, not a session,
+/// so that a pooler (`PgBouncer`) keeps it on one connection.
 const TAKE: &str = "select 1::bigint where pg_try_advisory_xact_lock(
     hashtextextended('vestibule ' || current_schema() || ' ' || $1, 0))";
 
@@ -13,9 +13,6 @@ pub struct AdvisoryLock(Option<Tx>);
 
 impl Db {
     /// The lock of the job `what`; `None` while another node holds it. On SQLite there is one node.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn try_advisory_lock(&self, what: &str) -> Result<Option<AdvisoryLock>, DbError> {
         if let Engine::Sqlite { .. } = self.0 {
             return Ok(Some(AdvisoryLock(None)));
@@ -28,9 +25,7 @@ impl Db {
 
 impl AdvisoryLock {
     /// To be called at least every 30 seconds, after which PostgreSQL ends a transaction that is idle.
-    ///
-    /// # Errors
-    /// When the lock is lost: the connection is gone, and another node may hold it.
+    /// After an error the lock is lost, and another node may hold it.
     pub async fn keep_alive(&mut self) -> Result<(), DbError> {
         match &mut self.0 {
             Some(tx) => sql("select 1").execute(tx.on()).await.map(drop),
@@ -39,9 +34,6 @@ impl AdvisoryLock {
     }
 
     /// Releases the lock.
-    ///
-    /// # Errors
-    /// When the database fails; then the lock ends with the connection.
     pub async fn release(self) -> Result<(), DbError> {
         match self.0 {
             Some(tx) => tx.commit().await,

@@ -2,7 +2,8 @@
 //!
 //! sqlx's own pool pings before each use and, without a timeout, after it: on SQLite two more messages
 //! to the connection's thread, on PostgreSQL two more round trips. A page of an account took 0.11 ms of
-//! CPU with it, and 0.05 ms without (measured).
+//! CPU with it, and 0.05 ms without (measured). deadpool 0.13 costs as little, but what is not its own
+//! (the rollback, replacing all connections after a failover) is most of this file.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
