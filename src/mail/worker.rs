@@ -106,12 +106,16 @@ impl Worker {
         let outbox = self.outbox.clone();
         self.look().await;
         loop {
+            let slow_at = self.slots.next_slow();
             tokio::select! {
                 biased;
                 () = async { drop(stop.wait_for(|stopped| *stopped).await) } => break,
                 () = sleep_until(self.next_look) => self.look().await,
                 done = self.slots.next_done(), if !self.slots.is_empty() => {
                     self.record(done).await;
+                    self.fill_slots().await;
+                }
+                () = sleep_until(slow_at.unwrap_or(self.next_look)), if slow_at.is_some() => {
                     self.fill_slots().await;
                 }
                 () = outbox.enqueued(), if self.trouble.is_none() => self.look_within(some_moment()),

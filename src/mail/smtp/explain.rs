@@ -81,9 +81,13 @@ fn other_name(presented: &[String], host: &str) -> String {
     // rustls writes `DnsName("mail.example")`.
     let bare = |name: &String| name.split('"').nth(1).unwrap_or(name).to_owned();
     let named: Vec<_> = presented.iter().take(4).map(bare).collect();
+    let kind = if host.parse::<std::net::IpAddr>().is_ok() { "IP" } else { "DNS" };
     match named.as_slice() {
+        named if kind == "IP" && named.iter().any(|name| name == host) => format!(
+            "the certificate has {host} as a host name, and it is an address: issue one with subjectAltName=IP:{host}"
+        ),
         [] => format!(
-            "the certificate of {host} holds no subject alternative name: name a PEM file with it in VESTIBULE_SMTP_CA, or issue one with a name (openssl: -addext subjectAltName=DNS:{host})"
+            "the certificate of {host} holds no subject alternative name: name a PEM file with it in VESTIBULE_SMTP_CA, or issue one with a name (openssl: -addext subjectAltName={kind}:{host})"
         ),
         named => format!(
             "the certificate is for {} and not for {host}: use that name in VESTIBULE_SMTP_URL, or issue one for {host}",

@@ -36,14 +36,15 @@ impl fmt::Display for Reply {
 }
 
 /// Reads one reply: lines up to one whose code is not followed by a hyphen. Servers send lines with a
-/// bare LF, without a text, with another code than the last line, and without a code between two with
-/// one. The error says why there is no reply.
+/// bare LF, without a text, with another code than the last line, without a code between two with one,
+/// and empty lines around a reply. The error says why there is no reply.
 pub async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Reply, String> {
     let mut lines = Vec::new();
     loop {
         let line = read_line(stream).await?;
         let (code, rest) = match code_of(&line) {
             Some(code) => (Some(code), &line[3..]),
+            None if lines.is_empty() && line.is_empty() => continue,
             None if lines.is_empty() => {
                 let start = String::from_utf8_lossy(&line[..line.len().min(40)]);
                 return Err(format!("the server does not speak SMTP here: it sent {start:?}"));
@@ -63,7 +64,7 @@ pub async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Reply, Str
 fn code_of(line: &[u8]) -> Option<u16> {
     let (digits, rest) = line.split_first_chunk::<3>()?;
     let is_code = (b'2'..=b'5').contains(&digits[0]) && digits.iter().all(u8::is_ascii_digit);
-    let ends = !rest.first().is_some_and(u8::is_ascii_alphanumeric);
+    let ends = !rest.first().is_some_and(u8::is_ascii_digit);
     let value = digits.iter().fold(0, |value, digit| value * 10 + u16::from(digit & 0x0f));
     (is_code && ends).then_some(value)
 }
@@ -118,6 +119,8 @@ mod tests {
             (b"250-a\r\n continued\r\n\r\n250 b\r\n", 250, "a|continued||b"),
             (b"250-a\r\n550 b\r\n", 550, "a|b"),
             (b"421 \0bye\r\n", 421, "\0bye"),
+            (b"\r\n\n250 ok\r\n", 250, "ok"),
+            (b"250OK\r\n", 250, "OK"),
             (b"451 no line break", 451, "no line break"),
         ] {
             let expected = Ok((code, text.to_owned()));
@@ -144,13 +147,12 @@ mod tests {
             b"2500 ok\r\n",
             b"100 ok\r\n",
             b"650 ok\r\n",
-            b"\r\n",
             b"\x15\x03\x03\0\x02\x02\x16",
         ] {
             let error = reply(bytes).await.unwrap_err();
             assert!(error.contains("does not speak SMTP"), "{error}");
         }
-        for bytes in [&b""[..], b"250-a\r\n", b"250-a\r\n250-b"] {
+        for bytes in [&b""[..], b"\r\n", b"250-a\r\n", b"250-a\r\n250-b"] {
             assert_eq!(reply(bytes).await.unwrap_err(), "the server closed the connection");
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 
 use super::reply::{self, Reply, broken};
 use super::tls::Tls;
@@ -130,6 +130,10 @@ impl Session {
     }
 
     async fn exchange(&mut self, bytes: &[u8]) -> Result<Reply, Failure> {
+        // An empty line after a reply says nothing.
+        let is_blank = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+        let blank = self.stream.buffer().iter().take_while(is_blank).count();
+        self.stream.consume(blank);
         if !self.stream.buffer().is_empty() {
             // "421 closing" comes at any time. Any other reply would shift all that follow.
             let early = reply::read(&mut self.stream).await?;

@@ -1,8 +1,10 @@
 //! The emails in flight, and which further ones may be sent beside them.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
 
 use crate::mail::{Mailer, SendResult};
 use crate::models::outbox::{ClaimFilter, QueuedEmail};
@@ -10,6 +12,13 @@ use crate::models::outbox::{ClaimFilter, QueuedEmail};
 /// Emails in flight at most, each on its own connection. Servers limit the connections of one client,
 /// some to 20.
 pub const SLOTS: usize = 16;
+
+/// An email that takes longer is slow: its slot is given to a code. Sixty codes to hosts that answer
+/// after 40 seconds delayed the next person's code by two minutes without it (measured).
+const SLOW_AFTER: Duration = Duration::from_secs(2);
+
+/// Slow emails at most beside the slots: each holds a connection.
+const SLOW_MAX: usize = 48;
 
 /// The slots. A new email takes a slot as soon as it is free.
 pub struct Slots {
@@ -22,6 +31,7 @@ pub struct Slots {
 struct InFlight {
     domain: String,
     is_code: bool,
+    since: Instant,
 }
 
 impl Slots {
@@ -35,10 +45,15 @@ impl Slots {
 
     /// Which email may take a slot; none while all are in use. Codes to one domain get half of the slots
     /// at most, notices to it a quarter. The last quarter of all is for codes alone, to domains that have
-    /// no code in flight: slow recipients can fill the others, and not these.
+    /// no code in flight: slow recipients can fill the others, and not these. For each slow email there is
+    /// one more such slot, unless the server rejects connections.
     pub fn filter(&self) -> Option<ClaimFilter> {
-        let free = self.allowed.checked_sub(self.in_flight.len()).filter(|free| *free > 0)?;
-        let is_last_quarter = free <= self.allowed / 4;
+        let in_flight = self.in_flight.len();
+        let extra = if self.allowed == SLOTS { self.slow().min(SLOW_MAX) } else { 0 };
+        if in_flight >= self.allowed + extra {
+            return None;
+        }
+        let is_last_quarter = self.allowed.saturating_sub(in_flight) <= self.allowed / 4;
         let per_domain = self.allowed.div_ceil(2);
         let codes_per_domain = if is_last_quarter { 1 } else { per_domain };
         Some(ClaimFilter {
@@ -46,6 +61,16 @@ impl Slots {
             full_for_codes: self.domains_with(codes_per_domain, |email| email.is_code),
             full_for_notices: self.domains_with(per_domain.div_ceil(2), |_| true),
         })
+    }
+
+    fn slow(&self) -> usize {
+        self.in_flight.values().filter(|email| email.since.elapsed() >= SLOW_AFTER).count()
+    }
+
+    /// When the next email in flight becomes slow.
+    pub fn next_slow(&self) -> Option<Instant> {
+        let slow_at = self.in_flight.values().map(|email| email.since + SLOW_AFTER);
+        slow_at.filter(|at| *at > Instant::now()).min()
     }
 
     /// The domains that have at least `limit` such emails in flight.
@@ -60,7 +85,8 @@ impl Slots {
 
     /// Starts to send an email. A decoy is composed and not sent.
     pub fn send(&mut self, mailer: &Mailer, email: QueuedEmail) {
-        let in_flight = InFlight { domain: email.domain.clone(), is_code: email.is_code() };
+        let (domain, since) = (email.domain.clone(), Instant::now());
+        let in_flight = InFlight { domain, is_code: email.is_code(), since };
         let mailer = mailer.clone();
         let task = self.sending.spawn(async move {
             let result = if email.is_decoy() {
@@ -90,7 +116,7 @@ impl Slots {
 
     /// After the server rejected a connection, perhaps because it takes only so many.
     pub fn narrow(&mut self) {
-        self.allowed = self.in_flight.len().max(1);
+        self.allowed = self.in_flight.len().clamp(1, SLOTS);
     }
 }
 
@@ -103,7 +129,8 @@ mod tests {
             let mut slots = Self::new();
             for (domain, is_code) in emails {
                 let task = slots.sending.spawn(std::future::pending());
-                let in_flight = InFlight { domain: (*domain).to_owned(), is_code: *is_code };
+                let since = Instant::now();
+                let in_flight = InFlight { domain: (*domain).to_owned(), is_code: *is_code, since };
                 slots.in_flight.insert(task.id(), in_flight);
             }
             slots
@@ -128,6 +155,20 @@ mod tests {
         assert!(filter.codes_only);
         assert_eq!(filter.full_for_codes, ["a"]);
         assert!(Slots::with(&[("a", true); SLOTS]).filter().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_slow_email_gives_its_slot_to_a_code_to_another_domain() {
+        let mut slots = Slots::with(&[("a", true); SLOTS]);
+        for email in slots.in_flight.values_mut().take(1) {
+            email.since = Instant::now().checked_sub(SLOW_AFTER).unwrap();
+        }
+        let filter = slots.filter().unwrap();
+        assert!(filter.codes_only);
+        assert_eq!(filter.full_for_codes, ["a"]);
+        slots.narrow();
+        slots.allowed -= 1;
+        assert!(slots.filter().is_none(), "the server takes no more connections");
     }
 
     #[tokio::test]
