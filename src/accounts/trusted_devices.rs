@@ -24,8 +24,9 @@ struct Token {
     replaces: Option<String>,
 }
 
-/// Records within `tx` that `user` logs in from this browser. Returns whether that happened before, and
-/// the tokens that the browser must keep.
+/// Records within `tx` that `user` logs in from this browser. Returns whether that happened before under
+/// the present password, and the tokens that the browser must keep. After a change of the password each
+/// browser is new once: it may be a thief's who had the old one.
 pub async fn record_login(
     app: &App,
     tx: &mut Tx,
@@ -33,10 +34,8 @@ pub async fn record_login(
     user: &User,
 ) -> Result<(DeviceStatus, Vec<String>), DbError> {
     let token = token_for(app, tx, requester, user).await?;
-    let mut status = note_device(tx, user, &token.text, 1, app.clock.now()).await?;
-    if token.logins > 0 {
-        status = DeviceStatus::Known;
-    } else if status == DeviceStatus::New {
+    let status = note_device(tx, user, &token.text, 1, app.clock.now()).await?;
+    if status == DeviceStatus::New {
         Event::DeviceNew.of(&user.id);
     }
     Ok((status, token.for_cookie(requester)))

@@ -38,11 +38,11 @@ impl KnownDevice {
 /// What a login tells of the browser that it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceStatus {
-    /// The account was used from it before.
+    /// The account was used from it before, with its present password.
     Known,
     /// It is the first device of the account.
     First,
-    /// The account was used from others, never from this one: worth a mail.
+    /// The account was used from others, and not from this one with its present password.
     New,
 }
 

@@ -138,6 +138,29 @@ on_both_databases! {
         assert!(is_trusted(&site, "bob", &cookie, PASSWORD).await);
     }
 
+    async fn a_browser_that_knew_an_old_password_is_new_once_after_each_change(site: Site) {
+        let mut ann = site.registered("ann").await;
+        let mut thief = site.browser();
+        for (old, new) in [(PASSWORD, OTHER_PASSWORD), (OTHER_PASSWORD, "harbour kettle ribbon")] {
+            thief.log_in("ann", old).await.press("Log out").await;
+            site.wait(1);
+            let before = site.mails_to("ann").await.len();
+            let fields = [("current_password", old), ("password", new), ("password_confirm", new)];
+            let answer = ann.post("/account/password", &fields).await;
+            ann.keep(&answer);
+            site.wait(1);
+            for _ in 0..2 {
+                assert!(thief.log_in("ann", new).await.is_logged_in().await);
+                thief.press("Log out").await;
+            }
+            assert_eq!(site.mails_to("ann").await[before..], ["password_changed", "new_device"]);
+        }
+        let mut ann = logged_out(ann).await;
+        ann.log_in("ann", "harbour kettle ribbon").await;
+        assert_eq!(site.mails_to("ann").await.last().unwrap(), "new_device", "where it was changed it is known");
+        assert_eq!(site.mails_to("ann").await.len(), 6);
+    }
+
     async fn a_browser_in_which_the_password_was_changed_is_known_at_the_next_login(site: Site) {
         let mut ann = site.registered("ann").await;
         let fields = [("current_password", PASSWORD), ("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
