@@ -1,6 +1,6 @@
 //! The address that a request came from, as far as those who forwarded it can be believed.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net};
 
@@ -65,19 +65,37 @@ pub fn is_local<'a>(
 /// times the limit is room for a household or an office with several subnets.
 const COUNTED: [(u32, i64); 3] = [(64, 1), (56, 4), (48, 16)];
 
+/// A /64 is not counted: a /56 is one customer's.
+const COUNTED_FOR_MAIL: [(u32, i64); 2] = [(56, 1), (48, 4)];
+
 /// One customer's network, as far as an address shows it: an IPv4 address or an IPv6 /56.
 pub fn network(address: IpAddr) -> IpAddr {
+    shared_between(address)[1]
+}
+
+/// The networks between which work is divided: the network that somebody may have as a whole, and the
+/// part of it that one customer usually has. An IPv4 /24 and the address; an IPv6 /48 and the /56.
+pub fn shared_between(address: IpAddr) -> [IpAddr; 2] {
     match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => prefix(address, 56),
+        IpAddr::V4(host) => [Ipv4Addr::from(u32::from(host) & !0xff).into(), address],
+        IpAddr::V6(address) => [prefix(address, 48), prefix(address, 56)],
     }
 }
 
 /// What limits count `address` as, with how many times the limit each may reach.
 pub fn counted(address: IpAddr) -> Vec<(String, i64)> {
+    networks(address, &COUNTED)
+}
+
+/// The same for the limits of mails, which are parts of the site's.
+pub fn counted_for_mail(address: IpAddr) -> Vec<(String, i64)> {
+    networks(address, &COUNTED_FOR_MAIL)
+}
+
+fn networks(address: IpAddr, lengths: &[(u32, i64)]) -> Vec<(String, i64)> {
     match address {
         IpAddr::V4(_) => vec![(address.to_string(), 1)],
-        IpAddr::V6(address) => COUNTED
+        IpAddr::V6(address) => lengths
             .iter()
             .map(|&(length, times)| (format!("{}/{length}", prefix(address, length)), times))
             .collect(),
@@ -117,11 +135,12 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_an_ipv6_56_or_an_ipv4_address() {
-        let network = |address: &str| network(address.parse().unwrap());
-        assert_eq!(network("2001:db8:1:2ff::1"), network("2001:db8:1:200::9"));
-        assert_ne!(network("2001:db8:1:2ff::1"), network("2001:db8:1:3ff::1"));
-        assert_ne!(network("203.0.113.9"), network("203.0.113.8"));
+    fn work_is_divided_by_ipv6_48_and_56_or_by_ipv4_24_and_address() {
+        let networks = |address: &str| {
+            shared_between(address.parse().unwrap()).map(|network| network.to_string())
+        };
+        assert_eq!(networks("2001:db8:1:2ff::1"), ["2001:db8:1::", "2001:db8:1:200::"]);
+        assert_eq!(networks("203.0.113.9"), ["203.0.113.0", "203.0.113.9"]);
     }
 
     #[test]

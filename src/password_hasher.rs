@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use self::pool::{Kind, Pool};
+use self::queue::Path;
 use crate::config::HashCost;
 use crate::event::{self, Event};
 use crate::random;
@@ -35,8 +36,8 @@ pub struct PasswordHasher {
     params: Params,
     /// A hash to compare with when there is no account, so that the work is the same.
     dummy: Arc<str>,
-    /// The network that the work of this handle is queued for.
-    network: IpAddr,
+    /// The network that the work of this handle is queued for, after the one that contains it.
+    path: Path,
 }
 
 /// The result of a comparison.
@@ -73,15 +74,16 @@ impl PasswordHasher {
                 .map_err(failed)?;
         let pool = Arc::new(Pool::start(cost.threads, cost.queue)?);
         let dummy = phc_string(&params, &random::bytes::<16>(), &random::bytes::<32>())?;
-        let network = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        Ok(Self { pool, params, dummy: dummy.into(), network })
+        let path = [IpAddr::V4(Ipv4Addr::UNSPECIFIED); 2];
+        Ok(Self { pool, params, dummy: dummy.into(), path })
     }
 
-    /// The same pool, for work of visitors from `network`: networks are served in turn, and when the
-    /// queue is full, the one with the most queued work loses its newest job.
+    /// The same pool, for work of visitors from a network: a wide network, and the part of it that they
+    /// are in. Wide networks are served in turn, and so are the parts of each. When the queue is full,
+    /// the wide network with the most queued work loses the newest job of its part with the most.
     #[must_use]
-    pub fn for_network(&self, network: IpAddr) -> Self {
-        Self { network, ..self.clone() }
+    pub fn for_network(&self, path: [IpAddr; 2]) -> Self {
+        Self { path, ..self.clone() }
     }
 
     /// Hashes `password` with a new salt. Returns a PHC string.
@@ -151,7 +153,7 @@ impl PasswordHasher {
                 let _ = answer.send(memory.map(|memory| request.run(|| work(memory))));
             }
         };
-        self.pool.add(kind, self.network, Box::new(job));
+        self.pool.add(kind, self.path, Box::new(job));
         waiting.await.map_err(|_| failed("the hash thread dropped the work"))?
     }
 }

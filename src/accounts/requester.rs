@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::app::App;
-use crate::client_address::{counted, network};
+use crate::client_address::{counted, counted_for_mail, network, shared_between};
 use crate::password_hasher::PasswordHasher;
 
 /// The sender of a request.
@@ -18,19 +18,24 @@ pub struct Requester {
 }
 
 impl Requester {
-    /// The network that its work and mails count for.
+    /// The network that its mails count for.
     pub fn network(&self) -> IpAddr {
         network(self.address)
     }
 
     /// The password hasher, for its work.
     pub fn hasher(&self, app: &App) -> PasswordHasher {
-        app.hasher.for_network(self.network())
+        app.hasher.for_network(shared_between(self.address))
     }
 
     /// The networks that rate limits count, with how many times the limit each may reach.
     pub fn counted_networks(&self) -> Vec<(String, i64)> {
         counted(self.address)
+    }
+
+    /// The networks that limits of mails count, in the same way.
+    pub fn counted_mail_networks(&self) -> Vec<(String, i64)> {
+        counted_for_mail(self.address)
     }
 
     /// The address for people to read; none when the server was not told who connected.

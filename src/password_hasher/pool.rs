@@ -1,12 +1,11 @@
 //! The threads of the hash pool and the work that waits for them.
 
-use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use argon2::Block;
 
-use super::queue::FairQueue;
+use super::queue::{FairQueue, Path};
 use super::{HashError, failed};
 
 /// A job, called once: with a thread's memory, or with the reason why it is refused.
@@ -64,9 +63,9 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Queues a job for `network`. Where there is no room, a job is refused: this one or another.
-    pub fn add(&self, kind: Kind, network: IpAddr, job: Job) {
-        let refused = self.0.lock().queue(kind).push(network, job);
+    /// Queues a job of the network at the end of `path`. Where there is no room, a job is refused: this one or another.
+    pub fn add(&self, kind: Kind, path: Path, job: Job) {
+        let refused = self.0.lock().queue(kind).push(path, job);
         self.0.job_added.notify_one();
         if let Some(refused) = refused {
             refused(Err(HashError::Busy));

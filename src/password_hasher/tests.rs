@@ -97,7 +97,7 @@ async fn busy() -> (PasswordHasher, std::sync::mpsc::Sender<()>) {
         let _ = begun.send(());
         let _ = gate.recv();
     };
-    hasher.pool.add(Kind::Hash, hasher.network, Box::new(job));
+    hasher.pool.add(Kind::Hash, hasher.path, Box::new(job));
     begins.await.unwrap();
     (hasher, go)
 }
@@ -106,8 +106,8 @@ async fn busy() -> (PasswordHasher, std::sync::mpsc::Sender<()>) {
 async fn a_full_queue_refuses_the_newest_job_of_the_network_that_has_the_most() {
     let (hasher, go) = busy().await;
     let password: &[u8] = b"x";
-    let [greedy, other] =
-        ["192.0.2.1", "2001:db8::"].map(|network| hasher.for_network(network.parse().unwrap()));
+    let [greedy, other] = ["192.0.2.1", "2001:db8::"]
+        .map(|network| hasher.for_network([network.parse().unwrap(); 2]));
     let mut held: Vec<_> = (0..4).map(|_| Box::pin(greedy.verify(password, None))).collect();
     for waits in &mut held {
         assert!(futures_poll(waits).await, "one network may use the whole queue");
