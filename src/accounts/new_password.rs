@@ -11,25 +11,38 @@ use crate::app::App;
 use crate::models::user::User;
 use crate::password_hasher::PasswordHasher;
 
-/// A new password that a form asks for, limited by the network, or by the account of its `owner` if
-/// that is proved: strangers in the same network must not keep the owner from the form.
+/// A form with a new password, and what it is counted by. Where the owner is known, or a code was
+/// requested, strangers in the same network must not keep the owner from the form.
+#[derive(Clone, Copy, Debug)]
+pub enum PasswordForm<'a> {
+    /// By the network.
+    Registration,
+    /// By the pending code, with this id.
+    Reset(&'a str),
+    /// By the account.
+    Change(&'a User),
+}
+
+/// A new password that a form asks for.
 pub async fn choose_password(
     app: &App,
     requester: &Requester,
-    owner: Option<&User>,
+    form: PasswordForm<'_>,
     typed: &str,
     name_and_email: (&str, &str),
 ) -> Result<Decision<Result<Password, PasswordError>>, Error> {
-    let counters = match owner {
-        Some(user) => counters_by_key(app, RateLimit::NewPassword, &user.id),
-        None => counters_by_network(app, RateLimit::NewPassword, requester),
+    let limit = RateLimit::NewPassword;
+    let counters = match form {
+        PasswordForm::Registration => counters_by_network(app, limit, requester),
+        PasswordForm::Reset(id) => counters_by_key(app, limit, &format!("code {id}")),
+        PasswordForm::Change(user) => counters_by_key(app, limit, &user.id),
     };
     check_password(app, &requester.hasher(app), typed, name_and_email, &counters).await
 }
 
 /// A new password for `username` with the address `email`, all as typed: of the length that the site
-/// asks for, and not what a guesser would try first. The check costs as much as a hash, so `counters`
-/// are counted before it.
+/// asks for, and not what a guesser would try first. The check costs as much as a hash, and a script may
+/// send forms that fail before it, so `counters` are counted first.
 pub async fn check_password(
     app: &App,
     hasher: &PasswordHasher,
@@ -37,13 +50,13 @@ pub async fn check_password(
     (username, email): (&str, &str),
     counters: &[Counter],
 ) -> Result<Decision<Result<Password, PasswordError>>, Error> {
+    if let Err(exceeded) = rate_limits::count(app, counters, None).await? {
+        return Ok(Err(exceeded));
+    }
     let password = match Password::choose(typed, app.config.password_min) {
         Ok(password) => password,
         Err(why) => return Ok(Ok(Err(why))),
     };
-    if let Err(exceeded) = rate_limits::count(app, counters, None).await? {
-        return Ok(Err(exceeded));
-    }
     let context = [username, email, app.config.site_name.as_str()].map(plain).to_vec();
     let weakness = password.check_strength(hasher, context).await?;
     Ok(Ok(weakness.map_or(Ok(password), Err)))

@@ -26,6 +26,10 @@ pub const MOST_IN_A_ROW: i64 = 100;
 /// a few times.
 const FORMS_PER_REGISTRATION: i64 = 10;
 
+/// Forms that a network may make even where few registrations are allowed: somebody who corrects a
+/// dozen mistakes must get through.
+const MIN_FORMS: i64 = 20;
+
 /// One network may cause a tenth of the site's emails, so that many accounts of one person leave
 /// enough for the others.
 const NETWORK_PART: i64 = 10;
@@ -86,7 +90,10 @@ impl RateLimit {
             Self::LoginIp => limits.login_ip,
             Self::LoginAccount | Self::LoginInARow => limits.login_account,
             Self::RegisterIp => limits.register_ip,
-            Self::NewPassword => limits.register_ip.map(|rate| times(rate, FORMS_PER_REGISTRATION)),
+            Self::NewPassword => limits.register_ip.map(|rate| {
+                let Rate { count, period } = times(rate, FORMS_PER_REGISTRATION);
+                Rate { count: count.max(MIN_FORMS), period }
+            }),
             Self::ForgotIp => limits.forgot_ip,
             Self::ForgotAccount => limits.forgot_account,
             Self::ResetAccount => limits.reset_account,

@@ -9,7 +9,7 @@ use crate::accounts::change_password::{
     NewPassword, PasswordChange, Sessions, change_password, find_repeat,
 };
 use crate::accounts::current_password::is_current_password;
-use crate::accounts::new_password::choose_password;
+use crate::accounts::new_password::{PasswordForm, choose_password};
 use crate::accounts::password::{Password, PasswordError};
 use crate::error::RequestError;
 use crate::flash::Flash;
@@ -119,7 +119,7 @@ impl PasswordForm {
         }
         let name_and_email = (user.username.as_str(), user.email.as_str());
         let mut chosen =
-            choose_password(app, requester, Some(user), &self.password, name_and_email).await??;
+            choose_password(app, requester, PasswordForm::Change(user), &self.password, name_and_email).await??;
         if chosen.is_ok() && errors.is_empty() && self.is_unchanged() {
             chosen = Err(PasswordError::Current);
         }
