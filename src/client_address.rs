@@ -68,11 +68,6 @@ const COUNTED: [(u32, i64); 3] = [(64, 1), (56, 4), (48, 16)];
 /// A /64 is not counted: a /56 is one customer's.
 const COUNTED_FOR_MAIL: [(u32, i64); 2] = [(56, 1), (48, 4)];
 
-/// One customer's network, as far as an address shows it: an IPv4 address or an IPv6 /56.
-pub fn network(address: IpAddr) -> IpAddr {
-    shared_between(address)[1]
-}
-
 /// The networks between which work is divided: the network that somebody may have as a whole, and the
 /// part of it that one customer usually has. An IPv4 /24 and the address; an IPv6 /48 and the /56.
 pub fn shared_between(address: IpAddr) -> [IpAddr; 2] {

@@ -2,7 +2,7 @@
 
 use super::current_password::is_repeated_password;
 use super::password::Password;
-use super::rate_limits::{self, Decision, Exceeded, MailQuota, mail_counters};
+use super::rate_limits::{self, Decision, Exceeded, password_change_counters};
 use super::requester::Requester;
 use super::{Error, REPEATED_WITHIN, notices, trusted_devices};
 use crate::app::App;
@@ -46,9 +46,7 @@ pub async fn change_password(
     user: &User,
     new: NewPassword<'_>,
 ) -> Result<PasswordChange, Error> {
-    // The change is limited and not its email: an account must not flood the address that it was made
-    // with, and no change may be hidden.
-    let counters = mail_counters(app, MailQuota::PasswordChanges, &user.email, requester.network());
+    let counters = password_change_counters(app, &user.id);
     if let Err(exceeded) = rate_limits::count(app, &counters, Some(&user.id)).await? {
         return Ok(PasswordChange::RateLimited(exceeded));
     }
@@ -61,7 +59,7 @@ pub async fn change_password(
         return Ok(PasswordChange::Superseded);
     };
     if let Some(email) = &email {
-        app.outbox.enqueue(&mut tx, email).await?;
+        notices::send_password_changed(app, &mut tx, requester, email).await?;
     }
     tx.commit().await?;
     Event::PasswordChanged.of(&user.id);

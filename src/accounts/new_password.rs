@@ -11,31 +11,31 @@ use crate::app::App;
 use crate::models::user::User;
 use crate::password_hasher::PasswordHasher;
 
-/// A form with a new password, and what it is counted by. Where the owner is known, or a code was
-/// requested, strangers in the same network must not keep the owner from the form.
+/// What a form with a new password is counted by. Where the account is proved, or a code was requested,
+/// strangers in the same network must not keep the owner from the form.
 #[derive(Clone, Copy, Debug)]
-pub enum PasswordForm<'a> {
-    /// By the network.
-    Registration,
-    /// By the pending code, with this id.
-    Reset(&'a str),
-    /// By the account.
-    Change(&'a User),
+pub enum CountedBy<'a> {
+    /// The network that sent it.
+    Network,
+    /// The code that was requested, by its id.
+    Code(&'a str),
+    /// The account.
+    Account(&'a User),
 }
 
 /// A new password that a form asks for.
 pub async fn choose_password(
     app: &App,
     requester: &Requester,
-    form: PasswordForm<'_>,
+    by: CountedBy<'_>,
     typed: &str,
     name_and_email: (&str, &str),
 ) -> Result<Decision<Result<Password, PasswordError>>, Error> {
     let limit = RateLimit::NewPassword;
-    let counters = match form {
-        PasswordForm::Registration => counters_by_network(app, limit, requester),
-        PasswordForm::Reset(id) => counters_by_key(app, limit, &format!("code {id}")),
-        PasswordForm::Change(user) => counters_by_key(app, limit, &user.id),
+    let counters = match by {
+        CountedBy::Network => counters_by_network(app, limit, requester),
+        CountedBy::Code(id) => counters_by_key(app, limit, &format!("code {id}")),
+        CountedBy::Account(user) => counters_by_key(app, limit, &user.id),
     };
     check_password(app, &requester.hasher(app), typed, name_and_email, &counters).await
 }

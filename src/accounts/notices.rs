@@ -75,7 +75,7 @@ async fn send(
     user: &User,
     render: Render,
 ) -> Result<(), Error> {
-    let counters = mail_counters(app, MailQuota::Notices, &user.email, requester.network());
+    let counters = mail_counters(app, MailQuota::Notices, &user.email, requester);
     if may_send(app, tx, &counters).await? {
         let email = render(&context(app, requester, &user.username, &user.email))?;
         app.outbox.enqueue(tx, &email).await?;
@@ -98,7 +98,7 @@ pub async fn send_login_stopped(
         None => emails::login_stopped(&context(app, requester, "nobody", NOWHERE))?.decoy(),
     };
     let to = user.map_or(account, |user| &user.email);
-    let counters = mail_counters(app, MailQuota::Notices, to, requester.network());
+    let counters = mail_counters(app, MailQuota::Notices, to, requester);
     let mut tx = app.db.begin().await?;
     if may_send(app, &mut tx, &counters).await? {
         app.outbox.enqueue(&mut tx, &email).await?;
@@ -129,7 +129,7 @@ pub async fn send_password_changed(
     email: &Email,
 ) -> Result<(), Error> {
     for quota in MailQuota::ALL {
-        if may_send(app, tx, &mail_counters(app, quota, &email.to, requester.network())).await? {
+        if may_send(app, tx, &mail_counters(app, quota, &email.to, requester)).await? {
             app.outbox.enqueue(tx, email).await?;
             break;
         }

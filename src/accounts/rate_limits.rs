@@ -3,7 +3,6 @@
 //! Everything is counted in SQL before the work that it guards. Attempts at a password or a code that
 //! turn out right are refunded.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -30,11 +29,19 @@ const FORMS_PER_REGISTRATION: i64 = 10;
 /// dozen mistakes must get through.
 const MIN_FORMS: i64 = 20;
 
+/// Codes for trusted devices that a network may request, as a multiple of those for others: enough for
+/// an office, and not for somebody who fills mailboxes from accounts of their own.
+const TRUSTED_CODES_FACTOR: i64 = 4;
+
 /// One network may cause a tenth of the site's emails, so that many accounts of one person leave
 /// enough for the others.
 const NETWORK_PART: i64 = 10;
 
-/// A network may cause this many even where the site's limit is low.
+/// One network may cause a 25th of a domain's emails (120 an hour): all addresses of a domain may lead
+/// to one person.
+const NETWORK_DOMAIN_PART: i64 = 25;
+
+/// A network may cause this many even where the other limit is low.
 const NETWORK_MIN: i64 = 10;
 
 /// How long an attempt may wait for those in flight: longer than a full hash queue takes.
@@ -78,6 +85,8 @@ rate_limits! {
     MailDomain "mail_domain"
     /// Emails that one network causes.
     MailNetwork "mail_network"
+    /// Emails that one network causes to one domain.
+    MailNetworkDomain "mail_network_domain"
     /// All emails of the site.
     MailSite "mail_site"
 }
@@ -98,10 +107,20 @@ impl RateLimit {
             Self::ForgotAccount => limits.forgot_account,
             Self::ResetAccount => limits.reset_account,
             Self::MailAddress => limits.mail_address,
-            Self::MailDomain => limits.mail_domain,
+            Self::MailDomain | Self::MailNetworkDomain => limits.mail_domain,
             Self::MailNetwork | Self::MailSite => limits.mail_site,
         }
     }
+}
+
+/// The part of `rate` that one network may use up, where `limit` is about a network.
+fn part_of_a_network(limit: RateLimit, rate: Rate) -> Rate {
+    let part = match limit {
+        RateLimit::MailNetwork => NETWORK_PART,
+        RateLimit::MailNetworkDomain => NETWORK_DOMAIN_PART,
+        _ => return rate,
+    };
+    Rate { count: (rate.count / part).max(NETWORK_MIN), ..rate }
 }
 
 fn times(Rate { count, period }: Rate, factor: i64) -> Rate {
@@ -144,6 +163,15 @@ impl MailQuota {
             Self::PasswordChanges => ("changes", sixth),
         };
         (name, Rate { count, ..whole })
+    }
+
+    /// What the emails of this kind to a mailbox are counted by. Those that only the owner of an account
+    /// causes are counted apart for the plain address.
+    fn mailbox_key(self, mailbox: &Mailbox) -> &str {
+        match self {
+            Self::TrustedCodes | Self::PasswordChanges => mailbox.own_key(),
+            Self::Codes | Self::Notices => mailbox.key(),
+        }
     }
 }
 
@@ -188,24 +216,39 @@ pub fn counters_by_network(app: &App, limit: RateLimit, requester: &Requester) -
         .collect()
 }
 
-/// The counters of an email to the address `to`: of its mailbox and domain, of the network that causes
+/// The counters of an email to the address `to`: of its mailbox and domain, of the networks that cause
 /// it and of the site.
-pub fn mail_counters(app: &App, quota: MailQuota, to: &str, network: IpAddr) -> Vec<Counter> {
-    let (mailbox, network) = (Mailbox::of(to), network.to_string());
-    let keys = [
-        (RateLimit::MailAddress, mailbox.key()),
-        (RateLimit::MailDomain, mailbox.domain()),
-        (RateLimit::MailNetwork, network.as_str()),
-        (RateLimit::MailSite, ""),
+pub fn mail_counters(app: &App, quota: MailQuota, to: &str, requester: &Requester) -> Vec<Counter> {
+    let mailbox = Mailbox::of(to);
+    let domain = mailbox.domain();
+    let mut keys = vec![
+        (RateLimit::MailAddress, quota.mailbox_key(&mailbox).to_owned(), 1),
+        (RateLimit::MailDomain, domain.to_owned(), 1),
     ];
-    let counter = |(limit, key): (RateLimit, &str)| {
-        let (name, mut rate) = quota.part_of(limit.rate(app)?);
-        if limit == RateLimit::MailNetwork {
-            rate.count = (rate.count / NETWORK_PART).max(NETWORK_MIN);
-        }
+    for (network, factor) in requester.counted_mail_networks() {
+        keys.push((RateLimit::MailNetworkDomain, format!("{network} {domain}"), factor));
+        keys.push((RateLimit::MailNetwork, network, factor));
+    }
+    keys.push((RateLimit::MailSite, String::new(), 1));
+    let counter = |(limit, key, factor): (RateLimit, String, i64)| {
+        let (name, part) = quota.part_of(limit.rate(app)?);
+        let rate = times(part_of_a_network(limit, part), factor);
         Some(Counter { limit, key: format!("{name} {key}"), rate, adds: 1 })
     };
     keys.into_iter().filter_map(counter).collect()
+}
+
+/// A part of the mailbox's limit for one account alone, by `key`.
+fn counters_by_account(app: &App, quota: MailQuota, key: &str) -> Vec<Counter> {
+    let counters = counters_by_key(app, RateLimit::MailAddress, key).into_iter();
+    let part = |counter: Counter| Counter { rate: quota.part_of(counter.rate).1, ..counter };
+    counters.map(part).collect()
+}
+
+/// The counters of a change of the password by the user `id`, who knows the current one. By the account
+/// alone: others with the same mailbox must not be able to prevent a change, nor to see one.
+pub fn password_change_counters(app: &App, id: &str) -> Vec<Counter> {
+    counters_by_account(app, MailQuota::PasswordChanges, &format!("changed by {id}"))
 }
 
 /// How far a browser is trusted by an account, with the keys that its attempts are counted by.
@@ -279,19 +322,16 @@ impl ClientTrust {
     /// mailbox's limit by the account, so that somebody who knows the address alone cannot use up its
     /// codes.
     pub fn code_counters(&self, app: &App, requester: &Requester) -> Vec<Counter> {
-        let mut counters = match self {
-            Self::TrustedDevice { .. } => Vec::new(),
-            _ => counters_by_network(app, RateLimit::ForgotIp, requester),
-        };
+        let mut counters = counters_by_network(app, RateLimit::ForgotIp, requester);
+        if let Self::TrustedDevice { .. } = self {
+            for counter in &mut counters {
+                counter.key = format!("trusted {}", counter.key);
+                counter.rate = times(counter.rate, TRUSTED_CODES_FACTOR);
+            }
+        }
         counters.extend(counters_by_key(app, RateLimit::ForgotAccount, self.code_key()));
         let key = format!("asked {}", self.code_key());
-        let by_account = counters_by_key(app, RateLimit::MailAddress, &key).into_iter();
-        counters.extend(
-            by_account.map(|counter| Counter {
-                rate: self.code_quota().part_of(counter.rate).1,
-                ..counter
-            }),
-        );
+        counters.extend(counters_by_account(app, self.code_quota(), &key));
         counters
     }
 
@@ -304,7 +344,7 @@ impl ClientTrust {
         user: Option<&User>,
         to: &str,
     ) -> Vec<Counter> {
-        let mut counters = mail_counters(app, self.code_quota(), to, requester.network());
+        let mut counters = mail_counters(app, self.code_quota(), to, requester);
         for counter in &mut counters {
             counter.adds = i64::from(user.is_some());
         }

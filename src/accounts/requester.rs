@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::app::App;
-use crate::client_address::{counted, counted_for_mail, network, shared_between};
+use crate::client_address::{counted, counted_for_mail, shared_between};
 use crate::password_hasher::PasswordHasher;
 
 /// The sender of a request.
@@ -18,9 +18,9 @@ pub struct Requester {
 }
 
 impl Requester {
-    /// The network that its mails count for.
+    /// One customer's network: an IPv4 address or an IPv6 /56.
     pub fn network(&self) -> IpAddr {
-        network(self.address)
+        shared_between(self.address)[1]
     }
 
     /// The password hasher, for its work.

@@ -9,7 +9,7 @@ use crate::accounts::change_password::{
     NewPassword, PasswordChange, Sessions, change_password, find_repeat,
 };
 use crate::accounts::current_password::is_current_password;
-use crate::accounts::new_password::{PasswordForm, choose_password};
+use crate::accounts::new_password::{CountedBy, choose_password};
 use crate::accounts::password::{Password, PasswordError};
 use crate::error::RequestError;
 use crate::flash::Flash;
@@ -118,8 +118,14 @@ impl PasswordForm {
             errors.add("current_password", "Current password is incorrect.");
         }
         let name_and_email = (user.username.as_str(), user.email.as_str());
-        let mut chosen =
-            choose_password(app, requester, PasswordForm::Change(user), &self.password, name_and_email).await??;
+        let mut chosen = choose_password(
+            app,
+            requester,
+            CountedBy::Account(user),
+            &self.password,
+            name_and_email,
+        )
+        .await??;
         if chosen.is_ok() && errors.is_empty() && self.is_unchanged() {
             chosen = Err(PasswordError::Current);
         }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{Answer, keep_form, redirect, refuse, show as show_page};
 use crate::accounts::change_password::{NewPassword, find_repeat};
 use crate::accounts::email::{EmailAddress, EmailError};
-use crate::accounts::new_password::{PasswordForm, choose_password};
+use crate::accounts::new_password::{CountedBy, choose_password};
 use crate::accounts::one_time_code::{CodeError, OneTimeCode};
 use crate::accounts::password::{Password, PasswordError};
 use crate::accounts::password_reset::{
@@ -229,7 +229,14 @@ impl ResetForm {
             // What cannot be a code must cost no work in the hash pool.
             Password::choose(&self.password, app.config.password_min)
         } else {
-            choose_password(app, requester, PasswordForm::Reset(&pending.id), &self.password, name_and_email).await??
+            choose_password(
+                app,
+                requester,
+                CountedBy::Code(&pending.id),
+                &self.password,
+                name_and_email,
+            )
+            .await??
         };
         let password = errors.take("password", chosen, PasswordError::Empty);
         errors.confirm(&self.password, &self.password_confirm);

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{Answer, Next, keep_form, redirect, refuse, show as show_page};
 use crate::accounts::email::{EmailAddress, EmailError};
-use crate::accounts::new_password::{PasswordForm, choose_password};
+use crate::accounts::new_password::{CountedBy, choose_password};
 use crate::accounts::password::PasswordError;
 use crate::accounts::register::{NewAccount, Registration, register};
 use crate::accounts::username::{Username, UsernameError};
@@ -95,7 +95,8 @@ impl RegisterForm {
         let (app, requester) = (&visitor.app, &visitor.requester);
         let name_and_email = (self.username.as_str(), self.email.as_str());
         let chosen =
-            choose_password(app, requester, PasswordForm::Registration, &self.password, name_and_email).await??;
+            choose_password(app, requester, CountedBy::Network, &self.password, name_and_email)
+                .await??;
         let password = errors.take("password", chosen, PasswordError::Empty);
         errors.confirm(&self.password, &self.password_confirm);
         Ok(match (username, email, password) {

@@ -227,31 +227,93 @@ async fn forms_with_a_refused_password_are_counted_before_they_are_judged() {
     let (answer, work) = work_of(browser.post("/register", &REFUSED)).await;
     assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
     assert!(!work.is_empty(), "it is counted");
-    let short = [REFUSED[0], REFUSED[1], ("password", "short"), ("password_confirm", "short")];
-    let answer = browser.post("/register", &short).await;
-    assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "that costs no work");
     let answer = from(&site, "203.0.113.8").post("/register", &REFUSED).await;
     assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "another address has its own");
 }
 
 #[tokio::test]
-async fn new_passwords_are_counted_at_the_other_forms_too() {
-    let site = Site::with(|config| config.limits.register_ip = rate(1)).await;
-    let (mut ann, (reset, _)) = (site.registered("ann").await, site.with_code("ann").await);
-    let fields = [("code", "CCCC-CCCC"), REFUSED[2], REFUSED[3]];
-    let mut seen = Vec::new();
-    for _ in 0..10 {
-        seen.push(reset.post("/reset", &fields).await.status());
+async fn forms_that_are_refused_without_a_check_of_the_password_are_counted_too() {
+    for fields in [
+        [REFUSED[0], REFUSED[1], ("password", "short"), ("password_confirm", "short")],
+        [REFUSED[0], REFUSED[1], ("password", ""), ("password_confirm", "")],
+        [("username", ""), ("email", "nobody"), ("password", ""), ("password_confirm", PASSWORD)],
+    ] {
+        let site = Site::with(|config| config.limits.register_ip = rate(3)).await;
+        let browser = site.browser();
+        for number in 0..60 {
+            let status = browser.post("/register", &fields).await.status();
+            let is_limited = status == StatusCode::TOO_MANY_REQUESTS;
+            assert_eq!(is_limited, number >= 30, "{number}: {status}");
+        }
     }
-    assert_eq!(seen[8], StatusCode::UNPROCESSABLE_ENTITY, "one of ten was the registration's");
-    assert_eq!(seen[9], StatusCode::TOO_MANY_REQUESTS);
-    let fields = [("current_password", PASSWORD), REFUSED[2], REFUSED[3]];
-    for number in 0..11 {
-        let status = ann.post("/account/password", &fields).await.status();
-        let is_refused = status == StatusCode::TOO_MANY_REQUESTS;
-        assert_eq!(is_refused, number == 10, "{number}: an account has its own, {status}");
+}
+
+#[tokio::test]
+async fn a_person_who_corrects_a_dozen_mistakes_gets_through() {
+    let site = Site::with(|config| config.limits.register_ip = rate(1)).await;
+    let mut ann = site.browser();
+    for _ in 0..12 {
+        ann.register("ann", "ann@meadow.example", "short").await;
+        assert_eq!(ann.status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    assert_eq!(ann.register("ann", "ann@meadow.example", PASSWORD).await.path(), "/account");
+}
+
+#[tokio::test]
+async fn new_passwords_are_counted_at_the_other_forms_by_code_and_by_account() {
+    let site = Site::with(|config| config.limits.register_ip = rate(2)).await;
+    let (mut ann, (mut reset, _)) = (site.registered("ann").await, site.with_code("ann").await);
+    let too_short = [("password", "short"), ("password_confirm", "short")];
+    for (number, password) in [[REFUSED[2], REFUSED[3]], too_short].repeat(11).iter().enumerate() {
+        for (browser, path, first) in [
+            (&reset, "/reset", ("code", "CCCC-CCCC")),
+            (&ann, "/account/password", ("current_password", PASSWORD)),
+        ] {
+            let fields = [first, password[0], password[1]];
+            let status = browser.post(path, &fields).await.status();
+            let is_limited = status == StatusCode::TOO_MANY_REQUESTS;
+            assert_eq!(is_limited, number >= 20, "{path} {number}: {status}");
+        }
     }
     assert!(ann.is_logged_in().await);
+    site.wait(30);
+    reset.open("/reset").await.press("Send a new code").await;
+    reset.reset(&site.newest_code().await, OTHER_PASSWORD).await;
+    assert_eq!(reset.path(), "/login", "another code has its own count: {}", reset.text());
+}
+
+#[tokio::test]
+async fn refused_forms_from_the_same_address_do_not_keep_a_right_code_from_working() {
+    let site = Site::with(|config| config.limits.register_ip = rate(2)).await;
+    site.registered("ann").await;
+    let (mut ann, code) = site.with_code("ann").await;
+    let mut last = StatusCode::OK;
+    for _ in 0..25 {
+        last = site.browser().post("/register", &REFUSED).await.status();
+    }
+    assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+    for _ in 0..25 {
+        let (stranger, _) = site.with_code("bob").await;
+        stranger.post("/reset", &[("code", "CCCC-CCCC"), REFUSED[2], REFUSED[3]]).await;
+    }
+    ann.reset(&code, OTHER_PASSWORD).await;
+    assert_eq!(ann.path(), "/login", "{}", ann.text());
+}
+
+#[tokio::test]
+async fn codes_for_trusted_devices_count_for_their_network_at_four_times_the_limit() {
+    let site = Site::with(|config| config.limits.forgot_ip = rate(1)).await;
+    let mut statuses = Vec::new();
+    for name in ["ann", "bob", "cid", "dan", "eve"] {
+        let mut own = site.registered(name).await;
+        own.press("Log out").await;
+        statuses.push(own.ask_for_code(name, &email_of(name)).await.status);
+    }
+    assert_eq!(statuses[3], StatusCode::OK);
+    assert_eq!(statuses[4], StatusCode::TOO_MANY_REQUESTS);
+    let mut stranger = site.browser();
+    stranger.ask_for_code("nobody", "nobody@meadow.example").await;
+    assert_eq!(stranger.status, StatusCode::OK, "strangers are counted apart");
 }
 
 #[tokio::test]
