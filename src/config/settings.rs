@@ -208,7 +208,7 @@ pub const SETTINGS: &[Setting] = &[
         "HASH_QUEUE",
         "40 a thread",
         "COUNT",
-        "Passwords that may wait to be hashed or judged, 1 to 100000; one more is answered 503. Networks are served in turn, and when the queue is full, the one with the most work in it gives way, so that no flood from one network keeps the others out. Where a hash takes 25 ms, 40 a thread is a wait of a second at most.",
+        "Passwords that may wait to be hashed or judged, 1 to 100000; one more is answered 503. Networks are served in turn, an IPv6 /48 or IPv4 /24 first and then the /56 or address in it. When the queue is full, the one with the most work gives way, so that no flood from one network keeps the others out. Where a hash takes 25 ms, 40 a thread is a wait of a second at most.",
     ),
     Setting::new(
         "LIMIT_LOGIN_IP",
@@ -226,7 +226,7 @@ pub const SETTINGS: &[Setting] = &[
         "LIMIT_REGISTER_IP",
         "60/1h",
         "COUNT/PERIOD|off",
-        "Registrations from one IP address. Enough for a class that registers together; a script that makes accounts is stopped. Forms with a new password that is refused count apart: ten for each registration.",
+        "Registrations from one IP address. Enough for a class that registers together; a script that makes accounts is stopped. Forms count apart, refused ones included: ten for each registration, and 20 at least.",
     ),
     Setting::new(
         "LIMIT_FORGOT_IP",
@@ -256,13 +256,13 @@ pub const SETTINGS: &[Setting] = &[
         "LIMIT_MAIL_ADDRESS",
         "30/1d",
         "COUNT/PERIOD|off",
-        "Mails to one mailbox, however many addresses and accounts lead to it: what follows a + in an address does not count, nor do dots at Gmail and the like. A third is for codes, a third for notices, a sixth for codes to browsers that the account was used from, and a sixth for changes of the password; below 6 there is one count for all. More than a person needs in a day; nobody's mailbox is flooded through this site.",
+        "Mails to one mailbox, however many addresses and accounts lead to it: what follows a + in an address does not count, nor do dots at Gmail and the like. A third is for codes, a third for notices, a sixth for codes to browsers that the account was used from, and a sixth for changes of the password; below 6 there is one count for all. The last two are counted apart for the address without a tag, which makes 40 for one person (docs/security.md). More than a person needs in a day; nobody's mailbox is flooded through this site.",
     ),
     Setting::new(
         "LIMIT_MAIL_DOMAIN",
         "3000/1h",
         "COUNT/PERIOD|off",
-        "Mails to all mailboxes of one domain, divided in the same way; those of well-known public providers, whose users are strangers to one another, are not counted together. Enough for a company that registers a thousand people in an hour, and less than the 3600 that Exchange Online takes.",
+        "Mails to all mailboxes of one domain, divided in the same way; those of well-known public providers, whose users are strangers to one another, are not counted together. Subdomains count as their domain. One network causes a 25th at most, because all addresses of a domain may lead to one person. Enough for a company that registers a thousand people in an hour, and less than the 3600 that Exchange Online takes.",
     ),
     Setting::new(
         "LIMIT_MAIL_SITE",
