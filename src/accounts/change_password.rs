@@ -39,7 +39,7 @@ pub enum PasswordChange {
     RateLimited(Exceeded),
 }
 
-/// Sets the password of `user`, who has proved to know the current one.
+/// Sets the password of `user`. The current password must have been verified before.
 pub async fn change_password(
     app: &App,
     requester: &Requester,

@@ -324,9 +324,9 @@ impl Mailbox {
         &self.key
     }
 
-    /// What the mails are counted by that only somebody who has an account with this address causes.
-    /// The address without a tag, and without characters that make no difference, is counted apart
-    /// from all others together: somebody who registers with one of those must not use them up.
+    /// The key of mails that only the owner of an account with this address can cause. The plain address
+    /// (no tag, no ignored character) has a key for itself; all its other spellings share one. Otherwise
+    /// an attacker could register another spelling and use up the owner's mails.
     pub fn own_key(&self) -> &str {
         &self.own_key
     }

@@ -110,9 +110,10 @@ fn start(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
 }
 
-/// `text` with each word once, as a guesser repeats one that is common; none if no word stands in it
-/// twice. zxcvbn sees a repeat only where nothing stands in between. A word with one or two letters
-/// more is the same word; one of two letters counts as none. Of a text with one word alone the word is left.
+/// `text` with repeated words removed; `None` if no word is repeated. Attackers try a common word twice,
+/// and zxcvbn detects only repeats that follow each other directly. Words that differ by one or two
+/// letters at the end are the same; words of two letters are ignored. If one word is left, it is returned
+/// without what surrounds it.
 fn without_repeats(text: &str) -> Option<Zeroizing<String>> {
     let text = Zeroizing::new(text.to_lowercase());
     let mut words: Vec<&str> = Vec::new();

@@ -109,7 +109,7 @@ pub async fn request_code(
     send_code(app, requester, claim, pending, false).await
 }
 
-/// Sends another code in the place of `pending`.
+/// Replaces the code of `pending` by a new one.
 pub async fn resend_code(
     app: &App,
     requester: &Requester,

@@ -60,8 +60,8 @@ pub fn is_invisible(c: char) -> bool {
     )
 }
 
-/// Unicode's `Dash` outside of ancient scripts, and what keyboards and fonts put in the place of one:
-/// box drawing, the long-vowel mark of Japanese keyboards.
+/// Unicode's `Dash` outside of ancient scripts, and characters that look like a dash or are typed for
+/// one: box drawing, the long-vowel mark of Japanese keyboards.
 const DASHES: &[char] = &[
     '-', '\u{58a}', '\u{5be}', '\u{2d7}', '\u{1400}', '\u{1806}', '\u{2010}', '\u{2011}',
     '\u{2012}', '\u{2013}', '\u{2014}', '\u{2015}', '\u{2043}', '\u{2053}', '\u{207b}', '\u{208b}',

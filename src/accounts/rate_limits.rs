@@ -253,8 +253,8 @@ pub fn password_change_counters(app: &App, id: &str) -> Vec<Counter> {
 
 /// How far a browser is trusted by an account, with the keys that its attempts are counted by.
 ///
-/// A trusted device has a limit of its own: strangers who guess, however many, cannot lock the owner
-/// out (OWASP "Slow Down Online Guessing Attacks with Device Cookies").
+/// Each trusted device has a separate limit, so guesses from elsewhere cannot lock the owner out
+/// (OWASP "Slow Down Online Guessing Attacks with Device Cookies").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientTrust {
     /// The account was used from it, with its present password.
@@ -335,8 +335,8 @@ impl ClientTrust {
         counters
     }
 
-    /// The counters of the email with a code to the address `to`. One for an account that does not
-    /// exist must not use up the emails of the person who has the address.
+    /// The counters of the email with a code to the address `to`. They count nothing where no account
+    /// matches: a stranger who knows only the address must not use up its emails.
     pub fn code_mail_counters(
         &self,
         app: &App,
