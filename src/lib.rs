@@ -31,33 +31,48 @@
 //! | [`password_hasher`] | the Argon2 pool |
 //! | [`db`], [`clock`], [`random`], [`key`], [`config`], [`event`], `permissions` | the ground; what the log tells; modes of files |
 
-pub mod accounts;
-pub mod app;
 mod assets;
-pub mod client_address;
-pub mod clock;
-pub mod commands;
-pub mod config;
 mod controllers;
-pub mod db;
 mod error;
-pub mod event;
 mod flash;
 mod forms;
-pub mod key;
-pub mod mail;
 mod middleware;
-pub mod models;
-pub mod next_path;
 mod page;
-pub mod password_hasher;
 mod permissions;
-pub mod random;
 mod routes;
 mod server;
-pub mod tasks;
 mod times;
 mod visitor;
+
+pub mod app;
+pub mod config;
+pub mod tasks;
+
+// Public for the tests, the benchmarks and the fuzz targets, and no promise to anybody else.
+#[doc(hidden)]
+pub mod accounts;
+#[doc(hidden)]
+pub mod client_address;
+#[doc(hidden)]
+pub mod clock;
+#[doc(hidden)]
+pub mod commands;
+#[doc(hidden)]
+pub mod db;
+#[doc(hidden)]
+pub mod event;
+#[doc(hidden)]
+pub mod key;
+#[doc(hidden)]
+pub mod mail;
+#[doc(hidden)]
+pub mod models;
+#[doc(hidden)]
+pub mod next_path;
+#[doc(hidden)]
+pub mod password_hasher;
+#[doc(hidden)]
+pub mod random;
 
 pub use app::App;
 pub use config::Config;
