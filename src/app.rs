@@ -106,8 +106,8 @@ impl App {
 /// # Errors
 /// When the file cannot be read or made.
 fn server_key(config: &Config) -> Result<ServerKey, StartError> {
-    if let Some(secret) = &config.secret {
-        return Ok(ServerKey::from_bytes(secret.expose())?);
+    if let Some(key) = &config.secret {
+        return Ok(key.clone());
     }
     match &config.database {
         Location::Sqlite(path) => Ok(ServerKey::load_or_create(&key_path(path))?),

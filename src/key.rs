@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
@@ -34,25 +34,16 @@ pub struct ServerKey {
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// Fewer than [`KEY_BYTES`] bytes.
+    /// Too short, or not base64.
     #[error(
-        "the server's key is too short: give at least 32 random bytes, as `openssl rand -base64 32` makes them"
+        "expected at least 32 random bytes in base64: make them with `openssl rand -base64 32`"
     )]
-    TooShort,
-    /// Text that is not base64.
-    #[error(
-        "the server's key is not base64: give at least 32 random bytes, as `openssl rand -base64 32` makes them"
-    )]
-    NotBase64,
+    NotAKey,
     /// Bytes that are not random.
-    #[error(
-        "the server's key is too easy to guess: give at least 32 random bytes, as `openssl rand -base64 32` makes them"
-    )]
+    #[error("is too easy to guess: make a key with `openssl rand -base64 32`")]
     Guessable,
     /// Text, such as a passphrase or the hex digits of something.
-    #[error(
-        "the server's key is text, not random bytes: give at least 32 random bytes, as `openssl rand -base64 32` makes them"
-    )]
+    #[error("is text, not random bytes: make a key with `openssl rand -base64 32`")]
     Text,
     /// The file is there, but others can read or change it.
     #[error("{path}: {cause}. If others may have read it, move it away: a new key is made at the start, pending codes and mails are lost, nothing else", path = path.display())]
@@ -81,13 +72,10 @@ pub enum KeyError {
 }
 
 impl ServerKey {
-    /// Derives the keys from a master key.
-    ///
-    /// # Errors
-    /// [`KeyError::TooShort`] under [`KEY_BYTES`] bytes; [`KeyError::Guessable`]; [`KeyError::Text`].
+    /// Derives the keys from a master key of [`KEY_BYTES`] or more.
     pub fn from_bytes(master: &[u8]) -> Result<Self, KeyError> {
         if master.len() < KEY_BYTES {
-            return Err(KeyError::TooShort);
+            return Err(KeyError::NotAKey);
         }
         if is_guessable(master) {
             return Err(KeyError::Guessable);
@@ -96,20 +84,18 @@ impl ServerKey {
         if master.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {
             return Err(KeyError::Text);
         }
-        let mac = HmacSha256::new_from_slice(master).map_err(|_| KeyError::TooShort)?;
+        let mac = HmacSha256::new_from_slice(master).map_err(|_| KeyError::NotAKey)?;
         Ok(Self {
             sealing: derive(&mac, b"vestibule seal v1"),
             digesting: derive(&mac, b"vestibule digest v1"),
         })
     }
 
-    /// The same from base64, as `VESTIBULE_SECRET` has it; blanks around it do not matter.
-    ///
-    /// # Errors
-    /// [`KeyError::NotBase64`], and those of [`ServerKey::from_bytes`].
+    /// The same from base64 in either alphabet, padded or not; spaces around it do not matter.
     pub fn from_base64(text: &str) -> Result<Self, KeyError> {
-        let master = STANDARD.decode(text.trim()).map_err(|_| KeyError::NotBase64)?;
-        Self::from_bytes(&Zeroizing::new(master))
+        let text = text.trim().trim_end_matches('=');
+        let master = STANDARD_NO_PAD.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(text));
+        Self::from_bytes(&Zeroizing::new(master.map_err(|_| KeyError::NotAKey)?))
     }
 
     /// Reads the key from a file, or makes one (mode 0600) when there is no file. Of two processes
@@ -302,9 +288,20 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_base64_in_either_alphabet() {
+        let standard = "+/8k0Jp3Zs5xQm+/Rb7Yc1Vd9Wf2Xg4Th6Uj8Ki0Lo8=";
+        let url_safe = "-_8k0Jp3Zs5xQm-_Rb7Yc1Vd9Wf2Xg4Th6Uj8Ki0Lo8";
+        let digest = |text| ServerKey::from_base64(text).unwrap().digest("x", &[]);
+        assert_eq!(digest(standard), digest(url_safe));
+        assert_eq!(digest(standard), digest(&format!(" {standard}\n")));
+    }
+
+    #[test]
     fn a_short_key_is_refused() {
-        assert!(matches!(ServerKey::from_bytes(&MASTER[1..]), Err(KeyError::TooShort)));
-        assert!(matches!(ServerKey::from_base64("not base64!"), Err(KeyError::NotBase64)));
+        assert!(matches!(ServerKey::from_bytes(&MASTER[1..]), Err(KeyError::NotAKey)));
+        for text in ["", "c2hvcnQ=", "not base64!", "not base64 at all, but surely long enough"] {
+            assert!(matches!(ServerKey::from_base64(text), Err(KeyError::NotAKey)), "{text}");
+        }
     }
 
     #[test]

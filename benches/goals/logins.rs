@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use vestibule::Config;
 use vestibule::accounts::password::Password;
-use vestibule::config::HashCost;
 use vestibule::password_hasher::PasswordHasher;
 
 use super::options::Options;
@@ -58,7 +58,7 @@ impl Rates {
 
 /// Hashes a second of a pool in this process, always with another one waiting for each thread.
 fn pool_rate(time: Duration) -> f64 {
-    let cost = HashCost::default();
+    let cost = Config::default().hash;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let hasher = PasswordHasher::start(&cost).expect("the default parameters");
     let password = Password::typed(PASSWORD);
@@ -79,7 +79,7 @@ fn pool_rate(time: Duration) -> f64 {
 
 /// Hashes a second of the reference program, at the parameters given, else the default ones.
 pub fn raw_rate(time: Duration, parameters: &[u32]) -> f64 {
-    let threads = HashCost::default().threads;
+    let threads = Config::default().hash.threads;
     let mut command = Command::new(reference_path("hashes"));
     command.arg(time.as_secs_f64().to_string()).arg(threads.to_string());
     let output = command.args(parameters.iter().map(u32::to_string)).output();

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use vestibule::Config;
 use vestibule::clock::Clock;
 use vestibule::config::HashCost;
 use vestibule::db::{Db, Location};
@@ -197,7 +198,7 @@ async fn weak_hash() -> String {
     let cost = HashCost {
         memory_kib: FLOOR_MEMORY_KIB,
         iterations: FLOOR_ITERATIONS,
-        ..HashCost::default()
+        ..Config::default().hash
     };
     let hasher = PasswordHasher::start(&cost).expect("parameters that the settings take");
     hasher.hash(PASSWORD.as_bytes()).await.expect("the queue is empty")

@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 use axum::Router;
 use tokio::runtime::Runtime;
 use vestibule::clock::Clock;
-use vestibule::config::{HashCost, Limits, Secret};
+use vestibule::config::HashCost;
 use vestibule::db::Location;
+use vestibule::key::ServerKey;
 use vestibule::{App, Config, random};
 
 #[path = "../../tests/web/support/rules.rs"]
@@ -37,8 +38,8 @@ fn config() -> Config {
     Config {
         database: Location::Sqlite(file),
         hash: HashCost { memory_kib: 64, iterations: 1, threads: 1, queue: 100 },
-        secret: Some(Secret::new(vec![7; 32])),
-        limits: Limits::off(),
+        secret: ServerKey::from_bytes(b"a key for fuzzing, 32 bytes of it\xff").ok(),
+        limits: rules::no_limits(),
         ..Config::default()
     }
 }

@@ -9,13 +9,10 @@ use super::values::whole;
 /// (Password Storage Cheat Sheet). They are about equally strong.
 const MINIMUM: [(u32, u32); 5] = [(47104, 1), (19456, 2), (12288, 3), (9216, 4), (7168, 5)];
 
-const MEMORY_MAX_KIB: u32 = 1_048_576;
-const ITERATIONS_MAX: u32 = 64;
-const THREADS_MAX: usize = 256;
-const QUEUE_MAX: usize = 100_000;
+const MAX_THREADS: usize = 256;
 
 /// At 25 ms a hash, the last in the queue waits for a second.
-const QUEUE_A_THREAD: usize = 40;
+const QUEUE_PER_THREAD: usize = 40;
 
 /// Argon2id's parameters (one lane) and the pool that it runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,26 +27,26 @@ pub struct HashCost {
     pub queue: usize,
 }
 
-impl Default for HashCost {
-    fn default() -> Self {
-        let cores = available_parallelism().map_or(1, usize::from);
-        let threads = cores.min(THREADS_MAX);
-        Self { memory_kib: 19456, iterations: 2, threads, queue: threads * QUEUE_A_THREAD }
-    }
-}
-
 impl HashCost {
-    pub(super) fn apply(&mut self, raw: &mut RawSettings) {
-        let memory = whole(MINIMUM[4].0..=MEMORY_MAX_KIB);
-        raw.set("HASH_MEMORY_KIB", &mut self.memory_kib, memory);
-        let iterations = whole(1..=ITERATIONS_MAX);
-        raw.set("HASH_ITERATIONS", &mut self.iterations, iterations);
-        raw.set("HASH_THREADS", &mut self.threads, whole(1..=THREADS_MAX));
-        self.queue = self.threads * QUEUE_A_THREAD;
-        raw.set("HASH_QUEUE", &mut self.queue, whole(1..=QUEUE_MAX));
-        if !self.is_strong() && raw.are_valid(["HASH_MEMORY_KIB", "HASH_ITERATIONS"]) {
-            raw.add_error(weak_setting(raw), weak_words());
+    pub(super) fn read(raw: &mut RawSettings) -> Self {
+        let cores = available_parallelism().map_or(1, usize::from);
+        let threads = raw.optional("HASH_THREADS", whole(1..=MAX_THREADS));
+        let threads = threads.unwrap_or(cores.min(MAX_THREADS));
+        let queue = raw.optional("HASH_QUEUE", whole(1..=100_000));
+        let cost = Self {
+            memory_kib: raw.value("HASH_MEMORY_KIB", whole(7168..=1_048_576)),
+            iterations: raw.value("HASH_ITERATIONS", whole(1..=64)),
+            threads,
+            queue: queue.unwrap_or(threads * QUEUE_PER_THREAD),
+        };
+        if !cost.is_strong() && raw.are_valid(["HASH_MEMORY_KIB", "HASH_ITERATIONS"]) {
+            let is_memory = raw.is_set("HASH_MEMORY_KIB");
+            let name = if is_memory { "HASH_MEMORY_KIB" } else { "HASH_ITERATIONS" };
+            let pairs = MINIMUM.map(|(memory, passes)| format!("{passes} from {memory} KiB"));
+            let pairs = pairs.join(", ");
+            raw.add_error(name, format!("weaker than OWASP's minimum for Argon2id: expected iterations of at least {pairs}"));
         }
+        cost
     }
 
     fn is_strong(self) -> bool {
@@ -59,19 +56,6 @@ impl HashCost {
     }
 }
 
-/// The setting that the error names: the memory if both are set.
-fn weak_setting(raw: &RawSettings) -> &'static str {
-    if raw.is_set("HASH_MEMORY_KIB") { "HASH_MEMORY_KIB" } else { "HASH_ITERATIONS" }
-}
-
-fn weak_words() -> String {
-    let pairs = MINIMUM.map(|(memory, iterations)| format!("{iterations} from {memory} KiB"));
-    format!(
-        "weaker than OWASP's minimum for Argon2id: expected iterations of at least {}",
-        pairs.join(", ")
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,14 +63,13 @@ mod tests {
     #[test]
     fn owasps_minimum_is_strong_and_less_is_not() {
         let cost =
-            |memory_kib, iterations| HashCost { memory_kib, iterations, ..HashCost::default() };
-        assert!(HashCost::default().is_strong());
+            |memory_kib, iterations| HashCost { memory_kib, iterations, threads: 1, queue: 1 };
         for (memory, iterations) in MINIMUM {
             assert!(cost(memory, iterations).is_strong());
             assert!(!cost(memory - 1, iterations).is_strong());
             assert!(!cost(memory, iterations - 1).is_strong());
         }
-        assert!(!cost(MEMORY_MAX_KIB, 0).is_strong());
+        assert!(!cost(1_048_576, 0).is_strong());
         assert!(cost(7168, 64).is_strong());
     }
 }

@@ -8,6 +8,9 @@ use bytes::Bytes;
 use imagesize::ImageType;
 use roxmltree::{Document, Node, ParsingOptions};
 
+use super::sources::RawSettings;
+use super::values::yes_or_no;
+
 /// It is on every page, and stays in memory plain and compressed.
 const LARGEST: u64 = 64 * 1024;
 
@@ -47,9 +50,17 @@ pub struct Logo {
 }
 
 impl Logo {
-    /// Reads the file at `path`, which is shown on all pages, with the name beside it.
-    pub fn read(path: &str) -> Result<Self, String> {
-        Ok(Self { light: Picture::read(path)?, dark: None, show_name: true })
+    pub(super) fn read(raw: &mut RawSettings) -> Option<Self> {
+        let light = raw.optional("LOGO", Picture::read);
+        let dark = raw.optional("LOGO_DARK", Picture::read);
+        let show_name = raw.value("SHOW_NAME", yes_or_no);
+        if !raw.is_set("LOGO") && dark.is_some() {
+            raw.add_error("LOGO_DARK", "needs VESTIBULE_LOGO, the logo for light pages");
+        }
+        if !raw.is_set("LOGO") && !show_name {
+            raw.add_error("SHOW_NAME", "needs VESTIBULE_LOGO: without a name and a logo, no page says which site it belongs to");
+        }
+        light.map(|light| Self { light, dark, show_name })
     }
 }
 
@@ -71,7 +82,9 @@ impl Picture {
             return Err(expected());
         }
         if path.starts_with('<') {
-            return Err("holds the picture itself: set VESTIBULE_LOGO to its path".into());
+            return Err(
+                "holds the picture itself: set the variable without _FILE to its path".into()
+            );
         }
         let unreadable = |cause| format!("cannot be read: {cause}: {}", expected());
         // Opening a pipe would wait for its writer.
@@ -287,6 +300,6 @@ mod tests {
             assert!(told.starts_with(words) && told.ends_with(&expected()), "{told}");
         }
         let told = Picture::read("<svg/>").unwrap_err();
-        assert_eq!(told, "holds the picture itself: set VESTIBULE_LOGO to its path");
+        assert_eq!(told, "holds the picture itself: set the variable without _FILE to its path");
     }
 }

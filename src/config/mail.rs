@@ -118,14 +118,6 @@ impl Notices {
     }
 }
 
-impl Default for Notices {
-    /// All but `login`: people stop reading what comes every day.
-    fn default() -> Self {
-        let all = NAMES.into_iter().map(|(_, notice)| notice);
-        Self(all.filter(|notice| *notice != Notice::Login).collect())
-    }
-}
-
 fn notice(word: &str) -> Result<Notice, String> {
     let found = NAMES.into_iter().find(|(known, _)| *known == word);
     found.map(|(_, notice)| notice).ok_or_else(|| {
@@ -184,7 +176,6 @@ mod tests {
         assert!(!listed.sends(Notice::Registered));
         let none = Notices::parse("none").unwrap();
         assert!(NAMES.iter().all(|(_, notice)| !none.sends(*notice)));
-        assert!(!Notices::default().sends(Notice::Login));
         for text in ["", "logins", "none,login", "login,"] {
             assert!(Notices::parse(text).is_err(), "{text}");
         }

@@ -1,12 +1,12 @@
 //! How long sessions live.
 
 use super::sources::RawSettings;
-use super::values::{self, DAY, HOUR, LONGEST, MINUTE};
+use super::values::{HOUR, MAX_TIME, MINUTE, spelled, time};
 
-/// A session without "remember me" ends when it is unused for this long: a working day.
+/// A working day.
 const IDLE_UNREMEMBERED: i64 = 12 * HOUR;
 
-/// Life times of sessions, in seconds.
+/// Lifetimes of sessions, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionLife {
     /// The longest pause in a remembered session.
@@ -17,33 +17,21 @@ pub struct SessionLife {
     pub idle_unremembered: i64,
 }
 
-impl Default for SessionLife {
-    fn default() -> Self {
-        Self { idle: 14 * DAY, max: 30 * DAY, idle_unremembered: IDLE_UNREMEMBERED }
-    }
-}
-
 impl SessionLife {
-    pub(super) fn apply(&mut self, raw: &mut RawSettings) {
-        let life = values::time(MINUTE..=LONGEST);
-        raw.set("SESSION_IDLE", &mut self.idle, &life);
-        raw.set("SESSION_MAX", &mut self.max, &life);
-        self.idle_unremembered = IDLE_UNREMEMBERED.min(self.idle);
-    }
-
-    /// Refuses a pause that is longer than the longest life.
-    pub(super) fn check(self, raw: &mut RawSettings) {
-        let are_valid = raw.are_valid(["SESSION_IDLE", "SESSION_MAX"]);
-        if self.idle <= self.max || !are_valid {
-            return;
+    pub(super) fn read(raw: &mut RawSettings) -> Self {
+        let idle = raw.value("SESSION_IDLE", time(MINUTE..=MAX_TIME));
+        let max = raw.value("SESSION_MAX", time(MINUTE..=MAX_TIME));
+        if idle > max && raw.are_valid(["SESSION_IDLE", "SESSION_MAX"]) {
+            if raw.is_set("SESSION_IDLE") {
+                let words = format!("expected {} at most, which is SESSION_MAX", spelled(max));
+                raw.add_error("SESSION_IDLE", words);
+            } else {
+                let idle = spelled(idle);
+                let words =
+                    format!("expected {idle} at least, which is SESSION_IDLE: set that too");
+                raw.add_error("SESSION_MAX", words);
+            }
         }
-        let (idle, max) = (values::spelled(self.idle), values::spelled(self.max));
-        if raw.is_set("SESSION_IDLE") {
-            let words = format!("expected {max} at most, which is SESSION_MAX");
-            raw.add_error("SESSION_IDLE", words);
-        } else {
-            let words = format!("expected {idle} at least, which is SESSION_IDLE: set that too");
-            raw.add_error("SESSION_MAX", words);
-        }
+        Self { idle, max, idle_unremembered: IDLE_UNREMEMBERED.min(idle) }
     }
 }

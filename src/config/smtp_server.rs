@@ -1,5 +1,6 @@
 //! The mail server: its URL, in the form of lettre's `from_url`, and the certificates to trust for it.
 
+use std::fmt;
 use std::fs;
 use std::net::IpAddr;
 
@@ -8,8 +9,9 @@ use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use url::Url;
+use zeroize::Zeroizing;
 
-use super::values::Secret;
+use super::sources::RawSettings;
 
 const EXPECTED: &str = "expected smtps://USER:PASSWORD@HOST:465, smtp://HOST:587?tls=required or smtp://127.0.0.1:1025, with characters like @ : / # in the password percent-encoded";
 
@@ -35,7 +37,7 @@ pub enum SmtpTls {
 }
 
 /// A user of the mail server.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct SmtpLogin {
     /// The name.
     pub user: String,
@@ -43,8 +45,25 @@ pub struct SmtpLogin {
     pub password: Secret,
 }
 
-/// The mail server.
+/// Text that no log line, error or `{:?}` may show.
 #[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// The only access, so that its uses can be searched for.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// The mail server.
+#[derive(Clone, Debug)]
 pub struct SmtpServer {
     /// A name in punycode, or an address without brackets.
     pub host: String,
@@ -61,6 +80,12 @@ pub struct SmtpServer {
 }
 
 impl SmtpServer {
+    pub(super) fn read(raw: &mut RawSettings) -> Option<Self> {
+        let server = raw.optional("SMTP_URL", Self::parse);
+        let ca = raw.value("SMTP_CA", SmtpCa::read);
+        server.map(|server| Self { ca, ..server })
+    }
+
     /// Reads `smtp://127.0.0.1:1025`, `smtps://USER:PASSWORD@HOST:465` and the like.
     pub fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|_| EXPECTED)?;
@@ -93,13 +118,6 @@ impl SmtpServer {
         let address = self.host.parse::<IpAddr>();
         self.host.eq_ignore_ascii_case("localhost")
             || address.is_ok_and(|address| address.to_canonical().is_loopback())
-    }
-}
-
-/// Prints nothing of a URL with a password.
-impl std::fmt::Debug for SmtpServer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SmtpServer(…)")
     }
 }
 
@@ -136,7 +154,7 @@ fn login(url: &Url) -> Result<Option<SmtpLogin>, String> {
         ("", None) => Ok(None),
         (_, None) => Err("has a user name and no password: expected both or neither".into()),
         (user, Some(password)) => {
-            let password = Secret::new(decode(password)?);
+            let password = Secret(Zeroizing::new(decode(password)?));
             Ok(Some(SmtpLogin { user: decode(user)?, password }))
         }
     }
@@ -195,7 +213,7 @@ mod tests {
         }
         let url = SmtpServer::parse("smtps://us%40er:p%2Bw%20d+@mail.example/me.example").unwrap();
         let login = url.login.unwrap();
-        assert_eq!((login.user.as_str(), login.password.expose().as_str()), ("us@er", "p+w d+"));
+        assert_eq!((login.user.as_str(), login.password.expose()), ("us@er", "p+w d+"));
         assert_eq!(url.hello.unwrap(), "me.example");
     }
 
@@ -215,7 +233,7 @@ mod tests {
         }
         assert!(SmtpServer::parse("smtps://me@mail.example").is_err());
         let url = SmtpServer::parse("smtps://me:hush@mail.example").unwrap();
-        assert_eq!(format!("{url:?} {:?}", url.login.clone().unwrap().password), "SmtpServer(…) …");
+        assert!(!format!("{url:?}").contains("hush"), "{url:?}");
     }
 
     #[test]

@@ -1,32 +1,28 @@
-//! The values of settings: what text is accepted for each, and the words that refuse the rest.
+//! The values of settings: what text is accepted for each, and the errors for other text.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use base64::Engine;
-use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use ipnet::{IpNet, Ipv6Net};
-use zeroize::{Zeroize, Zeroizing};
+use ipnet::IpNet;
 
 use crate::db::{Location, Server};
-use crate::key::{KEY_BYTES, ServerKey};
+use crate::key::ServerKey;
 
 pub(super) const MINUTE: i64 = 60;
 pub(super) const HOUR: i64 = 60 * MINUTE;
-pub(super) const DAY: i64 = 24 * HOUR;
+const DAY: i64 = 24 * HOUR;
 
-/// The longest time that any setting takes: a leap year.
-pub(super) const LONGEST: i64 = 366 * DAY;
+/// The longest time that any setting accepts: a leap year.
+pub(super) const MAX_TIME: i64 = 366 * DAY;
 
 /// More than any site needs; it keeps sums far from an overflow.
-const MOST_A_PERIOD: i64 = 1_000_000;
+const MAX_COUNT: i64 = 1_000_000;
 
-/// The longest name that still fits a title and a mail's subject.
-const SITE_NAME_MAX: usize = 60;
+/// The longest name that still fits a title and the subject of an email.
+const MAX_SITE_NAME: usize = 60;
 
 /// How often something may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,82 +33,45 @@ pub struct Rate {
     pub period: i64,
 }
 
-impl Rate {
-    /// Reads `10/15m`.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let (count, period) = text.split_once('/').ok_or_else(rate_expected)?;
-        let rate = Self {
-            count: number(count).ok_or_else(rate_expected)?,
-            period: seconds(period).ok_or_else(rate_expected)?,
-        };
-        let sound =
-            (1..=MOST_A_PERIOD).contains(&rate.count) && (1..=LONGEST).contains(&rate.period);
-        sound.then_some(rate).ok_or_else(rate_expected)
-    }
-
-    /// Reads `10/15m` or `off`, which is no limit.
-    pub(super) fn parse_or_off(text: &str) -> Result<Option<Self>, String> {
-        match text {
-            "off" => Ok(None),
-            _ => Self::parse(text).map(Some),
-        }
-    }
-}
-
-fn rate_expected() -> String {
-    "expected COUNT/PERIOD, like 10/15m (s, m, h or d; from 1s to 366d), or off".into()
-}
-
-/// Something that no log line, error or `{:?}` may show.
-#[derive(Clone)]
-pub struct Secret<T: Zeroize = String>(Zeroizing<T>);
-
-impl<T: Zeroize> Secret<T> {
-    /// Wraps `value`.
-    pub fn new(value: T) -> Self {
-        Self(Zeroizing::new(value))
-    }
-
-    /// The value: the only access to it, so that its uses can be searched for.
-    pub fn expose(&self) -> &T {
-        &self.0
-    }
-}
-
-impl<T: Zeroize> fmt::Debug for Secret<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
-}
-
 /// Who may read the development mailbox, which shows every code.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailboxReaders {
-    /// Clients on this machine alone.
-    #[default]
+    /// Only clients on this machine.
     Loopback,
     /// Every client that reaches the port.
     Anyone,
 }
 
-impl MailboxReaders {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "loopback" => Ok(Self::Loopback),
-            "anyone" => Ok(Self::Anyone),
-            _ => Err("expected loopback or anyone".into()),
-        }
-    }
-}
-
 /// How log lines are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
-    #[default]
     Text,
     /// For programs: an object a line.
     Json,
+}
+
+/// `10/15m`, or `off` for no limit.
+pub(super) fn rate_or_off(text: &str) -> Result<Option<Rate>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let rate = text.split_once('/').and_then(|(count, period)| {
+        let (count, period) = (number(count)?, seconds(period)?);
+        let is_in_range = (1..=MAX_COUNT).contains(&count) && (1..=MAX_TIME).contains(&period);
+        is_in_range.then_some(Rate { count, period })
+    });
+    rate.map(Some).ok_or_else(|| {
+        "expected COUNT/PERIOD, like 10/15m (s, m, h or d; from 1s to 366d), or off".into()
+    })
+}
+
+pub(super) fn mailbox_readers(text: &str) -> Result<MailboxReaders, String> {
+    match text {
+        "loopback" => Ok(MailboxReaders::Loopback),
+        "anyone" => Ok(MailboxReaders::Anyone),
+        _ => Err("expected loopback or anyone".into()),
+    }
 }
 
 pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
@@ -138,11 +97,11 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
 
 pub(super) fn site_name(text: &str) -> Result<String, String> {
     let name = text.trim();
-    let fits = (1..=SITE_NAME_MAX).contains(&name.chars().count());
+    let fits = (1..=MAX_SITE_NAME).contains(&name.chars().count());
     if fits && !name.chars().any(char::is_control) {
         Ok(name.into())
     } else {
-        Err(format!("expected 1 to {SITE_NAME_MAX} characters on one line"))
+        Err(format!("expected 1 to {MAX_SITE_NAME} characters on one line"))
     }
 }
 
@@ -158,7 +117,7 @@ pub(super) fn database(text: &str) -> Result<Location, String> {
     }
 }
 
-/// The options behind a `?` are sqlx's own; what the database is opened with is ours to say.
+/// Ignores the options after a `?`: they are those of other programs.
 fn sqlite(path: &str) -> Result<Location, String> {
     let path = path.strip_prefix("//").unwrap_or(path);
     let path = path.split_once('?').map_or(path, |(path, _)| path);
@@ -178,57 +137,41 @@ pub(super) fn trusted_proxies(text: &str) -> Result<Vec<IpNet>, String> {
 
 fn network(text: &str) -> Result<IpNet, String> {
     let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    let network = network.map_err(
-        |_| "expected addresses or CIDRs separated by commas, like 10.0.0.1,fd00::/8, or none",
-    )?;
-    // Cut to 8 bits, ::ffff:10.0.0.0/8 is ::/8, which no proxy is in.
-    let is_cut = |net: &Ipv6Net| net.addr().to_ipv4_mapped().is_some() && net.prefix_len() < 96;
-    if matches!(&network, IpNet::V6(net) if is_cut(net)) {
-        return Err("expected an IPv4 network written like 10.0.0.0/8, not behind ::ffff:".into());
-    }
-    Ok(network.trunc())
-}
-
-pub(super) fn secret(text: &str) -> Result<Secret<Vec<u8>>, String> {
-    let bytes = decode(text.trim(), &STANDARD).or_else(|| decode(text.trim(), &URL_SAFE));
-    match bytes {
-        Some(bytes) if bytes.expose().len() >= KEY_BYTES => {
-            ServerKey::from_bytes(bytes.expose()).map_err(|why| why.to_string()).map(|_| bytes)
+    match network {
+        // ::ffff:10.0.0.0/8 is ::/8, in which there is no IPv4 address.
+        Ok(IpNet::V6(net)) if net.addr().to_ipv4_mapped().is_some() && net.prefix_len() < 96 => {
+            Err("expected an IPv4 network written like 10.0.0.0/8, not behind ::ffff:".into())
         }
-        _ => Err(format!(
-            "expected {KEY_BYTES} random bytes or more in base64: make them with `openssl rand -base64 32`"
-        )),
+        Ok(network) => Ok(network.trunc()),
+        Err(_) => {
+            Err("expected addresses or CIDRs separated by commas, like 10.0.0.1,fd00::/8, or none"
+                .into())
+        }
     }
 }
 
-fn decode(text: &str, alphabet: &Alphabet) -> Option<Secret<Vec<u8>>> {
-    let lenient =
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    let bytes = GeneralPurpose::new(alphabet, lenient).decode(text).ok()?;
-    Some(Secret::new(bytes))
+pub(super) fn secret(text: &str) -> Result<ServerKey, String> {
+    ServerKey::from_base64(text).map_err(|why| why.to_string())
 }
 
-/// A reader of whole numbers in `range`.
-pub(super) fn whole<N>(range: RangeInclusive<N>) -> impl Fn(&str) -> Result<N, String>
-where
-    N: FromStr + PartialOrd + Display,
-{
+/// A parser of whole numbers in `range`.
+pub(super) fn whole<N: FromStr + PartialOrd + Display>(
+    range: RangeInclusive<N>,
+) -> impl Fn(&str) -> Result<N, String> {
     move |text| {
         let number = text.parse().ok().filter(|number| range.contains(number));
-        number.ok_or_else(|| {
-            let (least, most) = (range.start(), range.end());
-            format!("expected a whole number from {least} to {most}")
-        })
+        let (min, max) = (range.start(), range.end());
+        number.ok_or_else(|| format!("expected a whole number from {min} to {max}"))
     }
 }
 
-/// A reader of times in `range` (seconds), written like `10m`.
+/// A parser of times in `range` (seconds), written like `10m`.
 pub(super) fn time(range: RangeInclusive<i64>) -> impl Fn(&str) -> Result<i64, String> {
     move |text| {
         let time = seconds(text).filter(|time| range.contains(time));
+        let (min, max) = (spelled(*range.start()), spelled(*range.end()));
         time.ok_or_else(|| {
-            let (least, most) = (spelled(*range.start()), spelled(*range.end()));
-            format!("expected a time from {least} to {most}: a number and s, m, h or d, like 10m")
+            format!("expected a time from {min} to {max}: a number and s, m, h or d, like 10m")
         })
     }
 }
@@ -245,7 +188,7 @@ fn seconds(text: &str) -> Option<i64> {
     number(&text[..text.len() - 1])?.checked_mul(unit)
 }
 
-/// Digits alone: `parse` would let a sign pass.
+/// Digits only: `parse` would accept a sign, too.
 fn number(text: &str) -> Option<i64> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()
@@ -266,15 +209,16 @@ mod tests {
     #[test]
     fn a_rate_is_a_count_and_a_period() {
         for (text, count, period) in
-            [("10/15m", 10, 900), ("1/1s", 1, 1), ("60/1h", 60, 3600), ("20/366d", 20, LONGEST)]
+            [("10/15m", 10, 900), ("1/1s", 1, 1), ("60/1h", 60, 3600), ("20/366d", 20, MAX_TIME)]
         {
-            assert_eq!(Rate::parse_or_off(text), Ok(Some(Rate { count, period })));
+            assert_eq!(rate_or_off(text), Ok(Some(Rate { count, period })));
         }
-        assert_eq!(Rate::parse_or_off("off"), Ok(None));
+        assert_eq!(rate_or_off("off"), Ok(None));
     }
 
     #[test]
     fn what_is_no_rate_is_refused() {
+        let expected = "expected COUNT/PERIOD, like 10/15m (s, m, h or d; from 1s to 366d), or off";
         for text in [
             "",
             "10",
@@ -293,7 +237,7 @@ mod tests {
             "10/99999999999999999d",
             "99999999999999999999/1d",
         ] {
-            assert_eq!(Rate::parse_or_off(text), Err(rate_expected()), "{text}");
+            assert_eq!(rate_or_off(text), Err(expected.into()), "{text}");
         }
     }
 
@@ -373,22 +317,6 @@ mod tests {
         }
         let words = trusted_proxies("10.0.0.1,caddy").unwrap_err();
         assert!(words.starts_with("expected addresses or CIDRs"));
-    }
-
-    #[test]
-    fn a_key_is_at_least_32_bytes_of_base64_in_either_alphabet() {
-        let standard = "+/8k0Jp3Zs5xQm+/Rb7Yc1Vd9Wf2Xg4Th6Uj8Ki0Lo8=";
-        let url_safe = "-_8k0Jp3Zs5xQm-_Rb7Yc1Vd9Wf2Xg4Th6Uj8Ki0Lo8";
-        for text in [standard, url_safe] {
-            assert_eq!(secret(text).unwrap().expose().len(), 32);
-        }
-        assert_eq!(secret(standard).unwrap().expose(), secret(url_safe).unwrap().expose());
-        for text in ["", "c2hvcnQ=", "not base64 at all, but surely long enough"] {
-            let words = secret(text).unwrap_err();
-            assert!(words.contains("openssl rand -base64 32"), "{text}");
-        }
-        let zeros = secret(&"A".repeat(43)).unwrap_err();
-        assert!(zeros.contains("too easy to guess") && !zeros.contains("AAAA"), "{zeros}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use vestibule::config::{Accent, Logo};
+use vestibule::config::{Accent, Logo, Picture};
 
 use crate::support::program::Folder;
 use crate::support::{Browser, Site};
@@ -42,7 +42,8 @@ fn logo(name: &str, content: &[u8]) -> Logo {
     let folder = Folder::new();
     let path = folder.0.join(name);
     std::fs::write(&path, content).unwrap();
-    Logo::read(path.to_str().unwrap()).unwrap()
+    let light = Picture::read(path.to_str().unwrap()).unwrap();
+    Logo { light, dark: None, show_name: true }
 }
 
 #[tokio::test]

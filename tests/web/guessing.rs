@@ -3,8 +3,8 @@
 use axum::http::StatusCode;
 use futures_util::future::join_all;
 use vestibule::accounts::rate_limits::MailQuota;
-use vestibule::config::{Limits, Rate};
-use vestibule::random;
+use vestibule::config::Rate;
+use vestibule::{Config, random};
 
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, body_of, email_of};
 
@@ -29,7 +29,7 @@ fn windows_a_year(rate: Rate) -> i64 {
 
 #[test]
 fn a_year_of_guessing_at_full_speed_takes_one_account_over_in_less_than_one_of_ten_million() {
-    let limits = Limits::default();
+    let limits = Config::default().limits;
     let day = limits.reset_account.expect("on by default");
     let chance = chance(windows_a_year(day) * day.count);
     assert!(chance < 1e-7, "{chance:e}");
@@ -40,7 +40,7 @@ fn a_year_of_guessing_at_full_speed_takes_one_account_over_in_less_than_one_of_t
 
 #[test]
 fn without_the_daily_budget_the_mails_hold_guessing_below_one_of_a_million() {
-    let limits = Limits::default();
+    let limits = Config::default().limits;
     let mails = MailQuota::Codes.part_of(limits.mail_address.expect("on by default")).1;
     let chance = chance(windows_a_year(mails) * mails.count * limits.reset_code);
     assert!(chance < 1e-6, "{chance:e}");

@@ -23,7 +23,7 @@ impl Tour {
         let site = Site::with(|config| {
             config.base_url = BaseUrl::parse(origin).unwrap();
             config.base_url_is_default = false;
-            config.limits.login_account = Rate::parse("2/1h").ok();
+            config.limits.login_account = Some(Rate { count: 2, period: 3600 });
         })
         .await;
         let browser = site.browser();

@@ -161,7 +161,7 @@ fn a_wrong_flag_ends_with_two_and_help_names_every_setting() {
     assert_eq!(Folder::new().run(&["serve", "--lisen", "x"], &[], "").status, 2);
     let help = Folder::new().run(&["serve", "--help"], &[], "");
     assert_eq!(help.status, 0);
-    for setting in vestibule::config::SETTINGS {
+    for setting in vestibule::config::SETTINGS.iter() {
         assert!(help.out.contains(&setting.variable()), "{}", setting.variable());
     }
 }

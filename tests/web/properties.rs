@@ -9,7 +9,6 @@ use vestibule::accounts::one_time_code::OneTimeCode;
 use vestibule::accounts::pasted::plain;
 use vestibule::accounts::username::{Username, UsernameError};
 use vestibule::client_address::client_address;
-use vestibule::config::Limits;
 
 use crate::support::{Site, body_of, form_request, rules};
 
@@ -145,7 +144,7 @@ proptest! {
 
 /// The thousandth form is read like the first.
 async fn unlimited() -> Site {
-    Site::with(|config| config.limits = Limits::off()).await
+    Site::with(|config| config.limits = rules::no_limits()).await
 }
 
 /// Bodies of forms: noise, and fields of ours with noise for values.

@@ -1,6 +1,7 @@
 //! What must hold of whatever people type and send: each rule once, for the property tests here and
 //! for the fuzz targets in `fuzz/`, which include this file.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use axum::Router;
@@ -12,13 +13,14 @@ use tower::ServiceExt;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use url::Url;
+use vestibule::Config;
 use vestibule::accounts::email::EmailAddress;
 use vestibule::accounts::one_time_code::OneTimeCode;
 use vestibule::accounts::password::{LONGEST, Password};
 use vestibule::accounts::pasted::{is_dash, is_invisible, plain};
 use vestibule::accounts::username::{LENGTH, Username};
 use vestibule::client_address::client_address;
-use vestibule::config::Sender;
+use vestibule::config::{Limits, SETTINGS, Sender};
 use vestibule::mail::Composer;
 use vestibule::models::outbox::Email;
 use vestibule::next_path::NextPath;
@@ -28,6 +30,13 @@ const ORIGIN: &str = "http://localhost:8000";
 
 /// Every page that reads a form.
 pub const FORMS: [&str; 5] = ["/login", "/register", "/forgot", "/reset", "/account/password"];
+
+/// Every limit is off that can be: the thousandth form is read like the first.
+pub fn no_limits() -> Limits {
+    let limits = SETTINGS.iter().filter(|setting| setting.value == "COUNT/PERIOD|off");
+    let environment = limits.map(|setting| (setting.variable(), "off".to_owned())).collect();
+    Config::from_sources(&BTreeMap::new(), &environment).unwrap().limits
+}
 
 /// A username is what was typed, in the one spelling that no other name looks like.
 pub fn username(typed: &str) {

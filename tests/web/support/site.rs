@@ -8,8 +8,9 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sqlx::Connection;
 use vestibule::clock::Clock;
-use vestibule::config::{HashCost, Secret};
+use vestibule::config::HashCost;
 use vestibule::db::{Db, Location, sql};
+use vestibule::key::ServerKey;
 use vestibule::models::outbox::{self, QueuedEmail};
 use vestibule::random;
 use vestibule::{App, Config};
@@ -66,7 +67,7 @@ impl Site {
         let mut config = Config {
             database,
             hash: HashCost { memory_kib: 64, iterations: 1, threads: 2, queue: 500 },
-            secret: Some(Secret::new(super::KEY.to_vec())),
+            secret: ServerKey::from_bytes(super::KEY).ok(),
             ..Config::default()
         };
         change(&mut config);
