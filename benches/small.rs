@@ -8,7 +8,6 @@
     reason = "a measurement that cannot go on has failed; criterion's macros write no docs"
 )]
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 use axum::Router;
@@ -25,7 +24,7 @@ use vestibule::accounts::password::Password;
 use vestibule::accounts::username::Username;
 use vestibule::db::Location;
 use vestibule::models::one_time_code::{Purpose, count_attempt, insert_code};
-use vestibule::models::session::{Lifetimes, SqlSessionStore, keys};
+use vestibule::models::session::{DATA, SqlSessionStore};
 use vestibule::models::user::{NewUser, User, insert_user};
 use vestibule::{App, Config, random};
 
@@ -65,12 +64,12 @@ impl Site {
     /// The sessions' table, and the id of a session with a user.
     async fn session(&self) -> (SqlSessionStore, Id) {
         let user = self.user().await;
-        let lifetimes = Lifetimes { idle_remembered: HOUR, idle: HOUR, most: HOUR };
-        let rows = SqlSessionStore::new(self.app.db.clone(), self.app.clock.clone(), lifetimes);
-        let data = HashMap::from([
-            (keys::USER_ID.to_owned(), user.id.into()),
-            (keys::CREDENTIAL_VERSION.to_owned(), user.credential_version.into()),
-        ]);
+        let (db, clock) = (self.app.db.clone(), self.app.clock.clone());
+        let rows = SqlSessionStore::new(db, clock, self.app.config.sessions);
+        let data = serde_json::json!({
+            "user_id": user.id, "credential_version": user.credential_version, "remember": false,
+        });
+        let data = [(DATA.to_owned(), data)].into();
         let expiry_date = OffsetDateTime::UNIX_EPOCH;
         let mut record = Record { id: Id::default(), data, expiry_date };
         rows.create(&mut record).await.unwrap();

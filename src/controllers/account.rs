@@ -5,7 +5,7 @@ use askama::Template;
 use super::{Answer, show as show_page};
 use crate::page::Page;
 use crate::times;
-use crate::visitor::LoggedIn;
+use crate::visitor::logged_in::LoggedIn;
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -18,7 +18,7 @@ struct AccountPage {
 }
 
 /// GET `/account`.
-pub async fn show(LoggedIn { visitor, user }: LoggedIn) -> Answer {
+pub async fn show(LoggedIn { mut visitor, user }: LoggedIn) -> Answer {
     show_page(&AccountPage {
         page: visitor.page("Your account").await?,
         since: times::day(user.created_at),

@@ -16,7 +16,8 @@ use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::models::user::User;
 use crate::page::Page;
-use crate::visitor::{Ended, LoggedIn, Visitor};
+use crate::visitor::Visitor;
+use crate::visitor::logged_in::LoggedIn;
 
 #[derive(Template)]
 #[template(path = "change_password.html")]
@@ -37,22 +38,22 @@ pub struct PasswordForm {
 }
 
 /// GET `/account/password`.
-pub async fn show(LoggedIn { visitor, user }: LoggedIn) -> Answer {
-    show_page(&page(&visitor, &user, Errors::default()).await?)
+pub async fn show(LoggedIn { mut visitor, user }: LoggedIn) -> Answer {
+    show_page(&page(&mut visitor, &user, Errors::default()).await?)
 }
 
 /// POST `/account/password`.
 pub async fn submit(
-    visitor: Visitor,
+    mut visitor: Visitor,
     logged_in: Result<LoggedIn, Response>,
     Fields(form): Fields<PasswordForm>,
 ) -> Answer {
-    let sessions = visitor.recent_sessions().await?;
+    let sessions = visitor.recent_sessions();
     let refusal = match logged_in {
         Err(to_login) => Some(to_login),
-        Ok(LoggedIn { user, .. }) => match change(&visitor, &user, &form, &sessions).await {
+        Ok(LoggedIn { user, .. }) => match change(&mut visitor, &user, &form, &sessions).await {
             Err(error) => {
-                let page = async |errors| page(&visitor, &user, errors).await;
+                let page = async |errors| page(&mut visitor, &user, errors).await;
                 Some(keep_form(Err(error), "current_password", page).await?)
             }
             done => done?,
@@ -78,7 +79,7 @@ pub async fn submit(
 
 /// Changes the password, or answers why not.
 async fn change(
-    visitor: &Visitor,
+    visitor: &mut Visitor,
     user: &User,
     form: &PasswordForm,
     sessions: &Sessions,
@@ -96,7 +97,7 @@ async fn change(
             visitor.renew(&user).await.map(|()| None)
         }
         PasswordChange::Superseded => {
-            visitor.note_ended(Ended::Session);
+            visitor.note_ended(&Flash::SessionEnded);
             redirect("/login").map(Some)
         }
         PasswordChange::RateLimited(exceeded) => Err(exceeded.into()),
@@ -142,7 +143,7 @@ impl PasswordForm {
 }
 
 async fn page(
-    visitor: &Visitor,
+    visitor: &mut Visitor,
     user: &User,
     errors: Errors,
 ) -> Result<PasswordPage, RequestError> {

@@ -5,10 +5,10 @@ use crate::visitor::Visitor;
 
 /// GET `/`.
 pub async fn show(visitor: Visitor) -> Answer {
-    if visitor.is_logged_in().await? {
+    if visitor.user.is_some() {
         return redirect("/account");
     }
-    visitor.note_session_gone().await?;
+    visitor.note_session_gone();
     redirect("/login")
 }
 

@@ -41,12 +41,12 @@ pub struct LoginForm {
 }
 
 /// GET `/login`.
-pub async fn show(visitor: Visitor, Next(next): Next) -> Answer {
-    if visitor.is_logged_in().await? {
+pub async fn show(mut visitor: Visitor, Next(next): Next) -> Answer {
+    if visitor.user.is_some() {
         return redirect(next.or("/account"));
     }
     let form = LoginForm { next: next.as_str().to_owned(), ..LoginForm::default() };
-    let mut shown = page(&visitor, &form, Errors::default()).await?;
+    let mut shown = page(&mut visitor, &form, Errors::default()).await?;
     if let Some(username) = shown.page.flashes.iter().find_map(Flash::username) {
         shown.username = username.to_owned();
     }
@@ -55,9 +55,9 @@ pub async fn show(visitor: Visitor, Next(next): Next) -> Answer {
 }
 
 /// POST `/login`.
-pub async fn submit(visitor: Visitor, Fields(form): Fields<LoginForm>) -> Answer {
-    let answer = answer(&visitor, &form).await;
-    let page = async |errors| page(&visitor, &form, errors).await;
+pub async fn submit(mut visitor: Visitor, Fields(form): Fields<LoginForm>) -> Answer {
+    let answer = answer(&mut visitor, &form).await;
+    let page = async |errors| page(&mut visitor, &form, errors).await;
     let answer = keep_form(answer, "username", page).await?;
     if answer.status().is_redirection() {
         visitor.forget_login_name();
@@ -67,7 +67,7 @@ pub async fn submit(visitor: Visitor, Fields(form): Fields<LoginForm>) -> Answer
     Ok(answer)
 }
 
-async fn answer(visitor: &Visitor, form: &LoginForm) -> Answer {
+async fn answer(visitor: &mut Visitor, form: &LoginForm) -> Answer {
     let mut errors = form.missing();
     if !errors.is_empty() {
         return refuse(&page(visitor, form, errors).await?);
@@ -106,7 +106,7 @@ impl LoginForm {
 }
 
 async fn page(
-    visitor: &Visitor,
+    visitor: &mut Visitor,
     form: &LoginForm,
     errors: Errors,
 ) -> Result<LoginPage, RequestError> {

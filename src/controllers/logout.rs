@@ -6,7 +6,7 @@ use super::{Answer, redirect, show as show_page};
 use crate::event::Event;
 use crate::flash::Flash;
 use crate::page::Page;
-use crate::visitor::{Ended, Visitor};
+use crate::visitor::Visitor;
 
 #[derive(Template)]
 #[template(path = "logout.html")]
@@ -15,20 +15,20 @@ struct LogoutPage {
 }
 
 /// GET `/logout`: the button, nothing else.
-pub async fn show(visitor: Visitor) -> Answer {
+pub async fn show(mut visitor: Visitor) -> Answer {
     show_page(&LogoutPage { page: visitor.page("Log out").await? })
 }
 
 /// POST `/logout`.
-pub async fn submit(visitor: Visitor) -> Answer {
+pub async fn submit(mut visitor: Visitor) -> Answer {
     // Who was not logged in needs no session to be told so.
-    if let Some(user) = visitor.user().await? {
+    if let Some(user) = visitor.user.clone() {
         visitor.end().await?;
         Event::sessions_ended(&user.id, "logout", 1);
         visitor.notify(Flash::LoggedOut).await?;
     } else {
         // The second press of the button has the outcome of the first.
-        visitor.note_ended(Ended::LoggedOut);
+        visitor.note_ended(&Flash::LoggedOut);
     }
     redirect("/login")
 }

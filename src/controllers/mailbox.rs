@@ -113,7 +113,7 @@ impl<'a> MailJson<'a> {
 }
 
 /// GET `/dev/mailbox`: newest first, with the text of each; the newest with its HTML part too.
-pub async fn show(visitor: Visitor) -> Answer {
+pub async fn show(mut visitor: Visitor) -> Answer {
     let mails = newest(&visitor.app).await?.into_iter();
     let mails = mails.map(|queued| MailRow::new(queued, &visitor.app)).collect();
     show_framing(&MailboxPage { page: visitor.page("Development mailbox").await?, mails })
@@ -130,7 +130,7 @@ pub async fn show_json(State(app): State<App>) -> Answer {
 }
 
 /// GET `/dev/mailbox/{id}`.
-pub async fn show_email(visitor: Visitor, Path(id): Path<String>) -> Answer {
+pub async fn show_email(mut visitor: Visitor, Path(id): Path<String>) -> Answer {
     let mail = MailRow::new(find(&visitor.app, &id).await?, &visitor.app);
     let (newer, older) = outbox::neighbours(visitor.app.db.reader(), &id).await?;
     let from = visitor.app.config.mail_from.to_string();

@@ -19,7 +19,7 @@ use crate::flash::Flash;
 use crate::forms::{Errors, Fields};
 use crate::page::Page;
 use crate::times;
-use crate::visitor::{Ended, Visitor};
+use crate::visitor::Visitor;
 
 #[derive(Template)]
 #[template(path = "password_reset_request.html")]
@@ -72,62 +72,68 @@ pub struct ResetForm {
 }
 
 /// GET `/forgot`. What was typed here or at the login, or who is logged in, need not be typed again.
-pub async fn show_request(visitor: Visitor) -> Answer {
-    let form = if let Some(PendingReset { username, email, .. }) = visitor.reset().await? {
+pub async fn show_request(mut visitor: Visitor) -> Answer {
+    let form = if let Some(PendingReset { username, email, .. }) = visitor.reset().cloned() {
         RequestForm { username, email }
     } else {
-        let name = visitor.username().await?.or_else(|| visitor.login_name()).unwrap_or_default();
+        let name = visitor
+            .user
+            .as_ref()
+            .map(|user| user.username.clone())
+            .or_else(|| visitor.login_name())
+            .unwrap_or_default();
         if name.contains('@') {
             RequestForm { email: name, ..RequestForm::default() }
         } else {
             RequestForm { username: name, ..RequestForm::default() }
         }
     };
-    let mut shown = request_page(&visitor, &form, Errors::default()).await?;
+    let mut shown = request_page(&mut visitor, &form, Errors::default()).await?;
     shown.page.flashes.extend(visitor.take_ended());
     show_page(&shown)
 }
 
 /// POST `/forgot`.
-pub async fn submit_request(visitor: Visitor, Fields(form): Fields<RequestForm>) -> Answer {
-    let answer = request(&visitor, &form).await;
-    keep_form(answer, "username", async |errors| request_page(&visitor, &form, errors).await).await
+pub async fn submit_request(mut visitor: Visitor, Fields(form): Fields<RequestForm>) -> Answer {
+    let answer = request(&mut visitor, &form).await;
+    keep_form(answer, "username", async |errors| request_page(&mut visitor, &form, errors).await)
+        .await
 }
 
-async fn request(visitor: &Visitor, form: &RequestForm) -> Answer {
+async fn request(visitor: &mut Visitor, form: &RequestForm) -> Answer {
     let claim = match claim(&form.username, &form.email) {
         Ok(claim) => claim,
         Err(errors) => return refuse(&request_page(visitor, form, errors).await?),
     };
     let (app, requester) = (&visitor.app, &visitor.requester);
-    let (pending, is_unseen) = (visitor.reset().await?, visitor.has_unseen_code().await?);
+    let (pending, is_unseen) = (visitor.reset().cloned(), visitor.has_unseen_code());
     let requested = request_code(app, requester, &claim, pending.as_ref(), is_unseen).await?;
     show_code_form(visitor, requested, Flash::CodeReplaced).await
 }
 
 /// POST `/reset/resend`.
-pub async fn resend(visitor: Visitor) -> Answer {
-    let Some(pending) = visitor.reset().await? else { return ended(&visitor) };
+pub async fn resend(mut visitor: Visitor) -> Answer {
+    let Some(pending) = visitor.reset().cloned() else { return ended(&visitor) };
     // What was valid when it was put there stays valid; anything else starts again.
     let Ok(claim) = claim(&pending.username, &pending.email) else { return ended(&visitor) };
-    let answer = send_another(&visitor, &claim, &pending).await;
-    keep_form(answer, "code", async |errors| page(&visitor, &pending, "", errors).await).await
+    let answer = send_another(&mut visitor, &claim, &pending).await;
+    keep_form(answer, "code", async |errors| page(&mut visitor, &pending, "", errors).await).await
 }
 
-async fn send_another(visitor: &Visitor, claim: &Claim, pending: &PendingReset) -> Answer {
-    let is_unseen = visitor.has_unseen_code().await?;
+async fn send_another(visitor: &mut Visitor, claim: &Claim, pending: &PendingReset) -> Answer {
+    let is_unseen = visitor.has_unseen_code();
     let requested =
         resend_code(&visitor.app, &visitor.requester, claim, pending, is_unseen).await?;
     show_code_form(visitor, requested, Flash::CodeSentAgain).await
 }
 
-async fn show_code_form(visitor: &Visitor, requested: CodeRequest, replaced: Flash) -> Answer {
+async fn show_code_form(visitor: &mut Visitor, requested: CodeRequest, replaced: Flash) -> Answer {
     match requested {
         CodeRequest::Sent { pending, is_replacement } => {
             if is_replacement {
                 visitor.notify(replaced).await?;
             }
-            visitor.begin_reset(&pending).await?;
+            visitor.begin_reset(pending).await?;
         }
         CodeRequest::Repeated => {}
         CodeRequest::TooEarly(seconds) => visitor.notify(Flash::TooEarly(seconds)).await?,
@@ -137,32 +143,32 @@ async fn show_code_form(visitor: &Visitor, requested: CodeRequest, replaced: Fla
 }
 
 /// GET `/reset`.
-pub async fn show(visitor: Visitor) -> Answer {
-    match visitor.reset().await? {
-        Some(pending) => show_page(&page(&visitor, &pending, "", Errors::default()).await?),
+pub async fn show(mut visitor: Visitor) -> Answer {
+    match visitor.reset().cloned() {
+        Some(pending) => show_page(&page(&mut visitor, &pending, "", Errors::default()).await?),
         None => redirect("/forgot"),
     }
 }
 
 /// POST `/reset`.
-pub async fn submit(visitor: Visitor, Fields(form): Fields<ResetForm>) -> Answer {
-    let Some(pending) = visitor.reset().await? else {
+pub async fn submit(mut visitor: Visitor, Fields(form): Fields<ResetForm>) -> Answer {
+    let Some(pending) = visitor.reset().cloned() else {
         return if form.is_repeat(&visitor).await? {
-            changed(&visitor, None).await
+            changed(&mut visitor, None).await
         } else {
             ended(&visitor)
         };
     };
-    let answer = reset(&visitor, &pending, &form).await;
+    let answer = reset(&mut visitor, &pending, &form).await;
     keep_form(answer, "code", async |errors| {
-        page(&visitor, &pending, form.code.trim(), errors).await
+        page(&mut visitor, &pending, form.code.trim(), errors).await
     })
     .await
 }
 
-async fn reset(visitor: &Visitor, pending: &PendingReset, form: &ResetForm) -> Answer {
+async fn reset(visitor: &mut Visitor, pending: &PendingReset, form: &ResetForm) -> Answer {
     let (app, requester) = (&visitor.app, &visitor.requester);
-    let sessions = visitor.recent_sessions().await?;
+    let sessions = visitor.recent_sessions();
     let errors = match form.validate(visitor, pending).await? {
         Err(errors) => errors,
         Ok((code, password)) => {
@@ -184,7 +190,7 @@ async fn reset(visitor: &Visitor, pending: &PendingReset, form: &ResetForm) -> A
 
 /// Never logs in: a mailed code recovers an account, it does not prove who sits here
 /// (NIST SP 800-63B-4 3.1.3.1).
-async fn changed(visitor: &Visitor, device_tokens: Option<Vec<String>>) -> Answer {
+async fn changed(visitor: &mut Visitor, device_tokens: Option<Vec<String>>) -> Answer {
     if let Some(tokens) = device_tokens {
         visitor.keep_device_tokens(&tokens);
     }
@@ -196,7 +202,7 @@ async fn changed(visitor: &Visitor, device_tokens: Option<Vec<String>>) -> Answe
 
 /// A form of a page whose session has ended since (ux E8).
 fn ended(visitor: &Visitor) -> Answer {
-    visitor.note_ended(Ended::Reset);
+    visitor.note_ended(&Flash::ResetEnded);
     redirect("/forgot")
 }
 
@@ -211,7 +217,7 @@ impl ResetForm {
     /// Whether the same form has set the password already.
     async fn is_repeat(&self, visitor: &Visitor) -> Result<bool, RequestError> {
         let password = &Password::typed(&self.password);
-        let new = NewPassword { password, sessions: &visitor.recent_sessions().await? };
+        let new = NewPassword { password, sessions: &visitor.recent_sessions() };
         let repeat = find_repeat(&visitor.app, &visitor.requester, new).await??;
         Ok(repeat.is_some() && self.password == self.password_confirm)
     }
@@ -261,7 +267,7 @@ fn words(rejection: Rejection) -> String {
 }
 
 async fn request_page(
-    visitor: &Visitor,
+    visitor: &mut Visitor,
     form: &RequestForm,
     errors: Errors,
 ) -> Result<RequestPage, RequestError> {
@@ -275,7 +281,7 @@ async fn request_page(
 }
 
 async fn page(
-    visitor: &Visitor,
+    visitor: &mut Visitor,
     pending: &PendingReset,
     code: &str,
     errors: Errors,

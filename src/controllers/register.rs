@@ -44,21 +44,21 @@ pub struct RegisterForm {
 }
 
 /// GET `/register`.
-pub async fn show(visitor: Visitor, Next(next): Next) -> Answer {
-    if visitor.is_logged_in().await? {
+pub async fn show(mut visitor: Visitor, Next(next): Next) -> Answer {
+    if visitor.user.is_some() {
         return redirect(next.or("/account"));
     }
     let form = RegisterForm { next: next.as_str().to_owned(), ..RegisterForm::default() };
-    show_page(&page(&visitor, &form, Errors::default()).await?)
+    show_page(&page(&mut visitor, &form, Errors::default()).await?)
 }
 
 /// POST `/register`.
-pub async fn submit(visitor: Visitor, Fields(form): Fields<RegisterForm>) -> Answer {
-    let answer = answer(&visitor, &form).await;
-    keep_form(answer, "username", async |errors| page(&visitor, &form, errors).await).await
+pub async fn submit(mut visitor: Visitor, Fields(form): Fields<RegisterForm>) -> Answer {
+    let answer = answer(&mut visitor, &form).await;
+    keep_form(answer, "username", async |errors| page(&mut visitor, &form, errors).await).await
 }
 
-async fn answer(visitor: &Visitor, form: &RegisterForm) -> Answer {
+async fn answer(visitor: &mut Visitor, form: &RegisterForm) -> Answer {
     let new = match form.validate(visitor).await? {
         Ok(new) => new,
         Err(errors) => return refuse(&page(visitor, form, errors).await?),
@@ -109,7 +109,7 @@ impl RegisterForm {
 }
 
 async fn page(
-    visitor: &Visitor,
+    visitor: &mut Visitor,
     form: &RegisterForm,
     errors: Errors,
 ) -> Result<RegisterPage, RequestError> {

@@ -10,18 +10,21 @@ use axum::http::{HeaderMap, HeaderValue};
 use tower::util::MapRequestLayer;
 
 use crate::config::Config;
-use crate::visitor::{self, OwnCookie};
+use crate::visitor::cookies;
+
+/// A name, and whether a value is one that we could have set.
+type Known = (String, fn(&str) -> bool);
 
 /// The layer for this site, outside of everything that reads a cookie.
 pub fn layer(config: &Config) -> MapRequestLayer<impl Fn(Request) -> Request + Clone + use<>> {
-    let own = visitor::own_cookies(config);
+    let own = cookies::ALL.map(|cookie| (cookie.name(config), cookie.is_value));
     MapRequestLayer::new(move |mut request: Request| {
         keep_own(request.headers_mut(), &own);
         request
     })
 }
 
-fn keep_own(headers: &mut HeaderMap, own: &[OwnCookie]) {
+fn keep_own(headers: &mut HeaderMap, own: &[Known]) {
     if !headers.contains_key(COOKIE) {
         return;
     }

@@ -42,9 +42,9 @@ struct LoggedInAs(String);
 pub async fn add_username(session: Session, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if response.status().as_u16() >= 400
-        && let Ok(Ok(Some(username))) = timeout(NAME_TIMEOUT, visitor::username(&session)).await
+        && let Ok(Some(user)) = timeout(NAME_TIMEOUT, visitor::user(&session)).await
     {
-        response.extensions_mut().insert(LoggedInAs(username));
+        response.extensions_mut().insert(LoggedInAs(user.username));
     }
     response
 }

@@ -7,20 +7,15 @@ use tower_sessions::cookie::SameSite;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
 use crate::app::App;
-use crate::models::session::{Lifetimes, SqlSessionStore, with_user};
-use crate::visitor;
+use crate::models::session::{SqlSessionStore, with_user};
+use crate::visitor::cookies;
 
 /// For this site (contract: the cookie is `vestibule`, on https `__Host-vestibule`).
 pub fn layer(app: &App) -> SessionManagerLayer<SqlSessionStore> {
     let config = &app.config;
-    let lifetimes = Lifetimes {
-        idle_remembered: config.sessions.idle,
-        idle: config.sessions.idle_unremembered,
-        most: config.sessions.max,
-    };
-    let store = SqlSessionStore::new(app.db.clone(), app.clock.clone(), lifetimes);
+    let store = SqlSessionStore::new(app.db.clone(), app.clock.clone(), config.sessions);
     SessionManagerLayer::new(store)
-        .with_name(visitor::session_cookie_name(config))
+        .with_name(cookies::SESSION.name(config))
         .with_secure(config.base_url.is_https())
         .with_same_site(SameSite::Lax)
         .with_expiry(Expiry::OnSessionEnd)

@@ -44,6 +44,16 @@ on_both_databases! {
         assert!(!thief.is_logged_in().await, "the table's content must not log anybody in");
     }
 
+    async fn a_session_that_an_earlier_version_stored_is_still_logged_in(site: Site) {
+        let mut ann = site.registered("ann").await;
+        ann.open("/account").await;
+        let stored = "update sessions set data = '{\"user_id\":\"' || user_id || '\",\"credential_version\":1,\"remember\":true,\"username\":\"ann\",\"notices\":[\"registered\",\"You are logged in.\"],\"code_unseen\":true}'";
+        sql(stored).execute(site.db().writer()).await.unwrap();
+        ann.open("/account").await;
+        assert_eq!(ann.notices(), ["Your account was created.", "You are logged in."]);
+        assert!(ann.is_logged_in().await);
+    }
+
     async fn logging_in_gives_a_new_id_and_kills_the_old_one(site: Site) {
         site.registered("ann").await;
         let mut ann = site.browser();
@@ -89,7 +99,7 @@ on_both_databases! {
         let store = vestibule::models::session::SqlSessionStore::new(
             site.app.db.clone(),
             site.app.clock.clone(),
-            vestibule::models::session::Lifetimes { idle_remembered: DAY, idle: DAY, most: DAY },
+            site.app.config.sessions,
         );
         let id = ann.cookie("vestibule").unwrap().parse().unwrap();
         let mut record = store.load(&id).await.unwrap().unwrap();

@@ -1,0 +1,83 @@
+//! The cookies of this site: their names, their values, how long they live.
+
+use time::Duration;
+use tower_cookies::cookie::SameSite;
+use tower_cookies::{Cookie, Cookies};
+use tower_sessions::session::Id;
+
+use crate::accounts::trusted_devices::is_token;
+use crate::config::Config;
+use crate::flash::Flash;
+use crate::models::device::{LIFETIME, MOST_TOKENS};
+
+/// A cookie. No script reads it, and no other site sends it along.
+pub struct OwnCookie {
+    name: &'static str,
+    /// Whether a value is one that we could have set.
+    pub is_value: fn(&str) -> bool,
+    life: Duration,
+}
+
+/// The session's id. tower-sessions sets it, with a life of its own.
+pub const SESSION: OwnCookie = OwnCookie {
+    name: "vestibule",
+    is_value: |value| value.parse::<Id>().is_ok(),
+    life: Duration::ZERO,
+};
+
+/// The tokens of the accounts that this browser was used for, long after its sessions have ended.
+pub const DEVICES: OwnCookie = OwnCookie {
+    name: "vestibule-device",
+    is_value: |value| value.split('.').all(is_token),
+    life: Duration::seconds(LIFETIME),
+};
+
+/// Why a session is over. The page that says so comes at once, or not at all.
+pub const ENDED: OwnCookie = OwnCookie {
+    name: "vestibule-ended",
+    is_value: |value| ENDED_NOTICES.iter().any(|(known, _)| *known == value),
+    life: Duration::minutes(1),
+};
+
+/// The values of [`ENDED`]: a session that expired or was ended from another browser, a reset that timed
+/// out, a repeated "Log out".
+pub const ENDED_NOTICES: [(&str, Flash); 3] =
+    [("1", Flash::SessionEnded), ("reset", Flash::ResetEnded), ("logged_out", Flash::LoggedOut)];
+
+/// The name of a refused login. Nothing is stored that is written or read in two ways.
+pub const LOGIN_NAME: OwnCookie = OwnCookie {
+    name: "vestibule-login-name",
+    is_value: |value| {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
+        (1..=100).contains(&value.len()) && value.bytes().all(is_plain)
+    },
+    life: Duration::minutes(10),
+};
+
+pub const ALL: [&OwnCookie; 4] = [&SESSION, &DEVICES, &ENDED, &LOGIN_NAME];
+
+impl OwnCookie {
+    /// On https bound to the host by its name (RFC 6265bis `__Host-`).
+    pub fn name(&self, config: &Config) -> String {
+        let prefix = if config.base_url.is_https() { "__Host-" } else { "" };
+        format!("{prefix}{}", self.name)
+    }
+
+    pub fn value_in(&self, config: &Config, cookies: &Cookies) -> Option<String> {
+        cookies.get(&self.name(config)).map(|cookie| cookie.value().to_owned())
+    }
+
+    pub fn build(&self, config: &Config, value: String) -> Cookie<'static> {
+        let cookie = Cookie::build((self.name(config), value)).http_only(true);
+        let cookie = cookie.same_site(SameSite::Lax).secure(config.base_url.is_https());
+        cookie.path("/").max_age(self.life).build()
+    }
+}
+
+/// The tokens that came with the request, the last used first: one for each account, so that people
+/// who share a browser are not new to it by turns.
+pub fn device_tokens(config: &Config, cookies: &Cookies) -> Vec<String> {
+    let sent = DEVICES.value_in(config, cookies).unwrap_or_default();
+    let tokens = sent.split('.').filter(|token| is_token(token));
+    tokens.take(MOST_TOKENS).map(str::to_owned).collect()
+}
