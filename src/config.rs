@@ -139,7 +139,7 @@ impl Config {
             site_name,
             accent: raw.value("ACCENT", Accent::parse),
             logo: Logo::read(raw),
-            database: raw.value("DATABASE_URL", values::database),
+            database: raw.value("DATABASE_URL", Location::parse),
             database_wait: db::WAIT,
             smtp: SmtpServer::read(raw),
             mail_from,

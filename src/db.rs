@@ -5,6 +5,7 @@
 
 mod advisory_lock;
 mod error;
+mod location;
 mod migrations;
 mod pool;
 mod postgres;
@@ -13,7 +14,6 @@ mod server;
 mod skip_locked;
 mod sqlite;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,34 +25,17 @@ use tokio::time::timeout;
 
 pub use advisory_lock::AdvisoryLock;
 pub use error::DbError;
+pub use location::Location;
 pub use migrations::latest_version;
 use pool::{Pool, PooledConnection};
 pub(crate) use row::row;
-pub(crate) use server::Server;
+pub use server::Server;
 pub use skip_locked::SkipLocked;
 pub(crate) use skip_locked::skip_locked;
 
 /// How long a statement waits for a connection, and then for a lock, before the request is answered
 /// 503.
 pub const WAIT: Duration = Duration::from_secs(5);
-
-/// Where the data is.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Location {
-    /// A file, made at the first start.
-    Sqlite(PathBuf),
-    /// A `postgres://` URL. It may hold a password: never print it.
-    Postgres(String),
-}
-
-impl std::fmt::Debug for Location {
-    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Sqlite(path) => to.debug_tuple("Sqlite").field(path).finish(),
-            Self::Postgres(_) => to.write_str("Postgres(…)"),
-        }
-    }
-}
 
 /// An open database. Clones share its connections.
 #[derive(Clone)]
@@ -106,7 +89,9 @@ impl Db {
     pub async fn open_for(location: &Location, wait: Duration) -> Result<Self, DbError> {
         match location {
             Location::Sqlite(path) => Ok(Self(sqlite::open(path, wait).await?)),
-            Location::Postgres(url) => Ok(Self(postgres::open(url, wait).await?)),
+            Location::Postgres(server) => {
+                Ok(Self(postgres::open(Server::clone(server), wait).await?))
+            }
         }
     }
 

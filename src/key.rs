@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -11,127 +12,103 @@ use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::event::{Details, Event};
 use crate::permissions::{take_from_group, why_not_private};
+use crate::random;
 
 /// Fewest bytes of a key: as many as HMAC-SHA256 gives (NIST SP 800-107, 5.3.4).
-pub const KEY_BYTES: usize = 32;
+const KEY_BYTES: usize = 32;
 
 /// XChaCha20's nonce is long enough to be random for every email.
 const NONCE_BYTES: usize = 24;
 
 type HmacSha256 = Hmac<Sha256>;
 
-/// Keys for one purpose each, derived from `VESTIBULE_SECRET`, wiped when dropped.
+/// A key for each purpose, derived from `VESTIBULE_SECRET` or the key file.
 #[derive(Clone)]
 pub struct ServerKey {
-    sealing: Zeroizing<[u8; KEY_BYTES]>,
-    digesting: Zeroizing<[u8; KEY_BYTES]>,
+    sealing: XChaCha20Poly1305,
+    digesting: HmacSha256,
 }
 
-/// Why there is no key.
+/// Why there is no key, and what to do.
 #[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// Too short, or not base64.
-    #[error(
-        "expected at least 32 random bytes in base64: make them with `openssl rand -base64 32`"
-    )]
-    NotAKey,
-    /// Bytes that are not random.
-    #[error("is too easy to guess: make a key with `openssl rand -base64 32`")]
-    Guessable,
-    /// Text, such as a passphrase or the hex digits of something.
-    #[error("is text, not random bytes: make a key with `openssl rand -base64 32`")]
-    Text,
-    /// The file is there, but others can read or change it.
-    #[error("{path}: {cause}. If others may have read it, move it away: a new key is made at the start, pending codes and mails are lost, nothing else", path = path.display())]
-    NotPrivate {
-        /// The file.
-        path: PathBuf,
-        /// What was found, and the command that changes it.
-        cause: String,
-    },
-    /// The file is there, but what is in it is no key.
-    #[error("{path}: {cause}. If it is beyond repair, move it away and start again: a new key is made, pending codes and mails are lost, nothing else", path = path.display())]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with its content.
-        cause: Box<KeyError>,
-    },
-    /// The file cannot be read or made.
-    #[error("{path}: {cause}: let this user read it and write to its folder, or set VESTIBULE_SECRET", path = path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The system's own words.
-        cause: io::Error,
-    },
-}
+#[error("{0}")]
+pub struct KeyError(String);
+
+const NOT_A_KEY: &str =
+    "expected at least 32 random bytes in base64: make them with `openssl rand -base64 32`";
 
 impl ServerKey {
-    /// Derives the keys from a master key of [`KEY_BYTES`] or more.
+    /// Derives the keys from at least 32 random bytes.
     pub fn from_bytes(master: &[u8]) -> Result<Self, KeyError> {
         if master.len() < KEY_BYTES {
-            return Err(KeyError::NotAKey);
+            return Err(KeyError(NOT_A_KEY.into()));
         }
         if is_guessable(master) {
-            return Err(KeyError::Guessable);
+            let fault = "is too easy to guess: make a key with `openssl rand -base64 32`";
+            return Err(KeyError(fault.into()));
         }
         // 32 random bytes are text once in 10^13 draws.
         if master.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {
-            return Err(KeyError::Text);
+            let fault = "is text, not random bytes: make a key with `openssl rand -base64 32`";
+            return Err(KeyError(fault.into()));
         }
-        let mac = HmacSha256::new_from_slice(master).map_err(|_| KeyError::NotAKey)?;
+        let mac = hmac(master)?;
+        let derive = |label: &[u8]| mac.clone().chain_update(label).finalize().into_bytes();
         Ok(Self {
-            sealing: derive(&mac, b"vestibule seal v1"),
-            digesting: derive(&mac, b"vestibule digest v1"),
+            sealing: XChaCha20Poly1305::new(&derive(b"vestibule seal v1")),
+            digesting: hmac(&derive(b"vestibule digest v1"))?,
         })
     }
 
-    /// The same from base64 in either alphabet, padded or not; spaces around it do not matter.
+    /// The same from base64 in either alphabet, with or without padding.
     pub fn from_base64(text: &str) -> Result<Self, KeyError> {
         let text = text.trim().trim_end_matches('=');
         let master = STANDARD_NO_PAD.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(text));
-        Self::from_bytes(&Zeroizing::new(master.map_err(|_| KeyError::NotAKey)?))
+        Self::from_bytes(&Zeroizing::new(master.map_err(|_| KeyError(NOT_A_KEY.into()))?))
     }
 
     /// Reads the key from a file, or makes one (mode 0600) when there is no file. Of two processes
     /// that start together one creates it and both use it; neither reads half a key.
-    ///
-    /// # Errors
-    /// [`KeyError::Io`], [`KeyError::NotPrivate`] and [`KeyError::Unusable`], which name the file and
-    /// what to do.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
-        let file = match File::open(path) {
-            Err(cause) if cause.kind() == ErrorKind::NotFound => {
-                create(path).and_then(|()| File::open(path))
-            }
-            opened => opened,
+        let shown = path.display();
+        let unreadable = |cause: io::Error| {
+            KeyError(format!(
+                "{shown}: {cause}: let this user read it and write to its folder, or set VESTIBULE_SECRET"
+            ))
         };
-        let unreadable = |cause| KeyError::Io { path: path.to_owned(), cause };
-        let mut file = file.map_err(unreadable)?;
+        let opened = File::open(path).or_else(|cause| match cause.kind() {
+            ErrorKind::NotFound => create(path).and_then(|()| File::open(path)),
+            _ => Err(cause),
+        });
+        let mut file = opened.map_err(unreadable)?;
         if let Some(cause) = take_from_group(path, &file.metadata().map_err(unreadable)?) {
             Event::FileExposed.write(Details { cause: Some(&cause), ..Details::default() });
         }
         if let Some(cause) = why_not_private(path, &file.metadata().map_err(unreadable)?) {
-            return Err(KeyError::NotPrivate { path: path.to_owned(), cause });
+            return Err(KeyError(format!(
+                "{shown}: {cause}. If others may have read it, move it away: a new key is made at the start, pending codes and mails are lost, nothing else"
+            )));
         }
         let mut text = Zeroizing::new(String::new());
         file.read_to_string(&mut text).map_err(unreadable)?;
-        Self::from_base64(&text)
-            .map_err(|cause| KeyError::Unusable { path: path.to_owned(), cause: Box::new(cause) })
+        Self::from_base64(&text).map_err(|cause| {
+            KeyError(format!(
+                "{shown}: {cause}. If it is beyond repair, move it away and start again: a new key is made, pending codes and mails are lost, nothing else"
+            ))
+        })
     }
 
     /// Seals `plain` for the outbox row `row`: 24 bytes of nonce, then XChaCha20-Poly1305. Bound to
     /// the row, so that an attacker who can write to the database cannot send one user's email to another.
     pub fn seal(&self, row: &str, plain: &[u8]) -> Vec<u8> {
-        let nonce = crate::random::bytes::<NONCE_BYTES>();
+        let nonce = random::bytes::<NONCE_BYTES>();
         let payload = Payload { msg: plain, aad: &bound_to(row) };
         // Fails only beyond 256 GiB; an empty seal opens as nothing.
-        let sealed = self.cipher().encrypt(&XNonce::from(nonce), payload).unwrap_or_default();
+        let sealed = self.sealing.encrypt(&XNonce::from(nonce), payload).unwrap_or_default();
         [nonce.as_slice(), &sealed].concat()
     }
 
@@ -140,22 +117,18 @@ impl ServerKey {
     pub fn open(&self, row: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
         let payload = Payload { msg: sealed, aad: &bound_to(row) };
-        self.cipher().decrypt(&XNonce::from(*nonce), payload).ok()
+        self.sealing.decrypt(&XNonce::from(*nonce), payload).ok()
     }
 
     /// HMAC-SHA256 of `parts` for one `purpose`, 43 characters of base64url. Each part is preceded
     /// by its length: `("ab", "c")` and `("a", "bc")` differ.
     pub fn digest(&self, purpose: &str, parts: &[&str]) -> String {
-        let mut mac = keyed(&self.digesting);
+        let mut mac = self.digesting.clone();
         for part in std::iter::once(&purpose).chain(parts) {
-            mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part.as_bytes());
         }
         URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
-    }
-
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(&(*self.sealing).into())
     }
 }
 
@@ -166,7 +139,7 @@ impl std::fmt::Debug for ServerKey {
 }
 
 /// Whether `master` was typed, and is not random: 32 random bytes with at most 8 different values
-/// among them happen once in 10^33 draws, and ones of which half follow the byte before at one distance,
+/// happen once in 10^33 draws, and ones of which half follow the byte before at one distance,
 /// as in 00 01 02 …, once in 10^27.
 fn is_guessable(master: &[u8]) -> bool {
     let mut distances = [0; 256];
@@ -181,27 +154,18 @@ fn bound_to(row: &str) -> Vec<u8> {
     [b"outbox".as_slice(), row.as_bytes()].concat()
 }
 
-fn derive(mac: &HmacSha256, label: &[u8]) -> Zeroizing<[u8; KEY_BYTES]> {
-    let mut derived = mac.clone().chain_update(label).finalize().into_bytes();
-    let key = Zeroizing::new(derived.into());
-    derived.as_mut_slice().zeroize();
-    key
+/// HMAC takes a key of any length, so this does not fail.
+fn hmac(key: &[u8]) -> Result<HmacSha256, KeyError> {
+    HmacSha256::new_from_slice(key).map_err(|_| KeyError(NOT_A_KEY.into()))
 }
 
-/// HMAC pads its key with zeros to a block (RFC 2104), so a block made here cannot be refused.
-fn keyed(key: &[u8; KEY_BYTES]) -> HmacSha256 {
-    let mut block = Zeroizing::new([0; 64]);
-    block[..KEY_BYTES].copy_from_slice(key);
-    HmacSha256::new(&(*block).into())
-}
-
-/// Writes a new key beside `path` and links it there: a link, unlike a rename, never replaces the
+/// Writes a new key to a draft and links it to `path`: a link, unlike a rename, never replaces the
 /// key of a process that was faster.
 fn create(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let draft = folder.join(format!(".{name}.{}", crate::random::id(0)));
+    let draft = folder.join(format!(".{name}.{}", random::id(0)));
     let linked = write_key(&draft).and_then(|()| match fs::hard_link(&draft, path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         linked => linked,
@@ -212,18 +176,17 @@ fn create(path: &Path) -> io::Result<()> {
 }
 
 fn write_key(draft: &Path) -> io::Result<()> {
-    let master = Zeroizing::new(crate::random::bytes::<KEY_BYTES>());
+    let master = Zeroizing::new(random::bytes::<KEY_BYTES>());
     let text = Zeroizing::new(STANDARD.encode(*master));
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(draft)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
     writeln!(file, "{}", *text)?;
     file.sync_all()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     const MASTER: &[u8; 32] = b"a key for tests, 32 bytes of it\xff";
@@ -291,16 +254,16 @@ mod tests {
     fn a_key_is_base64_in_either_alphabet() {
         let standard = "+/8k0Jp3Zs5xQm+/Rb7Yc1Vd9Wf2Xg4Th6Uj8Ki0Lo8=";
         let url_safe = "-_8k0Jp3Zs5xQm-_Rb7Yc1Vd9Wf2Xg4Th6Uj8Ki0Lo8";
-        let digest = |text| ServerKey::from_base64(text).unwrap().digest("x", &[]);
+        let digest = |text: &str| ServerKey::from_base64(text).unwrap().digest("x", &[]);
         assert_eq!(digest(standard), digest(url_safe));
         assert_eq!(digest(standard), digest(&format!(" {standard}\n")));
     }
 
     #[test]
     fn a_short_key_is_refused() {
-        assert!(matches!(ServerKey::from_bytes(&MASTER[1..]), Err(KeyError::NotAKey)));
+        assert_eq!(ServerKey::from_bytes(&MASTER[1..]).unwrap_err().to_string(), NOT_A_KEY);
         for text in ["", "c2hvcnQ=", "not base64!", "not base64 at all, but surely long enough"] {
-            assert!(matches!(ServerKey::from_base64(text), Err(KeyError::NotAKey)), "{text}");
+            assert_eq!(ServerKey::from_base64(text).unwrap_err().to_string(), NOT_A_KEY, "{text}");
         }
     }
 
@@ -334,18 +297,14 @@ mod tests {
     fn a_key_that_nobody_drew_is_refused() {
         let typed = b"abcdabcdabcdabcdabcdabcdabcdabcd";
         for master in [&[0; 32][..], &[7; 64], typed] {
-            assert!(
-                matches!(ServerKey::from_bytes(master), Err(KeyError::Guessable)),
-                "{master:?}"
-            );
+            let refused = ServerKey::from_bytes(master).unwrap_err().to_string();
+            assert!(refused.contains("is too easy to guess"), "{refused}");
         }
         let counted: [u8; 32] = std::array::from_fn(|at| u8::try_from(at).unwrap());
         let downwards = counted.map(|byte| 250 - 3 * byte);
         for master in [&counted[..], &downwards, &[&counted[..16], &counted[..16]].concat()] {
-            assert!(
-                matches!(ServerKey::from_bytes(master), Err(KeyError::Guessable)),
-                "{master:?}"
-            );
+            let refused = ServerKey::from_bytes(master).unwrap_err().to_string();
+            assert!(refused.contains("is too easy to guess"), "{refused}");
         }
         for text in [
             "0123456789abcdef0f1e2d3c4b5a6978",

@@ -3,12 +3,10 @@
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::str::FromStr;
 
 use ipnet::IpNet;
 
-use crate::db::{Location, Server};
 use crate::key::ServerKey;
 
 pub(super) const MINUTE: i64 = 60;
@@ -102,29 +100,6 @@ pub(super) fn site_name(text: &str) -> Result<String, String> {
         Ok(name.into())
     } else {
         Err(format!("expected 1 to {MAX_SITE_NAME} characters on one line"))
-    }
-}
-
-pub(super) fn database(text: &str) -> Result<Location, String> {
-    if let Some(path) = text.strip_prefix("sqlite:") {
-        return sqlite(path);
-    }
-    let postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
-    if postgres && url::Url::parse(text).is_ok() {
-        Server::parse(text).map(|_| Location::Postgres(text.into()))
-    } else {
-        Err("expected sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME, with characters like @ : / # in the password percent-encoded".into())
-    }
-}
-
-/// Ignores the options after a `?`: they are those of other programs.
-fn sqlite(path: &str) -> Result<Location, String> {
-    let path = path.strip_prefix("//").unwrap_or(path);
-    let path = path.split_once('?').map_or(path, |(path, _)| path);
-    match path {
-        "" => Err("expected a path behind sqlite:, like sqlite:vestibule.db".into()),
-        ":memory:" => Err("expected a file, like sqlite:vestibule.db: a database in memory is lost at the stop, and its connections do not share it".into()),
-        _ => Ok(Location::Sqlite(PathBuf::from(path))),
     }
 }
 
@@ -277,29 +252,6 @@ mod tests {
         for text in ["", "y", "n", "2", "yes ", "enabled", "truе", "00"] {
             assert!(yes_or_no(text).unwrap_err().starts_with("expected yes or no"), "{text}");
         }
-    }
-
-    #[test]
-    fn an_sqlite_url_is_a_path() {
-        for (text, path) in [
-            ("sqlite:vestibule.db", "vestibule.db"),
-            ("sqlite://data/v.db", "data/v.db"),
-            ("sqlite:///var/lib/v.db?mode=rwc", "/var/lib/v.db"),
-        ] {
-            assert_eq!(database(text), Ok(Location::Sqlite(path.into())));
-        }
-        for text in ["sqlite:", "sqlite://", "sqlite::memory:", "vestibule.db", ""] {
-            assert!(database(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_postgres_url_is_kept_and_never_repeated_when_wrong() {
-        let url = "postgresql://me:hush@db.example/vestibule?sslmode=require";
-        assert_eq!(database(url), Ok(Location::Postgres(url.into())));
-        let words = database("postgres://me:hu#sh@db.example:x/v").unwrap_err();
-        assert!(!words.contains("hu#sh"));
-        assert!(database("mysql://me@host/v").is_err());
     }
 
     #[test]

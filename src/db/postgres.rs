@@ -29,7 +29,6 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 const STANDBY: Duration = Duration::from_secs(1);
 
 /// Where to connect, and the settings of each connection.
-#[derive(Debug)]
 pub struct Source {
     server: Server,
     /// `set …` and `begin; set local …`: a pooler that gives each transaction another connection
@@ -87,10 +86,9 @@ impl Driver for PgConnection {
     }
 }
 
-/// Opens the database that `url` names. Connects once without the pool, whose error would only be a
+/// Opens the database of `server`. Connects once without the pool, whose error would only be a
 /// timeout.
-pub(super) async fn open(url: &str, wait: Duration) -> Result<Engine, DbError> {
-    let server = Server::parse(url).map_err(|why| unusable(&why))?;
+pub(super) async fn open(server: Server, wait: Duration) -> Result<Engine, DbError> {
     let connected = timeout(wait, connect(&server)).await;
     let connected = connected.map_err(|_| unusable("nothing answers within 5 seconds"))?;
     let first = connected.map_err(|error| why_unusable(&error))?;

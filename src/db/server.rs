@@ -50,7 +50,7 @@ const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 const DEFAULT_PORT: u16 = 5432;
 
 /// A PostgreSQL server and how to connect to it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Server {
     /// For sqlx. The host is the name that the certificate must have.
     pub options: PgConnectOptions,
@@ -59,6 +59,13 @@ pub struct Server {
     /// `pgbouncer=transaction`: a pooler gives each transaction another connection, so nothing may
     /// last longer than a transaction. `None` when the URL does not say.
     pub is_per_transaction: Option<bool>,
+}
+
+/// sqlx's options would show the password.
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
 }
 
 impl Server {

@@ -36,8 +36,8 @@ impl Lock {
                 sqlx::query("begin immediate").execute(&mut other).await.unwrap();
                 Self::Sqlite(other)
             }
-            Location::Postgres(url) => {
-                let mut other = sqlx::PgConnection::connect(url).await.unwrap();
+            Location::Postgres(server) => {
+                let mut other = sqlx::PgConnection::connect_with(&server.options).await.unwrap();
                 let lock = "begin; lock table users, sessions, limits, outbox, one_time_codes, devices in exclusive mode";
                 sqlx::raw_sql(lock).execute(&mut other).await.unwrap();
                 Self::Postgres(other)
@@ -390,7 +390,7 @@ async fn a_postgresql_that_restarts_or_hangs_under_load_loses_nothing_and_is_use
 async fn a_statement_without_an_answer_is_given_up_and_its_connection_replaced() {
     let Some(url) = postgres_url() else { return };
     let wait = Duration::from_millis(500);
-    let db = Db::open_for(&Location::Postgres(url), wait).await.unwrap();
+    let db = Db::open_for(&Location::parse(&url).unwrap(), wait).await.unwrap();
     // As many as there are connections.
     let silent = join_all((0..16).map(|_| sql("select pg_sleep(30)").execute(db.writer())));
     for answer in timeout(Duration::from_secs(20), silent).await.unwrap() {

@@ -102,6 +102,6 @@ async fn no_migration_costs_a_host_application_its_rows_on_postgresql() {
         }
         connection.close().await.unwrap();
         let url = format!("{url}?options=-csearch_path%3D{schema}");
-        upgrade(&Location::Postgres(url), from).await;
+        upgrade(&Location::parse(&url).unwrap(), from).await;
     }
 }

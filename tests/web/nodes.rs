@@ -26,7 +26,7 @@ async fn nodes_that_start_together_migrate_once() {
             let ready = tokio::task::block_in_place(|| node.get("/readyz", ""));
             assert_eq!(ready.status, 200, "{}", ready.head);
         }
-        let db = Db::open(&Location::Postgres(url)).await.unwrap();
+        let db = Db::open(&Location::parse(&url).unwrap()).await.unwrap();
         let done = sql("select count(*), max(version) from vestibule_migrations where success");
         let (count, newest) = done.optional::<(i64, i64)>(db.reader()).await.unwrap().unwrap();
         assert_eq!((count, newest), (latest_version(), latest_version()));

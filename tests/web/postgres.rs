@@ -67,7 +67,7 @@ fn has_password(received: &Mutex<Vec<u8>>) -> bool {
 }
 
 async fn open(url: &str) -> Result<Db, String> {
-    let opened = Db::open_for(&Location::Postgres(url.to_owned()), Duration::from_secs(5)).await;
+    let opened = Db::open(&Location::parse(url).unwrap()).await;
     opened.map_err(|error| error.to_string())
 }
 

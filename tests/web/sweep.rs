@@ -58,12 +58,6 @@ on_both_databases! {
     }
 }
 
-/// The address of the site's PostgreSQL.
-fn url_of(site: &Site) -> &str {
-    let Location::Postgres(url) = &site.app.config.database else { panic!("PostgreSQL") };
-    url
-}
-
 #[tokio::test]
 async fn rows_locked_by_a_request_are_left_for_the_next_sweep() {
     let Some(site) = Site::on_postgresql().await else { return };
@@ -115,7 +109,8 @@ async fn a_node_that_loses_its_connection_loses_the_lock_and_stops() {
     expired(&site, 1).await;
     let other = Db::open(&site.app.config.database).await.unwrap();
     let mut lock = other.try_advisory_lock("sweep").await.unwrap().unwrap();
-    let mut admin = sqlx::PgConnection::connect(url_of(&site)).await.unwrap();
+    let Location::Postgres(server) = &site.app.config.database else { panic!("PostgreSQL") };
+    let mut admin = sqlx::PgConnection::connect_with(&server.options).await.unwrap();
     let end = "select pg_terminate_backend(pid, 10000) from pg_locks where locktype = 'advisory'
         and (classid::bigint << 32) | objid::bigint
             = hashtextextended('vestibule ' || current_schema() || ' sweep', 0)";

@@ -68,7 +68,7 @@ impl Nodes {
         let front = Front::at(address);
         until(async || front.browser().open("/healthz").await.status == StatusCode::OK).await;
         front.nodes();
-        let database = Location::Postgres(url.to_owned());
+        let database = Location::parse(url).unwrap();
         Some(Self { programs, front, server, database, nginx, folder })
     }
 

@@ -43,7 +43,7 @@ impl TestDatabase {
             run_on_postgres(&url, format!("create schema {name}")).await;
             let joint = if url.contains('?') { '&' } else { '?' };
             let own = format!("{url}{joint}options=-c%20search_path%3D{name}");
-            databases.push((Self::Postgres { url, schema: name }, Location::Postgres(own)));
+            databases.push((Self::Postgres { url, schema: name }, Location::parse(&own).unwrap()));
         }
         databases
     }

@@ -52,15 +52,15 @@ impl Site {
         connection.close().await.unwrap();
         let folder = std::env::temp_dir().join(format!("vestibule-{schema}"));
         std::fs::create_dir_all(&folder).unwrap();
-        let location = Location::Postgres(format!("{url}?options=-csearch_path%3D{schema}"));
-        Some(Self::start(location, folder, |_| ()).await)
+        let location = Location::parse(&format!("{url}?options=-csearch_path%3D{schema}"));
+        Some(Self::start(location.unwrap(), folder, |_| ()).await)
     }
 
     /// On the database at `url`.
     pub async fn at(url: &str, change: impl FnOnce(&mut Config)) -> Self {
         let folder = std::env::temp_dir().join(format!("vestibule-test-{}", random::id(0)));
         std::fs::create_dir_all(&folder).unwrap();
-        Self::start(Location::Postgres(url.to_owned()), folder, change).await
+        Self::start(Location::parse(url).unwrap(), folder, change).await
     }
 
     async fn start(database: Location, folder: PathBuf, change: impl FnOnce(&mut Config)) -> Self {

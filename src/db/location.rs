@@ -1,0 +1,64 @@
+//! Where the data is: a SQLite file or a PostgreSQL server.
+
+use std::path::PathBuf;
+
+use url::Url;
+
+use super::Server;
+
+/// Where the data is. `Debug` shows nothing of a URL: it may hold a password.
+#[derive(Clone, Debug)]
+pub enum Location {
+    /// A file, made at the first start.
+    Sqlite(PathBuf),
+    Postgres(Box<Server>),
+}
+
+impl Location {
+    /// Reads `sqlite:PATH` or a `postgres://` URL. The error repeats nothing that may be a password.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            // The options behind a `?` are sqlx's own.
+            let path = path.strip_prefix("//").unwrap_or(path).split('?').next();
+            return match path.unwrap_or_default() {
+                "" => Err("expected a path behind sqlite:, like sqlite:vestibule.db".into()),
+                ":memory:" => Err("expected a file, like sqlite:vestibule.db: a database in memory is lost at the stop, and its connections do not share it".into()),
+                path => Ok(Self::Sqlite(PathBuf::from(path))),
+            };
+        }
+        let postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
+        if postgres && Url::parse(text).is_ok() {
+            return Server::parse(text).map(|server| Self::Postgres(Box::new(server)));
+        }
+        Err("expected sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME, with characters like @ : / # in the password percent-encoded".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Location;
+
+    #[test]
+    fn an_sqlite_url_is_a_path() {
+        for (text, path) in [
+            ("sqlite:vestibule.db", "vestibule.db"),
+            ("sqlite://data/v.db", "data/v.db"),
+            ("sqlite:///var/lib/v.db?mode=rwc", "/var/lib/v.db"),
+        ] {
+            let parsed = Location::parse(text).unwrap();
+            assert!(matches!(&parsed, Location::Sqlite(found) if found == path), "{parsed:?}");
+        }
+        for text in ["sqlite:", "sqlite://", "sqlite::memory:", "vestibule.db", ""] {
+            assert!(Location::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_postgres_url_is_never_repeated() {
+        let url = "postgresql://me:hush@db.example/vestibule?sslmode=require";
+        assert!(!format!("{:?}", Location::parse(url)).contains("hush"));
+        let words = Location::parse("postgres://me:hu#sh@db.example:x/v").unwrap_err();
+        assert!(!words.contains("hu#sh"));
+        assert!(Location::parse("mysql://me@host/v").is_err());
+    }
+}
