@@ -14,7 +14,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::event::{Details, Event};
+use crate::event::Event;
 use crate::permissions::{take_from_group, why_not_private};
 use crate::random;
 
@@ -86,7 +86,7 @@ impl ServerKey {
         });
         let mut file = opened.map_err(unreadable)?;
         if let Some(cause) = take_from_group(path, &file.metadata().map_err(unreadable)?) {
-            Event::FileExposed.write(Details { cause: Some(&cause), ..Details::default() });
+            Event::FileExposed { cause: &cause }.write();
         }
         if let Some(cause) = why_not_private(path, &file.metadata().map_err(unreadable)?) {
             return Err(KeyError(format!(

@@ -120,7 +120,7 @@ impl PasswordHasher {
                     .map(|_| PasswordMatch::Incorrect);
             };
             compare(&params, &password, &stored, memory).or_else(|error| {
-                Event::Fault.because("a_stored_password_hash_cannot_be_used", &error);
+                Event::log_fault("a_stored_password_hash_cannot_be_used", &error);
                 compare(&params, &password, &dummy, memory).map(|_| PasswordMatch::Incorrect)
             })
         })
@@ -150,7 +150,8 @@ impl PasswordHasher {
         let job = move |memory: Result<&mut Vec<Block>, HashError>| {
             let _span = span.enter();
             if !answer.is_closed() {
-                let _ = answer.send(memory.map(|memory| request.run(|| work(memory))));
+                let _ = answer
+                    .send(memory.map(|memory| event::run_with_origin(request, || work(memory))));
             }
         };
         self.pool.add(kind, self.path, Box::new(job));

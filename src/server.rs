@@ -16,7 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::app::App;
-use crate::event::{Details, Event};
+use crate::event::Event;
 use crate::tasks::Tasks;
 use connection::{InFlight, Timeouts};
 use limiter::{Client, ConnectionLimiter};
@@ -43,13 +43,13 @@ pub async fn run(listener: TcpListener, app: &App, tasks: Tasks, mut signals: Si
     let mut server = Server::new(crate::routes::router(app.clone()), limiter, Timeouts::default());
     server.serve_until(&listener, signals.stop()).await;
     server.accept_backlog(listener);
-    Event::Stopping.write(Details::default());
+    Event::Stopping.write();
     let reason = tokio::select! {
         ((), ()) = async { tokio::join!(server.drain(), tasks.finish()) } => "finished",
         () = tokio::time::sleep(GRACE) => "out_of_time",
         () = signals.stop() => "told_twice",
     };
-    Event::Stopped.write(Details { reason: Some(reason), ..Details::default() });
+    Event::Stopped { reason }.write();
 }
 
 /// All connections. Those still open are closed when it is dropped.
@@ -129,7 +129,7 @@ async fn accept(listener: &TcpListener) -> Option<Client> {
     match listener.accept().await {
         Ok(client) => Some(client),
         Err(error) => {
-            Event::Fault.because("a_connection_was_not_accepted", &error);
+            Event::log_fault("a_connection_was_not_accepted", &error);
             tokio::time::sleep(ACCEPT_PAUSE).await;
             None
         }

@@ -62,8 +62,9 @@ pub async fn change_password(
         notices::send_password_changed(app, &mut tx, requester, email).await?;
     }
     tx.commit().await?;
-    Event::PasswordChanged.of(&user.id);
-    Event::sessions_ended(&user.id, "password_change", revoked);
+    Event::PasswordChanged { account: &user.id }.write();
+    let reason = "password_change";
+    Event::SessionEnded { account: &user.id, reason, sessions: revoked }.write();
     let device_tokens = trusted_devices::trust(app, requester, &user).await;
     Ok(PasswordChange::Changed { user, device_tokens })
 }

@@ -24,7 +24,7 @@ pub async fn is_current_password(
     let counters = counters_by_key(app, RateLimit::LoginAccount, &key);
     let is_current = verify(app, requester, (user, password), counters).await?;
     if is_current == Ok(false) {
-        Event::PasswordChangeRefused.of(&user.id);
+        Event::PasswordChangeRefused { account: &user.id }.write();
     }
     Ok(is_current)
 }

@@ -8,7 +8,7 @@ use super::requester::Requester;
 use super::trusted_devices;
 use super::{Error, run_to_completion};
 use crate::app::App;
-use crate::event::{Details, Event};
+use crate::event::Event;
 use crate::models::user::{User, rehash_password};
 use crate::password_hasher::PasswordMatch;
 
@@ -90,10 +90,10 @@ impl CountedLogin {
             // A client that hangs up must not hide the login from the account's owner.
             return run_to_completion(complete_login(app, requester, user.clone())).await;
         }
-        let id = user.as_ref().map(|user| user.id.as_str());
-        Event::LoginRefused.write(Details { account: id, ..Details::default() });
+        let account_id = user.as_ref().map(|user| user.id.as_str());
+        Event::LoginRefused { account: account_id }.write();
         if attempt.is_last() {
-            Event::LoginStopped.write(Details { account: id, ..Details::default() });
+            Event::LoginStopped { account: account_id }.write();
             notices::send_login_stopped(&app, &requester, user.as_ref(), &account).await?;
         }
         Ok(LogIn::Refused)
@@ -104,7 +104,7 @@ impl CountedLogin {
 async fn rehash(app: &App, requester: &Requester, user: &User, password: &Password) {
     let Ok(hash) = requester.hasher(app).hash(password.as_bytes()).await else { return };
     if let Err(error) = rehash_password(app.db.writer(), user, &hash).await {
-        Event::Fault.because("a_password_was_not_hashed_anew", &error);
+        Event::log_fault("a_password_was_not_hashed_anew", &error);
     }
 }
 
@@ -115,6 +115,6 @@ async fn complete_login(app: App, requester: Requester, user: User) -> Result<Lo
         trusted_devices::record_login(&app, &mut tx, &requester, &user).await?;
     notices::send_login_notice(&app, &mut tx, &requester, &user, status).await?;
     tx.commit().await?;
-    Event::Login.of(&user.id);
+    Event::Login { account: &user.id }.write();
     Ok(LogIn::LoggedIn { user, device_tokens })
 }

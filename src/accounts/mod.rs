@@ -46,5 +46,5 @@ pub const REPEATED_WITHIN: i64 = 60;
 async fn run_to_completion<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
-    tokio::spawn(event::with_current_origin(work)).await?
+    tokio::spawn(event::with_origin(event::current_origin(), work)).await?
 }

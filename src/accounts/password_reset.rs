@@ -13,7 +13,7 @@ use super::username::Username;
 use super::{Error, notices, trusted_devices};
 use crate::app::App;
 use crate::db::DbError;
-use crate::event::{Details, Event};
+use crate::event::Event;
 use crate::mail::emails;
 use crate::models::one_time_code::{
     Purpose, cool_down, count_attempt, find_code, insert_code, invalidate_code, refund_attempt,
@@ -158,8 +158,11 @@ async fn send_code(
     let email = if may_send && user.is_some() { email } else { email.decoy() };
     app.outbox.enqueue(&mut tx, &email).await?;
     tx.commit().await?;
-    let event = if codes_sent == 1 { Event::CodeAsked } else { Event::CodeResent };
-    event.write(Details { account, ..Details::default() });
+    if codes_sent == 1 {
+        Event::CodeAsked { account }.write();
+    } else {
+        Event::CodeResent { account }.write();
+    }
     let (username, email) = (username.to_owned(), claim.email.to_string());
     let (digest, budget) = (digest(app, &id, &code), trust.code_key().to_owned());
     let pending = PendingReset { id, username, email, digest, codes_sent, sent_at: now, budget };
@@ -279,8 +282,7 @@ async fn check_code(
             }
         }
     };
-    let reason = Some(rejection.name());
-    Event::CodeRefused.write(Details { account, reason, ..Details::default() });
+    Event::CodeRefused { account, reason: rejection.name() }.write();
     Ok(Ok(Err(rejection)))
 }
 
@@ -315,8 +317,8 @@ async fn use_code(
         notices::send_password_changed(app, &mut tx, requester, email).await?;
     }
     tx.commit().await?;
-    Event::PasswordReset.of(&user.id);
-    Event::sessions_ended(&user.id, "reset", revoked);
+    Event::PasswordReset { account: &user.id }.write();
+    Event::SessionEnded { account: &user.id, reason: "reset", sessions: revoked }.write();
     let device_tokens = trusted_devices::trust(app, requester, &user).await;
     Ok(PasswordReset::Done { device_tokens })
 }
@@ -329,7 +331,7 @@ const GONE: PasswordReset = PasswordReset::Rejected(Rejection::Gone);
 async fn refund(app: &App, pending: &PendingReset) -> bool {
     let refunded = refund_attempt(app.db.writer(), &pending.id).await;
     refunded.unwrap_or_else(|error| {
-        Event::Fault.because("a_guess_was_not_given_back", &error);
+        Event::log_fault("a_guess_was_not_given_back", &error);
         true
     })
 }

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::app::in_flight::InFlightAttempt;
 use crate::config::Rate;
 use crate::db::{DbError, Tx};
-use crate::event::{Details, Event};
+use crate::event::Event;
 use crate::models::device::find_device;
 use crate::models::rate_limit;
 use crate::models::user::User;
@@ -385,10 +385,9 @@ impl Exceeded {
     }
 
     /// `account` is the user's id, if the limit is about a user.
-    fn log(&self, event: Event, account: Option<&str>) {
-        let limit = Some(self.limit.name());
+    fn log(&self, account: Option<&str>) {
         let retry_after = (!self.is_stopped()).then_some(self.retry_after);
-        event.write(Details { account, limit, retry_after, ..Details::default() });
+        Event::Limited { account, limit: self.limit.name(), retry_after }.write();
     }
 }
 
@@ -402,14 +401,14 @@ pub async fn count(
     account: Option<&str>,
 ) -> Result<Decision, DbError> {
     let counted = count_all(app, counters).await?;
-    Ok(counted.map(drop).inspect_err(|exceeded| exceeded.log(Event::Limited, account)))
+    Ok(counted.map(drop).inspect_err(|exceeded| exceeded.log(account)))
 }
 
 /// Whether one more email may be sent; it is counted within `tx`. Beyond a limit it is left out:
 /// somebody who registered with a stranger's address must not flood it.
 pub async fn may_send(app: &App, tx: &mut Tx, counters: &[Counter]) -> Result<bool, DbError> {
     let counted = count_in(app, tx, counters).await?;
-    Ok(counted.inspect_err(|exceeded| exceeded.log(Event::Limited, None)).is_ok())
+    Ok(counted.inspect_err(|exceeded| exceeded.log(None)).is_ok())
 }
 
 async fn count_all(app: &App, counters: &[Counter]) -> Result<Decision<i64>, DbError> {
@@ -438,7 +437,8 @@ async fn count_in(app: &App, tx: &mut Tx, counters: &[Counter]) -> Result<Decisi
             return Ok(Err(exceeded));
         }
         if (limit, count, adds) == (RateLimit::MailSite, rate.count, 1) {
-            exceeded.log(Event::MailLimitReached, None);
+            let (limit, retry_after) = (limit.name(), exceeded.retry_after);
+            Event::MailLimitReached { limit, retry_after }.write();
         }
         if limit == RateLimit::LoginAccount {
             let row = self::subject(app, RateLimit::LoginInARow, key);
@@ -513,7 +513,7 @@ impl Attempt {
                 None => false,
             };
             if !is_refunded || Instant::now() >= until {
-                exceeded.log(Event::Limited, account);
+                exceeded.log(account);
                 return Ok(Err(exceeded));
             }
         }
@@ -533,7 +533,7 @@ impl Attempt {
     /// are forgiven too. A database failure is only logged, because the attempt itself succeeded.
     pub async fn refund(&mut self, app: &App, forgives: bool) {
         if let Err(error) = self.try_refund(app, forgives).await {
-            Event::Fault.because("a_limit_was_not_taken_back", &error);
+            Event::log_fault("a_limit_was_not_taken_back", &error);
         }
         if let Some(in_flight) = self.in_flight.take() {
             in_flight.refund();

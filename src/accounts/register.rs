@@ -9,7 +9,7 @@ use super::requester::Requester;
 use super::username::Username;
 use super::{REPEATED_WITHIN, notices, trusted_devices};
 use crate::app::App;
-use crate::event::{Details, Event};
+use crate::event::Event;
 use crate::models::user::{NewUser, User, find_user_registered_in, insert_user};
 
 /// What a new account is made of.
@@ -68,7 +68,7 @@ pub async fn register(
     let (_, device_tokens) = trusted_devices::record_login(app, &mut tx, requester, &user).await?;
     notices::send_registered(app, &mut tx, requester, &user).await?;
     tx.commit().await?;
-    Event::Registered.of(&user.id);
+    Event::Registered { account: &user.id }.write();
     Ok(Registration::Registered { user, device_tokens, is_repeat: false })
 }
 
@@ -93,7 +93,7 @@ async fn taken(app: &App, requester: &Requester, new: &NewAccount) -> Result<Reg
             }
         }
     }
-    Event::RegisterRefused.write(Details { reason: Some("taken"), ..Details::default() });
+    Event::RegisterRefused { reason: "taken" }.write();
     Ok(Registration::Taken)
 }
 

@@ -36,7 +36,7 @@ pub async fn record_login(
     let token = token_for(app, tx, requester, user).await?;
     let status = note_device(tx, user, &token.text, 1, app.clock.now()).await?;
     if status == DeviceStatus::New {
-        Event::DeviceNew.of(&user.id);
+        Event::DeviceNew { account: &user.id }.write();
     }
     Ok((status, token.for_cookie(requester)))
 }
@@ -50,7 +50,7 @@ pub async fn trust(app: &App, requester: &Requester, user: &User) -> Option<Vec<
         note_device(&mut tx, user, &token.text, token.logins, app.clock.now()).await?;
         tx.commit().await.map(|()| token.for_cookie(requester))
     };
-    let logged = |error: &DbError| Event::Fault.because("a_device_was_not_noted", error);
+    let logged = |error: &DbError| Event::log_fault("a_device_was_not_noted", error);
     trusted.await.inspect_err(logged).ok()
 }
 

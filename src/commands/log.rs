@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::prelude::*;
 
 use crate::config::LogFormat;
-use crate::event::{Details, Event};
+use crate::event::Event;
 
 /// Starts it. A host program's own subscriber stays.
 pub fn start(format: LogFormat) {
@@ -38,8 +38,7 @@ where
 fn panicked(info: &PanicHookInfo<'_>) {
     let place = info.location().map(ToString::to_string);
     let words = info.payload().downcast_ref::<&'static str>().copied().unwrap_or("a panic");
-    let (cause, path) = (Some(&words as &dyn std::fmt::Display), place.as_deref());
-    Event::Panicked.write(Details { cause, path, ..Details::default() });
+    Event::Panicked { cause: words, path: place.as_deref() }.write();
 }
 
 /// tower-sessions warns of every unknown cookie: anybody could fill the log with it. Its spans say

@@ -13,7 +13,7 @@ use crate::accounts::password;
 use crate::app::App;
 use crate::config::{Config, MailboxReaders};
 use crate::db::Location;
-use crate::event::{Details, Event};
+use crate::event::Event;
 use crate::mail::Mailer;
 use crate::models::outbox;
 use crate::server::{self, Signals};
@@ -48,8 +48,7 @@ pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     let app = App::start(config).await.map_err(CommandError::failed)?;
     let tasks = start_tasks(&app, mailer).await?;
     announce(&app.config, address);
-    Event::Started
-        .write(Details { version: Some(env!("CARGO_PKG_VERSION")), ..Details::default() });
+    Event::Started { version: env!("CARGO_PKG_VERSION") }.write();
     warn_of_open_mailbox(&app, address);
     server::run(listener, &app, tasks, signals).await;
     // What still runs after the grace is cut off; what it had acknowledged is on disk.
@@ -138,6 +137,6 @@ fn warn_of_open_mailbox(app: &App, address: SocketAddr) {
             "everybody who can reach {address} can read all mail at /dev/mailbox, codes included: \
              set VESTIBULE_SMTP_URL before real people use this"
         );
-        Event::MailboxOpen.write(Details { cause: Some(&cause), ..Details::default() });
+        Event::MailboxOpen { cause: &cause }.write();
     }
 }

@@ -118,7 +118,7 @@ async fn add(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
     let chosen = chosen.map_err(CommandError::failed)?.map_err(CommandError::failed)?;
     let password = chosen.map_err(CommandError::failed)?;
     let user = insert(app, &name, &address, &password).await?;
-    Event::UserAdded.of(&user.id);
+    Event::UserAdded { account: &user.id }.write();
     eprintln!("The account was created.");
     print(&user, matches.get_flag("json"))
 }

@@ -24,7 +24,7 @@ pub async fn submit(mut visitor: Visitor) -> Answer {
     // Who was not logged in needs no session to be told so.
     if let Some(user) = visitor.user.clone() {
         visitor.end().await?;
-        Event::sessions_ended(&user.id, "logout", 1);
+        Event::SessionEnded { account: &user.id, reason: "logout", sessions: 1 }.write();
         visitor.notify(Flash::LoggedOut).await?;
     } else {
         // The second press of the button has the outcome of the first.

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::pool::{Driver, Pool};
 use super::server::Server;
 use super::{DbError, Engine, migrations};
-use crate::event::{Details, Event};
+use crate::event::Event;
 use crate::random;
 
 /// Connections of one node, where PostgreSQL's default limit is 100 for all nodes.
@@ -95,7 +95,7 @@ pub(super) async fn open(server: Server, wait: Duration) -> Result<Engine, DbErr
     let checked = timeout(CHECK_TIMEOUT, check(&server, first)).await;
     checked.map_err(|_| why_no_answer(&server))??;
     if let Some(cause) = server.weakness() {
-        Event::WeakSetting.write(Details { cause: Some(&cause), ..Details::default() });
+        Event::WeakSetting { cause }.write();
     }
     let engine = Engine::Postgres(Pool::new(Source::new(server, wait), CONNECTIONS, wait));
     migrations::migrate(&engine).await?;

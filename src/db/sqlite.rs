@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Executor, SqliteConnection};
 
 use super::pool::{Driver, Pool};
 use super::{DbError, Engine, migrations};
-use crate::event::{Details, Event};
+use crate::event::Event;
 use crate::permissions;
 
 /// Readers beside SQLite's one writer: in WAL mode they never wait for it.
@@ -73,7 +73,7 @@ fn make_private(path: &Path) {
     });
     let folder = path.parent().map(permissions::why_folder_not_trusted);
     for cause in found.chain(folder.and_then(Result::ok).flatten()) {
-        Event::FileExposed.write(Details { cause: Some(&cause), ..Details::default() });
+        Event::FileExposed { cause: &cause }.write();
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Mailer, SendResult, mask};
 use crate::db::{Db, DbError};
-use crate::event::{Details, Event, MailDetails};
+use crate::event::Event;
 use crate::models::outbox::{self, GIVE_UP_AFTER, Outbox, QueuedEmail};
 use crate::random;
 use slots::Slots;
@@ -165,7 +165,7 @@ impl Worker {
         if self.trouble.is_none() {
             let is_server = end == End::ServerUnavailable;
             let reason = if is_server { "server_away" } else { "database_failed" };
-            Event::MailWaits.because(reason, cause);
+            Event::MailWaits { reason, cause }.write();
             self.next_look = Instant::now() + seconds(doubled(1, self.failures, LONGEST_PAUSE));
             self.failures += 1;
         }
@@ -180,7 +180,7 @@ impl Worker {
             return outbox::trim(self.db.writer(), oldest, MAILBOX_SIZE).await.map(drop);
         }
         if now.saturating_add(JUMP_SECONDS) < self.looked_at {
-            Event::Fault.because("the_clock_went_back", &"all mail that waits is due now");
+            Event::log_fault("the_clock_went_back", &"all mail that waits is due now");
             outbox::rebase_times(self.db.writer(), now).await?;
         }
         self.looked_at = now;
@@ -253,7 +253,7 @@ impl Worker {
             None => self.totals.dropped += 1,
             Some(SendResult::Sent(reply)) => {
                 self.totals.sent += 1;
-                log(Event::MailSent, details_of(&email), Some(&reply));
+                Event::MailSent { cause: &reply, mail: &email.id, kind: &email.kind }.write();
             }
             Some(SendResult::ServerUnavailable { .. }) => {
                 let now = self.outbox.clock.now();
@@ -262,8 +262,7 @@ impl Worker {
             Some(SendResult::NoReply) => {
                 self.totals.rejected += 1;
                 let wait = NO_REPLY_PAUSE * email.tries.max(1);
-                let mail = MailDetails { wait: Some(wait), ..details_of(&email) };
-                log(Event::MailUnanswered, mail, None);
+                Event::MailUnanswered { mail: &email.id, kind: &email.kind, wait }.write();
                 let at = self.outbox.clock.now() + wait;
                 return outbox::reschedule(self.db.writer(), &email, at).await;
             }
@@ -282,15 +281,15 @@ impl Worker {
         permanent: bool,
         why: &str,
     ) -> Result<(), DbError> {
-        let (to, now) = (mask(&email.to), self.outbox.clock.now());
-        let mail = MailDetails { to: Some(&to), tries: Some(email.tries), ..details_of(email) };
+        let now = self.outbox.clock.now();
         if now >= email.created_at + GIVE_UP_AFTER {
-            log_given_up(mail, "refused", Some(&why));
+            log_given_up(email, "refused", Some(why));
             return outbox::remove(self.db.writer(), &email.id).await;
         }
         let wait = wait_after(permanent, email);
         self.look_within(seconds(wait));
-        log(Event::MailRefused, MailDetails { wait: Some(wait), ..mail }, Some(&why));
+        let QueuedEmail { id: mail, kind, to, tries, .. } = email;
+        Event::MailRefused { cause: why, mail, kind, to: &mask(to), tries: *tries, wait }.write();
         outbox::reschedule(self.db.writer(), email, now + wait).await
     }
 
@@ -303,25 +302,17 @@ impl Worker {
     }
 }
 
-fn details_of(email: &QueuedEmail) -> MailDetails<'_> {
-    MailDetails { id: Some(&email.id), kind: Some(&email.kind), ..MailDetails::default() }
-}
-
-fn log(event: Event, mail: MailDetails<'_>, cause: Option<&dyn Display>) {
-    event.write(Details { cause, mail, ..Details::default() });
-}
-
 fn log_dropped(email: &QueuedEmail) {
     if email.expires_at - email.created_at < GIVE_UP_AFTER {
-        return log(Event::MailExpired, details_of(email), None);
+        return Event::MailExpired { mail: &email.id, kind: &email.kind }.write();
     }
-    let to = mask(&email.to);
-    log_given_up(MailDetails { to: Some(&to), ..details_of(email) }, "too_old", None);
+    log_given_up(email, "too_old", None);
 }
 
-fn log_given_up(mail: MailDetails<'_>, reason: &'static str, cause: Option<&dyn Display>) {
-    let reason = Some(reason);
-    Event::MailGivenUp.write(Details { reason, cause, mail, ..Details::default() });
+fn log_given_up(email: &QueuedEmail, reason: &'static str, cause: Option<&str>) {
+    let QueuedEmail { id: mail, kind, to, tries, .. } = email;
+    let (kind, to, tries) = (Some(&**kind), Some(&*mask(to)), Some(*tries));
+    Event::MailGivenUp { reason, cause, mail, kind, to, tries }.write();
 }
 
 /// Seconds before an email that was deferred (4xx) or rejected (5xx) is retried.

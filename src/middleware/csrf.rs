@@ -14,7 +14,7 @@ use url::{Host, Url};
 use crate::app::App;
 use crate::config::Config;
 use crate::error::RequestError;
-use crate::event::{Details, Event};
+use crate::event::Event;
 
 /// The layer for this site's origin.
 pub fn layer(config: &Config) -> Result<CsrfLayer, ConfigError> {
@@ -29,7 +29,7 @@ pub async fn check(State(app): State<App>, request: Request, next: Next) -> Resp
     let origin = origin_of(request.headers()).and_then(|origin| Url::parse(&origin).ok());
     // Only the scheme, host and port of what was sent are logged.
     let origin = origin.map(|origin| origin.origin().ascii_serialization());
-    Event::CrossSiteRefused.write(Details { origin: origin.as_deref(), ..Details::default() });
+    Event::CrossSiteRefused { origin: origin.as_deref() }.write();
     RequestError::Forbidden.into_response()
 }
 

@@ -14,7 +14,7 @@ use tower_sessions::Session;
 
 use crate::app::App;
 use crate::error::{Failure, RequestError, STOPPED, TOO_MANY, wait_words};
-use crate::event::{self, Details, Event};
+use crate::event::{self, Event};
 use crate::page::Page;
 use crate::visitor::{self, peer};
 
@@ -68,14 +68,14 @@ pub async fn render(State(app): State<App>, request: Request, next: Next) -> Res
 fn log(response: &Response, path: Option<&str>) {
     let status = response.status();
     let failure = response.extensions().get::<Failure>();
-    let details = Details { path, status: Some(status.as_u16()), ..Details::default() };
+    let code = status.as_u16().into();
     if status.is_server_error() {
         let cause = failure.map(|failure| &*failure.0 as &dyn Display);
-        return Event::RequestFailed.write(Details { cause, ..details });
+        return Event::RequestFailed { cause, path, status: code }.write();
     }
     let refused = REFUSED.iter().find(|(of, _)| *of == status);
     if let Some(&(_, reason)) = refused {
-        Event::RequestRefused.write(Details { reason: Some(reason), ..details });
+        Event::RequestRefused { reason, path, status: code }.write();
     }
 }
 
@@ -117,7 +117,8 @@ fn as_page(frame: Page, method: &Method, bare: &Response) -> Response {
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => ("/", "Go to the home page"),
         _ => ("/login", "Go to the login page"),
     };
-    let reference = if status.is_server_error() { event::request_id() } else { None };
+    let origin = event::current_origin().filter(|_| status.is_server_error());
+    let reference = origin.map(|origin| origin.request);
     let page = Page { title: heading, username, ..frame };
     let page = ErrorPage { page, heading, words, next_href, next_words, reference };
     // A template that fails here leaves the bare status: there is no further page to fall back on.

@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use crate::app::App;
 use crate::error::RequestError;
-use crate::event::{Details, Event};
+use crate::event::Event;
 use crate::visitor::peer;
 
 /// Answers 404 to clients on other machines, unless the settings let anyone read it, and for any host
@@ -23,7 +23,7 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
     } else {
         return next.run(request).await;
     };
-    refusal.write(Details::default());
+    refusal.write();
     RequestError::NotFound.into_response()
 }
 

@@ -21,7 +21,7 @@ pub async fn assign(State(app): State<App>, request: Request, next: Next) -> Res
     let address = peer::address(request.extensions(), request.headers(), &app.config);
     let peer = Some(address).filter(|address| !address.is_unspecified());
     let origin = Origin { request: id.clone(), peer };
-    let mut response = event::with_origin(origin, next.run(request)).await;
+    let mut response = event::with_origin(Some(origin), next.run(request)).await;
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(NAME, id);
     }

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::db::{Db, DbError, Executor, SkipLocked, Tx, row, skip_locked, sql};
-use crate::event::{Details, Event, MailDetails};
+use crate::event::Event;
 use crate::key::ServerKey;
 
 /// How long an email is worth sending, in seconds, unless a code in it expires before. Relays retry for
@@ -244,9 +244,8 @@ pub async fn claim(
         if email.is_readable() {
             return Ok(Some(email));
         }
-        let mail = MailDetails { id: Some(&email.id), ..MailDetails::default() };
-        let reason = Some("other_key");
-        Event::MailGivenUp.write(Details { reason, mail, ..Details::default() });
+        let (mail, kind, to, tries, cause) = (&*email.id, None, None, None, None);
+        Event::MailGivenUp { reason: "other_key", cause, mail, kind, to, tries }.write();
         remove(db.writer(), &email.id).await?;
     }
 }

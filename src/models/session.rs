@@ -149,7 +149,7 @@ pub async fn write_if_possible<E: Display + From<DbError>>(
     let written = timeout(OPTIONAL_WRITE, write).await;
     written
         .unwrap_or_else(|_| Err(DbError::Timeout.into()))
-        .inspect_err(|error| Event::Fault.because(reason, error))
+        .inspect_err(|error| Event::log_fault(reason, error))
         .is_ok()
 }
 

@@ -3,7 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::limiter::MAX_WAITING;
-use crate::event::{Details, Event};
+use crate::event::Event;
 
 /// What is needed besides open connections: for those that wait, and twice what was measured for the
 /// database (PostgreSQL: 16), mail and the runtime.
@@ -14,8 +14,7 @@ const RESERVED: usize = MAX_WAITING + 64;
 pub fn fit(connections: usize) -> usize {
     let served = connections_within(raise(connections + RESERVED), connections);
     if served < connections {
-        let connections = Some(served);
-        Event::ConnectionsLowered.write(Details { connections, ..Details::default() });
+        Event::ConnectionsLowered { connections: served as u64 }.write();
     }
     served
 }

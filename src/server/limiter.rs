@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, Id};
 
 use super::connection::InFlight;
-use crate::event::{Details, Event};
+use crate::event::Event;
 
 /// Connections that wait until another one closes.
 pub(super) const MAX_WAITING: usize = 64;
@@ -39,7 +39,7 @@ impl ConnectionLimiter {
             return Some(client);
         }
         if self.waiting.is_empty() {
-            Event::ConnectionsFull.write(Details::default());
+            Event::ConnectionsFull.write();
         }
         if self.waiting.len() < MAX_WAITING {
             self.waiting.push_back(client);

@@ -61,7 +61,7 @@ async fn keep_running<F: Future<Output = ()> + Send + 'static>(
         if let Some(Ok(())) | None = task.join_next().await {
             return;
         }
-        Event::Fault.because("a_background_task_panicked", &name);
+        Event::log_fault("a_background_task_panicked", &name);
         if timeout(pause, stop.wait_for(|stopped| *stopped)).await.is_ok() {
             return;
         }

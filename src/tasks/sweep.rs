@@ -37,7 +37,7 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
             _ = stop.wait_for(|stopped| *stopped) => return,
         };
         if let Err(error) = swept {
-            Event::Fault.because("what_has_expired_was_not_cleared_away", &error);
+            Event::log_fault("what_has_expired_was_not_cleared_away", &error);
         }
         if timeout(EVERY, stop.changed()).await.is_ok() {
             return;

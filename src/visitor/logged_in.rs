@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::Visitor;
 use crate::app::App;
-use crate::event::{Details, Event};
+use crate::event::Event;
 use crate::flash::Flash;
 use crate::models::user::User;
 use crate::next_path::login_before;
@@ -34,7 +34,7 @@ impl FromRequestParts<App> for LoggedIn {
 
 fn to_login(parts: &Parts, visitor: &Visitor) -> Response {
     let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
-    Event::AccessRefused.write(Details { path: route, ..Details::default() });
+    Event::AccessRefused { path: route }.write();
     if parts.method == Method::POST {
         visitor.note_ended(&Flash::SessionEnded);
     } else {

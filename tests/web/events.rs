@@ -10,7 +10,7 @@ use axum::{Extension, Router};
 use serde_json::{Value, json};
 use vestibule::Config;
 use vestibule::config::{LogFormat, Rate};
-use vestibule::event::{Details, Event};
+use vestibule::event::Event;
 use vestibule::models::outbox::Email;
 use vestibule::models::user::find_user_by_username;
 
@@ -41,11 +41,12 @@ fn told(line: &Value) -> Value {
     let fields = line.as_object().unwrap();
     assert!(fields["timestamp"].as_str().unwrap().ends_with('Z'), "not UTC: {line}");
     assert_eq!(fields["target"], "vestibule", "{line}");
-    let event = Event::ALL.iter().find(|event| event.name() == fields["event"]).expect("an event");
+    let event = Event::ALL.iter().find(|(name, ..)| *name == fields["event"]);
+    let (_, _, documented) = event.expect("an event");
     let mut own = serde_json::Map::from_iter([("event".to_owned(), fields["event"].clone())]);
     for (name, value) in fields {
         assert!(!value.is_object() && !value.is_array(), "not flat: {line}");
-        if event.fields().contains(&name.as_str()) {
+        if documented.contains(&name.as_str()) {
             own.insert(name.clone(), value.clone());
         } else {
             let is_known =
@@ -476,8 +477,8 @@ fn texts_of_other_programs_stay_on_their_line() {
         for format in [LogFormat::Json, LogFormat::Text] {
             let log = Log::start(format);
             let origin = text.to_owned() + &"x".repeat(1000);
-            Event::Fault.because("a_reason", &text);
-            Event::CrossSiteRefused.write(Details { origin: Some(&origin), ..Details::default() });
+            Event::Fault { reason: "a_reason", cause: &text }.write();
+            Event::CrossSiteRefused { origin: Some(&origin) }.write();
             assert_eq!(log.lines(), 2, "{}", log.text());
             for line in log.text().lines() {
                 assert!(!line.contains(char::is_control), "{line:?}");
