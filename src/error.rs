@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 
 use crate::accounts;
-use crate::accounts::rate_limits::Exceeded;
+use crate::accounts::field_errors::FieldErrors;
 use crate::db::DbError;
 use crate::password_hasher::HashError;
 use crate::times;
@@ -45,6 +45,9 @@ pub enum RequestError {
     /// 422: a form with a field twice, or broken encoding.
     #[error("the form cannot be read")]
     Unreadable,
+    /// 422: a form with invalid fields.
+    #[error("the form is invalid")]
+    Invalid(FieldErrors),
     /// 429.
     #[error("too many tries")]
     TooMany {
@@ -70,7 +73,7 @@ impl RequestError {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Unreadable => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Unreadable | Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooMany { .. } | Self::Stopped => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -88,15 +91,16 @@ impl RequestError {
 }
 
 impl RequestError {
-    /// The sentences for a limit that was reached; none for anything else.
-    pub fn limit_words(&self) -> Option<String> {
-        match self {
+    /// What to show with the form, which goes on with `field` after a limit; none if it was not refused.
+    pub fn form_errors(&self, field: &'static str) -> Option<FieldErrors> {
+        Some(match self {
+            Self::Invalid(errors) => errors.clone(),
             Self::TooMany { retry_after } => {
-                Some(format!("{TOO_MANY}. {}", wait_words(*retry_after)))
+                FieldErrors::for_form(field, format!("{TOO_MANY}. {}", wait_words(*retry_after)))
             }
-            Self::Stopped => Some(STOPPED.to_owned()),
-            _ => None,
-        }
+            Self::Stopped => FieldErrors::for_form(field, STOPPED),
+            _ => return None,
+        })
     }
 
     /// Sets the status and `Retry-After` of `response`.
@@ -134,21 +138,17 @@ impl From<DbError> for RequestError {
 impl From<accounts::Error> for RequestError {
     fn from(error: accounts::Error) -> Self {
         match error {
+            accounts::Error::Invalid(errors) => Self::Invalid(errors),
+            accounts::Error::CodeRejected(rejection) => {
+                Self::Invalid(FieldErrors::one("code", rejection.to_string()))
+            }
+            accounts::Error::RateLimited { retry_after } => Self::TooMany { retry_after },
+            accounts::Error::LoginStopped => Self::Stopped,
             accounts::Error::Database(error) => error.into(),
             accounts::Error::Hashing(error) => error.into(),
             accounts::Error::Template(_) | accounts::Error::Task(_) => {
                 Self::Internal(error.to_string())
             }
-        }
-    }
-}
-
-impl From<Exceeded> for RequestError {
-    fn from(exceeded: Exceeded) -> Self {
-        if exceeded.is_stopped() {
-            Self::Stopped
-        } else {
-            Self::TooMany { retry_after: exceeded.retry_after }
         }
     }
 }

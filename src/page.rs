@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::accounts::field_errors::FieldErrors;
 use crate::app::App;
 use crate::assets::Assets;
 use crate::flash::Flash;
-use crate::forms::Errors;
 
 /// The frame of a page, `page` in the templates.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ impl Page {
 
     /// The frame of a page that shows a form, refused when there are errors.
     #[must_use]
-    pub fn with(self, errors: &Errors) -> Self {
+    pub fn with(self, errors: &FieldErrors) -> Self {
         Self { failed: !errors.is_empty(), ..self }
     }
 }

@@ -17,8 +17,8 @@ use time::Duration;
 use tower_cookies::Cookies;
 use tower_sessions::{Expiry, Session};
 
-use crate::accounts::change_password::Sessions;
 use crate::accounts::email::EmailAddress;
+use crate::accounts::new_password::Sessions;
 use crate::accounts::password_reset::{PendingReset, dead_reason};
 use crate::accounts::requester::Requester;
 use crate::accounts::username::Username;
@@ -43,7 +43,7 @@ struct SessionData {
     notices: Vec<Flash>,
     /// The code that was requested in this browser.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    reset: Option<PendingReset>,
+    pending_reset: Option<PendingReset>,
     /// Until the page that asks for the newest code is shown.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     code_unseen: bool,
@@ -242,7 +242,7 @@ impl Visitor {
 
     /// The reset under way in this browser.
     pub fn reset(&self) -> Option<&PendingReset> {
-        self.data.reset.as_ref()
+        self.data.pending_reset.as_ref()
     }
 
     /// Whether this browser has a reset under way whose code can still be used. It is the same whether
@@ -256,7 +256,7 @@ impl Visitor {
 
     /// Replaces the reset under way.
     pub async fn begin_reset(&mut self, pending: PendingReset) -> Result<(), RequestError> {
-        self.data.reset = Some(pending);
+        self.data.pending_reset = Some(pending);
         self.data.code_unseen = true;
         self.save().await
     }

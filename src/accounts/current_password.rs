@@ -2,9 +2,7 @@
 
 use super::Error;
 use super::password::Password;
-use super::rate_limits::{
-    Attempt, Counter, Decision, RateLimit, counters_by_key, counters_by_network,
-};
+use super::rate_limits::{Attempt, Counter, RateLimit, counters_by_key, counters_by_network};
 use super::requester::Requester;
 use crate::app::App;
 use crate::event::Event;
@@ -19,11 +17,11 @@ pub async fn is_current_password(
     requester: &Requester,
     user: &User,
     password: &Password,
-) -> Result<Decision<bool>, Error> {
+) -> Result<bool, Error> {
     let key = format!("current password of {}", user.credentials());
     let counters = counters_by_key(app, RateLimit::LoginAccount, &key);
     let is_current = verify(app, requester, (user, password), counters).await?;
-    if is_current == Ok(false) {
+    if !is_current {
         Event::PasswordChangeRefused { account: &user.id }.write();
     }
     Ok(is_current)
@@ -36,7 +34,7 @@ pub async fn is_repeated_password(
     requester: &Requester,
     user: &User,
     password: &Password,
-) -> Result<Decision<bool>, Error> {
+) -> Result<bool, Error> {
     let mut counters = counters_by_network(app, RateLimit::LoginIp, requester);
     let key = format!("repeated password of {}", user.credentials());
     counters.extend(counters_by_key(app, RateLimit::LoginAccount, &key));
@@ -48,16 +46,13 @@ async fn verify(
     requester: &Requester,
     (user, password): (&User, &Password),
     counters: Vec<Counter>,
-) -> Result<Decision<bool>, Error> {
-    let mut attempt = match Attempt::count(app, counters, Some(&user.id)).await? {
-        Ok(attempt) => attempt,
-        Err(exceeded) => return Ok(Err(exceeded)),
-    };
+) -> Result<bool, Error> {
+    let mut attempt = Attempt::count(app, counters, Some(&user.id)).await?;
     let hasher = requester.hasher(app);
     let matched = hasher.verify(password.as_bytes(), Some(&user.password_hash)).await;
     match matched {
         Ok(PasswordMatch::Incorrect) => attempt.fail(),
         _ => attempt.refund(app, false).await,
     }
-    Ok(Ok(matched? != PasswordMatch::Incorrect))
+    Ok(matched? != PasswordMatch::Incorrect)
 }

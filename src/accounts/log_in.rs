@@ -3,7 +3,7 @@
 use super::login_name::LoginName;
 use super::notices;
 use super::password::Password;
-use super::rate_limits::{Attempt, ClientTrust, Exceeded};
+use super::rate_limits::{Attempt, ClientTrust};
 use super::requester::Requester;
 use super::trusted_devices;
 use super::{Error, run_to_completion};
@@ -33,8 +33,6 @@ pub enum LogIn {
     },
     /// No account has this name and this password.
     Refused,
-    /// There were too many failures before, at the account or from the network.
-    RateLimited(Exceeded),
 }
 
 /// Logs in. The attempt is counted before it is compared, and the work is the same whether the account
@@ -50,10 +48,7 @@ pub async fn log_in(
     let trust = ClientTrust::of(app, requester, user.as_ref(), account.clone()).await?;
     let (counters, id) =
         (trust.login_counters(app, requester), user.as_ref().map(|user| &*user.id));
-    let attempt = match Attempt::count(app, counters, id).await? {
-        Ok(attempt) => attempt,
-        Err(exceeded) => return Ok(LogIn::RateLimited(exceeded)),
-    };
+    let attempt = Attempt::count(app, counters, id).await?;
     let is_last = attempt.is_last();
     let login =
         CountedLogin { app: app.clone(), requester: requester.clone(), user, account, attempt };

@@ -3,6 +3,7 @@
 pub mod change_password;
 pub mod current_password;
 pub mod email;
+pub mod field_errors;
 pub mod log_in;
 pub mod login_name;
 pub mod mailbox;
@@ -21,11 +22,25 @@ pub mod username;
 use crate::db::DbError;
 use crate::event;
 use crate::password_hasher::HashError;
+use field_errors::FieldErrors;
+use password_reset::Rejection;
 
-/// Why a use case did not come to an outcome.
+/// Why a use case did nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database failed.
+    #[error("the form is invalid")]
+    Invalid(FieldErrors),
+    #[error(transparent)]
+    CodeRejected(#[from] Rejection),
+    /// A limit was reached before.
+    #[error("a rate limit is exceeded")]
+    RateLimited {
+        /// Seconds until requests are allowed again.
+        retry_after: i64,
+    },
+    /// There were so many failures in a row that only a new password helps.
+    #[error("logins are stopped until there is a new password")]
+    LoginStopped,
     #[error(transparent)]
     Database(#[from] DbError),
     /// The password was not hashed: the queue is full, or a bug.
@@ -39,8 +54,18 @@ pub enum Error {
     Task(#[from] tokio::task::JoinError),
 }
 
-/// How long after the first a form counts as its repeat, in seconds.
-pub const REPEATED_WITHIN: i64 = 60;
+impl Error {
+    /// Whether the use case refused the request, as opposed to a failure of the site.
+    fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Invalid(_)
+                | Self::CodeRejected(_)
+                | Self::RateLimited { .. }
+                | Self::LoginStopped
+        )
+    }
+}
 
 /// Runs `work` to its end, even when the client hangs up.
 async fn run_to_completion<T: Send + 'static>(

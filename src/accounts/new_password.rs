@@ -1,63 +1,90 @@
-//! The choice of a new password.
+//! A new password: its choice, and the change that revokes every session and code.
 
 use super::Error;
+use super::current_password::is_repeated_password;
 use super::password::{Password, PasswordError};
 use super::pasted::plain;
-use super::rate_limits::{
-    self, Counter, Decision, RateLimit, counters_by_key, counters_by_network,
-};
 use super::requester::Requester;
 use crate::app::App;
-use crate::models::user::User;
-use crate::password_hasher::PasswordHasher;
+use crate::db::{DbError, Tx};
+use crate::models::one_time_code::{self, Purpose, use_code};
+use crate::models::session;
+use crate::models::user::{self, User, find_user_by_password_set_in};
+use crate::password_hasher::{HashError, PasswordHasher};
 
-/// What a form with a new password is counted by. Where the account is proved, or a code was requested,
-/// strangers in the same network must not keep the owner from the form.
-#[derive(Clone, Copy, Debug)]
-pub enum CountedBy<'a> {
-    /// The network that sent it.
-    Network,
-    /// The code that was requested, by its id.
-    Code(&'a str),
-    /// The account.
-    Account(&'a User),
+/// How long after the first a form counts as its repeat, in seconds.
+pub const REPEATED_WITHIN: i64 = 60;
+
+/// The digests of the session that a request came with and of the one before it in the same browser.
+pub type Sessions = Option<[String; 2]>;
+
+/// What was typed in a form that sets a password.
+#[derive(Clone, Copy)]
+pub struct NewPassword<'a> {
+    pub password: &'a str,
+    pub password_confirm: &'a str,
+    /// Those of the browser that sent it.
+    pub sessions: &'a Sessions,
 }
 
-/// A new password that a form asks for.
+/// A new password for an account with these names, as typed: of the length that the site asks for, and
+/// not what a guesser would try first. The check costs as much as a hash, and a script may send forms
+/// that fail it, so a form must be counted before.
 pub async fn choose_password(
-    app: &App,
-    requester: &Requester,
-    by: CountedBy<'_>,
-    typed: &str,
-    name_and_email: (&str, &str),
-) -> Result<Decision<Result<Password, PasswordError>>, Error> {
-    let limit = RateLimit::NewPassword;
-    let counters = match by {
-        CountedBy::Network => counters_by_network(app, limit, requester),
-        CountedBy::Code(id) => counters_by_key(app, limit, &format!("code {id}")),
-        CountedBy::Account(user) => counters_by_key(app, limit, &user.id),
-    };
-    check_password(app, &requester.hasher(app), typed, name_and_email, &counters).await
-}
-
-/// A new password for `username` with the address `email`, all as typed: of the length that the site
-/// asks for, and not what a guesser would try first. The check costs as much as a hash, and a script may
-/// send forms that fail before it, so `counters` are counted first.
-pub async fn check_password(
     app: &App,
     hasher: &PasswordHasher,
     typed: &str,
-    (username, email): (&str, &str),
-    counters: &[Counter],
-) -> Result<Decision<Result<Password, PasswordError>>, Error> {
-    if let Err(exceeded) = rate_limits::count(app, counters, None).await? {
-        return Ok(Err(exceeded));
-    }
+    names: [&str; 2],
+) -> Result<Result<Password, PasswordError>, HashError> {
     let password = match Password::choose(typed, app.config.password_min) {
         Ok(password) => password,
-        Err(why) => return Ok(Ok(Err(why))),
+        Err(error) => return Ok(Err(error)),
     };
+    let [username, email] = names;
     let context = [username, email, app.config.site_name.as_str()].map(plain).to_vec();
     let weakness = password.check_strength(hasher, context).await?;
-    Ok(Ok(weakness.map_or(Ok(password), Err)))
+    Ok(weakness.map_or(Ok(password), Err))
+}
+
+/// Sets a password within `tx`, by using up the reset code `code` if there is one, and revokes every
+/// session and code. Returns the user with the new credentials and how many sessions were revoked;
+/// `None` when the credentials have changed or the code has died: then `tx` must be dropped.
+pub async fn set_password(
+    app: &App,
+    tx: &mut Tx,
+    user: &User,
+    (hash, sessions): (String, &Sessions),
+    code: Option<&str>,
+) -> Result<Option<(User, u64)>, DbError> {
+    let now = app.clock.now();
+    let set_in = sessions.as_ref().map(|[session, _]| session.as_str());
+    // Users, then sessions, then codes, wherever all change: parallel requests must not deadlock.
+    let Some(changed) = user::set_password(tx.on(), user, hash, set_in, now).await? else {
+        return Ok(None);
+    };
+    let revoked = session::revoke_all_for_user(tx.on(), &user.id).await?;
+    if let Some(id) = code
+        && !use_code(tx.on(), Purpose::PasswordReset, id, &user.id, now).await?
+    {
+        return Ok(None);
+    }
+    one_time_code::revoke_all_for_user(tx.on(), &user.id).await?;
+    Ok(Some((changed, revoked)))
+}
+
+/// The user whose password became this one a moment ago in this browser: the form arrived twice, by a
+/// double click or from a second tab, and the repeat is answered like the first.
+pub async fn find_repeat(
+    app: &App,
+    requester: &Requester,
+    new: NewPassword<'_>,
+) -> Result<Option<User>, Error> {
+    let Some(sessions) = new.sessions else { return Ok(None) };
+    let since = app.clock.now() - REPEATED_WITHIN;
+    // From the writer: a change that is just being committed is waited for.
+    let user = find_user_by_password_set_in(app.db.writer(), sessions, since).await?;
+    let Some(user) = user else { return Ok(None) };
+    let password = Password::typed(new.password);
+    let is_current = is_repeated_password(app, requester, &user, &password).await?;
+    Ok((is_current && new.password == new.password_confirm).then_some(user))
 }

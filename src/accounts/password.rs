@@ -22,7 +22,7 @@ const LONGEST_CONTEXT: usize = 254;
 ///
 /// NFC, because one keyboard sends `é` as one code point and another as two (NIST SP 800-63B-4
 /// 3.1.1.2). Nothing else is changed: spaces, case and every character count (ASVS 6.2.5, 6.2.8).
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Password(Zeroizing<String>);
 
 /// Why a text may not become a password. Its `Display` is what the visitor reads.

@@ -2,14 +2,14 @@
 
 use subtle::ConstantTimeEq;
 
-use super::change_password::{NewPassword, find_repeat, set_password};
-use super::email::EmailAddress;
-use super::one_time_code::OneTimeCode;
-use super::rate_limits::{
-    self, Attempt, ClientTrust, Decision, Exceeded, RateLimit, counters_by_key,
-};
+use super::email::{EmailAddress, EmailError};
+use super::field_errors::FieldErrors;
+use super::new_password::{NewPassword, choose_password, find_repeat, set_password};
+use super::one_time_code::{CodeError, OneTimeCode};
+use super::password::{Password, PasswordError};
+use super::rate_limits::{self, Attempt, ClientTrust, RateLimit, counters_by_key};
 use super::requester::Requester;
-use super::username::Username;
+use super::username::{Username, UsernameError};
 use super::{Error, notices, trusted_devices};
 use crate::app::App;
 use crate::db::DbError;
@@ -19,20 +19,24 @@ use crate::models::one_time_code::{
     Purpose, cool_down, count_attempt, find_code, insert_code, invalidate_code, refund_attempt,
 };
 use crate::models::user::{User, find_user, find_user_by_username_and_email};
-use crate::password_hasher::{HashError, PasswordMatch};
+use crate::password_hasher::{HashError, PasswordHasher, PasswordMatch};
 
 const PURPOSE: Purpose = Purpose::PasswordReset;
 
 /// The account that somebody wants a code for.
-#[derive(Clone, Debug)]
-pub struct Claim {
-    /// Its username.
-    pub username: Username,
-    /// Its address.
-    pub email: EmailAddress,
+struct Claim {
+    username: Username,
+    email: EmailAddress,
 }
 
 impl Claim {
+    fn parse(username: &str, email: &str) -> Result<Self, Error> {
+        let mut errors = FieldErrors::default();
+        let username = errors.take("username", Username::parse(username), UsernameError::Empty);
+        let email = errors.take("email", EmailAddress::parse(email), EmailError::Empty);
+        errors.check(username.zip(email)).map(|(username, email)| Self { username, email })
+    }
+
     /// The key of codes and attempts at them: name and address together, so that a stranger who knows
     /// only the name cannot use up the owner's.
     fn key(&self) -> String {
@@ -53,14 +57,11 @@ pub struct PendingReset {
     /// Keyed digest of the id and the code.
     pub digest: String,
     /// Codes sent in this browser, in a row, this one included.
-    #[serde(default)]
     pub codes_sent: i64,
     /// Unix time at which this one was drawn.
-    #[serde(default)]
     pub sent_at: i64,
-    /// The key that attempts are counted by, over all codes.
-    #[serde(default)]
-    pub budget: String,
+    /// What attempts are counted by, over all codes.
+    pub attempts_key: String,
 }
 
 impl PendingReset {
@@ -85,19 +86,20 @@ pub enum CodeRequest {
     Repeated,
     /// The next code can be sent in so many seconds.
     TooEarly(i64),
-    /// There were too many requests, for the account or from the network.
-    RateLimited(Exceeded),
+    /// No code was requested in this browser.
+    NotPending,
 }
 
-/// Sends a code to the account that matches, if one does. `pending` is the one that was requested in
-/// this browser before, `is_unseen` whether its page was not shown yet.
+/// Sends a code to the account with this username and email address, if there is one. `pending` is the
+/// code that was requested in this browser before, `is_unseen` whether its page was not shown yet.
 pub async fn request_code(
     app: &App,
     requester: &Requester,
-    claim: &Claim,
+    (username, email): (&str, &str),
     pending: Option<&PendingReset>,
     is_unseen: bool,
 ) -> Result<CodeRequest, Error> {
+    let claim = Claim::parse(username, email)?;
     let is_repeat = |old: &PendingReset| {
         old.sent_at > app.clock.now() - app.config.code_ttl
             && (old.username.as_str(), old.email.as_str())
@@ -106,17 +108,21 @@ pub async fn request_code(
     if is_unseen && pending.is_some_and(is_repeat) {
         return Ok(CodeRequest::Repeated);
     }
-    send_code(app, requester, claim, pending, false).await
+    send_code(app, requester, &claim, pending, false).await
 }
 
 /// Replaces the code of `pending` by a new one.
 pub async fn resend_code(
     app: &App,
     requester: &Requester,
-    claim: &Claim,
-    pending: &PendingReset,
+    pending: Option<&PendingReset>,
     is_unseen: bool,
 ) -> Result<CodeRequest, Error> {
+    let Some(pending) = pending else { return Ok(CodeRequest::NotPending) };
+    // What was valid when it was put there is valid still, unless the site was updated.
+    let Ok(claim) = Claim::parse(&pending.username, &pending.email) else {
+        return Ok(CodeRequest::NotPending);
+    };
     if is_unseen && pending.codes_sent > 1 {
         return Ok(CodeRequest::Repeated);
     }
@@ -124,7 +130,7 @@ pub async fn resend_code(
     if let Some(seconds @ 1..) = code.map(|code| code.wait(app.clock.now())) {
         return Ok(CodeRequest::TooEarly(seconds));
     }
-    send_code(app, requester, claim, Some(pending), true).await
+    send_code(app, requester, &claim, Some(pending), true).await
 }
 
 /// Counts the request, kills the older code and sends a new one. Where no account matches, the same is
@@ -142,9 +148,7 @@ async fn send_code(
     let trust = ClientTrust::of(app, requester, user.as_ref(), claim.key()).await?;
     let account = user.as_ref().map(|user| user.id.as_str());
     let counters = trust.code_counters(app, requester);
-    if let Err(exceeded) = rate_limits::count(app, &counters, account).await? {
-        return Ok(CodeRequest::RateLimited(exceeded));
-    }
+    rate_limits::count(app, &counters, account).await?;
     let Some(replaced) = replace(app, pending).await? else { return Ok(CodeRequest::Repeated) };
     let to = user.as_ref().map_or(claim.email.as_typed(), |user| &user.email);
     let code = OneTimeCode::generate();
@@ -164,8 +168,9 @@ async fn send_code(
         Event::CodeResent { account }.write();
     }
     let (username, email) = (username.to_owned(), claim.email.to_string());
-    let (digest, budget) = (digest(app, &id, &code), trust.code_key().to_owned());
-    let pending = PendingReset { id, username, email, digest, codes_sent, sent_at: now, budget };
+    let (digest, attempts_key) = (digest(app, &id, &code), trust.code_key().to_owned());
+    let pending =
+        PendingReset { id, username, email, digest, codes_sent, sent_at: now, attempts_key };
     Ok(CodeRequest::Sent { pending, is_replacement: is_resend || replaced > 0 })
 }
 
@@ -180,26 +185,35 @@ async fn replace(app: &App, pending: Option<&PendingReset>) -> Result<Option<i64
     Ok(find_code(db.reader(), PURPOSE, id).await?.is_none().then_some(0))
 }
 
-/// Why a code does not set a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a code does not set a password. Its `Display` is what the visitor reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// It is another one.
-    Wrong {
-        /// Attempts left; 0: this was the last.
-        left: i64,
-    },
-    /// Too late.
+    /// It is another one, and so many attempts are left.
+    #[error("Incorrect code{}", attempts_left(*.0))]
+    Wrong(i64),
+    #[error("This code has expired. Request a new one.")]
     Expired,
-    /// Too many attempts at this code before this one.
+    /// There were too many attempts at this code before this one.
+    #[error("This code has no attempts left. Request a new one.")]
     TooMany,
     /// Used, replaced or swept.
+    #[error("This code was used or replaced. Check the latest email or request a new one.")]
     Gone,
 }
 
+fn attempts_left(left: i64) -> String {
+    match left {
+        0 => ", no attempts left. Request a new one.".to_owned(),
+        1 => ". Check the latest email. 1 attempt left.".to_owned(),
+        _ => format!(". Check the latest email. {left} attempts left."),
+    }
+}
+
 impl Rejection {
+    /// As the log names it.
     fn name(self) -> &'static str {
         match self {
-            Self::Wrong { .. } => "wrong",
+            Self::Wrong(_) => "wrong",
             Self::Expired => "expired",
             Self::TooMany => "too_many",
             Self::Gone => "gone",
@@ -214,105 +228,54 @@ pub enum PasswordReset {
         /// The device tokens that the browser must keep.
         device_tokens: Option<Vec<String>>,
     },
-    /// It was the password already; the code can be used again.
-    SamePassword,
-    /// The code is not right.
-    Rejected(Rejection),
-    /// There were too many attempts at the account's codes.
-    RateLimited(Exceeded),
+    /// No code was requested in this browser.
+    NotPending,
 }
 
 /// Sets the password with the code that was mailed, and answers the same form once more as done.
 pub async fn reset_password(
     app: &App,
     requester: &Requester,
-    pending: &PendingReset,
-    code: &OneTimeCode,
+    pending: Option<&PendingReset>,
+    code: &str,
     new: NewPassword<'_>,
 ) -> Result<PasswordReset, Error> {
-    let outcome = match check_code(app, pending, code).await? {
-        Err(exceeded) => return Ok(PasswordReset::RateLimited(exceeded)),
-        Ok(Err(rejection)) => PasswordReset::Rejected(rejection),
-        Ok(Ok(user)) => use_code(app, requester, pending, &user, new).await?,
+    let outcome = match pending {
+        Some(pending) => reset(app, requester, pending, code, new).await,
+        None => Ok(PasswordReset::NotPending),
     };
-    if !matches!(outcome, PasswordReset::Rejected(_)) {
-        return Ok(outcome);
-    }
-    Ok(match find_repeat(app, requester, new).await? {
-        Err(exceeded) => PasswordReset::RateLimited(exceeded),
-        Ok(Some(_)) => PasswordReset::Done { device_tokens: None },
-        Ok(None) => outcome,
-    })
-}
-
-/// The user whose code this is. The attempt is counted before it is compared: at the code, and at the
-/// account over all its codes.
-async fn check_code(
-    app: &App,
-    pending: &PendingReset,
-    code: &OneTimeCode,
-) -> Result<Decision<Result<User, Rejection>>, Error> {
-    let (db, now, max) = (&app.db, app.clock.now(), app.config.limits.reset_code);
-    let row = count_attempt(db.writer(), PURPOSE, &pending.id, max, now).await?;
-    let account = row.as_ref().and_then(|row| row.user_id.as_deref());
-    let rejection = match &row {
-        None => dead_reason(app, pending).await?.unwrap_or(Rejection::TooMany),
-        Some(row) => {
-            let counters = counters_by_key(app, RateLimit::ResetAccount, &pending.budget);
-            let counted = Attempt::count(app, counters, account).await;
-            if !matches!(counted, Ok(Ok(_))) {
-                refund(app, pending).await;
-            }
-            let mut attempt = match counted? {
-                Ok(attempt) => attempt,
-                Err(exceeded) => return Ok(Err(exceeded)),
-            };
-            // In constant time (ASVS 11.2.4).
-            let typed = digest(app, &pending.id, code);
-            let is_right = bool::from(typed.as_bytes().ct_eq(pending.digest.as_bytes()));
-            match account.filter(|_| is_right) {
-                None => Rejection::Wrong { left: max - row.attempts },
-                Some(id) => match find_user(db.reader(), id).await? {
-                    None => Rejection::Gone,
-                    Some(user) => {
-                        attempt.refund(app, false).await;
-                        return Ok(Ok(Ok(user)));
-                    }
-                },
-            }
+    match outcome {
+        Ok(PasswordReset::NotPending) | Err(Error::CodeRejected(_)) => {
+            let repeat = find_repeat(app, requester, new).await?;
+            repeat.map_or(outcome, |_| Ok(PasswordReset::Done { device_tokens: None }))
         }
-    };
-    Event::CodeRefused { account, reason: rejection.name() }.write();
-    Ok(Ok(Err(rejection)))
+        outcome => outcome,
+    }
 }
 
-/// Sets the password of `user`, whose code was right. Only the owner of a right code learns whether a
-/// password is the current one, and only by an attempt that sets it if it is not.
-async fn use_code(
+async fn reset(
     app: &App,
     requester: &Requester,
     pending: &PendingReset,
-    user: &User,
+    code: &str,
     new: NewPassword<'_>,
 ) -> Result<PasswordReset, Error> {
-    let (hasher, password) = (requester.hasher(app), new.password.as_bytes());
-    let hashed: Result<_, HashError> = async {
-        match hasher.verify(password, Some(&user.password_hash)).await? {
-            PasswordMatch::Incorrect => hasher.hash(password).await.map(Some),
-            PasswordMatch::Correct { .. } => Ok(None),
-        }
-    }
-    .await;
-    let Ok(Some(hash)) = hashed else {
+    let (code, password) = validate(app, requester, pending, code, new).await?;
+    let user = check_code(app, pending, &code).await?;
+    let hash = match hash_unless_current(&requester.hasher(app), &password, &user).await {
+        Ok(Some(hash)) => hash,
         // Neither a full queue nor the same password may use the code up.
-        let is_alive = refund(app, pending).await;
-        let same = if is_alive { PasswordReset::SamePassword } else { GONE };
-        return Ok(hashed.map(|_| same)?);
+        same_or_busy => {
+            let is_alive = refund(app, pending).await;
+            same_or_busy?;
+            return Err(if is_alive { same_password() } else { Rejection::Gone.into() });
+        }
     };
-    let email = notices::password_changed(app, requester, user)?;
+    let email = notices::password_changed(app, requester, &user)?;
     let mut tx = app.db.begin().await?;
-    let set = set_password(app, &mut tx, user, (hash, new.sessions), Some(&pending.id)).await?;
-    let Some((user, revoked)) = set else { return Ok(GONE) };
+    let set = set_password(app, &mut tx, &user, (hash, new.sessions), Some(&pending.id)).await?;
+    // The code died after it was compared.
+    let (user, revoked) = set.ok_or(Rejection::Gone)?;
     if let Some(email) = &email {
         notices::send_password_changed(app, &mut tx, requester, email).await?;
     }
@@ -323,8 +286,78 @@ async fn use_code(
     Ok(PasswordReset::Done { device_tokens })
 }
 
-/// The code died after it was compared.
-const GONE: PasswordReset = PasswordReset::Rejected(Rejection::Gone);
+async fn validate(
+    app: &App,
+    requester: &Requester,
+    pending: &PendingReset,
+    code: &str,
+    new: NewPassword<'_>,
+) -> Result<(OneTimeCode, Password), Error> {
+    let mut errors = FieldErrors::default();
+    let code = errors.take("code", OneTimeCode::parse(code), CodeError::Empty);
+    let chosen = if code.is_none() {
+        // What cannot be a code must cost no work in the hash pool.
+        Password::choose(new.password, app.config.password_min)
+    } else {
+        let counters =
+            counters_by_key(app, RateLimit::NewPassword, &format!("code {}", pending.id));
+        rate_limits::count(app, &counters, None).await?;
+        let (hasher, names) = (requester.hasher(app), [&*pending.username, &*pending.email]);
+        choose_password(app, &hasher, new.password, names).await?
+    };
+    let password = errors.take("password", chosen, PasswordError::Empty);
+    errors.confirm(new.password, new.password_confirm);
+    errors.check(code.zip(password))
+}
+
+/// The user whose code this is. The attempt is counted before it is compared: at the code, and at the
+/// account over all its codes.
+async fn check_code(app: &App, pending: &PendingReset, code: &OneTimeCode) -> Result<User, Error> {
+    let (db, now, max) = (&app.db, app.clock.now(), app.config.limits.reset_code);
+    let Some(row) = count_attempt(db.writer(), PURPOSE, &pending.id, max, now).await? else {
+        let reason = dead_reason(app, pending).await?;
+        return Err(rejected(None, reason.unwrap_or(Rejection::TooMany)));
+    };
+    let account = row.user_id.as_deref();
+    let counters = counters_by_key(app, RateLimit::ResetAccount, &pending.attempts_key);
+    let counted = Attempt::count(app, counters, account).await;
+    if counted.is_err() {
+        refund(app, pending).await;
+    }
+    let mut attempt = counted?;
+    // In constant time (ASVS 11.2.4).
+    let typed = digest(app, &pending.id, code);
+    let is_right = bool::from(typed.as_bytes().ct_eq(pending.digest.as_bytes()));
+    let Some(id) = account.filter(|_| is_right) else {
+        return Err(rejected(account, Rejection::Wrong(max - row.attempts)));
+    };
+    let user = find_user(db.reader(), id).await?;
+    let user = user.ok_or_else(|| rejected(account, Rejection::Gone))?;
+    attempt.refund(app, false).await;
+    Ok(user)
+}
+
+fn rejected(account: Option<&str>, rejection: Rejection) -> Error {
+    Event::CodeRefused { account, reason: rejection.name() }.write();
+    rejection.into()
+}
+
+/// The hash of `password`; none if it is the password of `user` already. Only the owner of a right code
+/// learns that, and only by an attempt that sets the password if it is not.
+async fn hash_unless_current(
+    hasher: &PasswordHasher,
+    password: &Password,
+    user: &User,
+) -> Result<Option<String>, HashError> {
+    match hasher.verify(password.as_bytes(), Some(&user.password_hash)).await? {
+        PasswordMatch::Incorrect => hasher.hash(password.as_bytes()).await.map(Some),
+        PasswordMatch::Correct { .. } => Ok(None),
+    }
+}
+
+fn same_password() -> Error {
+    Error::Invalid(FieldErrors::one("password", PasswordError::Current.to_string()))
+}
 
 /// Takes back an attempt that was not compared, or was right and led nowhere. Returns whether the code
 /// is there.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Error;
 use super::mailbox::Mailbox;
 use super::requester::Requester;
 use crate::app::App;
@@ -369,18 +370,16 @@ impl ClientTrust {
 }
 
 /// A limit that was reached before.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the limit {} is exceeded", limit.name())]
-pub struct Exceeded {
+struct Exceeded {
     limit: RateLimit,
     key: String,
     /// Seconds until its window ends.
-    pub retry_after: i64,
+    retry_after: i64,
 }
 
 impl Exceeded {
     /// Whether only a new password helps.
-    pub fn is_stopped(&self) -> bool {
+    fn is_stopped(&self) -> bool {
         self.limit == RateLimit::LoginInARow
     }
 
@@ -389,19 +388,20 @@ impl Exceeded {
         let retry_after = (!self.is_stopped()).then_some(self.retry_after);
         Event::Limited { account, limit: self.limit.name(), retry_after }.write();
     }
+
+    fn into_error(self, account: Option<&str>) -> Error {
+        self.log(account);
+        if self.is_stopped() {
+            return Error::LoginStopped;
+        }
+        Error::RateLimited { retry_after: self.retry_after }
+    }
 }
 
-/// Whether something may happen: `T` when it may.
-pub type Decision<T = ()> = Result<T, Exceeded>;
-
 /// Counts one more for each counter. `account` is for the log: the user's id, if they are about a user.
-pub async fn count(
-    app: &App,
-    counters: &[Counter],
-    account: Option<&str>,
-) -> Result<Decision, DbError> {
+pub async fn count(app: &App, counters: &[Counter], account: Option<&str>) -> Result<(), Error> {
     let counted = count_all(app, counters).await?;
-    Ok(counted.map(drop).inspect_err(|exceeded| exceeded.log(account)))
+    counted.map(drop).map_err(|exceeded| exceeded.into_error(account))
 }
 
 /// Whether one more email may be sent; it is counted within `tx`. Beyond a limit it is left out:
@@ -411,7 +411,7 @@ pub async fn may_send(app: &App, tx: &mut Tx, counters: &[Counter]) -> Result<bo
     Ok(counted.inspect_err(|exceeded| exceeded.log(None)).is_ok())
 }
 
-async fn count_all(app: &App, counters: &[Counter]) -> Result<Decision<i64>, DbError> {
+async fn count_all(app: &App, counters: &[Counter]) -> Result<Result<i64, Exceeded>, DbError> {
     if counters.is_empty() {
         return Ok(Ok(0));
     }
@@ -423,7 +423,11 @@ async fn count_all(app: &App, counters: &[Counter]) -> Result<Decision<i64>, DbE
 /// Counts within `tx` and returns the failed logins in a row that this makes, if it is a login. Where
 /// a limit was reached before, nothing is counted: a refused request must not use anything up. The
 /// order of the counters must be the same everywhere, so that transactions do not deadlock.
-async fn count_in(app: &App, tx: &mut Tx, counters: &[Counter]) -> Result<Decision<i64>, DbError> {
+async fn count_in(
+    app: &App,
+    tx: &mut Tx,
+    counters: &[Counter],
+) -> Result<Result<i64, Exceeded>, DbError> {
     let (now, mut in_a_row) = (app.clock.now(), 0);
     for (at, counter) in counters.iter().enumerate() {
         let Counter { limit, ref key, rate, adds } = *counter;
@@ -495,7 +499,7 @@ impl Attempt {
         app: &App,
         counters: Vec<Counter>,
         account: Option<&str>,
-    ) -> Result<Decision<Self>, DbError> {
+    ) -> Result<Self, Error> {
         let until = Instant::now() + MAX_WAIT;
         loop {
             let keys =
@@ -503,7 +507,7 @@ impl Attempt {
             let in_flight = app.in_flight.begin(keys);
             let exceeded = match count_all(app, &counters).await? {
                 Ok(in_a_row) => {
-                    return Ok(Ok(Self { counters, in_flight: Some(in_flight), in_a_row }));
+                    return Ok(Self { counters, in_flight: Some(in_flight), in_a_row });
                 }
                 Err(exceeded) => exceeded,
             };
@@ -513,8 +517,7 @@ impl Attempt {
                 None => false,
             };
             if !is_refunded || Instant::now() >= until {
-                exceeded.log(account);
-                return Ok(Err(exceeded));
+                return Err(exceeded.into_error(account));
             }
         }
     }

@@ -1,26 +1,25 @@
 //! Register: an account for a username and an email address that nobody has yet.
 
-use super::Error;
 use super::current_password::is_repeated_password;
-use super::email::EmailAddress;
-use super::password::Password;
-use super::rate_limits::{self, Exceeded, RateLimit, counters_by_network};
+use super::email::{EmailAddress, EmailError};
+use super::field_errors::FieldErrors;
+use super::new_password::{REPEATED_WITHIN, choose_password};
+use super::password::{Password, PasswordError};
+use super::rate_limits::{self, RateLimit, counters_by_network};
 use super::requester::Requester;
-use super::username::Username;
-use super::{REPEATED_WITHIN, notices, trusted_devices};
+use super::username::{Username, UsernameError};
+use super::{Error, notices, trusted_devices};
 use crate::app::App;
 use crate::event::Event;
 use crate::models::user::{NewUser, User, find_user_registered_in, insert_user};
 
-/// What a new account is made of.
-#[derive(Debug)]
-pub struct NewAccount {
-    /// Not reserved.
-    pub username: Username,
-    /// Where mail goes.
-    pub email: EmailAddress,
-    /// Not easy to guess.
-    pub password: Password,
+/// What was typed.
+#[derive(Clone, Copy)]
+pub struct RegistrationForm<'a> {
+    pub username: &'a str,
+    pub email: &'a str,
+    pub password: &'a str,
+    pub password_confirm: &'a str,
 }
 
 /// How a registration ended.
@@ -28,29 +27,32 @@ pub struct NewAccount {
 pub enum Registration {
     /// The account exists.
     Registered {
-        /// The account.
         user: User,
         /// The device tokens that the browser must keep.
         device_tokens: Vec<String>,
         /// Whether the same form made it a moment ago: a double click.
         is_repeat: bool,
     },
-    /// The username or the address belongs to another account.
-    Taken,
-    /// The network made too many accounts.
-    RateLimited(Exceeded),
+    /// This username or the address belongs to another account.
+    Taken(Username),
+}
+
+/// What a new account is made of.
+struct NewAccount {
+    username: Username,
+    email: EmailAddress,
+    password: Password,
 }
 
 /// Makes an account, trusts the browser and sends the notice, all or nothing.
 pub async fn register(
     app: &App,
     requester: &Requester,
-    new: &NewAccount,
+    form: RegistrationForm<'_>,
 ) -> Result<Registration, Error> {
+    let new = validate(app, requester, form).await?;
     let counters = counters_by_network(app, RateLimit::RegisterIp, requester);
-    if let Err(exceeded) = rate_limits::count(app, &counters, None).await? {
-        return Ok(Registration::RateLimited(exceeded));
-    }
+    rate_limits::count(app, &counters, None).await?;
     // Hashed before the name is looked up: both answers take the same time.
     let password_hash = requester.hasher(app).hash(new.password.as_bytes()).await?;
     let mut tx = app.db.begin().await?;
@@ -72,29 +74,45 @@ pub async fn register(
     Ok(Registration::Registered { user, device_tokens, is_repeat: false })
 }
 
+async fn validate(
+    app: &App,
+    requester: &Requester,
+    form: RegistrationForm<'_>,
+) -> Result<NewAccount, Error> {
+    let counters = counters_by_network(app, RateLimit::NewPassword, requester);
+    rate_limits::count(app, &counters, None).await?;
+    let mut errors = FieldErrors::default();
+    let username =
+        errors.take("username", Username::parse_new(form.username), UsernameError::Empty);
+    let email = errors.take("email", EmailAddress::parse(form.email), EmailError::Empty);
+    let names = [form.username, form.email];
+    let chosen = choose_password(app, &requester.hasher(app), form.password, names).await?;
+    let password = errors.take("password", chosen, PasswordError::Empty);
+    errors.confirm(form.password, form.password_confirm);
+    let new = username.zip(email).zip(password);
+    let ((username, email), password) = errors.check(new)?;
+    Ok(NewAccount { username, email, password })
+}
+
 /// The account may be that of the same form, sent twice. This browser may have lost the first answer,
 /// and with it its session and the token of its device: only the network and the name of the browser
 /// tell that it is the same.
-async fn taken(app: &App, requester: &Requester, new: &NewAccount) -> Result<Registration, Error> {
+async fn taken(app: &App, requester: &Requester, new: NewAccount) -> Result<Registration, Error> {
     let (browser, since) = (browser_digest(app, requester), app.clock.now() - REPEATED_WITHIN);
     let names = (new.username.as_str(), new.email.key());
     // From the writer: a registration that is just being committed is waited for.
     let user = find_user_registered_in(app.db.writer(), names, &browser, since).await?;
-    if let Some(user) = user {
-        match is_repeated_password(app, requester, &user, &new.password).await? {
-            Err(exceeded) => return Ok(Registration::RateLimited(exceeded)),
-            Ok(false) => {}
-            Ok(true) => {
-                let mut tx = app.db.begin().await?;
-                let (_, device_tokens) =
-                    trusted_devices::record_login(app, &mut tx, requester, &user).await?;
-                tx.commit().await?;
-                return Ok(Registration::Registered { user, device_tokens, is_repeat: true });
-            }
-        }
+    if let Some(user) = user
+        && is_repeated_password(app, requester, &user, &new.password).await?
+    {
+        let mut tx = app.db.begin().await?;
+        let (_, device_tokens) =
+            trusted_devices::record_login(app, &mut tx, requester, &user).await?;
+        tx.commit().await?;
+        return Ok(Registration::Registered { user, device_tokens, is_repeat: true });
     }
     Event::RegisterRefused { reason: "taken" }.write();
-    Ok(Registration::Taken)
+    Ok(Registration::Taken(new.username))
 }
 
 fn browser_digest(app: &App, requester: &Requester) -> String {

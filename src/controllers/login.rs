@@ -3,11 +3,12 @@
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Answer, Next, keep_form, redirect, refuse, show as show_page};
+use super::{Answer, Next, keep_form, redirect, show as show_page};
+use crate::accounts::field_errors::FieldErrors;
 use crate::accounts::log_in::{Credentials, LogIn, log_in};
 use crate::error::RequestError;
 use crate::flash::Flash;
-use crate::forms::{Errors, Fields};
+use crate::forms::Fields;
 use crate::next_path::NextPath;
 use crate::page::Page;
 use crate::visitor::Visitor;
@@ -21,7 +22,7 @@ const REFUSED: &str = "Incorrect username or password.";
 #[template(path = "login.html")]
 struct LoginPage {
     page: Page,
-    errors: Errors,
+    errors: FieldErrors,
     username: String,
     remember: bool,
     next: String,
@@ -46,7 +47,7 @@ pub async fn show(mut visitor: Visitor, Next(next): Next) -> Answer {
         return redirect(next.or("/account"));
     }
     let form = LoginForm { next: next.as_str().to_owned(), ..LoginForm::default() };
-    let mut shown = page(&mut visitor, &form, Errors::default()).await?;
+    let mut shown = page(&mut visitor, &form, FieldErrors::default()).await?;
     if let Some(username) = shown.page.flashes.iter().find_map(Flash::username) {
         shown.username = username.to_owned();
     }
@@ -68,9 +69,9 @@ pub async fn submit(mut visitor: Visitor, Fields(form): Fields<LoginForm>) -> An
 }
 
 async fn answer(visitor: &mut Visitor, form: &LoginForm) -> Answer {
-    let mut errors = form.missing();
+    let errors = form.missing();
     if !errors.is_empty() {
-        return refuse(&page(visitor, form, errors).await?);
+        return Err(RequestError::Invalid(errors));
     }
     let credentials = Credentials { login: &form.username, password: &form.password };
     match log_in(&visitor.app, &visitor.requester, credentials).await? {
@@ -79,11 +80,7 @@ async fn answer(visitor: &mut Visitor, form: &LoginForm) -> Answer {
             visitor.log_in(&user, form.remembers()).await?;
             redirect(NextPath::parse(&form.next).or("/account"))
         }
-        LogIn::Refused => {
-            errors.add_for_form("username", REFUSED);
-            refuse(&page(visitor, form, errors).await?)
-        }
-        LogIn::RateLimited(exceeded) => Err(exceeded.into()),
+        LogIn::Refused => Err(RequestError::Invalid(FieldErrors::for_form("username", REFUSED))),
     }
 }
 
@@ -93,8 +90,8 @@ impl LoginForm {
         !matches!(self.remember.as_str(), "" | "0" | "off" | "no" | "false")
     }
 
-    fn missing(&self) -> Errors {
-        let mut errors = Errors::default();
+    fn missing(&self) -> FieldErrors {
+        let mut errors = FieldErrors::default();
         if self.username.trim().is_empty() {
             errors.add("username", "Enter your username or email.");
         }
@@ -108,7 +105,7 @@ impl LoginForm {
 async fn page(
     visitor: &mut Visitor,
     form: &LoginForm,
-    errors: Errors,
+    errors: FieldErrors,
 ) -> Result<LoginPage, RequestError> {
     let next = NextPath::parse(&form.next);
     Ok(LoginPage {

@@ -13,12 +13,12 @@ pub mod static_files;
 
 use askama::Template;
 use axum::extract::FromRequestParts;
-use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
+use crate::accounts::field_errors::FieldErrors;
 use crate::error::RequestError;
-use crate::forms::{Errors, paths};
+use crate::forms::paths;
 use crate::next_path::NextPath;
 
 /// What every handler answers.
@@ -45,26 +45,15 @@ fn show(page: &impl Template) -> Answer {
     Ok(Html(page.render()?).into_response())
 }
 
-/// 422 with the same page, to be mended.
-fn refuse(page: &impl Template) -> Answer {
-    Ok((StatusCode::UNPROCESSABLE_ENTITY, Html(page.render()?)).into_response())
-}
-
-/// A limit that was reached is answered with the form as it was typed, on the page that `page` makes.
+/// A form that was refused is shown again as it was typed, on the page that `page` makes. After a limit
+/// it goes on with `field`.
 async fn keep_form<P: Template>(
     answer: Answer,
     field: &'static str,
-    page: impl AsyncFnOnce(Errors) -> Result<P, RequestError>,
+    page: impl AsyncFnOnce(FieldErrors) -> Result<P, RequestError>,
 ) -> Answer {
-    let (error, words) = match answer {
-        Err(error) => match error.limit_words() {
-            Some(words) => (error, words),
-            None => return Err(error),
-        },
-        done => return done,
-    };
-    let mut errors = Errors::default();
-    errors.add_for_form(field, words);
+    let Err(error) = answer else { return answer };
+    let Some(errors) = error.form_errors(field) else { return Err(error) };
     let mut answer = Html(page(errors).await?.render()?).into_response();
     error.mark(&mut answer);
     Ok(answer)

@@ -3,15 +3,12 @@
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Answer, Next, keep_form, redirect, refuse, show as show_page};
-use crate::accounts::email::{EmailAddress, EmailError};
-use crate::accounts::new_password::{CountedBy, choose_password};
-use crate::accounts::password::PasswordError;
-use crate::accounts::register::{NewAccount, Registration, register};
-use crate::accounts::username::{Username, UsernameError};
+use super::{Answer, Next, keep_form, redirect, show as show_page};
+use crate::accounts::field_errors::FieldErrors;
+use crate::accounts::register::{Registration, RegistrationForm, register};
 use crate::error::RequestError;
 use crate::flash::Flash;
-use crate::forms::{Errors, Fields};
+use crate::forms::Fields;
 use crate::next_path::NextPath;
 use crate::page::Page;
 use crate::visitor::Visitor;
@@ -22,7 +19,7 @@ const TITLE: &str = "Create an account";
 #[template(path = "register.html")]
 struct RegisterPage {
     page: Page,
-    errors: Errors,
+    errors: FieldErrors,
     username: String,
     email: String,
     next: String,
@@ -49,7 +46,7 @@ pub async fn show(mut visitor: Visitor, Next(next): Next) -> Answer {
         return redirect(next.or("/account"));
     }
     let form = RegisterForm { next: next.as_str().to_owned(), ..RegisterForm::default() };
-    show_page(&page(&mut visitor, &form, Errors::default()).await?)
+    show_page(&page(&mut visitor, &form, FieldErrors::default()).await?)
 }
 
 /// POST `/register`.
@@ -59,12 +56,10 @@ pub async fn submit(mut visitor: Visitor, Fields(form): Fields<RegisterForm>) ->
 }
 
 async fn answer(visitor: &mut Visitor, form: &RegisterForm) -> Answer {
-    let new = match form.validate(visitor).await? {
-        Ok(new) => new,
-        Err(errors) => return refuse(&page(visitor, form, errors).await?),
-    };
     let next = NextPath::parse(&form.next);
-    match register(&visitor.app, &visitor.requester, &new).await? {
+    let RegisterForm { username, email, password, password_confirm, .. } = form;
+    let form = RegistrationForm { username, email, password, password_confirm };
+    match register(&visitor.app, &visitor.requester, form).await? {
         Registration::Registered { user, device_tokens, is_repeat } => {
             visitor.keep_device_tokens(&device_tokens);
             if is_repeat {
@@ -75,43 +70,17 @@ async fn answer(visitor: &mut Visitor, form: &RegisterForm) -> Answer {
             visitor.notify(Flash::Registered).await?;
             redirect(next.or("/account"))
         }
-        Registration::Taken => {
-            visitor.notify(Flash::Taken(new.username.to_string())).await?;
+        Registration::Taken(username) => {
+            visitor.notify(Flash::Taken(username.to_string())).await?;
             redirect(&format!("/login{}", next.query()))
         }
-        Registration::RateLimited(exceeded) => Err(exceeded.into()),
-    }
-}
-
-impl RegisterForm {
-    async fn validate(
-        &self,
-        visitor: &Visitor,
-    ) -> Result<Result<NewAccount, Errors>, RequestError> {
-        let mut errors = Errors::default();
-        let username =
-            errors.take("username", Username::parse_new(&self.username), UsernameError::Empty);
-        let email = errors.take("email", EmailAddress::parse(&self.email), EmailError::Empty);
-        let (app, requester) = (&visitor.app, &visitor.requester);
-        let name_and_email = (self.username.as_str(), self.email.as_str());
-        let chosen =
-            choose_password(app, requester, CountedBy::Network, &self.password, name_and_email)
-                .await??;
-        let password = errors.take("password", chosen, PasswordError::Empty);
-        errors.confirm(&self.password, &self.password_confirm);
-        Ok(match (username, email, password) {
-            (Some(username), Some(email), Some(password)) if errors.is_empty() => {
-                Ok(NewAccount { username, email, password })
-            }
-            _ => Err(errors),
-        })
     }
 }
 
 async fn page(
     visitor: &mut Visitor,
     form: &RegisterForm,
-    errors: Errors,
+    errors: FieldErrors,
 ) -> Result<RegisterPage, RequestError> {
     let next = NextPath::parse(&form.next);
     Ok(RegisterPage {
