@@ -1,46 +1,51 @@
-//! The server: accepts connections until it is told to stop, then drains them.
+//! The server: accepts connections until a signal, then lets the open ones finish.
 
 mod connection;
-pub mod descriptors;
-mod limiter;
+mod descriptors;
 mod socket;
 #[cfg(test)]
 mod tests;
 
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::event::Event;
 use crate::tasks::Tasks;
-use connection::{InFlight, Timeouts};
-use limiter::{Client, ConnectionLimiter};
+use connection::Timeouts;
 
 /// How long requests and mails may finish after SIGTERM: ten seconds with what follows (contract).
 const GRACE: Duration = Duration::from_secs(9);
 
-/// How long a new connection may take to send its first request once the program stops: hyper closes
-/// one from which it has read nothing, and no proxy sends a form a second time.
-const FIRST_REQUEST: Duration = Duration::from_millis(100);
-
-/// How much longer the rest of a request's head may take then.
-const HEAD_GRACE: Duration = Duration::from_millis(400);
-
 /// The length of the kernel's accept queue: what tokio asks for.
 const BACKLOG: usize = 1024;
 
-/// After a failed accept: out of file descriptors does not pass at once.
+/// After a failed accept: being out of file descriptors does not pass at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that wait until another one closes.
+const MAX_WAITING: usize = 64;
+
+/// File descriptors besides those of open connections: for the waiting ones, and twice what was
+/// measured for the database (PostgreSQL: 16), mail and the runtime.
+const RESERVED_DESCRIPTORS: usize = MAX_WAITING + 64;
+
+/// The response to a client whose request is not read.
+const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// Serves the site until a signal, then lets requests and tasks finish for a while.
 pub async fn run(listener: TcpListener, app: &App, tasks: Tasks, mut signals: Signals) {
-    let limiter = ConnectionLimiter::new(app.config.max_connections);
-    let mut server = Server::new(crate::routes::router(app.clone()), limiter, Timeouts::default());
+    let max = descriptors::fit(app.config.max_connections, RESERVED_DESCRIPTORS);
+    let router = crate::routes::router(app.clone());
+    let mut server = Server::new(router, max, Timeouts::default());
     server.serve_until(&listener, signals.stop()).await;
     server.accept_backlog(listener);
     Event::Stopping.write();
@@ -55,46 +60,55 @@ pub async fn run(listener: TcpListener, app: &App, tasks: Tasks, mut signals: Si
 /// All connections. Those still open are closed when it is dropped.
 struct Server {
     router: Router,
-    limiter: ConnectionLimiter,
     timeouts: Timeouts,
-    graceful: GracefulShutdown,
+    /// The most connections that are served at once.
+    max: usize,
+    /// One permit for each of them.
+    permits: Arc<Semaphore>,
+    /// The connections that are served, and those that wait for a permit.
     connections: JoinSet<()>,
+    stopping: watch::Sender<bool>,
 }
 
 impl Server {
-    fn new(router: Router, limiter: ConnectionLimiter, timeouts: Timeouts) -> Self {
-        let (graceful, connections) = (GracefulShutdown::new(), JoinSet::new());
-        Self { router, limiter, timeouts, graceful, connections }
+    fn new(router: Router, max: usize, timeouts: Timeouts) -> Self {
+        let (permits, connections) = (Arc::new(Semaphore::new(max)), JoinSet::new());
+        Self { router, timeouts, max, permits, connections, stopping: watch::Sender::new(false) }
     }
 
     async fn serve_until(&mut self, listener: &TcpListener, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
         loop {
-            let client = tokio::select! {
-                accepted = accept(listener) => {
-                    accepted.and_then(|client| self.limiter.accept(client))
-                }
-                Some(ended) = self.connections.join_next_with_id() => {
-                    self.limiter.remove(ended.map_or_else(|error| error.id(), |(id, ())| id))
-                }
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
                 () = &mut stop => return,
             };
-            if let Some(client) = client {
-                self.serve(client);
+            match accepted {
+                Ok(client) => self.serve(client),
+                Err(error) => {
+                    Event::log_fault("a_connection_was_not_accepted", &error);
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }
 
-    fn serve(&mut self, client: Client) {
-        let in_flight = InFlight::default();
-        let served = connection::serve(
-            self.router.clone(),
-            client,
-            self.timeouts,
-            in_flight.clone(),
-            self.graceful.watcher(),
-        );
-        self.limiter.add(self.connections.spawn(served), in_flight);
+    /// Serves a client as soon as there is a permit. If too many wait for one, it is rejected.
+    fn serve(&mut self, (stream, peer): (TcpStream, SocketAddr)) {
+        while self.connections.try_join_next().is_some() {}
+        if self.connections.len() == self.max {
+            Event::ConnectionsFull.write();
+        }
+        if self.connections.len() >= self.max + MAX_WAITING {
+            return reject(stream);
+        }
+        let permit = Arc::clone(&self.permits).acquire_owned();
+        let stopping = self.stopping.subscribe();
+        let served = connection::serve(self.router.clone(), stream, peer, self.timeouts, stopping);
+        self.connections.spawn(async move {
+            let _permit = permit.await;
+            served.await;
+        });
     }
 
     /// Serves the clients that the kernel has already connected: closing the listener would reset
@@ -103,58 +117,39 @@ impl Server {
         let Ok(listener) = listener.into_std() else { return };
         for (stream, peer) in (0..BACKLOG).map_while(|_| listener.accept().ok()) {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-            let client = stream.ok().and_then(|stream| self.limiter.accept((stream, peer)));
-            if let Some(client) = client {
-                self.serve(client);
+            if let Ok(stream) = stream {
+                self.serve((stream, peer));
             }
         }
     }
 
-    /// Answers the requests in flight. hyper would wait 10 seconds for the rest of a request's head:
-    /// such connections are closed earlier.
+    /// Waits until the requests in flight are answered.
     async fn drain(mut self) {
-        if !self.connections.is_empty() {
-            tokio::time::sleep(FIRST_REQUEST).await;
-        }
-        let drained = self.graceful.shutdown();
-        tokio::pin!(drained);
-        if tokio::time::timeout(HEAD_GRACE, &mut drained).await.is_err() {
-            self.limiter.close_idle();
-            drained.await;
-        }
+        self.stopping.send_replace(true);
+        while self.connections.join_next().await.is_some() {}
     }
 }
 
-async fn accept(listener: &TcpListener) -> Option<Client> {
-    match listener.accept().await {
-        Ok(client) => Some(client),
-        Err(error) => {
-            Event::log_fault("a_connection_was_not_accepted", &error);
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            None
-        }
+fn reject(stream: TcpStream) {
+    if let Ok(mut stream) = stream.into_std() {
+        let _ = stream.write(BUSY);
     }
 }
 
 /// SIGTERM and ctrl-c.
-pub struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
+pub struct Signals([Signal; 2]);
 
 impl Signals {
     /// From now on the signals no longer end the process by themselves.
     pub fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
+        Ok(Self([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?]))
     }
 
     async fn stop(&mut self) {
+        let [terminate, interrupt] = &mut self.0;
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
     }
 }

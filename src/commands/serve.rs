@@ -36,7 +36,6 @@ pub fn command() -> Command {
 pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
     let mut config = super::settings(matches)?;
     super::log::start(config.log);
-    config.max_connections = server::descriptors::fit(config.max_connections);
     let signals = Signals::listen().map_err(CommandError::failed)?;
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(CommandError::failed)?;

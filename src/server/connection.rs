@@ -1,7 +1,8 @@
-//! One connection: its time and memory limits, and whether a request is in flight.
+//! One connection: its requests, its time and memory limits, and its end when the program stops.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,27 +16,35 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::Watcher;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
 
 use super::socket::Socket;
 
 /// What a connection may buffer of a request's head: memory is bounded by connections times this.
-const LARGEST_HEAD: usize = 32 * 1024;
+const MAX_HEAD: usize = 32 * 1024;
+
+/// How long a new connection may take to send its first request once the program stops: hyper closes
+/// one from which it has read nothing, and no proxy sends a form a second time.
+const FIRST_REQUEST: Duration = Duration::from_millis(100);
+
+/// How much longer the rest of a request's head may take then. hyper would wait for
+/// [`Timeouts::head`].
+const HEAD_GRACE: Duration = Duration::from_millis(400);
 
 /// How long a client may take. The time for a whole request is the router's.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Timeouts {
-    /// Until a request's head is there, on a new connection as on one that is kept: axum's own
+    /// Until a request's head is there, on a new connection and on one that is kept: axum's own
     /// `serve` would keep a silent one for ever.
     pub head: Duration,
-    /// Until an answer has been read.
+    /// Until a response has been read.
     pub write: Duration,
-    /// Until the client hangs up after the last answer.
+    /// Until the client hangs up after the last response.
     pub linger: Duration,
-    /// Afterwards the next answer closes the connection, so that those that wait get their turn.
+    /// Until a response closes the connection, so that waiting ones get their turn.
     pub life: Duration,
 }
 
@@ -50,74 +59,53 @@ impl Default for Timeouts {
     }
 }
 
-/// Whether a request is in flight on a connection.
-#[derive(Clone, Debug, Default)]
-pub struct InFlight(Arc<Flags>);
-
-#[derive(Debug, Default)]
-struct Flags {
-    /// The head has come, and the answer is being made.
-    has_head: AtomicBool,
-    /// The client may have a part of the answer left to read.
-    is_unread: AtomicBool,
-}
-
-impl InFlight {
-    /// Whether there is no request, or one whose head is not complete.
-    pub fn is_idle(&self) -> bool {
-        !self.0.has_head.load(Ordering::Relaxed) && !self.0.is_unread.load(Ordering::Relaxed)
-    }
-
-    /// Records whether the client may have a part of the answer left to read.
-    pub fn set_unread(&self, is: bool) {
-        self.0.is_unread.store(is, Ordering::Relaxed);
-    }
-
-    fn set_head(&self, is: bool) {
-        self.0.has_head.store(is, Ordering::Relaxed);
-    }
-}
-
 /// Answers requests until the client, a timeout or the end of the program closes the connection.
 pub async fn serve(
     router: Router,
-    (stream, peer): (TcpStream, SocketAddr),
+    stream: TcpStream,
+    peer: SocketAddr,
     timeouts: Timeouts,
-    in_flight: InFlight,
-    watcher: Watcher,
+    mut stopping: watch::Receiver<bool>,
 ) {
     // Pages are small and written at once: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let ends = Instant::now() + timeouts.life;
-    let socket = TokioIo::new(Socket::new(stream, &timeouts, in_flight.clone()));
-    let service = service_fn(move |request| {
-        in_flight.set_head(true);
-        answer(router.clone(), prepare(request, peer), ends, in_flight.clone())
+    let (is_answering, is_unread) = (Arc::new(AtomicBool::new(false)), Arc::default());
+    let socket = Socket::new(stream, timeouts.write, timeouts.linger, Arc::clone(&is_unread));
+    let service = service_fn(|request| {
+        is_answering.store(true, Ordering::Relaxed);
+        let response = respond(router.clone(), request, peer, ends);
+        let is_answering = Arc::clone(&is_answering);
+        async move { response.await.inspect(|_| is_answering.store(false, Ordering::Relaxed)) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(timeouts.head)
-        .max_buf_size(LARGEST_HEAD)
-        .serve_connection(socket, service);
-    // The client went away or sent nonsense: nothing to do or to log.
-    let _ = watcher.watch(connection).await;
-}
-
-async fn answer(
-    router: Router,
-    request: Request<Body>,
-    ends: Instant,
-    in_flight: InFlight,
-) -> Result<Response<Body>, Infallible> {
-    let mut response = router.oneshot(request).await?;
-    if Instant::now() >= ends {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(socket), service);
+    let mut connection = pin!(connection);
+    // An error is the client's, who went away or sent nonsense: there is nothing to do or to log.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = stopping.wait_for(|is_stopping| *is_stopping) => {}
     }
-    in_flight.set_head(false);
-    Ok(response)
+    if timeout(FIRST_REQUEST, connection.as_mut()).await.is_ok() {
+        return;
+    }
+    connection.as_mut().graceful_shutdown();
+    let has_ended = timeout(HEAD_GRACE, connection.as_mut()).await.is_ok();
+    let has_request = is_answering.load(Ordering::Relaxed) || is_unread.load(Ordering::Relaxed);
+    if !has_ended && has_request {
+        let _ = connection.await;
+    }
 }
 
-fn prepare(request: Request<Incoming>, peer: SocketAddr) -> Request<Body> {
+async fn respond(
+    router: Router,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    ends: Instant,
+) -> Result<Response<Body>, Infallible> {
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(ConnectInfo(peer));
     // HTTP/1.1 without a host must be refused (RFC 9112, 3.2), as an empty one is by the router,
@@ -125,5 +113,9 @@ fn prepare(request: Request<Incoming>, peer: SocketAddr) -> Request<Body> {
     if request.version() > hyper::Version::HTTP_10 && !request.headers().contains_key(HOST) {
         request.headers_mut().insert(HOST, HeaderValue::from_static(""));
     }
-    request
+    let mut response = router.oneshot(request).await?;
+    if Instant::now() >= ends {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
 }

@@ -2,17 +2,13 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::limiter::MAX_WAITING;
 use crate::event::Event;
 
-/// What is needed besides open connections: for those that wait, and twice what was measured for the
-/// database (PostgreSQL: 16), mail and the runtime.
-const RESERVED: usize = MAX_WAITING + 64;
-
-/// Returns how many of `connections` can be open at once. Shells and systemd set the soft limit to
-/// 1024 for programs that use select(2); this one does not, and raises it.
-pub fn fit(connections: usize) -> usize {
-    let served = connections_within(raise(connections + RESERVED), connections);
+/// Returns how many of `connections` can be open at once besides `reserved` other files. Shells and
+/// systemd set the soft limit to 1024 for programs that use select(2); this one does not, and raises it.
+pub fn fit(connections: usize, reserved: usize) -> usize {
+    let limit = raise((connections + reserved) as u64);
+    let served = connections_within(limit, connections, reserved);
     if served < connections {
         Event::ConnectionsLowered { connections: served as u64 }.write();
     }
@@ -20,26 +16,20 @@ pub fn fit(connections: usize) -> usize {
 }
 
 /// At least one: the site is served under any limit.
-fn connections_within(limit: usize, wanted: usize) -> usize {
-    limit.saturating_sub(RESERVED).clamp(1, wanted)
+fn connections_within(limit: u64, wanted: usize, reserved: usize) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(reserved).clamp(1, wanted)
 }
 
 /// Raises the soft limit to `needed` or to the hard one, and returns it.
-fn raise(needed: usize) -> usize {
+fn raise(needed: u64) -> u64 {
     let limits = getrlimit(Resource::Nofile);
-    let (soft, hard) = (count(limits.current), count(limits.maximum));
+    let [soft, hard] = [limits.current, limits.maximum].map(|limit| limit.unwrap_or(u64::MAX));
     let raised = needed.min(hard);
     if soft >= raised {
         return soft;
     }
-    let current = u64::try_from(raised).ok();
-    let set = setrlimit(Resource::Nofile, Rlimit { current, ..limits });
+    let set = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), ..limits });
     if set.is_ok() { raised } else { soft }
-}
-
-/// None is no limit.
-fn count(limit: Option<u64>) -> usize {
-    limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -48,10 +38,10 @@ mod tests {
 
     #[test]
     fn descriptors_for_the_database_and_mail_are_reserved() {
-        assert_eq!(connections_within(4096, 1024), 1024);
-        assert_eq!(connections_within(1024 + RESERVED, 1024), 1024);
-        assert_eq!(connections_within(1024, 1024), 1024 - RESERVED);
-        assert_eq!(connections_within(RESERVED / 2, 1024), 1, "some site is better than none");
-        assert_eq!(connections_within(RESERVED / 2, 1), 1);
+        assert_eq!(connections_within(4096, 1024, 128), 1024);
+        assert_eq!(connections_within(1024 + 128, 1024, 128), 1024);
+        assert_eq!(connections_within(1024, 1024, 128), 1024 - 128);
+        assert_eq!(connections_within(64, 1024, 128), 1, "some site is better than none");
+        assert_eq!(connections_within(64, 1, 128), 1);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -9,16 +11,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::connection::{InFlight, Timeouts};
-
-/// Timeouts what hyper leaves open: a client that sends requests and never reads the answers would
-/// keep its place for ever.
-#[derive(Debug)]
+/// Sets the timeouts that hyper does not have: a client that sends requests and never reads the
+/// responses would keep its connection for ever.
 pub struct Socket {
     stream: TcpStream,
-    in_flight: InFlight,
     write: Duration,
     linger: Duration,
+    /// Whether the client may have a part of a response left to read.
+    is_unread: Arc<AtomicBool>,
     /// Runs from the first write that had to wait until all is written. Progress does not move it:
     /// a reader of a byte at a time is no better.
     reading: Option<Pin<Box<Sleep>>>,
@@ -27,31 +27,13 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Records in `in_flight` when the client has something left to read.
-    pub fn new(stream: TcpStream, timeouts: &Timeouts, in_flight: InFlight) -> Self {
-        let Timeouts { write, linger, .. } = *timeouts;
-        Self { stream, in_flight, write, linger, reading: None, closing: None }
-    }
-
-    fn with_timeout<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() && self.reading.is_none() {
-            return written;
-        }
-        self.in_flight.set_unread(true);
-        let write = self.write;
-        let reading = self.reading.get_or_insert_with(|| Box::pin(sleep(write)));
-        let is_late = reading.as_mut().poll(cx).is_ready() || reading.deadline() <= Instant::now();
-        if is_late { Poll::Ready(Err(self.reset())) } else { written }
-    }
-
-    /// Without lingering the kernel would keep what was not read, megabytes of it.
-    fn reset(&self) -> io::Error {
-        let _ = self.stream.set_zero_linger();
-        io::ErrorKind::TimedOut.into()
+    pub fn new(
+        stream: TcpStream,
+        write: Duration,
+        linger: Duration,
+        is_unread: Arc<AtomicBool>,
+    ) -> Self {
+        Self { stream, write, linger, is_unread, reading: None, closing: None }
     }
 
     /// Reads on for a moment: closing with unread data makes the kernel reset the connection, and a
@@ -59,9 +41,9 @@ impl Socket {
     fn drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let linger = self.linger;
         let closing = self.closing.get_or_insert_with(|| Box::pin(sleep(linger)));
-        let mut thrown_away = [0; 4096];
+        let mut discarded = [0; 4096];
         while closing.as_mut().poll(cx).is_pending() {
-            let mut buffer = ReadBuf::new(&mut thrown_away);
+            let mut buffer = ReadBuf::new(&mut discarded);
             let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
             if read.is_err() || buffer.filled().is_empty() {
                 break;
@@ -88,32 +70,31 @@ impl AsyncWrite for Socket {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.with_timeout(cx, written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.with_timeout(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        if written.is_ready() && self.reading.is_none() {
+            return written;
+        }
+        self.is_unread.store(true, Ordering::Relaxed);
+        let write = self.write;
+        let reading = self.reading.get_or_insert_with(|| Box::pin(sleep(write)));
+        let is_late = reading.as_mut().poll(cx).is_ready() || reading.deadline() <= Instant::now();
+        if !is_late {
+            return written;
+        }
+        // Without this the kernel would keep what was not read, megabytes of it.
+        let _ = self.stream.set_zero_linger();
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// hyper flushes when its buffer is empty: all that was waiting has been taken.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.reading = None;
-        self.in_flight.set_unread(false);
+        self.is_unread.store(false, Ordering::Relaxed);
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The client may not have read the last of the answer.
-        self.in_flight.set_unread(true);
+        // The client may not have read the last of the response.
+        self.is_unread.store(true, Ordering::Relaxed);
         if self.closing.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         }
