@@ -131,7 +131,8 @@ fn style_sheet(accent: &Accent) -> String {
 
 /// Our own mark in the accent that is set.
 fn mark(accent: &Accent) -> Asset {
-    let drawn = MARK.replace(&Accent::default().light.accent, &accent.light.accent);
+    let drawn =
+        MARK.replace(&Accent::default().light.accent.to_string(), &accent.light.accent.to_string());
     Asset::new("favicon", Kind::Image(ImageFormat::Svg), drawn.into())
 }
 
@@ -282,7 +283,7 @@ mod tests {
     #[test]
     fn an_accent_overrides_the_variables_of_both_schemes_behind_the_style_sheet() {
         let Accent { light, dark } = Accent::parse("#663399").unwrap();
-        let css = style_sheet(&Accent { light: light.clone(), dark: dark.clone() });
+        let css = style_sheet(&Accent { light, dark });
         let rules = css.strip_prefix(STYLE_SHEET).unwrap();
         let (in_light, in_dark) = rules.split_once("@media (prefers-color-scheme:dark){").unwrap();
         for (rule, shades) in [(in_light, light), (in_dark, dark)] {
@@ -304,7 +305,7 @@ mod tests {
         assert!(drawn.contains("#663399"), "{drawn}");
         let Accent { light, dark } = Accent::default();
         for shade in [light.accent, light.hover, dark.accent, dark.hover, dark.on] {
-            assert!(!drawn.contains(&shade), "{shade} is not the site's: {drawn}");
+            assert!(!drawn.contains(&shade.to_string()), "{shade} is not the site's: {drawn}");
         }
     }
 

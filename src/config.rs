@@ -26,6 +26,7 @@ mod values;
 
 pub use accent::{Accent, Shades};
 pub use base_url::BaseUrl;
+pub use colour::Colour;
 pub use hash::HashCost;
 pub use limits::Limits;
 pub use logo::{ImageFormat, Logo, Picture};

@@ -5,7 +5,7 @@ use std::fmt;
 // A crate, because no reader sees a wrong digit in the matrices of OKLCH.
 use color::{AlphaColor, Oklch, OpaqueColor, Srgb};
 
-/// Halvings between two lightnesses or chromas: finer than a colour of 8 bits can tell apart.
+/// Halvings between two lightnesses or chromas: finer than 8 bits of a channel.
 const HALVINGS: usize = 12;
 
 /// What rounding alone puts outside of the gamut.
@@ -13,26 +13,21 @@ const GAMUT_ROUNDING: f32 = 0.000_5;
 
 /// Red, green and blue, as screens have them (sRGB).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Colour([u8; 3]);
+pub struct Colour(pub [u8; 3]);
 
 impl Colour {
-    /// From the six digits as a number: `0x1d5b50`.
-    pub(super) const fn new(rgb: u32) -> Self {
-        let [_, red, green, blue] = rgb.to_be_bytes();
-        Self([red, green, blue])
-    }
-
-    /// Reads `#1d5b50` or `#1db`, without the `#` too.
+    /// Reads `#1d5b50` or `#1db`; the `#` is optional, because it begins a comment in YAML.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix('#').unwrap_or(text);
-        let digits: Vec<u32> =
-            digits.chars().map(|digit| digit.to_digit(16)).collect::<Option<_>>()?;
-        let twice = match digits.len() {
-            3 => digits.into_iter().flat_map(|digit| [digit, digit]).collect(),
-            6 => digits,
-            _ => return None,
-        };
-        Some(Self::new(twice.into_iter().fold(0, |rgb, digit| rgb << 4 | digit)))
+        if !matches!(digits.len(), 3 | 6) {
+            return None;
+        }
+        format!("#{digits}").parse().ok().map(Self::rounded)
+    }
+
+    fn rounded(colour: OpaqueColor<Srgb>) -> Self {
+        let rounded = colour.to_rgba8();
+        Self([rounded.r, rounded.g, rounded.b])
     }
 
     fn srgb(self) -> OpaqueColor<Srgb> {
@@ -54,13 +49,12 @@ impl Colour {
     /// The colour of this lightness and hue, with as much of the chroma as a screen can show.
     pub(super) fn of_oklch([lightness, chroma, hue]: [f32; 3]) -> Self {
         let at = |chroma| OpaqueColor::<Oklch>::new([lightness, chroma, hue]).convert::<Srgb>();
-        let shows = |chroma| {
+        let is_shown = |chroma| {
             let range = -GAMUT_ROUNDING..=1.0 + GAMUT_ROUNDING;
             at(chroma).components.iter().all(|part| range.contains(part))
         };
-        let chroma = if shows(chroma) { chroma } else { bisect(chroma, 0.0, shows) };
-        let rounded = at(chroma).to_rgba8();
-        Self([rounded.r, rounded.g, rounded.b])
+        let chroma = if is_shown(chroma) { chroma } else { bisect(chroma, 0.0, is_shown) };
+        Self::rounded(at(chroma))
     }
 }
 
@@ -111,11 +105,11 @@ mod tests {
     /// By hand: against black it is 20 times the luminance and 1; that of red is 0.2126.
     #[test]
     fn contrast_is_that_of_wcag() {
-        let black = Colour::new(0);
+        let black = Colour([0; 3]);
         for (rgb, contrast) in
-            [(0x00ff_ffff, 21.0), (0x0077_7777, 4.69), (0, 1.0), (0x00ff_0000, 5.25)]
+            [([0xff; 3], 21.0), ([0x77; 3], 4.69), ([0; 3], 1.0), ([0xff, 0, 0], 5.25)]
         {
-            let colour = Colour::new(rgb);
+            let colour = Colour(rgb);
             assert!((colour.contrast(black) - contrast).abs() < 0.01, "{colour}");
             assert!((black.contrast(colour) - contrast).abs() < 0.01, "{colour}");
         }
@@ -123,8 +117,8 @@ mod tests {
 
     #[test]
     fn a_colour_comes_back_from_oklch() {
-        for rgb in [0x001d_5b50, 0x00ff_0000, 0x0000_00ff, 0x00ff_ffff, 0x0080_8080, 0] {
-            let colour = Colour::new(rgb);
+        for rgb in [[0x1d, 0x5b, 0x50], [0xff, 0, 0], [0, 0, 0xff], [0xff; 3], [0x80; 3], [0; 3]] {
+            let colour = Colour(rgb);
             assert_eq!(Colour::of_oklch(colour.oklch()), colour);
         }
     }

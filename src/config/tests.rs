@@ -369,7 +369,7 @@ fn an_accent_is_read_from_a_flag_and_a_pale_one_is_refused_with_a_better() {
     let flags = map(&[("ACCENT", "663399")]);
     let config = Config::from_sources(&flags, &BTreeMap::new()).unwrap();
     assert_eq!(config.accent, Accent::parse("#639").unwrap());
-    assert_eq!(config.accent.light.accent, "#663399");
+    assert_eq!(config.accent.light.accent, Colour([0x66, 0x33, 0x99]));
     let flags = map(&[("ACCENT", "yellow")]);
     let words = Config::from_sources(&flags, &BTreeMap::new()).unwrap_err().to_string();
     assert!(words.starts_with("--accent \"yellow\": expected a colour of three or six"), "{words}");

@@ -49,7 +49,7 @@ fn logo(name: &str, content: &[u8]) -> Logo {
 #[tokio::test]
 async fn an_accent_is_in_the_style_sheet_and_in_the_icon() {
     let accent = Accent::parse(PURPLE).unwrap();
-    let dark = accent.dark.accent.clone();
+    let dark = accent.dark.accent;
     let site = Site::with(|config| config.accent = accent).await;
     let [style, icon] = style_and_icon(&site).await;
     assert!(style.contains(":root{--accent:#663399;--accent-hover:"), "{style}");

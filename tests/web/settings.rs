@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use vestibule::config::{BaseUrl, Notices, Rate};
+use vestibule::config::{BaseUrl, Colour, Notices, Rate};
 
 use crate::support::{OTHER_PASSWORD, PASSWORD, Site, email_of, form_request};
 
@@ -145,8 +145,8 @@ async fn behind_a_trusted_proxy_each_forwarded_address_has_its_own_budget() {
 async fn a_mail_has_the_sites_colour_and_tells_the_forwarded_address_and_the_device() {
     let site = Site::with(|config| {
         config.trusted_proxies = "0.0.0.0/32".parse().into_iter().collect();
-        config.accent.light.accent = "#123456".to_owned();
-        config.accent.dark.accent = "#abcdef".to_owned();
+        config.accent.light.accent = Colour([0x12, 0x34, 0x56]);
+        config.accent.dark.accent = Colour([0xab, 0xcd, 0xef]);
     })
     .await;
     site.registered("ann").await;

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use super::*;
+use crate::config::Colour;
 
 const AT: i64 = 1_795_371_600;
 const ORIGIN: &str = "https://accounts.example.com/";
@@ -10,10 +11,10 @@ const ORIGIN: &str = "https://accounts.example.com/";
 /// Colours that are nowhere in the templates.
 static ACCENT: LazyLock<Accent> = LazyLock::new(|| {
     let mut accent = Accent::default();
-    accent.light.accent = "#010203".to_owned();
-    accent.light.on = "#fafbfc".to_owned();
-    accent.dark.accent = "#c1c2c3".to_owned();
-    accent.dark.on = "#0a0b0c".to_owned();
+    accent.light.accent = Colour([1, 2, 3]);
+    accent.light.on = Colour([0xfa, 0xfb, 0xfc]);
+    accent.dark.accent = Colour([0xc1, 0xc2, 0xc3]);
+    accent.dark.on = Colour([0x0a, 0x0b, 0x0c]);
     accent
 });
 
@@ -265,8 +266,9 @@ fn what_is_seen_is_styled_in_place() {
 #[test]
 fn colours_are_those_of_the_pages_and_of_the_settings() {
     let tokens = include_str!("../../../tailwind.config.js");
-    let Accent { light, dark } = &*ACCENT;
-    let accents = [&light.accent, &light.on, &dark.accent, &dark.on];
+    let Accent { light, dark } = *ACCENT;
+    let accents = [light.accent, light.on, dark.accent, dark.on].map(|accent| accent.to_string());
+    let [light_accent, light_on, dark_accent, dark_on] = &accents;
     for email in all() {
         let html = email.html.replace("&#", "");
         for (at, _) in html.match_indices('#') {
@@ -275,9 +277,9 @@ fn colours_are_those_of_the_pages_and_of_the_settings() {
             assert!(is_accent || tokens.contains(colour), "{}: {colour}", email.kind);
         }
         let (head, body) = html.split_once("</head>").unwrap();
-        assert!(head.contains(&dark.accent) && head.contains(&dark.on), "{}", email.kind);
-        assert!(body.contains(&light.accent), "{}", email.kind);
-        assert_eq!(body.contains(&light.on), body.contains("class=\"button\""));
+        assert!(head.contains(dark_accent) && head.contains(dark_on), "{}", email.kind);
+        assert!(body.contains(light_accent), "{}", email.kind);
+        assert_eq!(body.contains(light_on), body.contains("class=\"button\""));
     }
 }
 
