@@ -29,7 +29,7 @@ pub use base_url::BaseUrl;
 pub use colour::Colour;
 pub use hash::HashCost;
 pub use limits::Limits;
-pub use logo::{ImageFormat, Logo, Picture};
+pub use logo::{Logo, Picture};
 pub use mail::{Notice, Notices, Sender};
 pub use sessions::SessionLife;
 pub use settings::{SETTINGS, Setting, settings_table};
@@ -151,7 +151,7 @@ impl Config {
             limits: Limits::read(raw),
             code_ttl: raw.value("CODE_TTL", values::time(MINUTE..=HOUR)),
             password_min: raw.value("PASSWORD_MIN", values::whole(8..=64)),
-            secret: raw.optional("SECRET", values::secret),
+            secret: raw.optional("SECRET", ServerKey::from_base64),
             sessions: SessionLife::read(raw),
             max_connections: raw.value("MAX_CONNECTIONS", values::whole(1..=1_000_000)),
             dev_mailbox: raw.value("DEV_MAILBOX", values::mailbox_readers),

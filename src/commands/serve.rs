@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgMatches, Command};
@@ -78,13 +77,7 @@ async fn start_tasks(app: &App, mailer: Option<Mailer>) -> Result<Tasks, Command
         // After a crash of the only node, the emails it was sending would wait for their claims to end.
         outbox::release_claims(app.db.writer()).await.map_err(CommandError::failed)?;
     }
-    // Built in the background, so that the first visitor does not wait for it.
-    let assets = Arc::clone(&app.assets);
-    let warming = std::thread::Builder::new().name("warm".to_owned()).spawn(move || {
-        assets.warm();
-        password::warm();
-    });
-    drop(warming);
+    drop(tokio::task::spawn_blocking(password::warm));
     Ok(tasks::spawn_with(app, mailer))
 }
 

@@ -1,6 +1,5 @@
 //! The site's logo: a picture, read from a file at the start.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::Read;
 
@@ -11,41 +10,30 @@ use roxmltree::{Document, Node, ParsingOptions};
 use super::sources::RawSettings;
 use super::values::yes_or_no;
 
-/// It is on every page, and stays in memory plain and compressed.
-const LARGEST: u64 = 64 * 1024;
+const EXPECTED: &str = "expected the path of an SVG, PNG, WebP or JPEG file of 64 KiB at most";
+
+/// It is on every page, and stays in memory.
+const MAX_BYTES: usize = 64 * 1024;
 
 /// Larger pictures are broken or made to exhaust memory.
-const MOST_PIXELS: u32 = 1_000_000;
+const MAX_SIDE: u32 = 1_000_000;
 
 /// A drawing program's file has some dozens.
-const MOST_REFERENCES: usize = 200;
+const MAX_REFERENCES: usize = 200;
 
 const SVG: &str = "http://www.w3.org/2000/svg";
 
-/// An SVG that does not say how large it is.
+/// The size of an SVG that has none.
 const SQUARE: (u32, u32) = (1, 1);
 
-/// The formats that every browser shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ImageFormat {
-    /// Shapes, written as XML.
-    Svg,
-    /// Pixels, none of them lost.
-    Png,
-    /// Pixels.
-    Webp,
-    /// Pixels, for photographs.
-    Jpeg,
-}
-
 /// The logo, and how pages show it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Logo {
-    /// The logo itself, on light pages.
+    /// The logo on light pages.
     pub light: Picture,
     /// Another one for dark pages.
     pub dark: Option<Picture>,
-    /// Whether the site's name is written beside it.
+    /// Whether pages show the site's name next to it.
     pub show_name: bool,
 }
 
@@ -64,132 +52,119 @@ impl Logo {
     }
 }
 
-/// A picture that browsers show.
-#[derive(Clone, PartialEq, Eq)]
+/// A picture in a format that every browser shows.
+#[derive(Clone, Debug)]
 pub struct Picture {
-    /// Told by the content.
-    pub format: ImageFormat,
-    /// Width and height in its own measure: pages keep its place free until it is there.
+    /// The end of its name: `svg`.
+    pub extension: &'static str,
+    /// For `Content-Type`.
+    pub media_type: &'static str,
+    /// Width and height, for which pages reserve space.
     pub size: (u32, u32),
-    /// The file as it is.
+    /// The content of the file.
     pub bytes: Bytes,
 }
 
 impl Picture {
-    /// Reads the file at `path`. Its content tells what it is, not its name.
+    /// Reads the file at `path`. Its content determines the format, not its name.
     pub fn read(path: &str) -> Result<Self, String> {
         if path.is_empty() {
-            return Err(expected());
+            return Err(EXPECTED.into());
         }
         if path.starts_with('<') {
             return Err(
                 "holds the picture itself: set the variable without _FILE to its path".into()
             );
         }
-        let unreadable = |cause| format!("cannot be read: {cause}: {}", expected());
-        // Opening a pipe would wait for its writer.
-        if !fs::metadata(path).map_err(unreadable)?.is_file() {
-            return Err(format!("is no file: {}", expected()));
-        }
-        // Not by its length: some files of the system have none, and never end.
-        let (mut file, mut bytes) = (File::open(path).map_err(unreadable)?, Vec::new());
-        file.by_ref().take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() as u64 > LARGEST {
-            return Err(format!("is larger than {} KiB: {}", LARGEST / 1024, expected()));
-        }
-        Self::from_bytes(bytes)
+        read_file(path).and_then(Self::from_bytes).map_err(|why| format!("{why}: {EXPECTED}"))
     }
 
     fn from_bytes(bytes: Vec<u8>) -> Result<Self, String> {
-        let format = match imagesize::image_type(&bytes) {
-            Ok(ImageType::Png) => ImageFormat::Png,
-            Ok(ImageType::Webp) => ImageFormat::Webp,
-            Ok(ImageType::Jpeg) => ImageFormat::Jpeg,
-            _ => ImageFormat::Svg,
+        let (extension, media_type) = match imagesize::image_type(&bytes) {
+            Ok(ImageType::Png) => ("png", "image/png"),
+            Ok(ImageType::Webp) => ("webp", "image/webp"),
+            Ok(ImageType::Jpeg) => ("jpg", "image/jpeg"),
+            _ => ("svg", "image/svg+xml; charset=utf-8"),
         };
-        let size = match format {
-            ImageFormat::Svg => size_of_svg(&bytes)?,
-            ImageFormat::Png | ImageFormat::Webp | ImageFormat::Jpeg => size_of_pixels(&bytes)?,
+        let size = match extension {
+            "svg" => svg_size(&bytes)?,
+            _ => pixel_size(&bytes).ok_or("is a broken picture")?,
         };
-        Ok(Self { format, size, bytes: bytes.into() })
+        Ok(Self { extension, media_type, size, bytes: bytes.into() })
     }
 }
 
-fn expected() -> String {
-    format!("expected the path of an SVG, PNG, WebP or JPEG file of {} KiB at most", LARGEST / 1024)
+fn read_file(path: &str) -> Result<Vec<u8>, String> {
+    let unreadable = |cause| format!("cannot be read: {cause}");
+    // Opening a pipe would wait for its writer.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err("is no file".into());
+    }
+    let file = File::open(path).map_err(unreadable)?;
+    // Not by its length: some files of the system have none, and never end.
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > MAX_BYTES {
+        return Err("is larger than 64 KiB".into());
+    }
+    Ok(bytes)
 }
 
-fn size_of_pixels(bytes: &[u8]) -> Result<(u32, u32), String> {
-    let size = imagesize::blob_size(bytes).ok();
-    let size =
-        size.and_then(|size| Some((size.width.try_into().ok()?, size.height.try_into().ok()?)));
-    let sides = 1..MOST_PIXELS;
-    size.filter(|(width, height)| sides.contains(width) && sides.contains(height))
-        .ok_or_else(|| format!("is a broken picture: {}", expected()))
+fn pixel_size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let size = imagesize::blob_size(bytes).ok()?;
+    let side = |side: usize| u32::try_from(side).ok().filter(|side| (1..MAX_SIDE).contains(side));
+    Some((side(size.width)?, side(size.height)?))
 }
 
 /// Browsers show nothing of an SVG that is no well-formed XML or lacks the namespace.
-fn size_of_svg(bytes: &[u8]) -> Result<(u32, u32), String> {
-    let text = str::from_utf8(bytes).map_err(|_| format!("is no such picture: {}", expected()))?;
-    // Drawing programs declare entities for namespaces; thousands of references to a long one are
-    // gigabytes of text. They are never read from other files.
-    if text.contains("<!ENTITY") && (nests(text) || text.matches('&').count() > MOST_REFERENCES) {
-        return Err(format!(
-            "has more references to its own entities than a picture needs: save it as plain SVG: {}",
-            expected()
-        ));
+fn svg_size(bytes: &[u8]) -> Result<(u32, u32), String> {
+    let text = str::from_utf8(bytes).map_err(|_| "is no such picture")?;
+    // Drawing programs declare entities for namespaces. Thousands of references to a long one are
+    // gigabytes of text. roxmltree reads no entity from another file.
+    if text.contains("<!ENTITY") && (nests(text) || text.matches('&').count() > MAX_REFERENCES) {
+        return Err(
+            "has more references to its own entities than a picture needs: save it as plain SVG"
+                .into(),
+        );
     }
     let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options)
-        .map_err(|_| format!("is neither a picture nor well-formed XML: {}", expected()))?;
+        .map_err(|_| "is neither a picture nor well-formed XML")?;
     let root = document.root_element();
     if root.has_tag_name((SVG, "svg")) {
-        Ok(size_of_root(root).unwrap_or(SQUARE))
+        Ok(root_size(root).unwrap_or(SQUARE))
     } else {
-        Err(format!("its first element is not svg with xmlns=\"{SVG}\": {}", expected()))
+        Err(format!("its first element is not svg with xmlns=\"{SVG}\""))
     }
 }
 
-/// Whether the value of an entity refers to others, or cannot be told: each level multiplies.
+/// Whether the value of an entity refers to others, or has no end: each level multiplies the text.
 fn nests(text: &str) -> bool {
     text.split("<!ENTITY").skip(1).any(|declaration| {
-        let quote = declaration.chars().find(|c| matches!(c, '"' | '\''));
-        let value = quote
-            .and_then(|quote| declaration.split(quote).nth(1).zip(declaration.split(quote).nth(2)));
+        let Some(quote) = declaration.find(['"', '\'']) else { return true };
+        let (before, after) = declaration.split_at(quote + 1);
+        let value = after.split_once(&before[quote..]);
         value.is_none_or(|(value, _)| value.contains('&'))
     })
 }
 
-/// By `viewBox`, whose last two numbers they are, else by `width` and `height`.
-fn size_of_root(svg: Node) -> Option<(u32, u32)> {
-    let view_box = svg.attribute("viewBox").map(|text| {
-        let numbers = text.split([' ', ',', '\t', '\n', '\r']).filter(|part| !part.is_empty());
-        numbers.skip(2).collect::<Vec<_>>()
-    });
-    let sides =
-        view_box.or_else(|| Some(vec![svg.attribute("width")?, svg.attribute("height")?]))?;
-    match sides[..] {
-        [width, height] => Some((side(width)?, side(height)?)),
-        _ => None,
-    }
+/// By the last two numbers of `viewBox`, else by `width` and `height`.
+fn root_size(svg: Node) -> Option<(u32, u32)> {
+    let sides = match svg.attribute("viewBox") {
+        Some(text) => {
+            text.split([' ', ',', '\t', '\n', '\r']).filter(|n| !n.is_empty()).skip(2).collect()
+        }
+        None => vec![svg.attribute("width")?, svg.attribute("height")?],
+    };
+    let [width, height] = sides[..] else { return None };
+    Some((whole_pixels(width)?, whole_pixels(height)?))
 }
 
-/// `24`, `23.5` or `24px` in whole pixels.
+/// `24`, `23.5` or `24px`.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range by then")]
-fn side(text: &str) -> Option<u32> {
+fn whole_pixels(text: &str) -> Option<u32> {
     let length: f32 = text.trim_end_matches("px").parse().ok()?;
     (0.5..1e6).contains(&length).then(|| length.round() as u32)
-}
-
-/// By hand, because the bytes say nothing to a reader.
-impl fmt::Debug for Picture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Picture")
-            .field("format", &self.format)
-            .field("size", &self.size)
-            .field("bytes", &self.bytes.len())
-            .finish_non_exhaustive()
-    }
 }
 
 #[cfg(test)]
@@ -199,7 +174,7 @@ mod tests {
     fn svg(root: &str) -> Result<(u32, u32), String> {
         let start = format!("\u{feff}<?xml version=\"1.0\"?>\n<!-- <html> -->\n{root}");
         Picture::from_bytes(start.into()).map(|logo| {
-            assert_eq!(logo.format, ImageFormat::Svg);
+            assert_eq!(logo.extension, "svg");
             logo.size
         })
     }
@@ -234,13 +209,13 @@ mod tests {
     #[test]
     fn what_no_browser_shows_is_refused() {
         for (text, words) in [
-            (format!("<svg xmlns='{SVG}'>"), "is neither a picture nor well-formed XML: expected"),
+            (format!("<svg xmlns='{SVG}'>"), "is neither a picture nor well-formed XML"),
             (format!("<html><svg xmlns='{SVG}'/></html>"), "its first element is not svg"),
             ("<svg/>".into(), "its first element is not svg with xmlns="),
             ("GIF89a".into(), "is neither a picture nor well-formed XML"),
         ] {
             let told = svg(&text).unwrap_err();
-            assert!(told.starts_with(words) && told.ends_with(&expected()), "{told}");
+            assert!(told.starts_with(words), "{told}");
         }
         let utf_16: Vec<u8> = "<svg/>".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert!(Picture::from_bytes(utf_16).is_err());
@@ -276,16 +251,16 @@ mod tests {
     fn the_content_tells_the_kind_and_the_size() {
         let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x30\0\0\0\x18".to_vec();
         let logo = Picture::from_bytes(png.clone()).unwrap();
-        assert_eq!((logo.format, logo.size), (ImageFormat::Png, (48, 24)));
+        assert_eq!((logo.extension, logo.size), ("png", (48, 24)));
         png.truncate(18);
-        assert!(Picture::from_bytes(png).unwrap_err().starts_with("is a broken picture: expected"));
+        assert_eq!(Picture::from_bytes(png).unwrap_err(), "is a broken picture");
         let webp = b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\x2f\xc0\x05\0\0\0\0\0".to_vec();
         let logo = Picture::from_bytes(webp).unwrap();
-        assert_eq!((logo.format, logo.size), (ImageFormat::Webp, (48, 24)));
+        assert_eq!((logo.extension, logo.size), ("webp", (48, 24)));
         let jpeg = b"\xff\xd8\xff\xc0\0\x11\x08\0\x18\0\x30\x03\x01\x22\0\x02\x11\x01\x03\x11\x01"
             .to_vec();
         let logo = Picture::from_bytes(jpeg).unwrap();
-        assert_eq!((logo.format, logo.size), (ImageFormat::Jpeg, (48, 24)));
+        assert_eq!((logo.extension, logo.size), ("jpg", (48, 24)));
     }
 
     #[test]
@@ -297,7 +272,7 @@ mod tests {
             ("/dev/zero", "is no file: expected"),
         ] {
             let told = Picture::read(path).unwrap_err();
-            assert!(told.starts_with(words) && told.ends_with(&expected()), "{told}");
+            assert!(told.starts_with(words) && told.ends_with(EXPECTED), "{told}");
         }
         let told = Picture::read("<svg/>").unwrap_err();
         assert_eq!(told, "holds the picture itself: set the variable without _FILE to its path");

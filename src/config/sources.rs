@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -57,13 +58,13 @@ impl RawSettings {
     }
 
     /// The value of `name`; `None` if it is not set, or after an error.
-    pub(super) fn optional<T>(
+    pub(super) fn optional<T, E: Display>(
         &mut self,
         name: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let text = self.values.get(name)?.text.as_deref();
-        let parsed = text.map_err(Clone::clone).and_then(parse);
+        let text = self.values.get(name)?.text.as_deref().map_err(String::clone);
+        let parsed = text.and_then(|text| parse(text).map_err(|why| why.to_string()));
         parsed.map_err(|words| self.add_error(name, words)).ok()
     }
 
@@ -226,7 +227,7 @@ mod tests {
         let broken = OsString::from_vec(vec![0xff]);
         let environment = BTreeMap::from([("VESTIBULE_LOG".into(), broken)]);
         let mut raw = RawSettings::read(&BTreeMap::new(), &environment);
-        assert_eq!(raw.optional("LOG", |_| Ok(())), None);
+        assert_eq!(raw.optional("LOG", |_| Ok::<_, String>(())), None);
         assert_eq!(raw.errors, ["VESTIBULE_LOG: is not UTF-8 text"]);
         assert!(raw.is_set("LOG"));
     }

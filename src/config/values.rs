@@ -7,8 +7,6 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
-use crate::key::ServerKey;
-
 pub(super) const MINUTE: i64 = 60;
 pub(super) const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
@@ -123,10 +121,6 @@ fn network(text: &str) -> Result<IpNet, String> {
                 .into())
         }
     }
-}
-
-pub(super) fn secret(text: &str) -> Result<ServerKey, String> {
-    ServerKey::from_base64(text).map_err(|why| why.to_string())
 }
 
 /// A parser of whole numbers in `range`.

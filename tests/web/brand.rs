@@ -142,6 +142,10 @@ async fn a_logo_is_served_for_a_year_under_its_own_type_and_no_other_name() {
         assert_eq!((status, &body[..]), (StatusCode::OK, content));
         assert_eq!(headers["content-type"], kind);
         assert_eq!(headers["cache-control"], "public, max-age=31536000, immutable");
+        let accepting = Request::get(&path).header("accept-encoding", "br, gzip");
+        let answer = visitor.send(accepting.body(Body::empty()).unwrap()).await;
+        let is_compressed = answer.headers().contains_key("content-encoding");
+        assert_eq!(is_compressed, kind.starts_with("image/svg"), "pixels are compressed already");
         let (_, headers, body) = get(&visitor, "/favicon.ico").await;
         assert_eq!((&headers["content-type"], &body[..]), (&kind.parse().unwrap(), content));
         assert_eq!(headers["cache-control"], "public, max-age=86400");

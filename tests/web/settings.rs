@@ -223,13 +223,24 @@ async fn on_https_the_device_cookie_is_bound_to_the_host() {
 }
 
 #[tokio::test]
-async fn pages_are_compressed_for_who_takes_it() {
+async fn pages_and_static_files_are_compressed_for_browsers_that_accept_it() {
     let site = Site::on_sqlite().await;
-    for encoding in ["br", "gzip"] {
-        let request =
-            Request::get("/login").header("accept-encoding", encoding).body(Body::empty());
-        let answer = site.browser().send(request.unwrap()).await;
-        assert_eq!(answer.headers()["content-encoding"], encoding);
+    let mut visitor = site.browser();
+    visitor.open("/login").await;
+    let css = visitor.attribute("link[rel=stylesheet]", "href").unwrap();
+    let script = visitor.attribute("script", "src").unwrap();
+    for path in ["/login", &css, &script] {
+        for (accepted, encoding) in [
+            ("gzip, deflate, br", Some("br")),
+            ("gzip", Some("gzip")),
+            ("br;q=0, *", Some("gzip")),
+            ("identity", None),
+        ] {
+            let request = Request::get(path).header("accept-encoding", accepted);
+            let answer = visitor.send(request.body(Body::empty()).unwrap()).await;
+            let found = answer.headers().get("content-encoding").map(|it| it.to_str().unwrap());
+            assert_eq!(found, encoding, "{path}: {accepted}");
+        }
     }
 }
 
