@@ -15,6 +15,8 @@ use crate::error::RequestError;
 /// No form of ours has a tenth of it.
 const MOST_FIELDS: usize = 100;
 
+const UNREADABLE: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+
 /// A form's fields, read strictly: urlencoded, within the body limit, of plain names, none of them
 /// twice (ASVS 15.3.7). A plain name that is none of ours has no effect.
 #[derive(Clone, Debug)]
@@ -25,18 +27,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Fields<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, RequestError> {
         let RawForm(body) = request.extract::<RawForm, _>().await.map_err(no_body)?;
-        let fields = pairs(&body).ok_or(RequestError::Unreadable)?.into_iter();
+        let fields = pairs(&body).ok_or(UNREADABLE)?.into_iter();
         let read = T::deserialize(MapDeserializer::<_, ValueError>::new(fields));
-        read.map(Self).map_err(|_| RequestError::Unreadable)
+        read.map(Self).map_err(|_| UNREADABLE.into())
     }
 }
 
+/// 413 and 415 as axum has them; a body that ends early cannot be read either.
 fn no_body(rejection: RawFormRejection) -> RequestError {
-    match rejection {
-        RawFormRejection::InvalidFormContentType(_) => RequestError::NotAForm,
-        other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => RequestError::TooLarge,
-        _ => RequestError::Unreadable,
-    }
+    RequestError::Status(match rejection.status() {
+        StatusCode::BAD_REQUEST => UNREADABLE,
+        status => status,
+    })
 }
 
 /// The field and the parameter that hold a path.

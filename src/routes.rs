@@ -18,7 +18,6 @@ use crate::controllers::{
     account, change_password, health, home, login, logout, mailbox, password_reset, register,
     static_files,
 };
-use crate::error::RequestError;
 use crate::middleware::{
     cookies, csrf, error_pages, fetched, framing, headers, mailbox as mailbox_guard, request_id,
     session,
@@ -49,7 +48,6 @@ fn site(app: App, longest: Duration) -> Router {
 fn with_session(app: &App) -> Router<App> {
     let around_forms = ServiceBuilder::new()
         .layer(from_fn_with_state(app.clone(), csrf::check))
-        .option_layer(csrf::layer(&app.config).ok())
         .layer(from_fn(fetched::show_redirect));
     let session = ServiceBuilder::new()
         .layer(from_fn(session::keep_user))
@@ -58,7 +56,7 @@ fn with_session(app: &App) -> Router<App> {
     pages()
         .merge(if app.has_mailbox() { development(app) } else { Router::new() })
         .layer(around_forms)
-        .fallback(async || RequestError::NotFound)
+        .fallback(async || StatusCode::NOT_FOUND)
         .layer(session)
 }
 

@@ -2,8 +2,8 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::HeaderName;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_FRAME_OPTIONS};
+use axum::http::{HeaderName, StatusCode};
 use axum::response::{Html, IntoResponse};
 use serde::Serialize;
 
@@ -170,7 +170,7 @@ async fn newest(app: &App) -> Result<Vec<QueuedEmail>, RequestError> {
 
 async fn find(app: &App, id: &str) -> Result<QueuedEmail, RequestError> {
     if !random::is_id(id) {
-        return Err(RequestError::NotFound);
+        return Err(StatusCode::NOT_FOUND.into());
     }
-    outbox::find(app.db.reader(), &app.key, id).await?.ok_or(RequestError::NotFound)
+    outbox::find(app.db.reader(), &app.key, id).await?.ok_or(StatusCode::NOT_FOUND.into())
 }

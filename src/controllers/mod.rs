@@ -13,6 +13,7 @@ pub mod static_files;
 
 use askama::Template;
 use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
@@ -36,7 +37,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Next {
         let query = parts.uri.query().unwrap_or_default();
         let mut paths = paths(query);
         let next = paths.next().map(|path| NextPath::parse(&path)).unwrap_or_default();
-        if paths.next().is_some() { Err(RequestError::Malformed) } else { Ok(Self(next)) }
+        if paths.next().is_some() { Err(StatusCode::BAD_REQUEST.into()) } else { Ok(Self(next)) }
     }
 }
 

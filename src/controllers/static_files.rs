@@ -1,8 +1,8 @@
 //! `/static/{name}` and `/favicon.ico`: the static files as responses.
 
 use axum::extract::{Path, State};
-use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
@@ -19,7 +19,7 @@ pub async fn show(
     State(app): State<App>,
     Path(name): Path<String>,
 ) -> Result<Response, RequestError> {
-    let asset = app.assets.named(&name).ok_or(RequestError::NotFound)?;
+    let asset = app.assets.named(&name).ok_or(StatusCode::NOT_FOUND)?;
     Ok(respond(asset, FOREVER))
 }
 

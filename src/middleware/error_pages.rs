@@ -6,21 +6,17 @@ use std::time::Duration;
 use askama::Template;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 use tower_sessions::Session;
 
 use crate::app::App;
-use crate::error::{Failure, RequestError, STOPPED, TOO_MANY, wait_words};
+use crate::error::{RequestError, TOO_MANY};
 use crate::event::{self, Event};
 use crate::page::Page;
 use crate::visitor::{self, peer};
-
-/// Headers of the bare answer that the page keeps.
-const KEPT: [header::HeaderName; 4] =
-    [header::RETRY_AFTER, header::ALLOW, header::SET_COOKIE, header::CONNECTION];
 
 /// Refusals that are logged: no page of ours makes a browser send such a request (ASVS 16.3.3).
 const REFUSED: [(StatusCode, &str); 5] = [
@@ -51,39 +47,31 @@ pub async fn add_username(session: Session, request: Request, next: Next) -> Res
 
 /// Replaces the body of an answer of 400 and above, unless it is a page already (a refused form).
 pub async fn render(State(app): State<App>, request: Request, next: Next) -> Response {
-    let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let reads_mailbox = peer::reads_mailbox(request.extensions(), request.headers(), &app);
-    let response = next.run(request).await;
-    let response = session_not_saved(response);
+    let response = session_not_saved(next.run(request).await);
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) || is_page(response.headers()) {
         return response;
     }
     log(&response, route.as_ref().map(MatchedPath::as_str));
-    as_page(Page::new(&app, reads_mailbox), &method, &response)
-}
-
-/// Logs failures and refusals. The path is the route's: what people type in a wrong one is private.
-fn log(response: &Response, path: Option<&str>) {
-    let status = response.status();
-    let failure = response.extensions().get::<Failure>();
-    let code = status.as_u16().into();
-    if status.is_server_error() {
-        let cause = failure.map(|failure| &*failure.0 as &dyn Display);
-        return Event::RequestFailed { cause, path, status: code }.write();
-    }
-    let refused = REFUSED.iter().find(|(of, _)| *of == status);
-    if let Some(&(_, reason)) = refused {
-        Event::RequestRefused { reason, path, status: code }.write();
-    }
+    let page = ErrorPage::new(Page::new(&app, reads_mailbox), &response);
+    // A template that fails here leaves the bare status: there is no further page to fall back on.
+    let Ok(html) = page.render() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let mut response = response.map(|_| Body::from(html));
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    response
 }
 
 /// When tower-sessions cannot save a session, it answers a bare 500: the database is away or full,
 /// which passes.
 fn session_not_saved(response: Response) -> Response {
     let is_bare = response.headers().get(header::CONTENT_TYPE).is_none();
-    let has_cause = response.extensions().get::<Failure>().is_some();
+    let has_cause = response.extensions().get::<RequestError>().is_some();
     if response.status() == StatusCode::INTERNAL_SERVER_ERROR && is_bare && !has_cause {
         return RequestError::Unavailable("the session could not be saved".to_owned())
             .into_response();
@@ -92,15 +80,29 @@ fn session_not_saved(response: Response) -> Response {
 }
 
 fn is_page(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    kind.is_some_and(|kind| kind.starts_with("text/html"))
+    let kind = headers.get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
+}
+
+/// Logs failures and refusals. The path is the route's: what people type in a wrong one is private.
+fn log(response: &Response, path: Option<&str>) {
+    let status = response.status();
+    let code = status.as_u16().into();
+    if status.is_server_error() {
+        let error = response.extensions().get::<RequestError>();
+        let cause = error.map(|error| error as &dyn Display);
+        return Event::RequestFailed { cause, path, status: code }.write();
+    }
+    let refused = REFUSED.iter().find(|(of, _)| *of == status);
+    if let Some(&(_, reason)) = refused {
+        Event::RequestRefused { reason, path, status: code }.write();
+    }
 }
 
 #[derive(Template)]
 #[template(path = "error.html")]
 struct ErrorPage {
     page: Page,
-    heading: &'static str,
     words: String,
     next_href: &'static str,
     next_words: &'static str,
@@ -108,47 +110,30 @@ struct ErrorPage {
     reference: Option<String>,
 }
 
-fn as_page(frame: Page, method: &Method, bare: &Response) -> Response {
-    let status = bare.status();
-    let username = bare.extensions().get::<LoggedInAs>().map(|user| user.0.clone());
-    let (heading, words) = words(bare);
-    let (next_href, next_words) = match status {
-        _ if username.is_some() => ("/account", "Go to your account"),
-        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => ("/", "Go to the home page"),
-        _ => ("/login", "Go to the login page"),
-    };
-    let origin = event::current_origin().filter(|_| status.is_server_error());
-    let reference = origin.map(|origin| origin.request);
-    let page = Page { title: heading, username, ..frame };
-    let page = ErrorPage { page, heading, words, next_href, next_words, reference };
-    // A template that fails here leaves the bare status: there is no further page to fall back on.
-    let mut styled = match page.render() {
-        Ok(body) => (status, Html(body)).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    };
-    for name in KEPT {
-        for value in bare.headers().get_all(&name) {
-            styled.headers_mut().append(&name, value.clone());
-        }
+impl ErrorPage {
+    fn new(frame: Page, bare: &Response) -> Self {
+        let status = bare.status();
+        let username = bare.extensions().get::<LoggedInAs>().map(|user| user.0.clone());
+        let limit = bare.extensions().get::<RequestError>().and_then(RequestError::limit_words);
+        let (title, words) = match limit {
+            Some(words) => (TOO_MANY, words),
+            None => heading_and_words(status),
+        };
+        let (next_href, next_words) = match status {
+            _ if username.is_some() => ("/account", "Go to your account"),
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => ("/", "Go to the home page"),
+            _ => ("/login", "Go to the login page"),
+        };
+        let origin = event::current_origin().filter(|_| status.is_server_error());
+        let reference = origin.map(|origin| origin.request);
+        let page = Page { title, username, ..frame };
+        Self { page, words, next_href, next_words, reference }
     }
-    if method == Method::HEAD {
-        *styled.body_mut() = Body::empty();
-    }
-    styled
 }
 
-/// The heading, and what to do.
-fn words(bare: &Response) -> (&'static str, String) {
-    let cause = bare.extensions().get::<Failure>().map(|failure| &*failure.0);
-    if let Some(RequestError::Stopped) = cause {
-        return (TOO_MANY, STOPPED.to_owned());
-    }
-    let (heading, words) = match bare.status() {
-        StatusCode::TOO_MANY_REQUESTS => {
-            let seconds = bare.headers().get(header::RETRY_AFTER);
-            let seconds = seconds.and_then(|value| value.to_str().ok()?.parse().ok());
-            return (TOO_MANY, wait_words(seconds.unwrap_or(60)));
-        }
+/// What happened, and what to do.
+fn heading_and_words(status: StatusCode) -> (&'static str, String) {
+    let (heading, words) = match status {
         StatusCode::FORBIDDEN => ("We couldn't verify this form", "Try again from our site."),
         StatusCode::NOT_FOUND => {
             ("Page not found", "Check the address, or start from our home page.")

@@ -3,11 +3,9 @@
 use axum::extract::Request;
 use axum::http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-
-use crate::error::RequestError;
 
 /// Answers 400 and closes the connection, so that nothing behind such a request is taken for the
 /// next one (ASVS 4.2.1). hyper has already refused lengths that differ and malformed lines.
@@ -17,9 +15,7 @@ pub async fn check(request: Request, next: Next) -> Response {
     if !is_for_a_proxy && has_one_host(headers) && has_plain_coding(request.method(), headers) {
         return next.run(request).await;
     }
-    let mut response = RequestError::Malformed.into_response();
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
+    (StatusCode::BAD_REQUEST, [(CONNECTION, "close")]).into_response()
 }
 
 /// At most one host, which is a name or a number, perhaps with a port (RFC 9112, 3.2). HTTP/1.0

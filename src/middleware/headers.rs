@@ -38,51 +38,34 @@ const ALWAYS: [(HeaderName, HeaderValue); 8] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-/// The layer for this site.
+/// Adds the headers that an answer does not have.
 pub fn layer(config: &Config) -> MapResponseLayer<impl Fn(Response) -> Response + Clone + use<>> {
     let is_https = config.base_url.is_https();
-    MapResponseLayer::new(move |response| completed(response, is_https))
+    MapResponseLayer::new(move |mut response: Response| {
+        let headers = response.headers_mut();
+        headers.reserve(ALWAYS.len() + 1);
+        for (name, value) in ALWAYS {
+            headers.entry(name).or_insert(value);
+        }
+        if is_https {
+            let name = header::STRICT_TRANSPORT_SECURITY;
+            headers.entry(name).or_insert(STRICT_TRANSPORT_SECURITY);
+        }
+        complete_cookies(headers, is_https);
+        response
+    })
 }
 
-/// Adds the headers that the answer does not have.
-fn completed(mut response: Response, is_https: bool) -> Response {
-    let headers = response.headers_mut();
-    headers.reserve(ALWAYS.len() + 1);
-    for (name, value) in ALWAYS {
-        set_if_absent(headers, name, value);
-    }
-    if is_https {
-        set_if_absent(headers, header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
-    }
-    complete_cookies(headers, is_https);
-    response
-}
-
-fn set_if_absent(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
-    headers.entry(name).or_insert(value);
-}
-
-/// tower-sessions 0.15 removes a cookie without `Secure`, and browsers refuse that for a name that
-/// starts with `__Host-`: the cookie would stay. Mended upstream (PR 268), not yet released.
+/// tower-sessions 0.15 removes its cookie without these attributes, and browsers refuse that for a name
+/// that starts with `__Host-`: the cookie would stay. Fixed upstream (PR 268), not yet released.
 fn complete_cookies(headers: &mut HeaderMap, is_https: bool) {
-    if !headers.contains_key(header::SET_COOKIE) {
-        return;
-    }
-    let cookies: Vec<HeaderValue> = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
-    headers.remove(header::SET_COOKIE);
-    for cookie in cookies {
-        headers.append(header::SET_COOKIE, completed_cookie(&cookie, is_https).unwrap_or(cookie));
-    }
-}
-
-/// The cookie with the attributes that all our cookies have.
-fn completed_cookie(cookie: &HeaderValue, is_https: bool) -> Option<HeaderValue> {
-    let mut text = cookie.to_str().ok()?.to_owned();
-    for attribute in ["HttpOnly", "SameSite=Lax", "Secure"] {
-        let is_there = text.split(';').skip(1).any(|part| part.trim() == attribute);
-        if !is_there && (is_https || attribute != "Secure") {
-            text = format!("{text}; {attribute}");
+    let secure = if is_https { "; Secure" } else { "" };
+    for (_, cookie) in headers.iter_mut().filter(|(name, _)| *name == header::SET_COOKIE) {
+        if let Ok(text) = cookie.to_str()
+            && !text.contains("; HttpOnly")
+            && let Ok(complete) = format!("{text}; HttpOnly; SameSite=Lax{secure}").parse()
+        {
+            *cookie = complete;
         }
     }
-    text.parse().ok()
 }

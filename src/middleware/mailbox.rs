@@ -1,13 +1,12 @@
 //! Protects the development mailbox, which shows every code.
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use url::{Host, Url};
 
 use crate::app::App;
-use crate::error::RequestError;
 use crate::event::Event;
 use crate::visitor::peer;
 
@@ -24,7 +23,7 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
         return next.run(request).await;
     };
     refusal.write();
-    RequestError::NotFound.into_response()
+    StatusCode::NOT_FOUND.into_response()
 }
 
 fn is_own_host(app: &App, host: &HeaderValue) -> bool {
