@@ -1,6 +1,7 @@
 //! A lock for work that one node at a time does.
 
-use super::{Db, DbError, Engine, Tx, sql};
+use super::connection::Source;
+use super::{Db, DbError, Tx, sql};
 
 /// A lock of this schema, because several sites may share a database. Held by a transaction, not a session,
 /// so that a pooler (`PgBouncer`) keeps it on one connection.
@@ -14,7 +15,7 @@ pub struct AdvisoryLock(Option<Tx>);
 impl Db {
     /// The lock of the job `what`; `None` while another node holds it. On SQLite there is one node.
     pub async fn try_advisory_lock(&self, what: &str) -> Result<Option<AdvisoryLock>, DbError> {
-        if let Engine::Sqlite { .. } = self.0 {
+        if let Source::Sqlite(_) = self.writers.source() {
             return Ok(Some(AdvisoryLock(None)));
         }
         let mut tx = self.begin().await?;

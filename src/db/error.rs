@@ -55,26 +55,6 @@ impl DbError {
         is_session_code(&self.code())
     }
 
-    /// Whether SQLite's transaction goes on after this error of a statement: it was wrong, or in
-    /// conflict with a row. After anything else SQLite may have rolled back.
-    pub(super) fn keeps_transaction(&self) -> bool {
-        match self {
-            Self::Driver(sqlx::Error::Database(_)) => {
-                matches!(sqlite_code(&self.code()), Some(1 | 18 | 19 | 20 | 25))
-            }
-            Self::Driver(error) => !matches!(
-                error,
-                sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed
-            ),
-            _ => false,
-        }
-    }
-
-    /// Whether SQLite found the statement wrong, as it finds `ROLLBACK` without a transaction.
-    pub(super) fn is_wrong_sql(&self) -> bool {
-        sqlite_code(&self.code()) == Some(1)
-    }
-
     /// The database's error code; empty for any other error.
     fn code(&self) -> String {
         let Self::Driver(sqlx::Error::Database(cause)) = self else { return String::new() };

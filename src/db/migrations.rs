@@ -1,10 +1,13 @@
 //! Brings the schema to this program's version.
 
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{Connection, Executor, PgConnection};
+use std::sync::Arc;
 
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{Connection as _, Executor, PgConnection};
+
+use super::DbError;
+use super::connection::Connection;
 use super::pool::Pool;
-use super::{DbError, Engine};
 
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "accounts", include_str!("../../migrations/0001_accounts.sql")),
@@ -44,33 +47,28 @@ pub fn latest_version() -> i64 {
     MIGRATIONS.last().map_or(0, |&(version, ..)| version)
 }
 
-/// Brings the schema of `engine` to [`latest_version`].
-pub(super) async fn migrate(engine: &Engine) -> Result<(), DbError> {
-    let done = match engine {
-        Engine::Sqlite { writer, .. } => {
-            let mut connection = writer.acquire().await?;
-            let done = migrator().run(connection.get()?).await;
-            connection.finish().await?;
-            done
-        }
-        Engine::Postgres(pool) => migrate_postgres(pool).await,
+/// Brings the schema to [`latest_version`].
+pub async fn migrate(pool: &Arc<Pool>) -> Result<(), DbError> {
+    let mut connection = pool.acquire().await?;
+    let migrated = match connection.get()? {
+        Connection::Sqlite(connection) => migrator().run(connection).await,
+        Connection::Postgres(connection) => migrate_postgres(connection).await,
     };
-    done.map_err(|error| match error {
+    migrated.map_err(|error| match error {
         MigrateError::VersionMissing(version) => DbError::TooNew(version),
         MigrateError::Execute(driver) => DbError::Driver(driver),
         other => DbError::Migrate(other),
-    })
+    })?;
+    connection.finish().await
 }
 
-/// In one transaction, on its own connection that waits as long as another node migrates.
-async fn migrate_postgres(pool: &Pool<PgConnection>) -> Result<(), MigrateError> {
-    let mut connection = pool.connect().await?;
+/// In one transaction, which waits as long as another node migrates. A pooler keeps the connection, and
+/// what sqlx prepares on it: from other programs before, and for them afterwards.
+async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), MigrateError> {
     let mut tx = connection.begin().await?;
     tx.execute(LOCK).await?;
-    // A pooler keeps the connection, and with it what sqlx prepares: here, and in other programs.
     tx.execute("deallocate all").await?;
     migrator().run(&mut *tx).await?;
-    tx.execute("deallocate all").await?;
-    tx.commit().await?;
-    Ok(connection.close().await?)
+    tx.clear_cached_statements().await?;
+    Ok(tx.commit().await?)
 }

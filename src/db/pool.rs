@@ -8,12 +8,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sqlx::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::{DbError, with_timeout};
+use super::DbError;
+use super::connection::{Connection, Source};
 
 /// A connection idle for longer is pinged before use: after a restart of the database each form would
 /// be answered with a 503.
@@ -28,99 +28,69 @@ const MAX_AGE: Duration = Duration::from_mins(30);
 /// waits gets none: the server hangs, or the network is cut.
 const STATEMENT_WAITS: u32 = 3;
 
-/// A driver's connection.
-pub trait Driver: Connection + Sized + 'static {
-    /// Where to connect, and the settings of each connection.
-    type Source: Send + Sync + 'static;
-
-    /// Opens a connection.
-    fn connect_to(source: &Self::Source) -> impl Future<Output = Result<Self, sqlx::Error>> + Send;
-
-    /// Runs a statement without values.
-    fn run(&mut self, text: &str) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
-
-    /// The statement that begins a transaction that may write.
-    fn begin_statement(source: &Self::Source) -> &str;
-
-    /// Whether each transaction may run on another connection of the server, behind a pooler.
-    fn is_per_transaction(_: &Self::Source) -> bool {
-        false
-    }
-}
-
 /// Up to `max` connections, opened when they are needed.
-pub struct Pool<C: Driver> {
-    source: C::Source,
+pub struct Pool {
+    source: Source,
     max: u32,
     /// How long a caller waits for a connection.
     wait: Duration,
     permits: Arc<Semaphore>,
-    idle: Mutex<Idle<C>>,
+    idle: Mutex<Idle>,
 }
 
-struct Idle<C> {
+struct Idle {
     /// The one used last is the last.
-    connections: Vec<Open<C>>,
+    connections: Vec<Open>,
     /// Connections opened before are closed, not used again.
     valid_since: Instant,
 }
 
-struct Open<C> {
-    connection: C,
+struct Open {
+    connection: Connection,
     opened: Instant,
     used: Instant,
 }
 
-/// A connection in use. It returns to the pool by [`PooledConnection::finish`]. When it is dropped
-/// before, as when a client hangs up, it returns after a rollback.
-pub struct PooledConnection<C: Driver> {
-    /// None once it was returned.
-    held: Option<(Open<C>, OwnedSemaphorePermit)>,
+/// A connection in use. It returns to the pool by [`PooledConnection::finish`]. After an error, or when
+/// it is dropped before, as when a client hangs up, it returns after a rollback.
+pub struct PooledConnection {
+    /// None once it is lost or has returned.
+    held: Option<(Open, OwnedSemaphorePermit)>,
     is_in_transaction: bool,
-    /// A statement failed in a way that may have ended the transaction: no other may follow it.
-    has_failed: bool,
-    /// It is lost, or in a state that fails every statement: it is closed, not returned.
-    is_useless: bool,
-    pool: Arc<Pool<C>>,
+    pool: Arc<Pool>,
 }
 
-impl<C: Driver> Pool<C> {
+impl Pool {
     /// A pool without connections yet.
-    pub fn new(source: C::Source, max: u32, wait: Duration) -> Arc<Self> {
+    pub fn new(source: Source, max: u32, wait: Duration) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(max as usize));
         let idle = Mutex::new(Idle { connections: Vec::new(), valid_since: Instant::now() });
         Arc::new(Self { source, max, wait, permits, idle })
     }
 
-    /// A new connection that is not of the pool.
-    pub async fn connect(&self) -> Result<C, sqlx::Error> {
-        C::connect_to(&self.source).await
+    pub fn source(&self) -> &Source {
+        &self.source
     }
 
     /// A connection outside of a transaction.
-    pub async fn acquire(self: &Arc<Self>) -> Result<PooledConnection<C>, DbError> {
+    pub async fn acquire(self: &Arc<Self>) -> Result<PooledConnection, DbError> {
         let acquired = timeout(self.wait, async {
             let permit = Arc::clone(&self.permits).acquire_owned().await;
             let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
             let open = if let Some(open) = self.take_idle().await {
                 open
             } else {
-                let (connection, now) = (self.connect().await?, Instant::now());
+                let (connection, now) = (self.source.connect().await?, Instant::now());
                 Open { connection, opened: now, used: now }
             };
             Ok::<_, sqlx::Error>((open, permit))
         });
-        Ok(PooledConnection {
-            held: Some(acquired.await.map_err(|_| sqlx::Error::PoolTimedOut)??),
-            is_in_transaction: false,
-            has_failed: false,
-            is_useless: false,
-            pool: Arc::clone(self),
-        })
+        let held = Some(acquired.await.map_err(|_| sqlx::Error::PoolTimedOut)??);
+        Ok(PooledConnection { held, is_in_transaction: false, pool: Arc::clone(self) })
     }
 
     /// A connection in a transaction that may write.
-    pub async fn begin(self: &Arc<Self>) -> Result<PooledConnection<C>, DbError> {
+    pub async fn begin(self: &Arc<Self>) -> Result<PooledConnection, DbError> {
         match self.try_begin().await {
             // The next connection is a new one.
             Err(error) if error.is_connection_lost() => self.try_begin().await,
@@ -128,32 +98,30 @@ impl<C: Driver> Pool<C> {
         }
     }
 
-    async fn try_begin(self: &Arc<Self>) -> Result<PooledConnection<C>, DbError> {
+    async fn try_begin(self: &Arc<Self>) -> Result<PooledConnection, DbError> {
         let mut connection = self.acquire().await?;
-        // Set before: the database begins it even when the caller is dropped meanwhile.
         connection.is_in_transaction = true;
-        connection.run(C::begin_statement(&self.source)).await?;
+        connection.run(&self.source.begin()).await?;
         Ok(connection)
     }
 
     /// A connection for one statement.
-    pub async fn acquire_for_statement(self: &Arc<Self>) -> Result<PooledConnection<C>, DbError> {
-        if C::is_per_transaction(&self.source) { self.begin().await } else { self.acquire().await }
+    pub async fn acquire_for_statement(self: &Arc<Self>) -> Result<PooledConnection, DbError> {
+        if self.source.is_per_transaction() { self.begin().await } else { self.acquire().await }
     }
 
     /// Closes every connection, once what runs on it is done. Later callers get an error.
     pub async fn close(&self) {
-        let all = self.permits.acquire_many(self.max).await;
+        let _all = self.permits.acquire_many(self.max).await;
         self.permits.close();
         let idle = std::mem::take(&mut self.idle().connections);
         for open in idle {
             let _ = open.connection.close().await;
         }
-        drop(all);
     }
 
     /// The connection that was used last, unless it was lost since.
-    async fn take_idle(&self) -> Option<Open<C>> {
+    async fn take_idle(&self) -> Option<Open> {
         loop {
             let mut open = self.idle().connections.pop()?;
             let idle = open.used.elapsed();
@@ -167,7 +135,7 @@ impl<C: Driver> Pool<C> {
         }
     }
 
-    fn put_back(&self, open: Open<C>) {
+    fn put_back(&self, open: Open) {
         let mut idle = self.idle();
         if open.opened > idle.valid_since {
             // Those at the bottom are used at peaks only.
@@ -181,21 +149,21 @@ impl<C: Driver> Pool<C> {
         *self.idle() = Idle { connections: Vec::new(), valid_since: Instant::now() };
     }
 
-    fn idle(&self) -> MutexGuard<'_, Idle<C>> {
+    fn idle(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<C: Driver> PooledConnection<C> {
-    /// The connection, unless its transaction was ended by a failure.
-    pub fn get(&mut self) -> Result<&mut C, DbError> {
-        let usable = self.held.as_mut().filter(|_| !self.has_failed);
-        Ok(usable.map(|(open, _)| &mut open.connection).ok_or(sqlx::Error::WorkerCrashed)?)
+impl PooledConnection {
+    /// The connection, unless it is given up after an error.
+    pub fn get(&mut self) -> Result<&mut Connection, DbError> {
+        let open = self.held.as_mut().ok_or(sqlx::Error::WorkerCrashed)?;
+        Ok(&mut open.0.connection)
     }
 
-    /// See [`Driver::is_per_transaction`].
+    /// See [`Source::is_per_transaction`].
     pub fn is_per_transaction(&self) -> bool {
-        C::is_per_transaction(&self.pool.source)
+        self.pool.source.is_per_transaction()
     }
 
     /// After which a statement is given up.
@@ -203,18 +171,19 @@ impl<C: Driver> PooledConnection<C> {
         self.pool.wait * STATEMENT_WAITS
     }
 
-    /// Notes how a statement ended. Where a connection is lost, or left behind by a failover, so are
-    /// the others: all are closed. Not where a new one fares no better: then it is the server.
+    /// Gives the connection up after an error: a transaction may have ended with it, and no statement
+    /// may follow. A connection that is lost or useless is closed, and all others with it, which are as
+    /// old. Not so if a new one is useless, too: then it is the server.
     pub fn note<T>(&mut self, done: Result<T, DbError>) -> Result<T, DbError> {
         let Err(error) = &done else { return done };
-        self.has_failed |= self.is_in_transaction && !error.keeps_transaction();
-        let is_new = self.held.as_ref().is_some_and(|(open, _)| open.opened.elapsed() < FRESH);
         if error.is_connection_lost() || error.is_session_broken() {
-            self.is_useless = true;
+            let lost = self.held.take();
+            let is_new = lost.is_some_and(|(open, _)| open.opened.elapsed() < FRESH);
             if error.is_connection_lost() || !is_new {
                 self.pool.close_all();
             }
         }
+        self.roll_back();
         done
     }
 
@@ -234,28 +203,34 @@ impl<C: Driver> PooledConnection<C> {
         let done = with_timeout(limit, self.get()?.run(text)).await;
         self.note(done)
     }
-}
 
-/// sqlx-postgres 0.9 would put a connection back inside a transaction whose `BEGIN` its caller has not
-/// waited for, and what others then write on it would not last (shown by clients that hang up).
-impl<C: Driver> Drop for PooledConnection<C> {
-    fn drop(&mut self) {
-        let (Some((mut open, permit)), Ok(runtime)) = (self.held.take(), Handle::try_current())
-        else {
-            return;
-        };
-        if self.is_useless {
-            return;
-        }
+    /// Rolls back what runs on the connection and returns it to the pool.
+    fn roll_back(&mut self) {
+        let Some((mut open, permit)) = self.held.take() else { return };
+        let Ok(runtime) = Handle::try_current() else { return };
         let pool = Arc::clone(&self.pool);
         runtime.spawn(async move {
             // Twice: the statement that was abandoned may wait for a lock itself.
-            let rolled_back = with_timeout(pool.wait * 2, open.connection.run("ROLLBACK")).await;
-            // SQLite calls it an error when there is no transaction.
-            if rolled_back.map_or_else(|error| error.is_wrong_sql(), |()| true) {
+            if with_timeout(pool.wait * 2, open.connection.roll_back()).await.is_ok() {
                 pool.put_back(open);
             }
             drop(permit);
         });
     }
+}
+
+/// sqlx-postgres 0.9 would put a connection back inside a transaction whose `BEGIN` its caller has not
+/// waited for, and what others then write on it would not last (shown by clients that hang up).
+impl Drop for PooledConnection {
+    fn drop(&mut self) {
+        self.roll_back();
+    }
+}
+
+/// No request waits for a database that hangs, or for a network that was cut silently.
+pub async fn with_timeout<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, DbError> {
+    Ok(timeout(limit, work).await.map_err(|_| DbError::Timeout)??)
 }

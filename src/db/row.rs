@@ -14,16 +14,14 @@
 /// ```
 macro_rules! row {
     (columns $columns:ident; $(#[$meta:meta])* $vis:vis struct $name:ident {
-        $(#[$first_meta:meta])* $first_vis:vis $first:ident: $first_type:ty
-        $(, $(#[$field_meta:meta])* $field_vis:vis $field:ident: $type:ty)* $(,)?
+        $($(#[$field_meta:meta])* $field_vis:vis $field:ident: $type:ty),* $(,)?
     }) => {
         macro_rules! $columns {
-            () => { concat!(stringify!($first) $(, ", ", stringify!($field))*) };
+            () => { stringify!($($field),*) };
         }
         $crate::db::row! {
             $(#[$meta])* $vis struct $name {
-                $(#[$first_meta])* $first_vis $first: $first_type
-                $(, $(#[$field_meta])* $field_vis $field: $type)*
+                $($(#[$field_meta])* $field_vis $field: $type),*
             }
         }
     };

@@ -4,34 +4,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions, Executor, SqliteConnection};
 
-use super::pool::{Driver, Pool};
-use super::{DbError, Engine, migrations};
+use super::connection::Source;
+use super::pool::Pool;
+use super::{Db, DbError, migrations};
 use crate::event::Event;
 use crate::permissions;
 
 /// Readers beside SQLite's one writer: in WAL mode they never wait for it.
 const READERS: u32 = 4;
 
-impl Driver for SqliteConnection {
-    type Source = SqliteConnectOptions;
-
-    async fn connect_to(source: &SqliteConnectOptions) -> Result<Self, sqlx::Error> {
-        source.connect().await
-    }
-
-    async fn run(&mut self, text: &str) -> Result<(), sqlx::Error> {
-        self.execute(AssertSqlSafe(text.to_owned())).await.map(drop)
-    }
-
-    fn begin_statement(_: &SqliteConnectOptions) -> &'static str {
-        "BEGIN IMMEDIATE"
-    }
-}
-
 /// Opens `path`, creating the file if there is none.
-pub(super) async fn open(path: &Path, wait: Duration) -> Result<Engine, DbError> {
+pub(super) async fn open(path: &Path, wait: Duration) -> Result<Db, DbError> {
     create_private(path);
     let options = SqliteConnectOptions::new()
         .filename(path)
@@ -42,15 +26,15 @@ pub(super) async fn open(path: &Path, wait: Duration) -> Result<Engine, DbError>
         .foreign_keys(true)
         .pragma("trusted_schema", "OFF")
         .pragma("journal_size_limit", "16777216");
-    let writer = Pool::new(options.clone().create_if_missing(true), 1, wait);
-    let readers = Pool::new(options.read_only(true), READERS, wait);
-    let engine = Engine::Sqlite { readers, writer };
-    migrations::migrate(&engine).await.map_err(|error| match error {
+    let writing = options.clone().create_if_missing(true);
+    let writers = Pool::new(Source::Sqlite(writing), 1, wait);
+    let readers = Pool::new(Source::Sqlite(options.read_only(true)), READERS, wait);
+    migrations::migrate(&writers).await.map_err(|error| match error {
         DbError::Driver(driver) => unusable(path, driver),
         other => other,
     })?;
     make_private(path);
-    Ok(engine)
+    Ok(Db { readers, writers })
 }
 
 /// Creates the file for its owner alone; SQLite gives the files beside it the same mode. What cannot be

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::user::User;
-use crate::db::{DbError, Executor, SkipLocked, Tx, row, skip_locked, sql};
+use crate::db::{DbError, Executor, Tx, row, sql};
 
 /// How long a browser is remembered after its last login, in seconds: as long as browsers keep a
 /// cookie at most (RFC 6265bis, 400 days).
@@ -73,17 +73,17 @@ const FIND: &str = "select token_hash, credential_version, logins from devices w
     order by credential_version desc, last_login_at desc limit 1";
 /// Keeps the 50 that were used last. As with sessions: two logins at once do not wait for each other, and
 /// the numbers stand in the text.
-const KEEP_NEWEST: SkipLocked = skip_locked!(
-    "select token_hash from devices where user_id = $1 and token_hash in
+const KEEP_NEWEST: &str = "with picked as materialized (
+        select token_hash from devices where user_id = $1 and token_hash in
         (select token_hash from devices where user_id = $1
-            order by last_login_at desc limit 100 offset 50)",
-    "delete from devices where user_id = $1 and token_hash in (select token_hash from picked)"
-);
+            order by last_login_at desc limit 100 offset 50)
+        for update skip locked)
+    delete from devices where user_id = $1 and token_hash in (select token_hash from picked)";
 
-const SWEEP: SkipLocked = skip_locked!(
-    "select user_id, token_hash from devices where last_login_at <= $1 limit $2",
-    "delete from devices where (user_id, token_hash) in (select user_id, token_hash from picked)"
-);
+const SWEEP: &str = "with picked as materialized (
+        select user_id, token_hash from devices where last_login_at <= $1 limit $2
+        for update skip locked)
+    delete from devices where (user_id, token_hash) in (select user_id, token_hash from picked)";
 
 /// The device that holds one of `tokens` (the first [`MOST_TOKENS`] count), if this user logged in from
 /// it. For a user that does not exist the same query runs with an empty id.
@@ -115,7 +115,7 @@ pub async fn note_device(
     let noted = note.unwrap_or(Noted { logins, other_devices: 0 });
     if noted.other_devices >= MAX_DEVICES {
         let on = tx.on();
-        KEEP_NEWEST.sql(&on).bind(&user.id).execute(on).await?;
+        sql(KEEP_NEWEST).bind(&user.id).execute(on).await?;
     }
     Ok(match noted {
         Noted { logins: 1, other_devices: 0 } => DeviceStatus::First,
@@ -126,7 +126,7 @@ pub async fn note_device(
 
 /// Deletes up to `limit` devices that nobody logged in from for [`LIFETIME`] and answers how many.
 pub async fn sweep_devices(on: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
-    SWEEP.sql(&on).bind(now - LIFETIME).bind(limit).execute(on).await
+    sql(SWEEP).bind(now - LIFETIME).bind(limit).execute(on).await
 }
 
 fn hash(token: &str) -> Vec<u8> {

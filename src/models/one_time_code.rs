@@ -3,7 +3,7 @@
 //! The session keeps a code's id and its keyed digest; what is used up (attempts, time, the code
 //! itself) is counted here, in SQL, before an attempt is compared.
 
-use crate::db::{DbError, Executor, SkipLocked, row, skip_locked, sql};
+use crate::db::{DbError, Executor, row, sql};
 use crate::random;
 
 /// How much longer each further code in a row makes the wait before the next, in seconds.
@@ -93,10 +93,10 @@ const USE: &str = "delete from one_time_codes
 /// when its owner changes the password.
 const REVOKE: &str = "update one_time_codes set user_id = null where user_id = $1";
 
-const SWEEP: SkipLocked = skip_locked!(
-    "select id from one_time_codes where expires_at <= $1 limit $2",
-    "delete from one_time_codes where id in (select id from picked)"
-);
+const SWEEP: &str = "with picked as materialized (
+        select id from one_time_codes where expires_at <= $1 limit $2
+        for update skip locked)
+    delete from one_time_codes where id in (select id from picked)";
 
 /// Notes a code for `user_id`, `codes_sent` of them in a row with it, and answers its id.
 pub async fn insert_code(
@@ -163,5 +163,5 @@ pub async fn revoke_all_for_user(on: Executor<'_>, user_id: &str) -> Result<(), 
 
 /// Deletes up to `limit` codes that expired a while ago and answers how many.
 pub async fn sweep_codes(on: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
-    SWEEP.sql(&on).bind(now - KEPT).bind(limit).execute(on).await
+    sql(SWEEP).bind(now - KEPT).bind(limit).execute(on).await
 }

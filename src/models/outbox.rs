@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::db::{Db, DbError, Executor, SkipLocked, Tx, row, skip_locked, sql};
+use crate::db::{Db, DbError, Executor, Tx, row, sql};
 use crate::event::Event;
 use crate::key::ServerKey;
 
@@ -188,7 +188,7 @@ impl Outbox {
         .bind(now)
         .bind(email.expires_at.max(now))
         .bind(if is_code(email.kind) { CODE } else { NOTICE })
-        .bind(&self.key.digest("mail domain", &[domain.to_lowercase().as_str()]))
+        .bind(self.key.digest("mail domain", &[domain.to_lowercase().as_str()]))
         .execute(tx.on())
         .await?;
         tx.notify_after_commit(&self.wakeup);
@@ -204,22 +204,22 @@ impl Outbox {
 /// Codes come before notices, and emails that were not tried before those that were. Rows that another
 /// node is claiming at this moment are passed over. The plus keeps SQLite to the index in this order:
 /// it would sort all that is due each time.
-const CLAIM: SkipLocked = skip_locked!(
-    "select id from outbox
+const CLAIM: &str = "with picked as materialized (
+        select id from outbox
         where +next_try_at <= $2 and claimed_until <= $2 and expires_at > $2 and priority <= $3
             and (case when priority = 0 then $4 else $5 end) not like '% ' || domain || ' %'
-        order by priority, tries, next_try_at limit 1",
-    "update outbox set claimed_until = $1, tries = tries + 1
+        order by priority, tries, next_try_at limit 1
+        for update skip locked)
+    update outbox set claimed_until = $1, tries = tries + 1
         where id in (select id from picked)
-        returning id, kind, sealed, tries, created_at, expires_at, claimed_until, domain"
-);
+        returning id, kind, sealed, tries, created_at, expires_at, claimed_until, domain";
 
-const DROP_EXPIRED: SkipLocked = skip_locked!(
-    "select id from outbox where expires_at <= $1 and claimed_until <= $1
-        order by expires_at limit $2",
-    "delete from outbox where id in (select id from picked)
-        returning id, kind, sealed, tries, created_at, expires_at, claimed_until, domain"
-);
+const DROP_EXPIRED: &str = "with picked as materialized (
+        select id from outbox where expires_at <= $1 and claimed_until <= $1
+        order by expires_at limit $2
+        for update skip locked)
+    delete from outbox where id in (select id from picked)
+        returning id, kind, sealed, tries, created_at, expires_at, claimed_until, domain";
 
 /// Claims the next email that is due and that `filter` allows, for [`LEASE_SECONDS`], and counts a try.
 /// One statement: of several nodes, one gets the email.
@@ -230,13 +230,12 @@ pub async fn claim(
     filter: &ClaimFilter,
 ) -> Result<Option<QueuedEmail>, DbError> {
     loop {
-        let claim = CLAIM
-            .sql(&db.writer())
+        let claim = sql(CLAIM)
             .bind(now + LEASE_SECONDS)
             .bind(now)
             .bind(if filter.codes_only { CODE } else { NOTICE })
-            .bind(&format!(" {} ", filter.full_for_codes.join(" ")))
-            .bind(&format!(" {} ", filter.full_for_notices.join(" ")));
+            .bind(format!(" {} ", filter.full_for_codes.join(" ")))
+            .bind(format!(" {} ", filter.full_for_notices.join(" ")));
         let Some(row) = claim.optional::<Row>(db.writer()).await? else {
             return Ok(None);
         };
@@ -286,7 +285,7 @@ pub async fn reschedule(
 
 /// Deletes some of the expired emails that no worker has claimed: call again until none is left.
 pub async fn drop_expired(db: &Db, key: &ServerKey, now: i64) -> Result<Vec<QueuedEmail>, DbError> {
-    let rows = DROP_EXPIRED.sql(&db.writer()).bind(now).bind(BATCH).all::<Row>(db.writer()).await?;
+    let rows = sql(DROP_EXPIRED).bind(now).bind(BATCH).all::<Row>(db.writer()).await?;
     Ok(rows.into_iter().map(|row| row.open(key)).collect())
 }
 

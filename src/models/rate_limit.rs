@@ -1,6 +1,6 @@
 //! The `limits` table: how often something happened within a window of time.
 
-use crate::db::{DbError, Executor, SkipLocked, skip_locked, sql};
+use crate::db::{DbError, Executor, sql};
 
 /// One statement that begins a window or counts within it, so that parallel requests on any number
 /// of nodes are each counted (CVE-2024-4629: parallel logins passed Keycloak's counter). A window
@@ -32,10 +32,10 @@ const REFUND: &str = "update limits set count = count - $2 where subject = $1 an
 
 const RESET: &str = "delete from limits where subject = $1";
 
-const SWEEP: SkipLocked = skip_locked!(
-    "select subject from limits where window_ends_at <= $1 limit $2",
-    "delete from limits where subject in (select subject from picked)"
-);
+const SWEEP: &str = "with picked as materialized (
+        select subject from limits where window_ends_at <= $1 limit $2
+        for update skip locked)
+    delete from limits where subject in (select subject from picked)";
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -80,5 +80,5 @@ pub async fn reset(on: Executor<'_>, subject: &str) -> Result<(), DbError> {
 
 /// Deletes up to `limit` counters whose window has ended and returns how many were deleted.
 pub async fn sweep_limits(on: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
-    SWEEP.sql(&on).bind(now).bind(limit).execute(on).await
+    sql(SWEEP).bind(now).bind(limit).execute(on).await
 }

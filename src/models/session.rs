@@ -21,7 +21,7 @@ use tower_sessions::session_store::{self, Error};
 use super::user::User;
 use crate::clock::Clock;
 use crate::config::SessionLife;
-use crate::db::{Db, DbError, Executor, SkipLocked, row, skip_locked, sql};
+use crate::db::{Db, DbError, Executor, row, sql};
 use crate::event::Event;
 
 /// The key under which a record has the session's data, an object.
@@ -115,25 +115,25 @@ const DELETE_OF_USER: &str = "delete from sessions where user_id = $1";
 /// Keeps the new session and the 99 others that were used last. Two logins at once, or one and a change
 /// of the password, delete in no fixed order; rows that the other holds are left to the next login. The
 /// numbers are in the text: SQLite makes a new plan for each value of a bound `limit`.
-const KEEP_NEWEST: SkipLocked = skip_locked!(
-    "select id_hash from sessions where id_hash in
+const KEEP_NEWEST: &str = "with picked as materialized (
+        select id_hash from sessions where id_hash in
         (select id_hash from sessions where user_id = $1 and id_hash <> $2
-            order by last_seen_at desc limit 100 offset 99)",
-    "delete from sessions where id_hash in (select id_hash from picked)"
-);
+            order by last_seen_at desc limit 100 offset 99)
+        for update skip locked)
+    delete from sessions where id_hash in (select id_hash from picked)";
 
 /// Sessions of one account, more than one person has browsers (ASVS 7.1.2): else anyone with a
 /// password could fill the disk by logging in. From here on [`KEEP_NEWEST`] runs.
 const MAX_SESSIONS: i64 = 100;
 
-const SWEEP: SkipLocked = skip_locked!(
-    "select id_hash from sessions where expires_at <= $1 limit $2",
-    "delete from sessions where id_hash in (select id_hash from picked)"
-);
+const SWEEP: &str = "with picked as materialized (
+        select id_hash from sessions where expires_at <= $1 limit $2
+        for update skip locked)
+    delete from sessions where id_hash in (select id_hash from picked)";
 
 /// Deletes up to `limit` sessions that have expired and returns how many.
 pub async fn sweep_sessions(on: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
-    SWEEP.sql(&on).bind(now).bind(limit).execute(on).await
+    sql(SWEEP).bind(now).bind(limit).execute(on).await
 }
 
 /// Deletes every session of a user and returns how many.
@@ -181,7 +181,7 @@ impl SessionStore for SqlSessionStore {
         let login = login(data);
         let expires_at = now + self.idle(login.as_ref()).min(self.life.max);
         let user = login.as_ref().map(|login| login.user_id.clone());
-        let insert = sql(INSERT).bind(hash(&record.id)).bind(&data.to_string()).bind(now);
+        let insert = sql(INSERT).bind(hash(&record.id)).bind(data.to_string()).bind(now);
         let insert = insert
             .bind(expires_at)
             .bind(user.clone())
@@ -191,7 +191,7 @@ impl SessionStore for SqlSessionStore {
             && others >= Some((MAX_SESSIONS,))
         {
             let on = self.db.writer();
-            let keep = KEEP_NEWEST.sql(&on).bind(&user).bind(hash(&record.id));
+            let keep = sql(KEEP_NEWEST).bind(&user).bind(hash(&record.id));
             keep.execute(on).await.map_err(backend)?;
         }
         Ok(())

@@ -15,7 +15,7 @@ use crate::support::{Site, postgres_url};
 on_both_databases! {
     async fn migrating_twice_changes_nothing(site: Site) {
         site.registered("ann").await;
-        site.db().migrate().await.unwrap();
+        Db::open(&site.app.config.database).await.unwrap();
         assert_eq!(site.count("select count(*) from users").await, 1);
     }
 
@@ -23,7 +23,7 @@ on_both_databases! {
         let newer = "insert into vestibule_migrations (version, description, installed_on, success, checksum, execution_time)
             select 999, description, installed_on, success, checksum, execution_time from vestibule_migrations where version = 1";
         sql(newer).execute(site.db().writer()).await.unwrap();
-        let refused = site.db().migrate().await;
+        let refused = Db::open(&site.app.config.database).await;
         assert!(matches!(refused, Err(DbError::TooNew(999))), "{refused:?}");
         assert!(refused.unwrap_err().to_string().contains("start the Vestibule that made it"));
     }
@@ -148,7 +148,7 @@ async fn a_failed_commit_is_an_error_for_its_caller_alone() {
     let breaks_at_commit = async {
         let mut tx = site.db().begin().await?;
         sql("pragma defer_foreign_keys = on").execute(tx.on()).await?;
-        sql(orphan).bind(vec![1]).execute(tx.on()).await?;
+        sql(orphan).bind(vec![1_u8]).execute(tx.on()).await?;
         tx.commit().await
     };
     let before = (0..4).map(|number| write(site.db(), format!("before {number}")));

@@ -31,7 +31,7 @@ const LAYERS: &[&[&str]] = &[
 const SERVING: &[&str] = &["commands/serve.rs", "server.rs", "server"];
 
 /// Where the database's server is connected to, address by address.
-const CONNECTING: &str = "db/postgres.rs";
+const CONNECTING: &str = "db/connection.rs";
 
 /// Besides, the mail server and the database are connected to.
 const NETWORKING: &[&str] =
