@@ -1,6 +1,6 @@
 //! The address that a request came from, as far as those who forwarded it can be believed.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net};
 
@@ -59,48 +59,6 @@ pub fn is_local<'a>(
     is_loopback(direct) && forwarded.all(|line| is_trusted(direct, trusted) && from_here(line))
 }
 
-/// The IPv6 networks that limits count, and how many times a limit each of them may reach. A line
-/// has a /64 at least (better-auth CVE-2026-45364: each of its 2^64 addresses had a budget of its
-/// own), but often a /56, and tunnels give a /48 away: those are 256 and 65,536 times a /64. Four
-/// times the limit is room for a household or an office with several subnets.
-const COUNTED: [(u32, i64); 3] = [(64, 1), (56, 4), (48, 16)];
-
-/// A /64 is not counted: a /56 is one customer's.
-const COUNTED_FOR_MAIL: [(u32, i64); 2] = [(56, 1), (48, 4)];
-
-/// The networks between which work is divided: the network that somebody may have as a whole, and the
-/// part of it that one customer usually has. An IPv4 /24 and the address; an IPv6 /48 and the /56.
-pub fn shared_between(address: IpAddr) -> [IpAddr; 2] {
-    match address {
-        IpAddr::V4(host) => [Ipv4Addr::from(u32::from(host) & !0xff).into(), address],
-        IpAddr::V6(address) => [prefix(address, 48), prefix(address, 56)],
-    }
-}
-
-/// What limits count `address` as, with how many times the limit each may reach.
-pub fn counted(address: IpAddr) -> Vec<(String, i64)> {
-    networks(address, &COUNTED)
-}
-
-/// The same for the limits of mails, which are parts of the site's.
-pub fn counted_for_mail(address: IpAddr) -> Vec<(String, i64)> {
-    networks(address, &COUNTED_FOR_MAIL)
-}
-
-fn networks(address: IpAddr, lengths: &[(u32, i64)]) -> Vec<(String, i64)> {
-    match address {
-        IpAddr::V4(_) => vec![(address.to_string(), 1)],
-        IpAddr::V6(address) => lengths
-            .iter()
-            .map(|&(length, times)| (format!("{}/{length}", prefix(address, length)), times))
-            .collect(),
-    }
-}
-
-fn prefix(address: Ipv6Addr, length: u32) -> IpAddr {
-    Ipv6Addr::from(u128::from(address) & (u128::MAX << (128 - length))).into()
-}
-
 /// An address, in brackets or with a port as some proxies write it.
 fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
     let hop = str::from_utf8(hop).ok()?.trim();
@@ -116,26 +74,6 @@ mod tests {
         let trusted: Vec<IpNet> = trusted.split(' ').filter_map(|net| net.parse().ok()).collect();
         let lines = forwarded.iter().map(|line| line.as_bytes());
         client_address(direct.parse().unwrap(), lines, &trusted).to_string()
-    }
-
-    #[test]
-    fn an_ipv6_address_counts_as_three_networks_and_an_ipv4_address_as_itself() {
-        let counted = |address: &str| counted(address.parse().unwrap());
-        assert_eq!(counted("203.0.113.9"), [("203.0.113.9".to_owned(), 1)]);
-        let networks =
-            [("2001:db8:1:2ff::/64", 1), ("2001:db8:1:200::/56", 4), ("2001:db8:1::/48", 16)];
-        let networks = networks.map(|(network, times)| (network.to_owned(), times));
-        assert_eq!(counted("2001:db8:1:2ff:3:4:5:6"), networks);
-        assert_eq!(counted("2001:db8:1:2ff::9"), networks);
-    }
-
-    #[test]
-    fn work_is_divided_by_ipv6_48_and_56_or_by_ipv4_24_and_address() {
-        let networks = |address: &str| {
-            shared_between(address.parse().unwrap()).map(|network| network.to_string())
-        };
-        assert_eq!(networks("2001:db8:1:2ff::1"), ["2001:db8:1::", "2001:db8:1:200::"]);
-        assert_eq!(networks("203.0.113.9"), ["203.0.113.0", "203.0.113.9"]);
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use super::current_password::is_current_password;
 use super::field_errors::FieldErrors;
+use super::mail_limits::MailQuota;
 use super::new_password::{NewPassword, choose_password, find_repeat, set_password};
 use super::password::{Password, PasswordError};
-use super::rate_limits::{self, RateLimit, counters_by_key, password_change_counters};
+use super::rate_limits::{self, Counter, RateLimit};
 use super::requester::Requester;
 use super::{Error, notices, trusted_devices};
 use crate::app::App;
@@ -59,7 +60,11 @@ async fn change(
     new: NewPassword<'_>,
 ) -> Result<PasswordChange, Error> {
     let password = validate(app, requester, user, current, new).await?;
-    rate_limits::count(app, &password_change_counters(app, &user.id), Some(&user.id)).await?;
+    // By the account alone: others with the same mailbox must not be able to prevent a change, nor to see
+    // one.
+    let key = format!("changed by {}", user.id);
+    let counter = MailQuota::PasswordChanges.counter_of_account(app, &key);
+    rate_limits::count(app, counter, Some(&user.id)).await?;
     let hash = requester.hasher(app).hash(password.as_bytes()).await?;
     let email = notices::password_changed(app, requester, user)?;
     let mut tx = app.db.begin().await?;
@@ -93,8 +98,7 @@ async fn validate(
     } else if !is_current_password(app, requester, user, &typed).await? {
         errors.add("current_password", "Current password is incorrect.");
     }
-    let counters = counters_by_key(app, RateLimit::NewPassword, &user.id);
-    rate_limits::count(app, &counters, None).await?;
+    rate_limits::count(app, Counter::of(app, RateLimit::NewPassword, &user.id), None).await?;
     let (hasher, names) = (requester.hasher(app), [user.username.as_str(), user.email.as_str()]);
     let mut chosen = choose_password(app, &hasher, new.password, names).await?;
     if errors.is_empty() && chosen.as_ref() == Ok(&typed) {

@@ -2,7 +2,7 @@
 
 use super::Error;
 use super::password::Password;
-use super::rate_limits::{Attempt, Counter, RateLimit, counters_by_key, counters_by_network};
+use super::rate_limits::{Attempt, Counter, RateLimit};
 use super::requester::Requester;
 use crate::app::App;
 use crate::event::Event;
@@ -19,7 +19,7 @@ pub async fn is_current_password(
     password: &Password,
 ) -> Result<bool, Error> {
     let key = format!("current password of {}", user.credentials());
-    let counters = counters_by_key(app, RateLimit::LoginAccount, &key);
+    let counters = Counter::of_failures(app, &key);
     let is_current = verify(app, requester, (user, password), counters).await?;
     if !is_current {
         Event::PasswordChangeRefused { account: &user.id }.write();
@@ -35,9 +35,9 @@ pub async fn is_repeated_password(
     user: &User,
     password: &Password,
 ) -> Result<bool, Error> {
-    let mut counters = counters_by_network(app, RateLimit::LoginIp, requester);
+    let mut counters = Counter::of_networks(app, RateLimit::LoginIp, requester);
     let key = format!("repeated password of {}", user.credentials());
-    counters.extend(counters_by_key(app, RateLimit::LoginAccount, &key));
+    counters.extend(Counter::of_failures(app, &key));
     verify(app, requester, (user, password), counters).await
 }
 
@@ -47,11 +47,11 @@ async fn verify(
     (user, password): (&User, &Password),
     counters: Vec<Counter>,
 ) -> Result<bool, Error> {
-    let mut attempt = Attempt::count(app, counters, Some(&user.id)).await?;
+    let attempt = Attempt::count(app, counters, Some(&user.id)).await?;
     let hasher = requester.hasher(app);
     let matched = hasher.verify(password.as_bytes(), Some(&user.password_hash)).await;
     match matched {
-        Ok(PasswordMatch::Incorrect) => attempt.fail(),
+        Ok(PasswordMatch::Incorrect) => drop(attempt),
         _ => attempt.refund(app, false).await,
     }
     Ok(matched? != PasswordMatch::Incorrect)

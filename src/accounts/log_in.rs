@@ -1,9 +1,10 @@
 //! Log in: a username or an email address, and a password.
 
+use super::client_trust::ClientTrust;
 use super::login_name::LoginName;
 use super::notices;
 use super::password::Password;
-use super::rate_limits::{Attempt, ClientTrust};
+use super::rate_limits::Attempt;
 use super::requester::Requester;
 use super::trusted_devices;
 use super::{Error, run_to_completion};
@@ -49,7 +50,7 @@ pub async fn log_in(
     let (counters, id) =
         (trust.login_counters(app, requester), user.as_ref().map(|user| &*user.id));
     let attempt = Attempt::count(app, counters, id).await?;
-    let is_last = attempt.is_last();
+    let is_last = attempt.is_last;
     let login =
         CountedLogin { app: app.clone(), requester: requester.clone(), user, account, attempt };
     let compared = login.compare(Password::typed(credentials.password));
@@ -69,11 +70,12 @@ struct CountedLogin {
 
 impl CountedLogin {
     async fn compare(self, password: Password) -> Result<LogIn, Error> {
-        let Self { app, requester, user, account, mut attempt } = self;
+        let Self { app, requester, user, account, attempt } = self;
+        let is_last = attempt.is_last;
         let stored = user.as_ref().map(|user| user.password_hash.as_str());
         let matched = requester.hasher(&app).verify(password.as_bytes(), stored).await;
         match matched {
-            Ok(PasswordMatch::Incorrect) => attempt.fail(),
+            Ok(PasswordMatch::Incorrect) => drop(attempt),
             // The right password forgives the failures before it. An attempt that found no room in
             // the hash queue does not count.
             _ => attempt.refund(&app, matched.is_ok()).await,
@@ -87,7 +89,7 @@ impl CountedLogin {
         }
         let account_id = user.as_ref().map(|user| user.id.as_str());
         Event::LoginRefused { account: account_id }.write();
-        if attempt.is_last() {
+        if is_last {
             Event::LoginStopped { account: account_id }.write();
             notices::send_login_stopped(&app, &requester, user.as_ref(), &account).await?;
         }

@@ -1,11 +1,13 @@
 //! What people do with their accounts: a use case a file, and the values that they are made of.
 
 pub mod change_password;
+pub mod client_trust;
 pub mod current_password;
 pub mod email;
 pub mod field_errors;
 pub mod log_in;
 pub mod login_name;
+pub mod mail_limits;
 pub mod mailbox;
 pub mod new_password;
 pub mod notices;

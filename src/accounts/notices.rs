@@ -1,7 +1,8 @@
 //! The notices that tell an account's owner what happened.
 
 use super::Error;
-use super::rate_limits::{MailQuota, mail_counters, may_send};
+use super::mail_limits::MailQuota;
+use super::rate_limits::may_send;
 use super::requester::Requester;
 use crate::app::App;
 use crate::config::Notice;
@@ -75,7 +76,7 @@ async fn send(
     user: &User,
     render: Render,
 ) -> Result<(), Error> {
-    let counters = mail_counters(app, MailQuota::Notices, &user.email, requester);
+    let counters = MailQuota::Notices.counters(app, &user.email, requester);
     if may_send(app, tx, &counters).await? {
         let email = render(&context(app, requester, &user.username, &user.email))?;
         app.outbox.enqueue(tx, &email).await?;
@@ -98,7 +99,7 @@ pub async fn send_login_stopped(
         None => emails::login_stopped(&context(app, requester, "nobody", NOWHERE))?.decoy(),
     };
     let to = user.map_or(account, |user| &user.email);
-    let counters = mail_counters(app, MailQuota::Notices, to, requester);
+    let counters = MailQuota::Notices.counters(app, to, requester);
     let mut tx = app.db.begin().await?;
     if may_send(app, &mut tx, &counters).await? {
         app.outbox.enqueue(&mut tx, &email).await?;
@@ -129,7 +130,7 @@ pub async fn send_password_changed(
     email: &Email,
 ) -> Result<(), Error> {
     for quota in MailQuota::ALL {
-        if may_send(app, tx, &mail_counters(app, quota, &email.to, requester)).await? {
+        if may_send(app, tx, &quota.counters(app, &email.to, requester)).await? {
             app.outbox.enqueue(tx, email).await?;
             break;
         }

@@ -2,12 +2,13 @@
 
 use subtle::ConstantTimeEq;
 
+use super::client_trust::ClientTrust;
 use super::email::{EmailAddress, EmailError};
 use super::field_errors::FieldErrors;
 use super::new_password::{NewPassword, choose_password, find_repeat, set_password};
 use super::one_time_code::{CodeError, OneTimeCode};
 use super::password::{Password, PasswordError};
-use super::rate_limits::{self, Attempt, ClientTrust, RateLimit, counters_by_key};
+use super::rate_limits::{self, Attempt, Counter, RateLimit};
 use super::requester::Requester;
 use super::username::{Username, UsernameError};
 use super::{Error, notices, trusted_devices};
@@ -148,7 +149,7 @@ async fn send_code(
     let trust = ClientTrust::of(app, requester, user.as_ref(), claim.key()).await?;
     let account = user.as_ref().map(|user| user.id.as_str());
     let counters = trust.code_counters(app, requester);
-    rate_limits::count(app, &counters, account).await?;
+    rate_limits::count(app, counters, account).await?;
     let Some(replaced) = replace(app, pending).await? else { return Ok(CodeRequest::Repeated) };
     let to = user.as_ref().map_or(claim.email.as_typed(), |user| &user.email);
     let code = OneTimeCode::generate();
@@ -168,7 +169,7 @@ async fn send_code(
         Event::CodeResent { account }.write();
     }
     let (username, email) = (username.to_owned(), claim.email.to_string());
-    let (digest, attempts_key) = (digest(app, &id, &code), trust.code_key().to_owned());
+    let (digest, attempts_key) = (digest(app, &id, &code), trust.code_key);
     let pending =
         PendingReset { id, username, email, digest, codes_sent, sent_at: now, attempts_key };
     Ok(CodeRequest::Sent { pending, is_replacement: is_resend || replaced > 0 })
@@ -299,9 +300,8 @@ async fn validate(
         // What cannot be a code must cost no work in the hash pool.
         Password::choose(new.password, app.config.password_min)
     } else {
-        let counters =
-            counters_by_key(app, RateLimit::NewPassword, &format!("code {}", pending.id));
-        rate_limits::count(app, &counters, None).await?;
+        let key = format!("code {}", pending.id);
+        rate_limits::count(app, Counter::of(app, RateLimit::NewPassword, &key), None).await?;
         let (hasher, names) = (requester.hasher(app), [&*pending.username, &*pending.email]);
         choose_password(app, &hasher, new.password, names).await?
     };
@@ -319,12 +319,12 @@ async fn check_code(app: &App, pending: &PendingReset, code: &OneTimeCode) -> Re
         return Err(rejected(None, reason.unwrap_or(Rejection::TooMany)));
     };
     let account = row.user_id.as_deref();
-    let counters = counters_by_key(app, RateLimit::ResetAccount, &pending.attempts_key);
-    let counted = Attempt::count(app, counters, account).await;
+    let counter = Counter::of(app, RateLimit::ResetAccount, &pending.attempts_key);
+    let counted = Attempt::count(app, Vec::from_iter(counter), account).await;
     if counted.is_err() {
         refund(app, pending).await;
     }
-    let mut attempt = counted?;
+    let attempt = counted?;
     // In constant time (ASVS 11.2.4).
     let typed = digest(app, &pending.id, code);
     let is_right = bool::from(typed.as_bytes().ct_eq(pending.digest.as_bytes()));

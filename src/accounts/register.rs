@@ -5,7 +5,7 @@ use super::email::{EmailAddress, EmailError};
 use super::field_errors::FieldErrors;
 use super::new_password::{REPEATED_WITHIN, choose_password};
 use super::password::{Password, PasswordError};
-use super::rate_limits::{self, RateLimit, counters_by_network};
+use super::rate_limits::{self, Counter, RateLimit};
 use super::requester::Requester;
 use super::username::{Username, UsernameError};
 use super::{Error, notices, trusted_devices};
@@ -51,8 +51,8 @@ pub async fn register(
     form: RegistrationForm<'_>,
 ) -> Result<Registration, Error> {
     let new = validate(app, requester, form).await?;
-    let counters = counters_by_network(app, RateLimit::RegisterIp, requester);
-    rate_limits::count(app, &counters, None).await?;
+    let counters = Counter::of_networks(app, RateLimit::RegisterIp, requester);
+    rate_limits::count(app, counters, None).await?;
     // Hashed before the name is looked up: both answers take the same time.
     let password_hash = requester.hasher(app).hash(new.password.as_bytes()).await?;
     let mut tx = app.db.begin().await?;
@@ -79,8 +79,8 @@ async fn validate(
     requester: &Requester,
     form: RegistrationForm<'_>,
 ) -> Result<NewAccount, Error> {
-    let counters = counters_by_network(app, RateLimit::NewPassword, requester);
-    rate_limits::count(app, &counters, None).await?;
+    let counters = Counter::of_networks(app, RateLimit::NewPassword, requester);
+    rate_limits::count(app, counters, None).await?;
     let mut errors = FieldErrors::default();
     let username =
         errors.take("username", Username::parse_new(form.username), UsernameError::Empty);

@@ -1,10 +1,18 @@
 //! Who makes a request, as far as the use cases need to know.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::app::App;
-use crate::client_address::{counted, counted_for_mail, shared_between};
 use crate::password_hasher::PasswordHasher;
+
+/// The IPv6 networks that limits count, and how many times a limit each of them may reach. A line
+/// has a /64 at least (better-auth CVE-2026-45364: each of its 2^64 addresses was counted alone), but
+/// often a /56, and tunnels give a /48 away: those are 256 and 65,536 times a /64. Four times the limit
+/// is room for a household or an office with several subnets.
+const COUNTED: &[(u32, i64)] = &[(64, 1), (56, 4), (48, 16)];
+
+/// The same for emails, whose limits are parts of the site's: a /56 is one customer's.
+const COUNTED_FOR_MAIL: &[(u32, i64)] = &[(56, 1), (48, 4)];
 
 /// The sender of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,22 +28,30 @@ pub struct Requester {
 impl Requester {
     /// One customer's network: an IPv4 address or an IPv6 /56.
     pub fn network(&self) -> IpAddr {
-        shared_between(self.address)[1]
+        match self.address {
+            IpAddr::V4(_) => self.address,
+            IpAddr::V6(address) => prefix(address, 56),
+        }
     }
 
-    /// The password hasher, for its work.
+    /// The password hasher. It divides its work between the networks that somebody may have as a whole
+    /// (an IPv4 /24, an IPv6 /48), and within each of them between customers.
     pub fn hasher(&self, app: &App) -> PasswordHasher {
-        app.hasher.for_network(shared_between(self.address))
+        let whole = match self.address {
+            IpAddr::V4(address) => Ipv4Addr::from(u32::from(address) & !0xff).into(),
+            IpAddr::V6(address) => prefix(address, 48),
+        };
+        app.hasher.for_network([whole, self.network()])
     }
 
-    /// The networks that rate limits count, with how many times the limit each may reach.
+    /// The networks that limits count, with how many times the limit each may reach.
     pub fn counted_networks(&self) -> Vec<(String, i64)> {
-        counted(self.address)
+        networks(self.address, COUNTED)
     }
 
-    /// The networks that limits of mails count, in the same way.
+    /// The same for the limits of emails.
     pub fn counted_mail_networks(&self) -> Vec<(String, i64)> {
-        counted_for_mail(self.address)
+        networks(self.address, COUNTED_FOR_MAIL)
     }
 
     /// The address for people to read; none when the server was not told who connected.
@@ -43,14 +59,36 @@ impl Requester {
         Some(self.address).filter(|address| !address.is_unspecified())
     }
 
-    /// "Firefox on Linux", for mails; none when the header names nothing on our lists.
+    /// "Firefox on Linux", for mails; none when the header names nothing on our lists. Nothing of the
+    /// header itself gets into an email.
     pub fn device_name(&self) -> Option<String> {
-        device_name(self.user_agent.as_deref()?)
+        let user_agent = self.user_agent.as_deref()?;
+        let named = |list: &[(&str, &'static str)]| {
+            list.iter().find(|(mark, _)| user_agent.contains(mark)).map(|&(_, name)| name)
+        };
+        match (named(BROWSERS), named(SYSTEMS)) {
+            (Some(browser), Some(system)) => Some(format!("{browser} on {system}")),
+            (one, other) => one.or(other).map(str::to_owned),
+        }
     }
 }
 
+fn networks(address: IpAddr, lengths: &[(u32, i64)]) -> Vec<(String, i64)> {
+    match address {
+        IpAddr::V4(_) => vec![(address.to_string(), 1)],
+        IpAddr::V6(address) => lengths
+            .iter()
+            .map(|&(length, times)| (format!("{}/{length}", prefix(address, length)), times))
+            .collect(),
+    }
+}
+
+fn prefix(address: Ipv6Addr, length: u32) -> IpAddr {
+    Ipv6Addr::from(u128::from(address) & (u128::MAX << (128 - length))).into()
+}
+
 /// What a browser's `User-Agent` contains, and its name; the more special before the more general.
-const BROWSERS: [(&str, &str); 8] = [
+const BROWSERS: &[(&str, &str)] = &[
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
     ("Firefox/", "Firefox"),
@@ -62,7 +100,7 @@ const BROWSERS: [(&str, &str); 8] = [
 ];
 
 /// The same for the system it runs on.
-const SYSTEMS: [(&str, &str); 7] = [
+const SYSTEMS: &[(&str, &str)] = &[
     ("iPhone", "iPhone"),
     ("iPad", "iPad"),
     ("Android", "Android"),
@@ -72,37 +110,42 @@ const SYSTEMS: [(&str, &str); 7] = [
     ("Linux", "Linux"),
 ];
 
-/// Browser and system from fixed lists: nothing of the header itself gets into a mail.
-fn device_name(user_agent: &str) -> Option<String> {
-    let named = |list: &[(&str, &'static str)]| {
-        list.iter().find(|(mark, _)| user_agent.contains(mark)).map(|&(_, name)| name)
-    };
-    match (named(&BROWSERS), named(&SYSTEMS)) {
-        (Some(browser), Some(system)) => Some(format!("{browser} on {system}")),
-        (one, other) => one.or(other).map(str::to_owned),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn from(address: &str) -> Requester {
+        let address = address.parse().unwrap();
+        Requester { address, device_tokens: Vec::new(), user_agent: None }
+    }
+
+    #[test]
+    fn an_ipv6_address_counts_as_three_networks_and_an_ipv4_address_as_itself() {
+        assert_eq!(from("203.0.113.9").counted_networks(), [("203.0.113.9".to_owned(), 1)]);
+        let networks =
+            [("2001:db8:1:2ff::/64", 1), ("2001:db8:1:200::/56", 4), ("2001:db8:1::/48", 16)];
+        let networks = networks.map(|(network, times)| (network.to_owned(), times));
+        assert_eq!(from("2001:db8:1:2ff:3:4:5:6").counted_networks(), networks);
+        assert_eq!(from("2001:db8:1:2ff::9").counted_networks(), networks);
+        assert_eq!(from("2001:db8:1:2ff::9").network().to_string(), "2001:db8:1:200::");
+    }
+
     #[test]
     fn an_unspecified_address_is_not_known() {
-        let known = |address: &str| {
-            let address = address.parse().unwrap();
-            Requester { address, device_tokens: Vec::new(), user_agent: None }.known_address()
-        };
-        assert_eq!(known("0.0.0.0"), None);
-        assert_eq!(known("203.0.113.9"), "203.0.113.9".parse().ok());
+        assert_eq!(from("0.0.0.0").known_address(), None);
+        assert_eq!(from("203.0.113.9").known_address(), "203.0.113.9".parse().ok());
     }
 
     #[test]
     fn a_device_is_named_from_fixed_words() {
+        let name = |user_agent: &str| {
+            let user_agent = Some(user_agent.to_owned());
+            Requester { user_agent, ..from("203.0.113.9") }.device_name()
+        };
         let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
-        assert_eq!(device_name(firefox).as_deref(), Some("Firefox on Linux"));
-        assert_eq!(device_name("curl/8.5.0").as_deref(), Some("curl"));
-        assert_eq!(device_name("an unheard-of program on Windows").as_deref(), Some("Windows"));
-        assert_eq!(device_name("<script>\r\nBcc: x"), None);
+        assert_eq!(name(firefox).as_deref(), Some("Firefox on Linux"));
+        assert_eq!(name("curl/8.5.0").as_deref(), Some("curl"));
+        assert_eq!(name("an unheard-of program on Windows").as_deref(), Some("Windows"));
+        assert_eq!(name("<script>\r\nBcc: x"), None);
     }
 }

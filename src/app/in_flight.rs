@@ -1,41 +1,33 @@
 //! Attempts that are counted and not decided yet, so that no attempt is refused because of others
 //! that turn out right.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::iter;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-/// The attempts in flight on this node, by their keys.
+/// The attempts in flight on this node, by what they are counted by.
 #[derive(Clone, Debug, Default)]
 pub struct InFlight(Arc<Mutex<HashMap<String, Attempts>>>);
 
 #[derive(Debug, Default)]
 struct Attempts {
-    number: usize,
-    waiting: usize,
+    in_flight: usize,
     /// How many were refunded so far.
     refunds: u64,
-    changed: Arc<Notify>,
+    /// Refused attempts that wait for a refund, with the number of refunds at that time.
+    waiting: VecDeque<(u64, oneshot::Sender<()>)>,
 }
 
 /// An attempt in flight, until it is dropped.
 #[derive(Debug)]
 pub struct InFlightAttempt {
     all: InFlight,
-    keys: Vec<String>,
-    /// The refunds of each key when this one began.
-    refunds: Vec<u64>,
+    /// Each key, and its number of refunds when this attempt began.
+    keys: Vec<(String, u64)>,
     is_refunded: bool,
-}
-
-/// A refused attempt that waits for one in flight.
-#[derive(Debug)]
-pub struct Waiting {
-    all: InFlight,
-    key: String,
-    refunds: u64,
 }
 
 impl InFlight {
@@ -44,15 +36,15 @@ impl InFlight {
     }
 
     /// Notes an attempt, before it is counted.
-    pub fn begin(&self, keys: Vec<String>) -> InFlightAttempt {
+    pub fn begin<'a>(&self, keys: impl Iterator<Item = &'a str>) -> InFlightAttempt {
         let mut all = self.lock();
-        let begin = |key: &String| {
-            let attempts = all.entry(key.clone()).or_default();
-            attempts.number += 1;
-            attempts.refunds
+        let begin = |key: &str| {
+            let attempts = all.entry(key.to_owned()).or_default();
+            attempts.in_flight += 1;
+            (key.to_owned(), attempts.refunds)
         };
-        let refunds = keys.iter().map(begin).collect();
-        InFlightAttempt { all: self.clone(), keys, refunds, is_refunded: false }
+        let keys = keys.map(begin).collect();
+        InFlightAttempt { all: self.clone(), keys, is_refunded: false }
     }
 }
 
@@ -62,69 +54,41 @@ impl InFlightAttempt {
         self.is_refunded = true;
     }
 
-    /// Ends the attempt: the limit of `key` was reached. Returns what to wait for.
-    pub fn wait_for(self, key: &str) -> Option<Waiting> {
-        let at = self.keys.iter().position(|own| own == key)?;
-        let waiting =
-            Waiting { all: self.all.clone(), key: key.to_owned(), refunds: self.refunds[at] };
+    /// Ends the attempt, because the limit of `key` was reached, and waits until one that was in flight
+    /// with it is refunded. Returns false when none is in flight any more, or `until` has passed.
+    pub async fn wait_for_refund(self, key: &str, until: Instant) -> bool {
+        let (sender, refunded) = oneshot::channel();
+        let began = self.keys.iter().find(|(own, _)| own == key).map(|(_, refunds)| *refunds);
         if let Some(attempts) = self.all.lock().get_mut(key) {
-            attempts.waiting += 1;
+            if began != Some(attempts.refunds) {
+                return true;
+            }
+            attempts.waiting.push_back((attempts.refunds, sender));
         }
-        Some(waiting)
+        drop(self);
+        matches!(timeout_at(until, refunded).await, Ok(Ok(())))
     }
 }
 
 impl Drop for InFlightAttempt {
     fn drop(&mut self) {
         let mut all = self.all.lock();
-        for key in &self.keys {
+        for (key, _) in &self.keys {
             let Some(attempts) = all.get_mut(key) else { continue };
-            attempts.number -= 1;
             if self.is_refunded {
                 attempts.refunds += 1;
-                attempts.changed.notify_one();
+                // Wakes the first that still waits.
+                iter::from_fn(|| attempts.waiting.pop_front()).any(|(_, one)| one.send(()).is_ok());
             }
-            if attempts.number == 0 {
-                attempts.changed.notify_waiters();
-                if attempts.waiting == 0 {
-                    all.remove(key);
+            attempts.in_flight -= 1;
+            if attempts.in_flight == 0
+                && let Some(Attempts { refunds, waiting, .. }) = all.remove(key)
+            {
+                // Nothing is left to wait for, and a dropped sender says so.
+                for (began, one) in waiting {
+                    let _ = (began != refunds).then(|| one.send(()));
                 }
             }
-        }
-    }
-}
-
-impl Waiting {
-    /// Waits until an attempt was refunded since this one was counted, and returns whether one was:
-    /// else none is in flight any more, or it is `until`.
-    pub async fn is_refunded_before(&self, until: Instant) -> bool {
-        loop {
-            let Some(changed) = self.all.lock().get(&self.key).map(|of| Arc::clone(&of.changed))
-            else {
-                return false;
-            };
-            let mut changed = std::pin::pin!(changed.notified());
-            // From here on no change is missed.
-            changed.as_mut().enable();
-            match self.all.lock().get(&self.key) {
-                Some(attempts) if attempts.refunds != self.refunds => return true,
-                Some(attempts) if attempts.number > 0 => {}
-                _ => return false,
-            }
-            if timeout_at(until, changed).await.is_err() {
-                return false;
-            }
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        let mut all = self.all.lock();
-        let Some(attempts) = all.get_mut(&self.key) else { return };
-        attempts.waiting -= 1;
-        if attempts.number == 0 && attempts.waiting == 0 {
-            all.remove(&self.key);
         }
     }
 }
@@ -135,57 +99,71 @@ mod tests {
 
     use super::*;
 
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_mins(1)
+    fn begin(attempts: &InFlight) -> InFlightAttempt {
+        attempts.begin(["ann"].into_iter())
     }
 
-    fn key() -> Vec<String> {
-        vec!["ann".to_owned()]
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_mins(1)
     }
 
     #[tokio::test]
     async fn a_refused_attempt_waits_until_one_in_flight_is_refunded_or_all_have_failed() {
         let attempts = InFlight::default();
         for is_right in [true, false] {
-            let first = attempts.begin(key());
-            let waiting = attempts.begin(key()).wait_for("ann").unwrap();
-            let mut again = Box::pin(waiting.is_refunded_before(soon()));
-            assert!(futures_util::poll!(&mut again).is_pending());
+            let first = begin(&attempts);
+            let mut second = Box::pin(begin(&attempts).wait_for_refund("ann", soon()));
+            assert!(futures_util::poll!(&mut second).is_pending());
             if is_right {
                 first.refund();
             } else {
                 drop(first);
             }
-            assert_eq!(again.as_mut().await, is_right);
-            drop(again);
-            drop(waiting);
+            assert_eq!(second.await, is_right);
             assert!(attempts.lock().is_empty(), "nothing is remembered");
         }
     }
 
     #[tokio::test]
+    async fn a_refund_wakes_one_that_waits_and_skips_those_that_have_left() {
+        let attempts = InFlight::default();
+        let first = begin(&attempts);
+        let [gone, mut second, mut third] =
+            [(); 3].map(|()| Box::pin(begin(&attempts).wait_for_refund("ann", soon())));
+        let mut gone = gone;
+        for waiting in [&mut gone, &mut second, &mut third] {
+            assert!(futures_util::poll!(waiting).is_pending());
+        }
+        drop(gone);
+        let fourth = begin(&attempts);
+        first.refund();
+        assert!(second.await);
+        assert!(futures_util::poll!(&mut third).is_pending());
+        drop(fourth);
+        assert!(third.await, "there was a refund since it was counted");
+    }
+
+    #[tokio::test]
     async fn an_attempt_refunded_before_the_wait_begins_is_not_missed() {
         let attempts = InFlight::default();
-        let (first, second) = (attempts.begin(key()), attempts.begin(key()));
+        let (first, second) = (begin(&attempts), begin(&attempts));
         first.refund();
-        let waiting = second.wait_for("ann").unwrap();
-        assert!(waiting.is_refunded_before(soon()).await);
+        assert!(second.wait_for_refund("ann", soon()).await);
     }
 
     #[tokio::test]
     async fn two_refused_attempts_do_not_wait_for_each_other() {
         let attempts = InFlight::default();
-        let (first, second) = (attempts.begin(key()), attempts.begin(key()));
-        let (first, second) = (first.wait_for("ann").unwrap(), second.wait_for("ann").unwrap());
-        assert!(!first.is_refunded_before(soon()).await);
-        assert!(!second.is_refunded_before(soon()).await);
+        let (first, second) = (begin(&attempts), begin(&attempts));
+        let (first, second) =
+            (first.wait_for_refund("ann", soon()), second.wait_for_refund("ann", soon()));
+        assert_eq!(tokio::join!(first, second), (false, false));
     }
 
     #[tokio::test]
     async fn a_wait_is_bounded() {
         let attempts = InFlight::default();
-        let _first = attempts.begin(key());
-        let waiting = attempts.begin(key()).wait_for("ann").unwrap();
-        assert!(!waiting.is_refunded_before(Instant::now()).await);
+        let _first = begin(&attempts);
+        assert!(!begin(&attempts).wait_for_refund("ann", Instant::now()).await);
     }
 }

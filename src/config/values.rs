@@ -29,6 +29,13 @@ pub struct Rate {
     pub period: i64,
 }
 
+impl Rate {
+    /// So many times as often.
+    pub(crate) fn times(self, factor: i64) -> Self {
+        Self { count: self.count.saturating_mul(factor), ..self }
+    }
+}
+
 /// Who may read the development mailbox, which shows every code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailboxReaders {

@@ -26,7 +26,7 @@ const COUNT_IN_A_ROW: &str = "
             when limits.window_ends_at <= $2 then $2 + $3
             when $3 + limits.count * $4 >= $5 then $2 + $5
             else $2 + $3 + limits.count * $4 end
-    returning count";
+    returning count, window_ends_at";
 
 const REFUND: &str = "update limits set count = count - $2 where subject = $1 and count > 0";
 
@@ -58,14 +58,19 @@ pub async fn count(
     now: i64,
 ) -> Result<(i64, i64), DbError> {
     let count = sql(COUNT).bind(subject).bind(now.saturating_add(period)).bind(now).bind(adds);
-    Ok(count.optional::<(i64, i64)>(on).await?.unwrap_or((i64::MAX, now)))
+    Ok(count.optional(on).await?.unwrap_or((i64::MAX, now)))
 }
 
-/// Counts a failure of `subject` and returns how many there were in a row.
-pub async fn count_in_a_row(on: Executor<'_>, subject: &str, now: i64) -> Result<i64, DbError> {
+/// Counts a failure of `subject`. Returns how many there were in a row, and until when this one is
+/// remembered.
+pub async fn count_in_a_row(
+    on: Executor<'_>,
+    subject: &str,
+    now: i64,
+) -> Result<(i64, i64), DbError> {
     let count = sql(COUNT_IN_A_ROW).bind(subject).bind(now);
-    let row = count.bind(FIRST).bind(FURTHER).bind(LONGEST).optional::<(i64,)>(on).await?;
-    Ok(row.map_or(i64::MAX, |(count,)| count))
+    let row = count.bind(FIRST).bind(FURTHER).bind(LONGEST).optional(on).await?;
+    Ok(row.unwrap_or((i64::MAX, now)))
 }
 
 /// Takes `added` off the counter of `subject`.

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use futures_util::future::join_all;
-use vestibule::accounts::rate_limits::MailQuota;
+use vestibule::accounts::mail_limits::MailQuota;
 use vestibule::config::Rate;
 use vestibule::{Config, random};
 

@@ -1,0 +1,107 @@
+//! How far an account trusts the browser that a request came from, and what its attempts are counted by.
+
+use super::mail_limits::MailQuota;
+use super::rate_limits::{Counter, RateLimit};
+use super::requester::Requester;
+use crate::app::App;
+use crate::db::DbError;
+use crate::models::device::find_device;
+use crate::models::user::User;
+
+/// Codes for trusted devices that a network may request, as a multiple of those for others: enough for
+/// an office, and not for somebody who fills mailboxes from accounts of their own.
+const TRUSTED_CODES_FACTOR: i64 = 4;
+
+/// How far an account trusts a browser.
+///
+/// Each device that the account was used from has a limit of its own, so guesses from elsewhere cannot
+/// lock the owner out (OWASP "Slow Down Online Guessing Attacks with Device Cookies").
+#[derive(Clone, Debug)]
+pub struct ClientTrust {
+    /// The key of the device, if the account was used from it. With an earlier password it is the
+    /// owner's, when the password was changed in another, or a thief's.
+    device: Option<String>,
+    /// Whether the account was used from it with its present password.
+    is_trusted: bool,
+    /// The key of codes and of attempts at them, common to all trusted devices or to everybody else:
+    /// somebody who logs in again and again without a cookie has many trusted devices, and the mailbox
+    /// may be somebody else's.
+    pub code_key: String,
+}
+
+impl ClientTrust {
+    /// How far `user` trusts the requester's browser; without a user the same query runs. `account` is
+    /// the key of untrusted attempts.
+    pub async fn of(
+        app: &App,
+        requester: &Requester,
+        user: Option<&User>,
+        account: String,
+    ) -> Result<Self, DbError> {
+        let untrusted = Self { device: None, is_trusted: false, code_key: account };
+        let tokens = &requester.device_tokens;
+        if tokens.is_empty() {
+            return Ok(untrusted);
+        }
+        let id = user.map_or("", |user| &user.id);
+        let found = find_device(app.db.reader(), id, tokens, app.clock.now()).await?;
+        let Some((user, found)) = user.zip(found) else { return Ok(untrusted) };
+        // A new password starts a new count.
+        let version = user.credential_version.to_string();
+        let device = Some(app.key.digest("device", &[&user.id, &version, &found.token]));
+        let is_trusted = found.is_trusted_by(user);
+        let code_key = if is_trusted { format!("trusted {}", user.id) } else { untrusted.code_key };
+        Ok(Self { device, is_trusted, code_key })
+    }
+
+    /// The counters of a login. The network counts for unknown browsers alone: an office must not be
+    /// able to lock out a device of the owner. Each device counts alone: a thief of one must not use up
+    /// the attempts of the others.
+    pub fn login_counters(&self, app: &App, requester: &Requester) -> Vec<Counter> {
+        if let Some(device) = &self.device {
+            return Counter::of_failures(app, device);
+        }
+        let mut counters = Counter::of_networks(app, RateLimit::LoginIp, requester);
+        counters.extend(Counter::of_failures(app, &self.code_key));
+        counters
+    }
+
+    /// The counters of a request for a code, besides those of its email. The last is a part of the
+    /// mailbox's limit by the account, so that somebody who knows the address alone cannot use up its
+    /// codes.
+    pub fn code_counters(&self, app: &App, requester: &Requester) -> Vec<Counter> {
+        let (name, more) =
+            if self.is_trusted { ("trusted ", TRUSTED_CODES_FACTOR) } else { ("", 1) };
+        let limit = RateLimit::ForgotIp;
+        let by_network =
+            requester.counted_networks().into_iter().filter_map(|(network, factor)| {
+                let rate = limit.rate(app)?.times(factor * more);
+                Some(Counter::new(app, limit, &format!("{name}{network}"), rate))
+            });
+        let key = &self.code_key;
+        by_network
+            .chain(Counter::of(app, RateLimit::ForgotAccount, key))
+            .chain(self.code_quota().counter_of_account(app, &format!("asked {key}")))
+            .collect()
+    }
+
+    /// The counters of the email with a code to the address `to`. They count nothing where no account
+    /// matches: a stranger who knows only the address must not use up its emails.
+    pub fn code_mail_counters(
+        &self,
+        app: &App,
+        requester: &Requester,
+        user: Option<&User>,
+        to: &str,
+    ) -> Vec<Counter> {
+        let mut counters = self.code_quota().counters(app, to, requester);
+        for counter in &mut counters {
+            counter.adds = i64::from(user.is_some());
+        }
+        counters
+    }
+
+    fn code_quota(&self) -> MailQuota {
+        if self.is_trusted { MailQuota::TrustedCodes } else { MailQuota::Codes }
+    }
+}

@@ -1,0 +1,113 @@
+//! Limits of emails: the part of each limit that a kind of email has, and the counters of an email.
+
+use super::mailbox::Mailbox;
+use super::rate_limits::{Counter, RateLimit};
+use super::requester::Requester;
+use crate::app::App;
+use crate::config::Rate;
+
+/// One network may cause a tenth of the site's emails, so that many accounts of one person leave
+/// enough for the others.
+const NETWORK_PART: i64 = 10;
+
+/// One network may cause a 25th of a domain's emails (120 an hour): all addresses of a domain may lead
+/// to one person.
+const NETWORK_DOMAIN_PART: i64 = 25;
+
+/// A network may cause this many even where the other limit is low.
+const MIN_OF_NETWORK: i64 = 10;
+
+/// Fewer emails than this cannot be divided.
+const MIN_DIVIDED: i64 = 6;
+
+/// A kind of email, with its part of each limit. By one common count, somebody who requests codes could
+/// see how many notices there were, and use them up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailQuota {
+    /// Codes for browsers that the account was not used from.
+    Codes,
+    /// Codes for trusted devices: strangers must not use these up.
+    TrustedCodes,
+    /// Notices of a registration, of logins and of stopped logins.
+    Notices,
+    /// Notices of a changed password.
+    PasswordChanges,
+}
+
+impl MailQuota {
+    /// Every kind, in the order in which an email that must be sent uses them up.
+    pub const ALL: [Self; 4] =
+        [Self::PasswordChanges, Self::TrustedCodes, Self::Notices, Self::Codes];
+
+    /// The name in the counter's key, and the part of `whole`: a third each for codes and notices, a
+    /// sixth each for the others. The parts add up to the whole.
+    pub fn part_of(self, whole: Rate) -> (&'static str, Rate) {
+        if whole.count < MIN_DIVIDED {
+            return ("mails", whole);
+        }
+        let (third, sixth) = (whole.count / 3, whole.count / 6);
+        let (name, count) = match self {
+            Self::Codes => ("codes", whole.count - third - 2 * sixth),
+            Self::TrustedCodes => ("trusted codes", sixth),
+            Self::Notices => ("notices", third),
+            Self::PasswordChanges => ("changes", sixth),
+        };
+        (name, Rate { count, ..whole })
+    }
+
+    /// The counters of an email to the address `to`: of its mailbox and domain, of the networks that
+    /// cause it and of the site.
+    pub fn counters(self, app: &App, to: &str, requester: &Requester) -> Vec<Counter> {
+        let Mailbox { key, own_key, domain } = Mailbox::of(to);
+        // Those that only the owner of an account causes are counted apart for the plain address.
+        let key = match self {
+            Self::TrustedCodes | Self::PasswordChanges => own_key,
+            Self::Codes | Self::Notices => key,
+        };
+        let mut counters = vec![
+            self.counter(app, RateLimit::MailAddress, &key, 1),
+            self.counter(app, RateLimit::MailDomain, &domain, 1),
+        ];
+        for (network, factor) in requester.counted_mail_networks() {
+            let to_domain = format!("{network} {domain}");
+            counters.push(self.counter(app, RateLimit::MailNetworkDomain, &to_domain, factor));
+            counters.push(self.counter(app, RateLimit::MailNetwork, &network, factor));
+        }
+        counters.push(self.counter(app, RateLimit::MailSite, "", 1));
+        counters.into_iter().flatten().collect()
+    }
+
+    fn counter(self, app: &App, limit: RateLimit, key: &str, factor: i64) -> Option<Counter> {
+        let (name, Rate { count, period }) = self.part_of(limit.rate(app)?);
+        let count = match limit {
+            RateLimit::MailNetwork => (count / NETWORK_PART).max(MIN_OF_NETWORK),
+            RateLimit::MailNetworkDomain => (count / NETWORK_DOMAIN_PART).max(MIN_OF_NETWORK),
+            _ => count,
+        };
+        let rate = Rate { count, period }.times(factor);
+        Some(Counter::new(app, limit, &format!("{name} {key}"), rate))
+    }
+
+    /// A part of the mailbox's limit for one account alone, by `key`.
+    pub fn counter_of_account(self, app: &App, key: &str) -> Option<Counter> {
+        let (_, part) = self.part_of(RateLimit::MailAddress.rate(app)?);
+        Some(Counter::new(app, RateLimit::MailAddress, key, part))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_limit_add_up_to_it_and_none_is_empty() {
+        for whole in 1..=100 {
+            let whole_rate = Rate { count: whole, period: 60 };
+            let mut parts = MailQuota::ALL.map(|quota| quota.part_of(whole_rate));
+            assert!(parts.iter().all(|(_, part)| part.count > 0 && part.period == 60));
+            parts.sort_by_key(|(name, _)| *name);
+            let names = parts.chunk_by(|one, other| one.0 == other.0).map(|same| same[0].1.count);
+            assert_eq!(names.sum::<i64>(), whole);
+        }
+    }
+}
