@@ -1,11 +1,10 @@
-//! `vestibule mail test ADDRESS`: send one mail now and print what the server said.
+//! `vestibule mail test ADDRESS`: send one email now and print what the server said.
 
-use clap::{Arg, ArgMatches, Command};
+use std::collections::BTreeMap;
 
 use super::CommandError;
 use crate::accounts::email::EmailAddress;
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::mail::emails::{self, EmailContext};
 use crate::mail::{Mailer, SendResult};
 use crate::random;
@@ -13,57 +12,34 @@ use crate::random;
 const EXAMPLE: &str =
     "Example:\n  VESTIBULE_SMTP_URL=smtp://127.0.0.1:1025 vestibule mail test you@example.com";
 
-/// The arguments.
-pub fn command() -> Command {
-    let address = Arg::new("address").required(true).value_name("ADDRESS");
-    Command::new("mail")
-        .about("Check that mail goes out")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommand(
-            Command::new("test")
-                .about("Send a test mail and print what the mail server said")
-                .arg(address)
-                .after_help(EXAMPLE),
-        )
-        .after_help(format!("{EXAMPLE}\n\n{}", super::ENVIRONMENT_HELP))
+/// Check that mail goes out
+#[derive(clap::Args)]
+#[command(after_help = super::help(EXAMPLE))]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
 }
 
-/// Runs it.
-pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
-    let Some(("test", rest)) = matches.subcommand() else {
-        return Err(CommandError::Usage("see `vestibule mail --help`".to_owned()));
-    };
-    let config = super::settings(rest)?;
-    let typed = rest.get_one::<String>("address").map_or("", String::as_str);
-    let to = EmailAddress::parse(typed)
-        .map_err(|why| CommandError::Usage(format!("address {typed:?}: {why}")))?;
-    match send(&config, &to).await? {
-        SendResult::Sent(said) => {
-            eprintln!("The mail server took the mail.");
-            super::print(&said)
-        }
-        SendResult::Rejected { why, .. } => {
-            Err(CommandError::Failed(format!("the mail server refused the mail: {why}")))
-        }
-        SendResult::NoReply => Err(CommandError::failed(
-            "the mail server got the mail and did not say whether it took it",
-        )),
-        SendResult::ServerUnavailable { why } => {
-            Err(CommandError::Failed(format!("no mail can be sent: {why}")))
-        }
-    }
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Send a test mail and print what the mail server said
+    #[command(after_help = EXAMPLE)]
+    Test { address: String },
 }
 
-async fn send(config: &Config, to: &EmailAddress) -> Result<SendResult, CommandError> {
-    let Some(mailer) = Mailer::from_config(config).map_err(CommandError::failed)? else {
+pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
+    let config = super::load_config(&BTreeMap::new())?;
+    let Command::Test { address } = arguments.command;
+    let to = EmailAddress::parse(&address)
+        .map_err(|why| CommandError::Usage(format!("address {address:?}: {why}")))?;
+    let Some(mailer) = Mailer::from_config(&config)? else {
         return Err(CommandError::Failed(
             "no mail server is set: set VESTIBULE_SMTP_URL, for example smtp://127.0.0.1:1025"
-                .to_owned(),
+                .into(),
         ));
     };
     let clock = Clock::System;
-    let about = EmailContext {
+    let email = emails::test(&EmailContext {
         site: &config.site_name,
         origin: config.base_url.origin(),
         username: to.as_typed(),
@@ -72,7 +48,18 @@ async fn send(config: &Config, to: &EmailAddress) -> Result<SendResult, CommandE
         device: None,
         address: None,
         accent: &config.accent,
+    })?;
+    let email = email.into_queued(random::id(clock.millis()), clock.now());
+    let failure = match mailer.send(&email).await {
+        SendResult::Sent(reply) => {
+            eprintln!("The mail server took the mail.");
+            return super::print(&reply);
+        }
+        SendResult::Rejected { why, .. } => format!("the mail server refused the mail: {why}"),
+        SendResult::NoReply => {
+            "the mail server got the mail and did not say whether it took it".into()
+        }
+        SendResult::ServerUnavailable { why } => format!("no mail can be sent: {why}"),
     };
-    let email = emails::test(&about).map_err(CommandError::failed)?;
-    Ok(mailer.send(&email.into_queued(random::id(clock.millis()), clock.now())).await)
+    Err(CommandError::Failed(failure))
 }

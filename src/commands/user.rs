@@ -1,203 +1,166 @@
 //! `vestibule user`: add an account, show one, list any number.
 
-use std::io::{BufRead, IsTerminal};
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::io::{self, BufRead, IsTerminal};
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
-use serde_json::json;
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::CommandError;
+use super::{CommandError, print};
 use crate::accounts::email::EmailAddress;
 use crate::accounts::login_name::LoginName;
 use crate::accounts::new_password::choose_password;
-use crate::accounts::password::Password;
 use crate::accounts::username::Username;
 use crate::app::App;
-use crate::config::Config;
 use crate::db::Location;
 use crate::event::Event;
 use crate::models::user::{NewUser, User, insert_user, search_users};
 use crate::times;
 
-/// The arguments.
-pub fn command() -> Command {
-    Command::new("user")
-        .about("Add an account, show one, list any number")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommand(add_command())
-        .subcommand(show_command())
-        .subcommand(list_command())
-        .after_help(format!(
-            "Examples:\n  vestibule user add ann ann@example.com\n  vestibule user show ann\n  vestibule user list --search example.com\n\n{}",
-            super::ENVIRONMENT_HELP
-        ))
+const EXAMPLES: &str = "Examples:
+  vestibule user add ann ann@example.com
+  vestibule user show ann
+  vestibule user list --search example.com";
+
+/// Add an account, show one, list any number
+#[derive(clap::Args)]
+#[command(after_help = super::help(EXAMPLES))]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
 }
 
-fn add_command() -> Command {
-    Command::new("add")
-        .about("Add an account; the password is asked for, or read from standard input")
-        .arg(Arg::new("username").required(true).value_name("USERNAME").help("3–30 characters: letters, numbers, and single . - _ in between"))
-        .arg(Arg::new("email").required(true).value_name("EMAIL").help("Where codes and notices go"))
-        .arg(json_flag())
-        .after_help("Examples:\n  vestibule user add ann ann@example.com\n  vestibule user add ann ann@example.com < password.txt")
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Add an account; the password is asked for, or read from standard input
+    #[command(
+        after_help = "Examples:\n  vestibule user add ann ann@example.com\n  vestibule user add ann ann@example.com < password.txt"
+    )]
+    Add {
+        /// 3–30 characters: letters, numbers, and single . - _ in between
+        username: String,
+        /// Where codes and notices go
+        email: String,
+    },
+    /// Show the one account with this username or email; fail when there is none
+    #[command(after_help = "Example:\n  vestibule user show ann@example.com --json")]
+    Show {
+        #[arg(value_name = "USERNAME or EMAIL")]
+        login: String,
+    },
+    /// List accounts by username: any number, also none
+    #[command(
+        after_help = "Examples:\n  vestibule user list\n  vestibule user list --search example.com --json"
+    )]
+    List {
+        /// Only those whose username or address contains PART
+        #[arg(long, value_name = "PART", default_value = "", hide_default_value = true)]
+        search: String,
+        /// The most to print; all, unless it is given
+        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i64).range(1..))]
+        limit: Option<i64>,
+    },
 }
 
-fn show_command() -> Command {
-    Command::new("show")
-        .about("Show the one account with this username or email; fail when there is none")
-        .arg(Arg::new("login").required(true).value_name("USERNAME or EMAIL"))
-        .arg(json_flag())
-        .after_help("Example:\n  vestibule user show ann@example.com --json")
-}
-
-fn list_command() -> Command {
-    let limit = Arg::new("limit").long("limit").value_name("COUNT");
-    Command::new("list")
-        .about("List accounts by username: any number, also none")
-        .arg(
-            Arg::new("search")
-                .long("search")
-                .value_name("PART")
-                .help("Only those whose username or address contains PART"),
-        )
-        .arg(
-            limit
-                .value_parser(clap::value_parser!(i64).range(1..))
-                .help("The most to print; all, unless it is given"),
-        )
-        .arg(json_flag())
-        .after_help(
-            "Examples:\n  vestibule user list\n  vestibule user list --search example.com --json",
-        )
-}
-
-fn json_flag() -> Arg {
-    Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON")
-}
-
-/// Runs it.
-pub async fn run(matches: &ArgMatches) -> Result<(), CommandError> {
-    let config = super::settings(matches)?;
-    if matches!(matches.subcommand(), Some(("add", _))) {
-        super::log::start(config.log);
-    } else {
-        require_database(&config)?;
+pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
+    let config = super::load_config(&BTreeMap::new())?;
+    let Arguments { command, json } = arguments;
+    match (&command, &config.database) {
+        (Command::Add { .. }, _) => super::log::start(config.log),
+        // Reading must not create an empty database in the wrong folder.
+        (_, Location::Sqlite(path)) if !path.exists() => {
+            let path = path.display();
+            return Err(CommandError::Failed(format!(
+                "there is no database at {path}: run this where the site runs, or set VESTIBULE_DATABASE_URL"
+            )));
+        }
+        _ => {}
     }
-    let app = App::start(config).await.map_err(CommandError::failed)?;
-    let ended = match matches.subcommand() {
-        Some(("add", rest)) => add(&app, rest).await,
-        Some(("show", rest)) => show(&app, rest).await,
-        Some(("list", rest)) => list(&app, rest).await,
-        _ => Err(CommandError::Usage("see `vestibule user --help`".to_owned())),
+    let app = App::start(config).await?;
+    let result = match command {
+        Command::Add { username, email } => add(&app, &username, &email, json).await,
+        Command::Show { login } => show(&app, &login, json).await,
+        Command::List { search, limit } => list(&app, &search, limit, json).await,
     };
     app.db.close().await;
-    ended
+    result
 }
 
-/// Reading must not create an empty database in the wrong folder.
-fn require_database(config: &Config) -> Result<(), CommandError> {
-    match &config.database {
-        Location::Sqlite(path) if !path.exists() => Err(CommandError::Failed(format!(
-            "there is no database at {}: run this where the site runs, or set VESTIBULE_DATABASE_URL",
-            path.display()
-        ))),
-        _ => Ok(()),
-    }
-}
-
-async fn add(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
-    let wrong = |field: &str, value: &str, why: &dyn std::fmt::Display| {
+async fn add(app: &App, username: &str, email: &str, json: bool) -> Result<(), CommandError> {
+    let wrong = |field: &str, value: &str, why: &dyn Display| {
         CommandError::Usage(format!("{field} {value:?}: {why}"))
     };
-    let (username, email) = (text(matches, "username"), text(matches, "email"));
     let name = Username::parse(username).map_err(|why| wrong("username", username, &why))?;
     let address = EmailAddress::parse(email).map_err(|why| wrong("email", email, &why))?;
     let typed = read_password()?;
-    let chosen = choose_password(app, &app.hasher, &typed, [name.as_str(), email]).await;
-    let password = chosen.map_err(CommandError::failed)?.map_err(CommandError::failed)?;
-    let user = insert(app, &name, &address, &password).await?;
-    Event::UserAdded { account: &user.id }.write();
-    eprintln!("The account was created.");
-    print(&user, matches.get_flag("json"))
-}
-
-async fn insert(
-    app: &App,
-    username: &Username,
-    email: &EmailAddress,
-    password: &Password,
-) -> Result<User, CommandError> {
-    let password_hash = app.hasher.hash(password.as_bytes()).await.map_err(CommandError::failed)?;
+    let password = choose_password(app, &app.hasher, &typed, [name.as_str(), email]).await??;
     let new = NewUser {
-        username: username.as_str(),
-        email: email.as_typed(),
-        email_key: email.key(),
-        password_hash: &password_hash,
+        username: name.as_str(),
+        email: address.as_typed(),
+        email_key: address.key(),
+        password_hash: &app.hasher.hash(password.as_bytes()).await?,
         password_set_in: None,
     };
-    let now = app.clock.now();
-    match insert_user(app.db.writer(), new, now).await.map_err(CommandError::failed)? {
-        Some(user) => Ok(user),
-        None => Err(CommandError::Failed(format!(
+    let Some(user) = insert_user(app.db.writer(), new, app.clock.now()).await? else {
+        return Err(CommandError::Failed(format!(
             "the username {:?} or the address {:?} belongs to an account already; see `vestibule user show`",
-            username.as_str(),
-            email.as_typed()
-        ))),
+            name.as_str(),
+            address.as_typed()
+        )));
+    };
+    Event::UserAdded { account: &user.id }.write();
+    eprintln!("The account was created.");
+    print_user(&user, json)
+}
+
+async fn show(app: &App, login: &str, json: bool) -> Result<(), CommandError> {
+    match LoginName::parse(login).find_user(&app.db).await? {
+        Some(user) => print_user(&user, json),
+        None => {
+            Err(CommandError::Failed(format!("no account has the username or address {login:?}")))
+        }
     }
 }
 
-async fn show(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
-    let login = text(matches, "login");
-    let user = LoginName::parse(login).find_user(&app.db).await.map_err(CommandError::failed)?;
-    let user = user.ok_or_else(|| {
-        CommandError::Failed(format!("no account has the username or address {login:?}"))
-    })?;
-    print(&user, matches.get_flag("json"))
-}
-
-async fn list(app: &App, matches: &ArgMatches) -> Result<(), CommandError> {
-    let most = matches.get_one::<i64>("limit").copied().unwrap_or(i64::MAX);
-    let part = matches.get_one::<String>("search").map_or("", String::as_str);
-    let users = search_users(app.db.reader(), part, most).await.map_err(CommandError::failed)?;
-    if i64::try_from(users.len()) == Ok(most) {
-        eprintln!("These are the first {most}: there may be more, see --limit and --search.");
+async fn list(app: &App, search: &str, limit: Option<i64>, json: bool) -> Result<(), CommandError> {
+    let users = search_users(app.db.reader(), search, limit.unwrap_or(i64::MAX)).await?;
+    if i64::try_from(users.len()).ok() == limit {
+        let count = users.len();
+        eprintln!("These are the first {count}: there may be more, see --limit and --search.");
     }
-    if matches.get_flag("json") {
-        return super::print(&users.iter().map(as_json).collect::<serde_json::Value>());
+    if json {
+        return print(&users.iter().map(as_json).collect::<Value>());
     }
-    users.iter().try_for_each(|user| print(user, false))
+    users.iter().try_for_each(|user| print_user(user, false))
 }
 
 /// From a prompt without echo, or the first line of standard input; never from an argument, which
 /// every user of the machine can read.
 fn read_password() -> Result<Zeroizing<String>, CommandError> {
-    let stdin = std::io::stdin();
+    let stdin = io::stdin();
     if stdin.is_terminal() {
-        return rpassword::prompt_password("Password: ")
-            .map(Zeroizing::new)
-            .map_err(CommandError::failed);
+        return Ok(Zeroizing::new(rpassword::prompt_password("Password: ")?));
     }
     let mut line = Zeroizing::new(String::new());
-    stdin.lock().read_line(&mut line).map_err(CommandError::failed)?;
+    stdin.lock().read_line(&mut line)?;
     let length = line.trim_end_matches(['\r', '\n']).len();
     line.truncate(length);
     Ok(line)
 }
 
-fn text<'a>(matches: &'a ArgMatches, name: &str) -> &'a str {
-    matches.get_one::<String>(name).map_or("", String::as_str)
-}
-
-fn print(user: &User, json: bool) -> Result<(), CommandError> {
+fn print_user(user: &User, json: bool) -> Result<(), CommandError> {
     if json {
-        return super::print(&as_json(user));
+        return print(&as_json(user));
     }
     let since = times::iso(user.created_at);
-    super::print(&format!("{}\t{}\t{since}\t{}", user.username, user.email, user.id))
+    print(&format!("{}\t{}\t{since}\t{}", user.username, user.email, user.id))
 }
 
-fn as_json(user: &User) -> serde_json::Value {
+fn as_json(user: &User) -> Value {
     json!({
         "id": user.id,
         "username": user.username,
