@@ -1,127 +1,78 @@
 //! A bounded queue that is fair between networks, and between the wider networks that they are in.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 /// The network that a job is from, after the wider network that contains it.
 pub type Path = [IpAddr; 2];
 
-/// Jobs that wait. Networks are served in turn, and so are the networks within each: somebody who has
-/// a wide network has one turn, however many of its parts send. A fixed share for each network would
-/// not be fair: three networks that send enough leave nothing to a fourth.
-#[derive(Debug)]
-pub struct FairQueue<T> {
-    most: usize,
-    waiting: Node<T>,
-}
+/// Networks, the next one to be served first. None is empty.
+type Turns<T> = VecDeque<(IpAddr, VecDeque<T>)>;
 
-/// A network: the networks in it, or the jobs of the innermost.
-#[derive(Debug)]
-struct Node<T> {
-    /// Jobs here and in `networks`.
+/// Jobs that wait. Wide networks are served in turn, and so are the networks within each: a client
+/// with a wide network has one turn, however many of its addresses it uses. A fixed share for each
+/// network would not be fair: three networks that send enough would leave nothing to a fourth.
+pub struct FairQueue<T> {
+    max: usize,
     len: usize,
-    jobs: VecDeque<T>,
-    /// None is empty.
-    networks: HashMap<IpAddr, Node<T>>,
-    /// The keys of `networks`, the next one to be served first.
-    turns: VecDeque<IpAddr>,
+    networks: Turns<(IpAddr, VecDeque<T>)>,
 }
 
 impl<T> FairQueue<T> {
-    /// A queue of at most `most` jobs.
-    pub fn new(most: usize) -> Self {
-        Self { most, waiting: Node::default() }
+    /// A queue of at most `max` jobs.
+    pub fn new(max: usize) -> Self {
+        Self { max, len: 0, networks: VecDeque::new() }
     }
 
-    /// Adds a job and returns the job that is refused for it, if the queue is full: the newest of the
-    /// network with the most jobs, or `job` itself where its own network would then have as many.
-    pub fn push(&mut self, path: Path, job: T) -> Option<T> {
-        let mut refused = None;
-        if self.waiting.len >= self.most {
-            refused = self.waiting.make_room(&path);
-            if refused.is_none() {
-                return Some(job);
-            }
+    /// Adds a job. If that is one too many, returns the job that is refused: the newest of the network
+    /// with the most jobs, in the wide network with the most jobs.
+    pub fn push(&mut self, [wide, network]: Path, job: T) -> Option<T> {
+        queue_of(queue_of(&mut self.networks, wide), network).push_back(job);
+        if self.len < self.max {
+            self.len += 1;
+            return None;
         }
-        self.waiting.push(&path, job);
+        let size = |networks: &Turns<T>| networks.iter().map(|(_, jobs)| jobs.len()).sum();
+        let index = largest(&self.networks, wide, size);
+        let (_, networks) = self.networks.get_mut(index)?;
+        let index = largest(networks, network, VecDeque::len);
+        let refused = networks.get_mut(index)?.1.pop_back();
+        networks.retain(|(_, jobs)| !jobs.is_empty());
+        self.networks.retain(|(_, networks)| !networks.is_empty());
         refused
     }
 
-    /// Takes the oldest job of the network whose turn it is. Its next job waits for all others.
+    /// Takes the oldest job of the network whose turn it is.
     pub fn pop(&mut self) -> Option<T> {
-        self.waiting.pop()
-    }
-}
-
-impl<T> Default for Node<T> {
-    fn default() -> Self {
-        Self { len: 0, jobs: VecDeque::new(), networks: HashMap::new(), turns: VecDeque::new() }
-    }
-}
-
-impl<T> Node<T> {
-    fn push(&mut self, path: &[IpAddr], job: T) {
-        self.len += 1;
-        let Some((network, rest)) = path.split_first() else { return self.jobs.push_back(job) };
-        if !self.networks.contains_key(network) {
-            self.turns.push_back(*network);
-        }
-        self.networks.entry(*network).or_default().push(rest, job);
-    }
-
-    fn pop(&mut self) -> Option<T> {
-        let Some(network) = self.turns.pop_front() else {
-            return self.counted_out(|node| node.jobs.pop_front());
-        };
-        let job = self.take_from(network, Self::pop);
-        if self.networks.contains_key(&network) {
-            self.turns.push_back(network);
-        }
-        job
-    }
-
-    /// Removes a job of the network with the most, unless the one on `path` would then have as many:
-    /// where a wide network gives way to itself, the networks in it are compared.
-    fn make_room(&mut self, path: &[IpAddr]) -> Option<T> {
-        let (network, rest) = path.split_first()?;
-        let own = self.networks.get(network).map_or(0, |node| node.len);
-        if self.networks.values().any(|node| node.len > own + 1) {
-            return self.pop_newest();
-        }
-        self.take_from(*network, |node| node.make_room(rest))
-    }
-
-    /// Removes the newest job of the network with the most jobs.
-    fn pop_newest(&mut self) -> Option<T> {
-        let longest = self.networks.iter().max_by_key(|(_, node)| node.len);
-        let Some(network) = longest.map(|(network, _)| *network) else {
-            return self.counted_out(|node| node.jobs.pop_back());
-        };
-        let job = self.take_from(network, Self::pop_newest);
-        if !self.networks.contains_key(&network) {
-            self.turns.retain(|other| *other != network);
-        }
-        job
-    }
-
-    /// Takes a job from one of `networks`, which is removed when it is empty.
-    fn take_from(
-        &mut self,
-        network: IpAddr,
-        take: impl FnOnce(&mut Self) -> Option<T>,
-    ) -> Option<T> {
-        let job = self.counted_out(|node| take(node.networks.get_mut(&network)?));
-        if self.networks.get(&network).is_some_and(|node| node.len == 0) {
-            self.networks.remove(&network);
-        }
-        job
-    }
-
-    fn counted_out(&mut self, take: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
-        let job = take(self)?;
+        let (wide, mut networks) = self.networks.pop_front()?;
+        let (network, mut jobs) = networks.pop_front()?;
+        let job = jobs.pop_front()?;
         self.len -= 1;
+        if !jobs.is_empty() {
+            networks.push_back((network, jobs));
+        }
+        if !networks.is_empty() {
+            self.networks.push_back((wide, networks));
+        }
         Some(job)
     }
+}
+
+/// The queue of `network`. A new one has its turn after all others.
+fn queue_of<T>(turns: &mut Turns<T>, network: IpAddr) -> &mut VecDeque<T> {
+    let known = turns.iter().position(|(known, _)| *known == network);
+    let index = known.unwrap_or_else(|| {
+        turns.push_back((network, VecDeque::new()));
+        turns.len() - 1
+    });
+    &mut turns[index].1
+}
+
+/// The index of the largest network. Among equals that is `own`, so that a new job is refused rather
+/// than another in its place.
+fn largest<T>(turns: &Turns<T>, own: IpAddr, size: impl Fn(&VecDeque<T>) -> usize) -> usize {
+    let sizes = turns.iter().map(|(network, queue)| (size(queue), *network == own));
+    sizes.enumerate().max_by_key(|(_, size)| *size).map_or(0, |(index, _)| index)
 }
 
 #[cfg(test)]
@@ -137,10 +88,10 @@ mod tests {
         [[10, wide, 0, 0].into(), [10, wide, 0, number].into()]
     }
 
-    /// What became of the jobs of a victim who sends one every `pause` jobs served, while each of
-    /// `attackers` keeps sending: how many were served, how many refused, and how many other jobs the
-    /// unluckiest one waited for.
-    fn attacked(attackers: &[Path], victim: Path, pause: usize) -> (usize, usize, usize) {
+    /// Sends a job from `victim` once every `pause` served jobs, while `attackers` send without pause.
+    /// Returns how many of the victim's jobs were served and refused, and the longest wait of one,
+    /// counted in other jobs.
+    fn attack(attackers: &[Path], victim: Path, pause: usize) -> (usize, usize, usize) {
         let mut queue = FairQueue::new(80);
         let (mut served, mut refused, mut longest_wait) = (0, 0, 0);
         for time in 0..600 {
@@ -158,11 +109,11 @@ mod tests {
     }
 
     #[test]
-    fn networks_that_send_without_end_leave_another_its_turn() {
+    fn networks_that_send_without_pause_leave_another_its_turn() {
         for attackers in [1, 3, 5, 20] {
             let networks: Vec<_> = (1..=attackers).map(network).collect();
             let attackers = networks.len();
-            let (served, refused, longest_wait) = attacked(&networks, network(0), attackers + 1);
+            let (served, refused, longest_wait) = attack(&networks, network(0), attackers + 1);
             assert_eq!(refused, 0, "{attackers} attackers");
             assert!(served >= 600 / (attackers + 1) - 1, "{attackers} attackers: {served} served");
             assert!(longest_wait <= attackers, "{attackers} attackers: {longest_wait}");
@@ -172,7 +123,7 @@ mod tests {
     #[test]
     fn the_parts_of_one_wide_network_have_one_turn_together() {
         let parts: Vec<_> = (1..=200).map(|number| within(1, number)).collect();
-        let (served, refused, longest_wait) = attacked(&parts, network(0), 2);
+        let (served, refused, longest_wait) = attack(&parts, network(0), 2);
         assert_eq!((served, refused), (300, 0));
         assert!(longest_wait <= 1, "{longest_wait}");
     }
@@ -180,30 +131,33 @@ mod tests {
     #[test]
     fn within_a_wide_network_its_parts_are_served_in_turn() {
         let parts: Vec<_> = (1..=5).map(|number| within(1, number)).collect();
-        let beside = [parts.clone(), vec![network(2)]].concat();
-        let (served, refused, longest_wait) = attacked(&beside, within(1, 0), 12);
+        let attackers = [parts.clone(), vec![network(2)]].concat();
+        let (served, refused, longest_wait) = attack(&attackers, within(1, 0), 12);
         assert!(refused == 0 && served >= 600 / 12 - 1, "{served} served, {refused} refused");
         assert!(longest_wait <= 12, "{longest_wait}");
     }
 
     #[test]
-    fn when_it_is_full_the_network_with_the_most_jobs_gives_way_with_its_newest() {
+    fn a_full_queue_refuses_the_newest_job_of_the_network_with_the_most() {
         let mut queue = FairQueue::new(4);
         for job in ["a1", "a2", "a3"] {
             assert_eq!(queue.push(network(1), job), None);
         }
         assert_eq!(queue.push(network(2), "b1"), None);
         assert_eq!(queue.push(network(3), "c1"), Some("a3"));
-        assert_eq!(queue.push(network(2), "b2"), Some("b2"), "it would only trade places");
+        assert_eq!(
+            queue.push(network(2), "b2"),
+            Some("b2"),
+            "the new job would only replace another"
+        );
         assert_eq!(queue.push(network(1), "a4"), Some("a4"));
         let served: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(served, ["a1", "b1", "c1", "a2"], "one of each in turn");
-        let Node { len, networks, turns, .. } = queue.waiting;
-        assert!(len == 0 && networks.is_empty() && turns.is_empty(), "it remembers no network");
+        assert!(queue.len == 0 && queue.networks.is_empty(), "no network is remembered");
     }
 
     #[test]
-    fn when_it_is_full_the_wide_network_gives_way_and_in_it_the_part_with_the_most() {
+    fn a_full_queue_refuses_a_job_of_the_wide_network_and_the_part_with_the_most() {
         let mut queue = FairQueue::new(4);
         for (number, job) in [(1, "a1"), (2, "b1"), (2, "b2"), (3, "c1")] {
             assert_eq!(queue.push(within(1, number), job), None);
@@ -211,7 +165,11 @@ mod tests {
         assert_eq!(queue.push(network(2), "x1"), Some("b2"));
         let gone = queue.push(network(2), "x2").unwrap();
         assert!(["a1", "b1", "c1"].contains(&gone), "no part has more than one: {gone}");
-        assert_eq!(queue.push(within(1, 9), "d1"), Some("d1"), "it would only trade places");
+        assert_eq!(
+            queue.push(within(1, 9), "d1"),
+            Some("d1"),
+            "the new job would only replace another"
+        );
         let served: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!((served.len(), served[1], served[3]), (4, "x1", "x2"), "{served:?}");
     }
