@@ -3,7 +3,6 @@
 pub(crate) mod in_flight;
 
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::assets::Assets;
@@ -15,29 +14,20 @@ use crate::models::outbox::Outbox;
 use crate::password_hasher::{HashError, PasswordHasher};
 use in_flight::InFlight;
 
-/// One site. Clones share everything, and cost no more than a counter: each layer of a request has
-/// one.
+/// One site. Clones share everything and are cheap.
 #[derive(Clone, Debug)]
 pub struct App(Arc<AppState>);
 
-/// What a site consists of.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct AppState {
-    /// The settings.
-    pub config: Arc<Config>,
-    /// The static files, branded as the settings say.
+    pub config: Config,
     pub(crate) assets: Arc<Assets>,
-    /// Where the rows are.
     pub db: Db,
-    /// What time it is.
     pub clock: Clock,
-    /// What digests are keyed and emails are sealed with.
     pub key: ServerKey,
-    /// Where emails are enqueued.
     pub outbox: Outbox,
-    /// The hash pool.
     pub hasher: PasswordHasher,
-    /// Attempts at passwords and codes that are counted and not decided yet.
     pub(crate) in_flight: InFlight,
 }
 
@@ -67,21 +57,21 @@ pub enum StartError {
 }
 
 impl App {
-    /// Opens the database, making and migrating it, reads or makes the key, starts the hash pool.
-    ///
-    /// # Errors
-    /// See [`StartError`].
+    /// Opens and migrates the database, reads or creates the key, and starts the hash pool.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         Self::start_at(config, Clock::System).await
     }
 
-    /// As [`App::start`], at the time that `clock` shows.
-    ///
-    /// # Errors
-    /// See [`StartError`].
+    #[doc(hidden)]
     pub async fn start_at(config: Config, clock: Clock) -> Result<Self, StartError> {
         let db = Db::open_for(&config.database, config.database_wait).await?;
-        let key = server_key(&config)?;
+        let key = match (&config.secret, &config.database) {
+            (Some(key), _) => key.clone(),
+            (None, Location::Sqlite(path)) => {
+                ServerKey::load_or_create(&path.with_file_name("vestibule.key"))?
+            }
+            (None, Location::Postgres(_)) => return Err(StartError::NoKey),
+        };
         Ok(Self(Arc::new(AppState {
             hasher: PasswordHasher::start(&config.hash)?,
             in_flight: InFlight::default(),
@@ -90,32 +80,13 @@ impl App {
             clock,
             key,
             assets: Arc::new(Assets::new(&config)),
-            config: Arc::new(config),
+            config,
         })))
     }
 
     /// Whether mail is kept for the development mailbox: no mail server is set, and this is not
-    /// production, where the settings ask for one and a host program may not have.
+    /// production, where a host program may have left it out.
     pub(crate) fn has_mailbox(&self) -> bool {
         self.config.smtp.is_none() && !self.config.base_url.is_https()
     }
-}
-
-/// The key that is set, else the one beside the SQLite file.
-///
-/// # Errors
-/// When the file cannot be read or made.
-fn server_key(config: &Config) -> Result<ServerKey, StartError> {
-    if let Some(key) = &config.secret {
-        return Ok(key.clone());
-    }
-    match &config.database {
-        Location::Sqlite(path) => Ok(ServerKey::load_or_create(&key_path(path))?),
-        Location::Postgres(_) => Err(StartError::NoKey),
-    }
-}
-
-/// `vestibule.key` in the database's folder.
-fn key_path(database: &Path) -> PathBuf {
-    database.with_file_name("vestibule.key")
 }

@@ -13,23 +13,27 @@
 //! ```
 //!
 //! Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: without it every visitor
-//! counts as one address, on this machine, and may read the development mailbox. The router has a fallback of its own, so yours must have none.
+//! has the same address, which is on this machine and may read the development mailbox. The router has
+//! a fallback, so yours must have none.
 //!
 //! # The map of the code
 //!
 //! One word finds a feature everywhere: `password_reset` is `accounts/password_reset.rs`,
 //! `controllers/password_reset.rs`, `templates/password_reset.html` and
-//! `tests/web/password_reset.rs`. Modules use those below them, never those above (a test holds them to it):
+//! `tests/web/password_reset.rs`. Modules use only those below them (a test checks it):
 //!
-//! | | |
+//! | module | content |
 //! |---|---|
-//! | `main`, [`commands`], `server`, `routes` | arguments; one file a command; listener and connections; every URL and layer |
-//! | `middleware`, `controllers`, [`tasks`], `visitor` | one concern, one page, one background loop each; who sent a request |
-//! | [`app`], `error`, `flash`, `forms`, `page`, [`mail`], `assets`, `times` | what a request needs and can fail with |
-//! | [`accounts`] | the use cases and their values |
-//! | [`models`] | a table each |
-//! | [`password_hasher`] | the Argon2 pool |
-//! | [`db`], [`clock`], [`random`], [`key`], [`config`], [`event`], `permissions` | the ground; what the log tells; modes of files |
+//! | `commands`, `server`, [`tasks`] | a file for each command; connections; background tasks |
+//! | `routes` | every URL and middleware |
+//! | `controllers`, `middleware` | HTTP: a file for each page, and for each concern of all pages |
+//! | `visitor`, `page`, `forms`, `error` | what controllers share |
+//! | `accounts` | the use cases and their values |
+//! | [`app`] | what a request needs: settings, database, clock, key, hasher, outbox |
+//! | `mail`, `models` | emails and their delivery; a file for each table |
+//! | `password_hasher`, `assets` | Argon2id on threads of its own; static files |
+//! | [`config`], `db`, `key` | settings; the two databases; the server's key |
+//! | `clock`, `random`, `event` … | time, random numbers, the log |
 
 mod assets;
 mod controllers;
@@ -48,7 +52,7 @@ pub mod app;
 pub mod config;
 pub mod tasks;
 
-// Public for the tests, the benchmarks and the fuzz targets, and no promise to anybody else.
+// Public only for the tests, the benchmarks and the fuzz targets.
 #[doc(hidden)]
 pub mod accounts;
 #[doc(hidden)]
