@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use super::CommandError;
 use crate::accounts::password;
 use crate::app::App;
-use crate::config::{MailboxReaders, SETTINGS, Setting};
+use crate::config::{BaseUrl, MailboxReaders, SETTINGS, Setting};
 use crate::db::Location;
 use crate::event::Event;
 use crate::mail::Mailer;
@@ -77,7 +77,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
     let listener = bind(config.listen).await?;
     let address = listener.local_addr()?;
     if config.base_url_is_default {
-        config.base_url = config.base_url.with_port(address.port());
+        config.base_url = BaseUrl::localhost(address.port());
     }
     let mailer = Mailer::from_config(&config)
         .map_err(|why| CommandError::Usage(format!("VESTIBULE_SMTP_URL: {why}")))?;
@@ -132,7 +132,7 @@ fn announce(app: &App, address: SocketAddr) {
     let mail = if app.config.smtp.is_some() {
         "goes out by VESTIBULE_SMTP_URL".to_owned()
     } else if is_loopback(address) || is_open(app, address) {
-        format!("stays here, read it at {}", base_url.join("/dev/mailbox"))
+        format!("stays here, read it at {base_url}/dev/mailbox")
     } else {
         let port = address.port();
         format!(

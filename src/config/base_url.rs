@@ -14,42 +14,31 @@ pub struct BaseUrl {
     https: bool,
 }
 
-/// Whether mail servers accept it, too: it is in every mail's Message-ID.
-fn is_plain(host: &str) -> bool {
-    host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-[]:".contains(&byte))
-}
-
 impl BaseUrl {
     /// Reads `https://id.example.org`, with a port or without; a `/` at the end is ignored.
     pub fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|_| EXPECTED)?;
-        let https = match url.scheme() {
-            "https" => true,
-            "http" => false,
-            _ => return Err(EXPECTED.into()),
-        };
-        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-        let anonymous = url.username().is_empty() && url.password().is_none();
-        match url.host_str() {
-            Some(host) if bare && anonymous && is_plain(host) => {
-                Ok(Self::of(https, host, url.port()))
-            }
-            _ => Err(EXPECTED.into()),
+        let host = url.host_str().ok_or(EXPECTED)?;
+        // Every Message-ID contains it, and mail servers accept no other characters there.
+        let is_plain =
+            host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-[]:".contains(&byte));
+        let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let is_anonymous = url.username().is_empty() && url.password().is_none();
+        if matches!(url.scheme(), "http" | "https") && is_plain && is_bare && is_anonymous {
+            let origin = url.origin().ascii_serialization();
+            Ok(Self { origin, host: host.to_owned(), https: url.scheme() == "https" })
+        } else {
+            Err(EXPECTED.into())
         }
     }
 
     /// `http://localhost:PORT`, the default. Browsers treat it as a secure context.
     pub fn localhost(port: u16) -> Self {
-        Self::of(false, "localhost", Some(port))
-    }
-
-    fn of(https: bool, host: &str, port: Option<u16>) -> Self {
-        let (scheme, usual) = if https { ("https", 443) } else { ("http", 80) };
         let origin = match port {
-            Some(port) if port != usual => format!("{scheme}://{host}:{port}"),
-            _ => format!("{scheme}://{host}"),
+            80 => "http://localhost".to_owned(),
+            _ => format!("http://localhost:{port}"),
         };
-        Self { origin, host: host.into(), https }
+        Self { origin, host: "localhost".to_owned(), https: false }
     }
 
     /// `https://id.example.org`, as a browser's `Origin` header says it (RFC 6454, 6.2).
@@ -67,18 +56,7 @@ impl BaseUrl {
         &self.host
     }
 
-    /// The URL of the page at `path`.
-    pub fn join(&self, path: &str) -> String {
-        format!("{}/{}", self.origin, path.trim_start_matches('/'))
-    }
-
-    /// The same host at another port: port 0 becomes a real one only when the socket is bound.
-    #[must_use]
-    pub fn with_port(&self, port: u16) -> Self {
-        Self::of(self.https, &self.host, Some(port))
-    }
-
-    /// The host as the right side of a mail address, where IP addresses stand in brackets
+    /// The host as the right side of a mail address, where IP addresses are in brackets
     /// (RFC 5321, 4.1.3).
     pub(super) fn mail_host(&self) -> String {
         match Host::parse(&self.host) {
@@ -132,18 +110,11 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_joined_with_one_slash() {
-        let url = BaseUrl::parse("https://id.example.org").unwrap();
-        assert_eq!(url.join("/reset"), "https://id.example.org/reset");
-        assert_eq!(url.join("reset"), "https://id.example.org/reset");
-    }
-
-    #[test]
-    fn the_port_can_be_filled_in_later() {
-        let url = BaseUrl::localhost(0);
-        assert_eq!(url.origin(), "http://localhost:0");
-        assert_eq!(url.with_port(4321).origin(), "http://localhost:4321");
-        assert_eq!(url.with_port(80).origin(), "http://localhost");
-        assert_eq!(url.host(), "localhost");
+    fn the_default_is_localhost() {
+        for (port, origin) in [(0, "http://localhost:0"), (80, "http://localhost")] {
+            let url = BaseUrl::localhost(port);
+            assert_eq!((url.origin(), url.host(), url.is_https()), (origin, "localhost", false));
+        }
+        assert_eq!(BaseUrl::parse("http://localhost:8000"), Ok(BaseUrl::localhost(8000)));
     }
 }

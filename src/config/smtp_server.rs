@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use url::Url;
+use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use super::sources::RawSettings;
@@ -17,9 +17,6 @@ const EXPECTED: &str = "expected smtps://USER:PASSWORD@HOST:465, smtp://HOST:587
 
 /// An attacker on the network path could remove the server's offer of STARTTLS (ASVS 12.3.1).
 const OPPORTUNISTIC: &str = "tls=opportunistic would send mail unencrypted when an attacker interferes: use tls=required, or tls=none to do without TLS";
-
-const UNENCRYPTED_PASSWORD: &str =
-    "would send the password unencrypted: begin with smtps:// or end with ?tls=required";
 
 const CA_EXPECTED: &str = "expected a PEM file of certificates (-----BEGIN CERTIFICATE-----): make one of a DER file with `openssl x509 -inform der`";
 
@@ -75,7 +72,7 @@ pub struct SmtpServer {
     pub login: Option<SmtpLogin>,
     /// The name to send in EHLO instead of the site's own: the URL's path.
     pub hello: Option<String>,
-    /// Certificates to trust beside the system's.
+    /// Certificates to trust in addition to the system's.
     pub ca: SmtpCa,
 }
 
@@ -90,19 +87,25 @@ impl SmtpServer {
     pub fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|_| EXPECTED)?;
         let (port, tls) = port_and_tls(&url)?;
+        let host = match Host::parse(url.host_str().unwrap_or_default()).map_err(|_| EXPECTED)? {
+            Host::Domain(name) => name,
+            Host::Ipv4(address) => address.to_string(),
+            Host::Ipv6(address) => address.to_string(),
+        };
         let hello = Some(url.path().trim_matches('/')).filter(|path| !path.is_empty());
-        let parsed = Self {
-            host: host(&url)?,
+        let server = Self {
+            host,
             port: url.port().unwrap_or(port),
             tls,
             login: login(&url)?,
             hello: hello.map(str::to_owned),
             ca: SmtpCa::default(),
         };
-        if parsed.login.is_some() && !parsed.is_encrypted() && !parsed.is_this_machine() {
-            return Err(UNENCRYPTED_PASSWORD.into());
+        let is_plain = matches!(tls, SmtpTls::Unset | SmtpTls::Off);
+        if is_plain && server.login.is_some() && !server.is_this_machine() {
+            return Err("would send the password unencrypted: begin with smtps:// or end with ?tls=required".into());
         }
-        Ok(parsed)
+        Ok(server)
     }
 
     /// Whether mail would cross a network unencrypted and the URL does not say that it may.
@@ -110,62 +113,42 @@ impl SmtpServer {
         self.tls == SmtpTls::Unset && !self.is_this_machine()
     }
 
-    fn is_encrypted(&self) -> bool {
-        matches!(self.tls, SmtpTls::StartTls | SmtpTls::Implicit)
-    }
-
     fn is_this_machine(&self) -> bool {
         let address = self.host.parse::<IpAddr>();
-        self.host.eq_ignore_ascii_case("localhost")
-            || address.is_ok_and(|address| address.to_canonical().is_loopback())
+        self.host == "localhost" || address.is_ok_and(|ip| ip.to_canonical().is_loopback())
     }
 }
 
-fn port_and_tls(url: &Url) -> Result<(u16, SmtpTls), String> {
+fn port_and_tls(url: &Url) -> Result<(u16, SmtpTls), &'static str> {
     let options: Vec<_> = url.query_pairs().collect();
     let tls = match options.as_slice() {
         [] => None,
         [(key, value)] if key == "tls" => Some(value.as_ref()),
-        _ => return Err(EXPECTED.into()),
+        _ => return Err(EXPECTED),
     };
     match (url.scheme(), tls) {
         ("smtp", None) => Ok((25, SmtpTls::Unset)),
         ("smtp", Some("none")) => Ok((25, SmtpTls::Off)),
         ("smtp", Some("required")) => Ok((587, SmtpTls::StartTls)),
-        ("smtp", Some("opportunistic")) => Err(OPPORTUNISTIC.into()),
+        ("smtp", Some("opportunistic")) => Err(OPPORTUNISTIC),
         ("smtps", None | Some("required")) => Ok((465, SmtpTls::Implicit)),
-        _ => Err(EXPECTED.into()),
+        _ => Err(EXPECTED),
     }
 }
 
-fn host(url: &Url) -> Result<String, String> {
-    match url.host().ok_or(EXPECTED)? {
-        url::Host::Ipv4(ip) => Ok(ip.to_string()),
-        url::Host::Ipv6(ip) => Ok(ip.to_string()),
-        url::Host::Domain(name) => {
-            let host = idna::domain_to_ascii(&decode(name)?).map_err(|_| EXPECTED)?;
-            if host.is_empty() { Err(EXPECTED.into()) } else { Ok(host) }
-        }
-    }
-}
-
-fn login(url: &Url) -> Result<Option<SmtpLogin>, String> {
+fn login(url: &Url) -> Result<Option<SmtpLogin>, &'static str> {
+    let decode = |text| percent_decode_str(text).decode_utf8().map_err(|_| EXPECTED);
     match (url.username(), url.password()) {
         ("", None) => Ok(None),
-        (_, None) => Err("has a user name and no password: expected both or neither".into()),
+        (_, None) => Err("has a user name and no password: expected both or neither"),
         (user, Some(password)) => {
-            let password = Secret(Zeroizing::new(decode(password)?));
-            Ok(Some(SmtpLogin { user: decode(user)?, password }))
+            let password = Secret(Zeroizing::new(decode(password)?.into_owned()));
+            Ok(Some(SmtpLogin { user: decode(user)?.into_owned(), password }))
         }
     }
 }
 
-fn decode(text: &str) -> Result<String, String> {
-    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| EXPECTED)?;
-    Ok(decoded.into_owned())
-}
-
-/// Certificates in DER; none unless a file was named.
+/// Certificates to trust.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SmtpCa(pub Vec<CertificateDer<'static>>);
 
@@ -175,16 +158,13 @@ impl SmtpCa {
         if path == "none" {
             return Ok(Self::default());
         }
-        if path.is_empty() {
-            return Err(CA_EXPECTED.into());
-        }
         let pem =
-            fs::read(path).map_err(|cause| format!("cannot be read: {cause}: {CA_EXPECTED}"))?;
-        let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-        let certificates = read.map_err(|_| CA_EXPECTED)?;
+            fs::read(path).map_err(|cause| format!("{CA_EXPECTED}; it cannot be read: {cause}"))?;
+        let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+        let certificates = certificates.map_err(|_| CA_EXPECTED)?;
         let mut store = RootCertStore::empty();
-        let readable = certificates.iter().all(|one| store.add(one.clone()).is_ok());
-        if certificates.is_empty() || !readable {
+        let (_, invalid) = store.add_parsable_certificates(certificates.iter().cloned());
+        if certificates.is_empty() || invalid > 0 {
             return Err(CA_EXPECTED.into());
         }
         Ok(Self(certificates))

@@ -43,8 +43,7 @@ impl RawSettings {
         }
         let unknown_flags = flags.keys().filter(|name| Setting::find(name).is_none());
         raw.errors.extend(unknown_flags.map(|name| format!("{name}: is not a setting")));
-        let unknown_variables = environment.keys().filter(|name| is_unknown(name, environment));
-        raw.errors.extend(unknown_variables.map(|name| refusal_of_unknown(name)));
+        raw.errors.extend(environment.keys().filter_map(|name| check_name(name, environment)));
         raw
     }
 
@@ -154,11 +153,18 @@ fn read_file(setting: &Setting, path: &Path) -> Result<String, String> {
     Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }
 
-fn is_unknown(variable: &str, environment: &Environment) -> bool {
-    variable.strip_prefix(PREFIX).is_some_and(|name| {
-        Setting::find(name.strip_suffix(FILE).unwrap_or(name)).is_none()
-            && !is_of_kubernetes(variable, environment)
-    })
+/// The error about a variable that is no setting. Without its value: a mistyped name may hold a secret.
+fn check_name(variable: &str, environment: &Environment) -> Option<String> {
+    let name = variable.strip_prefix(PREFIX)?;
+    let (name, end) = name.strip_suffix(FILE).map_or((name, ""), |name| (name, FILE));
+    if Setting::find(name).is_some() || is_of_kubernetes(variable, environment) {
+        return None;
+    }
+    let hint = match nearest(name) {
+        Some(setting) => format!("did you mean {}{end}?", setting.variable()),
+        None => "`vestibule serve --help` names them all".to_owned(),
+    };
+    Some(format!("{variable}: is not a setting: {hint}"))
 }
 
 /// Whether Kubernetes sets the variable in each pod, for a service named `vestibule` or, if
@@ -174,26 +180,15 @@ fn is_of_kubernetes(variable: &str, environment: &Environment) -> bool {
         || services.any(|service| service.starts_with(PREFIX) && is_link_to(service))
 }
 
-/// Without the value: a mistyped name may hold a secret.
-fn refusal_of_unknown(variable: &str) -> String {
-    match nearest(variable) {
-        Some(known) => format!("{variable}: is not a setting: did you mean {known}?"),
-        None => format!("{variable}: is not a setting: `vestibule serve --help` names them all"),
-    }
-}
-
-/// The variable that was probably meant: a few letters off, or with more words.
-fn nearest(variable: &str) -> Option<String> {
-    let name = variable.strip_prefix(PREFIX)?;
-    let (name, end) = name.strip_suffix(FILE).map_or((name, ""), |name| (name, FILE));
+/// The setting that was probably meant by `name`: a few letters off, or with more words.
+fn nearest(name: &str) -> Option<&'static Setting> {
     let close = SETTINGS.iter().filter_map(|setting| {
         let distance = strsim::levenshtein(name, setting.name);
         let is_typo = distance <= 3 && distance < name.len();
         let is_part = name.len() >= 3 && setting.name.contains(name);
         (is_typo || is_part).then_some((distance, setting))
     });
-    let (_, setting) = close.min_by_key(|(distance, setting)| (*distance, setting.name))?;
-    Some(format!("{}{end}", setting.variable()))
+    close.min_by_key(|(distance, setting)| (*distance, setting.name)).map(|(_, setting)| setting)
 }
 
 #[cfg(test)]
@@ -207,11 +202,10 @@ mod tests {
             ("SITENAME", Some("SITE_NAME")),
             ("DATABASE", Some("DATABASE_URL")),
             ("LOGIN_IP", Some("LIMIT_LOGIN_IP")),
-            ("SECRTE_FILE", Some("SECRET_FILE")),
+            ("SECRTE", Some("SECRET")),
             ("COLOUR_SCHEME", None),
         ] {
-            let meant = meant.map(|name| format!("{PREFIX}{name}"));
-            assert_eq!(nearest(&format!("{PREFIX}{typed}")), meant, "{typed}");
+            assert_eq!(nearest(typed).map(|setting| setting.name), meant, "{typed}");
         }
     }
 

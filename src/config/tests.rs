@@ -98,6 +98,8 @@ fn every_error_is_printed_at_once_a_line_each() {
 fn an_unknown_key_is_refused_with_the_nearest_known_one() {
     let words = errors(&[("VESTIBULE_SMPT_URL", "smtp://me:hush@host")]);
     assert_eq!(words, "VESTIBULE_SMPT_URL: is not a setting: did you mean VESTIBULE_SMTP_URL?");
+    let words = errors(&[("VESTIBULE_SECRTE_FILE", "/nowhere")]);
+    assert!(words.ends_with("did you mean VESTIBULE_SECRET_FILE?"), "{words}");
     let words = errors(&[("VESTIBULE_", "x"), ("VESTIBULE_COLOUR_SCHEME", "x")]);
     assert_eq!(words.matches("--help").count(), 2);
 }

@@ -79,7 +79,7 @@ struct MailJson<'a> {
 
 impl MailRow {
     fn new(queued: QueuedEmail, app: &App) -> Self {
-        let home = app.config.base_url.join("/");
+        let home = format!("{}/", app.config.base_url);
         let text = emails::unwrap(&queued.text);
         let line = |words: &str| Line {
             words: words.to_owned(),
