@@ -26,11 +26,12 @@ impl Location {
                 path => Ok(Self::Sqlite(PathBuf::from(path))),
             };
         }
-        let postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
-        if postgres && Url::parse(text).is_ok() {
-            return Server::parse(text).map(|server| Self::Postgres(Box::new(server)));
+        match Url::parse(text) {
+            Ok(url) if ["postgres", "postgresql"].contains(&url.scheme()) => {
+                Server::from_url(&url).map(|server| Self::Postgres(Box::new(server)))
+            }
+            _ => Err("expected sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME, with characters like @ : / # in the password percent-encoded".into()),
         }
-        Err("expected sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME, with characters like @ : / # in the password percent-encoded".into())
     }
 }
 
