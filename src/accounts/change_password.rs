@@ -1,16 +1,17 @@
 //! Change the password, by somebody who is logged in and knows the current one.
 
-use super::current_password::is_current_password;
+use super::Error;
 use super::field_errors::FieldErrors;
 use super::mail_limits::MailQuota;
 use super::new_password::{NewPassword, choose_password, find_repeat, set_password};
 use super::password::{Password, PasswordError};
-use super::rate_limits::{self, Counter, RateLimit};
+use super::rate_limits::{self, Attempt, Counter, RateLimit};
 use super::requester::Requester;
-use super::{Error, notices, trusted_devices};
+use super::verify_password::verify_password;
 use crate::app::App;
 use crate::event::Event;
 use crate::models::user::User;
+use crate::password_hasher::PasswordMatch;
 
 /// How a change of the password ended.
 pub enum PasswordChange {
@@ -19,7 +20,7 @@ pub enum PasswordChange {
         /// The account with its new credentials.
         user: User,
         /// The device tokens that the browser must keep.
-        device_tokens: Option<Vec<String>>,
+        device_tokens: Vec<String>,
     },
     /// The same form has changed the password of this account a moment ago.
     Repeated(User),
@@ -66,22 +67,11 @@ async fn change(
     let counter = MailQuota::PasswordChanges.counter_of_account(app, &key);
     rate_limits::count(app, counter, Some(&user.id)).await?;
     let hash = requester.hasher(app).hash(password.as_bytes()).await?;
-    let email = notices::password_changed(app, requester, user)?;
-    let mut tx = app.db.begin().await?;
-    let Some((user, revoked)) =
-        set_password(app, &mut tx, user, (hash, new.sessions), None).await?
-    else {
-        return Ok(PasswordChange::LoggedOut);
-    };
-    if let Some(email) = &email {
-        notices::send_password_changed(app, &mut tx, requester, email).await?;
-    }
-    tx.commit().await?;
-    Event::PasswordChanged { account: &user.id }.write();
-    let reason = "password_change";
-    Event::SessionEnded { account: &user.id, reason, sessions: revoked }.write();
-    let device_tokens = trusted_devices::trust(app, requester, &user).await;
-    Ok(PasswordChange::Changed { user, device_tokens })
+    let set = set_password(app, requester, user, (hash, new.sessions), None).await?;
+    Ok(set.map_or(PasswordChange::LoggedOut, |(user, device_tokens)| PasswordChange::Changed {
+        user,
+        device_tokens,
+    }))
 }
 
 async fn validate(
@@ -96,6 +86,7 @@ async fn validate(
     if current.is_empty() {
         errors.add("current_password", "Enter your current password.");
     } else if !is_current_password(app, requester, user, &typed).await? {
+        Event::PasswordChangeRefused { account: &user.id }.write();
         errors.add("current_password", "Current password is incorrect.");
     }
     rate_limits::count(app, Counter::of(app, RateLimit::NewPassword, &user.id), None).await?;
@@ -107,4 +98,18 @@ async fn validate(
     let password = errors.take("password", chosen, PasswordError::Empty);
     errors.confirm(new.password, new.password_confirm);
     errors.check(password)
+}
+
+/// Limited like a login, for an open session must not be a way to guess without limit; but counted apart,
+/// for strangers who fail to log in must not keep the owner out.
+async fn is_current_password(
+    app: &App,
+    requester: &Requester,
+    user: &User,
+    password: &Password,
+) -> Result<bool, Error> {
+    let key = format!("current password of {}", user.credentials());
+    let attempt = Attempt::count(app, Counter::of_failures(app, &key), Some(&user.id)).await?;
+    let matched = verify_password(app, requester, attempt, Some(user), password).await?;
+    Ok(matched != PasswordMatch::Incorrect)
 }

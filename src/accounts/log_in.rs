@@ -2,14 +2,15 @@
 
 use super::client_trust::ClientTrust;
 use super::login_name::LoginName;
-use super::notices;
 use super::password::Password;
 use super::rate_limits::Attempt;
 use super::requester::Requester;
-use super::trusted_devices;
-use super::{Error, run_to_completion};
+use super::verify_password::verify_password;
+use super::{Error, notices, run_to_completion, trusted_devices};
 use crate::app::App;
+use crate::config::Notice;
 use crate::event::Event;
+use crate::models::device::DeviceStatus;
 use crate::models::user::{User, rehash_password};
 use crate::password_hasher::PasswordMatch;
 
@@ -72,15 +73,8 @@ impl CountedLogin {
     async fn compare(self, password: Password) -> Result<LogIn, Error> {
         let Self { app, requester, user, account, attempt } = self;
         let is_last = attempt.is_last;
-        let stored = user.as_ref().map(|user| user.password_hash.as_str());
-        let matched = requester.hasher(&app).verify(password.as_bytes(), stored).await;
-        match matched {
-            Ok(PasswordMatch::Incorrect) => drop(attempt),
-            // The right password forgives the failures before it. An attempt that found no room in
-            // the hash queue does not count.
-            _ => attempt.refund(&app, matched.is_ok()).await,
-        }
-        if let (PasswordMatch::Correct { needs_rehash }, Some(user)) = (matched?, &user) {
+        let matched = verify_password(&app, &requester, attempt, user.as_ref(), &password).await?;
+        if let (PasswordMatch::Correct { needs_rehash }, Some(user)) = (matched, &user) {
             if needs_rehash {
                 rehash(&app, &requester, user, &password).await;
             }
@@ -110,7 +104,10 @@ async fn complete_login(app: App, requester: Requester, user: User) -> Result<Lo
     let mut tx = app.db.begin().await?;
     let (status, device_tokens) =
         trusted_devices::record_login(&app, &mut tx, &requester, &user).await?;
-    notices::send_login_notice(&app, &mut tx, &requester, &user, status).await?;
+    // One email at most.
+    let is_new = status == DeviceStatus::New && app.config.notices.sends(Notice::NewDevice);
+    let notice = if is_new { Notice::NewDevice } else { Notice::Login };
+    notices::send(&app, &mut tx, &requester, &user, notice).await?;
     tx.commit().await?;
     Event::Login { account: &user.id }.write();
     Ok(LogIn::LoggedIn { user, device_tokens })

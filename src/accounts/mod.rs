@@ -2,7 +2,6 @@
 
 pub mod change_password;
 pub mod client_trust;
-pub mod current_password;
 pub mod email;
 pub mod field_errors;
 pub mod log_in;
@@ -20,6 +19,7 @@ pub mod register;
 pub mod requester;
 pub mod trusted_devices;
 pub mod username;
+pub mod verify_password;
 
 use crate::db::DbError;
 use crate::event;

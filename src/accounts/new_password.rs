@@ -1,12 +1,13 @@
 //! A new password: its choice, and the change that revokes every session and code.
 
-use super::Error;
-use super::current_password::is_repeated_password;
 use super::password::{Password, PasswordError};
 use super::pasted::plain;
 use super::requester::Requester;
+use super::verify_password::is_repeated_password;
+use super::{Error, notices, trusted_devices};
 use crate::app::App;
-use crate::db::{DbError, Tx};
+use crate::config::Notice;
+use crate::event::Event;
 use crate::models::one_time_code::{self, Purpose, use_code};
 use crate::models::session;
 use crate::models::user::{self, User, find_user_by_password_set_in};
@@ -34,42 +35,54 @@ pub async fn choose_password(
     app: &App,
     hasher: &PasswordHasher,
     typed: &str,
-    names: [&str; 2],
+    [username, email]: [&str; 2],
 ) -> Result<Result<Password, PasswordError>, HashError> {
     let password = match Password::choose(typed, app.config.password_min) {
         Ok(password) => password,
         Err(error) => return Ok(Err(error)),
     };
-    let [username, email] = names;
     let context = [username, email, app.config.site_name.as_str()].map(plain).to_vec();
     let weakness = password.check_strength(hasher, context).await?;
     Ok(weakness.map_or(Ok(password), Err))
 }
 
-/// Sets a password within `tx`, by using up the reset code `code` if there is one, and revokes every
-/// session and code. Returns the user with the new credentials and how many sessions were revoked;
-/// `None` when the credentials have changed or the code has died: then `tx` must be dropped.
+/// Sets the password of `user`, by using up the reset code `code` if there is one, revokes every session
+/// and code, trusts the browser and sends the notice, all or nothing. Returns the user with the new
+/// credentials, and the device tokens that the browser must keep; `None` when the credentials have
+/// changed or the code has died in the meantime.
 pub async fn set_password(
     app: &App,
-    tx: &mut Tx,
+    requester: &Requester,
     user: &User,
     (hash, sessions): (String, &Sessions),
     code: Option<&str>,
-) -> Result<Option<(User, u64)>, DbError> {
+) -> Result<Option<(User, Vec<String>)>, Error> {
     let now = app.clock.now();
     let set_in = sessions.as_ref().map(|[session, _]| session.as_str());
+    let mut tx = app.db.begin().await?;
     // Users, then sessions, then codes, wherever all change: parallel requests must not deadlock.
-    let Some(changed) = user::set_password(tx.on(), user, hash, set_in, now).await? else {
-        return Ok(None);
-    };
-    let revoked = session::revoke_all_for_user(tx.on(), &user.id).await?;
+    let changed = user::set_password(tx.on(), user, hash, set_in, now).await?;
+    let Some(user) = changed else { return Ok(None) };
+    let sessions = session::revoke_all_for_user(tx.on(), &user.id).await?;
     if let Some(id) = code
         && !use_code(tx.on(), Purpose::PasswordReset, id, &user.id, now).await?
     {
         return Ok(None);
     }
     one_time_code::revoke_all_for_user(tx.on(), &user.id).await?;
-    Ok(Some((changed, revoked)))
+    let device_tokens = trusted_devices::record_password(app, &mut tx, requester, &user).await?;
+    notices::send(app, &mut tx, requester, &user, Notice::PasswordChanged).await?;
+    tx.commit().await?;
+    let account = &user.id;
+    let reason = if code.is_some() {
+        Event::PasswordReset { account }.write();
+        "reset"
+    } else {
+        Event::PasswordChanged { account }.write();
+        "password_change"
+    };
+    Event::SessionEnded { account, reason, sessions }.write();
+    Ok(Some((user, device_tokens)))
 }
 
 /// The user whose password became this one a moment ago in this browser: the form arrived twice, by a

@@ -8,15 +8,11 @@ use crate::app::App;
 use crate::config::Notice;
 use crate::db::Tx;
 use crate::mail::emails::{self, EmailContext};
-use crate::models::device::DeviceStatus;
 use crate::models::outbox::Email;
 use crate::models::user::User;
 
 /// Where the decoy of a notice would go: nowhere (RFC 2606).
 const NOWHERE: &str = "nobody@example.invalid";
-
-/// Renders one of the emails.
-type Render = fn(&EmailContext<'_>) -> Result<Email, askama::Error>;
 
 /// What an email to `username`, at the address `to`, tells of this request.
 pub fn context<'a>(
@@ -37,54 +33,46 @@ pub fn context<'a>(
     }
 }
 
-/// A new account was made with this address.
-pub async fn send_registered(
+/// Sends `notice` to `user` within `tx`, unless the settings leave it out or too many were sent.
+pub async fn send(
     app: &App,
     tx: &mut Tx,
     requester: &Requester,
     user: &User,
+    notice: Notice,
 ) -> Result<(), Error> {
-    if !app.config.notices.sends(Notice::Registered) {
+    if !app.config.notices.sends(notice) {
         return Ok(());
     }
-    send(app, tx, requester, user, emails::registered).await
-}
-
-/// Somebody logged in. One email at most: of a new device, else of every login.
-pub async fn send_login_notice(
-    app: &App,
-    tx: &mut Tx,
-    requester: &Requester,
-    user: &User,
-    status: DeviceStatus,
-) -> Result<(), Error> {
-    let notices = &app.config.notices;
-    if status == DeviceStatus::New && notices.sends(Notice::NewDevice) {
-        return send(app, tx, requester, user, emails::new_device).await;
-    }
-    if notices.sends(Notice::Login) {
-        return send(app, tx, requester, user, emails::login).await;
+    // Nobody who used up one of the mail limits must be able to hide a new password.
+    let quotas = match notice {
+        Notice::PasswordChanged => &MailQuota::ALL[..],
+        _ => &[MailQuota::Notices],
+    };
+    for quota in quotas {
+        if may_send(app, tx, &quota.counters(app, &user.email, requester)).await? {
+            // Counted before it is rendered, which takes longer than all else that a login does besides
+            // its hash.
+            let email = render(notice, &context(app, requester, &user.username, &user.email))?;
+            app.outbox.enqueue(tx, &email).await?;
+            break;
+        }
     }
     Ok(())
 }
 
-/// Counted before it is rendered, which takes longer than all else that a login does beside its hash.
-async fn send(
-    app: &App,
-    tx: &mut Tx,
-    requester: &Requester,
-    user: &User,
-    render: Render,
-) -> Result<(), Error> {
-    let counters = MailQuota::Notices.counters(app, &user.email, requester);
-    if may_send(app, tx, &counters).await? {
-        let email = render(&context(app, requester, &user.username, &user.email))?;
-        app.outbox.enqueue(tx, &email).await?;
+fn render(notice: Notice, context: &EmailContext<'_>) -> Result<Email, askama::Error> {
+    match notice {
+        Notice::Registered => emails::registered(context),
+        Notice::Login => emails::login(context),
+        Notice::NewDevice => emails::new_device(context),
+        Notice::PasswordChanged => emails::password_changed(context),
+        Notice::LoginStopped => emails::login_stopped(context),
     }
-    Ok(())
 }
 
-/// Logins to `account` are stopped (ASVS 6.3.5). Where no account exists, a decoy costs the same.
+/// Tells that logins to `account` are stopped (ASVS 6.3.5). Where no account exists, a decoy costs the
+/// same.
 pub async fn send_login_stopped(
     app: &App,
     requester: &Requester,
@@ -99,41 +87,10 @@ pub async fn send_login_stopped(
         None => emails::login_stopped(&context(app, requester, "nobody", NOWHERE))?.decoy(),
     };
     let to = user.map_or(account, |user| &user.email);
-    let counters = MailQuota::Notices.counters(app, to, requester);
     let mut tx = app.db.begin().await?;
-    if may_send(app, &mut tx, &counters).await? {
+    if may_send(app, &mut tx, &MailQuota::Notices.counters(app, to, requester)).await? {
         app.outbox.enqueue(&mut tx, &email).await?;
     }
     tx.commit().await?;
-    Ok(())
-}
-
-/// The email that tells of a new password, unless such notices are switched off.
-pub fn password_changed(
-    app: &App,
-    requester: &Requester,
-    user: &User,
-) -> Result<Option<Email>, Error> {
-    if !app.config.notices.sends(Notice::PasswordChanged) {
-        return Ok(None);
-    }
-    let context = context(app, requester, &user.username, &user.email);
-    Ok(Some(emails::password_changed(&context)?))
-}
-
-/// Enqueues that email from the first of its mail limits that is not used up: nobody who used one up
-/// must be able to hide a new password.
-pub async fn send_password_changed(
-    app: &App,
-    tx: &mut Tx,
-    requester: &Requester,
-    email: &Email,
-) -> Result<(), Error> {
-    for quota in MailQuota::ALL {
-        if may_send(app, tx, &quota.counters(app, &email.to, requester)).await? {
-            app.outbox.enqueue(tx, email).await?;
-            break;
-        }
-    }
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::password::{Password, PasswordError};
 use super::rate_limits::{self, Attempt, Counter, RateLimit};
 use super::requester::Requester;
 use super::username::{Username, UsernameError};
-use super::{Error, notices, trusted_devices};
+use super::{Error, notices};
 use crate::app::App;
 use crate::db::DbError;
 use crate::event::Event;
@@ -66,8 +66,9 @@ pub struct PendingReset {
 }
 
 impl PendingReset {
-    /// Seconds until another code can be sent, for the page. From the session and not from the row,
-    /// so that no page can tell what became of that (ASVS 6.3.8).
+    /// Seconds until another code can be sent in this browser: the first repeat is free, each further one
+    /// waits longer. From the session and not from the row, so that no page can tell what became of that
+    /// (ASVS 6.3.8).
     pub fn wait(&self, now: i64) -> i64 {
         cool_down(self.sent_at, self.codes_sent - 1, now)
     }
@@ -127,8 +128,7 @@ pub async fn resend_code(
     if is_unseen && pending.codes_sent > 1 {
         return Ok(CodeRequest::Repeated);
     }
-    let code = find_code(app.db.reader(), PURPOSE, &pending.id).await?;
-    if let Some(seconds @ 1..) = code.map(|code| code.wait(app.clock.now())) {
+    if let seconds @ 1.. = pending.wait(app.clock.now()) {
         return Ok(CodeRequest::TooEarly(seconds));
     }
     send_code(app, requester, &claim, Some(pending), true).await
@@ -272,19 +272,10 @@ async fn reset(
             return Err(if is_alive { same_password() } else { Rejection::Gone.into() });
         }
     };
-    let email = notices::password_changed(app, requester, &user)?;
-    let mut tx = app.db.begin().await?;
-    let set = set_password(app, &mut tx, &user, (hash, new.sessions), Some(&pending.id)).await?;
+    let set = set_password(app, requester, &user, (hash, new.sessions), Some(&pending.id)).await?;
     // The code died after it was compared.
-    let (user, revoked) = set.ok_or(Rejection::Gone)?;
-    if let Some(email) = &email {
-        notices::send_password_changed(app, &mut tx, requester, email).await?;
-    }
-    tx.commit().await?;
-    Event::PasswordReset { account: &user.id }.write();
-    Event::SessionEnded { account: &user.id, reason: "reset", sessions: revoked }.write();
-    let device_tokens = trusted_devices::trust(app, requester, &user).await;
-    Ok(PasswordReset::Done { device_tokens })
+    let (_, device_tokens) = set.ok_or(Rejection::Gone)?;
+    Ok(PasswordReset::Done { device_tokens: Some(device_tokens) })
 }
 
 async fn validate(
@@ -333,7 +324,7 @@ async fn check_code(app: &App, pending: &PendingReset, code: &OneTimeCode) -> Re
     };
     let user = find_user(db.reader(), id).await?;
     let user = user.ok_or_else(|| rejected(account, Rejection::Gone))?;
-    attempt.refund(app, false).await;
+    attempt.refund(app).await;
     Ok(user)
 }
 

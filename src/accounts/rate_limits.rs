@@ -255,9 +255,18 @@ impl Attempt {
         }
     }
 
-    /// Takes it back: it was right, or was not compared. With `forgives`, the failed logins before it
-    /// are forgiven too. A database failure is only logged, because the attempt itself succeeded.
-    pub async fn refund(self, app: &App, forgives: bool) {
+    /// Takes it back: it was not compared.
+    pub async fn refund(self, app: &App) {
+        self.take_back(app, false).await;
+    }
+
+    /// Takes it back, and forgives the failed passwords before it: it was right.
+    pub async fn forgive(self, app: &App) {
+        self.take_back(app, true).await;
+    }
+
+    /// A database failure is only logged: what was attempted goes on.
+    async fn take_back(self, app: &App, forgives: bool) {
         let refunded = async {
             let mut tx = app.db.begin().await?;
             refund_in(&mut tx, &self.counters, forgives).await?;

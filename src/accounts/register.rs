@@ -1,6 +1,5 @@
 //! Register: an account for a username and an email address that nobody has yet.
 
-use super::current_password::is_repeated_password;
 use super::email::{EmailAddress, EmailError};
 use super::field_errors::FieldErrors;
 use super::new_password::{REPEATED_WITHIN, choose_password};
@@ -8,8 +7,10 @@ use super::password::{Password, PasswordError};
 use super::rate_limits::{self, Counter, RateLimit};
 use super::requester::Requester;
 use super::username::{Username, UsernameError};
+use super::verify_password::is_repeated_password;
 use super::{Error, notices, trusted_devices};
 use crate::app::App;
+use crate::config::Notice;
 use crate::event::Event;
 use crate::models::user::{NewUser, User, find_user_registered_in, insert_user};
 
@@ -68,7 +69,7 @@ pub async fn register(
         return taken(app, requester, new).await;
     };
     let (_, device_tokens) = trusted_devices::record_login(app, &mut tx, requester, &user).await?;
-    notices::send_registered(app, &mut tx, requester, &user).await?;
+    notices::send(app, &mut tx, requester, &user, Notice::Registered).await?;
     tx.commit().await?;
     Event::Registered { account: &user.id }.write();
     Ok(Registration::Registered { user, device_tokens, is_repeat: false })

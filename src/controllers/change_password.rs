@@ -66,9 +66,7 @@ async fn change(
     let (app, requester) = (&visitor.app, &visitor.requester);
     match change_password(app, requester, user, current_password, new).await? {
         PasswordChange::Changed { user, device_tokens } => {
-            if let Some(tokens) = device_tokens {
-                visitor.keep_device_tokens(&tokens);
-            }
+            visitor.keep_device_tokens(&device_tokens);
             visitor.renew(&user).await?;
         }
         PasswordChange::Repeated(user) => {

@@ -14,7 +14,7 @@ pub const LIFETIME: i64 = 400 * 24 * 60 * 60;
 const MAX_DEVICES: i64 = 50;
 
 /// Tokens that one browser holds, one for each account that is used in it.
-pub const MOST_TOKENS: usize = 4;
+pub const MAX_TOKENS: usize = 4;
 
 /// A browser that an account was used from, found by one of its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,20 +54,12 @@ row! {
     }
 }
 
-row! {
-    struct Noted {
-        /// From this device, these included.
-        logins: i64,
-        other_devices: i64,
-    }
-}
-
-const NOTE: &str = "insert into devices
+const RECORD: &str = "insert into devices
     (token_hash, user_id, logins, last_login_at, credential_version) values ($1, $2, $3, $4, $5)
     on conflict (user_id, token_hash) do update set
         logins = devices.logins + $3, last_login_at = $4, credential_version = $5
     returning logins, (select count(*) from devices other
-        where other.user_id = $2 and other.token_hash <> $1) as other_devices";
+        where other.user_id = $2 and other.token_hash <> $1)";
 const FIND: &str = "select token_hash, credential_version, logins from devices where user_id = $1
     and token_hash in ($2, $3, $4, $5) and last_login_at > $6
     order by credential_version desc, last_login_at desc limit 1";
@@ -85,7 +77,7 @@ const SWEEP: &str = "with picked as materialized (
         for update skip locked)
     delete from devices where (user_id, token_hash) in (select user_id, token_hash from picked)";
 
-/// The device that holds one of `tokens` (the first [`MOST_TOKENS`] count), if this user logged in from
+/// The device that holds one of `tokens` (the first [`MAX_TOKENS`] count), if this user logged in from
 /// it. For a user that does not exist the same query runs with an empty id.
 pub async fn find_device(
     on: Executor<'_>,
@@ -94,7 +86,7 @@ pub async fn find_device(
     now: i64,
 ) -> Result<Option<KnownDevice>, DbError> {
     let digest = |at: usize| tokens.get(at).map_or_else(Vec::new, |token| hash(token));
-    let find = (0..MOST_TOKENS).fold(sql(FIND).bind(user_id), |find, at| find.bind(digest(at)));
+    let find = (0..MAX_TOKENS).fold(sql(FIND).bind(user_id), |find, at| find.bind(digest(at)));
     let found = find.bind(now - LIFETIME).optional::<DeviceRow>(on).await?;
     Ok(found.and_then(|DeviceRow { token_hash, credential_version, logins }| {
         let token = tokens.iter().find(|token| hash(token) == token_hash)?.clone();
@@ -103,24 +95,23 @@ pub async fn find_device(
 }
 
 /// Adds `logins` to the device that holds `token` and trusts it with the user's present password.
-pub async fn note_device(
+pub async fn record_device(
     tx: &mut Tx,
     user: &User,
     token: &str,
     logins: i64,
     now: i64,
 ) -> Result<DeviceStatus, DbError> {
-    let note = sql(NOTE).bind(hash(token)).bind(&user.id).bind(logins).bind(now);
-    let note = note.bind(user.credential_version).optional(tx.on()).await?;
-    let noted = note.unwrap_or(Noted { logins, other_devices: 0 });
-    if noted.other_devices >= MAX_DEVICES {
-        let on = tx.on();
-        sql(KEEP_NEWEST).bind(&user.id).execute(on).await?;
+    let record = sql(RECORD).bind(hash(token)).bind(&user.id).bind(logins).bind(now);
+    let recorded = record.bind(user.credential_version).optional(tx.on()).await?;
+    let (logins, other_devices) = recorded.unwrap_or((logins, 0));
+    if other_devices >= MAX_DEVICES {
+        sql(KEEP_NEWEST).bind(&user.id).execute(tx.on()).await?;
     }
-    Ok(match noted {
-        Noted { logins: 1, other_devices: 0 } => DeviceStatus::First,
-        Noted { logins: 1, .. } => DeviceStatus::New,
-        Noted { .. } => DeviceStatus::Known,
+    Ok(match (logins, other_devices) {
+        (1, 0) => DeviceStatus::First,
+        (1, _) => DeviceStatus::New,
+        _ => DeviceStatus::Known,
     })
 }
 

@@ -32,16 +32,9 @@ row! {
     /// A code that was sent, or would have been if an account had matched.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct OneTimeCodeRow {
-        /// Opaque.
-        pub id: String,
         /// `None` when no account matched, or its credentials have changed: then no code is right.
         pub user_id: Option<String>,
-        /// Attempts so far.
         pub attempts: i64,
-        /// Codes sent in this browser, in a row, this one included.
-        pub codes_sent: i64,
-        /// Unix time; once it was replaced, the time of that.
-        pub created_at: i64,
         /// Unix time; 0 once it was replaced.
         pub expires_at: i64,
     }
@@ -51,13 +44,6 @@ impl OneTimeCodeRow {
     /// Whether another code took its place.
     pub fn is_replaced(&self) -> bool {
         self.expires_at == 0
-    }
-
-    /// Seconds until another code may be sent in this browser. The first repeat is free, each further
-    /// one waits half a minute longer; what becomes of a replaced code, [`invalidate_code`] decides.
-    pub fn wait(&self, now: i64) -> i64 {
-        let pauses = if self.is_replaced() { 0 } else { self.codes_sent - 1 };
-        cool_down(self.created_at, pauses, now)
     }
 }
 

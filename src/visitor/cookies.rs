@@ -8,7 +8,7 @@ use tower_sessions::session::Id;
 use crate::accounts::trusted_devices::is_token;
 use crate::config::Config;
 use crate::flash::Flash;
-use crate::models::device::{LIFETIME, MOST_TOKENS};
+use crate::models::device::{LIFETIME, MAX_TOKENS};
 
 /// A cookie. No script reads it, and no other site sends it along.
 pub struct OwnCookie {
@@ -79,5 +79,5 @@ impl OwnCookie {
 pub fn device_tokens(config: &Config, cookies: &Cookies) -> Vec<String> {
     let sent = DEVICES.value_in(config, cookies).unwrap_or_default();
     let tokens = sent.split('.').filter(|token| is_token(token));
-    tokens.take(MOST_TOKENS).map(str::to_owned).collect()
+    tokens.take(MAX_TOKENS).map(str::to_owned).collect()
 }

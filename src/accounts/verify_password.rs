@@ -1,0 +1,46 @@
+//! Comparing a typed password with an account's, in an attempt that was counted.
+
+use super::Error;
+use super::password::Password;
+use super::rate_limits::{Attempt, Counter, RateLimit};
+use super::requester::Requester;
+use crate::app::App;
+use crate::models::user::User;
+use crate::password_hasher::{HashError, PasswordMatch};
+
+/// Whether `password` is that of `user`; without a user the same work is done. The right one forgives
+/// the failures before it.
+pub async fn verify_password(
+    app: &App,
+    requester: &Requester,
+    attempt: Attempt,
+    user: Option<&User>,
+    password: &Password,
+) -> Result<PasswordMatch, HashError> {
+    let stored = user.map(|user| user.password_hash.as_str());
+    let matched = requester.hasher(app).verify(password.as_bytes(), stored).await;
+    match matched {
+        Ok(PasswordMatch::Incorrect) => drop(attempt),
+        Ok(PasswordMatch::Correct { .. }) => attempt.forgive(app).await,
+        // An attempt that found no room in the hash queue does not count.
+        Err(_) => attempt.refund(app).await,
+    }
+    matched
+}
+
+/// Whether `password` is that of `user`, in a form that may be the repeat of one whose work is done, from
+/// a browser that is not logged in any more: counted apart from the owner's own form, and by the network
+/// like a login.
+pub async fn is_repeated_password(
+    app: &App,
+    requester: &Requester,
+    user: &User,
+    password: &Password,
+) -> Result<bool, Error> {
+    let mut counters = Counter::of_networks(app, RateLimit::LoginIp, requester);
+    let key = format!("repeated password of {}", user.credentials());
+    counters.extend(Counter::of_failures(app, &key));
+    let attempt = Attempt::count(app, counters, Some(&user.id)).await?;
+    let matched = verify_password(app, requester, attempt, Some(user), password).await?;
+    Ok(matched != PasswordMatch::Incorrect)
+}
