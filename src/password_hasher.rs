@@ -18,7 +18,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use self::pool::{Kind, Pool};
+use self::pool::Pool;
 use self::queue::Path;
 use crate::config::HashCost;
 use crate::event::{self, Event};
@@ -29,10 +29,13 @@ const MAX_MEMORY_KIB: u32 = 1 << 20;
 const MAX_ITERATIONS: u32 = 64;
 const MAX_LANES: u32 = 16;
 
-/// A handle to the pool. Clones share its threads, which end with the last clone.
+/// A handle to the threads. Clones share them; they end with the last clone.
 #[derive(Clone)]
 pub struct PasswordHasher {
-    pool: Arc<Pool>,
+    hash_pool: Arc<Pool>,
+    /// Half as many threads, for checks of the strength of a new password. Anybody can ask for one, so
+    /// a flood of them must leave most of the processors to logins.
+    check_pool: Arc<Pool>,
     params: Params,
     /// A hash to compare with when there is no account, so that the work is the same.
     dummy: Arc<str>,
@@ -63,13 +66,15 @@ impl PasswordHasher {
     pub fn start(cost: &HashCost) -> Result<Self, HashError> {
         let length = Some(Params::DEFAULT_OUTPUT_LEN);
         let params = Params::new(cost.memory_kib, cost.iterations, 1, length).map_err(failed)?;
-        let pool = Arc::new(Pool::start(cost.threads, cost.queue).map_err(failed)?);
+        let start = |name, threads| Pool::start(name, threads, cost.queue).map(Arc::new);
+        let hash_pool = start("argon2", cost.threads).map_err(failed)?;
+        let check_pool = start("strength", cost.threads.div_ceil(2)).map_err(failed)?;
         let dummy = phc_string(&params, &random::bytes::<16>(), &random::bytes::<32>())?;
         let path = [IpAddr::V4(Ipv4Addr::UNSPECIFIED); 2];
-        Ok(Self { pool, params, dummy: dummy.into(), path })
+        Ok(Self { hash_pool, check_pool, params, dummy: dummy.into(), path })
     }
 
-    /// The same pool, for work of visitors from a network: a wide network, and the part of it that they
+    /// The same threads, for work of visitors from a network: a wide network, and the part of it that they
     /// are in. Wide networks are served in turn, and so are the parts of each.
     #[must_use]
     pub fn for_network(&self, path: [IpAddr; 2]) -> Self {
@@ -79,7 +84,7 @@ impl PasswordHasher {
     /// Hashes `password` with a new salt. Returns a PHC string.
     pub async fn hash(&self, password: &[u8]) -> Result<String, HashError> {
         let (password, params) = (Zeroizing::new(password.to_vec()), self.params.clone());
-        self.run(Kind::Hash, move |memory| {
+        self.run(&self.hash_pool, move |memory| {
             let salt = random::bytes::<16>();
             let output = derive(&params, &password, &salt, memory)?;
             phc_string(&params, &salt, &output)
@@ -98,7 +103,7 @@ impl PasswordHasher {
         let (password, params) = (Zeroizing::new(password.to_vec()), self.params.clone());
         let dummy = Arc::clone(&self.dummy);
         let stored = stored.map_or_else(|| Arc::clone(&dummy), Arc::from);
-        self.run(Kind::Hash, move |memory| {
+        self.run(&self.hash_pool, move |memory| {
             compare(&params, &password, &stored, memory).or_else(|error| {
                 Event::log_fault("a_stored_password_hash_cannot_be_used", &error);
                 compare(&params, &password, &dummy, memory)
@@ -112,13 +117,13 @@ impl PasswordHasher {
         &self,
         check: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, HashError> {
-        self.run(Kind::StrengthCheck, move |_| check()).await
+        self.run(&self.check_pool, move |_| check()).await
     }
 
     /// Runs `work` on a thread of the pool, unless the caller has been cancelled by then.
     async fn run<T: Send + 'static>(
         &self,
-        kind: Kind,
+        pool: &Pool,
         work: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
     ) -> Result<T, HashError> {
         let (sender, result) = oneshot::channel();
@@ -130,7 +135,7 @@ impl PasswordHasher {
                 let _ = sender.send(catch_unwind(AssertUnwindSafe(work)));
             }
         };
-        self.pool.add(kind, self.path, Box::new(job));
+        pool.add(self.path, Box::new(job));
         // The pool drops a job that it refuses.
         let result = result.await.map_err(|_| HashError::Busy)?;
         result.map_err(|_| failed("a panic"))

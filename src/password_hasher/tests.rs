@@ -1,5 +1,7 @@
 //! What the hash pool answers, and in which order.
 
+use std::sync::mpsc;
+
 use super::*;
 
 fn cost(memory_kib: u32, iterations: u32) -> HashCost {
@@ -9,14 +11,14 @@ fn cost(memory_kib: u32, iterations: u32) -> HashCost {
 #[tokio::test]
 async fn a_right_password_passes_and_others_do_not() {
     let hasher = PasswordHasher::start(&cost(64, 1)).unwrap();
-    let right: &[u8] = b"moss lantern quartz";
+    let right = b"moss lantern quartz";
     let stored = hasher.hash(right).await.unwrap();
     assert!(stored.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{stored}");
     assert_eq!(
         hasher.verify(right, Some(&stored)).await.unwrap(),
         PasswordMatch::Correct { needs_rehash: false }
     );
-    let wrong: &[u8] = b"moss lantern quart";
+    let wrong = b"moss lantern quart";
     assert_eq!(hasher.verify(wrong, Some(&stored)).await.unwrap(), PasswordMatch::Incorrect);
     assert_eq!(hasher.verify(right, None).await.unwrap(), PasswordMatch::Incorrect);
 }
@@ -64,10 +66,10 @@ async fn a_planted_hash_with_excessive_parameters_is_not_computed() {
 #[tokio::test]
 async fn a_full_queue_refuses_at_once_and_the_work_of_cancelled_callers_is_skipped() {
     let (hasher, go) = busy().await;
-    let (sender, done) = std::sync::mpsc::channel();
+    let (sender, done) = mpsc::channel();
     for _ in 0..8 {
         let sender = sender.clone();
-        let mut cancelled = Box::pin(hasher.run(Kind::Hash, move |_| sender.send(())));
+        let mut cancelled = Box::pin(hasher.run(&hasher.hash_pool, move |_| sender.send(())));
         let _ = is_waiting(&mut cancelled).await;
     }
     let refused = hasher.hash(b"x").await;
@@ -77,24 +79,30 @@ async fn a_full_queue_refuses_at_once_and_the_work_of_cancelled_callers_is_skipp
     assert!(done.try_recv().is_err(), "cancelled work was done");
 }
 
-/// A pool of one thread that is busy until something is sent, and room for four jobs.
-async fn busy() -> (PasswordHasher, std::sync::mpsc::Sender<()>) {
+/// A hasher with room for four jobs, whose thread is busy until something is sent.
+async fn busy() -> (PasswordHasher, mpsc::Sender<()>) {
     let hasher = PasswordHasher::start(&cost(64, 1)).unwrap();
-    let (go, gate) = std::sync::mpsc::channel::<()>();
+    let go = occupy(&hasher.hash_pool).await;
+    (hasher, go)
+}
+
+/// Keeps a thread of the pool busy until something is sent.
+async fn occupy(pool: &Pool) -> mpsc::Sender<()> {
+    let (go, gate) = mpsc::channel();
     let (begun, begins) = oneshot::channel();
     let job = move |_: &mut Vec<Block>| {
         let _ = begun.send(());
         let _ = gate.recv();
     };
-    hasher.pool.add(Kind::Hash, hasher.path, Box::new(job));
+    pool.add([Ipv4Addr::UNSPECIFIED.into(); 2], Box::new(job));
     begins.await.unwrap();
-    (hasher, go)
+    go
 }
 
 #[tokio::test]
 async fn a_panic_fails_one_call_and_the_thread_goes_on() {
     let hasher = PasswordHasher::start(&cost(64, 1)).unwrap();
-    let failed = hasher.run(Kind::Hash, |_| "a bug".parse::<u8>().unwrap()).await;
+    let failed = hasher.run(&hasher.hash_pool, |_| "a bug".parse::<u8>().unwrap()).await;
     assert!(matches!(failed, Err(HashError::Failed(_))), "{failed:?}");
     assert_eq!(hasher.verify(b"x", None).await.unwrap(), PasswordMatch::Incorrect);
 }
@@ -102,16 +110,15 @@ async fn a_panic_fails_one_call_and_the_thread_goes_on() {
 #[tokio::test]
 async fn a_full_queue_refuses_the_newest_job_of_the_network_that_has_the_most() {
     let (hasher, go) = busy().await;
-    let password: &[u8] = b"x";
     let [greedy, other] = ["192.0.2.1", "2001:db8::"]
         .map(|network| hasher.for_network([network.parse().unwrap(); 2]));
-    let mut held: Vec<_> = (0..4).map(|_| Box::pin(greedy.verify(password, None))).collect();
+    let mut held: Vec<_> = (0..4).map(|_| Box::pin(greedy.verify(b"x", None))).collect();
     for waits in &mut held {
         assert!(is_waiting(waits).await, "one network may use the whole queue");
     }
-    let refused = greedy.verify(password, None).await;
+    let refused = greedy.verify(b"x", None).await;
     assert!(matches!(refused, Err(HashError::Busy)), "{refused:?}");
-    let mut others = Box::pin(other.verify(password, None));
+    let mut others = Box::pin(other.verify(b"x", None));
     assert!(is_waiting(&mut others).await, "another waits for its turn");
     let refused = held.pop().unwrap().await;
     assert!(matches!(refused, Err(HashError::Busy)), "{refused:?}");
@@ -123,43 +130,21 @@ async fn a_full_queue_refuses_the_newest_job_of_the_network_that_has_the_most() 
 }
 
 #[tokio::test]
-async fn strength_checks_and_hashes_have_separate_queues_and_take_turns() {
-    let (hasher, go) = busy().await;
-    let (sender, order) = std::sync::mpsc::channel();
-    let mut waiting = Vec::new();
-    for (kind, name) in
-        [(Kind::StrengthCheck, "checked")].repeat(4).into_iter().chain([(Kind::Hash, "hashed"); 2])
-    {
-        let sender = sender.clone();
-        let mut work = Box::pin(hasher.run(kind, move |_| sender.send(name)));
-        assert!(is_waiting(&mut work).await, "{name}");
-        waiting.push(work);
+async fn strength_checks_have_their_own_queue_and_threads() {
+    let hasher = PasswordHasher::start(&cost(64, 1)).unwrap();
+    let go = occupy(&hasher.check_pool).await;
+    let mut waiting: Vec<_> = (0..4).map(|_| Box::pin(hasher.run_strength_check(|| ()))).collect();
+    for check in &mut waiting {
+        assert!(is_waiting(check).await);
     }
     let refused = hasher.run_strength_check(|| ()).await;
     assert!(matches!(refused, Err(HashError::Busy)), "{refused:?}");
+    let result = hasher.verify(b"x", None).await.unwrap();
+    assert_eq!(result, PasswordMatch::Incorrect, "a login does not wait for checks");
     go.send(()).unwrap();
-    for work in waiting {
-        work.await.unwrap().unwrap();
+    for check in waiting {
+        check.await.unwrap();
     }
-    let order: Vec<_> = order.try_iter().collect();
-    assert_eq!(order, ["checked", "hashed", "checked", "hashed", "checked", "checked"]);
-}
-
-#[tokio::test]
-async fn strength_checks_leave_half_of_the_threads_to_logins() {
-    let hasher = PasswordHasher::start(&HashCost { threads: 2, ..cost(64, 1) }).unwrap();
-    let (go, gate) = std::sync::mpsc::channel::<()>();
-    let mut checking = Box::pin(hasher.run(Kind::StrengthCheck, move |_| gate.recv()));
-    assert!(is_waiting(&mut checking).await);
-    let password: &[u8] = b"x";
-    let mut waiting = Box::pin(hasher.run_strength_check(|| true));
-    assert!(is_waiting(&mut waiting).await, "at most one of two threads checks");
-    let result = hasher.verify(password, None).await.unwrap();
-    assert_eq!(result, PasswordMatch::Incorrect, "a login does not wait");
-    assert!(is_waiting(&mut waiting).await);
-    go.send(()).unwrap();
-    assert!(waiting.await.unwrap());
-    checking.await.unwrap().unwrap();
 }
 
 /// Polls once, so that the job is in the queue. Returns whether it is still waiting.
