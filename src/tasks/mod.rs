@@ -23,27 +23,40 @@ pub struct Tasks {
     running: JoinSet<()>,
 }
 
-/// Starts the outbox's worker and the sweeper.
+/// Starts the mail worker and the sweep.
 ///
 /// # Errors
-/// When the mail server's URL cannot be used.
+/// When no mail can be sent with the settings of `app`.
 pub fn spawn(app: &App) -> Result<Tasks, MailError> {
     Ok(spawn_with(app, Mailer::from_config(&app.config)?))
 }
 
 /// As [`spawn`], with a mailer that was made before.
 pub(crate) fn spawn_with(app: &App, mailer: Option<Mailer>) -> Tasks {
-    let (stop, stopped) = watch::channel(false);
-    let mut running = JoinSet::new();
-    let (site, told) = (app.clone(), stopped.clone());
-    running.spawn(keep_running("outbox", PAUSE, stopped.clone(), move || {
-        Worker::new(site.db.clone(), site.outbox.clone(), mailer.clone()).run(told.clone())
-    }));
-    let (site, told) = (app.clone(), stopped.clone());
-    running.spawn(keep_running("sweep", PAUSE, stopped, move || {
-        sweep::run(site.clone(), told.clone())
-    }));
-    Tasks { stop, running }
+    let mut tasks = Tasks { stop: watch::Sender::new(false), running: JoinSet::new() };
+    let (db, outbox) = (app.db.clone(), app.outbox.clone());
+    tasks.spawn("outbox", move |stop| {
+        Worker::new(db.clone(), outbox.clone(), mailer.clone()).run(stop)
+    });
+    let app = app.clone();
+    tasks.spawn("sweep", move |stop| sweep::run(app.clone(), stop));
+    tasks
+}
+
+impl Tasks {
+    fn spawn<F: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        name: &'static str,
+        start: impl Fn(watch::Receiver<bool>) -> F + Send + 'static,
+    ) {
+        self.running.spawn(keep_running(name, PAUSE, self.stop.subscribe(), start));
+    }
+
+    /// Stops each task when its current work is done.
+    pub async fn finish(mut self) {
+        self.stop.send_replace(true);
+        while self.running.join_next().await.is_some() {}
+    }
 }
 
 /// Restarts a task that panicked: mail must not wait until the program is restarted. Ends when the task
@@ -52,12 +65,12 @@ async fn keep_running<F: Future<Output = ()> + Send + 'static>(
     name: &'static str,
     pause: Duration,
     mut stop: watch::Receiver<bool>,
-    start: impl Fn() -> F,
+    start: impl Fn(watch::Receiver<bool>) -> F,
 ) {
     loop {
         // A set, so that the task ends with this one.
         let mut task = JoinSet::new();
-        task.spawn(start());
+        task.spawn(start(stop.clone()));
         if let Some(Ok(())) | None = task.join_next().await {
             return;
         }
@@ -65,14 +78,6 @@ async fn keep_running<F: Future<Output = ()> + Send + 'static>(
         if timeout(pause, stop.wait_for(|stopped| *stopped)).await.is_ok() {
             return;
         }
-    }
-}
-
-impl Tasks {
-    /// Stops each when its current work is done.
-    pub async fn finish(mut self) {
-        let _ = self.stop.send(true);
-        while self.running.join_next().await.is_some() {}
     }
 }
 
@@ -86,7 +91,7 @@ mod tests {
     #[tokio::test]
     async fn a_task_that_panics_is_restarted_until_it_ends_or_is_stopped() {
         let starts = Arc::new(AtomicUsize::new(0));
-        let again = || {
+        let again = |_| {
             let starts = Arc::clone(&starts);
             async move { assert!(starts.fetch_add(1, Ordering::SeqCst) >= 2, "a bug") }
         };
