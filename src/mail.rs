@@ -157,10 +157,13 @@ impl Inner {
             .unwrap_or_else(|_| Err(Failure::Broken("no answer within 20 seconds".to_owned())))
             .map_err(|failure| rejected(failure, false))?;
         // When the connection breaks now, the email may have been accepted: it is retried late.
-        let reply = timeout(MESSAGE_TIMEOUT, session.send_message(&message.formatted()))
-            .await
-            .map_err(|_| SendResult::NoReply)?
-            .map_err(|failure| rejected(failure, true))?;
+        let reply = timeout(
+            MESSAGE_TIMEOUT,
+            session.send_message(&String::from_utf8_lossy(&message.formatted())),
+        )
+        .await
+        .map_err(|_| SendResult::NoReply)?
+        .map_err(|failure| rejected(failure, true))?;
         self.idle().push(session);
         Ok(reply)
     }
@@ -200,8 +203,8 @@ async fn start_message(session: &mut Session, message: &Message) -> Result<(), F
 
 fn rejected(failure: Failure, permanent_if_broken: bool) -> SendResult {
     match failure {
-        Failure::Refused(reply) => {
-            SendResult::Rejected { permanent: reply.is_permanent(), why: reply.to_string() }
+        Failure::Rejected(reply) | Failure::LoginRejected(reply) => {
+            SendResult::Rejected { permanent: reply.code >= 500, why: reply.to_string() }
         }
         Failure::Broken(why) => SendResult::Rejected { permanent: permanent_if_broken, why },
     }

@@ -13,10 +13,9 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use crate::config::{SmtpServer, SmtpTls};
-pub(super) use reply::Reply;
-use session::Stream;
-pub(super) use session::{Failure, Session};
-use tls::Tls;
+pub(super) use reply::{Failure, Reply};
+pub(super) use session::Session;
+use tls::{Stream, Tls};
 
 /// How long the resolver may take to find the server's addresses.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,19 +39,8 @@ pub(super) struct Server {
     working: Mutex<Option<SocketAddr>>,
 }
 
-/// Why an address gave no session.
-enum Attempt {
-    /// Another address may work.
-    Unusable(String),
-    /// The login was rejected, as it would be at every address.
-    LoginRejected(String),
-}
-
 impl Server {
-    /// `site` is the name in EHLO, unless the URL has one.
-    ///
-    /// # Errors
-    /// Why TLS cannot be set up.
+    /// `site` is the name in EHLO, unless the URL has one. The error says why TLS cannot be set up.
     pub(super) fn new(config: SmtpServer, site: &str) -> Result<Self, String> {
         let tls = match config.tls {
             SmtpTls::Unset | SmtpTls::Off => None,
@@ -62,18 +50,15 @@ impl Server {
         Ok(Self { config, hello, tls, working: Mutex::default() })
     }
 
-    /// A session that is ready for mail, from the first address that gives one (RFC 5321, 5.1).
-    ///
-    /// # Errors
-    /// Why no address does, in words for the operator.
+    /// A session that is ready for mail, from the first address that gives one (RFC 5321, 5.1). The
+    /// error says to the operator why no address does.
     pub(super) async fn connect(&self) -> Result<Session, String> {
         let host = &self.config.host;
-        let mut addresses: Vec<_> =
-            timeout(LOOKUP_TIMEOUT, lookup_host((host.as_str(), self.config.port)))
-                .await
-                .map_err(|_| format!("the name {host} was not resolved in time"))?
-                .map_err(|error| format!("the name {host} cannot be resolved: {error}"))?
-                .collect();
+        let lookup = timeout(LOOKUP_TIMEOUT, lookup_host((host.as_str(), self.config.port))).await;
+        let mut addresses: Vec<_> = lookup
+            .map_err(|_| format!("the name {host} was not resolved in time"))?
+            .map_err(|error| format!("the name {host} cannot be resolved: {error}"))?
+            .collect();
         let working = *self.working.lock().unwrap_or_else(PoisonError::into_inner);
         addresses.sort_by_key(|address| Some(*address) != working);
         addresses.truncate(ADDRESSES_MAX);
@@ -89,45 +74,35 @@ impl Server {
     ) -> Result<Session, String> {
         let mut failures = Vec::new();
         for &address in addresses {
-            let attempt = timeout(limit, self.attempt(address)).await;
-            match attempt.unwrap_or_else(|_| Err(Attempt::Unusable(self.no_greeting(limit)))) {
-                Ok(session) => {
+            match timeout(limit, self.connect_to(address)).await {
+                Ok(Ok(session)) => {
                     *self.working.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
                     return Ok(session);
                 }
-                Err(Attempt::LoginRejected(why)) => return Err(why),
-                Err(Attempt::Unusable(why)) => failures.push((address, why)),
+                Ok(Err(failure @ Failure::LoginRejected(_))) => return Err(failure.to_string()),
+                Ok(Err(failure)) => failures.push((address, failure.to_string())),
+                Err(_) => failures.push((address, self.no_greeting(limit))),
             }
         }
         Err(summary(&failures))
     }
 
-    async fn attempt(&self, address: SocketAddr) -> Result<Session, Attempt> {
-        let mut session = self.open(address).await.map_err(Attempt::Unusable)?;
+    async fn connect_to(&self, address: SocketAddr) -> Result<Session, Failure> {
+        let hello = &self.hello;
+        let tcp = TcpStream::connect(address).await;
+        let tcp = tcp.map_err(|error| Failure::Broken(error.to_string()))?;
+        let stream: Box<dyn Stream> = Box::new(tcp);
+        let mut session = match (&self.tls, self.config.tls) {
+            (None, _) => Session::greet(stream, hello).await?,
+            (Some(tls), SmtpTls::Implicit) => {
+                Session::greet(tls.wrap(stream).await?, hello).await?
+            }
+            (Some(tls), _) => Session::greet(stream, hello).await?.start_tls(tls, hello).await?,
+        };
         if let Some(login) = &self.config.login {
-            session.log_in(login).await.map_err(|failure| match failure {
-                Failure::Refused(reply) if reply.is_permanent() => Attempt::LoginRejected(format!(
-                    "the login was refused with {reply}: check USER:PASSWORD@ in VESTIBULE_SMTP_URL"
-                )),
-                other => Attempt::Unusable(other.to_string()),
-            })?;
+            session.log_in(login).await?;
         }
         Ok(session)
-    }
-
-    async fn open(&self, address: SocketAddr) -> Result<Session, String> {
-        let tcp = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-        let hello = &self.hello;
-        let stream: Box<dyn Stream> = Box::new(tcp);
-        let session = match (&self.tls, self.config.tls) {
-            (Some(tls), SmtpTls::Implicit) => Session::greet(tls.wrap(stream).await?, hello).await,
-            (Some(tls), _) => match Session::greet(stream, hello).await {
-                Ok(session) => session.start_tls(tls, hello).await,
-                failed => failed,
-            },
-            (None, _) => Session::greet(stream, hello).await,
-        };
-        session.map_err(|failure| failure.to_string())
     }
 
     fn no_greeting(&self, limit: Duration) -> String {

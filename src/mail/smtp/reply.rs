@@ -1,32 +1,21 @@
 //! Reads the replies of a mail server. Only the code of a reply has a meaning (RFC 5321, 4.2.1).
 
 use std::fmt;
+use std::io;
 
-use tokio::io::{AsyncBufRead, AsyncBufReadExt};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
 /// Bytes of a line and lines of a reply that are kept. The rest is read and discarded.
-const LINE_MAX: usize = 512;
+const LINE_MAX: u64 = 512;
 const LINES_MAX: usize = 64;
 
 /// What the server answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Reply {
     /// 200 to 599: that of the last line.
     pub code: u16,
-    /// What follows the code in each line. Bytes that are not UTF-8 are replaced.
+    /// What follows the code in each line.
     pub lines: Vec<String>,
-}
-
-impl Reply {
-    /// 5xx.
-    pub fn is_permanent(&self) -> bool {
-        self.code >= 500
-    }
-
-    /// 4xx or 5xx.
-    pub fn is_refusal(&self) -> bool {
-        self.code >= 400
-    }
 }
 
 impl fmt::Display for Reply {
@@ -35,62 +24,89 @@ impl fmt::Display for Reply {
     }
 }
 
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error("the mail server answered {0}")]
+    Rejected(Reply),
+    /// Every address of the server would reject the login.
+    #[error("the login was rejected with {0}: check USER:PASSWORD@ in VESTIBULE_SMTP_URL")]
+    LoginRejected(Reply),
+    /// There is no usable reply. The session cannot be used any more.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(format!("the connection broke: {error}"))
+    }
+}
+
+/// A reply that was not expected.
+impl From<Reply> for Failure {
+    fn from(reply: Reply) -> Self {
+        if reply.code >= 400 {
+            Self::Rejected(reply)
+        } else {
+            Self::Broken(format!("the mail server sent an unexpected reply: {reply}"))
+        }
+    }
+}
+
 /// Reads one reply: lines up to one whose code is not followed by a hyphen. Servers send lines with a
 /// bare LF, without a text, with another code than the last line, without a code between two with one,
-/// and empty lines around a reply. The error says why there is no reply.
-pub async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Reply, String> {
+/// in other encodings than UTF-8, and empty lines around a reply.
+pub async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Reply, Failure> {
     let mut lines = Vec::new();
     loop {
         let line = read_line(stream).await?;
-        let (code, rest) = match code_of(&line) {
-            Some(code) => (Some(code), &line[3..]),
-            None if lines.is_empty() && line.is_empty() => continue,
-            None if lines.is_empty() => {
-                let start = String::from_utf8_lossy(&line[..line.len().min(40)]);
-                return Err(format!("the server does not speak SMTP here: it sent {start:?}"));
+        let (code, text) = split_code(&line);
+        if code.is_none() && lines.is_empty() {
+            if line.is_empty() {
+                continue;
             }
-            None => (None, &line[..]),
-        };
-        let text = rest.strip_prefix(b"-").or(rest.strip_prefix(b" ")).unwrap_or(rest);
-        if lines.len() < LINES_MAX {
-            lines.push(String::from_utf8_lossy(text).into_owned());
+            let start: String = line.chars().take(40).collect();
+            let why = format!("the server does not speak SMTP here: it sent {start:?}");
+            return Err(Failure::Broken(why));
         }
-        if let Some(code) = code.filter(|_| !rest.starts_with(b"-")) {
+        if lines.len() < LINES_MAX {
+            lines.push(text.strip_prefix(['-', ' ']).unwrap_or(text).to_owned());
+        }
+        if let Some(code) = code.filter(|_| !text.starts_with('-')) {
             return Ok(Reply { code, lines });
         }
     }
 }
 
-fn code_of(line: &[u8]) -> Option<u16> {
-    let (digits, rest) = line.split_first_chunk::<3>()?;
-    let is_code = (b'2'..=b'5').contains(&digits[0]) && digits.iter().all(u8::is_ascii_digit);
-    let ends = !rest.first().is_some_and(u8::is_ascii_digit);
-    let value = digits.iter().fold(0, |value, digit| value * 10 + u16::from(digit & 0x0f));
-    (is_code && ends).then_some(value)
+/// The code at the start of a line, if there is one, and the text after it.
+fn split_code(line: &str) -> (Option<u16>, &str) {
+    let (digits, text) = line.split_at_checked(3).unwrap_or_default();
+    let code = digits.parse().ok().filter(|code| (200..600).contains(code));
+    if code.is_none() || text.starts_with(|c: char| c.is_ascii_digit()) {
+        return (None, line);
+    }
+    (code, text)
 }
 
 /// The first [`LINE_MAX`] bytes of a line. The last line of a connection may lack its line break.
-async fn read_line(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Vec<u8>, String> {
+async fn read_line(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<String, Failure> {
     let mut line = Vec::new();
     loop {
-        let bytes = stream.fill_buf().await.map_err(broken)?;
-        if bytes.is_empty() && line.is_empty() {
-            return Err("the server closed the connection".to_owned());
+        let mut part = Vec::new();
+        stream.take(LINE_MAX).read_until(b'\n', &mut part).await?;
+        let is_end = part.is_empty() || part.ends_with(b"\n");
+        if line.is_empty() {
+            line = part;
         }
-        let end = bytes.iter().position(|byte| *byte == b'\n');
-        let part = &bytes[..end.unwrap_or(bytes.len())];
-        line.extend(part.iter().take(LINE_MAX.saturating_sub(line.len())));
-        let (used, is_whole) = (part.len() + usize::from(end.is_some()), part.len() == bytes.len());
-        stream.consume(used);
-        if end.is_some() || (is_whole && used == 0) {
-            return Ok(line.trim_ascii_end().to_vec());
+        if is_end {
+            break;
         }
     }
-}
-
-/// What the operator reads of a failed connection.
-pub fn broken(error: std::io::Error) -> String {
-    format!("the connection broke: {error}")
+    if line.is_empty() {
+        return Err(Failure::Broken("the server closed the connection".to_owned()));
+    }
+    Ok(String::from_utf8_lossy(line.trim_ascii_end()).into_owned())
 }
 
 #[cfg(test)]
@@ -99,7 +115,7 @@ mod tests {
 
     async fn reply(bytes: &[u8]) -> Result<(u16, String), String> {
         let mut stream = bytes;
-        let reply = read(&mut stream).await?;
+        let reply = read(&mut stream).await.map_err(|failure| failure.to_string())?;
         Ok((reply.code, reply.lines.join("|")))
     }
 
@@ -135,7 +151,7 @@ mod tests {
         bytes.extend(b"250 next\r\n");
         let mut stream = &bytes[..];
         let first = read(&mut stream).await.unwrap();
-        assert_eq!((first.code, first.lines.len(), first.lines[0].len()), (550, 64, LINE_MAX - 4));
+        assert_eq!((first.code, first.lines.len(), first.lines[0].len()), (550, 64, 508));
         assert_eq!(read(&mut stream).await.unwrap().code, 250);
     }
 

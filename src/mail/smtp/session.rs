@@ -1,72 +1,41 @@
 //! The client's side of an SMTP session (RFC 5321): one command, one reply.
 
-use std::fmt;
+use std::ops::Range;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
-use super::reply::{self, Reply, broken};
-use super::tls::Tls;
+use super::reply::{self, Failure, Reply};
+use super::tls::{Stream, Tls};
 use crate::config::SmtpLogin;
-
-/// TCP, or TLS over it.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
 
 /// An open connection to a server that has greeted.
 pub struct Session {
     stream: BufReader<Box<dyn Stream>>,
-    /// What the server's reply to EHLO lists, in upper case.
+    /// The lines of the reply to EHLO, in upper case.
     extensions: Vec<String>,
-}
-
-/// Why a command failed.
-#[derive(Debug)]
-pub enum Failure {
-    /// The server answered with 4xx or 5xx.
-    Refused(Reply),
-    /// There is no usable answer. The session cannot be used any more.
-    Broken(String),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(reply) => write!(f, "the mail server answered {reply}"),
-            Self::Broken(why) => f.write_str(why),
-        }
-    }
-}
-
-impl From<String> for Failure {
-    fn from(why: String) -> Self {
-        Self::Broken(why)
-    }
 }
 
 impl Session {
     /// Reads the server's greeting and sends EHLO.
     pub async fn greet(stream: Box<dyn Stream>, hello: &str) -> Result<Self, Failure> {
         let mut session = Self { stream: BufReader::new(stream), extensions: Vec::new() };
-        expect(reply::read(&mut session.stream).await?, 2)?;
+        expect(reply::read(&mut session.stream).await?, 200..300)?;
         session.say_hello(hello).await?;
         Ok(session)
     }
 
     async fn say_hello(&mut self, hello: &str) -> Result<(), Failure> {
-        match self.command(&format!("EHLO {hello}")).await {
-            Ok(reply) => {
-                let lines = reply.lines.into_iter().skip(1);
-                self.extensions = lines.map(|line| line.to_ascii_uppercase()).collect();
-                Ok(())
-            }
+        let reply = match self.command(&format!("EHLO {hello}")).await {
             // RFC 5321, 3.2: a server may not know EHLO.
-            Err(Failure::Refused(reply)) if reply.is_permanent() => {
-                self.command(&format!("HELO {hello}")).await.map(drop)
+            Err(Failure::Rejected(reply)) if reply.code >= 500 => {
+                self.command(&format!("HELO {hello}")).await?
             }
-            Err(other) => Err(other),
-        }
+            other => other?,
+        };
+        self.extensions = reply.lines.iter().map(|line| line.to_ascii_uppercase()).collect();
+        Ok(())
     }
 
     /// Switches to TLS, or fails.
@@ -79,7 +48,7 @@ impl Session {
         self.command("STARTTLS").await?;
         if !self.stream.buffer().is_empty() {
             // Unencrypted, it would be read as a reply under TLS.
-            return Err(Failure::Broken("the mail server went on in clear after STARTTLS".into()));
+            return Err(Failure::Broken("the mail server sent plain text after STARTTLS".into()));
         }
         let stream = tls.wrap(self.stream.into_inner()).await?;
         let mut session = Self { stream: BufReader::new(stream), extensions: Vec::new() };
@@ -101,8 +70,13 @@ impl Session {
             ));
         };
         for step in steps {
-            if self.exchange(format!("{step}\r\n").as_bytes()).await?.code < 300 {
-                return Ok(());
+            match self.exchange(format!("{step}\r\n").as_bytes(), 200..400).await {
+                Ok(reply) if reply.code < 300 => return Ok(()),
+                Ok(_) => {}
+                Err(Failure::Rejected(reply)) if reply.code >= 500 => {
+                    return Err(Failure::LoginRejected(reply));
+                }
+                Err(other) => return Err(other),
             }
         }
         Err(Failure::Broken("the mail server did not end the login".into()))
@@ -116,71 +90,59 @@ impl Session {
 
     /// Sends a command that a 2xx reply answers.
     pub async fn command(&mut self, line: &str) -> Result<Reply, Failure> {
-        expect(self.exchange(format!("{line}\r\n").as_bytes()).await?, 2)
+        self.exchange(format!("{line}\r\n").as_bytes(), 200..300).await
     }
 
     /// Announces the message.
     pub async fn start_data(&mut self) -> Result<Reply, Failure> {
-        expect(self.exchange(b"DATA\r\n").await?, 3)
+        self.exchange(b"DATA\r\n", 300..400).await
     }
 
     /// Sends the message and reads the final reply.
-    pub async fn send_message(&mut self, message: &[u8]) -> Result<Reply, Failure> {
-        expect(self.exchange(&stuff_dots(message)).await?, 2)
+    pub async fn send_message(&mut self, message: &str) -> Result<Reply, Failure> {
+        self.exchange(stuff_dots(message).as_bytes(), 200..300).await
     }
 
-    async fn exchange(&mut self, bytes: &[u8]) -> Result<Reply, Failure> {
+    async fn exchange(&mut self, bytes: &[u8], expected: Range<u16>) -> Result<Reply, Failure> {
         // An empty line after a reply says nothing.
         let is_blank = |byte: &&u8| matches!(byte, b'\r' | b'\n');
         let blank = self.stream.buffer().iter().take_while(is_blank).count();
         self.stream.consume(blank);
         if !self.stream.buffer().is_empty() {
             // "421 closing" comes at any time. Any other reply would shift all that follow.
-            let early = reply::read(&mut self.stream).await?;
-            return Err(refused(early, "unasked"));
+            return Err(reply::read(&mut self.stream).await?.into());
         }
         let written = async {
             self.stream.write_all(bytes).await?;
             self.stream.flush().await
         };
         let written = written.await;
-        // A server that rejects the message and closes before its end has still said why.
         let reply = reply::read(&mut self.stream).await;
         match (written, reply) {
-            (_, Ok(reply)) if reply.is_refusal() => Err(Failure::Refused(reply)),
-            (Ok(()), reply) => Ok(reply?),
-            (Err(error), _) => Err(Failure::Broken(broken(error))),
+            // A server that rejects the message and closes before its end has still said why.
+            (Err(_), Ok(reply)) if reply.code >= 400 => Err(Failure::Rejected(reply)),
+            (Err(error), _) => Err(error.into()),
+            (Ok(()), reply) => expect(reply?, expected),
         }
     }
 }
 
-/// The reply, if its first digit is the expected one.
-fn expect(reply: Reply, wanted: u16) -> Result<Reply, Failure> {
-    if reply.code / 100 == wanted { Ok(reply) } else { Err(refused(reply, "out of turn")) }
-}
-
-fn refused(reply: Reply, how: &str) -> Failure {
-    if reply.is_refusal() {
-        Failure::Refused(reply)
-    } else {
-        Failure::Broken(format!("the mail server answered {how}: {reply}"))
-    }
+fn expect(reply: Reply, expected: Range<u16>) -> Result<Reply, Failure> {
+    if expected.contains(&reply.code) { Ok(reply) } else { Err(reply.into()) }
 }
 
 /// The message as it is sent: every line ends with CRLF, a dot at the start of a line is doubled, and
 /// a dot alone ends it (RFC 5321, 4.5.2).
-fn stuff_dots(message: &[u8]) -> Vec<u8> {
-    let mut sent = Vec::with_capacity(message.len() + 64);
-    for line in message.split_inclusive(|byte| *byte == b'\n') {
-        if line.starts_with(b".") {
-            sent.push(b'.');
+fn stuff_dots(message: &str) -> String {
+    let mut sent = String::with_capacity(message.len() + 64);
+    for line in message.lines() {
+        if line.starts_with('.') {
+            sent.push('.');
         }
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        sent.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
-        sent.extend_from_slice(b"\r\n");
+        sent.push_str(line);
+        sent.push_str("\r\n");
     }
-    sent.extend_from_slice(b".\r\n");
-    sent
+    sent + ".\r\n"
 }
 
 #[cfg(test)]
@@ -189,8 +151,7 @@ mod tests {
 
     #[test]
     fn no_line_of_a_message_ends_it() {
-        let sent = stuff_dots(b"a\r\n.\r\n..b\n.c");
-        assert_eq!(sent.escape_ascii().to_string(), r"a\r\n..\r\n...b\r\n..c\r\n.\r\n");
-        assert_eq!(stuff_dots(b""), b".\r\n");
+        assert_eq!(stuff_dots("a\r\n.\r\n..b\n.c"), "a\r\n..\r\n...b\r\n..c\r\n.\r\n");
+        assert_eq!(stuff_dots(""), ".\r\n");
     }
 }

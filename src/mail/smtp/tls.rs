@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
@@ -17,24 +18,22 @@ use tokio_rustls::rustls::{
 };
 
 use super::explain::explain;
-use super::session::Stream;
+use super::reply::Failure;
 use crate::config::SmtpCa;
 
-/// The cause when the server has a key on the curve P-521, with which ring cannot verify.
-pub const P521: &str = "P-521";
+/// TCP, or TLS over it.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
 
 /// Makes TLS connections to one host.
 pub struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
-    host: String,
 }
 
 impl Tls {
-    /// Trusts the system's authorities and those of `ca`.
-    ///
-    /// # Errors
-    /// When no certificate can be for `host`.
+    /// Trusts the system's authorities and the certificates of `ca`. The error says why no certificate
+    /// can be for `host`.
     pub fn new(host: &str, ca: &SmtpCa) -> Result<Self, String> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| format!("no certificate can be for {host:?}"))?;
@@ -46,24 +45,21 @@ impl Tls {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
-        Ok(Self { connector: Arc::new(config).into(), name, host: host.to_owned() })
+        Ok(Self { connector: Arc::new(config).into(), name })
     }
 
     /// Makes the handshake over `stream`.
-    ///
-    /// # Errors
-    /// What is wrong, and what to do.
-    pub async fn wrap(&self, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, String> {
+    pub async fn wrap(&self, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, Failure> {
         match self.connector.connect(self.name.clone(), stream).await {
             Ok(stream) => Ok(Box::new(stream)),
-            Err(error) => Err(explain(&error, &self.host)),
+            Err(error) => Err(Failure::Broken(explain(&error, &self.name.to_str()))),
         }
     }
 }
 
-/// Verifies as rustls does. It also trusts the certificates of `VESTIBULE_SMTP_CA` themselves, whatever
-/// their signature: webpki rejects a self-signed one, because it says that it is an authority (`openssl
-/// req -x509`) or is signed in a way that ring cannot verify.
+/// Verifies as rustls does, and trusts the certificates of `VESTIBULE_SMTP_CA` themselves, whoever signed
+/// them. webpki rejects a self-signed one: it says that it is an authority (`openssl req -x509`), or is
+/// signed in a way that ring cannot verify.
 #[derive(Debug)]
 struct Verifier {
     roots: RootCertStore,
@@ -102,23 +98,20 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let certificate = ParsedCertificate::try_from(end_entity)?;
-        let is_pinned = self.pinned.iter().any(|pinned| pinned == end_entity);
-        let chain = verify_server_cert_signed_by_trust_anchor(
+        let is_pinned = self.pinned.contains(end_entity);
+        verify_server_cert_signed_by_trust_anchor(
             &certificate,
             &self.roots,
             intermediates,
             now,
             self.algorithms.all,
-        );
-        match chain {
-            // webpki checks the time before the signature.
-            Err(error) if !is_pinned || is_about_time(&error) => return Err(error),
-            _ => {}
-        }
-        match verify_server_name(&certificate, name) {
-            Err(error) if !is_pinned || !has_common_name(end_entity, &error, name) => Err(error),
-            _ => Ok(ServerCertVerified::assertion()),
-        }
+        )
+        // webpki checks the time before the signature.
+        .or_else(|error| if is_pinned && !is_about_time(&error) { Ok(()) } else { Err(error) })?;
+        verify_server_name(&certificate, name).or_else(|error| {
+            if is_pinned && has_common_name(end_entity, &error, name) { Ok(()) } else { Err(error) }
+        })?;
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -127,7 +120,6 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        refuse_p521(signed)?;
         verify_tls12_signature(message, certificate, signed, &self.algorithms)
     }
 
@@ -137,52 +129,40 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        refuse_p521(signed)?;
         verify_tls13_signature(message, certificate, signed, &self.algorithms)
     }
 
-    /// Includes P-521, last: a server that has no other key would otherwise end the handshake without a
-    /// cause that could be reported.
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let mut schemes = self.algorithms.supported_schemes();
-        schemes.push(SignatureScheme::ECDSA_NISTP521_SHA512);
-        schemes
-    }
-}
-
-fn refuse_p521(signed: &DigitallySignedStruct) -> Result<(), Error> {
-    match signed.scheme {
-        SignatureScheme::ECDSA_NISTP521_SHA512 => Err(Error::General(P521.into())),
-        _ => Ok(()),
+        self.algorithms.supported_schemes()
     }
 }
 
 fn is_about_time(error: &Error) -> bool {
-    use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    use CertificateError::{Expired, ExpiredContext, NotValidYetContext};
     matches!(
         error,
-        Error::InvalidCertificate(
-            Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. }
-        )
+        Error::InvalidCertificate(Expired | ExpiredContext { .. } | NotValidYetContext { .. })
     )
 }
 
 /// Whether the certificate has no alternative name, as `openssl req -x509` makes it by default, and the
 /// subject's common name is the host, as was valid before RFC 6125.
 fn has_common_name(certificate: &[u8], error: &Error, name: &ServerName<'_>) -> bool {
-    use CertificateError::NotValidForNameContext;
-    let Error::InvalidCertificate(NotValidForNameContext { presented, .. }) = error else {
+    const COMMON_NAME: &[u8] = b"\x06\x03\x55\x04\x03";
+    let Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. }) =
+        error
+    else {
         return false;
     };
-    let host = name.to_str();
-    let names = certificate.windows(5).enumerate().filter(|(_, id)| *id == b"\x06\x03\x55\x04\x03");
-    // A tag and a length come between the attribute's id and its text.
-    let mut texts = names.filter_map(|(at, _)| {
+    // The subject's name is the last one: the issuer comes before it.
+    let id = certificate.windows(COMMON_NAME.len()).rposition(|id| id == COMMON_NAME);
+    // The text follows its tag and its length.
+    let text = id.and_then(|at| {
         let length = usize::from(*certificate.get(at + 6)?);
         certificate.get(at + 7..at + 7 + length)
     });
     presented.is_empty()
-        && texts.next_back().is_some_and(|text| text.eq_ignore_ascii_case(host.as_bytes()))
+        && text.is_some_and(|text| text.eq_ignore_ascii_case(name.to_str().as_bytes()))
 }
 
 /// Whether it says that it may sign others (`CA:TRUE`), or is of the version that could not say it.
