@@ -108,8 +108,7 @@ events! {
     }
     MailUnanswered WARN "mail_unanswered" { mail: &'a str, kind: &'a str, wait: i64 }
     MailGivenUp WARN "mail_given_up" {
-        reason: &'static str, cause: Option<&'a str>, mail: &'a str, kind: Option<&'a str>,
-        to: Option<&'a str>, tries: Option<i64>
+        reason: &'static str, mail: &'a str, kind: &'a str, to: &'a str, tries: i64
     }
     MailExpired INFO "mail_expired" { mail: &'a str, kind: &'a str }
     MailboxOpen WARN "mailbox_open" { cause: &'a str }

@@ -9,7 +9,7 @@ mod message;
 mod smtp;
 pub mod worker;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lettre::Message;
@@ -34,25 +34,11 @@ const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What is wrong with the settings of mail. Never holds the URL: it may hold a password.
 #[derive(Debug, thiserror::Error)]
-pub enum MailError {
-    /// TLS cannot be set up.
-    #[error("TLS cannot be set up: {0}")]
-    Tls(String),
-    /// The sender's address cannot be sent from.
-    #[error("the sender's address is not one that mail can come from: expected NAME <ADDRESS>")]
-    Sender,
-    /// The sender's name holds a line break or another control character.
-    #[error("the sender's name holds a line break or a control character")]
-    SenderName,
-    /// The host of the base URL is no host name.
-    #[error(
-        "the host of the base URL cannot stand in a mail: expected a name such as accounts.example.com"
-    )]
-    Host,
-}
+#[error("{0}")]
+pub struct MailError(String);
 
-/// The result of sending one email. Its texts are fit for a log: addresses are masked, codes removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What became of an email. Its texts are fit for a log: addresses are masked, codes removed.
+#[derive(Debug)]
 pub enum SendResult {
     /// The server accepted responsibility for it (RFC 5321, 4.2.5) with this reply.
     Sent(String),
@@ -60,23 +46,18 @@ pub enum SendResult {
     Rejected {
         /// A 5xx reply (RFC 5321, 4.2.1): the same email will hardly be accepted later.
         permanent: bool,
-        /// Its reply.
         why: String,
     },
     /// The server got the complete message and did not answer: it may have accepted it.
     NoReply,
     /// No email can be sent: no connection, no TLS, no login, or the sender is rejected.
-    ServerUnavailable {
-        /// What happened.
-        why: String,
-    },
+    ServerUnavailable { why: String },
+    /// It was composed and not sent.
+    Decoy,
 }
 
-/// Sends emails. Clones share their connections.
-#[derive(Clone)]
-pub struct Mailer(Arc<Inner>);
-
-struct Inner {
+/// Sends emails to one server.
+pub struct Mailer {
     server: Server,
     composer: Composer,
     idle: Mutex<Vec<Session>>,
@@ -84,68 +65,39 @@ struct Inner {
 
 impl Mailer {
     /// None when no mail server is set, and mail stays in the development mailbox.
-    ///
-    /// # Errors
-    /// What is wrong with the settings, without repeating them.
     pub fn from_config(config: &Config) -> Result<Option<Self>, MailError> {
-        let server = config.smtp.clone();
-        server
-            .map(|server| Self::new(server, &config.mail_from, config.base_url.host()))
-            .transpose()
+        let Some(server) = config.smtp.clone() else { return Ok(None) };
+        Self::new(server, &config.mail_from, config.base_url.host()).map(Some)
     }
 
     /// Does not connect yet. `host` is the site's own name, for `Message-ID` and EHLO.
-    ///
-    /// # Errors
-    /// What is wrong with the settings, without repeating them.
     pub fn new(server: SmtpServer, sender: &Sender, host: &str) -> Result<Self, MailError> {
         let composer = Composer::new(sender, host)?;
-        let server = Server::new(server, composer.host()).map_err(MailError::Tls)?;
-        Ok(Self(Arc::new(Inner { server, composer, idle: Mutex::default() })))
-    }
-
-    /// Composes the message and sends nothing: the same work as for an email, for decoys.
-    pub fn compose_only(&self, email: &QueuedEmail) {
-        drop(self.0.composer.message(email));
+        let server = Server::new(server, host)
+            .map_err(|why| MailError(format!("TLS cannot be set up: {why}")))?;
+        Ok(Self { server, composer, idle: Mutex::default() })
     }
 
     /// Sends one email, within [`crate::models::outbox::LEASE_SECONDS`].
-    pub async fn send(&self, email: &QueuedEmail) -> SendResult {
-        let result = match self.0.composer.message(email) {
-            Ok(message) => self.0.deliver(&message).await,
+    pub async fn send(&self, queued: &QueuedEmail) -> SendResult {
+        let result = match self.composer.message(queued) {
             Err(why) => Err(SendResult::Rejected { permanent: true, why }),
+            Ok(_) if queued.email.is_decoy() => return SendResult::Decoy,
+            Ok(message) => self.deliver(&message).await,
         };
+        let redacted = |text: &str| redact(text, &queued.email);
         match result {
-            Ok(reply) => SendResult::Sent(redact(&reply.to_string(), email)),
+            Ok(reply) => SendResult::Sent(redacted(&reply.to_string())),
             Err(SendResult::ServerUnavailable { why }) => {
-                SendResult::ServerUnavailable { why: redact(&why, email) }
+                SendResult::ServerUnavailable { why: redacted(&why) }
             }
             Err(SendResult::Rejected { permanent, why }) => {
-                SendResult::Rejected { permanent, why: redact(&why, email) }
+                SendResult::Rejected { permanent, why: redacted(&why) }
             }
             Err(other) => other,
         }
     }
 
-    /// Closes the idle connections.
-    pub async fn close_idle(&self) {
-        let sessions = std::mem::take(&mut *self.0.idle());
-        let quits = async {
-            for mut session in sessions {
-                drop(session.command("QUIT").await);
-            }
-        };
-        drop(timeout(SHORT_TIMEOUT, quits).await);
-    }
-}
-
-impl std::fmt::Debug for Mailer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mailer").finish_non_exhaustive()
-    }
-}
-
-impl Inner {
     /// A reply before the recipient concerns the server or our login, and so all emails. A reply to the
     /// recipient or after it concerns this email, even a 421: a relay that throttles one domain closes
     /// the connection for its recipients alone.
@@ -157,13 +109,11 @@ impl Inner {
             .unwrap_or_else(|_| Err(Failure::Broken("no answer within 20 seconds".to_owned())))
             .map_err(|failure| rejected(failure, false))?;
         // When the connection breaks now, the email may have been accepted: it is retried late.
-        let reply = timeout(
-            MESSAGE_TIMEOUT,
-            session.send_message(&String::from_utf8_lossy(&message.formatted())),
-        )
-        .await
-        .map_err(|_| SendResult::NoReply)?
-        .map_err(|failure| rejected(failure, true))?;
+        let text = String::from_utf8_lossy(&message.formatted()).into_owned();
+        let reply = timeout(MESSAGE_TIMEOUT, session.send_message(&text))
+            .await
+            .map_err(|_| SendResult::NoReply)?
+            .map_err(|failure| rejected(failure, true))?;
         self.idle().push(session);
         Ok(reply)
     }
@@ -188,7 +138,18 @@ impl Inner {
         Ok(session)
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Session>> {
+    /// Closes the idle connections.
+    pub async fn close_idle(&self) {
+        let sessions = std::mem::take(&mut *self.idle());
+        let quits = async {
+            for mut session in sessions {
+                drop(session.command("QUIT").await);
+            }
+        };
+        drop(timeout(SHORT_TIMEOUT, quits).await);
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Session>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

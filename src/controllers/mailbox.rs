@@ -12,9 +12,8 @@ use crate::app::App;
 use crate::error::RequestError;
 use crate::mail::{Composer, emails};
 use crate::middleware::headers;
-use crate::models::outbox::{self, QueuedEmail};
+use crate::models::outbox::{self, MAILBOX_SIZE, QueuedEmail};
 use crate::page::Page;
-use crate::random;
 use crate::times;
 use crate::visitor::Visitor;
 
@@ -80,7 +79,7 @@ struct MailJson<'a> {
 impl MailRow {
     fn new(queued: QueuedEmail, app: &App) -> Self {
         let home = format!("{}/", app.config.base_url);
-        let text = emails::unwrap(&queued.text);
+        let email = queued.email;
         let line = |words: &str| Line {
             words: words.to_owned(),
             is_link: words.starts_with(&home) && !words.contains(char::is_whitespace),
@@ -89,32 +88,33 @@ impl MailRow {
             at: times::day_and_time(queued.created_at),
             at_iso: times::iso(queued.created_at),
             id: queued.id,
-            to: queued.to,
-            subject: queued.subject,
-            lines: text.lines().map(line).collect(),
+            to: email.to,
+            subject: email.subject,
+            lines: email.text.lines().map(line).collect(),
         }
     }
 }
 
 impl<'a> MailJson<'a> {
     fn new(queued: &'a QueuedEmail, from: &'a str) -> Self {
+        let email = &queued.email;
         Self {
             id: &queued.id,
             at: times::iso(queued.created_at),
-            kind: &queued.kind,
+            kind: &email.kind,
             from,
-            to: &queued.to,
-            subject: &queued.subject,
-            text: &queued.text,
-            html: &queued.html,
-            code: emails::code_in(&queued.kind, &queued.text),
+            to: &email.to,
+            subject: &email.subject,
+            text: &email.text,
+            html: &email.html,
+            code: emails::code_in(&email.kind, &email.text),
         }
     }
 }
 
 /// GET `/dev/mailbox`: newest first, with the text of each; the newest with its HTML part too.
 pub async fn show(mut visitor: Visitor) -> Answer {
-    let mails = newest(&visitor.app).await?.into_iter();
+    let mails = newest(&visitor.app, SHOWN).await?.into_iter();
     let mails = mails.map(|queued| MailRow::new(queued, &visitor.app)).collect();
     show_framing(&MailboxPage { page: visitor.page("Development mailbox").await?, mails })
 }
@@ -122,7 +122,7 @@ pub async fn show(mut visitor: Visitor) -> Answer {
 /// GET `/dev/mailbox.json`: the same mails, for scripts.
 pub async fn show_json(State(app): State<App>) -> Answer {
     let from = app.config.mail_from.to_string();
-    let mails = newest(&app).await?;
+    let mails = newest(&app, SHOWN).await?;
     let mails: Vec<_> = mails.iter().map(|mail| MailJson::new(mail, &from)).collect();
     let body = serde_json::to_string(&mails)
         .map_err(|error| RequestError::Internal(format!("mails as JSON: {error}")))?;
@@ -131,8 +131,11 @@ pub async fn show_json(State(app): State<App>) -> Answer {
 
 /// GET `/dev/mailbox/{id}`.
 pub async fn show_email(mut visitor: Visitor, Path(id): Path<String>) -> Answer {
-    let mail = MailRow::new(find(&visitor.app, &id).await?, &visitor.app);
-    let (newer, older) = outbox::neighbours(visitor.app.db.reader(), &id).await?;
+    let mut mails = newest(&visitor.app, MAILBOX_SIZE).await?;
+    let at = position(&mails, &id)?;
+    let id_at = |at: usize| mails.get(at).map(|mail| mail.id.clone());
+    let (newer, older) = (at.checked_sub(1).and_then(id_at), id_at(at + 1));
+    let mail = MailRow::new(mails.swap_remove(at), &visitor.app);
     let from = visitor.app.config.mail_from.to_string();
     show_framing(&EmailPage { page: visitor.page("Mail").await?, from, mail, newer, older })
 }
@@ -140,7 +143,7 @@ pub async fn show_email(mut visitor: Visitor, Path(id): Path<String>) -> Answer 
 /// GET `/dev/mailbox/{id}/html`.
 pub async fn show_html(State(app): State<App>, Path(id): Path<String>) -> Answer {
     let queued = find(&app, &id).await?;
-    Ok((HTML_PART, Html(queued.html)).into_response())
+    Ok((HTML_PART, Html(queued.email.html)).into_response())
 }
 
 /// GET `/dev/mailbox/{id}/source`: the message as it would be sent to a mail server.
@@ -164,13 +167,16 @@ fn show_framing(page: &impl Template) -> Answer {
     Ok(([(CONTENT_SECURITY_POLICY, policy)], show_page(page)?).into_response())
 }
 
-async fn newest(app: &App) -> Result<Vec<QueuedEmail>, RequestError> {
-    Ok(outbox::newest(app.db.reader(), &app.key, SHOWN).await?)
+async fn newest(app: &App, most: i64) -> Result<Vec<QueuedEmail>, RequestError> {
+    Ok(outbox::newest(app.db.reader(), &app.key, most).await?)
 }
 
 async fn find(app: &App, id: &str) -> Result<QueuedEmail, RequestError> {
-    if !random::is_id(id) {
-        return Err(StatusCode::NOT_FOUND.into());
-    }
-    outbox::find(app.db.reader(), &app.key, id).await?.ok_or(StatusCode::NOT_FOUND.into())
+    let mut mails = newest(app, MAILBOX_SIZE).await?;
+    let at = position(&mails, id)?;
+    Ok(mails.swap_remove(at))
+}
+
+fn position(mails: &[QueuedEmail], id: &str) -> Result<usize, RequestError> {
+    mails.iter().position(|mail| mail.id == id).ok_or(StatusCode::NOT_FOUND.into())
 }

@@ -9,9 +9,6 @@ use crate::models::outbox::{Email, GIVE_UP_AFTER};
 use crate::random;
 use crate::times;
 
-/// RFC 5322, 2.1.1: lines should not be longer than 78 characters.
-const LINE: usize = 76;
-
 /// The kind of the email that holds a one-time code.
 const RESET_CODE: &str = "reset_code";
 
@@ -22,9 +19,7 @@ const LONGEST_VALUE: usize = 120;
 const UNKNOWN: &str = "unknown";
 
 /// What every email reports: to whom, about which site, and what happened when and from where.
-#[derive(Clone, Debug)]
 pub struct EmailContext<'a> {
-    /// `VESTIBULE_SITE_NAME`.
     pub site: &'a str,
     /// The base URL without a slash at the end, `https://accounts.example.com`: all links start with it.
     pub origin: &'a str,
@@ -45,7 +40,7 @@ pub struct EmailContext<'a> {
 /// What the templates see as `email`.
 struct View<'a> {
     site: String,
-    origin: String,
+    origin: &'a str,
     username: String,
     when: String,
     device: String,
@@ -58,9 +53,26 @@ struct View<'a> {
     accent: &'a Accent,
 }
 
-/// Renders two templates.
+impl<'a> View<'a> {
+    fn new(context: &'a EmailContext<'a>, subject: &str) -> Self {
+        Self {
+            site: one_line(context.site),
+            origin: context.origin,
+            username: one_line(context.username),
+            when: times::day_and_time(context.at),
+            device: one_line(context.device.as_deref().unwrap_or(UNKNOWN)),
+            address: context.address.map_or_else(|| UNKNOWN.to_owned(), |ip| ip.to_string()),
+            subject: one_line(subject),
+            code: String::new(),
+            lifetime: String::new(),
+            accent: context.accent,
+        }
+    }
+}
+
+/// Renders an email of the kind `$kind` from a [`View`] and two templates.
 macro_rules! render {
-    ($view:expr, $text:literal, $html:literal) => {{
+    ($kind:expr, $context:expr, $view:expr, $text:literal, $html:literal) => {{
         #[derive(Template)]
         #[template(path = $text)]
         struct Text<'a> {
@@ -71,7 +83,11 @@ macro_rules! render {
         struct Html<'a> {
             email: &'a View<'a>,
         }
-        (Text { email: $view }.render()?, Html { email: $view }.render()?)
+        let view = $view;
+        let (text, html) = (Text { email: &view }.render()?, Html { email: &view }.render()?);
+        let (kind, to) = ($kind.to_owned(), $context.to.to_owned());
+        let expires_at = $context.at + GIVE_UP_AFTER;
+        Ok(Email { kind, to, subject: view.subject, text, html, expires_at })
     }};
 }
 
@@ -81,8 +97,7 @@ macro_rules! email {
         $(#[$doc])*
         pub fn $name(context: &EmailContext<'_>) -> Result<Email, askama::Error> {
             let view = View::new(context, &format!($subject, context.site));
-            let parts = render!(&view, $text, $html);
-            Ok(view.email(stringify!($name), context, parts))
+            render!(stringify!($name), context, view, $text, $html)
         }
     };
 }
@@ -134,11 +149,10 @@ pub fn reset_code(context: &EmailContext<'_>, code: Code<'_>) -> Result<Email, a
     } else {
         format!("Your password reset code for {}", context.site)
     };
-    let mut view = View::new(context, &subject);
-    (view.code, view.lifetime) = (shown, times::life(code.ttl));
-    let parts = render!(&view, "mail/reset_code.txt", "mail/reset_code.html");
-    let expires_at = context.at + code.ttl;
-    Ok(Email { expires_at, ..view.email(RESET_CODE, context, parts) })
+    let lifetime = times::life(code.ttl);
+    let view = View { code: shown, lifetime, ..View::new(context, &subject) };
+    let email = render!(RESET_CODE, context, view, "mail/reset_code.txt", "mail/reset_code.html");
+    email.map(|email| Email { expires_at: context.at + code.ttl, ..email })
 }
 
 /// The one-time code in the text of an email of this kind, `XXXX-XXXX`.
@@ -149,87 +163,11 @@ pub fn code_in<'a>(kind: &str, text: &'a str) -> Option<&'a str> {
     text.lines().find(is_code).filter(|_| kind == RESET_CODE)
 }
 
-impl<'a> View<'a> {
-    fn new(context: &EmailContext<'a>, subject: &str) -> Self {
-        Self {
-            site: one_line(context.site),
-            origin: context.origin.trim_end_matches('/').to_owned(),
-            username: one_line(context.username),
-            when: times::day_and_time(context.at),
-            device: one_line(context.device.as_deref().unwrap_or(UNKNOWN)),
-            address: context.address.map_or_else(|| UNKNOWN.to_owned(), |ip| ip.to_string()),
-            subject: one_line(subject),
-            code: String::new(),
-            lifetime: String::new(),
-            accent: context.accent,
-        }
-    }
-
-    fn email(
-        self,
-        kind: &'static str,
-        context: &EmailContext<'_>,
-        (text, html): (String, String),
-    ) -> Email {
-        Email {
-            kind,
-            to: context.to.to_owned(),
-            subject: self.subject,
-            text: wrap(&text),
-            html: wrap(&html),
-            expires_at: context.at + GIVE_UP_AFTER,
-        }
-    }
-}
-
 /// A line break in a value would let a visitor write paragraphs of our emails.
 fn one_line(value: &str) -> String {
     let words = value.split(|c: char| c.is_whitespace() || c.is_control());
     let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
     words.join(" ").chars().take(LONGEST_VALUE).collect()
-}
-
-/// Breaks lines at spaces so that none is longer than [`LINE`] characters, unless it is one word.
-fn wrap(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 64);
-    for line in text.trim_end().lines() {
-        let mut length = 0;
-        for word in line.split(' ') {
-            let word_length = word.chars().count();
-            if length > 0 && length + 1 + word_length > LINE {
-                out.push('\n');
-                length = 0;
-            } else if length > 0 {
-                out.push(' ');
-                length += 1;
-            }
-            out.push_str(word);
-            length += word_length;
-        }
-        out.push('\n');
-    }
-    out
-}
-
-/// The text of an email without the line breaks that only keep its lines short, for pages, which break
-/// lines where theirs end.
-pub fn unwrap(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut lines = text.lines().peekable();
-    while let Some(line) = lines.next() {
-        out.push_str(line);
-        let continues = lines.peek().is_some_and(|next| was_wrapped(line, next));
-        out.push(if continues { ' ' } else { '\n' });
-    }
-    out
-}
-
-/// Whether [`wrap`] broke here: the next word would not have fitted. Addresses of pages have lines of
-/// their own.
-fn was_wrapped(line: &str, next: &str) -> bool {
-    let word = next.split(' ').next().unwrap_or_default();
-    let is_within = !line.is_empty() && !word.is_empty() && !word.contains("://");
-    is_within && line.chars().count() + 1 + word.chars().count() > LINE
 }
 
 #[cfg(test)]

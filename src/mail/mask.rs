@@ -1,6 +1,6 @@
 //! Removes addresses and codes from what is logged.
 
-use crate::models::outbox::QueuedEmail;
+use crate::models::outbox::Email;
 
 /// `a…@example.com`: enough to see which provider rejects, too little to identify a person.
 pub fn mask(address: &str) -> String {
@@ -15,7 +15,7 @@ pub fn mask(address: &str) -> String {
 
 /// The reply of a server in one short line. Servers repeat the address, and filters what they rejected:
 /// neither may reach a log.
-pub(super) fn redact(reply: &str, email: &QueuedEmail) -> String {
+pub(super) fn redact(reply: &str, email: &Email) -> String {
     let redact_word = |word: &str| {
         let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
         let is_like_a_code = bare.len() >= 6 && !bare.contains(char::is_lowercase);
@@ -37,7 +37,7 @@ mod tests {
     #[test]
     fn logs_hold_no_whole_address_and_no_code() {
         let text = "über CDFG-HJKL".to_owned();
-        let email = QueuedEmail { text, ..QueuedEmail::default() };
+        let email = Email { text, ..Email::default() };
         let reply = "550 5.1.1 <ann.lee@example.com>: refused,\r\nto=ann.lee@example.com,bob@b.example; code \"CDFG-HJKL\".";
         assert_eq!(
             redact(reply, &email),

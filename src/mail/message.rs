@@ -14,6 +14,9 @@ use super::MailError;
 use crate::config::Sender;
 use crate::models::outbox::QueuedEmail;
 
+/// RFC 5322, 2.1.1: lines should not be longer than 78 characters.
+const LINE: usize = 76;
+
 /// Composes messages from one sender and site.
 pub struct Composer {
     sender: Mailbox,
@@ -22,56 +25,46 @@ pub struct Composer {
 
 impl Composer {
     /// `host` is the site's own name, for `Message-ID`.
-    ///
-    /// # Errors
-    /// When no message can be from this sender or host.
     pub fn new(sender: &Sender, host: &str) -> Result<Self, MailError> {
-        let host = idna::domain_to_ascii(host).map_err(|_| MailError::Host)?;
-        let is_host_char =
-            |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-        let bare = without_brackets(&host);
-        if bare.is_empty() || !bare.chars().all(is_host_char) {
-            return Err(MailError::Host);
-        }
-        if sender.name.chars().any(char::is_control) {
-            // lettre panics on it.
-            return Err(MailError::SenderName);
-        }
-        let address = ascii_address(&sender.address).ok_or(MailError::Sender)?;
-        let name = Some(sender.name.trim().to_owned()).filter(|name| !name.is_empty());
-        Ok(Self { sender: Mailbox::new(name, address), host })
+        let address = ascii_address(&sender.address).ok_or_else(|| {
+            MailError(
+                "the sender's address is not one that mail can come from: expected NAME <ADDRESS>"
+                    .to_owned(),
+            )
+        })?;
+        // lettre panics on a control character in a name.
+        let name = Some(sender.name.replace(char::is_control, " ")).filter(|name| !name.is_empty());
+        Ok(Self { sender: Mailbox::new(name, address), host: host.to_owned() })
     }
 
-    /// The site's name for EHLO; an IPv6 address without brackets.
-    pub(super) fn host(&self) -> &str {
-        without_brackets(&self.host)
-    }
-
-    /// The message, byte for byte as it is sent.
-    ///
-    /// # Errors
-    /// Why no message can be composed.
-    pub fn source(&self, email: &QueuedEmail) -> Result<Vec<u8>, String> {
-        Ok(self.message(email)?.formatted())
+    /// The message, byte for byte as it is sent; or why none can be composed.
+    pub fn source(&self, queued: &QueuedEmail) -> Result<Vec<u8>, String> {
+        Ok(self.message(queued)?.formatted())
     }
 
     /// The message and its envelope, the same at each try.
-    pub(super) fn message(&self, email: &QueuedEmail) -> Result<Message, String> {
+    pub(super) fn message(&self, queued: &QueuedEmail) -> Result<Message, String> {
+        let QueuedEmail { id, email, created_at, .. } = queued;
         let to = ascii_address(&email.to).ok_or("the address cannot be written to")?;
         let auto = HeaderName::new_from_ascii_str("Auto-Submitted");
         let envelope = Envelope::new(Some(self.sender.email.clone()), vec![to.clone()]);
-        let message = Message::builder()
+        let parts = MultiPart::alternative()
+            // No quoted-printable text contains `=_` (RFC 2045, 6.7).
+            .boundary(format!("=_{id}"))
+            .singlepart(part(ContentType::TEXT_PLAIN, wrap(&email.text))?)
+            .singlepart(part(ContentType::TEXT_HTML, email.html.clone())?);
+        let mut message = Message::builder()
             .envelope(envelope.map_err(|error| error.to_string())?)
             .from(Mailbox::new(None, to.clone()))
             // The bare address: a display name is user input, and lettre panics on CR or LF in it.
             .to(Mailbox::new(None, to))
             .subject(email.subject.replace(char::is_control, " "))
-            .date(UNIX_EPOCH + Duration::from_secs(date_seconds(email.created_at)))
-            .message_id(Some(format!("<{}@{}>", email.id, self.host)))
+            .date(UNIX_EPOCH + Duration::from_secs(date_seconds(*created_at)))
+            .message_id(Some(format!("<{id}@{}>", self.host)))
             // RFC 3834: no out-of-office answers.
             .raw_header(HeaderValue::new(auto, "auto-generated".to_owned()))
-            .multipart(both_parts(email)?);
-        let mut message = message.map_err(|error| error.to_string())?;
+            .multipart(parts)
+            .map_err(|error| error.to_string())?;
         // Only now: `build` parses `From` again, and lettre cannot parse `no-reply@[192.0.2.1]`, the sender
         // of a site whose base URL has an IP address.
         message.headers_mut().set(header::From::from(Mailboxes::from(self.sender.clone())));
@@ -79,23 +72,10 @@ impl Composer {
     }
 }
 
-fn without_brackets(host: &str) -> &str {
-    host.trim_start_matches('[').trim_end_matches(']')
-}
-
-fn both_parts(email: &QueuedEmail) -> Result<MultiPart, &'static str> {
-    Ok(MultiPart::alternative()
-        // No quoted-printable text contains `=_` (RFC 2045, 6.7).
-        .boundary(format!("=_{}", email.id))
-        .singlepart(part(ContentType::TEXT_PLAIN, &email.text)?)
-        .singlepart(part(ContentType::TEXT_HTML, &email.html)?))
-}
-
 /// Quoted-printable for both parts: its lines are short, its source is readable, and the server need not
 /// know 8BITMIME.
-fn part(kind: ContentType, text: &str) -> Result<SinglePart, &'static str> {
-    let encoding = ContentTransferEncoding::QuotedPrintable;
-    let body = Body::new_with_encoding(text.to_owned(), encoding);
+fn part(kind: ContentType, text: String) -> Result<SinglePart, &'static str> {
+    let body = Body::new_with_encoding(text, ContentTransferEncoding::QuotedPrintable);
     let body = body.map_err(|_| "the text cannot be encoded")?;
     Ok(SinglePart::builder().content_type(kind).body(body))
 }
@@ -113,6 +93,28 @@ fn ascii_address(address: &str) -> Option<Address> {
 /// lettre panics beyond the year 9999.
 fn date_seconds(at: i64) -> u64 {
     u64::try_from(at).unwrap_or_default().min(253_402_300_799)
+}
+
+/// Breaks lines at spaces so that none is longer than [`LINE`] characters, unless it is one word.
+fn wrap(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 64);
+    for line in text.trim_end().lines() {
+        let mut length = 0;
+        for word in line.split(' ') {
+            let word_length = word.chars().count();
+            if length > 0 && length + 1 + word_length > LINE {
+                out.push('\n');
+                length = 0;
+            } else if length > 0 {
+                out.push(' ');
+                length += 1;
+            }
+            out.push_str(word);
+            length += word_length;
+        }
+        out.push('\n');
+    }
+    out
 }
 
 #[cfg(test)]

@@ -129,7 +129,7 @@ fn summary(failures: &[(SocketAddr, String)]) -> String {
 
 /// RFC 5321, 4.1.3: addresses in EHLO have brackets.
 fn hello_name(name: &str) -> String {
-    match name.parse() {
+    match name.trim_matches(['[', ']']).parse() {
         Ok(IpAddr::V4(ip)) => format!("[{ip}]"),
         Ok(IpAddr::V6(ip)) => format!("[IPv6:{ip}]"),
         Err(_) => name.to_owned(),
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn ehlo_has_a_name_or_an_address_in_brackets() {
-        let names = ["site.example", "192.0.2.1", "::1"].map(hello_name);
+        let names = ["site.example", "192.0.2.1", "[::1]"].map(hello_name);
         assert_eq!(names, ["site.example", "[192.0.2.1]", "[IPv6:::1]"]);
     }
 

@@ -3,6 +3,7 @@
 mod slots;
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -11,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{Mailer, SendResult, mask};
 use crate::db::{Db, DbError};
 use crate::event::Event;
-use crate::models::outbox::{self, GIVE_UP_AFTER, Outbox, QueuedEmail};
+use crate::models::outbox::{self, Outbox, QueuedEmail};
 use crate::random;
 use slots::Slots;
 
@@ -28,7 +29,7 @@ const LONGEST_REJECTION: i64 = 60 * 60;
 
 /// Wait after each time that the server did not answer an email: it may have accepted it, and must not
 /// get it every minute.
-const NO_REPLY_PAUSE: i64 = 30 * 60;
+const NO_REPLY_WAIT: i64 = 30 * 60;
 
 /// How often an idle worker looks for emails that other nodes enqueued or left.
 const IDLE_SECONDS: i64 = 30;
@@ -36,124 +37,96 @@ const IDLE_SECONDS: i64 = 30;
 /// Corrections of the clock are smaller. After a larger one, emails would wait for it to catch up.
 const JUMP_SECONDS: i64 = 10;
 
-/// Emails that the development mailbox keeps.
-const MAILBOX_SIZE: i64 = 200;
-
 /// One worker: one a process is enough, one a node is safe.
 pub struct Worker {
     db: Db,
     outbox: Outbox,
-    mailer: Option<Mailer>,
+    mailer: Arc<Mailer>,
     slots: Slots,
-    /// Emails that the server has accepted and the database still holds: deleted before any is claimed.
-    accepted: Vec<String>,
+    /// Emails that are done and still in the database: deleted before any is claimed.
+    done: Vec<String>,
     /// The time of the last look at the outbox.
     looked_at: i64,
-    /// Why nothing is claimed until the next look.
-    trouble: Option<End>,
-    /// How often there was trouble since the server last answered.
-    failures: i64,
     next_look: Instant,
-    totals: DeliveryRun,
-}
-
-/// What one call of [`Worker::deliver_due`] did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DeliveryRun {
-    /// Emails that the server accepted.
-    pub sent: usize,
-    /// Emails that it deferred or rejected, or did not answer.
-    pub rejected: usize,
-    /// Emails that expired, and decoys.
-    pub dropped: usize,
-    /// Why it ended.
-    pub end: End,
-}
-
-/// Why a run ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum End {
-    /// Nothing more is due.
-    #[default]
-    NothingDue,
-    /// The mail server is unavailable. Claims were released.
-    ServerUnavailable,
-    /// The database failed. Claims run out.
-    DatabaseFailed,
+    /// The server or the database failed: nothing is claimed until the next look.
+    is_paused: bool,
+    /// Pauses since an email was last answered and recorded.
+    pauses: i64,
 }
 
 impl Worker {
-    /// Without a `mailer` nothing is sent: emails stay for the development mailbox.
-    pub fn new(db: Db, outbox: Outbox, mailer: Option<Mailer>) -> Self {
+    pub fn new(db: Db, outbox: Outbox, mailer: Arc<Mailer>) -> Self {
         Self {
             db,
             outbox,
             mailer,
             slots: Slots::new(),
-            accepted: Vec::new(),
+            done: Vec::new(),
             looked_at: i64::MIN,
-            trouble: None,
-            failures: 0,
             next_look: Instant::now(),
-            totals: DeliveryRun::default(),
+            is_paused: false,
+            pauses: 0,
         }
     }
 
     /// Works until `stop` turns true (or its sender is gone), then finishes the emails in flight. Looks
-    /// for emails when one is enqueued, when one is due again, and every 30 seconds; besides, a slot that
-    /// becomes free is filled. In trouble it waits for the end of the pause.
+    /// for emails when one is enqueued, when one is due again, and every 30 seconds, and fills slots as
+    /// they become free.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let outbox = self.outbox.clone();
-        self.look().await;
         loop {
-            let slow_at = self.slots.next_slow();
-            tokio::select! {
+            let slow_at = self.slots.next_slow().unwrap_or(self.next_look);
+            let worked = tokio::select! {
                 biased;
                 () = async { drop(stop.wait_for(|stopped| *stopped).await) } => break,
                 () = sleep_until(self.next_look) => self.look().await,
-                done = self.slots.next_done(), if !self.slots.is_empty() => {
-                    self.record(done).await;
-                    self.fill_slots().await;
+                Some((queued, result)) = self.slots.next_done() => {
+                    self.finish(queued, result).await
                 }
-                () = sleep_until(slow_at.unwrap_or(self.next_look)), if slow_at.is_some() => {
-                    self.fill_slots().await;
+                () = sleep_until(slow_at) => self.fill_slots().await,
+                () = outbox.enqueued(), if !self.is_paused => {
+                    self.look_within(some_moment());
+                    Ok(())
                 }
-                () = outbox.enqueued(), if self.trouble.is_none() => self.look_within(some_moment()),
+            };
+            if let Err(error) = worked {
+                self.pause("database_failed", &error);
             }
         }
-        while !self.slots.is_empty() {
-            let done = self.slots.next_done().await;
-            self.record(done).await;
+        while let Some((queued, result)) = self.slots.next_done().await {
+            if let Err(error) = self.record(queued, result).await {
+                self.pause("database_failed", &error);
+            }
         }
-        self.close_idle().await;
+        self.mailer.close_idle().await;
     }
 
-    /// Sends everything that is due, and deletes what has expired. Never fails: trouble is logged, and
-    /// what could not be sent stays.
-    pub async fn deliver_due(&mut self) -> DeliveryRun {
-        self.totals = DeliveryRun::default();
-        self.look().await;
-        while !self.slots.is_empty() {
-            let done = self.slots.next_done().await;
-            self.record(done).await;
-            self.fill_slots().await;
+    /// Sends everything that is due, and deletes what has expired.
+    pub async fn deliver_due(&mut self) -> Result<(), DbError> {
+        self.look().await?;
+        while let Some((queued, result)) = self.slots.next_done().await {
+            self.finish(queued, result).await?;
         }
-        DeliveryRun { end: self.trouble.unwrap_or_default(), ..self.totals }
+        Ok(())
     }
 
     /// Looks at the whole outbox, and schedules the next look.
-    async fn look(&mut self) {
-        self.trouble = None;
-        match self.clean().await {
-            Ok(()) => self.fill_slots().await,
-            Err(error) => self.pause(End::DatabaseFailed, &error),
+    async fn look(&mut self) -> Result<(), DbError> {
+        self.is_paused = false;
+        self.next_look = Instant::now() + seconds(IDLE_SECONDS);
+        let now = self.outbox.clock.now();
+        if now.saturating_add(JUMP_SECONDS) < self.looked_at {
+            Event::log_fault("the_clock_went_back", &"all mail that waits is due now");
+            outbox::rebase_times(self.db.writer(), now).await?;
         }
-        if self.trouble.is_none() {
-            let now = self.outbox.clock.now();
-            let due = outbox::next_due(self.db.reader(), now).await.ok().flatten();
-            let wait = due.map_or(IDLE_SECONDS, |at| at.saturating_sub(now));
-            self.next_look = Instant::now() + seconds(wait.clamp(1, IDLE_SECONDS));
+        self.looked_at = now;
+        self.delete_done().await?;
+        self.drop_expired(now).await?;
+        self.fill_slots().await?;
+        if let Some(due) = outbox::next_due(self.db.reader(), now).await? {
+            self.look_within(seconds(due.saturating_sub(now).max(1)));
         }
+        Ok(())
     }
 
     fn look_within(&mut self, wait: Duration) {
@@ -161,167 +134,129 @@ impl Worker {
     }
 
     /// Claims nothing for a while, longer each time.
-    fn pause(&mut self, end: End, cause: &dyn Display) {
-        if self.trouble.is_none() {
-            let is_server = end == End::ServerUnavailable;
-            let reason = if is_server { "server_away" } else { "database_failed" };
+    fn pause(&mut self, reason: &'static str, cause: &dyn Display) {
+        if !self.is_paused {
             Event::MailWaits { reason, cause }.write();
-            self.next_look = Instant::now() + seconds(doubled(1, self.failures, LONGEST_PAUSE));
-            self.failures += 1;
+            self.next_look = Instant::now() + seconds(doubled(1, self.pauses, LONGEST_PAUSE));
+            self.pauses += 1;
+            self.is_paused = true;
         }
-        self.trouble = Some(end);
     }
 
-    /// What precedes the claims: a clock that went back, accepted emails, expired ones.
-    async fn clean(&mut self) -> Result<(), DbError> {
-        let now = self.outbox.clock.now();
-        if self.mailer.is_none() {
-            let oldest = now - GIVE_UP_AFTER;
-            return outbox::trim(self.db.writer(), oldest, MAILBOX_SIZE).await.map(drop);
-        }
-        if now.saturating_add(JUMP_SECONDS) < self.looked_at {
-            Event::log_fault("the_clock_went_back", &"all mail that waits is due now");
-            outbox::rebase_times(self.db.writer(), now).await?;
-        }
-        self.looked_at = now;
-        self.delete_accepted().await?;
+    async fn drop_expired(&self, now: i64) -> Result<(), DbError> {
         loop {
-            let dropped = outbox::drop_expired(&self.db, &self.outbox.key, now).await?;
-            if dropped.is_empty() {
+            let expired = outbox::drop_expired(&self.db, &self.outbox.key, now).await?;
+            if expired.is_empty() {
                 return Ok(());
             }
-            self.totals.dropped += dropped.len();
-            dropped.iter().filter(|email| !email.is_decoy()).for_each(log_dropped);
+            expired.iter().for_each(log_expired);
         }
     }
 
-    /// Claims an email for every free slot, unless there is trouble.
-    async fn fill_slots(&mut self) {
-        if self.trouble.is_none()
-            && let Err(error) = self.claim().await
+    /// Claims an email for every free slot, unless the worker is paused.
+    async fn fill_slots(&mut self) -> Result<(), DbError> {
+        while !self.is_paused
+            && let Some(filter) = self.slots.filter()
         {
-            self.pause(End::DatabaseFailed, &error);
-        }
-        if self.slots.is_empty() {
-            self.close_idle().await;
-        }
-    }
-
-    async fn claim(&mut self) -> Result<(), DbError> {
-        let Some(mailer) = self.mailer.clone() else { return Ok(()) };
-        while let Some(filter) = self.slots.filter() {
             let now = self.outbox.clock.now();
             let claimed = outbox::claim(&self.db, &self.outbox.key, now, &filter).await?;
-            let Some(email) = claimed else { break };
-            self.slots.send(&mailer, email);
+            let Some(queued) = claimed else { break };
+            if queued.is_readable() {
+                self.slots.send(&self.mailer, queued);
+            } else {
+                log_given_up(&queued, "other_key");
+                outbox::remove(self.db.writer(), &queued.id).await?;
+            }
+        }
+        if self.slots.is_empty() {
+            self.mailer.close_idle().await;
         }
         Ok(())
     }
 
-    async fn close_idle(&self) {
-        if let Some(mailer) = &self.mailer {
-            mailer.close_idle().await;
-        }
+    async fn finish(&mut self, queued: QueuedEmail, result: SendResult) -> Result<(), DbError> {
+        self.record(queued, result).await?;
+        self.fill_slots().await
     }
 
-    async fn record(&mut self, done: Option<(QueuedEmail, Option<SendResult>)>) {
-        let Some((email, result)) = done else { return };
-        match &result {
-            Some(SendResult::ServerUnavailable { why }) => {
-                self.pause(End::ServerUnavailable, why);
-                self.slots.narrow();
-            }
-            Some(_) => {
-                self.slots.widen();
-                self.failures = 0;
-                self.trouble.take_if(|trouble| *trouble == End::ServerUnavailable);
-            }
-            None => {}
-        }
-        if let Err(error) = self.record_result(email, result).await {
-            // Unless it was sent, the email is due again when its claim runs out.
-            self.pause(End::DatabaseFailed, &error);
-        }
-    }
-
-    async fn record_result(
-        &mut self,
-        email: QueuedEmail,
-        result: Option<SendResult>,
-    ) -> Result<(), DbError> {
+    /// Logs what became of an email, and deletes or reschedules it. When that fails, an email that was
+    /// not sent is due again when its claim runs out.
+    async fn record(&mut self, queued: QueuedEmail, result: SendResult) -> Result<(), DbError> {
+        let QueuedEmail { id: mail, tries, email, .. } = &queued;
+        let (kind, tries) = (email.kind.as_str(), *tries);
+        let is_answered =
+            !matches!(result, SendResult::Decoy | SendResult::ServerUnavailable { .. });
         match result {
-            None => self.totals.dropped += 1,
-            Some(SendResult::Sent(reply)) => {
-                self.totals.sent += 1;
-                Event::MailSent { cause: &reply, mail: &email.id, kind: &email.kind }.write();
+            SendResult::Sent(reply) => {
+                Event::MailSent { cause: &reply, mail, kind }.write();
+                self.done.push(queued.id);
             }
-            Some(SendResult::ServerUnavailable { .. }) => {
+            SendResult::Decoy => self.done.push(queued.id),
+            SendResult::NoReply => {
+                let wait = NO_REPLY_WAIT * tries;
+                Event::MailUnanswered { mail, kind, wait }.write();
+                self.retry(&queued, wait).await?;
+            }
+            SendResult::Rejected { permanent, why } => {
+                let (to, wait) = (&mask(&email.to), wait_after(permanent, &queued));
+                Event::MailRefused { cause: &why, mail, kind, to, tries, wait }.write();
+                self.retry(&queued, wait).await?;
+            }
+            SendResult::ServerUnavailable { why } => {
+                self.pause("server_away", &why);
+                self.slots.narrow();
+                // Not a try of this email, which is due at once, behind all others that wait.
                 let now = self.outbox.clock.now();
-                return outbox::release(self.db.writer(), &email, now).await;
-            }
-            Some(SendResult::NoReply) => {
-                self.totals.rejected += 1;
-                let wait = NO_REPLY_PAUSE * email.tries.max(1);
-                Event::MailUnanswered { mail: &email.id, kind: &email.kind, wait }.write();
-                let at = self.outbox.clock.now() + wait;
-                return outbox::reschedule(self.db.writer(), &email, at).await;
-            }
-            Some(SendResult::Rejected { permanent, why }) => {
-                self.totals.rejected += 1;
-                return self.retry_or_give_up(&email, permanent, &why).await;
+                outbox::reschedule(self.db.writer(), &queued, now, tries - 1).await?;
             }
         }
-        self.accepted.push(email.id);
-        self.delete_accepted().await
-    }
-
-    async fn retry_or_give_up(
-        &mut self,
-        email: &QueuedEmail,
-        permanent: bool,
-        why: &str,
-    ) -> Result<(), DbError> {
-        let now = self.outbox.clock.now();
-        if now >= email.created_at + GIVE_UP_AFTER {
-            log_given_up(email, "refused", Some(why));
-            return outbox::remove(self.db.writer(), &email.id).await;
-        }
-        let wait = wait_after(permanent, email);
-        self.look_within(seconds(wait));
-        let QueuedEmail { id: mail, kind, to, tries, .. } = email;
-        Event::MailRefused { cause: why, mail, kind, to: &mask(to), tries: *tries, wait }.write();
-        outbox::reschedule(self.db.writer(), email, now + wait).await
-    }
-
-    async fn delete_accepted(&mut self) -> Result<(), DbError> {
-        while let Some(id) = self.accepted.last() {
-            outbox::remove(self.db.writer(), id).await?;
-            self.accepted.pop();
+        self.delete_done().await?;
+        if is_answered {
+            self.slots.widen();
+            self.is_paused = false;
+            self.pauses = 0;
         }
         Ok(())
     }
-}
 
-fn log_dropped(email: &QueuedEmail) {
-    if email.expires_at - email.created_at < GIVE_UP_AFTER {
-        return Event::MailExpired { mail: &email.id, kind: &email.kind }.write();
+    async fn retry(&mut self, queued: &QueuedEmail, wait: i64) -> Result<(), DbError> {
+        self.look_within(seconds(wait));
+        let at = self.outbox.clock.now() + wait;
+        outbox::reschedule(self.db.writer(), queued, at, queued.tries).await
     }
-    log_given_up(email, "too_old", None);
-}
 
-fn log_given_up(email: &QueuedEmail, reason: &'static str, cause: Option<&str>) {
-    let QueuedEmail { id: mail, kind, to, tries, .. } = email;
-    let (kind, to, tries) = (Some(&**kind), Some(&*mask(to)), Some(*tries));
-    Event::MailGivenUp { reason, cause, mail, kind, to, tries }.write();
+    async fn delete_done(&mut self) -> Result<(), DbError> {
+        while let Some(id) = self.done.last() {
+            outbox::remove(self.db.writer(), id).await?;
+            self.done.pop();
+        }
+        Ok(())
+    }
 }
 
 /// Seconds before an email that was deferred (4xx) or rejected (5xx) is retried.
-fn wait_after(permanent: bool, email: &QueuedEmail) -> i64 {
-    match (permanent, email.is_code()) {
-        (true, _) => doubled(30, email.tries, LONGEST_REJECTION),
-        (false, true) => doubled(1, email.tries, LONGEST_PAUSE),
-        (false, false) => doubled(1, email.tries, LONGEST_DEFERRAL),
+fn wait_after(permanent: bool, queued: &QueuedEmail) -> i64 {
+    match (permanent, queued.email.is_code()) {
+        (true, _) => doubled(30, queued.tries, LONGEST_REJECTION),
+        (false, true) => doubled(1, queued.tries, LONGEST_PAUSE),
+        (false, false) => doubled(1, queued.tries, LONGEST_DEFERRAL),
     }
+}
+
+fn log_expired(queued: &QueuedEmail) {
+    if queued.email.is_decoy() {
+        return;
+    }
+    if queued.email.is_code() {
+        return Event::MailExpired { mail: &queued.id, kind: &queued.email.kind }.write();
+    }
+    log_given_up(queued, if queued.tries > 0 { "refused" } else { "too_old" });
+}
+
+fn log_given_up(queued: &QueuedEmail, reason: &'static str) {
+    let QueuedEmail { id: mail, tries, email, .. } = queued;
+    let (kind, to, tries) = (email.kind.as_str(), &mask(&email.to), *tries);
+    Event::MailGivenUp { reason, mail, kind, to, tries }.write();
 }
 
 /// `first * 2^times`, at most `most`.
@@ -343,6 +278,7 @@ fn seconds(seconds: i64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::outbox::Email;
 
     #[test]
     fn waits_double_up_to_their_limit() {
@@ -350,8 +286,9 @@ mod tests {
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
         let waits = |permanent, kind: &str| {
             [1, 9, 500].map(|tries| {
-                let email = QueuedEmail { kind: kind.to_owned(), tries, ..QueuedEmail::default() };
-                wait_after(permanent, &email)
+                let email = Email { kind: kind.to_owned(), ..Email::default() };
+                let queued = QueuedEmail { email, tries, ..QueuedEmail::default() };
+                wait_after(permanent, &queued)
             })
         };
         assert_eq!(waits(true, "reset_code"), [60, 3600, 3600]);

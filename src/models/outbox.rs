@@ -7,7 +7,6 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::db::{Db, DbError, Executor, Tx, row, sql};
-use crate::event::Event;
 use crate::key::ServerKey;
 
 /// How long an email is worth sending, in seconds, unless a code in it expires before. Relays retry for
@@ -18,7 +17,10 @@ pub const GIVE_UP_AFTER: i64 = 24 * 60 * 60;
 /// 20, the final reply 45 (the mailer's timeouts), so no second worker sends an email that is in flight.
 pub const LEASE_SECONDS: i64 = 140;
 
-/// The kind of a decoy. Its name is as long as that of the email in whose place it is enqueued.
+/// Emails that the development mailbox keeps for a day.
+pub const MAILBOX_SIZE: i64 = 200;
+
+/// The kind of a decoy. Its name is as long as that of the email that it replaces.
 const DECOY: &str = "decoy_code";
 
 /// The order of emails that are due: codes expire in minutes, and somebody waits for them.
@@ -28,19 +30,17 @@ const NOTICE: i64 = 1;
 /// Rows of one deletion: it must not block SQLite's only writer for long.
 const BATCH: i64 = 100;
 
-/// A rendered email on its way into the outbox.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+/// A rendered email.
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Email {
     /// What it reports, for logs and settings: `reset_code`, `password_changed`, …
     #[serde(skip)]
-    pub kind: &'static str,
+    pub kind: String,
     /// The bare address of its recipient.
     pub to: String,
-    /// Its subject. Locked screens show subjects: only a setting puts a code there.
+    /// Locked screens show subjects: only a setting puts a code there.
     pub subject: String,
-    /// The plain text.
     pub text: String,
-    /// The same words as HTML.
     pub html: String,
     /// Unix time after which it must not be sent.
     #[serde(skip)]
@@ -53,64 +53,7 @@ impl Email {
     /// answer.
     #[must_use]
     pub fn decoy(self) -> Self {
-        Self { kind: DECOY, ..self }
-    }
-
-    /// The email as if it had waited under `id` since `at`, to send it without the outbox.
-    pub fn into_queued(self, id: String, at: i64) -> QueuedEmail {
-        QueuedEmail {
-            id,
-            kind: self.kind.to_owned(),
-            to: self.to,
-            subject: self.subject,
-            text: self.text,
-            html: self.html,
-            created_at: at,
-            expires_at: self.expires_at,
-            ..QueuedEmail::default()
-        }
-    }
-}
-
-/// An email in the outbox. Only what [`Email`] seals is deserialized; the rest are columns, which the
-/// worker needs.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct QueuedEmail {
-    /// The row's id.
-    #[serde(skip)]
-    pub id: String,
-    /// See [`Email::kind`].
-    #[serde(skip)]
-    pub kind: String,
-    /// See [`Email::to`]. Empty when the email was sealed with another key.
-    pub to: String,
-    /// See [`Email::subject`].
-    pub subject: String,
-    /// See [`Email::text`].
-    pub text: String,
-    /// See [`Email::html`].
-    pub html: String,
-    /// How often it was tried, this time included.
-    #[serde(skip)]
-    pub tries: i64,
-    /// Unix time at which it was enqueued.
-    #[serde(skip)]
-    pub created_at: i64,
-    /// Unix time after which it must not be sent.
-    #[serde(skip)]
-    pub expires_at: i64,
-    /// Unix time until which it is claimed. No two claims of a row have the same.
-    #[serde(skip)]
-    pub claimed_until: i64,
-    /// A keyed digest of the recipient's domain.
-    #[serde(skip)]
-    pub domain: String,
-}
-
-impl QueuedEmail {
-    /// Whether somebody waits for it. A decoy counts as the code in whose place it is.
-    pub fn is_code(&self) -> bool {
-        is_code(&self.kind)
+        Self { kind: DECOY.to_owned(), ..self }
     }
 
     /// See [`Email::decoy`].
@@ -118,20 +61,33 @@ impl QueuedEmail {
         self.kind == DECOY
     }
 
-    fn is_readable(&self) -> bool {
-        !self.to.is_empty()
+    /// Whether somebody waits for it. A decoy counts as the code that it replaces.
+    pub fn is_code(&self) -> bool {
+        self.kind.ends_with("_code")
     }
 }
 
-/// Which emails a worker may claim.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClaimFilter {
-    /// No notices.
-    pub codes_only: bool,
-    /// Digests of the domains to which no further code may be sent now.
-    pub full_for_codes: Vec<String>,
-    /// Digests of the domains to which no further notice may be sent now.
-    pub full_for_notices: Vec<String>,
+/// An email in the outbox.
+#[derive(Clone, Default)]
+pub struct QueuedEmail {
+    /// The row's id.
+    pub id: String,
+    pub email: Email,
+    /// How often it was tried, this time included.
+    pub tries: i64,
+    /// Unix time at which it was enqueued.
+    pub created_at: i64,
+    /// Unix time until which it is claimed. No two claims of a row have the same.
+    pub claimed_until: i64,
+    /// A keyed digest of the recipient's domain.
+    pub domain: String,
+}
+
+impl QueuedEmail {
+    /// Not when it was sealed with another key.
+    pub fn is_readable(&self) -> bool {
+        !self.email.to.is_empty()
+    }
 }
 
 row! {
@@ -150,9 +106,10 @@ row! {
 impl Row {
     fn open(self, key: &ServerKey) -> QueuedEmail {
         let Self { id, kind, sealed, tries, created_at, expires_at, claimed_until, domain } = self;
-        let plain = key.open(&id, &sealed).unwrap_or_default();
-        let content: QueuedEmail = serde_json::from_slice(&plain).unwrap_or_default();
-        QueuedEmail { id, kind, tries, created_at, expires_at, claimed_until, domain, ..content }
+        let content = key.open(&id, &sealed).unwrap_or_default();
+        let content: Email = serde_json::from_slice(&content).unwrap_or_default();
+        let email = Email { kind, expires_at, ..content };
+        QueuedEmail { id, email, tries, created_at, claimed_until, domain }
     }
 }
 
@@ -177,18 +134,18 @@ impl Outbox {
         let now = self.clock.now();
         // Four strings always become JSON; an email without content would be dropped as unreadable.
         let content = serde_json::to_vec(email).unwrap_or_default();
-        let domain = email.to.rsplit_once('@').map_or(email.to.as_str(), |(_, domain)| domain);
+        let domain = email.to.rsplit_once('@').map_or("", |(_, domain)| domain).to_lowercase();
         sql("insert into outbox
              (id, kind, sealed, tries, created_at, next_try_at, claimed_until, expires_at, priority, domain)
              values ($1, $2, $3, 0, $4, $5, 0, $6, $7, $8)")
         .bind(&id)
-        .bind(email.kind)
+        .bind(&email.kind)
         .bind(self.key.seal(&id, &content))
         .bind(now)
         .bind(now)
         .bind(email.expires_at.max(now))
-        .bind(if is_code(email.kind) { CODE } else { NOTICE })
-        .bind(self.key.digest("mail domain", &[domain.to_lowercase().as_str()]))
+        .bind(if email.is_code() { CODE } else { NOTICE })
+        .bind(self.key.digest("mail domain", &[domain.as_str()]))
         .execute(tx.on())
         .await?;
         tx.notify_after_commit(&self.wakeup);
@@ -199,6 +156,17 @@ impl Outbox {
     pub(crate) async fn enqueued(&self) {
         self.wakeup.notified().await;
     }
+}
+
+/// Which emails a worker may claim.
+#[derive(Debug, Default)]
+pub struct ClaimFilter {
+    /// No notices.
+    pub codes_only: bool,
+    /// Digests of the domains to which no further code may be sent now.
+    pub full_for_codes: Vec<String>,
+    /// Digests of the domains to which no further notice may be sent now.
+    pub full_for_notices: Vec<String>,
 }
 
 /// Codes come before notices, and emails that were not tried before those that were. Rows that another
@@ -229,24 +197,15 @@ pub async fn claim(
     now: i64,
     filter: &ClaimFilter,
 ) -> Result<Option<QueuedEmail>, DbError> {
-    loop {
-        let claim = sql(CLAIM)
-            .bind(now + LEASE_SECONDS)
-            .bind(now)
-            .bind(if filter.codes_only { CODE } else { NOTICE })
-            .bind(format!(" {} ", filter.full_for_codes.join(" ")))
-            .bind(format!(" {} ", filter.full_for_notices.join(" ")));
-        let Some(row) = claim.optional::<Row>(db.writer()).await? else {
-            return Ok(None);
-        };
-        let email = row.open(key);
-        if email.is_readable() {
-            return Ok(Some(email));
-        }
-        let (mail, kind, to, tries, cause) = (&*email.id, None, None, None, None);
-        Event::MailGivenUp { reason: "other_key", cause, mail, kind, to, tries }.write();
-        remove(db.writer(), &email.id).await?;
-    }
+    let row = sql(CLAIM)
+        .bind(now + LEASE_SECONDS)
+        .bind(now)
+        .bind(if filter.codes_only { CODE } else { NOTICE })
+        .bind(format!(" {} ", filter.full_for_codes.join(" ")))
+        .bind(format!(" {} ", filter.full_for_notices.join(" ")))
+        .optional::<Row>(db.writer())
+        .await?;
+    Ok(row.map(|row| row.open(key)))
 }
 
 /// Deletes an email that was sent or given up.
@@ -254,30 +213,20 @@ pub async fn remove(on: Executor<'_>, id: &str) -> Result<(), DbError> {
     sql("delete from outbox where id = $1").bind(id).execute(on).await.map(drop)
 }
 
-/// Ends the claim without counting its try. The email is due at once, behind all others that wait: the
-/// server was unavailable, perhaps for this one alone. Does nothing when the claim has run out.
-pub async fn release(on: Executor<'_>, email: &QueuedEmail, now: i64) -> Result<(), DbError> {
-    sql("update outbox set claimed_until = 0, tries = tries - 1, next_try_at = $3
-         where id = $1 and claimed_until = $2")
-    .bind(&email.id)
-    .bind(email.claimed_until)
-    .bind(now)
-    .execute(on)
-    .await
-    .map(drop)
-}
-
-/// Ends the claim and counts its try. Does nothing when the claim has run out.
+/// Ends the claim of an email that is due again at `next_try_at`, after so many `tries`. Does nothing
+/// when the claim has run out.
 pub async fn reschedule(
     on: Executor<'_>,
-    email: &QueuedEmail,
+    queued: &QueuedEmail,
     next_try_at: i64,
+    tries: i64,
 ) -> Result<(), DbError> {
-    sql("update outbox set claimed_until = 0, next_try_at = $1
-         where id = $2 and claimed_until = $3")
+    sql("update outbox set claimed_until = 0, next_try_at = $1, tries = $2
+         where id = $3 and claimed_until = $4")
     .bind(next_try_at)
-    .bind(&email.id)
-    .bind(email.claimed_until)
+    .bind(tries)
+    .bind(&queued.id)
+    .bind(queued.claimed_until)
     .execute(on)
     .await
     .map(drop)
@@ -318,12 +267,6 @@ pub async fn next_due(on: Executor<'_>, now: i64) -> Result<Option<i64>, DbError
     Ok(next.optional::<(i64,)>(on).await?.map(|(at,)| at))
 }
 
-/// How many emails wait, decoys included.
-pub async fn count(on: Executor<'_>) -> Result<i64, DbError> {
-    let row = sql("select count(*) from outbox").optional::<(i64,)>(on).await?;
-    Ok(row.map_or(0, |(count,)| count))
-}
-
 /// The newest emails, at most `most`, newest first, without decoys: the development mailbox.
 pub async fn newest(
     on: Executor<'_>,
@@ -338,51 +281,19 @@ pub async fn newest(
     Ok(rows.into_iter().map(|row| row.open(key)).filter(QueuedEmail::is_readable).collect())
 }
 
-/// One email of the development mailbox.
-pub async fn find(
-    on: Executor<'_>,
-    key: &ServerKey,
-    id: &str,
-) -> Result<Option<QueuedEmail>, DbError> {
-    let row = sql("select id, kind, sealed, tries, created_at, expires_at, claimed_until, domain
-         from outbox where id = $1 and kind <> 'decoy_code'")
-    .bind(id)
-    .optional::<Row>(on)
-    .await?;
-    Ok(row.map(|row| row.open(key)).filter(QueuedEmail::is_readable))
-}
-
-/// The ids of the emails next to `id` in the development mailbox: the newer one, the older one.
-pub async fn neighbours(
-    on: Executor<'_>,
-    id: &str,
-) -> Result<(Option<String>, Option<String>), DbError> {
-    let row = sql("select
-         (select min(id) from outbox where id > $1 and kind <> 'decoy_code'),
-         (select max(id) from outbox where id < $1 and kind <> 'decoy_code')")
-    .bind(id)
-    .optional(on)
-    .await?;
-    Ok(row.unwrap_or_default())
-}
-
 /// Deletes every email.
 pub async fn clear(on: Executor<'_>) -> Result<u64, DbError> {
     sql("delete from outbox").execute(on).await
 }
 
-/// Keeps the development mailbox small: deletes decoys, what was enqueued before `oldest` (unix time)
-/// and all but the newest `most`.
-pub async fn trim(on: Executor<'_>, oldest: i64, most: i64) -> Result<u64, DbError> {
+/// Keeps the development mailbox small: deletes decoys, what is older than a day, and all but the newest
+/// [`MAILBOX_SIZE`].
+pub async fn trim_mailbox(on: Executor<'_>, now: i64) -> Result<u64, DbError> {
     sql("delete from outbox
          where created_at < $1 or kind = 'decoy_code' or id not in (
              select id from outbox where kind <> 'decoy_code' order by id desc limit $2)")
-    .bind(oldest)
-    .bind(most)
+    .bind(now - GIVE_UP_AFTER)
+    .bind(MAILBOX_SIZE)
     .execute(on)
     .await
-}
-
-fn is_code(kind: &str) -> bool {
-    kind.ends_with("_code")
 }

@@ -2,6 +2,7 @@
 
 pub mod sweep;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -34,10 +35,12 @@ pub fn spawn(app: &App) -> Result<Tasks, MailError> {
 /// As [`spawn`], with a mailer that was made before.
 pub(crate) fn spawn_with(app: &App, mailer: Option<Mailer>) -> Tasks {
     let mut tasks = Tasks { stop: watch::Sender::new(false), running: JoinSet::new() };
-    let (db, outbox) = (app.db.clone(), app.outbox.clone());
-    tasks.spawn("outbox", move |stop| {
-        Worker::new(db.clone(), outbox.clone(), mailer.clone()).run(stop)
-    });
+    if let Some(mailer) = mailer.map(Arc::new) {
+        let (db, outbox) = (app.db.clone(), app.outbox.clone());
+        tasks.spawn("outbox", move |stop| {
+            Worker::new(db.clone(), outbox.clone(), Arc::clone(&mailer)).run(stop)
+        });
+    }
     let app = app.clone();
     tasks.spawn("sweep", move |stop| sweep::run(app.clone(), stop));
     tasks

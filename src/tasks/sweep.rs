@@ -1,4 +1,5 @@
-//! Deletes expired sessions, codes, counters and devices in batches, on one node at a time.
+//! Deletes expired sessions, codes, counters, devices and mails of the development mailbox, on one node
+//! at a time.
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use crate::db::{AdvisoryLock, DbError};
 use crate::event::Event;
 use crate::models::device::sweep_devices;
 use crate::models::one_time_code::sweep_codes;
+use crate::models::outbox;
 use crate::models::rate_limit::sweep_limits;
 use crate::models::session::sweep_sessions;
 
@@ -48,6 +50,9 @@ pub async fn sweep(app: &App) -> Result<u64, DbError> {
     let codes = in_batches(&mut lock, || sweep_codes(db.writer(), BATCH, now)).await?;
     let limits = in_batches(&mut lock, || sweep_limits(db.writer(), BATCH, now)).await?;
     let devices = in_batches(&mut lock, || sweep_devices(db.writer(), BATCH, now)).await?;
+    if app.config.smtp.is_none() {
+        outbox::trim_mailbox(db.writer(), now).await?;
+    }
     lock.release().await?;
     Ok(sessions + codes + limits + devices)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -60,9 +61,9 @@ async fn it_shows_every_mail_newest_first_with_its_text() {
     let texts = ann.all_text("pre");
     assert_eq!(texts.len(), 2);
     assert!(texts[0].contains(&code) && !texts[1].contains(&code), "{texts:?}");
-    let mails = site.mails().await;
+    let mails = site.queued().await;
     for (shown, mail) in texts.iter().zip(&mails) {
-        let words: Vec<_> = mail.text.split_whitespace().collect();
+        let words: Vec<_> = mail.email.text.split_whitespace().collect();
         assert_eq!(*shown, words.join(" "), "the text is complete");
     }
     for mail in mails {
@@ -116,7 +117,7 @@ async fn a_line_is_a_link_when_it_is_an_address_of_this_site_and_nothing_else() 
         "javascript:alert(1)",
     ];
     let email = Email {
-        kind: "login",
+        kind: "login".to_owned(),
         to: email_of("ann"),
         subject: "Hello".to_owned(),
         text: lines.join("\n\n"),
@@ -138,7 +139,7 @@ async fn the_newest_mails_html_part_is_in_a_sandboxed_frame() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let (mut ann, code) = site.with_code("ann").await;
-    let id = site.mails().await[0].id.clone();
+    let id = site.queued().await.remove(0).id;
     for path in ["/dev/mailbox".to_owned(), format!("/dev/mailbox/{id}")] {
         ann.open(&path).await;
         assert_eq!(ann.all_text("iframe").len(), 1, "{path}");
@@ -170,7 +171,7 @@ on_both_databases! {
             site.registered(username).await;
         }
         let mut reader = site.browser();
-        let ids: Vec<_> = site.mails().await.into_iter().map(|mail| mail.id).collect();
+        let ids: Vec<_> = site.queued().await.into_iter().map(|mail| mail.id).collect();
         reader.open("/dev/mailbox").await.click("Your new account at Vestibule").await;
         assert_eq!(reader.path(), format!("/dev/mailbox/{}", ids[0]));
         assert_eq!(reader.all_text("dt"), ["From", "To", "Subject", "Date"]);
@@ -208,8 +209,8 @@ async fn the_source_of_a_mail_is_what_a_mail_server_gets() {
     let smtp = SmtpServer::parse(&server.url()).unwrap();
     let mailer = Mailer::new(smtp, &config.mail_from, config.base_url.host()).unwrap();
     let app = site.app.clone();
-    let mut worker = Worker::new(app.db.clone(), app.outbox.clone(), Some(mailer));
-    worker.deliver_due().await;
+    let mut worker = Worker::new(app.db.clone(), app.outbox.clone(), Arc::new(mailer));
+    worker.deliver_due().await.unwrap();
     assert_eq!(server.mails()[0].data, source);
     assert!(source.starts_with("From: =?utf-8?b?S8Okc2U=?= <no-reply@localhost>\r\n"), "{source}");
 }
@@ -219,20 +220,20 @@ async fn scripts_read_it_as_json() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let (_, code) = site.with_code("ann").await;
-    let mails = site.mails().await;
+    let mails = site.queued().await;
     let read = json(&site).await;
     assert_eq!(read.len(), 2);
     for ((read, mail), at) in read.iter().zip(&mails).zip(["02", "00"]) {
-        let code = (mail.kind == "reset_code").then(|| code.clone());
+        let code = (mail.email.kind == "reset_code").then(|| code.clone());
         let expected = serde_json::json!({
             "id": mail.id,
             "at": format!("2026-11-22T18:00:{at}Z"),
-            "kind": mail.kind,
+            "kind": mail.email.kind,
             "from": "Vestibule <no-reply@localhost>",
             "to": "ann@meadow.example",
-            "subject": mail.subject,
-            "text": mail.text,
-            "html": mail.html,
+            "subject": mail.email.subject,
+            "text": mail.email.text,
+            "html": mail.email.html,
             "code": code,
         });
         assert_eq!(*read, expected);
@@ -329,7 +330,7 @@ async fn scripts_clear_it_with_an_origin_and_other_sites_cannot() {
 async fn it_is_not_shown_under_a_name_that_is_not_ours() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
-    for url in urls(&site.mails().await[0].id) {
+    for url in urls(&site.queued().await[0].id) {
         for (host, status) in [
             ("localhost:8000", StatusCode::OK),
             ("127.0.0.1:8000", StatusCode::OK),
@@ -346,7 +347,7 @@ async fn it_is_not_shown_under_a_name_that_is_not_ours() {
 async fn with_a_mail_server_or_in_production_it_does_not_exist() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
-    let id = site.mails().await[0].id.clone();
+    let id = site.queued().await.remove(0).id;
     let smtp = || SmtpServer::parse("smtp://127.0.0.1:1").ok();
     let mut with_server = site.changed(|config| config.smtp = smtp()).await;
     let mut production = site
@@ -404,7 +405,7 @@ const ELSEWHERE: [&str; 4] =
 async fn it_is_for_clients_on_this_machine_and_nothing_leads_others_there() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
-    let id = site.mails().await[0].id.clone();
+    let id = site.queued().await.remove(0).id;
     for round in 0..2 {
         for (peers, status) in [(HERE, StatusCode::OK), (ELSEWHERE, StatusCode::NOT_FOUND)] {
             for peer in peers {

@@ -16,7 +16,8 @@ use crate::support::smtp::{FakeSmtp, Security, Setup};
 const CHILD: &str = "VESTIBULE_TEST_MAIL_TO";
 
 fn queued(to: &str) -> QueuedEmail {
-    email(to).into_queued(vestibule::random::id(0), START)
+    let (id, email) = (vestibule::random::id(0), email(to));
+    QueuedEmail { id, email, created_at: START, ..QueuedEmail::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]

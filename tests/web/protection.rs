@@ -291,8 +291,8 @@ async fn whatever_the_site_and_people_are_called_stays_words() {
         assert!(ann.title().ends_with(evil), "{path}: {}", ann.title());
         assert!(!ann.html.contains("<b>"), "{path}: {}", ann.html);
     }
-    let mail = &site.mails().await[0];
+    let mail = &site.queued().await[0];
     ann.open(&format!("/dev/mailbox/{}", mail.id)).await;
     assert!(ann.text().contains(evil) && !ann.html.contains("<b>"), "{}", ann.html);
-    assert!(!mail.html.contains("<b>") && mail.text.contains(evil));
+    assert!(!mail.email.html.contains("<b>") && mail.email.text.contains(evil));
 }

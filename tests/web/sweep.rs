@@ -56,6 +56,16 @@ on_both_databases! {
         assert_eq!(site.count("select count(*) from sessions").await, 2);
         assert_eq!(site.count("select count(*) from devices").await, 2);
     }
+
+    async fn a_sweep_clears_the_development_mailbox_of_old_mails(site: Site) {
+        site.registered("ann").await;
+        site.wait(24 * 60 * 60 - 60);
+        sweep_at_once(&site).await;
+        assert_eq!(site.mails().await.len(), 1);
+        site.wait(60);
+        sweep_at_once(&site).await;
+        assert_eq!(site.count("select count(*) from outbox").await, 0);
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
-//! The emails in flight, and which further ones may be sent beside them.
+//! The emails in flight, and which further ones may join them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{Id, JoinError, JoinSet};
@@ -11,18 +12,17 @@ use crate::models::outbox::{ClaimFilter, QueuedEmail};
 
 /// Emails in flight at most, each on its own connection. Servers limit the connections of one client,
 /// some to 20.
-pub const SLOTS: usize = 16;
+const SLOTS: usize = 16;
 
 /// An email that takes longer is slow: its slot is given to a code. Sixty codes to hosts that answer
 /// after 40 seconds delayed the next person's code by two minutes without it (measured).
 const SLOW_AFTER: Duration = Duration::from_secs(2);
 
-/// Slow emails at most beside the slots: each holds a connection.
+/// Slow emails whose slots are given away, at most: each still holds a connection.
 const SLOW_MAX: usize = 48;
 
-/// The slots. A new email takes a slot as soon as it is free.
 pub struct Slots {
-    sending: JoinSet<(QueuedEmail, Option<SendResult>)>,
+    sending: JoinSet<(QueuedEmail, SendResult)>,
     in_flight: HashMap<Id, InFlight>,
     /// How many the server lets us send at once: fewer after it rejected a connection.
     allowed: usize,
@@ -40,37 +40,28 @@ impl Slots {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.sending.is_empty()
+        self.in_flight.is_empty()
     }
 
     /// Which email may take a slot; none while all are in use. Codes to one domain get half of the slots
     /// at most, notices to it a quarter. The last quarter of all is for codes alone, to domains that have
-    /// no code in flight: slow recipients can fill the others, and not these. For each slow email there is
-    /// one more such slot, unless the server rejects connections.
+    /// no code in flight: slow recipients can fill the others, and not these. Each slow email adds such a
+    /// slot, unless the server rejects connections.
     pub fn filter(&self) -> Option<ClaimFilter> {
         let in_flight = self.in_flight.len();
-        let extra = if self.allowed == SLOTS { self.slow().min(SLOW_MAX) } else { 0 };
+        let is_slow = |email: &&InFlight| email.since.elapsed() >= SLOW_AFTER;
+        let slow = self.in_flight.values().filter(is_slow).count();
+        let extra = if self.allowed == SLOTS { slow.min(SLOW_MAX) } else { 0 };
         if in_flight >= self.allowed + extra {
             return None;
         }
-        let is_last_quarter = self.allowed.saturating_sub(in_flight) <= self.allowed / 4;
-        let per_domain = self.allowed.div_ceil(2);
-        let codes_per_domain = if is_last_quarter { 1 } else { per_domain };
+        let codes_only = self.allowed.saturating_sub(in_flight) <= self.allowed / 4;
+        let codes_per_domain = if codes_only { 1 } else { self.allowed.div_ceil(2) };
         Some(ClaimFilter {
-            codes_only: is_last_quarter,
+            codes_only,
             full_for_codes: self.domains_with(codes_per_domain, |email| email.is_code),
-            full_for_notices: self.domains_with(per_domain.div_ceil(2), |_| true),
+            full_for_notices: self.domains_with(self.allowed.div_ceil(4), |_| true),
         })
-    }
-
-    fn slow(&self) -> usize {
-        self.in_flight.values().filter(|email| email.since.elapsed() >= SLOW_AFTER).count()
-    }
-
-    /// When the next email in flight becomes slow.
-    pub fn next_slow(&self) -> Option<Instant> {
-        let slow_at = self.in_flight.values().map(|email| email.since + SLOW_AFTER);
-        slow_at.filter(|at| *at > Instant::now()).min()
     }
 
     /// The domains that have at least `limit` such emails in flight.
@@ -83,30 +74,34 @@ impl Slots {
         full.map(|(domain, _)| domain.to_owned()).collect()
     }
 
-    /// Starts to send an email. A decoy is composed and not sent.
-    pub fn send(&mut self, mailer: &Mailer, email: QueuedEmail) {
-        let (domain, since) = (email.domain.clone(), Instant::now());
-        let in_flight = InFlight { domain, is_code: email.is_code(), since };
-        let mailer = mailer.clone();
-        let task = self.sending.spawn(async move {
-            let result = if email.is_decoy() {
-                mailer.compose_only(&email);
-                None
-            } else {
-                Some(mailer.send(&email).await)
-            };
-            (email, result)
-        });
-        self.in_flight.insert(task.id(), in_flight);
+    /// When the next email in flight becomes slow.
+    pub fn next_slow(&self) -> Option<Instant> {
+        let slow_at = self.in_flight.values().map(|email| email.since + SLOW_AFTER);
+        slow_at.filter(|at| *at > Instant::now()).min()
     }
 
-    /// Waits for the next email that is done, without a result if it is a decoy. None when nothing is in
-    /// flight, or when sending panicked, which is logged: then the email is retried after its claim.
-    pub async fn next_done(&mut self) -> Option<(QueuedEmail, Option<SendResult>)> {
-        let done = self.sending.join_next_with_id().await?;
-        let id = done.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        self.in_flight.remove(&id);
-        done.ok().map(|(_, email)| email)
+    /// Starts to send an email.
+    pub fn send(&mut self, mailer: &Arc<Mailer>, queued: QueuedEmail) {
+        let (domain, is_code) = (queued.domain.clone(), queued.email.is_code());
+        let mailer = Arc::clone(mailer);
+        let task = self.sending.spawn(async move {
+            let result = mailer.send(&queued).await;
+            (queued, result)
+        });
+        self.in_flight.insert(task.id(), InFlight { domain, is_code, since: Instant::now() });
+    }
+
+    /// Waits for the next email that is done. None when nothing is in flight. A panic is logged, and its
+    /// email is retried after its claim.
+    pub async fn next_done(&mut self) -> Option<(QueuedEmail, SendResult)> {
+        loop {
+            let done = self.sending.join_next_with_id().await?;
+            let id = done.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+            self.in_flight.remove(&id);
+            if let Ok((_, done)) = done {
+                return Some(done);
+            }
+        }
     }
 
     /// After the server answered an email: allows one more at once.

@@ -191,8 +191,8 @@ async fn send_what_was_held(nodes: &Nodes, db: &Db, since: i64) -> HashSet<Strin
     };
     timeout(Duration::from_secs(20), until(is_left)).await.expect("the living send theirs");
     let held: HashSet<_> = waiting(db).await.into_iter().collect();
-    let round = nodes.worker(db, LEASE_SECONDS + 1).deliver_due().await;
-    assert_eq!((round.sent + round.dropped, waiting(db).await.len()), (held.len(), 0), "{round:?}");
+    nodes.worker(db, LEASE_SECONDS + 1).deliver_due().await.unwrap();
+    assert_eq!(waiting(db).await, [""; 0]);
     held
 }
 

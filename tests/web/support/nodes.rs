@@ -85,7 +85,7 @@ impl Nodes {
     pub fn worker(&self, db: &Db, ahead: i64) -> Worker {
         let key = ServerKey::from_bytes(KEY).unwrap();
         let clock = Clock::manual(Clock::System.now() + ahead);
-        Worker::new(db.clone(), Outbox::new(key, clock), Some(mailer(&self.server.url())))
+        Worker::new(db.clone(), Outbox::new(key, clock), mailer(&self.server.url()))
     }
 
     /// The code in the newest mail to `email`, once it is there.

@@ -1,6 +1,7 @@
 //! An outbox with its worker, on a database of its own.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
@@ -10,13 +11,16 @@ use vestibule::config::{Sender, SmtpCa, SmtpServer};
 use vestibule::db::{Db, Location, sql};
 use vestibule::key::ServerKey;
 use vestibule::mail::Mailer;
-use vestibule::mail::worker::{DeliveryRun, Worker};
+use vestibule::mail::worker::Worker;
 use vestibule::models::outbox::{self, ClaimFilter, Email, Outbox, QueuedEmail};
 
 use super::smtp::FakeSmtp;
 
 pub const START: i64 = 1_795_371_600;
 pub const DAY: i64 = 24 * 60 * 60;
+
+/// The URL of a mail server that no test connects to.
+pub const NO_SERVER: &str = "smtp://127.0.0.1:9";
 
 /// An outbox, its worker and the clock of both.
 pub struct TestOutbox {
@@ -75,21 +79,21 @@ async fn run_on_postgres(url: &str, statement: String) {
 }
 
 /// A mailer of `site.example`, whose name is not ASCII.
-pub fn mailer(url: &str) -> Mailer {
+pub fn mailer(url: &str) -> Arc<Mailer> {
     mailer_trusting(url, &SmtpCa::default())
 }
 
 /// The same, which trusts further certificates.
-pub fn mailer_trusting(url: &str, ca: &SmtpCa) -> Mailer {
+pub fn mailer_trusting(url: &str, ca: &SmtpCa) -> Arc<Mailer> {
     let sender = Sender { name: "Käse".to_owned(), address: "no-reply@site.example".to_owned() };
     let server = SmtpServer { ca: ca.clone(), ..SmtpServer::parse(url).unwrap() };
-    Mailer::new(server, &sender, "site.example").unwrap()
+    Arc::new(Mailer::new(server, &sender, "site.example").unwrap())
 }
 
 /// Some email, for a day from [`START`].
 pub fn email(to: &str) -> Email {
     Email {
-        kind: "password_changed",
+        kind: "password_changed".to_owned(),
         to: to.to_owned(),
         subject: "Your password was changed".to_owned(),
         text: format!("Hello,\n\n.a line with a dot, für {to}\n"),
@@ -100,29 +104,29 @@ pub fn email(to: &str) -> Email {
 
 /// An email with a code that lives for ten minutes.
 pub fn code(to: &str) -> Email {
-    Email { kind: "reset_code", expires_at: START + 600, ..email(to) }
+    Email { kind: "reset_code".to_owned(), expires_at: START + 600, ..email(to) }
 }
 
 impl TestOutbox {
-    pub async fn open(database: (TestDatabase, Location), mailer: Option<Mailer>) -> Self {
+    pub async fn open(database: (TestDatabase, Location), url: &str) -> Self {
         let db = Db::open(&database.1).await.unwrap();
         let key = ServerKey::from_bytes(super::KEY).unwrap();
         let clock = Clock::manual(START);
         let outbox = Outbox::new(key.clone(), clock.clone());
-        let worker = Worker::new(db.clone(), outbox.clone(), mailer);
+        let worker = Worker::new(db.clone(), outbox.clone(), mailer(url));
         Self { db, key, clock, outbox, worker, database: database.0, location: database.1 }
     }
 
     /// A worker that mails to another server.
     pub fn worker_for(&self, server: &FakeSmtp) -> Worker {
-        Worker::new(self.db.clone(), self.outbox.clone(), Some(mailer(&server.url())))
+        Worker::new(self.db.clone(), self.outbox.clone(), mailer(&server.url()))
     }
 
     /// One for each kind of database.
     pub async fn all(url: &str) -> Vec<Self> {
         let mut queues = Vec::new();
         for database in TestDatabase::all().await {
-            queues.push(Self::open(database, Some(mailer(url))).await);
+            queues.push(Self::open(database, url).await);
         }
         queues
     }
@@ -157,12 +161,22 @@ impl TestOutbox {
         claimed
     }
 
-    pub async fn deliver(&mut self) -> DeliveryRun {
-        timeout(Duration::from_mins(1), self.worker.deliver_due()).await.unwrap()
+    pub async fn deliver(&mut self) {
+        let delivered = timeout(Duration::from_mins(1), self.worker.deliver_due()).await.unwrap();
+        // A failure of the database is what some tests are about.
+        drop(delivered);
     }
 
+    /// How many emails are in the outbox.
     pub async fn waiting(&self) -> i64 {
-        outbox::count(self.db.reader()).await.unwrap()
+        let count = sql("select count(*) from outbox").optional::<(i64,)>(self.db.reader());
+        count.await.unwrap().unwrap().0
+    }
+
+    /// The tries of the only email, and until when it is claimed.
+    pub async fn tries_and_claim(&self) -> (i64, i64) {
+        let row = sql("select tries, claimed_until from outbox").optional(self.db.reader());
+        row.await.unwrap().unwrap()
     }
 
     pub async fn run(&self, statement: &'static str) {

@@ -22,7 +22,7 @@ use vestibule::accounts::username::{LENGTH, Username};
 use vestibule::client_address::client_address;
 use vestibule::config::{Limits, SETTINGS, Sender};
 use vestibule::mail::Composer;
-use vestibule::models::outbox::Email;
+use vestibule::models::outbox::{Email, QueuedEmail};
 use vestibule::next_path::NextPath;
 
 /// Where the site lives.
@@ -80,8 +80,8 @@ fn written(address: &str) -> String {
 
 /// What stands in the `To`, `Cc` and `Bcc` of a mail to `address`.
 fn recipients(address: &str) -> Vec<String> {
-    let letter = Email {
-        kind: "registered",
+    let email = Email {
+        kind: "registered".to_owned(),
         to: address.to_owned(),
         subject: "Hello".to_owned(),
         text: "Hello\n".to_owned(),
@@ -90,7 +90,8 @@ fn recipients(address: &str) -> Vec<String> {
     };
     let sender = Sender { name: String::new(), address: "no-reply@site.example".to_owned() };
     let composer = Composer::new(&sender, "site.example").unwrap();
-    let source = composer.source(&letter.into_queued("a".repeat(26), 0)).unwrap();
+    let queued = QueuedEmail { id: "a".repeat(26), email, ..QueuedEmail::default() };
+    let source = composer.source(&queued).unwrap();
     let source = String::from_utf8(source).unwrap();
     let (head, _) = source.split_once("\r\n\r\n").unwrap();
     // RFC 5322 2.2.3: a line that begins with a blank goes on with the one before.

@@ -11,7 +11,7 @@ use vestibule::clock::Clock;
 use vestibule::config::HashCost;
 use vestibule::db::{Db, Location, sql};
 use vestibule::key::ServerKey;
-use vestibule::models::outbox::{self, QueuedEmail};
+use vestibule::models::outbox::{self, Email, QueuedEmail};
 use vestibule::random;
 use vestibule::{App, Config};
 
@@ -163,7 +163,12 @@ impl Site {
     }
 
     /// Every mail that waits, newest first.
-    pub async fn mails(&self) -> Vec<QueuedEmail> {
+    pub async fn mails(&self) -> Vec<Email> {
+        self.queued().await.into_iter().map(|queued| queued.email).collect()
+    }
+
+    /// The same, with the ids of their rows.
+    pub async fn queued(&self) -> Vec<QueuedEmail> {
         outbox::newest(self.app.db.reader(), &self.app.key, 1000).await.unwrap()
     }
 

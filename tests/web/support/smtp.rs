@@ -53,6 +53,7 @@ struct Behaviour {
     arrived: watch::Sender<()>,
     released: watch::Sender<()>,
     connections: usize,
+    recipients: usize,
 }
 
 /// The server. It stops when it is dropped.
@@ -138,6 +139,11 @@ impl FakeSmtp {
     /// How often a client has connected.
     pub fn connections(&self) -> usize {
         self.behaviour().connections
+    }
+
+    /// How often a client has named a recipient, accepted or not.
+    pub fn tries(&self) -> usize {
+        self.behaviour().recipients
     }
 
     /// Answers `RCPT` for `address` with `reply`: `550 5.1.1 unknown`, `451 4.7.1 later`.
@@ -365,6 +371,7 @@ impl Session {
     }
 
     async fn recipient(&mut self, address: &str) -> Result<(), Over> {
+        self.behaviour().recipients += 1;
         let refusal = self.behaviour().refusals.get(address).cloned();
         if refusal.is_none() {
             self.mail.to.push(address.to_owned());
