@@ -1,39 +1,29 @@
 //! `vestibule mail test ADDRESS`: send one email now and print what the server said.
 
-use std::collections::BTreeMap;
-
 use super::CommandError;
 use crate::accounts::email::EmailAddress;
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::mail::emails::{self, EmailContext};
 use crate::mail::{Mailer, SendResult};
 use crate::models::outbox::QueuedEmail;
 use crate::random;
 
-const EXAMPLE: &str =
+pub const EXAMPLE: &str =
     "Example:\n  VESTIBULE_SMTP_URL=smtp://127.0.0.1:1025 vestibule mail test you@example.com";
 
-/// Check that mail goes out
-#[derive(clap::Args)]
-#[command(after_help = super::help(EXAMPLE))]
-pub struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(clap::Subcommand)]
-enum Command {
+pub enum Command {
     /// Send a test mail and print what the mail server said
     #[command(after_help = EXAMPLE)]
     Test { address: String },
 }
 
-pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
-    let config = super::load_config(&BTreeMap::new())?;
-    let Command::Test { address } = arguments.command;
+pub async fn run(command: Command, config: &Config) -> Result<(), CommandError> {
+    let Command::Test { address } = command;
     let to = EmailAddress::parse(&address)
         .map_err(|why| CommandError::Usage(format!("address {address:?}: {why}")))?;
-    let Some(mailer) = Mailer::from_config(&config)? else {
+    let Some(mailer) = Mailer::from_config(config)? else {
         return Err(CommandError::Failed(
             "no mail server is set: set VESTIBULE_SMTP_URL, for example smtp://127.0.0.1:1025"
                 .into(),

@@ -1,5 +1,6 @@
 //! The command line, one file a command.
 
+mod flags;
 mod huge_pages;
 pub mod log;
 mod mail;
@@ -7,13 +8,12 @@ mod migrate;
 mod serve;
 mod user;
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::Config;
 
@@ -37,10 +37,17 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Command {
-    Serve(serve::Arguments),
-    Migrate(migrate::Arguments),
-    User(user::Arguments),
-    Mail(mail::Arguments),
+    /// Serve the site (what happens without a command, too)
+    Serve,
+    /// Bring the database to this program's version (serve does it too)
+    #[command(after_help = migrate::EXAMPLE)]
+    Migrate,
+    /// Add an account, show one, list any number
+    #[command(subcommand, after_help = help(user::EXAMPLES))]
+    User(user::Command),
+    /// Check that mail goes out
+    #[command(subcommand, after_help = help(mail::EXAMPLE))]
+    Mail(mail::Command),
 }
 
 /// Why a command ended without success, for people.
@@ -58,15 +65,16 @@ impl<E: std::error::Error> From<E> for CommandError {
 
 /// Runs what the arguments say; prints data to stdout and everything else to stderr.
 pub fn run() -> ExitCode {
-    let command = CommandLine::parse().command;
-    let result = match command.unwrap_or(Command::Serve(serve::Arguments::default())) {
-        Command::Serve(arguments) => {
-            huge_pages::enable();
-            block_on(serve::run(arguments))
-        }
-        Command::Migrate(_) => block_on(migrate::run()),
-        Command::User(arguments) => block_on(user::run(arguments)),
-        Command::Mail(arguments) => block_on(mail::run(arguments)),
+    let matches = command().get_matches();
+    let line = CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let command = line.command.unwrap_or(Command::Serve);
+    if let Command::Serve = command {
+        huge_pages::enable();
+    }
+    let flags = matches.subcommand_matches("serve").map(flags::flags).unwrap_or_default();
+    let result = match Config::load(&flags) {
+        Ok(config) => block_on(execute(command, config)),
+        Err(errors) => Err(CommandError::Usage(errors.to_string())),
     };
     let (words, status) = match result {
         Ok(()) => return ExitCode::SUCCESS,
@@ -77,9 +85,18 @@ pub fn run() -> ExitCode {
     ExitCode::from(status)
 }
 
-/// The whole command line, for the documentation's test.
+async fn execute(command: Command, config: Config) -> Result<(), CommandError> {
+    match command {
+        Command::Serve => serve::run(config).await,
+        Command::Migrate => migrate::run(&config).await,
+        Command::User(command) => user::run(command, config).await,
+        Command::Mail(command) => mail::run(command, &config).await,
+    }
+}
+
+/// The whole command line.
 pub fn command() -> clap::Command {
-    CommandLine::command()
+    CommandLine::command().mut_subcommand("serve", flags::add_flags)
 }
 
 /// Uses half as many threads as there are cores: pages mostly wait for the database, and each wait
@@ -90,11 +107,6 @@ fn block_on(task: impl Future<Output = Result<(), CommandError>>) -> Result<(), 
     let threads = (cores / 2).max(1);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.worker_threads(threads).enable_all().build()?.block_on(task)
-}
-
-/// The settings from flags (by name, `LISTEN`), environment and defaults.
-fn load_config(flags: &BTreeMap<String, String>) -> Result<Config, CommandError> {
-    Config::load(flags).map_err(|errors| CommandError::Usage(errors.to_string()))
 }
 
 /// `examples` and where the settings come from, for commands whose settings have no flags.

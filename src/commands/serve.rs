@@ -1,17 +1,15 @@
-//! `vestibule serve`: arguments and start-up.
+//! `vestibule serve`: the start of the site.
 
-use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::{Arg, ArgMatches, Command};
 use tokio::net::TcpListener;
 
 use super::CommandError;
 use crate::accounts::password;
 use crate::app::App;
-use crate::config::{BaseUrl, MailboxReaders, SETTINGS, Setting};
+use crate::config::{BaseUrl, Config, MailboxReaders};
 use crate::db::Location;
 use crate::event::Event;
 use crate::mail::Mailer;
@@ -22,56 +20,7 @@ use crate::tasks;
 /// How long closing the database may take.
 const CLOSING: Duration = Duration::from_secs(1);
 
-const EXAMPLES: &str = "Examples:
-  vestibule serve
-  vestibule serve --listen 0.0.0.0:8000 --base-url http://192.168.1.5:8000";
-
-/// The flags that are given, by the names of their settings.
-#[derive(Default)]
-pub struct Arguments(BTreeMap<String, String>);
-
-impl clap::Args for Arguments {
-    /// A flag for every setting that is no secret.
-    fn augment_args(command: Command) -> Command {
-        let flags = SETTINGS.iter().filter_map(|setting| {
-            let Setting { name, value, default, help, .. } = setting;
-            let help = format!("{help} [{}; default: {default}]", setting.variable());
-            let flag = setting.flag()?.trim_start_matches('-').to_owned();
-            Some(Arg::new(name).long(flag).value_name(value).help(help))
-        });
-        let secrets = SETTINGS.iter().filter(|setting| setting.secret).map(|setting| {
-            let Setting { default, help, .. } = setting;
-            format!("  {}\n          {help} [default: {default}]\n", setting.variable())
-        });
-        let secrets: String = secrets.collect();
-        let command = command.about("Serve the site (what happens without a command, too)");
-        command.args(flags).after_help(format!(
-            "Every variable can name a file that holds the value instead: VESTIBULE_…_FILE.\n\nSettings that hold secrets, from the environment or a file alone:\n{secrets}\n{EXAMPLES}"
-        ))
-    }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
-}
-
-impl clap::FromArgMatches for Arguments {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let flags = SETTINGS.iter().filter(|setting| !setting.secret).filter_map(|setting| {
-            let value = matches.get_one::<String>(setting.name)?;
-            Some((setting.name.to_owned(), value.clone()))
-        });
-        Ok(Self(flags.collect()))
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
-    }
-}
-
-pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
-    let mut config = super::load_config(&arguments.0)?;
+pub async fn run(mut config: Config) -> Result<(), CommandError> {
     super::log::start(config.log);
     let signals = Signals::listen()?;
     let listener = bind(config.listen).await?;

@@ -1,6 +1,5 @@
 //! `vestibule user`: add an account, show one, list any number.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal};
 
@@ -13,29 +12,19 @@ use crate::accounts::login_name::LoginName;
 use crate::accounts::new_password::choose_password;
 use crate::accounts::username::Username;
 use crate::app::App;
+use crate::config::Config;
 use crate::db::Location;
 use crate::event::Event;
 use crate::models::user::{NewUser, User, insert_user, search_users};
 use crate::times;
 
-const EXAMPLES: &str = "Examples:
+pub const EXAMPLES: &str = "Examples:
   vestibule user add ann ann@example.com
   vestibule user show ann
   vestibule user list --search example.com";
 
-/// Add an account, show one, list any number
-#[derive(clap::Args)]
-#[command(after_help = super::help(EXAMPLES))]
-pub struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-    /// Print JSON
-    #[arg(long, global = true)]
-    json: bool,
-}
-
 #[derive(clap::Subcommand)]
-enum Command {
+pub enum Command {
     /// Add an account; the password is asked for, or read from standard input
     #[command(
         after_help = "Examples:\n  vestibule user add ann ann@example.com\n  vestibule user add ann ann@example.com < password.txt"
@@ -45,12 +34,18 @@ enum Command {
         username: String,
         /// Where codes and notices go
         email: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Show the one account with this username or email; fail when there is none
     #[command(after_help = "Example:\n  vestibule user show ann@example.com --json")]
     Show {
         #[arg(value_name = "USERNAME or EMAIL")]
         login: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// List accounts by username: any number, also none
     #[command(
@@ -58,17 +53,18 @@ enum Command {
     )]
     List {
         /// Only those whose username or address contains PART
-        #[arg(long, value_name = "PART", default_value = "", hide_default_value = true)]
-        search: String,
+        #[arg(long, value_name = "PART")]
+        search: Option<String>,
         /// The most to print; all, unless it is given
         #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i64).range(1..))]
         limit: Option<i64>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
-pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
-    let config = super::load_config(&BTreeMap::new())?;
-    let Arguments { command, json } = arguments;
+pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
     match (&command, &config.database) {
         (Command::Add { .. }, _) => super::log::start(config.log),
         // Reading must not create an empty database in the wrong folder.
@@ -82,9 +78,11 @@ pub async fn run(arguments: Arguments) -> Result<(), CommandError> {
     }
     let app = App::start(config).await?;
     let result = match command {
-        Command::Add { username, email } => add(&app, &username, &email, json).await,
-        Command::Show { login } => show(&app, &login, json).await,
-        Command::List { search, limit } => list(&app, &search, limit, json).await,
+        Command::Add { username, email, json } => add(&app, &username, &email, json).await,
+        Command::Show { login, json } => show(&app, &login, json).await,
+        Command::List { search, limit, json } => {
+            list(&app, &search.unwrap_or_default(), limit, json).await
+        }
     };
     app.db.close().await;
     result

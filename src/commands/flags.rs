@@ -1,0 +1,37 @@
+//! The flags of `vestibule serve`: one for every setting that is no secret.
+
+use std::collections::BTreeMap;
+
+use clap::{Arg, ArgMatches, Command};
+
+use crate::config::{SETTINGS, Setting};
+
+const EXAMPLES: &str = "Examples:
+  vestibule serve
+  vestibule serve --listen 0.0.0.0:8000 --base-url http://192.168.1.5:8000";
+
+pub fn add_flags(serve: Command) -> Command {
+    let flags = SETTINGS.iter().filter_map(|setting| {
+        let Setting { name, value, default, help, .. } = setting;
+        let help = format!("{help} [{}; default: {default}]", setting.variable());
+        let flag = setting.flag()?.trim_start_matches('-').to_owned();
+        Some(Arg::new(name).long(flag).value_name(value).help(help))
+    });
+    let secrets = SETTINGS.iter().filter(|setting| setting.secret).map(|setting| {
+        let Setting { default, help, .. } = setting;
+        format!("  {}\n          {help} [default: {default}]\n", setting.variable())
+    });
+    let secrets: String = secrets.collect();
+    serve.args(flags).after_help(format!(
+        "Every variable can name a file that holds the value instead: VESTIBULE_…_FILE.\n\nSettings that hold secrets, from the environment or a file alone:\n{secrets}\n{EXAMPLES}"
+    ))
+}
+
+/// The values that are given, by the names of their settings.
+pub fn flags(serve: &ArgMatches) -> BTreeMap<String, String> {
+    let flags = SETTINGS.iter().filter(|setting| !setting.secret).filter_map(|setting| {
+        let value = serve.get_one::<String>(setting.name)?;
+        Some((setting.name.to_owned(), value.clone()))
+    });
+    flags.collect()
+}
