@@ -1,15 +1,12 @@
-//! The only `now`: the system's clock, or one that a test moves by hand.
+//! The time: the system's clock, or a clock that a test moves.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
-};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::UNIX_EPOCH;
 
-/// Where the time comes from. Cloning a manual clock gives a second handle to the same clock.
+/// The source of the time. Clones of a manual clock show the same time.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
-    /// The machine's own clock.
     #[default]
     System,
     /// Unix time in milliseconds, moved with [`Clock::advance`].
@@ -22,15 +19,18 @@ impl Clock {
         Self::Manual(Arc::new(AtomicI64::new(seconds * 1000)))
     }
 
-    /// Unix time in seconds, the unit of every time that is stored.
+    /// Unix time in seconds, as every time is stored.
     pub fn now(&self) -> i64 {
         self.millis().div_euclid(1000)
     }
 
-    /// Unix time in milliseconds, the time part of an id (see [`crate::random::id`]).
+    /// Unix time in milliseconds, for [`crate::random::id`].
     pub fn millis(&self) -> i64 {
         match self {
-            Self::System => system_millis(),
+            Self::System => {
+                let since = UNIX_EPOCH.elapsed().unwrap_or_default();
+                i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+            }
             Self::Manual(millis) => millis.load(Ordering::SeqCst),
         }
     }
@@ -41,10 +41,4 @@ impl Clock {
             millis.fetch_add(seconds * 1000, Ordering::SeqCst);
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "this file is the one place that asks")]
-fn system_millis() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -15,7 +15,7 @@ pub struct AdvisoryLock(Option<Tx>);
 impl Db {
     /// The lock of the job `what`; `None` while another node holds it. On SQLite there is one node.
     pub async fn try_advisory_lock(&self, what: &str) -> Result<Option<AdvisoryLock>, DbError> {
-        if let Source::Sqlite(_) = self.writers.source() {
+        if let Source::Sqlite(_) = self.writers.source {
             return Ok(Some(AdvisoryLock(None)));
         }
         let mut tx = self.begin().await?;

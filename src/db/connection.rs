@@ -104,9 +104,9 @@ fn limits(set: &str, lock_timeout: Duration) -> String {
     format!("{set} lock_timeout = {millis}; {set} idle_in_transaction_session_timeout = '30s'")
 }
 
-/// Connects to the first address of the server's name that takes writes, or else to one that works: a
-/// cluster's name may have the addresses of its standbys, too. sqlx tries them one after the other,
-/// and waits for a silent one as long as the kernel does, two minutes.
+/// Connects to the first address of the server's name that takes writes, or else to one that works: the
+/// name of a cluster may have the addresses of its standbys, too. sqlx would try them one after the
+/// other, and wait two minutes for one that does not answer.
 pub async fn connect(server: &Server) -> Result<PgConnection, sqlx::Error> {
     let addresses = addresses(server).await?;
     if addresses.is_empty() {
@@ -136,17 +136,17 @@ pub async fn connect(server: &Server) -> Result<PgConnection, sqlx::Error> {
     }
 }
 
-/// Where to connect; none where sqlx does it as well: a Unix socket, an address, or a name with one.
+/// Where to connect; none for a Unix socket and a single address, to which sqlx connects as well.
 async fn addresses(server: &Server) -> Result<Vec<SocketAddr>, sqlx::Error> {
     let (host, port) = (server.options.get_host(), server.options.get_port());
     if let Some(address) = server.address {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    if server.options.get_socket().is_some() || host.parse::<IpAddr>().is_ok() {
+    if server.options.get_socket().is_some() {
         return Ok(Vec::new());
     }
     if server.is_localhost() {
-        // Not what a name server says of it.
+        // A name server may answer anything for this name.
         let both = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
         return Ok(both.map(|address| SocketAddr::new(address, port)).to_vec());
     }
@@ -154,9 +154,9 @@ async fn addresses(server: &Server) -> Result<Vec<SocketAddr>, sqlx::Error> {
     Ok(if found.len() == 1 { Vec::new() } else { found })
 }
 
-/// sqlx resolves the name that it compares with the certificate. To connect to one address of it, it
-/// gets a Unix socket within this process, relayed to that address; only Linux has sockets without a
-/// file, and elsewhere sqlx tries the addresses.
+/// sqlx resolves the name that it compares with the certificate. To connect to one address of that name,
+/// it gets a Unix socket of this process, whose data is copied to and from the address. Only Linux has
+/// sockets without a file; elsewhere sqlx tries the addresses.
 async fn connect_to(server: &Server, address: SocketAddr) -> Result<PgConnection, sqlx::Error> {
     if !matches!(server.options.get_ssl_mode(), PgSslMode::VerifyFull) {
         let options = server.options.clone().host(&address.ip().to_string());

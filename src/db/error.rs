@@ -1,22 +1,19 @@
-//! What a database can fail with, and what is worth another try.
+//! The errors of a database, and what can be done after each.
 
 use sqlx::migrate::MigrateError;
 
 use super::migrations::latest_version;
 
-/// What a statement or a connection can fail with. Outcomes ("taken", "none found") are not errors.
+/// Outcomes of a statement ("taken", "none found") are not errors.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
-    /// The driver's own error: the database is away, busy, full, or the SQL is wrong.
+    /// The database is unavailable, busy or full, or the SQL is wrong.
     #[error(transparent)]
     Driver(#[from] sqlx::Error),
-    /// The database took the statement and says nothing.
     #[error("the database does not answer")]
     Timeout,
-    /// A migration failed half way; it was rolled back.
     #[error("the database could not be migrated: {0}")]
     Migrate(MigrateError),
-    /// The database knows a migration that this program does not.
     #[error(
         "the database is at schema version {0}, newer than this Vestibule ({known}): start the Vestibule that made it, or restore a backup",
         known = latest_version()
@@ -25,26 +22,22 @@ pub enum DbError {
     /// The SQLite file or its folder, or the PostgreSQL server, cannot be used.
     #[error("{path}: {cause}")]
     Unusable {
-        /// The file as it was configured, or the setting's name: a URL may hold a password.
+        /// The file, or the setting's name: a URL may hold a password.
         path: String,
-        /// What to do, in words.
+        /// And what to do.
         cause: String,
     },
 }
 
 impl DbError {
-    /// Whether trying again may help: the database is away, busy or out of connections.
+    /// Whether another try may succeed: the database is unavailable, busy or out of connections.
     pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Timeout
-            | Self::Driver(
-                sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_),
-            ) => true,
-            _ => is_transient_code(&self.code()),
-        }
+        use sqlx::Error::{Io, PoolClosed, PoolTimedOut};
+        matches!(self, Self::Timeout | Self::Driver(PoolTimedOut | PoolClosed | Io(_)))
+            || is_transient_code(&self.code())
     }
 
-    /// Whether the connection is lost: the server has closed it, or the network is cut.
+    /// Whether the server has closed the connection, or the network is cut.
     pub(super) fn is_connection_lost(&self) -> bool {
         let is_io = matches!(self, Self::Driver(sqlx::Error::Io(_)));
         is_io || has_class(&self.code(), &["57P", "08"])
@@ -56,14 +49,14 @@ impl DbError {
     }
 
     /// The database's error code; empty for any other error.
-    fn code(&self) -> String {
+    pub(super) fn code(&self) -> String {
         let Self::Driver(sqlx::Error::Database(cause)) = self else { return String::new() };
         cause.code().unwrap_or_default().into_owned()
     }
 }
 
 /// SQLite's primary code, without the extension. PostgreSQL's codes have five characters.
-fn sqlite_code(code: &str) -> Option<u32> {
+pub fn sqlite_code(code: &str) -> Option<u32> {
     let number = code.parse::<u32>().ok().filter(|_| code.len() < 5)?;
     Some(number & 0xff)
 }

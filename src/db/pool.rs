@@ -30,7 +30,7 @@ const STATEMENT_WAITS: u32 = 3;
 
 /// Up to `max` connections, opened when they are needed.
 pub struct Pool {
-    source: Source,
+    pub source: Source,
     max: u32,
     /// How long a caller waits for a connection.
     wait: Duration,
@@ -57,7 +57,7 @@ pub struct PooledConnection {
     /// None once it is lost or has returned.
     held: Option<(Open, OwnedSemaphorePermit)>,
     is_in_transaction: bool,
-    pool: Arc<Pool>,
+    pub pool: Arc<Pool>,
 }
 
 impl Pool {
@@ -66,10 +66,6 @@ impl Pool {
         let permits = Arc::new(Semaphore::new(max as usize));
         let idle = Mutex::new(Idle { connections: Vec::new(), valid_since: Instant::now() });
         Arc::new(Self { source, max, wait, permits, idle })
-    }
-
-    pub fn source(&self) -> &Source {
-        &self.source
     }
 
     /// A connection outside of a transaction.
@@ -101,7 +97,7 @@ impl Pool {
     async fn try_begin(self: &Arc<Self>) -> Result<PooledConnection, DbError> {
         let mut connection = self.acquire().await?;
         connection.is_in_transaction = true;
-        connection.run(&self.source.begin()).await?;
+        connection.run(async |connection| connection.run(&self.source.begin()).await).await?;
         Ok(connection)
     }
 
@@ -155,53 +151,48 @@ impl Pool {
 }
 
 impl PooledConnection {
-    /// The connection, unless it is given up after an error.
+    /// For work without a time limit.
     pub fn get(&mut self) -> Result<&mut Connection, DbError> {
-        let open = self.held.as_mut().ok_or(sqlx::Error::WorkerCrashed)?;
-        Ok(&mut open.0.connection)
+        let (open, _) = self.held.as_mut().ok_or(sqlx::Error::WorkerCrashed)?;
+        Ok(&mut open.connection)
     }
 
-    /// See [`Source::is_per_transaction`].
-    pub fn is_per_transaction(&self) -> bool {
-        self.pool.source.is_per_transaction()
+    /// Runs one statement. After an error the connection is given up: a transaction may have ended with
+    /// it, and nothing may follow outside of it.
+    pub async fn run<T>(
+        &mut self,
+        statement: impl AsyncFnOnce(&mut Connection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, DbError> {
+        let limit = self.pool.wait * STATEMENT_WAITS;
+        let done = with_timeout(limit, statement(self.get()?)).await;
+        if let Err(error) = &done {
+            self.close_if_useless(error);
+            self.roll_back();
+        }
+        done
     }
 
-    /// After which a statement is given up.
-    pub fn statement_timeout(&self) -> Duration {
-        self.pool.wait * STATEMENT_WAITS
-    }
-
-    /// Gives the connection up after an error: a transaction may have ended with it, and no statement
-    /// may follow. A connection that is lost or useless is closed, and all others with it, which are as
-    /// old. Not so if a new one is useless, too: then it is the server.
-    pub fn note<T>(&mut self, done: Result<T, DbError>) -> Result<T, DbError> {
-        let Err(error) = &done else { return done };
+    /// A connection that is lost or useless is closed, and all others that are as old. Not so if a new
+    /// one is useless, too: then it is the server.
+    fn close_if_useless(&mut self, error: &DbError) {
         if error.is_connection_lost() || error.is_session_broken() {
-            let lost = self.held.take();
-            let is_new = lost.is_some_and(|(open, _)| open.opened.elapsed() < FRESH);
+            let useless = self.held.take();
+            let is_new = useless.is_some_and(|(open, _)| open.opened.elapsed() < FRESH);
             if error.is_connection_lost() || !is_new {
                 self.pool.close_all();
             }
         }
-        self.roll_back();
-        done
     }
 
     /// Commits the transaction, if one was begun, and returns the connection to the pool.
     pub async fn finish(mut self) -> Result<(), DbError> {
         if self.is_in_transaction {
-            self.run("COMMIT").await?;
+            self.run(async |connection| connection.run("COMMIT").await).await?;
         }
         if let Some((open, _permit)) = self.held.take() {
             self.pool.put_back(open);
         }
         Ok(())
-    }
-
-    async fn run(&mut self, text: &str) -> Result<(), DbError> {
-        let limit = self.statement_timeout();
-        let done = with_timeout(limit, self.get()?.run(text)).await;
-        self.note(done)
     }
 
     /// Rolls back what runs on the connection and returns it to the pool.
@@ -228,7 +219,7 @@ impl Drop for PooledConnection {
 }
 
 /// No request waits for a database that hangs, or for a network that was cut silently.
-pub async fn with_timeout<T>(
+async fn with_timeout<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, DbError> {

@@ -39,7 +39,7 @@ pub(super) async fn open(server: &Server, wait: Duration) -> Result<Db, DbError>
 async fn check(server: &Server, mut first: PgConnection) -> Result<(), DbError> {
     let encoding = ask(&mut first, "select current_setting('server_encoding')").await?;
     if encoding != "UTF8" {
-        return Err(unusable(&format!(
+        return Err(unusable(format!(
             "the database's encoding is {encoding}, and it must hold every name and address: make another with `create database NAME encoding 'UTF8' template template0`"
         )));
     }
@@ -76,7 +76,7 @@ fn why_no_answer(server: &Server) -> DbError {
     } else {
         ", and name its pool_mode in the URL's parameters: pgbouncer=transaction or pgbouncer=session"
     };
-    unusable(&format!(
+    unusable(format!(
         "the server accepts connections and does not answer statements, like a pooler without a free connection: raise default_pool_size in pgbouncer.ini{advice}"
     ))
 }
@@ -87,42 +87,32 @@ async fn ask(connection: &mut PgConnection, query: &'static str) -> Result<Strin
     Ok(row.try_get(0)?)
 }
 
-/// PostgreSQL's classes 28 (user or password) and 3D (database), and a socket that does not answer.
 fn why_unusable(error: &sqlx::Error) -> DbError {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     let words = error.to_string();
-    match (error, code.as_deref()) {
-        (sqlx::Error::Tls(_), _) if words.contains("does not support TLS") => unusable(
-            "the server offers no TLS, and over a network the password is not sent without: set ssl = on in postgresql.conf, or name a weaker sslmode in the URL",
-        ),
-        (sqlx::Error::Io(_) | sqlx::Error::Tls(_), _) if words.contains("certificate") => {
-            unusable(&format!(
-                "the server's certificate is refused ({words}): name its authority with sslrootcert=/path/of/ca.pem in the URL, and the host as the certificate does"
-            ))
+    unusable(match (error, code.as_deref()) {
+        (sqlx::Error::Tls(_), _) if words.contains("does not support TLS") => {
+            "the server offers no TLS, and over a network the password is not sent without: set ssl = on in postgresql.conf, or name a weaker sslmode in the URL".into()
         }
-        (sqlx::Error::Io(cause), _) => unusable(&format!(
-            "no PostgreSQL answers there ({cause}): start it, or mend host and port"
-        )),
-        (_, Some("28P01" | "28000")) => unusable("PostgreSQL refuses the user or the password"),
-        (_, Some("3D000")) => unusable("the database does not exist: make it with createdb"),
-        (_, Some("08P01")) => unusable(&why_no_pooler(&words)),
-        _ => unusable(&words),
-    }
-}
-
-/// What `PgBouncer` refuses, with the setting that mends it.
-fn why_no_pooler(words: &str) -> String {
-    if words.contains("startup parameter") {
-        format!(
+        (sqlx::Error::Io(_) | sqlx::Error::Tls(_), _) if words.contains("certificate") => format!(
+            "the server's certificate is refused ({words}): name its authority with sslrootcert=/path/of/ca.pem in the URL, and the host as the certificate does"
+        ),
+        (sqlx::Error::Io(cause), _) => {
+            format!("no PostgreSQL answers there ({cause}): start it, or correct host and port")
+        }
+        (_, Some("28P01" | "28000")) => "PostgreSQL refuses the user or the password".into(),
+        (_, Some("3D000")) => "the database does not exist: make it with createdb".into(),
+        // PgBouncer.
+        (_, Some("08P01")) if words.contains("startup parameter") => format!(
             "a pooler refuses the connection ({words}): take `options` out of the URL and set such things with `alter role … set …`, or name them in ignore_startup_parameters in pgbouncer.ini"
-        )
-    } else if words.contains("statement pooling") {
-        "a pooler in statement mode cannot be used: set pool_mode = session in pgbouncer.ini, or pool_mode = transaction and pgbouncer=transaction in the URL".to_owned()
-    } else {
-        format!("the connection is refused ({words})")
-    }
+        ),
+        (_, Some("08P01")) if words.contains("statement pooling") => {
+            "a pooler in statement mode cannot be used: set pool_mode = session in pgbouncer.ini, or pool_mode = transaction and pgbouncer=transaction in the URL".into()
+        }
+        _ => words,
+    })
 }
 
-fn unusable(cause: &str) -> DbError {
-    DbError::Unusable { path: "VESTIBULE_DATABASE_URL".to_owned(), cause: cause.to_owned() }
+fn unusable(cause: impl Into<String>) -> DbError {
+    DbError::Unusable { path: "VESTIBULE_DATABASE_URL".to_owned(), cause: cause.into() }
 }

@@ -12,7 +12,7 @@ use sqlx::{
 };
 
 use super::connection::Connection;
-use super::pool::{Pool, PooledConnection, with_timeout};
+use super::pool::{Pool, PooledConnection};
 use super::{DbError, Executor};
 
 /// Skips rows that other transactions have locked: such a statement waits for no row, so it is part of
@@ -91,9 +91,8 @@ impl Statement {
         &self,
         pooled: &mut PooledConnection,
     ) -> Result<(Vec<R>, u64), DbError> {
-        let (is_cached, limit) = (!pooled.is_per_transaction(), pooled.statement_timeout());
-        let done = with_timeout(limit, self.run_with(pooled.get()?, is_cached)).await;
-        pooled.note(done)
+        let is_cached = !pooled.pool.source.is_per_transaction();
+        pooled.run(async |connection| self.run_with(connection, is_cached).await).await
     }
 
     async fn run_with<R: Row>(
