@@ -3,11 +3,10 @@
 use std::fmt;
 
 use super::pasted::plain;
+use crate::config::is_dot_atom;
 
 /// The longest address that a mail server must take (RFC 5321 4.5.3.1.3, less the brackets).
 const LONGEST: usize = 254;
-/// The longest part before the `@` (RFC 5321 4.5.3.1.1).
-const LONGEST_LOCAL: usize = 64;
 
 /// An address that mail can be sent to.
 ///
@@ -87,14 +86,6 @@ fn canonical_domain(domain: &str) -> Option<String> {
     let top_level = ascii.rsplit_once('.')?.1;
     // An all-numeric top level is an IPv4 address in disguise.
     (!top_level.bytes().all(|byte| byte.is_ascii_digit()) && ascii.len() <= 253).then_some(ascii)
-}
-
-/// RFC 5322 3.2.3 `dot-atom`, without the quoted form that hides spaces and a second `@`.
-fn is_dot_atom(local: &str) -> bool {
-    let is_atom_byte =
-        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte);
-    local.len() <= LONGEST_LOCAL
-        && local.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atom_byte))
 }
 
 impl fmt::Display for EmailAddress {
