@@ -34,7 +34,7 @@ pub(crate) use mail::is_dot_atom;
 pub use mail::{Notice, Notices, Sender};
 pub use sessions::SessionLife;
 pub use settings::{SETTINGS, Setting, settings_table};
-pub use smtp_server::{Secret, SmtpCa, SmtpLogin, SmtpServer, SmtpTls};
+pub use smtp_server::{SmtpLogin, SmtpServer, SmtpTls};
 pub use sources::ConfigErrors;
 pub use values::{LogFormat, MailboxReaders, Rate};
 

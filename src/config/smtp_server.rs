@@ -33,29 +33,19 @@ pub enum SmtpTls {
     Implicit,
 }
 
-/// A user of the mail server.
-#[derive(Clone, Debug)]
-pub struct SmtpLogin {
-    /// The name.
-    pub user: String,
-    /// The password.
-    pub password: Secret,
-}
-
-/// Text that no log line, error or `{:?}` may show.
+/// An account of the mail server.
 #[derive(Clone)]
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    /// The only access, so that its uses can be searched for.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
+pub struct SmtpLogin {
+    /// Its name.
+    pub user: String,
+    /// Its password.
+    pub password: Zeroizing<String>,
 }
 
-impl fmt::Debug for Secret {
+/// Without the password.
+impl fmt::Debug for SmtpLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
+        f.debug_struct("SmtpLogin").field("user", &self.user).finish_non_exhaustive()
     }
 }
 
@@ -68,18 +58,18 @@ pub struct SmtpServer {
     pub port: u16,
     /// Whether and how the connection is encrypted.
     pub tls: SmtpTls,
-    /// The user to log in as.
+    /// The account to log in to.
     pub login: Option<SmtpLogin>,
     /// The name to send in EHLO instead of the site's own: the URL's path.
     pub hello: Option<String>,
     /// Certificates to trust in addition to the system's.
-    pub ca: SmtpCa,
+    pub ca: Vec<CertificateDer<'static>>,
 }
 
 impl SmtpServer {
     pub(super) fn read(raw: &mut RawSettings) -> Option<Self> {
         let server = raw.optional("SMTP_URL", Self::parse);
-        let ca = raw.value("SMTP_CA", SmtpCa::read);
+        let ca = raw.value("SMTP_CA", read_certificates);
         server.map(|server| Self { ca, ..server })
     }
 
@@ -99,7 +89,7 @@ impl SmtpServer {
             tls,
             login: login(&url)?,
             hello: hello.map(str::to_owned),
-            ca: SmtpCa::default(),
+            ca: Vec::new(),
         };
         let is_plain = matches!(tls, SmtpTls::Unset | SmtpTls::Off);
         if is_plain && server.login.is_some() && !server.is_this_machine() {
@@ -142,33 +132,27 @@ fn login(url: &Url) -> Result<Option<SmtpLogin>, &'static str> {
         ("", None) => Ok(None),
         (_, None) => Err("has a user name and no password: expected both or neither"),
         (user, Some(password)) => {
-            let password = Secret(Zeroizing::new(decode(password)?.into_owned()));
+            let password = Zeroizing::new(decode(password)?.into_owned());
             Ok(Some(SmtpLogin { user: decode(user)?.into_owned(), password }))
         }
     }
 }
 
-/// Certificates to trust.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SmtpCa(pub Vec<CertificateDer<'static>>);
-
-impl SmtpCa {
-    /// Reads the file at `path`; `none` names no file.
-    pub(super) fn read(path: &str) -> Result<Self, String> {
-        if path == "none" {
-            return Ok(Self::default());
-        }
-        let pem =
-            fs::read(path).map_err(|cause| format!("{CA_EXPECTED}; it cannot be read: {cause}"))?;
-        let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
-        let certificates = certificates.map_err(|_| CA_EXPECTED)?;
-        let mut store = RootCertStore::empty();
-        let (_, invalid) = store.add_parsable_certificates(certificates.iter().cloned());
-        if certificates.is_empty() || invalid > 0 {
-            return Err(CA_EXPECTED.into());
-        }
-        Ok(Self(certificates))
+/// The certificates in the file at `path`; `none` names no file.
+fn read_certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    if path == "none" {
+        return Ok(Vec::new());
     }
+    let pem =
+        fs::read(path).map_err(|cause| format!("{CA_EXPECTED}; it cannot be read: {cause}"))?;
+    let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+    let certificates = certificates.map_err(|_| CA_EXPECTED)?;
+    let mut store = RootCertStore::empty();
+    let (_, invalid) = store.add_parsable_certificates(certificates.iter().cloned());
+    if certificates.is_empty() || invalid > 0 {
+        return Err(CA_EXPECTED.into());
+    }
+    Ok(certificates)
 }
 
 #[cfg(test)]
@@ -193,7 +177,7 @@ mod tests {
         }
         let url = SmtpServer::parse("smtps://us%40er:p%2Bw%20d+@mail.example/me.example").unwrap();
         let login = url.login.unwrap();
-        assert_eq!((login.user.as_str(), login.password.expose()), ("us@er", "p+w d+"));
+        assert_eq!((login.user.as_str(), login.password.as_str()), ("us@er", "p+w d+"));
         assert_eq!(url.hello.unwrap(), "me.example");
     }
 

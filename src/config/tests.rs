@@ -304,7 +304,7 @@ fn further_authorities_of_the_mail_server_are_read_from_a_pem_file() {
         let url = ("VESTIBULE_SMTP_URL", "smtps://mail.example");
         let read = from(&[url, ("VESTIBULE_SMTP_CA", file.path())]);
         let server = read.as_ref().ok().and_then(|config| config.smtp.clone());
-        assert_eq!(server.map(|server| server.ca.0.len()), count, "{name}");
+        assert_eq!(server.map(|server| server.ca.len()), count, "{name}");
         let words = read.err().map(|errors| errors.to_string()).unwrap_or_default();
         assert_eq!(words.contains("expected a PEM file"), count.is_none(), "{words}");
     }

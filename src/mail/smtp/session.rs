@@ -58,7 +58,7 @@ impl Session {
 
     /// Logs in by PLAIN (RFC 4616), or by LOGIN where a server has nothing else.
     pub async fn log_in(&mut self, login: &SmtpLogin) -> Result<(), Failure> {
-        let (user, password) = (&login.user, login.password.expose());
+        let (user, password) = (&login.user, login.password.as_str());
         let plain = STANDARD.encode(format!("\0{user}\0{password}"));
         let steps = if self.offers_login_by("PLAIN") {
             [format!("AUTH PLAIN {plain}"), plain, String::new()]

@@ -19,7 +19,6 @@ use tokio_rustls::rustls::{
 
 use super::explain::explain;
 use super::reply::Failure;
-use crate::config::SmtpCa;
 
 /// TCP, or TLS over it.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -34,7 +33,7 @@ pub struct Tls {
 impl Tls {
     /// Trusts the system's authorities and the certificates of `ca`. The error says why no certificate
     /// can be for `host`.
-    pub fn new(host: &str, ca: &SmtpCa) -> Result<Self, String> {
+    pub fn new(host: &str, ca: &[CertificateDer<'static>]) -> Result<Self, String> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| format!("no certificate can be for {host:?}"))?;
         let provider = Arc::new(ring::default_provider());
@@ -68,11 +67,11 @@ struct Verifier {
 }
 
 impl Verifier {
-    fn new(ca: &SmtpCa, algorithms: WebPkiSupportedAlgorithms) -> Self {
+    fn new(ca: &[CertificateDer<'static>], algorithms: WebPkiSupportedAlgorithms) -> Self {
         let mut roots = system_roots();
         // A server's own certificate is trusted, and not to sign others.
-        roots.add_parsable_certificates(ca.0.iter().filter(|one| is_authority(one)).cloned());
-        Self { roots, pinned: ca.0.clone(), algorithms }
+        roots.add_parsable_certificates(ca.iter().filter(|one| is_authority(one)).cloned());
+        Self { roots, pinned: ca.to_vec(), algorithms }
     }
 }
 

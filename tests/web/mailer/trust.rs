@@ -17,7 +17,7 @@ const SHA512: &str = include_str!("ecdsa_with_sha512.pem");
 async fn result(identity: Identity, ca: &str) -> SendResult {
     let setup = Setup { security: Security::Tls, ..Setup::default() };
     let server = FakeSmtp::identified(setup, identity).await;
-    let mailer = mailer_trusting(&server.url(), &trusting(ca));
+    let mailer = mailer_trusting(&server.url(), trusting(ca));
     mailer.send(&queued("ann@example.com")).await
 }
 
@@ -108,7 +108,7 @@ async fn a_port_without_tls_is_reported() {
             stream.write_all(b"220 fake ESMTP\r\n").await.ok();
         }
     });
-    let mailer = mailer_trusting(&format!("smtps://127.0.0.1:{port}"), &trusting(""));
+    let mailer = mailer_trusting(&format!("smtps://127.0.0.1:{port}"), trusting(""));
     let result = mailer.send(&queued("ann@example.com")).await;
     let SendResult::ServerUnavailable { why } = result else { panic!("{result:?}") };
     assert!(why.contains("does not speak TLS") && why.contains("tls=required"), "{why}");

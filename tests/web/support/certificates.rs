@@ -7,7 +7,6 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ServerConfig, crypto::ring};
-use vestibule::config::SmtpCa;
 
 /// A certificate and its key.
 pub struct Identity {
@@ -77,7 +76,7 @@ pub fn signed_for_localhost() -> (Identity, String) {
 }
 
 /// As `VESTIBULE_SMTP_CA` reads it.
-pub fn trusting(pem: &str) -> SmtpCa {
+pub fn trusting(pem: &str) -> Vec<CertificateDer<'static>> {
     let certificates = CertificateDer::pem_slice_iter(pem.as_bytes());
-    SmtpCa(certificates.map(Result::unwrap).collect())
+    certificates.map(Result::unwrap).collect()
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 use tokio::time::timeout;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use vestibule::clock::Clock;
-use vestibule::config::{Sender, SmtpCa, SmtpServer};
+use vestibule::config::{Sender, SmtpServer};
 use vestibule::db::{Db, Location, sql};
 use vestibule::key::ServerKey;
 use vestibule::mail::Mailer;
@@ -80,13 +81,13 @@ async fn run_on_postgres(url: &str, statement: String) {
 
 /// A mailer of `site.example`, whose name is not ASCII.
 pub fn mailer(url: &str) -> Arc<Mailer> {
-    mailer_trusting(url, &SmtpCa::default())
+    mailer_trusting(url, Vec::new())
 }
 
 /// The same, which trusts further certificates.
-pub fn mailer_trusting(url: &str, ca: &SmtpCa) -> Arc<Mailer> {
+pub fn mailer_trusting(url: &str, ca: Vec<CertificateDer<'static>>) -> Arc<Mailer> {
     let sender = Sender { name: "Käse".to_owned(), address: "no-reply@site.example".to_owned() };
-    let server = SmtpServer { ca: ca.clone(), ..SmtpServer::parse(url).unwrap() };
+    let server = SmtpServer { ca, ..SmtpServer::parse(url).unwrap() };
     Arc::new(Mailer::new(server, &sender, "site.example").unwrap())
 }
 
