@@ -35,22 +35,6 @@ impl Socket {
     ) -> Self {
         Self { stream, write, linger, is_unread, reading: None, closing: None }
     }
-
-    /// Reads on for a moment: closing with unread data makes the kernel reset the connection, and a
-    /// client that is still sending its 10 MB would never see our 413 (RFC 9112, 9.6).
-    fn drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let linger = self.linger;
-        let closing = self.closing.get_or_insert_with(|| Box::pin(sleep(linger)));
-        let mut discarded = [0; 4096];
-        while closing.as_mut().poll(cx).is_pending() {
-            let mut buffer = ReadBuf::new(&mut discarded);
-            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
-            if read.is_err() || buffer.filled().is_empty() {
-                break;
-            }
-        }
-        Poll::Ready(())
-    }
 }
 
 impl AsyncRead for Socket {
@@ -69,19 +53,18 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        if written.is_ready() && self.reading.is_none() {
+        let Self { stream, write, is_unread, reading, .. } = &mut *self;
+        let written = Pin::new(&mut *stream).poll_write(cx, bytes);
+        if written.is_ready() && reading.is_none() {
             return written;
         }
-        self.is_unread.store(true, Ordering::Relaxed);
-        let write = self.write;
-        let reading = self.reading.get_or_insert_with(|| Box::pin(sleep(write)));
-        let is_late = reading.as_mut().poll(cx).is_ready() || reading.deadline() <= Instant::now();
-        if !is_late {
+        is_unread.store(true, Ordering::Relaxed);
+        let reading = reading.get_or_insert_with(|| Box::pin(sleep(*write)));
+        if reading.as_mut().poll(cx).is_pending() && reading.deadline() > Instant::now() {
             return written;
         }
         // Without this the kernel would keep what was not read, megabytes of it.
-        let _ = self.stream.set_zero_linger();
+        let _ = stream.set_zero_linger();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -92,12 +75,23 @@ impl AsyncWrite for Socket {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
+    /// Reads on for a moment: closing with unread data makes the kernel reset the connection, and a
+    /// client that is still sending its 10 MB would never see our 413 (RFC 9112, 9.6).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The client may not have read the last of the response.
-        self.is_unread.store(true, Ordering::Relaxed);
-        if self.closing.is_none() {
-            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        let Self { stream, linger, is_unread, closing, .. } = &mut *self;
+        is_unread.store(true, Ordering::Relaxed);
+        if closing.is_none() {
+            ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
         }
-        self.drain(cx).map(Ok)
+        let closing = closing.get_or_insert_with(|| Box::pin(sleep(*linger)));
+        let mut discarded = [0; 4096];
+        while closing.as_mut().poll(cx).is_pending() {
+            let mut buffer = ReadBuf::new(&mut discarded);
+            let read = ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
