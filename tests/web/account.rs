@@ -23,7 +23,7 @@ async fn a_stranger_is_sent_to_log_in_and_brought_back() {
     let site = Site::on_sqlite().await;
     let mut stranger = site.browser();
     stranger.open("/account").await;
-    assert_eq!(stranger.way, ["/account", "/login?next=/account"]);
+    assert_eq!(stranger.visited, ["/account", "/login?next=/account"]);
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ fn assert_tells_no_secrets(log: &str, cookies: &[String]) {
 #[test]
 fn a_full_disk_refuses_forms_keeps_what_was_acknowledged_and_recovers() {
     let folder = Folder::new();
-    let program = folder.serve_on_a_disk(&UNLIMITED);
+    let program = folder.serve_with_full_disk_errors(&UNLIMITED);
     let cookie = program.register_ann(PASSWORD);
     let wal = std::fs::metadata(folder.0.join("vestibule.db-wal")).unwrap().len();
     // Room for a few more, then in the middle of a transaction none.
@@ -91,7 +91,7 @@ fn a_full_disk_refuses_forms_keeps_what_was_acknowledged_and_recovers() {
     assert_eq!(register(&program, "later"), 303, "it passes without a restart");
     assert_eq!(program.post("/logout", &cookie, &[]).status, 303);
     assert_eq!(program.get("/account", &cookie).status, 303);
-    program.strike();
+    program.kill_now();
     let (_, log) = program.ended();
     let program = folder.serve(&UNLIMITED);
     for name in told.iter().map(String::as_str).chain(["ann", "later"]) {
@@ -223,7 +223,7 @@ async fn killed_at_any_time_it_keeps_what_it_acknowledged_and_does_nothing_half(
                 for told in told.iter().take(last) {
                     known.add(told);
                 }
-                program.strike();
+                program.kill_now();
                 for told in &told {
                     known.add(told);
                 }

@@ -114,7 +114,7 @@ on_both_databases! {
         assert!(!ann.is_logged_in().await, "the reset has ended the session");
     }
 
-    async fn while_nothing_can_be_written_pages_go_on_and_notices_are_shown_again(site: Site) {
+    async fn while_nothing_can_be_written_pages_resume_and_notices_are_shown_again(site: Site) {
         let ann = site.registered_with_notice("ann").await;
         let mut left = site.registered("bob").await;
         left.keep(&left.post("/logout", &[]).await);
@@ -369,7 +369,7 @@ async fn a_postgresql_that_restarts_or_hangs_under_load_loses_nothing_and_is_use
         assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
         assert_eq!(site.browser().open("/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(site.browser().open("/login").await.status, StatusCode::OK);
-        cluster.go_on();
+        cluster.resume();
         ten_more().await;
         over.store(true, std::sync::atomic::Ordering::SeqCst);
     };

@@ -6,7 +6,7 @@ on_both_databases! {
     async fn a_person_registers_logs_out_forgets_the_password_and_gets_back_in(site: Site) {
         let mut ann = site.browser();
         ann.open("/").await;
-        assert_eq!(ann.way, ["/", "/login"]);
+        assert_eq!(ann.visited, ["/", "/login"]);
         ann.click("Create an account").await;
         ann.fill("Username", "ann").fill("Email", "ann@meadow.example");
         ann.fill("Password", PASSWORD).fill("Confirm password", PASSWORD);

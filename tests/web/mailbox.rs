@@ -501,7 +501,7 @@ async fn a_setting_shows_it_to_anyone() {
 fn the_start_says_where_it_is_read() {
     let folder = Folder::new();
     let inside = folder.serve(&[]);
-    assert!(!inside.said.contains("VESTIBULE_DEV_MAILBOX"), "{}", inside.said);
+    assert!(!inside.output.contains("VESTIBULE_DEV_MAILBOX"), "{}", inside.output);
     let outside = folder.serve(&[
         ("VESTIBULE_LISTEN", "0.0.0.0:0"),
         ("VESTIBULE_BASE_URL", "http://192.168.1.5:8000"),
@@ -511,7 +511,7 @@ fn the_start_says_where_it_is_read() {
         "read it on this machine at http://localhost:{}/dev/mailbox",
         outside.address.port()
     );
-    assert!(outside.said.contains(&at), "{}", outside.said);
-    assert!(outside.said.contains("VESTIBULE_DEV_MAILBOX=anyone"), "{}", outside.said);
+    assert!(outside.output.contains(&at), "{}", outside.output);
+    assert!(outside.output.contains("VESTIBULE_DEV_MAILBOX=anyone"), "{}", outside.output);
     assert_eq!(outside.get("/dev/mailbox", "").status, 200, "from this machine");
 }

@@ -10,7 +10,8 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 use vestibule::db::{Db, Location, latest_version, sql};
 
-use crate::support::nodes::{NODES, Nodes, new_schema, start_all};
+use crate::support::new_schema;
+use crate::support::nodes::{NODES, Nodes, start_all};
 use crate::support::program::Folder;
 use crate::support::smtp::FakeSmtp;
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, body_of, email_of};

@@ -424,7 +424,7 @@ async fn without_a_reset_under_way_everything_leads_to_the_forgot_page() {
     let site = Site::on_sqlite().await;
     let mut visitor = site.browser();
     visitor.open("/reset").await;
-    assert_eq!(visitor.way, ["/reset", "/forgot"]);
+    assert_eq!(visitor.visited, ["/reset", "/forgot"]);
     for path in ["/reset", "/reset/resend"] {
         let answer = visitor.post(path, &fields("CDFG-2345", OTHER_PASSWORD)).await;
         assert_eq!(

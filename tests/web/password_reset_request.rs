@@ -27,7 +27,7 @@ async fn seen(
     body_of(answer).await;
     browser.ask_for_code(username, email).await;
     let page = browser.html.replace(email, "ADDRESS").replace(username, "NAME");
-    (headers, browser.way.clone(), status, page)
+    (headers, browser.visited.clone(), status, page)
 }
 
 on_both_databases! {

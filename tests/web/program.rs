@@ -15,19 +15,19 @@ fn with_nothing_configured_it_serves_and_says_what_where_and_how() {
     let program = folder.serve(&[]);
     let port = program.address.port();
     assert!(
-        program.said.contains(&format!("serves http://localhost:{port}\n")),
+        program.output.contains(&format!("serves http://localhost:{port}\n")),
         "{}",
-        program.said
+        program.output
     );
     assert!(
-        program.said.contains(&folder.0.join("vestibule.db").display().to_string()),
+        program.output.contains(&folder.0.join("vestibule.db").display().to_string()),
         "{}",
-        program.said
+        program.output
     );
     assert!(
-        program.said.contains(&format!("http://localhost:{port}/dev/mailbox")),
+        program.output.contains(&format!("http://localhost:{port}/dev/mailbox")),
         "{}",
-        program.said
+        program.output
     );
     let mode =
         |name: &str| std::fs::metadata(folder.0.join(name)).unwrap().permissions().mode() & 0o777;
@@ -314,7 +314,7 @@ fn on_postgresql_it_serves_and_keeps_what_it_acknowledged() {
     ];
     create_schema(&schema);
     let program = folder.serve(&settings);
-    assert!(!program.said.contains("postgres://"), "{}", program.said);
+    assert!(!program.output.contains("postgres://"), "{}", program.output);
     let cookie = program.register_ann(PASSWORD);
     program.kill();
     let program = folder.serve(&settings);

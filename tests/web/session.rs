@@ -79,7 +79,7 @@ on_both_databases! {
         let mut ann = site.registered("ann").await;
         let mut copy = ann.tab();
         ann.press("Log out").await;
-        assert_eq!(ann.way, ["/logout", "/login"]);
+        assert_eq!(ann.visited, ["/logout", "/login"]);
         assert!(!copy.is_logged_in().await);
         assert_eq!(site.count("select count(*) from sessions where user_id is not null").await, 0);
     }

@@ -210,7 +210,7 @@ async fn a_node_that_is_killed_under_load_loses_nothing_and_nobody_but_its_own_r
     let faults = async {
         load.more(VISITORS).await;
         until(under_way).await;
-        nodes.programs[1].strike();
+        nodes.programs[1].kill_now();
         let killed_at = Clock::System.now();
         load.more(2 * VISITORS).await;
         load.is_over.send_replace(true);

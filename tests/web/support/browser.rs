@@ -1,4 +1,4 @@
-//! A browser without JavaScript: cookies, links and buttons by their words, fields by their labels.
+//! A browser without JavaScript. Links and buttons are found by their text, fields by their labels.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use scraper::{ElementRef, Html, Selector};
 use tower::ServiceExt;
 
-/// Where every test site lives, unless its settings say otherwise.
+/// The origin of every test site, unless its settings change it.
 pub const ORIGIN: &str = "http://localhost:8000";
 
 /// The most redirects that are followed in a row.
-const MOST_REDIRECTS: usize = 5;
+const MAX_REDIRECTS: usize = 5;
 
-/// One browser, with the page that it shows.
+/// A browser with the page that it shows.
 pub struct Browser {
     router: Router,
     cookies: BTreeMap<String, String>,
@@ -23,8 +23,8 @@ pub struct Browser {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub html: String,
-    /// Every path of the last click, redirects included.
-    pub way: Vec<String>,
+    /// Every path since the last click, including redirects.
+    pub visited: Vec<String>,
 }
 
 impl Browser {
@@ -37,7 +37,7 @@ impl Browser {
             status: StatusCode::OK,
             headers: HeaderMap::new(),
             html: String::new(),
-            way: Vec::new(),
+            visited: Vec::new(),
         }
     }
 
@@ -52,19 +52,19 @@ impl Browser {
         }
     }
 
-    /// A second tab, at another front of the same site.
-    pub fn at(&self, front: &Router) -> Self {
-        Self { router: front.clone(), ..self.tab() }
+    /// A second tab, which visits the same site through another router.
+    pub fn at(&self, router: &Router) -> Self {
+        Self { router: router.clone(), ..self.tab() }
     }
 
-    /// Keeps the cookies of an answer that was not followed.
+    /// Keeps the cookies of a response to [`Browser::send`] or [`Browser::post`].
     pub fn keep(&mut self, answer: &Response<Body>) {
         self.keep_cookies(answer.headers());
     }
 
     /// Opens a path and follows redirects.
     pub async fn open(&mut self, path: &str) -> &mut Self {
-        self.way.clear();
+        self.visited.clear();
         self.go(Method::GET, path.to_owned(), None).await;
         self
     }
@@ -81,15 +81,15 @@ impl Browser {
         self.fill(label, "on")
     }
 
-    /// Presses the button with these words: sends its form, with what was typed.
+    /// Presses the button with this text: sends its form with the values that were filled in.
     pub async fn press(&mut self, words: &str) -> &mut Self {
         let (action, body) = self.form_of_button(words);
-        self.way.clear();
+        self.visited.clear();
         self.go(Method::POST, action, Some(body)).await;
         self
     }
 
-    /// Follows the link with these words.
+    /// Follows the link with this text.
     pub async fn click(&mut self, words: &str) -> &mut Self {
         let page = Html::parse_document(&self.html);
         let all = select("a");
@@ -142,7 +142,7 @@ impl Browser {
         self.all_text("title").concat()
     }
 
-    /// Everything that can be read.
+    /// The text of the page.
     pub fn text(&self) -> String {
         self.all_text("body").concat()
     }
@@ -167,12 +167,12 @@ impl Browser {
         page.select(&select(css)).next()?.attr(name).map(str::to_owned)
     }
 
-    /// What the summary of a refused form says.
+    /// The errors in the summary of a refused form.
     pub fn problems(&self) -> Vec<String> {
         self.all_text("[role=alert] li")
     }
 
-    /// What happened, in the page's own words.
+    /// The notices on the page.
     pub fn notices(&self) -> Vec<String> {
         self.all_text("[role=status] p")
     }
@@ -185,7 +185,7 @@ impl Browser {
         self.cookies.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Sends a request as it is, with this browser's cookies, and follows nothing.
+    /// Sends a request with this browser's cookies, and follows no redirect.
     pub async fn send(&self, mut request: Request<Body>) -> Response<Body> {
         if !self.cookies.is_empty() {
             let pairs: Vec<String> =
@@ -195,7 +195,7 @@ impl Browser {
         self.router.clone().oneshot(request).await.unwrap()
     }
 
-    /// Sends a form's fields from this site's own page, and follows nothing.
+    /// Sends a form's fields as from this site's own page, and follows no redirect.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Response<Body> {
         let body =
             url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
@@ -208,9 +208,9 @@ impl Browser {
             _ => Request::get(&path).body(Body::empty()).unwrap(),
         };
         let mut path = path;
-        for _ in 0..=MOST_REDIRECTS {
+        for _ in 0..=MAX_REDIRECTS {
             let response = self.send(request).await;
-            self.way.push(path.clone());
+            self.visited.push(path.clone());
             self.keep_cookies(response.headers());
             let Some(next) = response.headers().get(header::LOCATION) else {
                 return self.show(path, response).await;
@@ -220,7 +220,7 @@ impl Browser {
             assert!(path.starts_with('/') && !path.starts_with("//"), "{path} leaves the site");
             request = Request::get(&path).body(Body::empty()).unwrap();
         }
-        panic!("too many redirects: {:?}", self.way);
+        panic!("too many redirects: {:?}", self.visited);
     }
 
     async fn show(&mut self, path: String, response: Response<Body>) {
@@ -231,7 +231,7 @@ impl Browser {
         self.filled.clear();
     }
 
-    /// As a browser does with the answer to [`Browser::send`] or [`Browser::post`].
+    /// Sets and removes cookies as these headers say.
     pub fn keep_cookies(&mut self, headers: &HeaderMap) {
         for cookie in headers.get_all(header::SET_COOKIE) {
             let cookie = cookie.to_str().unwrap();
@@ -300,7 +300,7 @@ pub fn form_request(path: &str, body: String) -> Request<Body> {
         .unwrap()
 }
 
-/// An answer's body as text.
+/// A response's body as text.
 pub async fn body_of(response: Response<Body>) -> String {
     String::from_utf8(bytes_of(response).await).unwrap()
 }

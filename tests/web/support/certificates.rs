@@ -1,4 +1,4 @@
-//! Certificates of mail servers: signed by an authority, by themselves, expired, of another name.
+//! Certificates for servers: signed by an authority or by themselves, expired, for another name.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use tokio_rustls::rustls::{ServerConfig, crypto::ring};
 /// A certificate and its key.
 pub struct Identity {
     pub pem: String,
-    key_pem: String,
+    pub key_pem: String,
     params: CertificateParams,
 }
 
 impl Identity {
-    /// Of a file that holds both, as `openssl req -x509 -keyout` makes them.
+    /// From a file that holds both, as `openssl req -x509 -keyout` creates them.
     pub fn from_pem(pem: &str) -> Self {
         Self { pem: pem.to_owned(), key_pem: pem.to_owned(), params: params(&[]) }
     }
@@ -28,7 +28,7 @@ impl Identity {
         Self { pem, key_pem: key.serialize_pem(), params: params.clone() }
     }
 
-    /// Signed by the key of `self`, whatever that one may sign.
+    /// Signed by the key of `self`, even if that is no authority.
     pub fn signs(&self, params: &CertificateParams) -> Self {
         let issuer = KeyPair::from_pem(&self.key_pem).unwrap();
         let issuer = Issuer::from_params(&self.params, issuer);
@@ -54,13 +54,13 @@ impl Identity {
     }
 }
 
-/// For these names, of no authority.
+/// For these names, not for an authority.
 pub fn params(names: &[&str]) -> CertificateParams {
     let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
     CertificateParams::new(names).unwrap()
 }
 
-/// For these names, of an authority: what `openssl req -x509` makes.
+/// For an authority with these names, as `openssl req -x509` creates it.
 pub fn authority(names: &[&str]) -> CertificateParams {
     let mut params = params(names);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -75,7 +75,7 @@ pub fn signed_for_localhost() -> (Identity, String) {
     (authority.signs(&self::params(&["localhost", "127.0.0.1"])), authority.pem)
 }
 
-/// As `VESTIBULE_SMTP_CA` reads it.
+/// The value of `VESTIBULE_SMTP_CA`.
 pub fn trusting(pem: &str) -> Vec<CertificateDer<'static>> {
     let certificates = CertificateDer::pem_slice_iter(pem.as_bytes());
     certificates.map(Result::unwrap).collect()

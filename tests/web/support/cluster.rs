@@ -1,15 +1,16 @@
-//! A PostgreSQL of a test's own, to be stopped, restarted and hung, and a pooler in front of it.
+//! A PostgreSQL cluster that a test can stop, restart and pause, and a pooler in front of it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use super::certificates::{self, Identity};
 use super::program::Folder;
 use super::until;
 
 /// The name in the certificate of a cluster with TLS.
 pub const HOST: &str = "db.example";
 
-/// Where Debian puts it: not on everybody's path.
+/// Debian's path of it, which is not in every PATH.
 const PGBOUNCER: &str = "/usr/sbin/pgbouncer";
 
 /// A running cluster. It is stopped and deleted when it is dropped.
@@ -22,7 +23,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts one, or says in a line why not: there is no PostgreSQL on this machine.
+    /// Starts a cluster; `None` if PostgreSQL is not installed.
     pub fn start() -> Option<Self> {
         Self::start_on("127.0.0.1")
     }
@@ -34,7 +35,7 @@ impl Cluster {
         Some(cluster)
     }
 
-    /// Another at the same port of another address, that takes no writes; none where that is taken.
+    /// Starts a read-only cluster at the same port of another address; `None` if the port is taken.
     pub fn start_standby(&self, address: &str) -> Option<Self> {
         let mut standby = Self::make(address)?;
         standby.port = self.port;
@@ -46,7 +47,7 @@ impl Cluster {
         None
     }
 
-    /// At every address, with a certificate for [`HOST`]; answers the file of its authority, too.
+    /// At every address, with a certificate for [`HOST`]. Also returns the file of its authority.
     pub fn start_with_tls() -> Option<(Self, PathBuf)> {
         let mut cluster = Self::make("*")?;
         let authority = cluster.make_certificates();
@@ -64,13 +65,13 @@ impl Cluster {
 
     fn make(address: &str) -> Option<Self> {
         let Some(programs) = programs() else {
-            eprintln!("there is no PostgreSQL to restart: not tested");
+            eprintln!("PostgreSQL is not installed: not tested");
             return None;
         };
         let (folder, port) = (Folder::new(), free_port());
         let (address, options) = (address.to_owned(), String::new());
         let cluster = Self { programs, folder, port, address, options };
-        give_to_postgres(&cluster.folder.0);
+        chown_to_postgres(&cluster.folder.0);
         let made = cluster.run(
             "initdb",
             &["-U", "vestibule", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
@@ -80,25 +81,18 @@ impl Cluster {
     }
 
     fn make_certificates(&self) -> PathBuf {
-        use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let authority = params.self_signed(&key).unwrap();
-        let issuer = Issuer::new(params, key);
-        let server_key = KeyPair::generate().unwrap();
-        let server = CertificateParams::new(vec![HOST.to_owned()]).unwrap();
-        let server = server.signed_by(&server_key, &issuer).unwrap();
-        let write = |name: &str, text: String| {
+        let authority = Identity::self_signed(&certificates::authority(&[]));
+        let server = authority.signs(&certificates::params(&[HOST]));
+        let write = |name: &str, text: &str| {
             let path = self.folder.0.join(name);
             std::fs::write(&path, text).unwrap();
-            give_to_postgres(&path);
+            chown_to_postgres(&path);
             make_private(&path);
             path
         };
-        write("server.pem", server.pem());
-        write("server.key", server_key.serialize_pem());
-        write("authority.pem", authority.pem())
+        write("server.pem", &server.pem);
+        write("server.key", &server.key_pem);
+        write("authority.pem", &authority.pem)
     }
 
     pub fn port(&self) -> u16 {
@@ -109,28 +103,28 @@ impl Cluster {
         format!("postgres://vestibule@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// As after a power cut: connections end without a word, and what was committed is recovered.
+    /// Restarts as after a power cut: connections break, and committed data is recovered.
     pub fn restart(&self) {
         assert!(self.control(&["-m", "immediate", "restart"]), "PostgreSQL did not restart");
     }
 
-    /// As a power cut.
+    /// Stops as in a power cut.
     pub fn stop(&self) {
         assert!(self.control(&["-m", "immediate", "stop"]), "PostgreSQL did not stop");
     }
 
-    /// After [`Cluster::stop`]: what was committed is recovered.
+    /// Starts after [`Cluster::stop`].
     pub fn start_again(&self) {
         assert!(self.control(&["start"]), "PostgreSQL did not start again");
     }
 
-    /// Stops all its processes where they are: it takes connections and statements and says nothing.
+    /// Pauses all its processes: it accepts connections and statements but does not answer.
     pub fn hang(&self) {
         self.signal("-STOP");
     }
 
-    /// Lets them go on.
-    pub fn go_on(&self) {
+    /// Ends [`Cluster::hang`].
+    pub fn resume(&self) {
         self.signal("-CONT");
     }
 
@@ -140,7 +134,7 @@ impl Cluster {
         let children = Command::new("ps").args(["-o", "pid=", "--ppid", &parent]).output();
         let children = String::from_utf8(children.unwrap().stdout).unwrap();
         let children = children.split_whitespace();
-        // Those that end in between are nobody's loss; the parent is there.
+        // Children may end in between; the parent is there.
         let sent = Command::new("kill")
             .arg(which)
             .arg(&parent)
@@ -175,7 +169,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.go_on();
+        self.resume();
         self.control(&["-m", "immediate", "stop"]);
     }
 }
@@ -201,16 +195,16 @@ pub struct Pooler {
 }
 
 impl Pooler {
-    /// Its defaults with another mode; none, with a line that says so, where it is not installed.
+    /// With another pool mode than the default; `None` if it is not installed.
     pub async fn start(cluster: &Cluster, mode: &str) -> Option<Self> {
         Self::start_with(cluster, &format!("pool_mode = {mode}\n")).await
     }
 
-    /// As [`Pooler::start`], with more lines of its configuration.
+    /// With further configuration lines.
     pub async fn start_with(cluster: &Cluster, lines: &str) -> Option<Self> {
         if !Path::new(PGBOUNCER).exists() {
             assert!(std::env::var_os("CI").is_none(), "CI must install pgbouncer");
-            eprintln!("there is no pgbouncer to put before PostgreSQL: not tested");
+            eprintln!("pgbouncer is not installed: not tested");
             return None;
         }
         let (folder, port) = (Folder::new(), free_port());
@@ -221,7 +215,7 @@ impl Pooler {
              {lines}",
             cluster.port
         );
-        give_to_postgres(&folder.0);
+        chown_to_postgres(&folder.0);
         std::fs::write(folder.0.join("users"), "\"vestibule\" \"\"\n").unwrap();
         let file = folder.0.join("pgbouncer.ini");
         std::fs::write(&file, config).unwrap();
@@ -236,7 +230,7 @@ impl Pooler {
         format!("postgres://vestibule@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// For a client that sends no parameter that it would refuse.
+    /// For a client that sends no parameter that `PgBouncer` would refuse.
     pub fn options(&self) -> sqlx::postgres::PgConnectOptions {
         let options: sqlx::postgres::PgConnectOptions = self.url().parse().unwrap();
         options.extra_float_digits(None)
@@ -265,7 +259,7 @@ fn as_postgres(program: &Path) -> Command {
     command
 }
 
-fn give_to_postgres(path: &Path) {
+fn chown_to_postgres(path: &Path) {
     if is_root() {
         let given = Command::new("chown").arg("postgres").arg(path).status();
         assert!(given.unwrap().success());

@@ -1,4 +1,4 @@
-//! A door to the site that real requests go through, for browsers that know routers alone.
+//! A router that forwards requests over a socket, so that a [`Browser`] can visit a running program.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,14 +12,14 @@ use tokio::net::TcpStream;
 
 use super::Browser;
 
-/// The header in which the balancer says which node answered.
+/// The header in which nginx names the node that answered.
 const NODE: &str = "x-node";
 
-/// An address, and what came from there. Clones share it.
+/// A program or load balancer at an address. Clones share the list of nodes.
 #[derive(Clone)]
 pub struct Front {
     address: SocketAddr,
-    /// Whom requests are said to come from, as by a proxy before it.
+    /// The value of `X-Forwarded-For`.
     visitor: Option<&'static str>,
     nodes: Arc<Mutex<Vec<String>>>,
 }
@@ -29,13 +29,12 @@ impl Front {
         Self { address, visitor: None, nodes: Arc::default() }
     }
 
-    /// The same door, for a visitor with this address.
+    /// The same, for a visitor with this address.
     pub fn of(&self, visitor: &'static str) -> Self {
         Self { visitor: Some(visitor), ..self.clone() }
     }
 
-    /// Sends each request on a connection of its own. What does not come to an answer is 502, as a
-    /// proxy would say.
+    /// Sends each request on a new connection. Without a response it answers 502, as a proxy does.
     pub fn router(&self) -> Router {
         let front = self.clone();
         Router::new().fallback(async move |request: Request| {
@@ -52,7 +51,7 @@ impl Front {
         Browser::new(self.router())
     }
 
-    /// The nodes that have answered, in order, since this was asked last.
+    /// The nodes that have answered since the last call, in order.
     pub fn nodes(&self) -> Vec<String> {
         std::mem::take(&mut *self.nodes.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -84,7 +83,7 @@ impl Front {
     }
 }
 
-/// A whole answer; half of one is none.
+/// A complete response.
 fn parse(bytes: &[u8]) -> Option<Response<Body>> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).unwrap();

@@ -1,4 +1,4 @@
-//! The log of one test, written and read as the program's own.
+//! The log of one test.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -10,11 +10,11 @@ use tracing_subscriber::fmt::MakeWriter;
 use vestibule::commands::log;
 use vestibule::config::LogFormat;
 
-/// While there is one dispatcher alone, tracing asks the thread that first reaches an event whether it
-/// is of interest, and keeps the answer for all threads. A test without a log would switch it off.
+/// While there is only one dispatcher, tracing asks the first thread that reaches an event whether it is
+/// of interest, and keeps the answer for all threads. A test without a log would disable the event.
 static SECOND: OnceLock<Dispatch> = OnceLock::new();
 
-/// What this thread writes into the log for as long as this lives.
+/// Collects what this thread logs, until it is dropped.
 pub struct Log {
     written: Written,
     _guard: DefaultGuard,
@@ -50,13 +50,13 @@ impl Log {
         Self { written, _guard: tracing::dispatcher::set_default(&dispatch) }
     }
 
-    /// All that was written so far.
+    /// Everything written so far.
     pub fn text(&self) -> String {
         let bytes = self.written.0.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8(bytes.clone()).unwrap()
     }
 
-    /// The events since line `from`, one object a line.
+    /// The events from line `from` on, an object for each line.
     pub fn events(&self, from: usize) -> Vec<Value> {
         self.text().lines().skip(from).map(|line| serde_json::from_str(line).unwrap()).collect()
     }

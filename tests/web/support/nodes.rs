@@ -1,4 +1,4 @@
-//! Several nodes of the program on one PostgreSQL, behind a real nginx that takes them in turn.
+//! Several nodes of the program on one PostgreSQL, behind nginx as a load balancer.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,29 +7,27 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use base64::Engine;
-use sqlx::Connection;
 use vestibule::clock::Clock;
 use vestibule::db::{Db, Location};
 use vestibule::key::ServerKey;
 use vestibule::mail::worker::Worker;
 use vestibule::models::outbox::Outbox;
-use vestibule::random;
 
 use super::front::Front;
 use super::outbox::mailer;
 use super::program::{Folder, Program};
 use super::smtp::FakeSmtp;
-use super::{postgres_url, until};
+use super::until;
 
-/// Where Debian puts it: not on everybody's path.
+/// Debian's path of it, which is not in every PATH.
 const NGINX: &str = "/usr/sbin/nginx";
 
-/// How many nodes there are.
+/// The number of nodes.
 pub const NODES: usize = 3;
 
 const KEY: &[u8] = super::KEY;
 
-/// The hash's floor: what is tested here is not the hash.
+/// The cheapest hash that is accepted.
 const CHEAP: [(&str, &str); 4] = [
     ("VESTIBULE_HASH_MEMORY_KIB", "7168"),
     ("VESTIBULE_HASH_ITERATIONS", "5"),
@@ -37,10 +35,10 @@ const CHEAP: [(&str, &str); 4] = [
     ("VESTIBULE_LOG", "json"),
 ];
 
-/// Nodes that run, and what they share. All of it ends when this is dropped.
+/// Running nodes and what they share. They stop when this is dropped.
 pub struct Nodes {
     pub programs: Vec<Program>,
-    /// By way of nginx.
+    /// Through nginx.
     pub front: Front,
     pub server: FakeSmtp,
     pub database: Location,
@@ -49,9 +47,9 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// In a schema of their own; or not at all, where there is no PostgreSQL or no nginx.
+    /// In a new schema; `None` without PostgreSQL or nginx.
     pub async fn start(settings: &[(&str, &str)]) -> Option<Self> {
-        let url = new_schema().await?;
+        let url = super::new_schema().await?;
         Self::start_on(&url, settings).await
     }
 
@@ -59,7 +57,7 @@ impl Nodes {
     pub async fn start_on(url: &str, settings: &[(&str, &str)]) -> Option<Self> {
         if !Path::new(NGINX).exists() {
             assert!(std::env::var_os("CI").is_none(), "CI must install nginx");
-            eprintln!("there is no nginx to put before several nodes: not tested");
+            eprintln!("nginx is not installed: not tested");
             return None;
         }
         let (server, folder) = (FakeSmtp::start().await, Folder::new());
@@ -72,7 +70,7 @@ impl Nodes {
         Some(Self { programs, front, server, database, nginx, folder })
     }
 
-    /// By way of one node alone.
+    /// Through one node.
     pub fn node(&self, number: usize) -> Front {
         Front::at(self.programs[number].address)
     }
@@ -81,14 +79,14 @@ impl Nodes {
         Db::open(&self.database).await.unwrap()
     }
 
-    /// A mail worker of a further node, whose clock is `ahead` of the others.
+    /// The mail worker of another node, whose clock is `ahead` seconds ahead.
     pub fn worker(&self, db: &Db, ahead: i64) -> Worker {
         let key = ServerKey::from_bytes(KEY).unwrap();
         let clock = Clock::manual(Clock::System.now() + ahead);
         Worker::new(db.clone(), Outbox::new(key, clock), mailer(&self.server.url()))
     }
 
-    /// The code in the newest mail to `email`, once it is there.
+    /// Waits for a code in an email to `email`, and returns the newest.
     pub async fn code_to(&self, email: &str) -> String {
         let is_code = |line: &&str| line.len() == 9 && line.as_bytes()[4] == b'-';
         let mailed = self.server.until(|server| {
@@ -100,7 +98,7 @@ impl Nodes {
         tokio::time::timeout(Duration::from_secs(30), mailed).await.expect("a code by mail")
     }
 
-    /// Everything that the nodes have logged.
+    /// The logs of all nodes.
     pub fn log(&self) -> String {
         self.folder.log()
     }
@@ -113,18 +111,7 @@ impl Drop for Nodes {
     }
 }
 
-/// The URL of a new schema; `None` where there is no PostgreSQL.
-pub async fn new_schema() -> Option<String> {
-    let url = postgres_url()?;
-    let schema = format!("nodes_{}", random::id(0));
-    let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
-    let create = sqlx::AssertSqlSafe(format!("create schema {schema}"));
-    sqlx::query(create).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
-    Some(format!("{url}?options=-csearch_path%3D{schema}"))
-}
-
-/// All at the same instant, on a database in which there may be nothing yet.
+/// Starts all nodes at once, on a database that may be empty.
 pub fn start_all(
     folder: &Folder,
     url: &str,
@@ -148,7 +135,7 @@ pub fn start_all(
     })
 }
 
-/// One process, which takes the nodes in turn and says in each answer whose it is.
+/// One process, which uses the nodes in turn and names the node in each response.
 fn start_nginx(folder: &Folder, programs: &[Program]) -> (Child, SocketAddr) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! An outbox with its worker, on a database of its own.
+//! An outbox with its worker, each on a new database.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,20 +40,20 @@ pub enum TestDatabase {
 }
 
 impl TestDatabase {
-    /// SQLite, and PostgreSQL when `TEST_POSTGRES_URL` names one.
+    /// SQLite, and PostgreSQL if `TEST_POSTGRES_URL` is set.
     pub async fn all() -> Vec<(Self, Location)> {
         let mut databases = vec![Self::sqlite()];
         if let Ok(url) = std::env::var("TEST_POSTGRES_URL") {
             let name = format!("outbox_{}", vestibule::random::id(0));
             run_on_postgres(&url, format!("create schema {name}")).await;
-            let joint = if url.contains('?') { '&' } else { '?' };
-            let own = format!("{url}{joint}options=-c%20search_path%3D{name}");
+            let separator = if url.contains('?') { '&' } else { '?' };
+            let own = format!("{url}{separator}options=-c%20search_path%3D{name}");
             databases.push((Self::Postgres { url, schema: name }, Location::parse(&own).unwrap()));
         }
         databases
     }
 
-    /// A SQLite file of its own.
+    /// A new SQLite file.
     pub fn sqlite() -> (Self, Location) {
         let file = std::env::temp_dir().join(format!("outbox_{}.db", vestibule::random::id(0)));
         (Self::Sqlite(file.clone()), Location::Sqlite(file))
@@ -150,10 +150,10 @@ impl TestOutbox {
         }
     }
 
-    /// Claims what is due at `now`, at most `most`.
-    pub async fn claim(&self, now: i64, most: usize) -> Vec<QueuedEmail> {
+    /// Claims the emails that are due at `now`, at most `max`.
+    pub async fn claim(&self, now: i64, max: usize) -> Vec<QueuedEmail> {
         let mut claimed = Vec::new();
-        while claimed.len() < most {
+        while claimed.len() < max {
             let email =
                 outbox::claim(&self.db, &self.key, now, &ClaimFilter::default()).await.unwrap();
             let Some(email) = email else { break };

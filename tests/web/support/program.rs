@@ -1,4 +1,4 @@
-//! The program itself: the binary in a process of its own, in an empty folder, on a free port.
+//! The binary in a process, in an empty folder, on a free port.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use vestibule::random;
 
-/// How long a test waits for the program; only a broken one takes it.
+/// How long a test waits for the program. Only a broken one needs as long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A folder to run in, empty at first and gone at the end.
+/// A temporary folder, deleted when this is dropped.
 pub struct Folder(pub PathBuf);
 
 impl Folder {
@@ -22,7 +22,7 @@ impl Folder {
         Self(path)
     }
 
-    /// The program's command line in this folder, with nothing configured but `settings`.
+    /// The command line in this folder, configured only by `settings`.
     pub fn command(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
         command.args(arguments).current_dir(&self.0).env_clear().envs(settings.iter().copied());
@@ -34,7 +34,7 @@ impl Folder {
         let mut command = self.command(arguments, settings);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // A program that ends before it reads is no failure of the test.
+        // The program may end before it reads.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         Ended::from(child.wait_with_output().unwrap())
     }
@@ -44,8 +44,7 @@ impl Folder {
         Program::start(self.command(&["serve"], settings), Stdio::piped())
     }
 
-    /// As [`Folder::serve`], with a log that can be read while it runs, see [`Folder::log`]. Under
-    /// load a pipe would fill up.
+    /// As [`Folder::serve`], with a log in a file ([`Folder::log`]): under load a pipe would fill up.
     pub fn serve_with_log(&self, settings: &[(&str, &str)]) -> Program {
         Program::start(self.command(&["serve"], settings), self.log_file())
     }
@@ -63,17 +62,16 @@ impl Folder {
         Program::start(command, Stdio::piped())
     }
 
-    /// Serves in a process that outlives a write beyond its limit of a file's size: to it, that is
-    /// a disk that is full.
-    pub fn serve_on_a_disk(&self, settings: &[(&str, &str)]) -> Program {
+    /// Serves in a process for which a write beyond its file size limit is an error, as on a full disk.
+    pub fn serve_with_full_disk_errors(&self, settings: &[(&str, &str)]) -> Program {
         let mut command = Command::new("bash");
         command.args(["-c", "trap '' XFSZ; exec \"$0\" serve", env!("CARGO_BIN_EXE_vestibule")]);
         command.current_dir(&self.0).env_clear().envs(settings.iter().copied());
-        // A pipe is the one thing that such a process can still write to.
+        // To a pipe such a process can still write.
         Program::start(command, Stdio::piped())
     }
 
-    /// Everything that was logged so far, over all starts.
+    /// Everything logged so far, by all starts.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.0.join("log")).unwrap()
     }
@@ -107,12 +105,12 @@ impl From<Output> for Ended {
     }
 }
 
-/// A server that runs. It is killed when it is dropped.
+/// A running server. It is killed when it is dropped.
 pub struct Program {
     pub child: Child,
     pub address: SocketAddr,
-    /// What it printed to stdout before it accepted.
-    pub said: String,
+    /// What it printed to stdout before it accepted connections.
+    pub output: String,
 }
 
 impl Program {
@@ -121,19 +119,19 @@ impl Program {
             command.env("VESTIBULE_LISTEN", "127.0.0.1:0");
         }
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-        let mut said = String::new();
+        let mut output = String::new();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let address = loop {
-            let start = said.len();
-            assert_ne!(lines.read_line(&mut said).unwrap(), 0, "it ended: {said}");
-            if let Some(address) = said[start..].trim().strip_prefix("listening on http://") {
+            let start = output.len();
+            assert_ne!(lines.read_line(&mut output).unwrap(), 0, "it ended: {output}");
+            if let Some(address) = output[start..].trim().strip_prefix("listening on http://") {
                 break address.parse().unwrap();
             }
         };
-        Self { child, address, said }
+        Self { child, address, output }
     }
 
-    /// One request on a connection of its own.
+    /// One request on a new connection.
     pub fn get(&self, path: &str, cookie: &str) -> Answer {
         self.exchange(&format!(
             "GET {path} HTTP/1.1\r\nHost: {}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n",
@@ -163,15 +161,15 @@ impl Program {
         stream
     }
 
-    /// Waits until the program is gone, however that comes about.
+    /// Waits until the program no longer accepts connections.
     pub async fn gone(&self) {
-        // One that says nothing is cut after a while, and the program goes on.
+        // The program closes a silent connection after a while.
         while let Ok(mut silent) = tokio::net::TcpStream::connect(self.address).await {
             let _ = silent.read(&mut [0; 1]).await;
         }
     }
 
-    /// As [`Program::post`]; `None` when no answer came because the program is gone.
+    /// As [`Program::post`]; `None` if the program ended before it answered.
     pub fn try_post(&self, path: &str, cookie: &str, fields: &[(&str, &str)]) -> Option<Answer> {
         let body =
             url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
@@ -180,7 +178,7 @@ impl Program {
         let request = format!("{}{body}", self.post_head(path, cookie, body.len()));
         stream.write_all(request.as_bytes()).ok()?;
         let mut bytes = Vec::new();
-        // What came before the connection broke was said.
+        // A response before the connection broke counts.
         let _ = stream.read_to_end(&mut bytes);
         let answer = Answer::parse(&bytes);
         (answer.status > 0).then_some(answer)
@@ -192,7 +190,7 @@ impl Program {
         Answer::read(stream)
     }
 
-    /// Registers `ann` and answers the session's cookie.
+    /// Registers `ann` and returns the session's cookie.
     pub fn register_ann(&self, password: &str) -> String {
         let fields = [
             ("username", "ann"),
@@ -205,23 +203,23 @@ impl Program {
         answer.cookie()
     }
 
-    /// `kill -9`, at once.
+    /// `kill -9`.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// `kill -9` while others still use it.
-    pub fn strike(&self) {
+    /// `kill -9` while it is borrowed.
+    pub fn kill_now(&self) {
         self.signal("-KILL");
     }
 
-    /// How large its files may become, in bytes; `None` is as large as they like.
+    /// Limits the size of its files, in bytes.
     pub fn limit_files(&self, bytes: Option<u64>) {
-        let most = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
         let pid = self.child.id().to_string();
         let mut set = Command::new("prlimit");
-        set.args(["--pid", &pid, &format!("--fsize={most}:")]);
+        set.args(["--pid", &pid, &format!("--fsize={limit}:")]);
         assert!(set.status().unwrap().success());
     }
 
@@ -247,7 +245,7 @@ impl Program {
         assert!(Command::new("kill").args([which, &pid]).status().unwrap().success());
     }
 
-    /// Waits for its end; answers the exit status and what it logged.
+    /// Waits until it ends. Returns the exit status and the log.
     pub fn ended(mut self) -> (i32, String) {
         let mut log = String::new();
         if let Some(mut stderr) = self.child.stderr.take() {
@@ -264,7 +262,7 @@ impl Drop for Program {
     }
 }
 
-/// What came back.
+/// A response.
 pub struct Answer {
     pub status: u16,
     /// Status line and headers.

@@ -1,24 +1,24 @@
-//! A mail as the test server took it, and what a reader sees of it.
+//! An email as the test server received it, and what a reader sees of it.
 
-/// A mail that was taken.
+/// A received email.
 #[derive(Clone, Debug, Default)]
 pub struct Received {
     /// The name in `EHLO`.
     pub hello: String,
-    /// Whether it came over TLS.
+    /// Whether the connection used TLS.
     pub encrypted: bool,
-    /// Whether a login came before it.
+    /// Whether the client had logged in.
     pub logged_in: bool,
     /// The envelope's sender.
     pub from: String,
     /// The envelope's recipients.
     pub to: Vec<String>,
-    /// Headers and body as they came, dots unstuffed, with CRLF.
+    /// Headers and body as received, dots unstuffed, with CRLF.
     pub data: String,
 }
 
 impl Received {
-    /// A header's value, unfolded; still encoded as it came.
+    /// A header's value, unfolded but not decoded.
     pub fn header(&self, name: &str) -> Option<String> {
         let head = self.data.split("\r\n\r\n").next()?.replace("\r\n ", " ");
         let mut lines = head.split("\r\n").filter_map(|line| line.split_once(": "));
@@ -35,7 +35,7 @@ impl Received {
 
     /// The plain text.
     pub fn text(&self) -> String {
-        self.part("text/plain").expect("every mail has a plain text")
+        self.part("text/plain").expect("every email has a plain text")
     }
 }
 

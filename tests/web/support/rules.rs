@@ -1,5 +1,5 @@
-//! What must hold of whatever people type and send: each rule once, for the property tests here and
-//! for the fuzz targets in `fuzz/`, which include this file.
+//! Rules that hold for any input, for the property tests and for the fuzz targets in `fuzz/`, which
+//! include this file.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -25,20 +25,20 @@ use vestibule::mail::Composer;
 use vestibule::models::outbox::{Email, QueuedEmail};
 use vestibule::next_path::NextPath;
 
-/// Where the site lives.
+/// The origin of the site.
 const ORIGIN: &str = "http://localhost:8000";
 
 /// Every page that reads a form.
 pub const FORMS: [&str; 5] = ["/login", "/register", "/forgot", "/reset", "/account/password"];
 
-/// Every limit is off that can be: the thousandth form is read like the first.
+/// Turns off every limit, so that the thousandth form is processed like the first.
 pub fn no_limits() -> Limits {
     let limits = SETTINGS.iter().filter(|setting| setting.value == "COUNT/PERIOD|off");
     let environment = limits.map(|setting| (setting.variable(), "off".to_owned())).collect();
     Config::from_sources(&BTreeMap::new(), &environment).unwrap().limits
 }
 
-/// A username is what was typed, in the one spelling that no other name looks like.
+/// A username is the typed text in lower case, and consists of ASCII letters, digits and single dots.
 pub fn username(typed: &str) {
     let Ok(name) = Username::parse(typed) else { return };
     let name = name.as_str();
@@ -55,7 +55,7 @@ pub fn username(typed: &str) {
     assert_eq!(Username::parse(&name.to_ascii_uppercase()).unwrap().as_str(), name);
 }
 
-/// An address is one line of one mail to one person: the one that was typed.
+/// An email address is the typed text, and the only recipient of an email.
 pub fn email(typed: &str) {
     let Ok(email) = EmailAddress::parse(typed) else { return };
     let typed = plain(typed);
@@ -72,13 +72,13 @@ pub fn email(typed: &str) {
     assert_eq!(recipients(email.as_typed()), [written(email.as_typed())]);
 }
 
-/// An address as a mail has it: the part before the `@` untouched, the domain in punycode.
+/// An address as in an email: the domain in punycode.
 fn written(address: &str) -> String {
     let (local, domain) = address.rsplit_once('@').unwrap();
     format!("{local}@{}", idna::domain_to_ascii(domain).unwrap())
 }
 
-/// What stands in the `To`, `Cc` and `Bcc` of a mail to `address`.
+/// The `To`, `Cc` and `Bcc` of an email to `address`.
 fn recipients(address: &str) -> Vec<String> {
     let email = Email {
         kind: "registered".to_owned(),
@@ -94,7 +94,7 @@ fn recipients(address: &str) -> Vec<String> {
     let source = composer.source(&queued).unwrap();
     let source = String::from_utf8(source).unwrap();
     let (head, _) = source.split_once("\r\n\r\n").unwrap();
-    // RFC 5322 2.2.3: a line that begins with a blank goes on with the one before.
+    // RFC 5322 2.2.3: a line that begins with a space continues the one before.
     let head = head.replace("\r\n ", "");
     let fields = head.split("\r\n").filter_map(|line| line.split_once(':'));
     let to = fields.filter(|(name, _)| {
@@ -103,8 +103,8 @@ fn recipients(address: &str) -> Vec<String> {
     to.map(|(_, address)| address.trim().to_owned()).collect()
 }
 
-/// Where a form leads on is on this site for every browser, by http and by https, from any page,
-/// and is the text that was checked, as a browser would write it.
+/// A `next` path stays on this site for every browser, from any page, with http and https, and is the
+/// checked text in a browser's encoding.
 pub fn next_path(text: &str) {
     let next = NextPath::parse(text);
     let path = next.or("");
@@ -125,7 +125,7 @@ pub fn next_path(text: &str) {
         let target = page.join(path).unwrap();
         assert_eq!(target.origin(), page.origin(), "{path:?}");
         assert!(target.username().is_empty() && target.password().is_none(), "{path:?}");
-        // A page that sends people on to its own path must not send them away.
+        // Nor does a redirect to the path without the query leave the site.
         assert_eq!(page.join(target.path()).unwrap().origin(), page.origin(), "{path:?}");
     }
     let query = next.query();
@@ -133,12 +133,12 @@ pub fn next_path(text: &str) {
     assert_eq!(percent_decode_str(&query).decode_utf8().unwrap(), path);
 }
 
-/// The proxies of the site that the rules are about.
+/// The trusted proxies of the site.
 pub fn trusted_proxies() -> Vec<IpNet> {
     vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]
 }
 
-/// Nobody but a trusted proxy names the visitor: what strangers write further left changes nothing.
+/// Only a trusted proxy names the visitor's address: forged entries further left change nothing.
 pub fn forwarded(direct: IpAddr, lines: &[&[u8]]) {
     let trusted = trusted_proxies();
     let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
@@ -151,7 +151,7 @@ pub fn forwarded(direct: IpAddr, lines: &[&[u8]]) {
     if is_trusted(seen) {
         return;
     }
-    // The visitor is known: no line before, and nothing before in the first line, makes a difference.
+    // No line before, and nothing before in the first line, makes a difference.
     for forged in [&b"198.51.100.66"[..], b"10.9.9.9", b"\xff", b"fd00::1, 2001:db8::66"] {
         let before = [&[forged], lines].concat();
         assert_eq!(client_address(direct, before.iter().copied(), &trusted), seen);
@@ -163,7 +163,7 @@ pub fn forwarded(direct: IpAddr, lines: &[&[u8]]) {
     }
 }
 
-/// A direct peer out of one byte: a proxy, a mapped proxy, or a stranger.
+/// A direct peer from one byte: a proxy, an IPv4-mapped proxy, or another address.
 pub fn peer(choice: u8) -> IpAddr {
     match choice % 4 {
         0 => Ipv4Addr::new(10, 0, 0, choice).into(),
@@ -173,7 +173,7 @@ pub fn peer(choice: u8) -> IpAddr {
     }
 }
 
-/// A code is its own letters in their order, and nothing else that people could mean.
+/// A code is the typed letters in order, without spaces, dashes and invisible characters.
 pub fn code(typed: &str) {
     let Ok(code) = OneTimeCode::parse(typed) else { return };
     assert!(vestibule::random::is_code(code.as_str()));
@@ -186,7 +186,7 @@ pub fn code(typed: &str) {
     assert_eq!(OneTimeCode::parse(&code.to_string()), Ok(code));
 }
 
-/// A password is the text in NFC, whichever way it was composed, and is counted in code points.
+/// A password is the text in NFC, and its length is counted in code points.
 pub fn password(typed: &str) {
     let kept = Password::typed(typed);
     let text = str::from_utf8(kept.as_bytes()).unwrap();
@@ -201,7 +201,7 @@ pub fn password(typed: &str) {
     assert_eq!(Password::choose(typed, 8).is_ok(), fits, "{typed:?}");
 }
 
-/// The cookies of somebody who is logged in and has asked for a code: every form is open to them.
+/// The cookies of a user who is logged in and has asked for a code, and so can send every form.
 pub async fn insider(site: &Router) -> String {
     let form = b"username=ann&email=ann@meadow.example&password=moss+lantern+quartz&password_confirm=moss+lantern+quartz";
     let registered = post(site, "", "/register", form).await;
@@ -217,10 +217,10 @@ pub async fn insider(site: &Router) -> String {
     cookies
 }
 
-/// Any bytes sent to a form get an answer that is theirs: a page, or the way to another page of this
-/// site. Never a failure of ours.
+/// Any bytes sent to a form are answered with a page or a redirect on this site, never with a server
+/// error.
 pub async fn form(site: &Router, cookies: &str, path: &str, body: &[u8]) {
-    // Elsewhere a form may begin another session, and these cookies would be worth nothing.
+    // Other forms may start another session, which would invalidate these cookies.
     let cookies = if ["/reset", "/account/password"].contains(&path) { cookies } else { "" };
     let answer = post(site, cookies, path, body).await;
     let status = answer.status();

@@ -1,6 +1,5 @@
-//! One site: its own database, a clock that stands still, cheap hashes.
+//! One site: its own database, a manual clock, cheap hashes.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,55 +14,43 @@ use vestibule::models::outbox::{self, Email, QueuedEmail};
 use vestibule::random;
 use vestibule::{App, Config};
 
+use super::program::Folder;
 use super::{Browser, PASSWORD};
 
 /// 22 November 2026, 18:00 UTC.
 const START: i64 = 1_795_370_400;
 
-/// A site for one test. Its database goes when it is dropped, except PostgreSQL's schema, which
-/// goes with the test's cluster.
+/// A site for one test. A SQLite database is deleted when it is dropped; a PostgreSQL schema stays.
 pub struct Site {
     pub app: App,
     pub router: Router,
-    folder: PathBuf,
+    _folder: Folder,
 }
 
 impl Site {
-    /// On a SQLite file in a folder of its own.
+    /// On SQLite, in a new folder.
     pub async fn on_sqlite() -> Self {
         Self::with(|_| ()).await
     }
 
     /// As [`Site::on_sqlite`], with other settings.
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let folder = std::env::temp_dir().join(format!("vestibule-test-{}", random::id(0)));
-        std::fs::create_dir_all(&folder).unwrap();
-        let location = Location::Sqlite(folder.join("vestibule.db"));
+        let folder = Folder::new();
+        let location = Location::Sqlite(folder.0.join("vestibule.db"));
         Self::start(location, folder, change).await
     }
 
-    /// In a schema of its own, or not at all where there is no PostgreSQL.
+    /// On PostgreSQL, in a new schema; `None` without PostgreSQL.
     pub async fn on_postgresql() -> Option<Self> {
-        let url = postgres_url()?;
-        let schema = format!("test_{}", random::id(0));
-        let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
-        let create = sqlx::AssertSqlSafe(format!("create schema {schema}"));
-        sqlx::query(create).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-        let folder = std::env::temp_dir().join(format!("vestibule-{schema}"));
-        std::fs::create_dir_all(&folder).unwrap();
-        let location = Location::parse(&format!("{url}?options=-csearch_path%3D{schema}"));
-        Some(Self::start(location.unwrap(), folder, |_| ()).await)
+        Some(Self::at(&new_schema().await?, |_| ()).await)
     }
 
     /// On the database at `url`.
     pub async fn at(url: &str, change: impl FnOnce(&mut Config)) -> Self {
-        let folder = std::env::temp_dir().join(format!("vestibule-test-{}", random::id(0)));
-        std::fs::create_dir_all(&folder).unwrap();
-        Self::start(Location::parse(url).unwrap(), folder, change).await
+        Self::start(Location::parse(url).unwrap(), Folder::new(), change).await
     }
 
-    async fn start(database: Location, folder: PathBuf, change: impl FnOnce(&mut Config)) -> Self {
+    async fn start(database: Location, folder: Folder, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             database,
             hash: HashCost { memory_kib: 64, iterations: 1, threads: 2, queue: 500 },
@@ -72,7 +59,7 @@ impl Site {
         };
         change(&mut config);
         let app = App::start_at(config, Clock::manual(START)).await.unwrap();
-        Self { router: vestibule::router(app.clone()), app, folder }
+        Self { router: vestibule::router(app.clone()), app, _folder: folder }
     }
 
     /// The same site with other settings: same data, same clock.
@@ -80,32 +67,32 @@ impl Site {
         Browser::new(vestibule::router(self.app_with(change).await))
     }
 
-    /// As [`Site::changed`], the whole of it.
+    /// As [`Site::changed`], as an `App`.
     pub async fn app_with(&self, change: impl FnOnce(&mut Config)) -> App {
         let mut config = Config::clone(&self.app.config);
         change(&mut config);
         App::start_at(config, self.app.clock.clone()).await.unwrap()
     }
 
-    /// A second front of the same site, at which nobody waits longer than `wait` for the database.
+    /// The same site, with requests that wait no longer than `wait` for the database.
     pub async fn impatient(&self, wait: Duration) -> Router {
         vestibule::router(self.app_with(|config| config.database_wait = wait).await)
     }
 
-    /// A browser of the same site, whose hash queue is full for seconds, with the work in it.
+    /// A browser of the same site while its hash queue is full, for seconds, and the work in the queue.
     pub async fn with_full_hash_queue(&self) -> (Browser, Vec<BoxFuture<'static, ()>>) {
         let slow = HashCost { memory_kib: 64 * 1024, iterations: 40, threads: 1, queue: 1 };
         let app = self.app_with(|config| config.hash = slow).await;
-        let mut taken = Vec::new();
-        while taken.len() < 2 {
+        let mut queued = Vec::new();
+        while queued.len() < 2 {
             let pool = app.hasher.clone();
             let mut work = async move { drop(pool.hash(b"slow").await) }.boxed();
             if futures_util::poll!(&mut work).is_pending() {
-                taken.push(work);
+                queued.push(work);
             }
             tokio::task::yield_now().await;
         }
-        (Browser::new(vestibule::router(app)), taken)
+        (Browser::new(vestibule::router(app)), queued)
     }
 
     /// A browser without cookies.
@@ -113,7 +100,7 @@ impl Site {
         Browser::new(self.router.clone())
     }
 
-    /// Moves the clock.
+    /// Advances the clock.
     pub fn wait(&self, seconds: i64) {
         self.app.clock.advance(seconds);
     }
@@ -127,7 +114,7 @@ impl Site {
         browser
     }
 
-    /// As [`Site::registered`], before the page that would show the notice of it.
+    /// As [`Site::registered`], but the page with the notice was not opened yet.
     pub async fn registered_with_notice(&self, username: &str) -> Browser {
         let mut browser = self.browser();
         let email = email_of(username);
@@ -150,7 +137,7 @@ impl Site {
         (browser, self.newest_code().await)
     }
 
-    /// The code in the newest mail.
+    /// The code in the newest email.
     pub async fn newest_code(&self) -> String {
         let mails = self.mails().await;
         let mail = mails.first().expect("a mail");
@@ -162,7 +149,7 @@ impl Site {
             .to_owned()
     }
 
-    /// Every mail that waits, newest first.
+    /// Every waiting email, newest first.
     pub async fn mails(&self) -> Vec<Email> {
         self.queued().await.into_iter().map(|queued| queued.email).collect()
     }
@@ -172,7 +159,7 @@ impl Site {
         outbox::newest(self.app.db.reader(), &self.app.key, 1000).await.unwrap()
     }
 
-    /// The kinds of all mails to `username`, oldest first.
+    /// The kinds of all emails to `username`, oldest first.
     pub async fn mails_to(&self, username: &str) -> Vec<String> {
         let to = email_of(username);
         let mails = self.mails().await.into_iter().rev();
@@ -189,18 +176,23 @@ impl Site {
     }
 }
 
-impl Drop for Site {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
 /// The address that tests register `username` with.
 pub fn email_of(username: &str) -> String {
     format!("{username}@meadow.example")
 }
 
-/// Where PostgreSQL is, if the tests are to run on it too.
+/// The PostgreSQL server for tests, if there is one.
 pub fn postgres_url() -> Option<String> {
     std::env::var("TEST_POSTGRES_URL").ok()
+}
+
+/// The URL of a new schema; `None` without PostgreSQL.
+pub async fn new_schema() -> Option<String> {
+    let url = postgres_url()?;
+    let schema = format!("test_{}", random::id(0));
+    let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+    let create = sqlx::AssertSqlSafe(format!("create schema {schema}"));
+    sqlx::query(create).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    Some(format!("{url}?options=-csearch_path%3D{schema}"))
 }

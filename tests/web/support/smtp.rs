@@ -1,4 +1,4 @@
-//! A mail server for tests, which accepts mail and fails in the ways that it is told to.
+//! A mail server for tests, which accepts mail and can be made to fail.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -16,29 +16,29 @@ use tokio_rustls::TlsAcceptor;
 use super::certificates::{Identity, signed_for_localhost};
 pub use super::received::Received;
 
-/// How clients are to connect.
+/// How clients must connect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Security {
     /// No TLS.
     #[default]
     Plain,
-    /// Plain, then `STARTTLS`, which must come before anything else.
+    /// Without TLS until `STARTTLS`, which is required.
     StartTls,
     /// TLS from the first byte.
     Tls,
 }
 
-/// What the server asks of its clients.
+/// What the server requires of clients.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Setup {
     pub security: Security,
-    /// User and password, when mail is taken after a login only.
+    /// User and password, if a login is required.
     pub login: Option<(&'static str, &'static str)>,
     /// `LOGIN` instead of `PLAIN`.
     pub auth_login: bool,
 }
 
-/// What the server was told to do, and what it got.
+/// How the server answers, and what it received.
 #[derive(Default)]
 struct Behaviour {
     refusals: HashMap<String, Vec<u8>>,
@@ -80,7 +80,7 @@ impl FakeSmtp {
         server
     }
 
-    /// The same, with a certificate that tests make.
+    /// As [`FakeSmtp::with`], with this certificate.
     pub async fn identified(setup: Setup, identity: Identity) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (acceptor, ca_pem) = (identity.acceptor(), identity.pem);
@@ -96,7 +96,7 @@ impl FakeSmtp {
         server
     }
 
-    /// What goes into `VESTIBULE_SMTP_URL`.
+    /// The value of `VESTIBULE_SMTP_URL`.
     pub fn url(&self) -> String {
         let port = self.address.port();
         let login = self.setup.login.map(|(user, password)| format!("{user}:{password}@"));
@@ -113,19 +113,19 @@ impl FakeSmtp {
         &self.ca_pem
     }
 
-    /// Every mail accepted so far, in order.
+    /// Every email accepted so far, in order.
     pub fn mails(&self) -> Vec<Received> {
         self.behaviour().mails.clone()
     }
 
-    /// The mails accepted so far that went to `address`.
+    /// The emails accepted so far for `address`.
     pub fn mails_to(&self, address: &str) -> Vec<Received> {
         let mut mails = self.mails();
         mails.retain(|mail| mail.to.iter().any(|to| to == address));
         mails
     }
 
-    /// Waits until `find` finds something. It is called now, and after each mail.
+    /// Waits until `find` returns something. It is called now and after each email.
     pub async fn until<T>(&self, find: impl Fn(&Self) -> Option<T>) -> T {
         let mut arrivals = self.behaviour().arrived.subscribe();
         loop {
@@ -184,7 +184,7 @@ impl FakeSmtp {
         self.behaviour().drops_after_data = times;
     }
 
-    /// Greets with `reply` (`421 4.3.2 closing`) in place of 220, until told `None`.
+    /// Greets with `reply` (`421 4.3.2 closing`) instead of 220, until set to `None`.
     pub fn greet_with(&self, reply: Option<&str>) {
         self.behaviour().greeting = reply.map(str::to_owned);
     }
@@ -251,10 +251,10 @@ struct Session {
     mail: Received,
 }
 
-/// The connection ends: by `QUIT`, by the client, or because the server was told to.
-struct Over;
+/// The connection has ended, by `QUIT`, by the client or on purpose.
+struct Closed;
 
-impl From<std::io::Error> for Over {
+impl From<std::io::Error> for Closed {
     fn from(_: std::io::Error) -> Self {
         Self
     }
@@ -266,7 +266,7 @@ impl Session {
         setup: Setup,
         behaviour: Arc<Mutex<Behaviour>>,
         acceptor: TlsAcceptor,
-    ) -> Result<(), Over> {
+    ) -> Result<(), Closed> {
         let encrypted = setup.security == Security::Tls;
         let stream: Box<dyn Stream> =
             if encrypted { Box::new(acceptor.accept(tcp).await?) } else { Box::new(tcp) };
@@ -280,7 +280,7 @@ impl Session {
         }
     }
 
-    async fn greet(&mut self) -> Result<(), Over> {
+    async fn greet(&mut self) -> Result<(), Closed> {
         self.behaviour().connections += 1;
         if self.behaviour().is_silent {
             return std::future::pending().await;
@@ -288,20 +288,20 @@ impl Session {
         let greeting = self.behaviour().greeting.clone();
         match greeting {
             None => self.send("220 fake ESMTP").await,
-            Some(greeting) => self.send(&greeting).await.and(Err(Over)),
+            Some(greeting) => self.send(&greeting).await.and(Err(Closed)),
         }
     }
 
-    async fn handle(&mut self, line: &str) -> Result<(), Over> {
+    async fn handle(&mut self, line: &str) -> Result<(), Closed> {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let verb = verb.to_ascii_uppercase();
-        let told = self
+        let reply = self
             .behaviour()
             .replies
             .iter()
-            .find(|(told, _)| **told == verb)
+            .find(|(command, _)| **command == verb)
             .map(|(_, reply)| reply.clone());
-        if let Some(reply) = told {
+        if let Some(reply) = reply {
             return self.send(reply).await;
         }
         let must_encrypt = self.setup.security == Security::StartTls && !self.mail.encrypted;
@@ -309,7 +309,7 @@ impl Session {
         match verb.as_str() {
             "EHLO" | "HELO" => self.hello(rest).await,
             "NOOP" | "RSET" => self.send("250 2.0.0 ok").await,
-            "QUIT" => self.send("221 2.0.0 bye").await.and(Err(Over)),
+            "QUIT" => self.send("221 2.0.0 bye").await.and(Err(Closed)),
             "STARTTLS" if must_encrypt => self.start_tls().await,
             _ if must_encrypt => self.send("530 5.7.0 STARTTLS first").await,
             "AUTH" => self.authenticate(rest).await,
@@ -325,7 +325,7 @@ impl Session {
         }
     }
 
-    async fn hello(&mut self, name: &str) -> Result<(), Over> {
+    async fn hello(&mut self, name: &str) -> Result<(), Closed> {
         name.clone_into(&mut self.mail.hello);
         self.send("250-fake").await?;
         if self.setup.security == Security::StartTls && !self.mail.encrypted {
@@ -338,7 +338,7 @@ impl Session {
         self.send("250 ENHANCEDSTATUSCODES").await
     }
 
-    async fn start_tls(&mut self) -> Result<(), Over> {
+    async fn start_tls(&mut self) -> Result<(), Closed> {
         self.send("220 2.0.0 go ahead").await?;
         let placeholder: Box<dyn Stream> = Box::new(tokio::io::empty());
         let plain = std::mem::replace(&mut self.stream, BufReader::new(placeholder)).into_inner();
@@ -348,11 +348,11 @@ impl Session {
         Ok(())
     }
 
-    async fn authenticate(&mut self, rest: &str) -> Result<(), Over> {
+    async fn authenticate(&mut self, rest: &str) -> Result<(), Closed> {
         let (mechanism, initial) = rest.split_once(' ').unwrap_or((rest, ""));
-        let told = if mechanism.eq_ignore_ascii_case("PLAIN") {
-            let told = decoded(initial);
-            told.trim_start_matches('\0')
+        let login = if mechanism.eq_ignore_ascii_case("PLAIN") {
+            let text = decoded(initial);
+            text.trim_start_matches('\0')
                 .split_once('\0')
                 .map(|(user, password)| (user.to_owned(), password.to_owned()))
         } else {
@@ -361,8 +361,8 @@ impl Session {
             self.send(&format!("334 {}", STANDARD.encode("Password:"))).await?;
             Some((user, decoded(&self.line().await?)))
         };
-        let told = told.as_ref().map(|(user, password)| (user.as_str(), password.as_str()));
-        self.mail.logged_in = told.is_some() && told == self.setup.login;
+        let login = login.as_ref().map(|(user, password)| (user.as_str(), password.as_str()));
+        self.mail.logged_in = login.is_some() && login == self.setup.login;
         if self.mail.logged_in {
             self.send("235 2.7.0 welcome").await
         } else {
@@ -370,7 +370,7 @@ impl Session {
         }
     }
 
-    async fn recipient(&mut self, address: &str) -> Result<(), Over> {
+    async fn recipient(&mut self, address: &str) -> Result<(), Closed> {
         self.behaviour().recipients += 1;
         let refusal = self.behaviour().refusals.get(address).cloned();
         if refusal.is_none() {
@@ -397,7 +397,7 @@ impl Session {
         behaviour.arrived.send_replace(());
     }
 
-    async fn data(&mut self) -> Result<(), Over> {
+    async fn data(&mut self) -> Result<(), Closed> {
         if self.mail.to.is_empty() {
             return self.send("503 5.5.1 no recipient").await;
         }
@@ -416,20 +416,20 @@ impl Session {
         }
         let pause = self.behaviour().pause;
         tokio::time::sleep(pause).await;
-        let told = self.behaviour().replies.get(".").cloned();
-        if let Some(reply) = told {
+        let reply = self.behaviour().replies.get(".").cloned();
+        if let Some(reply) = reply {
             return self.send(reply).await;
         }
-        self.take()?;
+        self.accept()?;
         self.send("250 2.0.0 queued").await
     }
 
-    fn take(&mut self) -> Result<(), Over> {
+    fn accept(&mut self) -> Result<(), Closed> {
         let mail = self.mail.clone();
         let mut behaviour = self.behaviour();
         if behaviour.drops_after_data > 0 {
             behaviour.drops_after_data -= 1;
-            return Err(Over);
+            return Err(Closed);
         }
         behaviour.mails.push(mail);
         behaviour.arrived.send_replace(());
@@ -441,15 +441,15 @@ impl Session {
     }
 
     /// A line without its CRLF.
-    async fn line(&mut self) -> Result<String, Over> {
+    async fn line(&mut self) -> Result<String, Closed> {
         let mut line = String::new();
         if self.stream.read_line(&mut line).await? == 0 {
-            return Err(Over);
+            return Err(Closed);
         }
         Ok(line.trim_end_matches(['\r', '\n']).to_owned())
     }
 
-    async fn send(&mut self, line: impl AsRef<[u8]>) -> Result<(), Over> {
+    async fn send(&mut self, line: impl AsRef<[u8]>) -> Result<(), Closed> {
         self.stream.write_all(&[line.as_ref(), b"\r\n"].concat()).await?;
         Ok(self.stream.flush().await?)
     }

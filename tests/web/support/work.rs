@@ -1,4 +1,4 @@
-//! What a request costs: every statement, transaction and hash, in their order, on any thread.
+//! The work of a request: every statement, transaction and hash in order, on any thread.
 
 use std::collections::HashMap;
 use std::fmt::{Debug, Write};
@@ -11,28 +11,28 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-/// What has been done so far, by the span that it was done in.
+/// The work so far, by span.
 static DONE: Mutex<Option<HashMap<u64, Vec<String>>>> = Mutex::new(None);
-static LISTENING: Once = Once::new();
+static SUBSCRIBED: Once = Once::new();
 
-/// Runs `what` and answers the work that it did beside its own.
+/// Runs `what` and returns its value and the work that it did.
 pub async fn work_of<T>(what: impl Future<Output = T>) -> (T, Vec<String>) {
-    LISTENING.call_once(listen);
+    SUBSCRIBED.call_once(subscribe);
     let span = tracing::info_span!("work");
-    let id = span.id().expect("the listener hears spans").into_u64();
+    let id = span.id().expect("spans are enabled").into_u64();
     let value = what.instrument(span.clone()).await;
     let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
     (value, done.get_or_insert_default().remove(&id).unwrap_or_default())
 }
 
-fn listen() {
-    let heard = Targets::new()
+fn subscribe() {
+    let filter = Targets::new()
         .with_target("sqlx::query", LevelFilter::DEBUG)
         .with_target("vestibule::password_hasher", LevelFilter::TRACE)
         .with_target("vestibule::db", LevelFilter::TRACE)
         .with_target(module_path!(), LevelFilter::INFO);
-    let listener = tracing_subscriber::registry().with(Listener.with_filter(heard));
-    tracing::subscriber::set_global_default(listener).expect("the only listener of the tests");
+    let subscriber = tracing_subscriber::registry().with(Listener.with_filter(filter));
+    tracing::subscriber::set_global_default(subscriber).expect("the only global subscriber");
 }
 
 struct Listener;
@@ -46,22 +46,17 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
         };
         let mut line = Line::default();
         event.record(&mut line);
-        // A connection that the pool opens now, for whoever is next.
-        if line.statement.trim_start().starts_with("PRAGMA") || line.text.starts_with("PRAGMA") {
-            return;
-        }
         let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
         let done = done.get_or_insert_default().entry(work.id().into_u64()).or_default();
         let line = line.finish();
-        // How SQLite connections begin: the pool opens one when it likes, for whoever comes.
+        // The start of an SQLite connection, which the pool may open at any time.
         if !line.starts_with("PRAGMA") {
             done.push(line);
         }
     }
 }
 
-/// An event as text. Times differ, and so do the rows that a query finds: those that are changed
-/// must not.
+/// An event as text, without what may differ: times, and how many rows a query finds.
 #[derive(Default)]
 struct Line {
     text: String,
@@ -81,7 +76,7 @@ impl Line {
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if matches!(field.name(), "message" | "memory_kib" | "iterations") {
-            write!(self.text, "{value:?} ").expect("a string takes everything");
+            write!(self.text, "{value:?} ").expect("writing to a string cannot fail");
         }
     }
 
