@@ -1,6 +1,7 @@
 //! Where to go after logging in: a path on this site, or nowhere.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::Deserialize;
 use unicode_normalization::UnicodeNormalization;
 use url::Url;
 
@@ -24,8 +25,15 @@ pub fn login_before(path: &str) -> String {
 
 /// A path on this site, with its query: `/x?y`, never `//x`, `/\x` or anything that a browser could
 /// read as another site (ASVS 3.7.2).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
 pub struct NextPath(Option<String>);
+
+impl From<String> for NextPath {
+    fn from(text: String) -> Self {
+        Self::parse(&text)
+    }
+}
 
 impl NextPath {
     /// Takes what is a path on this site, and nothing else. `/wiki/Übersicht` is kept as browsers

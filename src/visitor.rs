@@ -18,6 +18,7 @@ use tower_cookies::Cookies;
 use tower_sessions::{Expiry, Session};
 
 use crate::accounts::email::EmailAddress;
+use crate::accounts::field_errors::FieldErrors;
 use crate::accounts::new_password::Sessions;
 use crate::accounts::password_reset::{PendingReset, dead_reason};
 use crate::accounts::requester::Requester;
@@ -44,9 +45,6 @@ struct SessionData {
     /// The code that was requested in this browser.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pending_reset: Option<PendingReset>,
-    /// Until the page that asks for the newest code is shown.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    code_unseen: bool,
     /// The digest of the session that this browser last set a password in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     password_set_in: Option<String>,
@@ -234,21 +232,23 @@ impl Visitor {
     pub async fn page(&mut self, title: &'static str) -> Result<Page, RequestError> {
         Ok(Page {
             title,
+            app: self.app.clone(),
             flashes: if self.sees_page() { self.take_notices().await? } else { Vec::new() },
+            errors: FieldErrors::default(),
             username: self.user.as_ref().map(|user| user.username.clone()),
-            ..Page::new(&self.app, self.reads_mailbox)
+            mailbox: self.reads_mailbox,
         })
     }
 
     /// The reset under way in this browser.
-    pub fn reset(&self) -> Option<&PendingReset> {
+    pub fn pending_reset(&self) -> Option<&PendingReset> {
         self.data.pending_reset.as_ref()
     }
 
     /// Whether this browser has a reset under way whose code can still be used. It is the same whether
     /// an account matched.
     pub async fn has_code(&self) -> Result<bool, RequestError> {
-        match self.reset() {
+        match self.pending_reset() {
             Some(pending) => Ok(dead_reason(&self.app, pending).await?.is_none()),
             None => Ok(false),
         }
@@ -257,19 +257,15 @@ impl Visitor {
     /// Replaces the reset under way.
     pub async fn begin_reset(&mut self, pending: PendingReset) -> Result<(), RequestError> {
         self.data.pending_reset = Some(pending);
-        self.data.code_unseen = true;
         self.save().await
     }
 
-    /// Whether the page that asks for the newest code was not shown yet: the form that requested the
-    /// code may arrive twice.
-    pub fn has_unseen_code(&self) -> bool {
-        self.data.code_unseen
-    }
-
-    /// Notes that the page was shown.
+    /// Notes that the page that asks for the code was shown.
     pub async fn see_code(&mut self) -> Result<(), RequestError> {
-        if self.sees_page() && take(&mut self.data.code_unseen) {
+        if self.sees_page()
+            && let Some(pending) = &mut self.data.pending_reset
+            && take(&mut pending.is_unseen)
+        {
             self.save().await?;
         }
         Ok(())

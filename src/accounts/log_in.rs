@@ -1,6 +1,7 @@
 //! Log in: a username or an email address, and a password.
 
 use super::client_trust::ClientTrust;
+use super::field_errors::FieldErrors;
 use super::login_name::LoginName;
 use super::password::Password;
 use super::rate_limits::Attempt;
@@ -23,27 +24,17 @@ pub struct Credentials<'a> {
     pub password: &'a str,
 }
 
-/// How a login ended.
-#[derive(Debug)]
-pub enum LogIn {
-    /// The password is right.
-    LoggedIn {
-        /// Whose it is.
-        user: User,
-        /// The device tokens that the browser must keep.
-        device_tokens: Vec<String>,
-    },
-    /// No account has this name and this password.
-    Refused,
-}
+/// Whose password it was, and the device tokens that the browser must keep.
+pub type LoggedIn = (User, Vec<String>);
 
-/// Logs in. The attempt is counted before it is compared, and the work is the same whether the account
-/// exists (ASVS 6.3.8).
+/// Logs in. The attempt is counted before it is compared. The work is the same whether the account exists,
+/// and so are the words (ASVS 6.3.8).
 pub async fn log_in(
     app: &App,
     requester: &Requester,
     credentials: Credentials<'_>,
-) -> Result<LogIn, Error> {
+) -> Result<LoggedIn, Error> {
+    credentials.check()?;
     let name = LoginName::parse(credentials.login);
     let user = name.find_user(&app.db).await?;
     let account = user.as_ref().map_or_else(|| format!("name {}", name.key()), User::credentials);
@@ -59,6 +50,20 @@ pub async fn log_in(
     if is_last { run_to_completion(compared).await } else { compared.await }
 }
 
+impl Credentials<'_> {
+    /// Whether both were typed.
+    fn check(&self) -> Result<(), Error> {
+        let mut errors = FieldErrors::default();
+        if self.login.trim().is_empty() {
+            errors.add("username", "Enter your username or email.");
+        }
+        if self.password.is_empty() {
+            errors.add("password", "Enter your password.");
+        }
+        errors.check(Some(()))
+    }
+}
+
 /// A login that was counted and may be compared.
 struct CountedLogin {
     app: App,
@@ -70,7 +75,7 @@ struct CountedLogin {
 }
 
 impl CountedLogin {
-    async fn compare(self, password: Password) -> Result<LogIn, Error> {
+    async fn compare(self, password: Password) -> Result<LoggedIn, Error> {
         let Self { app, requester, user, account, attempt } = self;
         let is_last = attempt.is_last;
         let matched = verify_password(&app, &requester, attempt, user.as_ref(), &password).await?;
@@ -87,7 +92,8 @@ impl CountedLogin {
             Event::LoginStopped { account: account_id }.write();
             notices::send_login_stopped(&app, &requester, user.as_ref(), &account).await?;
         }
-        Ok(LogIn::Refused)
+        let words = "Incorrect username or password.";
+        Err(Error::Invalid(FieldErrors::for_form("username", words)))
     }
 }
 
@@ -100,7 +106,7 @@ async fn rehash(app: &App, requester: &Requester, user: &User, password: &Passwo
 }
 
 /// Records the device and notifies the owner.
-async fn complete_login(app: App, requester: Requester, user: User) -> Result<LogIn, Error> {
+async fn complete_login(app: App, requester: Requester, user: User) -> Result<LoggedIn, Error> {
     let mut tx = app.db.begin().await?;
     let (status, device_tokens) =
         trusted_devices::record_login(&app, &mut tx, &requester, &user).await?;
@@ -110,5 +116,5 @@ async fn complete_login(app: App, requester: Requester, user: User) -> Result<Lo
     notices::send(&app, &mut tx, &requester, &user, notice).await?;
     tx.commit().await?;
     Event::Login { account: &user.id }.write();
-    Ok(LogIn::LoggedIn { user, device_tokens })
+    Ok((user, device_tokens))
 }

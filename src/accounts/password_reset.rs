@@ -63,6 +63,9 @@ pub struct PendingReset {
     pub sent_at: i64,
     /// What attempts are counted by, over all codes.
     pub attempts_key: String,
+    /// Until the page that asks for this code is shown: the form that requested the code may arrive
+    /// twice.
+    pub is_unseen: bool,
 }
 
 impl PendingReset {
@@ -93,21 +96,21 @@ pub enum CodeRequest {
 }
 
 /// Sends a code to the account with this username and email address, if there is one. `pending` is the
-/// code that was requested in this browser before, `is_unseen` whether its page was not shown yet.
+/// code that was requested in this browser before.
 pub async fn request_code(
     app: &App,
     requester: &Requester,
     (username, email): (&str, &str),
     pending: Option<&PendingReset>,
-    is_unseen: bool,
 ) -> Result<CodeRequest, Error> {
     let claim = Claim::parse(username, email)?;
     let is_repeat = |old: &PendingReset| {
-        old.sent_at > app.clock.now() - app.config.code_ttl
+        old.is_unseen
+            && old.sent_at > app.clock.now() - app.config.code_ttl
             && (old.username.as_str(), old.email.as_str())
                 == (claim.username.as_str(), claim.email.as_typed())
     };
-    if is_unseen && pending.is_some_and(is_repeat) {
+    if pending.is_some_and(is_repeat) {
         return Ok(CodeRequest::Repeated);
     }
     send_code(app, requester, &claim, pending, false).await
@@ -118,14 +121,13 @@ pub async fn resend_code(
     app: &App,
     requester: &Requester,
     pending: Option<&PendingReset>,
-    is_unseen: bool,
 ) -> Result<CodeRequest, Error> {
     let Some(pending) = pending else { return Ok(CodeRequest::NotPending) };
     // What was valid when it was put there is valid still, unless the site was updated.
     let Ok(claim) = Claim::parse(&pending.username, &pending.email) else {
         return Ok(CodeRequest::NotPending);
     };
-    if is_unseen && pending.codes_sent > 1 {
+    if pending.is_unseen && pending.codes_sent > 1 {
         return Ok(CodeRequest::Repeated);
     }
     if let seconds @ 1.. = pending.wait(app.clock.now()) {
@@ -169,9 +171,10 @@ async fn send_code(
         Event::CodeResent { account }.write();
     }
     let (username, email) = (username.to_owned(), claim.email.to_string());
-    let (digest, attempts_key) = (digest(app, &id, &code), trust.code_key);
+    let (digest, attempts_key, sent_at) = (digest(app, &id, &code), trust.code_key, now);
+    let is_unseen = true;
     let pending =
-        PendingReset { id, username, email, digest, codes_sent, sent_at: now, attempts_key };
+        PendingReset { id, username, email, digest, codes_sent, sent_at, attempts_key, is_unseen };
     Ok(CodeRequest::Sent { pending, is_replacement: is_resend || replaced > 0 })
 }
 

@@ -3,27 +3,18 @@
 use askama::Template;
 
 use super::{Answer, show as show_page};
+use crate::models::user::User;
 use crate::page::Page;
-use crate::times;
 use crate::visitor::logged_in::LoggedIn;
 
 #[derive(Template)]
 #[template(path = "account.html")]
 struct AccountPage {
     page: Page,
-    username: String,
-    email: String,
-    since: String,
-    since_iso: String,
+    user: User,
 }
 
 /// GET `/account`.
 pub async fn show(LoggedIn { mut visitor, user }: LoggedIn) -> Answer {
-    show_page(&AccountPage {
-        page: visitor.page("Your account").await?,
-        since: times::day(user.created_at),
-        since_iso: times::iso(user.created_at),
-        username: user.username,
-        email: user.email,
-    })
+    show_page(&AccountPage { page: visitor.page("Your account").await?, user })
 }

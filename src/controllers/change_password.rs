@@ -1,7 +1,6 @@
 //! Change the password, knowing the current one.
 
 use askama::Template;
-use axum::response::Response;
 use serde::Deserialize;
 
 use super::{Answer, keep_form, redirect, show as show_page};
@@ -11,18 +10,16 @@ use crate::accounts::new_password::NewPassword;
 use crate::error::RequestError;
 use crate::flash::Flash;
 use crate::forms::Fields;
-use crate::models::user::User;
 use crate::page::Page;
 use crate::visitor::Visitor;
-use crate::visitor::logged_in::LoggedIn;
+use crate::visitor::logged_in::{LoggedIn, to_login};
+
+const PATH: &str = "/account/password";
 
 #[derive(Template)]
 #[template(path = "change_password.html")]
 struct PasswordPage {
     page: Page,
-    errors: FieldErrors,
-    password_min: usize,
-    username: String,
 }
 
 /// The fields as they arrive.
@@ -35,50 +32,34 @@ pub struct PasswordForm {
 }
 
 /// GET `/account/password`.
-pub async fn show(LoggedIn { mut visitor, user }: LoggedIn) -> Answer {
-    show_page(&page(&mut visitor, &user, FieldErrors::default()).await?)
+pub async fn show(LoggedIn { mut visitor, .. }: LoggedIn) -> Answer {
+    show_page(&page(&mut visitor, FieldErrors::default()).await?)
 }
 
-/// POST `/account/password`.
-pub async fn submit(
-    mut visitor: Visitor,
-    logged_in: Result<LoggedIn, Response>,
-    Fields(form): Fields<PasswordForm>,
-) -> Answer {
-    let (user, to_login) = match logged_in {
-        Ok(LoggedIn { user, .. }) => (Some(user), None),
-        Err(to_login) => (None, Some(to_login)),
-    };
-    let answer = change(&mut visitor, user.as_ref(), to_login, &form).await;
-    let Some(user) = user else { return answer };
-    let page = async |errors| page(&mut visitor, &user, errors).await;
-    keep_form(answer, "current_password", page).await
+/// POST `/account/password`. The form may arrive twice, and the second time after the first has ended the
+/// session that it came with.
+pub async fn submit(mut visitor: Visitor, Fields(form): Fields<PasswordForm>) -> Answer {
+    let answer = change(&mut visitor, &form).await;
+    if visitor.user.is_none() {
+        return answer;
+    }
+    keep_form(answer, "current_password", async |errors| page(&mut visitor, errors).await).await
 }
 
-async fn change(
-    visitor: &mut Visitor,
-    user: Option<&User>,
-    to_login: Option<Response>,
-    form: &PasswordForm,
-) -> Answer {
+async fn change(visitor: &mut Visitor, form: &PasswordForm) -> Answer {
     let PasswordForm { current_password, password, password_confirm } = form;
     let new = NewPassword { password, password_confirm, sessions: &visitor.recent_sessions() };
-    let (app, requester) = (&visitor.app, &visitor.requester);
+    let (app, requester, user) = (&visitor.app, &visitor.requester, visitor.user.as_ref());
     match change_password(app, requester, user, current_password, new).await? {
         PasswordChange::Changed { user, device_tokens } => {
             visitor.keep_device_tokens(&device_tokens);
             visitor.renew(&user).await?;
         }
-        PasswordChange::Repeated(user) => {
-            visitor.take_ended();
-            visitor.go_on_as(&user).await?;
-        }
+        PasswordChange::Repeated(user) => visitor.go_on_as(&user).await?,
         PasswordChange::LoggedOut => {
-            if let Some(to_login) = to_login {
-                return Ok(to_login);
-            }
             visitor.note_ended(&Flash::SessionEnded);
-            return redirect("/login");
+            let is_superseded = visitor.user.is_some();
+            return if is_superseded { redirect("/login") } else { Ok(to_login(Some(PATH), PATH)) };
         }
     }
     visitor.note_password_set().await?;
@@ -87,15 +68,6 @@ async fn change(
     redirect("/account")
 }
 
-async fn page(
-    visitor: &mut Visitor,
-    user: &User,
-    errors: FieldErrors,
-) -> Result<PasswordPage, RequestError> {
-    Ok(PasswordPage {
-        page: visitor.page("Change your password").await?.with(&errors),
-        errors,
-        password_min: visitor.app.config.password_min,
-        username: user.username.clone(),
-    })
+async fn page(visitor: &mut Visitor, errors: FieldErrors) -> Result<PasswordPage, RequestError> {
+    Ok(PasswordPage { page: visitor.page("Change your password").await?.with(errors) })
 }

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::error::RequestError;
 use crate::mail::{Composer, emails};
 use crate::middleware::headers;
-use crate::models::outbox::{self, MAILBOX_SIZE, QueuedEmail};
+use crate::models::outbox::{self, Email, MAILBOX_SIZE, QueuedEmail};
 use crate::page::Page;
 use crate::times;
 use crate::visitor::Visitor;
@@ -30,12 +30,8 @@ const HTML_PART: [(HeaderName, &str); 2] = [
 ];
 
 /// One mail, as the templates show it.
-struct MailRow {
-    id: String,
-    to: String,
-    subject: String,
-    at: String,
-    at_iso: String,
+struct Mail {
+    queued: QueuedEmail,
     lines: Vec<Line>,
 }
 
@@ -49,7 +45,7 @@ struct Line {
 #[template(path = "mailbox.html")]
 struct MailboxPage {
     page: Page,
-    mails: Vec<MailRow>,
+    mails: Vec<Mail>,
 }
 
 #[derive(Template)]
@@ -57,7 +53,7 @@ struct MailboxPage {
 struct EmailPage {
     page: Page,
     from: String,
-    mail: MailRow,
+    mail: Mail,
     newer: Option<String>,
     older: Option<String>,
 }
@@ -69,62 +65,41 @@ struct MailJson<'a> {
     at: String,
     kind: &'a str,
     from: &'a str,
-    to: &'a str,
-    subject: &'a str,
-    text: &'a str,
-    html: &'a str,
+    #[serde(flatten)]
+    email: &'a Email,
     code: Option<&'a str>,
 }
 
-impl MailRow {
+impl Mail {
     fn new(queued: QueuedEmail, app: &App) -> Self {
         let home = format!("{}/", app.config.base_url);
-        let email = queued.email;
         let line = |words: &str| Line {
             words: words.to_owned(),
             is_link: words.starts_with(&home) && !words.contains(char::is_whitespace),
         };
-        Self {
-            at: times::day_and_time(queued.created_at),
-            at_iso: times::iso(queued.created_at),
-            id: queued.id,
-            to: email.to,
-            subject: email.subject,
-            lines: email.text.lines().map(line).collect(),
-        }
-    }
-}
-
-impl<'a> MailJson<'a> {
-    fn new(queued: &'a QueuedEmail, from: &'a str) -> Self {
-        let email = &queued.email;
-        Self {
-            id: &queued.id,
-            at: times::iso(queued.created_at),
-            kind: &email.kind,
-            from,
-            to: &email.to,
-            subject: &email.subject,
-            text: &email.text,
-            html: &email.html,
-            code: emails::code_in(&email.kind, &email.text),
-        }
+        Self { lines: queued.email.text.lines().map(line).collect(), queued }
     }
 }
 
 /// GET `/dev/mailbox`: newest first, with the text of each; the newest with its HTML part too.
 pub async fn show(mut visitor: Visitor) -> Answer {
     let mails = newest(&visitor.app, SHOWN).await?.into_iter();
-    let mails = mails.map(|queued| MailRow::new(queued, &visitor.app)).collect();
+    let mails = mails.map(|queued| Mail::new(queued, &visitor.app)).collect();
     show_framing(&MailboxPage { page: visitor.page("Development mailbox").await?, mails })
 }
 
 /// GET `/dev/mailbox.json`: the same mails, for scripts.
 pub async fn show_json(State(app): State<App>) -> Answer {
-    let from = app.config.mail_from.to_string();
-    let mails = newest(&app, SHOWN).await?;
-    let mails: Vec<_> = mails.iter().map(|mail| MailJson::new(mail, &from)).collect();
-    let body = serde_json::to_string(&mails)
+    let (newest, from) = (newest(&app, SHOWN).await?, app.config.mail_from.to_string());
+    let mails = newest.iter().map(|QueuedEmail { id, email, created_at, .. }| MailJson {
+        id,
+        at: times::iso(*created_at),
+        kind: &email.kind,
+        from: &from,
+        email,
+        code: emails::code_in(&email.kind, &email.text),
+    });
+    let body = serde_json::to_string(&mails.collect::<Vec<_>>())
         .map_err(|error| RequestError::Internal(format!("mails as JSON: {error}")))?;
     Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
 }
@@ -135,7 +110,7 @@ pub async fn show_email(mut visitor: Visitor, Path(id): Path<String>) -> Answer 
     let at = position(&mails, &id)?;
     let id_at = |at: usize| mails.get(at).map(|mail| mail.id.clone());
     let (newer, older) = (at.checked_sub(1).and_then(id_at), id_at(at + 1));
-    let mail = MailRow::new(mails.swap_remove(at), &visitor.app);
+    let mail = Mail::new(mails.swap_remove(at), &visitor.app);
     let from = visitor.app.config.mail_from.to_string();
     show_framing(&EmailPage { page: visitor.page("Mail").await?, from, mail, newer, older })
 }

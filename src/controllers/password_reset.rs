@@ -7,21 +7,19 @@ use super::{Answer, keep_form, redirect, show as show_page};
 use crate::accounts::field_errors::FieldErrors;
 use crate::accounts::new_password::NewPassword;
 use crate::accounts::password_reset::{
-    CodeRequest, PasswordReset, PendingReset, dead_reason, request_code, resend_code,
+    CodeRequest, PasswordReset, PendingReset, Rejection, dead_reason, request_code, resend_code,
     reset_password,
 };
 use crate::error::RequestError;
 use crate::flash::Flash;
 use crate::forms::Fields;
 use crate::page::Page;
-use crate::times;
 use crate::visitor::Visitor;
 
 #[derive(Template)]
 #[template(path = "password_reset_request.html")]
 struct RequestPage {
     page: Page,
-    errors: FieldErrors,
     username: String,
     email: String,
     /// Whether a code can be entered already.
@@ -32,22 +30,12 @@ struct RequestPage {
 #[template(path = "password_reset.html")]
 struct ResetPage {
     page: Page,
-    errors: FieldErrors,
     code: String,
-    username: String,
-    email: String,
-    lifetime: String,
-    password_min: usize,
-    /// Until another code can be sent; `None`: it can be now.
-    wait: Option<Wait>,
+    pending: PendingReset,
+    /// Seconds until another code can be sent, for the script that counts them down and in words.
+    wait: i64,
     /// Why no code can be right any more.
-    dead: Option<String>,
-}
-
-/// A time to wait, for the script that counts it down and in words.
-struct Wait {
-    seconds: i64,
-    words: String,
+    dead: Option<Rejection>,
 }
 
 /// The fields of `/forgot` as they arrive.
@@ -69,20 +57,15 @@ pub struct ResetForm {
 
 /// GET `/forgot`. What was typed here or at the login, or who is logged in, need not be typed again.
 pub async fn show_request(mut visitor: Visitor) -> Answer {
-    let form = if let Some(PendingReset { username, email, .. }) = visitor.reset().cloned() {
+    let form = if let Some(PendingReset { username, email, .. }) = visitor.pending_reset().cloned()
+    {
         RequestForm { username, email }
     } else {
-        let name = visitor
-            .user
-            .as_ref()
-            .map(|user| user.username.clone())
-            .or_else(|| visitor.login_name())
-            .unwrap_or_default();
-        if name.contains('@') {
-            RequestForm { email: name, ..RequestForm::default() }
-        } else {
-            RequestForm { username: name, ..RequestForm::default() }
-        }
+        let name = visitor.user.as_ref().map(|user| user.username.clone());
+        let name = name.or_else(|| visitor.login_name()).unwrap_or_default();
+        let (username, email) =
+            if name.contains('@') { (String::new(), name) } else { (name, String::new()) };
+        RequestForm { username, email }
     };
     let mut shown = request_page(&mut visitor, &form, FieldErrors::default()).await?;
     shown.page.flashes.extend(visitor.take_ended());
@@ -97,10 +80,9 @@ pub async fn submit_request(mut visitor: Visitor, Fields(form): Fields<RequestFo
 }
 
 async fn request(visitor: &mut Visitor, form: &RequestForm) -> Answer {
-    let (app, requester) = (&visitor.app, &visitor.requester);
-    let (pending, is_unseen) = (visitor.reset(), visitor.has_unseen_code());
+    let (app, requester, pending) = (&visitor.app, &visitor.requester, visitor.pending_reset());
     let claim = (form.username.as_str(), form.email.as_str());
-    let requested = request_code(app, requester, claim, pending, is_unseen).await?;
+    let requested = request_code(app, requester, claim, pending).await?;
     show_code_form(visitor, requested, Flash::CodeReplaced).await
 }
 
@@ -111,9 +93,8 @@ pub async fn resend(mut visitor: Visitor) -> Answer {
 }
 
 async fn send_another(visitor: &mut Visitor) -> Answer {
-    let (app, requester) = (&visitor.app, &visitor.requester);
-    let (pending, is_unseen) = (visitor.reset(), visitor.has_unseen_code());
-    let requested = resend_code(app, requester, pending, is_unseen).await?;
+    let (app, requester, pending) = (&visitor.app, &visitor.requester, visitor.pending_reset());
+    let requested = resend_code(app, requester, pending).await?;
     show_code_form(visitor, requested, Flash::CodeSentAgain).await
 }
 
@@ -134,7 +115,7 @@ async fn show_code_form(visitor: &mut Visitor, requested: CodeRequest, replaced:
 
 /// GET `/reset`.
 pub async fn show(mut visitor: Visitor) -> Answer {
-    match visitor.reset().cloned() {
+    match visitor.pending_reset().cloned() {
         Some(pending) => {
             show_page(&page(&mut visitor, &pending, "", FieldErrors::default()).await?)
         }
@@ -151,15 +132,15 @@ pub async fn submit(mut visitor: Visitor, Fields(form): Fields<ResetForm>) -> An
 async fn reset(visitor: &mut Visitor, form: &ResetForm) -> Answer {
     let ResetForm { code, password, password_confirm } = form;
     let new = NewPassword { password, password_confirm, sessions: &visitor.recent_sessions() };
-    let (app, requester) = (&visitor.app, &visitor.requester);
-    match reset_password(app, requester, visitor.reset(), code, new).await? {
+    let (app, requester, pending) = (&visitor.app, &visitor.requester, visitor.pending_reset());
+    match reset_password(app, requester, pending, code, new).await? {
         PasswordReset::Done { device_tokens } => changed(visitor, device_tokens).await,
         PasswordReset::NotPending => ended(visitor),
     }
 }
 
 async fn keep_reset_form(visitor: &mut Visitor, code: &str, answer: Answer) -> Answer {
-    let Some(pending) = visitor.reset().cloned() else { return answer };
+    let Some(pending) = visitor.pending_reset().cloned() else { return answer };
     keep_form(answer, "code", async |errors| page(visitor, &pending, code, errors).await).await
 }
 
@@ -187,11 +168,10 @@ async fn request_page(
     errors: FieldErrors,
 ) -> Result<RequestPage, RequestError> {
     Ok(RequestPage {
-        page: visitor.page("Forgot your password?").await?.with(&errors),
-        has_code: visitor.has_code().await?,
-        errors,
+        page: visitor.page("Forgot your password?").await?.with(errors),
         username: form.username.trim().to_owned(),
         email: form.email.trim().to_owned(),
+        has_code: visitor.has_code().await?,
     })
 }
 
@@ -202,17 +182,11 @@ async fn page(
     errors: FieldErrors,
 ) -> Result<ResetPage, RequestError> {
     visitor.see_code().await?;
-    let dead = dead_reason(&visitor.app, pending).await?.map(|reason| reason.to_string());
-    let seconds = pending.wait(visitor.app.clock.now());
     Ok(ResetPage {
-        page: visitor.page("Set a new password").await?.with(&errors),
-        errors,
+        page: visitor.page("Set a new password").await?.with(errors),
         code: code.to_owned(),
-        username: pending.username.clone(),
-        email: pending.email.clone(),
-        lifetime: times::life(visitor.app.config.code_ttl),
-        password_min: visitor.app.config.password_min,
-        dead,
-        wait: (seconds > 0).then(|| Wait { seconds, words: times::wait(seconds) }),
+        pending: pending.clone(),
+        wait: pending.wait(visitor.app.clock.now()),
+        dead: dead_reason(&visitor.app, pending).await?,
     })
 }

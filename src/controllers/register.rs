@@ -13,18 +13,13 @@ use crate::next_path::NextPath;
 use crate::page::Page;
 use crate::visitor::Visitor;
 
-const TITLE: &str = "Create an account";
-
 #[derive(Template)]
 #[template(path = "register.html")]
 struct RegisterPage {
     page: Page,
-    errors: FieldErrors,
     username: String,
     email: String,
-    next: String,
-    next_query: String,
-    password_min: usize,
+    next: NextPath,
     /// Whether a code can be entered already.
     has_code: bool,
 }
@@ -37,7 +32,7 @@ pub struct RegisterForm {
     email: String,
     password: String,
     password_confirm: String,
-    next: String,
+    next: NextPath,
 }
 
 /// GET `/register`.
@@ -45,7 +40,7 @@ pub async fn show(mut visitor: Visitor, Next(next): Next) -> Answer {
     if visitor.user.is_some() {
         return redirect(next.or("/account"));
     }
-    let form = RegisterForm { next: next.as_str().to_owned(), ..RegisterForm::default() };
+    let form = RegisterForm { next, ..RegisterForm::default() };
     show_page(&page(&mut visitor, &form, FieldErrors::default()).await?)
 }
 
@@ -56,8 +51,7 @@ pub async fn submit(mut visitor: Visitor, Fields(form): Fields<RegisterForm>) ->
 }
 
 async fn answer(visitor: &mut Visitor, form: &RegisterForm) -> Answer {
-    let next = NextPath::parse(&form.next);
-    let RegisterForm { username, email, password, password_confirm, .. } = form;
+    let RegisterForm { username, email, password, password_confirm, next } = form;
     let form = RegistrationForm { username, email, password, password_confirm };
     match register(&visitor.app, &visitor.requester, form).await? {
         Registration::Registered { user, device_tokens, is_repeat } => {
@@ -82,15 +76,11 @@ async fn page(
     form: &RegisterForm,
     errors: FieldErrors,
 ) -> Result<RegisterPage, RequestError> {
-    let next = NextPath::parse(&form.next);
     Ok(RegisterPage {
-        page: visitor.page(TITLE).await?.with(&errors),
-        has_code: visitor.has_code().await?,
-        errors,
+        page: visitor.page("Create an account").await?.with(errors),
         username: form.username.trim().to_owned(),
         email: form.email.trim().to_owned(),
-        next: next.as_str().to_owned(),
-        next_query: next.query(),
-        password_min: visitor.app.config.password_min,
+        next: form.next.clone(),
+        has_code: visitor.has_code().await?,
     })
 }

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 use tower_sessions::Session;
 
+use crate::accounts::field_errors::FieldErrors;
 use crate::app::App;
 use crate::error::{RequestError, TOO_MANY};
 use crate::event::{self, Event};
@@ -55,7 +56,7 @@ pub async fn render(State(app): State<App>, request: Request, next: Next) -> Res
         return response;
     }
     log(&response, route.as_ref().map(MatchedPath::as_str));
-    let page = ErrorPage::new(Page::new(&app, reads_mailbox), &response);
+    let page = ErrorPage::new(app, reads_mailbox, &response);
     // A template that fails here leaves the bare status: there is no further page to fall back on.
     let Ok(html) = page.render() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -111,7 +112,7 @@ struct ErrorPage {
 }
 
 impl ErrorPage {
-    fn new(frame: Page, bare: &Response) -> Self {
+    fn new(app: App, mailbox: bool, bare: &Response) -> Self {
         let status = bare.status();
         let username = bare.extensions().get::<LoggedInAs>().map(|user| user.0.clone());
         let limit = bare.extensions().get::<RequestError>().and_then(RequestError::limit_words);
@@ -126,7 +127,8 @@ impl ErrorPage {
         };
         let origin = event::current_origin().filter(|_| status.is_server_error());
         let reference = origin.map(|origin| origin.request);
-        let page = Page { title, username, ..frame };
+        let (flashes, errors) = (Vec::new(), FieldErrors::default());
+        let page = Page { title, app, flashes, errors, username, mailbox };
         Self { page, words, next_href, next_words, reference }
     }
 }

@@ -1,7 +1,6 @@
 //! The user who is logged in, for pages that need one.
 
 use axum::extract::{FromRequestParts, MatchedPath, OriginalUri};
-use axum::http::Method;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -9,7 +8,6 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::Visitor;
 use crate::app::App;
 use crate::event::Event;
-use crate::flash::Flash;
 use crate::models::user::User;
 use crate::next_path::login_before;
 
@@ -25,21 +23,18 @@ impl FromRequestParts<App> for LoggedIn {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         let visitor =
             Visitor::from_request_parts(parts, app).await.map_err(IntoResponse::into_response)?;
-        match visitor.user.clone() {
-            Some(user) => Ok(Self { visitor, user }),
-            None => Err(to_login(parts, &visitor)),
+        if let Some(user) = visitor.user.clone() {
+            return Ok(Self { visitor, user });
         }
+        let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+        let path = parts.extensions.get::<OriginalUri>().and_then(|uri| uri.path_and_query());
+        visitor.note_session_gone();
+        Err(to_login(route, path.map_or("/account", PathAndQuery::as_str)))
     }
 }
 
-fn to_login(parts: &Parts, visitor: &Visitor) -> Response {
-    let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+/// Redirects to the login page, which leads back to `path`.
+pub fn to_login(route: Option<&str>, path: &str) -> Response {
     Event::AccessRefused { path: route }.write();
-    if parts.method == Method::POST {
-        visitor.note_ended(&Flash::SessionEnded);
-    } else {
-        visitor.note_session_gone();
-    }
-    let path = parts.extensions.get::<OriginalUri>().and_then(|uri| uri.path_and_query());
-    Redirect::to(&login_before(path.map_or("/account", PathAndQuery::as_str))).into_response()
+    Redirect::to(&login_before(path)).into_response()
 }
