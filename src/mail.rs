@@ -1,4 +1,4 @@
-//! Sends mail: delivers queued emails to the mail server.
+//! Sends mail: composes queued emails and hands them to the mail server.
 //!
 //! `message.rs` alone uses lettre. Its SMTP client (0.11.23) is not used: it rejects replies that are
 //! not UTF-8, gives several addresses one timeout, and trusts no self-signed certificate.
@@ -12,15 +12,15 @@ pub mod worker;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lettre::Message;
 use tokio::time::timeout;
 
 use crate::config::{Config, Sender, SmtpServer};
-use crate::models::outbox::QueuedEmail;
+use crate::models::outbox::{Email, QueuedEmail};
 pub use mask::mask;
 use mask::redact;
 pub use message::Composer;
-use smtp::{Failure, Reply, Server, Session};
+use message::Message;
+use smtp::{Failure, Server, Session};
 
 /// How long the server may take to answer MAIL, and then RCPT and DATA together.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -56,6 +56,26 @@ pub enum SendResult {
     Decoy,
 }
 
+impl SendResult {
+    fn rejected(failure: Failure, permanent_if_broken: bool) -> Self {
+        let permanent = match &failure {
+            Failure::Rejected(reply) => reply.code >= 500,
+            _ => permanent_if_broken,
+        };
+        Self::Rejected { permanent, why: failure.to_string() }
+    }
+
+    fn redacted(mut self, email: &Email) -> Self {
+        if let Self::Sent(text)
+        | Self::Rejected { why: text, .. }
+        | Self::ServerUnavailable { why: text } = &mut self
+        {
+            *text = redact(text, email);
+        }
+        self
+    }
+}
+
 /// Sends emails to one server.
 pub struct Mailer {
     server: Server,
@@ -80,47 +100,21 @@ impl Mailer {
 
     /// Sends one email, within [`crate::models::outbox::LEASE_SECONDS`].
     pub async fn send(&self, queued: &QueuedEmail) -> SendResult {
-        let result = match self.composer.message(queued) {
-            Err(why) => Err(SendResult::Rejected { permanent: true, why }),
-            Ok(_) if queued.email.is_decoy() => return SendResult::Decoy,
-            Ok(message) => self.deliver(&message).await,
+        let result = match self.composer.compose(queued) {
+            Err(why) => SendResult::Rejected { permanent: true, why },
+            Ok(_) if queued.email.is_decoy() => SendResult::Decoy,
+            Ok(message) => match self.session().await {
+                Err(why) => SendResult::ServerUnavailable { why },
+                Ok(session) => self.deliver(session, &message).await,
+            },
         };
-        let redacted = |text: &str| redact(text, &queued.email);
-        match result {
-            Ok(reply) => SendResult::Sent(redacted(&reply.to_string())),
-            Err(SendResult::ServerUnavailable { why }) => {
-                SendResult::ServerUnavailable { why: redacted(&why) }
-            }
-            Err(SendResult::Rejected { permanent, why }) => {
-                SendResult::Rejected { permanent, why: redacted(&why) }
-            }
-            Err(other) => other,
-        }
+        result.redacted(&queued.email)
     }
 
-    /// A reply before the recipient concerns the server or our login, and so all emails. A reply to the
-    /// recipient or after it concerns this email, even a 421: a relay that throttles one domain closes
-    /// the connection for its recipients alone.
-    async fn deliver(&self, message: &Message) -> Result<Reply, SendResult> {
-        let session = self.session(message).await;
-        let mut session = session.map_err(|why| SendResult::ServerUnavailable { why })?;
-        timeout(TIMEOUT, start_message(&mut session, message))
-            .await
-            .unwrap_or_else(|_| Err(Failure::Broken("no answer within 20 seconds".to_owned())))
-            .map_err(|failure| rejected(failure, false))?;
-        // When the connection breaks now, the email may have been accepted: it is retried late.
-        let text = String::from_utf8_lossy(&message.formatted()).into_owned();
-        let reply = timeout(MESSAGE_TIMEOUT, session.send_message(&text))
-            .await
-            .map_err(|_| SendResult::NoReply)?
-            .map_err(|failure| rejected(failure, true))?;
-        self.idle().push(session);
-        Ok(reply)
-    }
-
-    /// A session in which the server has accepted the sender: an idle one, or a new one.
-    async fn session(&self, message: &Message) -> Result<Session, String> {
-        let from = message.envelope().from().map(ToString::to_string).unwrap_or_default();
+    /// A session in which the server has accepted the sender: an idle one, or a new one. A failure
+    /// concerns the server or our login, and so all emails.
+    async fn session(&self) -> Result<Session, String> {
+        let from = self.composer.sender();
         let mail = format!("MAIL FROM:<{from}>");
         let idle = self.idle().pop();
         if let Some(mut session) = idle {
@@ -133,9 +127,27 @@ impl Mailer {
         let mut session = self.server.connect().await?;
         timeout(TIMEOUT, session.command(&mail))
             .await
-            .map_err(|_| format!("no answer to {mail} within 20 seconds"))?
+            .unwrap_or(Err(Failure::TimedOut))
             .map_err(|failure| format!("the sender {from} is not accepted: {failure}"))?;
         Ok(session)
+    }
+
+    /// A failure concerns this email, even a 421: a relay that throttles one domain closes the
+    /// connection for its recipients alone.
+    async fn deliver(&self, mut session: Session, message: &Message) -> SendResult {
+        let started = timeout(TIMEOUT, session.start_message(&message.to)).await;
+        if let Err(failure) = started.unwrap_or(Err(Failure::TimedOut)) {
+            return SendResult::rejected(failure, false);
+        }
+        match timeout(MESSAGE_TIMEOUT, session.send_message(&message.source)).await {
+            Err(_) => SendResult::NoReply,
+            // When the connection broke, the email may have been accepted: it is retried late.
+            Ok(Err(failure)) => SendResult::rejected(failure, true),
+            Ok(Ok(reply)) => {
+                self.idle().push(session);
+                SendResult::Sent(reply.to_string())
+            }
+        }
     }
 
     /// Closes the idle connections.
@@ -151,22 +163,5 @@ impl Mailer {
 
     fn idle(&self) -> MutexGuard<'_, Vec<Session>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The recipients, then DATA up to its go-ahead.
-async fn start_message(session: &mut Session, message: &Message) -> Result<(), Failure> {
-    for to in message.envelope().to() {
-        session.command(&format!("RCPT TO:<{to}>")).await?;
-    }
-    session.start_data().await.map(drop)
-}
-
-fn rejected(failure: Failure, permanent_if_broken: bool) -> SendResult {
-    match failure {
-        Failure::Rejected(reply) | Failure::LoginRejected(reply) => {
-            SendResult::Rejected { permanent: reply.code >= 500, why: reply.to_string() }
-        }
-        Failure::Broken(why) => SendResult::Rejected { permanent: permanent_if_broken, why },
     }
 }

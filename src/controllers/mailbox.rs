@@ -126,8 +126,8 @@ pub async fn show_source(State(app): State<App>, Path(id): Path<String>) -> Answ
     let queued = find(&app, &id).await?;
     let composer = Composer::new(&app.config.mail_from, app.config.base_url.host())
         .map_err(|error| RequestError::Internal(error.to_string()))?;
-    let source = composer.source(&queued).map_err(RequestError::Internal)?;
-    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], source).into_response())
+    let message = composer.compose(&queued).map_err(RequestError::Internal)?;
+    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], message.source).into_response())
 }
 
 /// POST `/dev/mailbox/clear`.

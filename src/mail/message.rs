@@ -4,11 +4,10 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::Address;
-use lettre::address::Envelope;
 use lettre::message::header::{
     self, ContentTransferEncoding, ContentType, HeaderName, HeaderValue,
 };
-use lettre::message::{Body, Mailbox, Mailboxes, Message, MultiPart, SinglePart};
+use lettre::message::{Body, Mailbox, Mailboxes, MultiPart, SinglePart};
 
 use super::MailError;
 use crate::config::Sender;
@@ -16,6 +15,16 @@ use crate::models::outbox::QueuedEmail;
 
 /// RFC 5322, 2.1.1: lines should not be longer than 78 characters.
 const LINE: usize = 76;
+
+/// 9999-12-31: lettre panics on a later date.
+const LATEST: u64 = 253_402_300_799;
+
+/// A message as it is sent.
+pub struct Message {
+    pub to: String,
+    /// Header and body. All ASCII.
+    pub source: String,
+}
 
 /// Composes messages from one sender and site.
 pub struct Composer {
@@ -27,48 +36,45 @@ impl Composer {
     /// `host` is the site's own name, for `Message-ID`.
     pub fn new(sender: &Sender, host: &str) -> Result<Self, MailError> {
         let address = ascii_address(&sender.address).ok_or_else(|| {
-            MailError(
-                "the sender's address is not one that mail can come from: expected NAME <ADDRESS>"
-                    .to_owned(),
-            )
+            MailError("no mail can come from the sender's address: expected NAME <ADDRESS>".into())
         })?;
         // lettre panics on a control character in a name.
         let name = Some(sender.name.replace(char::is_control, " ")).filter(|name| !name.is_empty());
         Ok(Self { sender: Mailbox::new(name, address), host: host.to_owned() })
     }
 
-    /// The message, byte for byte as it is sent; or why none can be composed.
-    pub fn source(&self, queued: &QueuedEmail) -> Result<Vec<u8>, String> {
-        Ok(self.message(queued)?.formatted())
+    /// The sender's address.
+    pub fn sender(&self) -> &Address {
+        &self.sender.email
     }
 
-    /// The message and its envelope, the same at each try.
-    pub(super) fn message(&self, queued: &QueuedEmail) -> Result<Message, String> {
+    /// Composes a message, the same at each try. The error says why it cannot be composed.
+    pub fn compose(&self, queued: &QueuedEmail) -> Result<Message, String> {
         let QueuedEmail { id, email, created_at, .. } = queued;
         let to = ascii_address(&email.to).ok_or("the address cannot be written to")?;
+        let date = u64::try_from(*created_at).unwrap_or_default().min(LATEST);
         let auto = HeaderName::new_from_ascii_str("Auto-Submitted");
-        let envelope = Envelope::new(Some(self.sender.email.clone()), vec![to.clone()]);
         let parts = MultiPart::alternative()
             // No quoted-printable text contains `=_` (RFC 2045, 6.7).
             .boundary(format!("=_{id}"))
             .singlepart(part(ContentType::TEXT_PLAIN, wrap(&email.text))?)
             .singlepart(part(ContentType::TEXT_HTML, email.html.clone())?);
-        let mut message = Message::builder()
-            .envelope(envelope.map_err(|error| error.to_string())?)
+        let mut message = lettre::Message::builder()
             .from(Mailbox::new(None, to.clone()))
             // The bare address: a display name is user input, and lettre panics on CR or LF in it.
-            .to(Mailbox::new(None, to))
+            .to(Mailbox::new(None, to.clone()))
             .subject(email.subject.replace(char::is_control, " "))
-            .date(UNIX_EPOCH + Duration::from_secs(date_seconds(*created_at)))
+            .date(UNIX_EPOCH + Duration::from_secs(date))
             .message_id(Some(format!("<{id}@{}>", self.host)))
             // RFC 3834: no out-of-office answers.
             .raw_header(HeaderValue::new(auto, "auto-generated".to_owned()))
             .multipart(parts)
             .map_err(|error| error.to_string())?;
-        // Only now: `build` parses `From` again, and lettre cannot parse `no-reply@[192.0.2.1]`, the sender
-        // of a site whose base URL has an IP address.
+        // Only now: `multipart` parses `From` again, and lettre cannot parse `no-reply@[192.0.2.1]`, the
+        // sender of a site whose base URL has an IP address.
         message.headers_mut().set(header::From::from(Mailboxes::from(self.sender.clone())));
-        Ok(message)
+        let source = String::from_utf8(message.formatted()).map_err(|error| error.to_string())?;
+        Ok(Message { to: to.to_string(), source })
     }
 }
 
@@ -88,11 +94,6 @@ fn ascii_address(address: &str) -> Option<Address> {
         return None;
     }
     Address::new(user, idna::domain_to_ascii(domain).ok()?).ok()
-}
-
-/// lettre panics beyond the year 9999.
-fn date_seconds(at: i64) -> u64 {
-    u64::try_from(at).unwrap_or_default().min(253_402_300_799)
 }
 
 /// Breaks lines at spaces so that none is longer than [`LINE`] characters, unless it is one word.

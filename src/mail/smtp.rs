@@ -13,7 +13,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use crate::config::{SmtpServer, SmtpTls};
-pub(super) use reply::{Failure, Reply};
+pub(super) use reply::Failure;
 pub(super) use session::Session;
 use tls::{Stream, Tls};
 

@@ -27,11 +27,13 @@ impl fmt::Display for Reply {
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    #[error("the mail server answered {0}")]
+    #[error("{0}")]
     Rejected(Reply),
     /// Every address of the server would reject the login.
     #[error("the login was rejected with {0}: check USER:PASSWORD@ in VESTIBULE_SMTP_URL")]
     LoginRejected(Reply),
+    #[error("the mail server did not answer in time")]
+    TimedOut,
     /// There is no usable reply. The session cannot be used any more.
     #[error("{0}")]
     Broken(String),

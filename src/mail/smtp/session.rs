@@ -93,9 +93,10 @@ impl Session {
         self.exchange(format!("{line}\r\n").as_bytes(), 200..300).await
     }
 
-    /// Announces the message.
-    pub async fn start_data(&mut self) -> Result<Reply, Failure> {
-        self.exchange(b"DATA\r\n", 300..400).await
+    /// Names the recipient and announces the message.
+    pub async fn start_message(&mut self, to: &str) -> Result<(), Failure> {
+        self.command(&format!("RCPT TO:<{to}>")).await?;
+        self.exchange(b"DATA\r\n", 300..400).await.map(drop)
     }
 
     /// Sends the message and reads the final reply.

@@ -91,8 +91,7 @@ fn recipients(address: &str) -> Vec<String> {
     let sender = Sender { name: String::new(), address: "no-reply@site.example".to_owned() };
     let composer = Composer::new(&sender, "site.example").unwrap();
     let queued = QueuedEmail { id: "a".repeat(26), email, ..QueuedEmail::default() };
-    let source = composer.source(&queued).unwrap();
-    let source = String::from_utf8(source).unwrap();
+    let source = composer.compose(&queued).unwrap().source;
     let (head, _) = source.split_once("\r\n\r\n").unwrap();
     // RFC 5322 2.2.3: a line that begins with a space continues the one before.
     let head = head.replace("\r\n ", "");
