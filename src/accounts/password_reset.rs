@@ -155,7 +155,8 @@ async fn send_code(
     let Some(replaced) = replace(app, pending).await? else { return Ok(CodeRequest::Repeated) };
     let to = user.as_ref().map_or(claim.email.as_typed(), |user| &user.email);
     let code = OneTimeCode::generate();
-    let content = emails::Code { text: code.as_str(), ttl, in_subject: app.config.code_in_subject };
+    let (shown, in_subject) = (&*code.to_string(), app.config.code_in_subject);
+    let content = emails::Code { shown, ttl, in_subject };
     let email = emails::reset_code(&notices::context(app, requester, username, to), content)?;
     let counters = trust.code_mail_counters(app, requester, user.as_ref(), to);
     let codes_sent = if is_resend { replaced + 1 } else { 1 };

@@ -12,16 +12,14 @@ use crate::times;
 /// The kind of the email that holds a one-time code.
 const RESET_CODE: &str = "reset_code";
 
-/// Longest value that a visitor controls, so that none fills an email with other words.
-const LONGEST_VALUE: usize = 120;
-
 /// In place of a device or an address. The line stays: that it is hidden is news, too.
 const UNKNOWN: &str = "unknown";
 
-/// What every email reports: to whom, about which site, and what happened when and from where.
+/// What every email reports: to whom, about which site, and what happened when and from where. No text
+/// has a line break: a visitor could write paragraphs of our emails.
 pub struct EmailContext<'a> {
     pub site: &'a str,
-    /// The base URL without a slash at the end, `https://accounts.example.com`: all links start with it.
+    /// The base URL, `https://accounts.example.com`: all links start with it.
     pub origin: &'a str,
     /// The name in the salutation.
     pub username: &'a str,
@@ -39,33 +37,33 @@ pub struct EmailContext<'a> {
 
 /// What the templates see as `email`.
 struct View<'a> {
-    site: String,
+    site: &'a str,
     origin: &'a str,
-    username: String,
+    username: &'a str,
     when: String,
-    device: String,
+    device: &'a str,
     address: String,
+    accent: &'a Accent,
     subject: String,
     /// `XXXX-XXXX`
-    code: String,
+    code: &'a str,
     /// How long the code is valid, in words.
     lifetime: String,
-    accent: &'a Accent,
 }
 
 impl<'a> View<'a> {
-    fn new(context: &'a EmailContext<'a>, subject: &str) -> Self {
+    fn new(context: &'a EmailContext<'a>, subject: String) -> Self {
         Self {
-            site: one_line(context.site),
+            site: context.site,
             origin: context.origin,
-            username: one_line(context.username),
+            username: context.username,
             when: times::day_and_time(context.at),
-            device: one_line(context.device.as_deref().unwrap_or(UNKNOWN)),
+            device: context.device.as_deref().unwrap_or(UNKNOWN),
             address: context.address.map_or_else(|| UNKNOWN.to_owned(), |ip| ip.to_string()),
-            subject: one_line(subject),
-            code: String::new(),
-            lifetime: String::new(),
             accent: context.accent,
+            subject,
+            code: "",
+            lifetime: String::new(),
         }
     }
 }
@@ -96,7 +94,7 @@ macro_rules! email {
     ($(#[$doc:meta])* $name:ident $subject:literal, $text:literal, $html:literal) => {
         $(#[$doc])*
         pub fn $name(context: &EmailContext<'_>) -> Result<Email, askama::Error> {
-            let view = View::new(context, &format!($subject, context.site));
+            let view = View::new(context, format!($subject, context.site));
             render!(stringify!($name), context, view, $text, $html)
         }
     };
@@ -132,8 +130,8 @@ email! {
 /// A one-time code to be mailed.
 #[derive(Clone, Copy)]
 pub struct Code<'a> {
-    /// As [`crate::random::code`] made it.
-    pub text: &'a str,
+    /// `XXXX-XXXX`
+    pub shown: &'a str,
     /// How many seconds it is valid.
     pub ttl: i64,
     /// Whether the subject shows it: `VESTIBULE_MAIL_CODE_IN_SUBJECT`.
@@ -142,15 +140,13 @@ pub struct Code<'a> {
 
 /// The one-time code. The email expires with it.
 pub fn reset_code(context: &EmailContext<'_>, code: Code<'_>) -> Result<Email, askama::Error> {
-    let (head, tail) = code.text.split_at_checked(code.text.len() / 2).unwrap_or((code.text, ""));
-    let shown = format!("{head}-{tail}");
     let subject = if code.in_subject {
-        format!("{shown} is your password reset code for {}", context.site)
+        format!("{} is your password reset code for {}", code.shown, context.site)
     } else {
         format!("Your password reset code for {}", context.site)
     };
     let lifetime = times::life(code.ttl);
-    let view = View { code: shown, lifetime, ..View::new(context, &subject) };
+    let view = View { code: code.shown, lifetime, ..View::new(context, subject) };
     let email = render!(RESET_CODE, context, view, "mail/reset_code.txt", "mail/reset_code.html");
     email.map(|email| Email { expires_at: context.at + code.ttl, ..email })
 }
@@ -161,13 +157,6 @@ pub fn code_in<'a>(kind: &str, text: &'a str) -> Option<&'a str> {
         line.split_once('-').is_some_and(|(head, tail)| random::is_code(&format!("{head}{tail}")))
     };
     text.lines().find(is_code).filter(|_| kind == RESET_CODE)
-}
-
-/// A line break in a value would let a visitor write paragraphs of our emails.
-fn one_line(value: &str) -> String {
-    let words = value.split(|c: char| c.is_whitespace() || c.is_control());
-    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
-    words.join(" ").chars().take(LONGEST_VALUE).collect()
 }
 
 #[cfg(test)]

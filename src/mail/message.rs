@@ -89,10 +89,6 @@ fn part(kind: ContentType, text: String) -> Result<SinglePart, &'static str> {
 /// The address with its domain in punycode: servers without SMTPUTF8 accept no other.
 fn ascii_address(address: &str) -> Option<Address> {
     let (user, domain) = address.rsplit_once('@')?;
-    let is_unsafe = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>' | ',');
-    if user.contains(is_unsafe) {
-        return None;
-    }
     Address::new(user, idna::domain_to_ascii(domain).ok()?).ok()
 }
 

@@ -73,7 +73,7 @@ impl Worker {
     /// for emails when one is enqueued, when one is due again, and every 30 seconds, and fills slots as
     /// they become free.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let outbox = self.outbox.clone();
+        let wakeup = Arc::clone(&self.outbox.wakeup);
         loop {
             let slow_at = self.slots.next_slow().unwrap_or(self.next_look);
             let worked = tokio::select! {
@@ -84,7 +84,7 @@ impl Worker {
                     self.finish(queued, result).await
                 }
                 () = sleep_until(slow_at) => self.fill_slots().await,
-                () = outbox.enqueued(), if !self.is_paused => {
+                () = wakeup.notified(), if !self.is_paused => {
                     self.look_within(some_moment());
                     Ok(())
                 }
@@ -121,7 +121,8 @@ impl Worker {
         }
         self.looked_at = now;
         self.delete_done().await?;
-        self.drop_expired(now).await?;
+        let expired = outbox::drop_expired(&self.db, &self.outbox.key, now).await?;
+        expired.iter().for_each(log_expired);
         self.fill_slots().await?;
         if let Some(due) = outbox::next_due(self.db.reader(), now).await? {
             self.look_within(seconds(due.saturating_sub(now).max(1)));
@@ -143,16 +144,6 @@ impl Worker {
         }
     }
 
-    async fn drop_expired(&self, now: i64) -> Result<(), DbError> {
-        loop {
-            let expired = outbox::drop_expired(&self.db, &self.outbox.key, now).await?;
-            if expired.is_empty() {
-                return Ok(());
-            }
-            expired.iter().for_each(log_expired);
-        }
-    }
-
     /// Claims an email for every free slot, unless the worker is paused.
     async fn fill_slots(&mut self) -> Result<(), DbError> {
         while !self.is_paused
@@ -161,11 +152,11 @@ impl Worker {
             let now = self.outbox.clock.now();
             let claimed = outbox::claim(&self.db, &self.outbox.key, now, &filter).await?;
             let Some(queued) = claimed else { break };
-            if queued.is_readable() {
-                self.slots.send(&self.mailer, queued);
-            } else {
+            if queued.email.to.is_empty() {
                 log_given_up(&queued, "other_key");
                 outbox::remove(self.db.writer(), &queued.id).await?;
+            } else {
+                self.slots.send(&self.mailer, queued);
             }
         }
         if self.slots.is_empty() {

@@ -72,6 +72,7 @@ impl Email {
 pub struct QueuedEmail {
     /// The row's id.
     pub id: String,
+    /// Without a recipient when it was sealed with another key.
     pub email: Email,
     /// How often it was tried, this time included.
     pub tries: i64,
@@ -81,13 +82,6 @@ pub struct QueuedEmail {
     pub claimed_until: i64,
     /// A keyed digest of the recipient's domain.
     pub domain: String,
-}
-
-impl QueuedEmail {
-    /// Not when it was sealed with another key.
-    pub fn is_readable(&self) -> bool {
-        !self.email.to.is_empty()
-    }
 }
 
 row! {
@@ -118,7 +112,8 @@ impl Row {
 pub struct Outbox {
     pub(crate) key: ServerKey,
     pub(crate) clock: Clock,
-    wakeup: Arc<Notify>,
+    /// Notified when an email is enqueued.
+    pub(crate) wakeup: Arc<Notify>,
 }
 
 impl Outbox {
@@ -150,11 +145,6 @@ impl Outbox {
         .await?;
         tx.notify_after_commit(&self.wakeup);
         Ok(id)
-    }
-
-    /// Waits until an email is enqueued.
-    pub(crate) async fn enqueued(&self) {
-        self.wakeup.notified().await;
     }
 }
 
@@ -232,7 +222,7 @@ pub async fn reschedule(
     .map(drop)
 }
 
-/// Deletes some of the expired emails that no worker has claimed: call again until none is left.
+/// Deletes some of the expired emails that no worker has claimed.
 pub async fn drop_expired(db: &Db, key: &ServerKey, now: i64) -> Result<Vec<QueuedEmail>, DbError> {
     let rows = sql(DROP_EXPIRED).bind(now).bind(BATCH).all::<Row>(db.writer()).await?;
     Ok(rows.into_iter().map(|row| row.open(key)).collect())
@@ -278,7 +268,11 @@ pub async fn newest(
     .bind(most)
     .all::<Row>(on)
     .await?;
-    Ok(rows.into_iter().map(|row| row.open(key)).filter(QueuedEmail::is_readable).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| row.open(key))
+        .filter(|queued| !queued.email.to.is_empty())
+        .collect())
 }
 
 /// Deletes every email.

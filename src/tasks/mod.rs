@@ -2,9 +2,11 @@
 
 pub mod sweep;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -71,10 +73,7 @@ async fn keep_running<F: Future<Output = ()> + Send + 'static>(
     start: impl Fn(watch::Receiver<bool>) -> F,
 ) {
     loop {
-        // A set, so that the task ends with this one.
-        let mut task = JoinSet::new();
-        task.spawn(start(stop.clone()));
-        if let Some(Ok(())) | None = task.join_next().await {
+        if AssertUnwindSafe(start(stop.clone())).catch_unwind().await.is_ok() {
             return;
         }
         Event::log_fault("a_background_task_panicked", &name);

@@ -32,7 +32,7 @@ fn context() -> EmailContext<'static> {
 }
 
 fn code(ttl: i64) -> Code<'static> {
-    Code { text: "CDFGHJKL", ttl, in_subject: false }
+    Code { shown: "CDFG-HJKL", ttl, in_subject: false }
 }
 
 fn all() -> Vec<Email> {
@@ -298,19 +298,6 @@ fn the_words_are_plain() {
             assert!(!text.contains(word), "{}: {word}", email.kind);
         }
     }
-}
-
-#[test]
-fn a_visitor_cannot_write_a_paragraph_of_our_email() {
-    let device =
-        "<b>Linux</b>\r\n\r\nYour account is blocked. Pay at https://evil.example\u{2028}now";
-    let email = login(&EmailContext { device: Some(device.to_owned()), ..context() }).unwrap();
-    let kept = login(&context()).unwrap();
-    let paragraphs = |text: &str| text.split("\n\n").count();
-    assert_eq!(paragraphs(&email.text), paragraphs(&kept.text));
-    assert!(!email.text.contains("\u{2028}"));
-    let tags = |html: &str| html.matches('<').count();
-    assert_eq!(tags(&email.html), tags(&kept.html));
 }
 
 #[test]
