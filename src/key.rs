@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn digests_tell_purpose_and_parts_apart() {
+    fn digests_differ_by_purpose_and_by_part() {
         let digest = key().digest("code", &["ab", "c"]);
         assert_eq!(digest, key().digest("code", &["ab", "c"]));
         assert_eq!(digest.len(), 43);
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_nobody_drew_is_refused() {
+    fn a_guessable_key_is_refused() {
         let typed = b"abcdabcdabcdabcdabcdabcdabcdabcd";
         for master in [&[0; 32][..], &[7; 64], typed] {
             let refused = ServerKey::from_bytes(master).unwrap_err().to_string();
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_that_others_can_read_or_change_is_refused_with_the_command_that_mends_it() {
+    fn a_key_file_that_others_can_read_or_change_is_refused_with_the_command_to_run() {
         let folder = folder();
         let path = folder.join("vestibule.key");
         ServerKey::load_or_create(&path).unwrap();
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rights_of_the_group_that_a_mount_gives_are_taken_away() {
+    fn the_group_rights_that_a_mount_gives_are_removed() {
         use std::os::unix::fs::PermissionsExt;
         let folder = folder();
         let path = folder.join("vestibule.key");
@@ -370,12 +370,12 @@ mod tests {
         let error = ServerKey::load_or_create(&path).unwrap_err().to_string();
         assert!(error.contains("belongs to user 12345") && error.contains("chown 0 "), "{error}");
         let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(&path).unwrap());
-        assert_eq!(mode & 0o777, 0o660, "it is left alone");
+        assert_eq!(mode & 0o777, 0o660, "it is left unchanged");
         fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
-    fn starters_that_race_all_get_one_key() {
+    fn processes_that_start_together_use_one_key() {
         let folder = folder();
         let path = folder.join("vestibule.key");
         let digests: Vec<_> = std::thread::scope(|scope| {
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_that_is_of_no_use_is_named_and_left_alone() {
+    fn an_unusable_key_file_is_named_and_left_unchanged() {
         let folder = folder();
         let path = folder.join("vestibule.key");
         write_private(&path, "short");

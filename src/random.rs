@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_use_the_alphabet_alone() {
+    fn codes_use_only_the_alphabet() {
         for _ in 0..200 {
             assert!(is_code(&code()));
         }

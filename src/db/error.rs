@@ -92,7 +92,7 @@ mod tests {
     use super::{is_session_code, is_transient_code};
 
     #[test]
-    fn a_connection_is_not_used_again_in_a_state_that_fails_every_statement() {
+    fn a_session_that_fails_every_statement_is_not_used_again() {
         for code in ["25006", "25P02", "25P03", "26000", "42P05", "0A000", "8", "1032", "10", "26"]
         {
             assert!(is_session_code(code), "{code}");
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_is_busy_read_only_full_or_away_is_worth_another_try() {
+    fn a_busy_read_only_full_or_unavailable_database_is_a_transient_error() {
         for code in [
             // SQLite: busy, locked, and read-only, failing, full and unopenable disks.
             "5", "6", "8", "10", "13", "14",
@@ -118,9 +118,9 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_each_time_is_not_tried_again() {
-        // Wrong SQL, a corrupt file, no database, a row that is there, a wrong password. In their
-        // last byte 22021 and 42501 are what SQLite has for a lock.
+    fn a_permanent_error_is_not_transient() {
+        // Wrong SQL, a corrupt file, no database, a duplicate row, a wrong password. The last bytes of
+        // 22021 and 42501 are SQLite's codes for a lock.
         for code in
             ["1", "11", "26", "2067", "42601", "42P01", "XX001", "23505", "22021", "42501", "28P01"]
         {

@@ -89,20 +89,12 @@ impl Statement {
 
     async fn run_on<R: Row>(
         &self,
-        pooled: &mut PooledConnection,
+        connection: &mut PooledConnection,
     ) -> Result<(Vec<R>, u64), DbError> {
-        let is_cached = !pooled.pool.source.is_per_transaction();
-        pooled.run(async |connection| self.run_with(connection, is_cached).await).await
-    }
-
-    async fn run_with<R: Row>(
-        &self,
-        connection: &mut Connection,
-        is_cached: bool,
-    ) -> Result<(Vec<R>, u64), sqlx::Error> {
+        let is_cached = !connection.pool.source.is_per_transaction();
         let values = self.values.as_ref();
         let (sqlite, postgres) = values.map_err(|why| sqlx::Error::Protocol(why.to_string()))?;
-        match connection {
+        let run = async |connection: &mut Connection| match connection {
             Connection::Sqlite(connection) => {
                 let text = AssertSqlSafe(self.text.replace(SKIP_LOCKED, ""));
                 let query = sqlx::query_with(text, sqlite.clone()).persistent(is_cached);
@@ -112,7 +104,8 @@ impl Statement {
                 let query = sqlx::query_with(self.text, postgres.clone()).persistent(is_cached);
                 collect(connection.fetch_many(query), PgQueryResult::rows_affected).await
             }
-        }
+        };
+        connection.run(run).await
     }
 }
 

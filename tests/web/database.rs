@@ -1,4 +1,4 @@
-//! The ground: one SQL text on two databases.
+//! Transactions, values, connections and files of both databases.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ on_both_databases! {
         assert!(refused.unwrap_err().to_string().contains("start the Vestibule that made it"));
     }
 
-    async fn a_transaction_that_is_dropped_leaves_nothing(site: Site) {
+    async fn a_dropped_transaction_is_rolled_back(site: Site) {
         let insert = "insert into limits (subject, count, window_ends_at) values ('x', 1, 1)";
         let mut tx = site.db().begin().await.unwrap();
         sql(insert).execute(tx.on()).await.unwrap();
@@ -50,7 +50,7 @@ on_both_databases! {
         }
     }
 
-    async fn every_kind_of_value_comes_back_as_it_went_in(site: Site) {
+    async fn every_type_of_value_is_read_as_it_was_written(site: Site) {
         let insert = "insert into outbox (id, kind, sealed, tries, created_at, next_try_at, claimed_until, expires_at)
             values ($1, $2, $3, $4, $4, $4, $4, $4)";
         let bytes: Vec<u8> = (0..=255).collect();
@@ -62,7 +62,7 @@ on_both_databases! {
 
 on_both_databases! {
     /// sqlx-postgres 0.9 would return a connection to the pool inside an open transaction.
-    async fn a_caller_dropped_while_a_transaction_begins_leaves_none_open(site: Site) {
+    async fn a_caller_dropped_during_begin_leaves_no_transaction_open(site: Site) {
         let insert = "insert into limits (subject, count, window_ends_at) values ($1, 1, 1)";
         for micros in (0..150).map(|step| step * 20) {
             let begins = (0..8).map(|_| timeout(Duration::from_micros(micros), site.db().begin()));
@@ -74,13 +74,13 @@ on_both_databases! {
         }
         let other = Db::open(&site.app.config.database).await.unwrap();
         let count = sql("select count(*) from limits").optional::<(i64,)>(other.reader()).await;
-        assert_eq!(count.unwrap(), Some((150 * 16,)), "what was written must be seen by others");
+        assert_eq!(count.unwrap(), Some((150 * 16,)), "others see what was written");
         other.close().await;
     }
 }
 
 #[tokio::test]
-async fn sqlite_syncs_each_commit_and_its_readers_cannot_write() {
+async fn sqlite_syncs_each_commit_and_readers_cannot_write() {
     let site = Site::on_sqlite().await;
     for (pragma, value) in [
         ("select synchronous from pragma_synchronous", 2),
@@ -109,11 +109,11 @@ async fn write(db: &Db, name: String) -> Result<String, DbError> {
 }
 
 on_both_databases! {
-    async fn a_failed_transaction_does_not_undo_others_at_the_same_time(site: Site) {
+    async fn a_failed_transaction_does_not_roll_back_others(site: Site) {
         write(site.db(), "taken".into()).await.unwrap();
-        let left = async {
+        let dropped = async {
             let mut tx = site.db().begin().await.unwrap();
-            sql(COUNTED).bind("left").execute(tx.on()).await.unwrap();
+            sql(COUNTED).bind("dropped").execute(tx.on()).await.unwrap();
             drop(tx);
         };
         let names = (0..8).map(|number| write(site.db(), format!("kept {number}")));
@@ -121,14 +121,14 @@ on_both_databases! {
         let conflict = write(site.db(), "taken".into());
         let single = sql(COUNTED).bind("taken").execute(site.db().writer());
         let (kept, (), conflict, single, more) =
-            tokio::join!(join_all(names), left, conflict, single, join_all(more));
+            tokio::join!(join_all(names), dropped, conflict, single, join_all(more));
         assert!(kept.iter().chain(&more).all(Result::is_ok), "{kept:?} {more:?}");
         assert!(conflict.is_err() && single.is_err());
         assert_eq!(site.count("select count(*) from limits where subject like 'kept %'").await, 16);
         assert_eq!(site.count("select count(*) from limits").await, 17);
     }
 
-    async fn a_caller_dropped_midway_blocks_no_other(site: Site) {
+    async fn a_caller_dropped_during_a_transaction_blocks_no_other(site: Site) {
         for micros in (0..100).map(|step| step * 30) {
             let names = (0..6).map(|number| write(site.db(), format!("{micros} {number}")));
             drop(join_all(names.map(|write| timeout(Duration::from_micros(micros), write))).await);
@@ -142,7 +142,7 @@ on_both_databases! {
 }
 
 #[tokio::test]
-async fn a_failed_commit_is_an_error_for_its_caller_alone() {
+async fn a_failed_commit_fails_only_its_caller() {
     let site = Site::on_sqlite().await;
     let orphan = "insert into devices (token_hash, user_id, logins, last_login_at) values ($1, 'nobody', 1, 1)";
     let breaks_at_commit = async {
@@ -160,10 +160,10 @@ async fn a_failed_commit_is_an_error_for_its_caller_alone() {
     assert_eq!(site.count("select count(*) from devices").await, 0);
 }
 
-/// SQLite rolls the whole transaction back when the file is full: what follows in it must not stand
-/// alone.
+/// SQLite rolls the whole transaction back when the file is full: a later statement must not be committed
+/// without the first.
 #[tokio::test]
-async fn after_sqlite_ended_a_transaction_no_statement_follows_in_it() {
+async fn after_sqlite_rolled_a_transaction_back_no_statement_runs_in_it() {
     let site = Site::on_sqlite().await;
     let bound = sql("pragma max_page_count = 60").optional::<(i64,)>(site.db().writer()).await;
     assert_eq!(bound.unwrap(), Some((60,)));
@@ -177,9 +177,9 @@ async fn after_sqlite_ended_a_transaction_no_statement_follows_in_it() {
     write(site.db(), "next".into()).await.unwrap();
 }
 
-/// A file that becomes full while many write at once.
+/// The file becomes full while many write at once.
 #[tokio::test]
-async fn no_failed_commit_is_reported_as_done() {
+async fn a_failed_commit_is_never_reported_as_a_success() {
     let site = Site::on_sqlite().await;
     let full =
         sql("select page_count from pragma_page_count").optional::<(i64,)>(site.db().writer());
@@ -188,22 +188,26 @@ async fn no_failed_commit_is_reported_as_done() {
     assert_eq!(bound.unwrap(), Some((60,)));
     let long = "x".repeat(3000);
     let names = (0..64).map(|number| format!("{number} {long}"));
-    let told = join_all(names.map(|name| write(site.db(), name))).await;
-    let (kept, refused): (Vec<_>, Vec<_>) = told.into_iter().partition(Result::is_ok);
+    let results = join_all(names.map(|name| write(site.db(), name))).await;
+    let (kept, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
     assert!(
         refused.iter().all(|error| error.as_ref().is_err_and(DbError::is_transient)),
         "{refused:?}"
     );
     assert!(!refused.is_empty(), "the file becomes full");
     let rows = site.count("select count(*) from limits").await;
-    assert_eq!(usize::try_from(rows).unwrap(), kept.len(), "what is there, and what was said");
+    assert_eq!(
+        usize::try_from(rows).unwrap(),
+        kept.len(),
+        "the rows are those reported as written"
+    );
     sql("pragma max_page_count = 1000000").optional::<(i64,)>(site.db().writer()).await.unwrap();
     write(site.db(), "with space again".into()).await.unwrap();
 }
 
 #[tokio::test]
 #[cfg(unix)]
-async fn the_sqlite_file_is_for_its_owner_alone() {
+async fn only_the_owner_can_read_the_sqlite_file() {
     use std::os::unix::fs::PermissionsExt;
     let site = Site::on_sqlite().await;
     let Location::Sqlite(path) = &site.app.config.database else { panic!("SQLite") };
@@ -224,7 +228,7 @@ async fn a_missing_folder_is_named_with_what_to_do() {
     );
 }
 
-/// Says once, past the test runner's capture, that half of the tests had nothing to run on.
+/// Written past the test runner's capture: half of the tests did not run.
 #[test]
 fn a_missing_postgresql_is_reported() {
     if postgres_url().is_none() {

@@ -1,4 +1,4 @@
-//! Faults of the database and of the clock: what is answered meanwhile, and that it passes by itself.
+//! Faults of the database and of the clock: the answers meanwhile, and the recovery without a restart.
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use crate::support::outbox::{TestOutbox, email};
 use crate::support::smtp::FakeSmtp;
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of, postgres_url, until};
 
-/// How long these tests wait for a lock, where people wait for five seconds. Not so short that a
-/// busy machine takes it to open a file.
+/// How long requests wait for a lock here, instead of five seconds. A busy machine can open a file in
+/// less.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// Another program that writes, and does not end: reads go on, writes wait.
+/// A lock of another program: reads succeed, writes wait.
 enum Lock {
     Sqlite(sqlx::SqliteConnection),
     Postgres(sqlx::PgConnection),
@@ -53,7 +53,7 @@ impl Lock {
     }
 }
 
-/// Who sends what, where.
+/// A browser, a path and the fields.
 type Form<'a> = (&'a Browser, &'a str, &'a [(&'a str, &'a str)]);
 
 const ANN: (&str, &str) = ("username", "ann");
@@ -75,7 +75,7 @@ on_both_databases! {
         assert_eq!(login.await.status(), StatusCode::SEE_OTHER);
     }
 
-    async fn while_nothing_can_be_written_forms_are_refused_and_nothing_of_them_is_done(site: Site) {
+    async fn while_nothing_can_be_written_forms_are_refused_and_change_nothing(site: Site) {
         let mut ann = site.registered("ann").await;
         let (mut resetting, code) = site.with_code("ann").await;
         let front = site.impatient(SHORT).await;
@@ -114,11 +114,11 @@ on_both_databases! {
         assert!(!ann.is_logged_in().await, "the reset has ended the session");
     }
 
-    async fn while_nothing_can_be_written_pages_resume_and_notices_are_shown_again(site: Site) {
+    async fn while_nothing_can_be_written_pages_work_and_notices_are_shown_again(site: Site) {
         let ann = site.registered_with_notice("ann").await;
         let mut left = site.registered("bob").await;
         left.keep(&left.post("/logout", &[]).await);
-        // Long enough for the session's last use to be noted, too.
+        // Long enough for the session's last use to be written, too.
         site.wait(600);
         let front = site.impatient(SHORT).await;
         let (mut ann, mut left) = (ann.at(&front), left.at(&front));
@@ -136,12 +136,12 @@ on_both_databases! {
         lock.release().await;
         ann = ann.at(&site.router);
         ann.open("/account").await;
-        assert_eq!(ann.notices().len(), 1, "it could not be struck out before");
+        assert_eq!(ann.notices().len(), 1, "it could not be removed before");
         ann.open("/account").await;
         assert_eq!((ann.status, ann.notices().len()), (StatusCode::OK, 0));
     }
 
-    async fn without_its_letter_nothing_is_done(site: Site) {
+    async fn nothing_is_changed_when_its_email_cannot_be_enqueued(site: Site) {
         let mut ann = site.registered("ann").await;
         let (mut resetting, code) = site.with_code("ann").await;
         let run = async |text| sql(text).execute(site.db().writer()).await.unwrap();
@@ -160,7 +160,7 @@ on_both_databases! {
         assert_eq!(site.count("select count(*) from users").await, 1);
         assert!(ann.is_logged_in().await, "the password was not changed");
         resetting.reset(&code, OTHER_PASSWORD).await;
-        assert_eq!(resetting.path(), "/login", "the code is still good: {}", resetting.text());
+        assert_eq!(resetting.path(), "/login", "the code is still valid: {}", resetting.text());
     }
 
     async fn a_clock_an_hour_forward_and_back_locks_no_user_out_or_in(site: Site) {
@@ -175,7 +175,7 @@ on_both_databases! {
         assert_eq!(guesser.status, StatusCode::TOO_MANY_REQUESTS);
         site.wait(-3600);
         guesser.log_in("ann", PASSWORD).await;
-        assert_eq!(guesser.status, StatusCode::TOO_MANY_REQUESTS, "no new guesses for it");
+        assert_eq!(guesser.status, StatusCode::TOO_MANY_REQUESTS, "the period has not ended");
         site.wait(901);
         guesser.log_in("ann", PASSWORD).await;
         assert_eq!(guesser.path(), "/account", "a limit lasts for its period: {}", guesser.text());
@@ -184,7 +184,7 @@ on_both_databases! {
         resetting.press("Send a new code").await;
         assert_eq!(resetting.notices(), ["If your details match an account, we've sent a new code."]);
         resetting.reset(&code, OTHER_PASSWORD).await;
-        assert_eq!(resetting.status, StatusCode::UNPROCESSABLE_ENTITY, "the old code is dead");
+        assert_eq!(resetting.status, StatusCode::UNPROCESSABLE_ENTITY, "the old code is no longer valid");
         let newest = site.newest_code().await;
         site.wait(601);
         resetting.reset(&newest, OTHER_PASSWORD).await;
@@ -211,8 +211,8 @@ async fn mail_goes_out_although_the_clock_went_back() {
     }
 }
 
-/// Nothing of a form is done while `switch` has made the database read-only, pages go on, and it
-/// passes by itself.
+/// While `switch` has made the database read-only, forms change nothing and pages work. Afterwards forms
+/// work without a restart.
 async fn read_only_for_a_while(site: &Site, switch: impl AsyncFn(bool)) {
     let mut ann = site.registered_with_notice("ann").await;
     let stranger = site.browser();
@@ -253,7 +253,7 @@ async fn read_only_for_a_while(site: &Site, switch: impl AsyncFn(bool)) {
 #[tokio::test]
 async fn a_sqlite_that_is_read_only_for_a_while_refuses_forms_and_shows_pages() {
     let site = Site::on_sqlite().await;
-    // What SQLite answers for a disk that was mounted read-only, on its one writer.
+    // SQLite's writer fails as on a disk that is mounted read-only.
     let switch = async |is_read_only| {
         let pragma = if is_read_only { "pragma query_only = 1" } else { "pragma query_only = 0" };
         sql(pragma).execute(site.db().writer()).await.unwrap();
@@ -282,7 +282,7 @@ async fn a_postgresql_that_is_read_only_for_a_while_refuses_forms_and_shows_page
     read_only_for_a_while(&site, switch).await;
 }
 
-/// After a failover the connections that there are cannot write, and new ones can.
+/// After a failover the open connections cannot write, and new ones can.
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_from_before_a_failover_are_all_replaced_at_the_first_failure() {
     let Some(cluster) = Cluster::start() else { return };
@@ -295,10 +295,10 @@ async fn connections_from_before_a_failover_are_all_replaced_at_the_first_failur
             select pg_terminate_backend(pid, 10000) from pg_stat_activity
             where backend_type = 'client backend' and pid <> pg_backend_pid()";
         sqlx::raw_sql(all_read_only).execute(&mut other).await.unwrap();
-        // As many connections as there may be, each of them in use.
+        // The maximum of connections, each in use.
         let busy = (0..16).map(|_| sql("select pg_sleep(0.6)").execute(site.db().reader()));
         assert!(join_all(busy).await.iter().all(Result::is_ok));
-        assert!(ann.is_logged_in().await, "pages go on");
+        assert!(ann.is_logged_in().await, "pages work");
         let back = "alter role vestibule reset default_transaction_read_only";
         sqlx::raw_sql(back).execute(&mut other).await.unwrap();
         if asks_readiness {
@@ -318,11 +318,11 @@ async fn connections_from_before_a_failover_are_all_replaced_at_the_first_failur
     }
 }
 
-/// The names that each of some visitors was told to have, until `is_over`.
+/// Registers names until `is_over`, and adds those that were acknowledged to `acknowledged`.
 async fn register_until(
     site: &Site,
     prefix: &str,
-    told: &watch::Sender<Vec<String>>,
+    acknowledged: &watch::Sender<Vec<String>>,
     is_over: impl Fn() -> bool,
 ) {
     for number in 0.. {
@@ -334,30 +334,33 @@ async fn register_until(
         let fields = [("username", name.as_str()), ("email", email.as_str()), BOB[2], BOB[3]];
         let answer = site.browser().post("/register", &fields).await;
         match answer.status() {
-            StatusCode::SEE_OTHER => told.send_modify(|told| told.push(name)),
+            StatusCode::SEE_OTHER => {
+                acknowledged.send_modify(|names| names.push(name));
+            }
             status => assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{name}"),
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_postgresql_that_restarts_or_hangs_under_load_loses_nothing_and_is_used_again() {
+async fn a_restart_or_hang_of_postgresql_under_load_loses_nothing() {
     let Some(cluster) = Cluster::start() else { return };
     let site = Site::at(&cluster.url(), |config| {
         config.database_wait = Duration::from_secs(1);
         config.limits.register_ip = None;
     })
     .await;
-    let told = watch::Sender::new(Vec::new());
+    let acknowledged = watch::Sender::new(Vec::new());
     let ten_more = async || {
-        let mut told = told.subscribe();
-        let most = told.borrow().len() + 10;
-        told.wait_for(|told| told.len() >= most).await.unwrap();
+        let mut acknowledged = acknowledged.subscribe();
+        let most = acknowledged.borrow().len() + 10;
+        acknowledged.wait_for(|acknowledged| acknowledged.len() >= most).await.unwrap();
     };
     let over = std::sync::atomic::AtomicBool::new(false);
     let is_over = || over.load(std::sync::atomic::Ordering::SeqCst);
     let names = ["a", "b", "c", "d"].map(|name| format!("load-{name}"));
-    let load = join_all(names.iter().map(|name| register_until(&site, name, &told, is_over)));
+    let load =
+        join_all(names.iter().map(|name| register_until(&site, name, &acknowledged, is_over)));
     let faults = async {
         ten_more().await;
         tokio::task::block_in_place(|| cluster.restart());
@@ -375,10 +378,10 @@ async fn a_postgresql_that_restarts_or_hangs_under_load_loses_nothing_and_is_use
     };
     timeout(Duration::from_mins(1), join(load, faults)).await.unwrap();
     assert_eq!(site.browser().open("/readyz").await.status, StatusCode::OK);
-    let told = told.borrow().clone();
-    for name in &told {
+    let acknowledged = acknowledged.borrow().clone();
+    for name in &acknowledged {
         let user = find_user_by_username(site.db().reader(), name).await.unwrap();
-        assert!(user.is_some(), "{name} was told to have an account");
+        assert!(user.is_some(), "{name} was registered");
     }
     let without_mail = site.count("select (select count(*) from users) - (select count(*) from outbox where kind = 'registered')").await;
     assert_eq!(without_mail, 0, "each account has its email");
@@ -387,22 +390,22 @@ async fn a_postgresql_that_restarts_or_hangs_under_load_loses_nothing_and_is_use
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_statement_without_an_answer_is_given_up_and_its_connection_replaced() {
+async fn a_statement_without_an_answer_times_out_and_its_connection_is_replaced() {
     let Some(url) = postgres_url() else { return };
     let wait = Duration::from_millis(500);
     let db = Db::open_for(&Location::parse(&url).unwrap(), wait).await.unwrap();
-    // As many as there are connections.
+    // One for each connection.
     let silent = join_all((0..16).map(|_| sql("select pg_sleep(30)").execute(db.writer())));
     for answer in timeout(Duration::from_secs(20), silent).await.unwrap() {
         assert!(answer.as_ref().is_err_and(DbError::is_transient), "{answer:?}");
     }
     let answers_again = until(async || db.check_writable().await.is_ok());
-    timeout(Duration::from_secs(10), answers_again).await.expect("long before the server does");
+    timeout(Duration::from_secs(10), answers_again).await.expect("long before the statements end");
     timeout(Duration::from_secs(10), db.close()).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_session_that_cannot_be_saved_is_no_success_and_a_notice_in_it_still_shows() {
+async fn a_session_that_cannot_be_saved_is_an_error_and_its_notice_is_still_shown() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let mut resetting = site.browser();
@@ -417,7 +420,7 @@ async fn a_session_that_cannot_be_saved_is_no_success_and_a_notice_in_it_still_s
     assert_eq!(
         answer.status(),
         StatusCode::SERVICE_UNAVAILABLE,
-        "the browser would not know of it"
+        "the browser would not know the session"
     );
     resetting.open("/reset").await;
     assert_eq!((resetting.status, resetting.notices().len()), (StatusCode::OK, 1));

@@ -13,7 +13,7 @@ use crate::support::program::Folder;
 const USER: &str = "insert into users (id, username, email, email_key, password_hash, credential_version, created_at)
     values ('u1', 'ann', 'ann@meadow.example', 'ann@meadow.example', 'x', 1, 1)";
 
-/// What a host application may have beside ours: its rows go when the account goes.
+/// A table of a host application, whose rows are deleted with the account.
 const HOST_TABLE: &str = "create table notes (
     id text primary key, user_id text not null references users (id) on delete cascade)";
 
@@ -72,7 +72,7 @@ async fn upgrade(location: &Location, from: i64) {
 /// A migration that rebuilds `users` (new table, copy, drop) deletes every row that a host
 /// application keeps by `on delete cascade`, because SQLite treats `drop table` as a deletion.
 #[tokio::test]
-async fn no_migration_costs_a_host_application_its_rows_on_sqlite() {
+async fn no_migration_deletes_rows_of_a_host_application_on_sqlite() {
     for from in 1..=vestibule::db::latest_version() {
         let folder = Folder::new();
         let path = folder.0.join("vestibule.db");
@@ -89,7 +89,7 @@ async fn no_migration_costs_a_host_application_its_rows_on_sqlite() {
 }
 
 #[tokio::test]
-async fn no_migration_costs_a_host_application_its_rows_on_postgresql() {
+async fn no_migration_deletes_rows_of_a_host_application_on_postgresql() {
     let Some(url) = postgres_url() else { return };
     for from in 1..=vestibule::db::latest_version() {
         let schema = format!("test_{}", random::id(0));

@@ -1,4 +1,4 @@
-//! PostgreSQL over a network: who gets the password, what poolers and other databases do to it.
+//! PostgreSQL over a network: TLS, the password, poolers, and servers that cannot be used.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
@@ -20,24 +20,24 @@ use crate::support::{OTHER_PASSWORD, PASSWORD, Site, email_of, postgres_url};
 /// PostgreSQL's request for TLS, as each client sends it first.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
-const HUSH: &str = "hunter2-hunter2";
+const SECRET: &str = "hunter2-hunter2";
 
-/// An address of this machine that is no loopback address, or none, with a line that says so.
+/// An address of this machine that is no loopback address. Without one it prints that nothing is tested.
 fn own_address() -> Option<Ipv4Addr> {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-    // Nothing is sent: it only asks which interface would be used.
+    // Sends nothing: the system only chooses the interface.
     let address = socket.connect("192.0.2.1:9").and_then(|()| socket.local_addr());
     match address {
         Ok(SocketAddr::V4(address)) if !address.ip().is_loopback() => Some(*address.ip()),
         _ => {
-            eprintln!("this machine has no network: PostgreSQL over one is not tested");
+            eprintln!("this machine has no network: PostgreSQL over a network is not tested");
             None
         }
     }
 }
 
-/// A server that offers no TLS and asks for the password in clear text. Answers where it listens, and
-/// what it was sent.
+/// A server that offers no TLS and asks for the password in clear text. Returns its address and what it
+/// receives.
 async fn listener(address: Ipv4Addr) -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind((address, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -63,7 +63,7 @@ async fn receive_from(mut client: TcpStream, received: Arc<Mutex<Vec<u8>>>) {
 }
 
 fn has_password(received: &Mutex<Vec<u8>>) -> bool {
-    received.lock().unwrap().windows(HUSH.len()).any(|part| part == HUSH.as_bytes())
+    received.lock().unwrap().windows(SECRET.len()).any(|part| part == SECRET.as_bytes())
 }
 
 async fn open(url: &str) -> Result<Db, String> {
@@ -72,34 +72,34 @@ async fn open(url: &str) -> Result<Db, String> {
 }
 
 #[tokio::test]
-async fn without_tls_a_server_on_the_network_gets_no_password_unless_the_url_says_so() {
+async fn without_tls_no_password_is_sent_over_the_network_unless_the_url_allows_it() {
     let Some(own) = own_address() else { return };
     let (address, received) = listener(own).await;
-    let refused = open(&format!("postgres://ann:{HUSH}@{address}/x")).await.unwrap_err();
+    let refused = open(&format!("postgres://ann:{SECRET}@{address}/x")).await.unwrap_err();
     assert!(refused.contains("the server offers no TLS"), "{refused}");
     for mode in ["require", "verify-ca", "verify-full"] {
-        let url = format!("postgres://ann:{HUSH}@{address}/x?sslmode={mode}");
+        let url = format!("postgres://ann:{SECRET}@{address}/x?sslmode={mode}");
         assert!(open(&url).await.is_err());
     }
-    assert_eq!(*received.lock().unwrap(), SSL_REQUEST.repeat(4), "nothing but requests for TLS");
+    assert_eq!(*received.lock().unwrap(), SSL_REQUEST.repeat(4), "only requests for TLS");
     for mode in ["disable", "prefer"] {
         received.lock().unwrap().clear();
-        let url = format!("postgres://ann:{HUSH}@{address}/x?sslmode={mode}");
+        let url = format!("postgres://ann:{SECRET}@{address}/x?sslmode={mode}");
         drop(timeout(Duration::from_secs(1), open(&url)).await);
-        assert!(has_password(&received), "what {mode} gives up");
+        assert!(has_password(&received), "{mode} sends the password");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn variables_of_other_programs_neither_weaken_nor_redirect_the_connection() {
+async fn environment_variables_neither_weaken_nor_redirect_the_connection() {
     let Some(own) = own_address() else { return };
     let ((address, received), (other, received_other)) = (listener(own).await, listener(own).await);
     let (host, port) = (other.ip().to_string(), other.port().to_string());
     let folder = Folder::new();
     let home = folder.0.display().to_string();
     let passwords = folder.0.join(".pgpass");
-    std::fs::write(&passwords, format!("*:*:*:*:{HUSH}\n")).unwrap();
-    let url = format!("postgres://ann:{HUSH}@{address}/x");
+    std::fs::write(&passwords, format!("*:*:*:*:{SECRET}\n")).unwrap();
+    let url = format!("postgres://ann:{SECRET}@{address}/x");
     let run = |extra: &[(&str, &str)]| {
         let mut settings = vec![
             ("VESTIBULE_DATABASE_URL", url.as_str()),
@@ -115,7 +115,7 @@ async fn variables_of_other_programs_neither_weaken_nor_redirect_the_connection(
         ("PGHOSTADDR", &host),
         ("PGPORT", &port),
         ("PGUSER", "eve"),
-        ("PGPASSWORD", HUSH),
+        ("PGPASSWORD", SECRET),
         ("PGDATABASE", "other"),
         ("PGSSLROOTCERT", "/nowhere"),
     ]);
@@ -131,23 +131,23 @@ async fn variables_of_other_programs_neither_weaken_nor_redirect_the_connection(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_certificate_must_be_of_a_trusted_authority_and_have_the_hosts_name() {
+async fn the_certificate_must_be_signed_by_a_trusted_authority_and_name_the_host() {
     let Some(own) = own_address() else { return };
     let Some((cluster, authority)) = Cluster::start_with_tls() else { return };
     let port = cluster.port();
     let trusting = format!("sslrootcert={}", authority.display());
     let by_name = |name: &str, query: &str| {
-        format!("postgres://vestibule:{HUSH}@{name}:{port}/postgres?hostaddr={own}&{query}")
+        format!("postgres://vestibule:{SECRET}@{name}:{port}/postgres?hostaddr={own}&{query}")
     };
     open(&by_name(HOST, &trusting)).await.unwrap().close().await;
     for (url, words) in [
         (by_name(HOST, ""), "sslrootcert="),
         (by_name("other.example", &trusting), "the host as the certificate does"),
-        (format!("postgres://vestibule:{HUSH}@{own}:{port}/postgres?{trusting}"), "the host as"),
+        (format!("postgres://vestibule:{SECRET}@{own}:{port}/postgres?{trusting}"), "the host as"),
         (by_name(HOST, "sslmode=verify-ca"), "certificate is refused"),
     ] {
         let refused = open(&url).await.unwrap_err();
-        assert!(refused.contains(words) && !refused.contains(HUSH), "{url}: {refused}");
+        assert!(refused.contains(words) && !refused.contains(SECRET), "{url}: {refused}");
     }
     for query in ["sslmode=require", &format!("sslmode=verify-ca&{trusting}"), "sslmode=disable"] {
         open(&by_name("other.example", query)).await.unwrap().close().await;
@@ -155,11 +155,11 @@ async fn the_certificate_must_be_of_a_trusted_authority_and_have_the_hosts_name(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_weaker_mode_is_told_at_the_start() {
+async fn a_weaker_ssl_mode_is_logged_at_the_start() {
     let Some(own) = own_address() else { return };
     let Some((cluster, _)) = Cluster::start_with_tls() else { return };
     let url =
-        format!("postgres://vestibule:{HUSH}@{own}:{}/postgres?sslmode=require", cluster.port());
+        format!("postgres://vestibule:{SECRET}@{own}:{}/postgres?sslmode=require", cluster.port());
     let settings = [
         ("VESTIBULE_DATABASE_URL", url.as_str()),
         ("VESTIBULE_SECRET", "YSBrZXkgZm9yIHRlc3RzLCAzMiBieXRlcyBvZiBpdP8="),
@@ -170,11 +170,11 @@ async fn a_weaker_mode_is_told_at_the_start() {
     let folder = Folder::new();
     drop(tokio::task::block_in_place(|| folder.serve_with_log(&settings)));
     let log = folder.log();
-    let told = log.lines().find(|line| line.contains("\"weak_setting\"")).unwrap();
-    assert!(told.contains("no certificate is checked") && !log.contains(HUSH), "{log}");
+    let event = log.lines().find(|line| line.contains("\"weak_setting\"")).unwrap();
+    assert!(event.contains("no certificate is checked") && !log.contains(SECRET), "{log}");
 }
 
-/// The first address of `localhost` takes connections and says nothing, the second one works.
+/// The first address of `localhost` accepts connections and does not answer, the second one works.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_address_of_a_name_does_not_block_the_next_address() {
     let Some(cluster) = Cluster::start_on("::1") else { return };
@@ -193,7 +193,7 @@ async fn a_silent_address_of_a_name_does_not_block_the_next_address() {
 
 /// Of the two addresses of `localhost` the first leads to a server that takes no writes.
 #[tokio::test(flavor = "multi_thread")]
-async fn of_the_addresses_of_a_name_one_that_takes_writes_is_preferred() {
+async fn an_address_that_takes_writes_is_preferred_to_a_standby() {
     let Some(cluster) = Cluster::start_on("::1") else { return };
     let Some(_standby) = cluster.start_standby("127.0.0.1") else { return };
     for query in ["", "?target_session_attrs=read-write", "?sslmode=disable"] {
@@ -204,7 +204,7 @@ async fn of_the_addresses_of_a_name_one_that_takes_writes_is_preferred() {
         }
         db.close().await;
     }
-    // Reading goes on where no address takes writes.
+    // Without an address that takes writes, a standby is used.
     cluster.hang();
     let url = format!("postgres://vestibule@localhost:{}/postgres", cluster.port());
     let refused = open(&url).await.unwrap_err();
@@ -212,7 +212,7 @@ async fn of_the_addresses_of_a_name_one_that_takes_writes_is_preferred() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pooler_without_a_connection_left_is_refused_with_what_to_set() {
+async fn a_pooler_without_a_free_connection_is_refused_with_the_setting_to_change() {
     let Some(cluster) = Cluster::start() else { return };
     for mode in ["session", "transaction"] {
         let lines = format!("pool_mode = {mode}\ndefault_pool_size = 1\n");
@@ -224,7 +224,7 @@ async fn a_pooler_without_a_connection_left_is_refused_with_what_to_set() {
             assert!(refused.contains(words), "{mode}: {refused}");
         }
         open(&format!("{}?pgbouncer={mode}", pooler.url())).await.unwrap().close().await;
-        // Another program has the only connection.
+        // Another program uses the only connection.
         let mut other = sqlx::PgConnection::connect_with(&pooler.options()).await.unwrap();
         sqlx::Executor::execute(&mut other, "begin").await.unwrap();
         for (query, advice) in [("", true), ("?pgbouncer=transaction", false)] {
@@ -236,7 +236,7 @@ async fn a_pooler_without_a_connection_left_is_refused_with_what_to_set() {
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_hold_every_name_is_refused_with_what_to_do() {
+async fn a_database_that_is_not_utf8_is_refused_with_what_to_do() {
     let Some(url) = postgres_url() else { return };
     let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
     for encoding in ["LATIN1", "SQL_ASCII"] {
@@ -257,7 +257,7 @@ async fn a_database_that_cannot_hold_every_name_is_refused_with_what_to_do() {
     }
 }
 
-/// What people do, several at once.
+/// Registers, logs out and in, and opens pages.
 async fn visit(site: &Site, name: &str) {
     let mut browser = site.browser();
     browser.register(name, &email_of(name), PASSWORD).await;
@@ -279,14 +279,14 @@ async fn visit(site: &Site, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn through_a_pooler_in_transaction_mode_everything_works_when_the_url_says_so() {
+async fn everything_works_through_a_pooler_in_transaction_mode_that_the_url_names() {
     let Some(cluster) = Cluster::start() else { return };
     let Some(pooler) = Pooler::start(&cluster, "transaction").await else { return };
     let refused = open(&pooler.url()).await.unwrap_err();
     assert!(refused.contains("add pgbouncer=transaction to the URL's parameters"), "{refused}");
     let url = format!("{}?pgbouncer=true", pooler.url());
     let site = Site::at(&url, |config| config.limits.register_ip = None).await;
-    // Nodes migrate at the same time, too.
+    // Nodes that migrate at the same time.
     let more = join_all((0..4).map(|_| open(&url))).await;
     for db in more {
         db.unwrap().close().await;
@@ -301,7 +301,7 @@ async fn through_a_pooler_in_transaction_mode_everything_works_when_the_url_says
     assert_eq!(site.browser().open("/readyz").await.status, StatusCode::OK);
     assert_eq!(vestibule::tasks::sweep::sweep(&site.app).await.unwrap(), 0);
     assert_eq!(site.count("select count(*) from users").await, 24);
-    // Another program gets the server's connections as they were.
+    // Nothing is left on the server's connections for other programs.
     let mut other = sqlx::PgConnection::connect(&cluster.url()).await.unwrap();
     let left = "select count(*) from pg_locks where locktype = 'advisory'";
     let (left,): (i64,) = sqlx::query_as(left).fetch_one(&mut other).await.unwrap();
@@ -315,7 +315,7 @@ async fn through_a_pooler_in_transaction_mode_everything_works_when_the_url_says
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pooler_in_session_mode_with_its_defaults_works_and_one_in_statement_mode_is_refused() {
+async fn a_pooler_in_session_mode_works_and_one_in_statement_mode_is_refused() {
     let Some(cluster) = Cluster::start() else { return };
     let Some(pooler) = Pooler::start(&cluster, "session").await else { return };
     let site = Site::at(&pooler.url(), |config| config.limits.register_ip = None).await;

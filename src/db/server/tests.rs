@@ -1,4 +1,4 @@
-//! What the address of a PostgreSQL server may be, and what is made of it.
+//! PostgreSQL URLs that are read, and those that are refused.
 
 use super::*;
 
@@ -32,7 +32,7 @@ fn over_a_network_the_certificate_and_its_name_are_checked_unless_the_url_says_o
 }
 
 #[test]
-fn on_this_machine_there_is_nothing_to_check() {
+fn on_this_machine_no_certificate_is_checked() {
     for url in [
         "postgres://v@localhost/v",
         "postgres://v@LOCALHOST./v",
@@ -55,7 +55,7 @@ fn on_this_machine_there_is_nothing_to_check() {
 }
 
 #[test]
-fn a_weaker_mode_says_what_it_gives_up() {
+fn the_weakness_of_each_ssl_mode_is_named() {
     for (query, words) in [
         ("sslmode=disable", "unencrypted"),
         ("sslmode=allow", "unencrypted"),
@@ -71,7 +71,7 @@ fn a_weaker_mode_says_what_it_gives_up() {
 }
 
 #[test]
-fn parameters_that_cannot_be_meant_are_refused() {
+fn wrong_and_unknown_parameters_are_refused() {
     for (query, words) in [
         ("pgbouncer=yes", "expected pgbouncer=transaction or pgbouncer=session"),
         ("PgBouncer=session", "expected pgbouncer in the place of PgBouncer"),
@@ -111,7 +111,7 @@ fn parameters_that_cannot_be_meant_are_refused() {
 }
 
 #[test]
-fn a_pooler_is_named_by_the_url_alone() {
+fn the_url_names_the_mode_of_a_pooler() {
     let server = |query| parse(&format!("postgres://v@db.example/v{query}"));
     assert_eq!(server("").is_per_transaction, None);
     assert_eq!(server("?pgbouncer=session").is_per_transaction, Some(false));
