@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_names_on_the_pages_are_there() {
+    fn only_names_with_the_right_hash_are_found() {
         let assets = plain();
         assert!(assets.named(&assets.css.name).is_some());
         for name in ["app.css", "app.0000000000.css", "../Cargo.toml", ""] {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn another_accent_is_another_name_and_the_script_stays() {
+    fn another_accent_changes_the_names_of_style_sheet_and_icon() {
         let (green, purple, red) = (plain(), branded("#663399"), branded("#a3241b"));
         for (one, two) in [(&green, &purple), (&purple, &red)] {
             assert_ne!(one.css.name, two.css.name);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_accent_overrides_the_variables_of_both_schemes_behind_the_style_sheet() {
+    fn an_accent_overrides_the_variables_of_both_schemes() {
         let Accent { light, dark } = Accent::parse("#663399").unwrap();
         let css = style_sheet(&Accent { light, dark });
         let rules = css.strip_prefix(STYLE_SHEET).unwrap();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_mark_is_drawn_in_the_accent() {
+    fn our_mark_has_the_accent() {
         let assets = branded("#663399");
         let drawn = str::from_utf8(&assets.icon().bytes).unwrap();
         assert!(drawn.contains("#663399"), "{drawn}");

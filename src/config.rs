@@ -33,7 +33,7 @@ pub use logo::{Logo, Picture};
 pub(crate) use mail::is_dot_atom;
 pub use mail::{Notice, Notices, Sender};
 pub use sessions::SessionLife;
-pub use settings::{SETTINGS, Setting, settings_table};
+pub use settings::{SETTINGS, Setting};
 pub use smtp_server::{SmtpLogin, SmtpServer, SmtpTls};
 pub use sources::ConfigErrors;
 pub use values::{LogFormat, MailboxReaders, Rate};

@@ -7,11 +7,9 @@ use std::path::Path;
 
 use rustix::process::geteuid;
 
-/// Permission bits of everybody but the owner.
+/// The rights of everybody but the owner.
 const OTHERS: u32 = 0o077;
-/// Of those, the ones of the file's group.
 const GROUP: u32 = 0o070;
-/// Of those, the ones that let a file be changed.
 const OTHERS_WRITE: u32 = 0o022;
 /// In a folder with this bit only a file's owner can replace it.
 const STICKY: u32 = 0o1000;
@@ -30,8 +28,8 @@ pub fn why_not_private(path: &Path, metadata: &Metadata) -> Option<String> {
     })
 }
 
-/// Why the file at `path` can be changed by others. That they read it is not asked: containers mount
-/// secrets with mode 0644 and 0444. Pipes and devices have no content to change.
+/// Why the file at `path` can be changed by others. They may read it: containers mount secrets with
+/// mode 0644 and 0444. Pipes and devices have no content to change.
 pub fn why_not_trusted(path: &Path, metadata: &Metadata) -> Option<String> {
     let mode = mode(metadata);
     (metadata.is_file() && mode & OTHERS_WRITE != 0).then(|| {
@@ -39,8 +37,8 @@ pub fn why_not_trusted(path: &Path, metadata: &Metadata) -> Option<String> {
     })
 }
 
-/// Takes the group's rights to a file of this user away: at each mount Kubernetes gives them to every
-/// file of a volume (`fsGroup`). Answers what was done; nothing where everybody has rights, or another
+/// Removes the group's rights to a file of this user: Kubernetes grants them at each mount to every
+/// file of a volume (`fsGroup`). Returns what was done: nothing if all users have rights, or another
 /// user owns the file.
 pub fn take_from_group(path: &Path, metadata: &Metadata) -> Option<String> {
     let is_own = metadata.uid() == geteuid().as_raw();
@@ -48,8 +46,8 @@ pub fn take_from_group(path: &Path, metadata: &Metadata) -> Option<String> {
     if is_own && is_groups_alone { make_private(path) } else { None }
 }
 
-/// Takes the rights of others to a file away. Answers what was found and done, or none if it was
-/// private already, or is not there.
+/// Removes the rights of others to a file. Returns what was done: nothing if it was private, or does
+/// not exist.
 pub fn make_private(path: &Path) -> Option<String> {
     let mode = mode(&fs::metadata(path).ok()?);
     if mode & OTHERS == 0 {

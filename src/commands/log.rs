@@ -11,7 +11,7 @@ use tracing_subscriber::prelude::*;
 use crate::config::LogFormat;
 use crate::event::Event;
 
-/// Starts it. A host program's own subscriber stays.
+/// Does nothing in a program that has a subscriber.
 pub fn start(format: LogFormat) {
     if dispatch(format, std::io::stderr).try_init().is_ok() {
         std::panic::set_hook(Box::new(panicked));
@@ -24,7 +24,11 @@ where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
     let registry = tracing_subscriber::registry();
-    let lines = fmt::layer().with_writer(writer).with_ansi(has_colours());
+    let mut lines = fmt::layer().with_writer(writer);
+    // At a terminal the layer itself looks at `NO_COLOR`.
+    if !std::io::stderr().is_terminal() {
+        lines.set_ansi(false);
+    }
     match format {
         LogFormat::Json => {
             let lines = lines.json().flatten_event(true).with_current_span(false);
@@ -34,7 +38,7 @@ where
     }
 }
 
-/// In one line, and without words that were made up when it happened: they can hold what was typed.
+/// In one line, and without a message that was formatted at run time: it can contain what was typed.
 fn panicked(info: &PanicHookInfo<'_>) {
     let place = info.location().map(ToString::to_string);
     let words = info.payload().downcast_ref::<&'static str>().copied().unwrap_or("a panic");
@@ -51,10 +55,4 @@ fn filter() -> Targets {
         .with_target("sqlx", LevelFilter::WARN)
         // "There is no transaction in progress": what a client that hangs up leaves behind.
         .with_target("sqlx::postgres::notice", LevelFilter::ERROR)
-}
-
-/// For a person at a terminal who did not ask for none (no-color.org).
-fn has_colours() -> bool {
-    std::io::stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

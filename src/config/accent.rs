@@ -124,7 +124,7 @@ mod tests {
         })
     }
 
-    fn obeys_the_rules(accent: &Accent) {
+    fn assert_readable(accent: &Accent) {
         for (shades, pages) in [(&accent.light, LIGHT), (&accent.dark, DARK)] {
             let Shades { accent: colour, hover, on } = *shades;
             for words in [colour, hover] {
@@ -144,18 +144,18 @@ mod tests {
     }
 
     #[test]
-    fn the_default_obeys_the_rules_of_every_other() {
-        obeys_the_rules(&Accent::default());
+    fn the_default_accent_is_readable() {
+        assert_readable(&Accent::default());
         assert_eq!(Accent::parse("#1D5B50"), Ok(Accent::default()));
     }
 
     #[test]
-    fn what_is_accepted_can_be_read_everywhere_and_stays_as_it_is_on_light_pages() {
+    fn accepted_accents_are_readable_and_unchanged_on_light_pages() {
         let mut accepted = 0;
         for colour in many() {
             if let Ok(accent) = Accent::parse(&colour.to_string()) {
                 assert_eq!(accent.light.accent, colour);
-                obeys_the_rules(&accent);
+                assert_readable(&accent);
                 let dark = accent.dark.accent;
                 let hue_shows = colour.oklch()[1] > 0.04;
                 assert!(!hue_shows || apart(dark, colour) < 4.0, "{colour} becomes {dark}");
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_comes_with_a_colour_that_is_accepted_and_only_just() {
+    fn a_refused_accent_comes_with_the_nearest_accepted_one() {
         let mut refused = 0;
         for colour in many() {
             let Err(words) = Accent::parse(&colour.to_string()) else { continue };
@@ -182,14 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_the_contrast_what_is_needed_and_the_nearest_colour() {
-        for (text, told) in [
+    fn a_refusal_names_both_contrasts_and_the_nearest_colour() {
+        for (text, expected) in [
             ("#ffffff", ["1.00:1 against the page's #fffefb", "#6e6e6e"]),
             ("#ff0", ["1.05:1 against the page's #f4f1ea", "#727200"]),
             ("0FF", ["1.11:1 against the page's #f4f1ea", "#007b7b"]),
             ("#808080", ["3.50:1 against the page's #f4f1ea", "#6e6e6e"]),
         ] {
-            let [contrast, nearest] = told;
+            let [contrast, nearest] = expected;
             let words = format!(
                 "has a contrast of {contrast}, and words need 4.5:1 (WCAG 2.2, 1.4.3): the nearest that has it is {nearest}"
             );
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_colour_is_refused() {
+    fn invalid_colours_are_refused() {
         for text in ["", "green", "#12345", "rgb(1,2,3)", "#1d5b50ff"] {
             assert_eq!(Accent::parse(text), Err(EXPECTED.into()), "{text}");
         }

@@ -16,7 +16,7 @@ pub struct BaseUrl {
 
 impl BaseUrl {
     /// Reads `https://id.example.org`, with a port or without; a `/` at the end is ignored.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
         let url = Url::parse(text).map_err(|_| EXPECTED)?;
         let host = url.host_str().ok_or(EXPECTED)?;
         // Every Message-ID contains it, and mail servers accept no other characters there.
@@ -28,7 +28,7 @@ impl BaseUrl {
             let origin = url.origin().ascii_serialization();
             Ok(Self { origin, host: host.to_owned(), https: url.scheme() == "https" })
         } else {
-            Err(EXPECTED.into())
+            Err(EXPECTED)
         }
     }
 
@@ -105,7 +105,7 @@ mod tests {
             "https://user@id.example.org",
             "https://user:word@id.example.org",
         ] {
-            assert_eq!(BaseUrl::parse(typed), Err(EXPECTED.into()), "{typed}");
+            assert_eq!(BaseUrl::parse(typed), Err(EXPECTED), "{typed}");
         }
     }
 

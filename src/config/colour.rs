@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_screen_shows_loses_chroma_and_keeps_lightness_and_hue() {
+    fn colours_outside_the_gamut_lose_only_chroma() {
         let [lightness, chroma, hue] = Colour::of_oklch([0.8, 0.3, 260.0]).oklch();
         assert!((lightness - 0.8).abs() < 0.005 && (hue - 260.0).abs() < 2.0);
         assert!((0.08..0.2).contains(&chroma), "{chroma}");

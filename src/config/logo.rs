@@ -207,15 +207,15 @@ mod tests {
     }
 
     #[test]
-    fn what_no_browser_shows_is_refused() {
+    fn pictures_that_no_browser_shows_are_refused() {
         for (text, words) in [
             (format!("<svg xmlns='{SVG}'>"), "is neither a picture nor well-formed XML"),
             (format!("<html><svg xmlns='{SVG}'/></html>"), "its first element is not svg"),
             ("<svg/>".into(), "its first element is not svg with xmlns="),
             ("GIF89a".into(), "is neither a picture nor well-formed XML"),
         ] {
-            let told = svg(&text).unwrap_err();
-            assert!(told.starts_with(words), "{told}");
+            let error = svg(&text).unwrap_err();
+            assert!(error.starts_with(words), "{error}");
         }
         let utf_16: Vec<u8> = "<svg/>".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert!(Picture::from_bytes(utf_16).is_err());
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entity_that_grows_without_end_is_refused() {
+    fn exponential_entity_expansion_is_refused() {
         let grow = |n: u8| format!("<!ENTITY e{} '{}'>", n + 1, format!("&e{n};").repeat(10));
         let entities: String = (0..12).map(grow).collect();
         let text =
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn the_content_tells_the_kind_and_the_size() {
+    fn format_and_size_are_read_from_the_content() {
         let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x30\0\0\0\x18".to_vec();
         let logo = Picture::from_bytes(png.clone()).unwrap();
         assert_eq!((logo.extension, logo.size), ("png", (48, 24)));
@@ -264,17 +264,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_refused_before_it_is_read() {
+    fn paths_that_are_no_regular_file_are_refused() {
         for (path, words) in [
             ("", "expected the path of"),
             ("/nowhere/logo.svg", "cannot be read: No such file"),
             ("/", "is no file: expected"),
             ("/dev/zero", "is no file: expected"),
         ] {
-            let told = Picture::read(path).unwrap_err();
-            assert!(told.starts_with(words) && told.ends_with(EXPECTED), "{told}");
+            let error = Picture::read(path).unwrap_err();
+            assert!(error.starts_with(words) && error.ends_with(EXPECTED), "{error}");
         }
-        let told = Picture::read("<svg/>").unwrap_err();
-        assert_eq!(told, "holds the picture itself: set the variable without _FILE to its path");
+        let error = Picture::read("<svg/>").unwrap_err();
+        assert_eq!(error, "holds the picture itself: set the variable without _FILE to its path");
     }
 }

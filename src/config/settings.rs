@@ -1,6 +1,5 @@
 //! The table of settings, from which `--help`, the documentation and the defaults are made.
 
-use std::fmt::Write;
 use std::sync::LazyLock;
 
 /// What every variable's name starts with.
@@ -56,28 +55,6 @@ impl Setting {
     }
 }
 
-/// A Markdown table of every setting with its default and help, for the documentation.
-pub fn settings_table() -> String {
-    let mut table =
-        String::from("| variable | flag | default | what it does |\n|---|---|---|---|\n");
-    for setting in SETTINGS.iter() {
-        let flag = setting.flag().map_or_else(
-            || "none: it is secret".into(),
-            |flag| format!("`{flag} {}`", cell(setting.value)),
-        );
-        let (variable, default) = (setting.variable(), setting.default);
-        // Writing to a String cannot fail.
-        let _ =
-            writeln!(table, "| `{variable}` | {flag} | `{default}` | {} |", cell(&setting.help));
-    }
-    table
-}
-
-/// `text` as Markdown would otherwise read it: a cell's end, or a tag.
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('<', "&lt;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,21 +75,12 @@ mod tests {
     }
 
     #[test]
-    fn every_name_is_there_once_and_none_looks_like_a_file() {
+    fn names_are_unique_and_none_ends_like_a_file_variable() {
         for (index, setting) in SETTINGS.iter().enumerate() {
             assert!(!setting.name.ends_with(FILE), "{}", setting.name);
             assert!(setting.help.ends_with('.'), "{}", setting.name);
             let later = &SETTINGS[index + 1..];
             assert!(later.iter().all(|other| other.name != setting.name));
         }
-    }
-
-    #[test]
-    fn the_table_has_a_row_of_four_cells_for_every_setting() {
-        let table = settings_table();
-        assert_eq!(table.lines().count(), SETTINGS.len() + 2);
-        assert!(table.lines().all(|row| row.replace("\\|", "").matches('|').count() == 5));
-        assert!(table.contains("| `VESTIBULE_LISTEN` | `--listen ADDR:PORT` | `127.0.0.1:8000` |"));
-        assert!(table.contains("| `VESTIBULE_SMTP_URL` | none: it is secret |"));
     }
 }

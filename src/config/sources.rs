@@ -49,10 +49,14 @@ impl RawSettings {
 
     /// The value of `name`, or its default in the table, also after an error.
     #[expect(clippy::expect_used, reason = "`Config::default` reads every default in the table")]
-    pub(super) fn value<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+    pub(super) fn value<T, E: Display>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> T {
         self.optional(name, &parse).unwrap_or_else(|| {
-            let setting = Setting::find(name).expect("the name of a setting");
-            parse(setting.default).expect("a valid default")
+            let default = Setting::find(name).map(|setting| parse(setting.default).ok());
+            default.flatten().expect("a setting with a valid default")
         })
     }
 

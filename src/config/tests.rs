@@ -41,7 +41,7 @@ impl Drop for File {
 }
 
 #[test]
-fn nothing_set_is_the_default() {
+fn without_settings_the_config_is_the_default() {
     let config = from(&[("PATH", "/bin"), ("VESTIBULE", "x")]).unwrap();
     assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
     assert_eq!(config.listen.to_string(), "127.0.0.1:8000");
@@ -62,7 +62,7 @@ fn every_setting_of_the_table_is_read() {
 }
 
 #[test]
-fn a_flag_beats_the_environment() {
+fn a_flag_overrides_the_environment() {
     let flags = map(&[("LISTEN", "0.0.0.0:9000")]);
     let environment = map(&[("VESTIBULE_LISTEN", "nonsense"), ("VESTIBULE_LOG", "json")]);
     let config = Config::from_sources(&flags, &environment).unwrap();
@@ -72,7 +72,7 @@ fn a_flag_beats_the_environment() {
 }
 
 #[test]
-fn every_error_is_printed_at_once_a_line_each() {
+fn all_errors_are_printed_at_once_one_per_line() {
     let flags = map(&[("PASSWORD_MIN", "4")]);
     let environment = map(&[
         ("VESTIBULE_LISTEN", "nonsense"),
@@ -89,7 +89,7 @@ fn every_error_is_printed_at_once_a_line_each() {
         r#"--password-min "4": expected a whole number from 8 to 64"#,
         "VESTIBULE_LISEN: is not a setting: did you mean VESTIBULE_LISTEN?",
     ] {
-        assert!(words.lines().any(|told| told == line), "{words}");
+        assert!(words.lines().any(|printed| printed == line), "{words}");
     }
     assert_eq!(words.lines().count(), 5);
 }
@@ -105,7 +105,7 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
 }
 
 #[test]
-fn what_kubernetes_sets_is_ignored() {
+fn variables_set_by_kubernetes_are_ignored() {
     let links = [
         ("VESTIBULE_SERVICE_HOST", "10.0.0.7"),
         ("VESTIBULE_SERVICE_PORT", "80"),
@@ -132,7 +132,7 @@ fn what_kubernetes_sets_is_ignored() {
 }
 
 #[test]
-fn what_only_looks_like_a_variable_of_kubernetes_is_refused() {
+fn names_that_only_resemble_kubernetes_variables_are_refused() {
     for name in [
         "PORTS",
         "PORTAL",
@@ -162,7 +162,7 @@ fn a_value_can_come_from_a_file() {
 }
 
 #[test]
-fn one_line_end_of_a_file_does_not_count() {
+fn one_newline_at_the_end_of_a_file_is_ignored() {
     for (content, expected) in [("json\r\n", Some(LogFormat::Json)), ("json\n\n", None)] {
         let log = File::with("newlines", content.as_bytes());
         let config = from(&[("VESTIBULE_LOG_FILE", log.path())]);
@@ -181,7 +181,7 @@ fn a_file_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn what_a_file_holds_is_not_shown() {
+fn the_content_of_a_file_is_never_printed() {
     let file = File::with("wrong", b"hush");
     let words = errors(&[("VESTIBULE_LISTEN_FILE", file.path())]);
     assert!(words.contains(file.path()) && words.contains("expected an address"));
@@ -278,7 +278,7 @@ fn production_needs_a_mail_server() {
 }
 
 #[test]
-fn production_sends_mail_unencrypted_to_another_machine_only_when_told_to() {
+fn production_sends_unencrypted_mail_to_another_machine_only_with_tls_none() {
     let https = ("VESTIBULE_BASE_URL", "https://id.example.org");
     for url in ["smtp://mail.example", "smtp://192.0.2.1:587", "smtp://[2001:db8::1]:25"] {
         let words = errors(&[https, ("VESTIBULE_SMTP_URL", url)]);
@@ -290,7 +290,7 @@ fn production_sends_mail_unencrypted_to_another_machine_only_when_told_to() {
 }
 
 #[test]
-fn further_authorities_of_the_mail_server_are_read_from_a_pem_file() {
+fn certificates_to_trust_for_the_mail_server_are_read_from_a_pem_file() {
     let pem = include_str!("../../tests/web/mailer/ecdsa_with_sha512.pem");
     for (name, text, count) in [
         ("smtp_ca", pem.to_owned(), Some(1)),
@@ -312,7 +312,7 @@ fn further_authorities_of_the_mail_server_are_read_from_a_pem_file() {
 }
 
 #[test]
-fn postgres_needs_the_key_that_its_nodes_share() {
+fn postgres_requires_a_secret() {
     let postgres = ("VESTIBULE_DATABASE_URL", "postgres://me@db.example/v");
     let words = errors(&[postgres]);
     assert!(words.starts_with("VESTIBULE_SECRET: missing"), "{words}");
@@ -332,7 +332,7 @@ fn a_hash_weaker_than_owasps_minimum_is_refused() {
 }
 
 #[test]
-fn a_value_that_is_wrong_by_itself_is_not_held_against_another() {
+fn invalid_values_are_not_compared_with_others() {
     let words = errors(&[
         ("VESTIBULE_HASH_MEMORY_KIB", "46 MiB"),
         ("VESTIBULE_HASH_ITERATIONS", "1"),
@@ -351,7 +351,7 @@ fn the_queue_grows_with_the_threads_unless_it_is_set() {
 }
 
 #[test]
-fn a_session_cannot_rest_longer_than_it_lives() {
+fn session_idle_cannot_exceed_session_max() {
     let words = errors(&[("VESTIBULE_SESSION_IDLE", "31d")]);
     assert_eq!(words, "VESTIBULE_SESSION_IDLE=\"31d\": expected 30d at most, which is SESSION_MAX");
     let words = errors(&[("VESTIBULE_SESSION_MAX", "7d")]);
@@ -361,13 +361,13 @@ fn a_session_cannot_rest_longer_than_it_lives() {
 }
 
 #[test]
-fn the_sender_of_a_site_on_an_ip_address_is_a_valid_one() {
+fn the_default_sender_of_a_site_with_an_ip_address_is_valid() {
     let config = from(&[("VESTIBULE_BASE_URL", "http://192.0.2.1:8000")]).unwrap();
     assert_eq!(config.mail_from.address, "no-reply@[192.0.2.1]");
 }
 
 #[test]
-fn an_accent_is_read_from_a_flag_and_a_pale_one_is_refused_with_a_better() {
+fn a_pale_accent_is_refused_with_a_darker_one() {
     let flags = map(&[("ACCENT", "663399")]);
     let config = Config::from_sources(&flags, &BTreeMap::new()).unwrap();
     assert_eq!(config.accent, Accent::parse("#639").unwrap());
@@ -398,7 +398,7 @@ fn a_logo_is_read_at_the_start_and_has_64_kib_at_most() {
 }
 
 #[test]
-fn a_picture_where_its_path_should_be_is_not_shown() {
+fn a_picture_given_instead_of_its_path_is_not_printed() {
     let picture = File::with("picture", b"<svg>hush</svg>");
     let words = errors(&[("VESTIBULE_LOGO_FILE", picture.path())]);
     assert!(
@@ -408,7 +408,7 @@ fn a_picture_where_its_path_should_be_is_not_shown() {
 }
 
 #[test]
-fn a_logo_for_dark_pages_follows_the_rules_of_the_logo_and_needs_it() {
+fn a_dark_logo_is_checked_like_the_logo_and_requires_it() {
     let picture = File::with("light", b"<svg xmlns='http://www.w3.org/2000/svg'/>");
     let logo = ("VESTIBULE_LOGO", picture.path());
     let both = from(&[logo, ("VESTIBULE_LOGO_DARK", picture.path())]).unwrap().logo.unwrap();
@@ -423,7 +423,7 @@ fn a_logo_for_dark_pages_follows_the_rules_of_the_logo_and_needs_it() {
 }
 
 #[test]
-fn the_name_can_be_left_out_where_there_is_a_logo() {
+fn the_name_can_be_hidden_only_with_a_logo() {
     let picture = File::with("wordmark", b"<svg xmlns='http://www.w3.org/2000/svg'/>");
     let logo = ("VESTIBULE_LOGO", picture.path());
     let shown =

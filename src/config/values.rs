@@ -55,7 +55,7 @@ pub enum LogFormat {
 }
 
 /// `10/15m`, or `off` for no limit.
-pub(super) fn rate_or_off(text: &str) -> Result<Option<Rate>, String> {
+pub(super) fn rate_or_off(text: &str) -> Result<Option<Rate>, &'static str> {
     if text == "off" {
         return Ok(None);
     }
@@ -64,38 +64,37 @@ pub(super) fn rate_or_off(text: &str) -> Result<Option<Rate>, String> {
         let is_in_range = (1..=MAX_COUNT).contains(&count) && (1..=MAX_TIME).contains(&period);
         is_in_range.then_some(Rate { count, period })
     });
-    rate.map(Some).ok_or_else(|| {
-        "expected COUNT/PERIOD, like 10/15m (s, m, h or d; from 1s to 366d), or off".into()
-    })
+    rate.map(Some)
+        .ok_or("expected COUNT/PERIOD, like 10/15m (s, m, h or d; from 1s to 366d), or off")
 }
 
-pub(super) fn mailbox_readers(text: &str) -> Result<MailboxReaders, String> {
+pub(super) fn mailbox_readers(text: &str) -> Result<MailboxReaders, &'static str> {
     match text {
         "loopback" => Ok(MailboxReaders::Loopback),
         "anyone" => Ok(MailboxReaders::Anyone),
-        _ => Err("expected loopback or anyone".into()),
+        _ => Err("expected loopback or anyone"),
     }
 }
 
-pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
+pub(super) fn log_format(text: &str) -> Result<LogFormat, &'static str> {
     match text {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
-        _ => Err("expected text or json".into()),
+        _ => Err("expected text or json"),
     }
 }
 
 /// A boolean, in any of the ways that people and the tools that write such settings spell it.
-pub(super) fn yes_or_no(text: &str) -> Result<bool, String> {
+pub(super) fn yes_or_no(text: &str) -> Result<bool, &'static str> {
     match text.to_ascii_lowercase().as_str() {
         "yes" | "true" | "on" | "1" => Ok(true),
         "no" | "false" | "off" | "0" => Ok(false),
-        _ => Err("expected yes or no (or true, on, 1, false, off, 0)".into()),
+        _ => Err("expected yes or no (or true, on, 1, false, off, 0)"),
     }
 }
 
-pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "expected an address and a port, like 127.0.0.1:8000".into())
+pub(super) fn listen(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "expected an address and a port, like 127.0.0.1:8000")
 }
 
 pub(super) fn site_name(text: &str) -> Result<String, String> {
@@ -108,24 +107,23 @@ pub(super) fn site_name(text: &str) -> Result<String, String> {
     }
 }
 
-pub(super) fn trusted_proxies(text: &str) -> Result<Vec<IpNet>, String> {
+pub(super) fn trusted_proxies(text: &str) -> Result<Vec<IpNet>, &'static str> {
     if text == "none" {
         return Ok(Vec::new());
     }
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(network).collect()
 }
 
-fn network(text: &str) -> Result<IpNet, String> {
+fn network(text: &str) -> Result<IpNet, &'static str> {
     let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     match network {
         // ::ffff:10.0.0.0/8 is ::/8, in which there is no IPv4 address.
         Ok(IpNet::V6(net)) if net.addr().to_ipv4_mapped().is_some() && net.prefix_len() < 96 => {
-            Err("expected an IPv4 network written like 10.0.0.0/8, not behind ::ffff:".into())
+            Err("expected an IPv4 network written like 10.0.0.0/8, not behind ::ffff:")
         }
         Ok(network) => Ok(network.trunc()),
         Err(_) => {
-            Err("expected addresses or CIDRs separated by commas, like 10.0.0.1,fd00::/8, or none"
-                .into())
+            Err("expected addresses or CIDRs separated by commas, like 10.0.0.1,fd00::/8, or none")
         }
     }
 }
@@ -193,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rate_is_refused() {
+    fn invalid_rates_are_refused() {
         let expected = "expected COUNT/PERIOD, like 10/15m (s, m, h or d; from 1s to 366d), or off";
         for text in [
             "",
@@ -213,12 +211,12 @@ mod tests {
             "10/99999999999999999d",
             "99999999999999999999/1d",
         ] {
-            assert_eq!(rate_or_off(text), Err(expected.into()), "{text}");
+            assert_eq!(rate_or_off(text), Err(expected), "{text}");
         }
     }
 
     #[test]
-    fn times_and_numbers_keep_to_their_range_and_name_it() {
+    fn times_and_numbers_must_be_in_a_range_that_the_error_names() {
         let ttl = time(MINUTE..=HOUR);
         assert_eq!(ttl("60s"), Ok(60));
         assert_eq!(ttl("1h"), Ok(3600));

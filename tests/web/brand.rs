@@ -58,7 +58,7 @@ async fn an_accent_is_in_the_style_sheet_and_in_the_icon() {
 }
 
 #[tokio::test]
-async fn without_a_brand_the_files_are_those_of_the_source() {
+async fn without_a_brand_the_files_are_unchanged() {
     let site = Site::on_sqlite().await;
     let [style, icon] = style_and_icon(&site).await;
     assert!(style == include_str!("../../static/app.css"));
@@ -70,7 +70,7 @@ async fn without_a_brand_the_files_are_those_of_the_source() {
 }
 
 #[tokio::test]
-async fn a_logo_stands_beside_the_name_and_on_the_tab() {
+async fn a_logo_is_shown_next_to_the_name_and_as_the_icon() {
     let site = with_logo("brand.png", SVG.as_bytes()).await;
     for path in ["/login", "/nowhere"] {
         let mut visitor = site.browser();
@@ -85,7 +85,7 @@ async fn a_logo_stands_beside_the_name_and_on_the_tab() {
 }
 
 #[tokio::test]
-async fn dark_pages_have_a_logo_of_their_own_where_one_is_set() {
+async fn a_dark_logo_is_shown_on_dark_pages() {
     let source = "header .site picture source";
     let mut visitor = with_logo("light.svg", SVG.as_bytes()).await.browser();
     visitor.open("/login").await;
@@ -111,7 +111,7 @@ async fn dark_pages_have_a_logo_of_their_own_where_one_is_set() {
 }
 
 #[tokio::test]
-async fn a_logo_that_is_the_name_can_stand_alone_and_is_read_out_as_it() {
+async fn a_logo_without_the_name_has_it_as_its_alternative_text() {
     let wordmark = logo("wordmark.svg", SVG.as_bytes());
     let site = Site::with(|config| {
         config.site_name = "Lamp & Sons".into();
@@ -128,7 +128,7 @@ async fn a_logo_that_is_the_name_can_stand_alone_and_is_read_out_as_it() {
 }
 
 #[tokio::test]
-async fn a_logo_is_served_for_a_year_under_its_own_type_and_no_other_name() {
+async fn a_logo_is_cached_for_a_year_and_served_with_its_type() {
     for (name, content, kind, end) in [
         ("logo.gif", SVG.as_bytes(), "image/svg+xml; charset=utf-8", ".svg"),
         ("logo", PNG, "image/png", ".png"),
@@ -156,7 +156,7 @@ async fn a_logo_is_served_for_a_year_under_its_own_type_and_no_other_name() {
 }
 
 #[tokio::test]
-async fn an_svg_gets_a_policy_of_its_own_and_pages_keep_theirs() {
+async fn an_svg_has_a_separate_policy() {
     let site = with_logo("logo.svg", SVG.as_bytes()).await;
     let mut visitor = site.browser();
     visitor.open("/login").await;
@@ -174,7 +174,7 @@ async fn an_svg_gets_a_policy_of_its_own_and_pages_keep_theirs() {
 }
 
 #[test]
-fn a_wrong_brand_is_told_at_once_and_the_colour_that_is_suggested_starts() {
+fn brand_errors_are_printed_together_and_the_suggested_colour_works() {
     let folder = Folder::new();
     std::fs::write(folder.0.join("words.svg"), "<html/>").unwrap();
     let wrong = [("VESTIBULE_ACCENT", "#ffcc00"), ("VESTIBULE_LOGO", "words.svg")];

@@ -10,7 +10,7 @@ use crate::support::smtp::FakeSmtp;
 use crate::support::{PASSWORD, postgres_url, until};
 
 #[test]
-fn with_nothing_configured_it_serves_and_says_what_where_and_how() {
+fn without_configuration_it_serves_and_prints_where_data_and_mail_are() {
     let folder = Folder::new();
     let program = folder.serve(&[]);
     let port = program.address.port();
@@ -38,7 +38,7 @@ fn with_nothing_configured_it_serves_and_says_what_where_and_how() {
 }
 
 #[test]
-fn it_has_huge_pages_for_hashes_unless_its_environment_says_otherwise() {
+fn huge_pages_are_enabled_unless_glibc_tunables_is_set() {
     let tunables = |settings: &[(&str, &str)]| {
         let folder = Folder::new();
         let program = folder.serve(settings);
@@ -72,8 +72,8 @@ fn a_database_that_others_can_read_is_made_private_with_a_line_in_the_log() {
     for name in files {
         let mode = std::fs::metadata(folder.0.join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
-        let told = format!("{name}: mode 0644 let other users read or change it; it is 0600 now");
-        assert!(folder.log().contains(&told), "{}", folder.log());
+        let line = format!("{name}: mode 0644 let other users read or change it; it is 0600 now");
+        assert!(folder.log().contains(&line), "{}", folder.log());
     }
     assert!(
         folder
@@ -84,7 +84,7 @@ fn a_database_that_others_can_read_is_made_private_with_a_line_in_the_log() {
 }
 
 #[test]
-fn a_key_file_that_its_group_can_read_since_a_mount_is_made_private_with_a_line_in_the_log() {
+fn a_key_file_readable_by_its_group_is_made_private_with_a_line_in_the_log() {
     let folder = Folder::new();
     folder.serve(&[]).kill();
     for mode in [0o660, 0o640] {
@@ -92,16 +92,16 @@ fn a_key_file_that_its_group_can_read_since_a_mount_is_made_private_with_a_line_
         folder.serve_with_log(&[("VESTIBULE_LOG", "json")]).kill();
         let permissions = std::fs::metadata(folder.0.join("vestibule.key")).unwrap().permissions();
         assert_eq!(permissions.mode() & 0o777, 0o600);
-        let told = format!(
+        let line = format!(
             "vestibule.key: mode {mode:04o} let other users read or change it; it is 0600 now"
         );
         let log = folder.log();
-        assert!(log.contains("file_exposed") && log.contains(&told), "{log}");
+        assert!(log.contains("file_exposed") && log.contains(&line), "{log}");
     }
 }
 
 #[test]
-fn a_key_file_that_others_can_read_stops_the_start_with_the_command_that_mends_it() {
+fn a_key_file_readable_by_others_stops_the_start_and_names_the_command() {
     let folder = Folder::new();
     folder.serve(&[]).kill();
     set_mode(&folder, "vestibule.key", 0o666);
@@ -120,7 +120,7 @@ fn a_key_file_that_others_can_read_stops_the_start_with_the_command_that_mends_i
 }
 
 #[test]
-fn a_taken_port_is_told_in_one_line() {
+fn a_port_in_use_is_reported_in_one_line() {
     let folder = Folder::new();
     let program = folder.serve(&[]);
     let listen = program.address.to_string();
@@ -135,7 +135,7 @@ fn a_taken_port_is_told_in_one_line() {
 }
 
 #[test]
-fn every_mistake_in_the_settings_is_told_at_once_and_no_secret_is() {
+fn all_errors_in_the_settings_are_printed_at_once_without_secrets() {
     let settings = [
         ("VESTIBULE_LISTEN", "nowhere"),
         ("VESTIBULE_SMTP_URL", "ftp://ann:hunter2@mail.example"),
@@ -157,7 +157,7 @@ fn every_mistake_in_the_settings_is_told_at_once_and_no_secret_is() {
 }
 
 #[test]
-fn a_wrong_flag_ends_with_two_and_help_names_every_setting() {
+fn a_wrong_flag_exits_with_two_and_help_names_every_setting() {
     assert_eq!(Folder::new().run(&["serve", "--lisen", "x"], &[], "").status, 2);
     let help = Folder::new().run(&["serve", "--help"], &[], "");
     assert_eq!(help.status, 0);
@@ -167,7 +167,7 @@ fn a_wrong_flag_ends_with_two_and_help_names_every_setting() {
 }
 
 #[test]
-fn a_database_that_cannot_be_used_is_told_in_one_line() {
+fn an_unusable_database_is_reported_in_one_line() {
     let folder = Folder::new();
     std::fs::write(
         folder.0.join("text.db"),
@@ -189,7 +189,7 @@ fn a_database_that_cannot_be_used_is_told_in_one_line() {
 }
 
 #[test]
-fn a_postgresql_that_does_not_answer_is_told_in_one_line_without_its_password() {
+fn an_unreachable_postgresql_is_reported_in_one_line_without_the_password() {
     let settings = [
         ("VESTIBULE_DATABASE_URL", "postgres://ann:hunter2@127.0.0.1:1/accounts"),
         ("VESTIBULE_SECRET", "YSBrZXkgZm9yIHRlc3RzLCAzMiBieXRlcyBvZiBpdP8="),
@@ -205,7 +205,7 @@ fn a_postgresql_that_does_not_answer_is_told_in_one_line_without_its_password() 
 }
 
 #[test]
-fn killed_right_after_an_answer_it_has_lost_nothing() {
+fn nothing_acknowledged_is_lost_when_it_is_killed() {
     let folder = Folder::new();
     let program = folder.serve(&[]);
     let cookie = program.register_ann(PASSWORD);
@@ -247,7 +247,7 @@ fn code_in(page: &str) -> String {
 }
 
 #[test]
-fn told_to_stop_it_finishes_what_runs_and_ends_well() {
+fn on_sigterm_it_finishes_requests_and_exits_with_zero() {
     let folder = Folder::new();
     let program = folder.serve(&[]);
     let body = "username=ann&password=moss";
@@ -263,7 +263,7 @@ fn told_to_stop_it_finishes_what_runs_and_ends_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_ends_it_at_once_whatever_hangs() {
+async fn a_second_signal_stops_it_at_once() {
     let server = FakeSmtp::start().await;
     server.be_silent(true);
     let folder = Folder::new();
@@ -279,7 +279,7 @@ async fn a_second_signal_ends_it_at_once_whatever_hangs() {
 }
 
 #[test]
-fn told_to_stop_by_ctrl_c_it_ends_well() {
+fn on_ctrl_c_it_exits_with_zero() {
     let folder = Folder::new();
     let program = folder.serve(&[]);
     program.interrupt();
@@ -289,7 +289,7 @@ fn told_to_stop_by_ctrl_c_it_ends_well() {
 }
 
 #[test]
-fn more_connections_than_are_set_wait_for_a_place() {
+fn connections_beyond_the_maximum_wait() {
     let folder = Folder::new();
     let program = folder.serve(&[("VESTIBULE_MAX_CONNECTIONS", "1")]);
     let first = program.connect();
@@ -334,7 +334,7 @@ fn create_schema(name: &str) {
 }
 
 #[test]
-fn a_reader_that_stops_reading_is_no_failure() {
+fn a_closed_pipe_is_no_failure() {
     let folder = Folder::new();
     assert_eq!(folder.run(&["user", "add", "ann", "ann@meadow.example"], &[], PASSWORD).status, 0);
     let mut child = folder
@@ -352,7 +352,7 @@ fn a_reader_that_stops_reading_is_no_failure() {
 }
 
 #[test]
-fn looking_for_a_user_in_the_wrong_folder_makes_nothing() {
+fn showing_a_user_does_not_create_a_database() {
     let folder = Folder::new();
     let ended = folder.run(&["user", "list"], &[], "");
     assert!(ended.status == 1 && ended.err.contains("there is no database at"), "{}", ended.err);
@@ -410,10 +410,10 @@ fn users_are_added_shown_and_listed_on_the_command_line() {
         assert_eq!((shown.status, shown.out.lines().count()), (0, 1), "{}", shown.err);
     }
     for arguments in ["user show ann", "user show ann --json", "user list", "user list --json"] {
-        let told = run(&arguments.split(' ').collect::<Vec<_>>(), "");
-        assert!(told.out.contains("ann@meadow.example"), "{arguments}: {}", told.err);
+        let output = run(&arguments.split(' ').collect::<Vec<_>>(), "");
+        assert!(output.out.contains("ann@meadow.example"), "{arguments}: {}", output.err);
         for secret in ["argon2", PASSWORD] {
-            assert!(!format!("{}{}", told.out, told.err).contains(secret), "{}", told.out);
+            assert!(!format!("{}{}", output.out, output.err).contains(secret), "{}", output.out);
         }
     }
     let missing = run(&["user", "show", "eve"], "");

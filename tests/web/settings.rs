@@ -7,7 +7,7 @@ use vestibule::config::{BaseUrl, Colour, Notices, Rate};
 use crate::support::{OTHER_PASSWORD, PASSWORD, Site, email_of, form_request};
 
 #[tokio::test]
-async fn a_code_lives_as_long_as_is_set_and_the_page_says_so() {
+async fn codes_expire_after_code_ttl_and_the_page_says_so() {
     let site = Site::with(|config| config.code_ttl = 90).await;
     site.registered("ann").await;
     let (mut ann, code) = site.with_code("ann").await;
@@ -19,7 +19,7 @@ async fn a_code_lives_as_long_as_is_set_and_the_page_says_so() {
 }
 
 #[tokio::test]
-async fn a_code_stands_in_the_subject_when_that_is_set_and_not_otherwise() {
+async fn the_subject_contains_the_code_only_if_set() {
     for in_subject in [true, false] {
         let site = Site::with(|config| config.code_in_subject = in_subject).await;
         site.registered("ann").await;
@@ -29,7 +29,7 @@ async fn a_code_stands_in_the_subject_when_that_is_set_and_not_otherwise() {
 }
 
 #[tokio::test]
-async fn a_code_bears_as_many_guesses_as_are_set() {
+async fn a_code_allows_as_many_guesses_as_set() {
     let site = Site::with(|config| config.limits.reset_code = 2).await;
     site.registered("ann").await;
     let (mut ann, code) = site.with_code("ann").await;
@@ -45,7 +45,7 @@ async fn a_code_bears_as_many_guesses_as_are_set() {
 }
 
 #[tokio::test]
-async fn a_password_is_as_long_as_is_set_on_every_page_that_takes_one() {
+async fn password_min_applies_on_every_page() {
     let site = Site::on_sqlite().await;
     let ann = site.registered("ann").await;
     let (asked, code) = site.with_code("ann").await;
@@ -70,7 +70,7 @@ async fn a_password_is_as_long_as_is_set_on_every_page_that_takes_one() {
 }
 
 #[tokio::test]
-async fn sessions_live_as_long_as_is_set() {
+async fn session_lifetimes_follow_the_settings() {
     let site = Site::with(|config| {
         (config.sessions.idle_unremembered, config.sessions.idle, config.sessions.max) =
             (1000, 2000, 3000);
@@ -91,7 +91,7 @@ async fn sessions_live_as_long_as_is_set() {
 }
 
 #[tokio::test]
-async fn a_short_session_slides_too() {
+async fn each_request_extends_a_short_session() {
     let site = Site::with(|config| config.sessions.idle_unremembered = 120).await;
     let mut ann = site.registered("ann").await;
     for _ in 0..5 {
@@ -116,7 +116,7 @@ async fn without_notices_only_codes_are_mailed() {
 }
 
 #[tokio::test]
-async fn behind_a_trusted_proxy_each_forwarded_address_has_its_own_budget() {
+async fn behind_a_trusted_proxy_each_forwarded_address_is_limited_separately() {
     let site = Site::on_sqlite().await;
     let status = async |trusted: &str, forwarded: &str| {
         let browser = site
@@ -142,7 +142,7 @@ async fn behind_a_trusted_proxy_each_forwarded_address_has_its_own_budget() {
 }
 
 #[tokio::test]
-async fn a_mail_has_the_sites_colour_and_tells_the_forwarded_address_and_the_device() {
+async fn an_email_has_the_accent_and_names_the_forwarded_address_and_the_device() {
     let site = Site::with(|config| {
         config.trusted_proxies = "0.0.0.0/32".parse().into_iter().collect();
         config.accent.light.accent = Colour([0x12, 0x34, 0x56]);
@@ -185,7 +185,7 @@ async fn guessing_the_current_password_is_limited_like_logging_in() {
 }
 
 #[tokio::test]
-async fn a_stranger_who_knows_the_address_alone_cannot_use_up_the_owners_mails() {
+async fn a_stranger_who_knows_only_the_address_cannot_use_up_the_owners_mails() {
     let site =
         Site::with(|config| config.limits.mail_address = Some(Rate { count: 3, period: 3600 }))
             .await;
@@ -245,7 +245,7 @@ async fn pages_and_static_files_are_compressed_for_browsers_that_accept_it() {
 }
 
 #[tokio::test]
-async fn notices_and_codes_do_not_use_up_each_others_mails() {
+async fn notices_and_codes_have_separate_mail_limits() {
     let site =
         Site::with(|config| config.limits.mail_address = Some(Rate { count: 9, period: 3600 }))
             .await;
