@@ -49,9 +49,9 @@ impl RequestError {
             Self::Invalid(errors) => Some(errors.clone()),
             Self::RateLimited(_) => {
                 let words = format!("{TOO_MANY}. {}", self.limit_words()?);
-                Some(FieldErrors::for_form(field, words))
+                Some(FieldErrors::of_form(field, words))
             }
-            _ => Some(FieldErrors::for_form(field, self.limit_words()?)),
+            _ => Some(FieldErrors::of_form(field, self.limit_words()?)),
         }
     }
 

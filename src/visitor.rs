@@ -51,7 +51,7 @@ struct SessionData {
 }
 
 /// The sender of a request. Reading an anonymous session sets no cookie and writes nothing.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Visitor {
     pub app: App,
     /// For the use cases.
@@ -198,8 +198,9 @@ impl Visitor {
     /// username or an address at all: people type their password there by mistake. Not in the session: a
     /// refused login must not cost a row of the database.
     pub fn keep_login_name(&self, typed: &str) {
-        let username = Username::parse(typed).map(|name| name.to_string());
-        let name = username.or_else(|_| EmailAddress::parse(typed).map(|email| email.to_string()));
+        let username = Username::parse(typed).map(|name| name.as_str().to_owned());
+        let email = || EmailAddress::parse(typed).map(|email| email.as_typed().to_owned());
+        let name = username.or_else(|_| email());
         if let Ok(name) = name
             && (cookies::LOGIN_NAME.is_value)(&name)
         {

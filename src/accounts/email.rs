@@ -1,7 +1,5 @@
 //! An email address: what may be one, as it was typed and in its one canonical form.
 
-use std::fmt;
-
 use super::pasted::plain;
 use crate::config::is_dot_atom;
 
@@ -11,7 +9,7 @@ const LONGEST: usize = 254;
 /// An address that mail can be sent to.
 ///
 /// Policy: the domain is compared in lower-case punycode, the part before the `@` in lower case,
-/// so that `Ann@x.example` and `ann@x.example` are one account. Only plain ASCII stands before
+/// so that `Ann@x.example` and `ann@x.example` are one account. Only plain ASCII may be before
 /// the `@` (RFC 5321 dot-atom): `mıke@` case-maps to `mike@` elsewhere (CVE-2019-19844).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmailAddress {
@@ -22,13 +20,10 @@ pub struct EmailAddress {
 /// Why a text is no address. Its `Display` is what the visitor reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EmailError {
-    /// Nothing but spaces.
     #[error("Enter your email.")]
     Empty,
-    /// Longer than mail servers take.
     #[error("Use an email with {LONGEST} characters or fewer.")]
     Long,
-    /// Not `name@domain`.
     #[error("Enter an email like name@example.com.")]
     Shape,
 }
@@ -36,9 +31,6 @@ pub enum EmailError {
 impl EmailAddress {
     /// Reads an address as typed or pasted: surrounding spaces, invisible characters, full-width
     /// forms, `<…>` around it and `mailto:` before it do not matter.
-    ///
-    /// # Errors
-    /// With the sentence for the visitor.
     pub fn parse(typed: &str) -> Result<Self, EmailError> {
         let plain = plain(typed);
         let typed = bare(&plain).to_owned();
@@ -86,12 +78,6 @@ fn canonical_domain(domain: &str) -> Option<String> {
     let top_level = ascii.rsplit_once('.')?.1;
     // An all-numeric top level is an IPv4 address in disguise.
     (!top_level.bytes().all(|byte| byte.is_ascii_digit()) && ascii.len() <= 253).then_some(ascii)
-}
-
-impl fmt::Display for EmailAddress {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str(&self.typed)
-    }
 }
 
 #[cfg(test)]

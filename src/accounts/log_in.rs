@@ -20,7 +20,6 @@ use crate::password_hasher::PasswordMatch;
 pub struct Credentials<'a> {
     /// A username or an email address.
     pub login: &'a str,
-    /// The password.
     pub password: &'a str,
 }
 
@@ -93,7 +92,7 @@ impl CountedLogin {
             notices::send_login_stopped(&app, &requester, user.as_ref(), &account).await?;
         }
         let words = "Incorrect username or password.";
-        Err(Error::Invalid(FieldErrors::for_form("username", words)))
+        Err(Error::Invalid(FieldErrors::of_form("username", words)))
     }
 }
 

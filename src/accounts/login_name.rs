@@ -6,12 +6,10 @@ use super::username::Username;
 use crate::db::{Db, DbError};
 use crate::models::user::{User, find_user_by_email, find_user_by_username};
 
-/// What was typed, in the form in which it is looked up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What was typed, in the form in which it is looked up and counted.
 pub enum LoginName {
-    /// A text without `@`.
     Username(String),
-    /// A text with `@`, by its key.
+    /// An address, by its key.
     Email(String),
 }
 
@@ -24,11 +22,10 @@ impl LoginName {
             Self::Email(email.map_or_else(|_| canonical(typed), |email| email.key().to_owned()))
         } else {
             let name = Username::parse(typed);
-            Self::Username(name.map_or_else(|_| canonical(typed), |name| name.to_string()))
+            Self::Username(name.map_or_else(|_| canonical(typed), |name| name.as_str().to_owned()))
         }
     }
 
-    /// The canonical form, for counting.
     pub fn key(&self) -> &str {
         match self {
             Self::Username(key) | Self::Email(key) => key,

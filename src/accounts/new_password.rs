@@ -42,7 +42,8 @@ pub async fn choose_password(
         Err(error) => return Ok(Err(error)),
     };
     let context = [username, email, app.config.site_name.as_str()].map(plain).to_vec();
-    let weakness = password.check_strength(hasher, context).await?;
+    let judged = password.clone();
+    let weakness = hasher.run_strength_check(move || judged.weakness(&context)).await?;
     Ok(weakness.map_or(Ok(password), Err))
 }
 
@@ -61,7 +62,7 @@ pub async fn set_password(
     let set_in = sessions.as_ref().map(|[session, _]| session.as_str());
     let mut tx = app.db.begin().await?;
     // Users, then sessions, then codes, wherever all change: parallel requests must not deadlock.
-    let changed = user::set_password(tx.on(), user, hash, set_in, now).await?;
+    let changed = user::set_password(tx.on(), user, &hash, set_in, now).await?;
     let Some(user) = changed else { return Ok(None) };
     let sessions = session::revoke_all_for_user(tx.on(), &user.id).await?;
     if let Some(id) = code

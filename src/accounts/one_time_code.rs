@@ -1,4 +1,4 @@
-//! A one-time code: how it is shown, and what people may type for it.
+//! A one-time code: what people may type for it.
 
 use std::fmt;
 
@@ -8,34 +8,32 @@ use unicode_normalization::char::is_combining_mark;
 use super::pasted::{is_dash, is_invisible};
 use crate::random::{self, CODE_LENGTH};
 
-/// A code as it is compared: capitals and digits without a dash. Shown as `XXXX-XXXX`.
+/// A code as it is compared: capitals and digits, shown as `XXXX-XXXX`. It has no `Debug`, so that it reaches no log.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OneTimeCode(String);
 
 /// Why a text cannot be a code. Its `Display` is what the visitor reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodeError {
-    /// Nothing typed.
     #[error("Enter the code from the email.")]
     Empty,
-    /// Not eight characters of the alphabet. It never costs a try, because it is never compared.
+    /// Such a text never costs an attempt, because it is never compared.
     #[error("Enter the {CODE_LENGTH}-character code from the email, like CDFG-2345.")]
     Shape,
 }
 
 impl OneTimeCode {
-    /// Draws a new one.
     pub fn generate() -> Self {
         Self(random::code())
     }
 
-    /// Reads a code as typed or pasted: case, width, spaces, dashes of any kind,
-    /// combining marks and invisible characters do not matter.
-    ///
-    /// # Errors
-    /// With the sentence for the visitor.
+    /// Reads a code as typed or pasted: case, width, spaces, dashes of any kind, combining marks and
+    /// invisible characters do not matter.
     pub fn parse(typed: &str) -> Result<Self, CodeError> {
-        let code: String = typed.nfkd().filter(|c| !is_filler(*c)).collect();
+        let is_ignored = |c: &char| {
+            c.is_whitespace() || is_dash(*c) || is_invisible(*c) || is_combining_mark(*c)
+        };
+        let code: String = typed.nfkd().filter(|c| !is_ignored(c)).collect();
         let code = code.to_ascii_uppercase();
         if code.is_empty() {
             return Err(CodeError::Empty);
@@ -43,27 +41,15 @@ impl OneTimeCode {
         if random::is_code(&code) { Ok(Self(code)) } else { Err(CodeError::Shape) }
     }
 
-    /// The characters alone, for the digest.
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-fn is_filler(c: char) -> bool {
-    c.is_whitespace() || is_dash(c) || is_invisible(c) || is_combining_mark(c)
 }
 
 impl fmt::Display for OneTimeCode {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (left, right) = self.0.split_at(CODE_LENGTH / 2);
         write!(to, "{left}-{right}")
-    }
-}
-
-/// A code must not reach a log by accident.
-impl fmt::Debug for OneTimeCode {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str("OneTimeCode(…)")
     }
 }
 
@@ -75,7 +61,7 @@ mod tests {
     fn case_spaces_and_dashes_do_not_matter() {
         let code = OneTimeCode::parse("CDFG2345").unwrap();
         for typed in ["cdfg-2345", " CDFG 2345\n", "c d f g – 2 3 4 5", "CDFG\u{2011}2345"] {
-            assert_eq!(OneTimeCode::parse(typed).unwrap(), code, "{typed:?}");
+            assert!(OneTimeCode::parse(typed).unwrap() == code, "{typed:?}");
         }
         assert_eq!(code.to_string(), "CDFG-2345");
     }
@@ -99,25 +85,18 @@ mod tests {
             "ⒸⒹⒻⒼ-②③④⑤",
             "CDFG~2345".replace('~', "\u{301c}").as_str(),
         ] {
-            assert_eq!(OneTimeCode::parse(typed).as_ref(), Ok(&code), "{typed:?}");
+            assert!(OneTimeCode::parse(typed) == Ok(code.clone()), "{typed:?}");
         }
         for typed in ["CDFG\0-2345", "CDFG_2345", "CDFG.2345", "ＡＥＩＯＵ000"] {
-            assert_eq!(OneTimeCode::parse(typed), Err(CodeError::Shape), "{typed:?}");
+            assert_eq!(OneTimeCode::parse(typed).err(), Some(CodeError::Shape), "{typed:?}");
         }
     }
 
     #[test]
     fn what_cannot_be_a_code_is_told_apart_from_nothing() {
-        assert_eq!(OneTimeCode::parse(" - "), Err(CodeError::Empty));
+        assert_eq!(OneTimeCode::parse(" - ").err(), Some(CodeError::Empty));
         for typed in ["CDFG", "CDFG-23456", "AEIO-U000", "СDFG-2345"] {
-            assert_eq!(OneTimeCode::parse(typed), Err(CodeError::Shape), "{typed:?}");
+            assert_eq!(OneTimeCode::parse(typed).err(), Some(CodeError::Shape), "{typed:?}");
         }
-    }
-
-    #[test]
-    fn a_drawn_code_reads_as_itself_and_hides_from_logs() {
-        let code = OneTimeCode::generate();
-        assert_eq!(OneTimeCode::parse(&code.to_string()).unwrap(), code);
-        assert_eq!(format!("{code:?}"), "OneTimeCode(…)");
     }
 }

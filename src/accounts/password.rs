@@ -1,11 +1,9 @@
-//! A password: what may be one, and how easy it is to guess. `password_hasher.rs` hashes it.
+//! A password: what may be one, and how easy it is to guess.
 
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 use zxcvbn::Score;
 use zxcvbn::feedback::{Feedback, Warning};
-
-use crate::password_hasher::{HashError, PasswordHasher};
 
 /// The longest password, in code points: at least 64 must be taken (NIST SP 800-63B-4 3.1.1.2).
 pub const LONGEST: usize = 128;
@@ -15,10 +13,13 @@ pub const LONGEST: usize = 128;
 const JUDGED: usize = 32;
 
 /// How much of each word of the context is looked at, in code points: no address is longer
-/// (RFC 5321), and who fills a form must not make the judgement long.
+/// (RFC 5321), and a long field must not make the check slow.
 const LONGEST_CONTEXT: usize = 254;
 
-/// A password in Unicode's NFC, wiped from memory when dropped.
+const REPEATS: &str = "repeats itself";
+
+/// A password in Unicode's NFC, wiped from memory when dropped. It has no `Debug`, so that it reaches no
+/// log.
 ///
 /// NFC, because one keyboard sends `é` as one code point and another as two (NIST SP 800-63B-4
 /// 3.1.1.2). Nothing else is changed: spaces, case and every character count (ASVS 6.2.5, 6.2.8).
@@ -28,22 +29,17 @@ pub struct Password(Zeroizing<String>);
 /// Why a text may not become a password. Its `Display` is what the visitor reads.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    /// Nothing typed.
     #[error("Enter a password.")]
     Empty,
-    /// Shorter than `VESTIBULE_PASSWORD_MIN`.
     #[error("Use a password with at least {0} characters.")]
     Short(usize),
-    /// Longer than [`LONGEST`].
     #[error("Use a password with {LONGEST} characters or fewer.")]
     Long,
-    /// The one that the account has.
     #[error("This is your current password. Choose a new one.")]
     Current,
-    /// Among the most common ones.
     #[error("This password is too common. Try a few unrelated words.")]
     Common,
-    /// Easy to guess, with the reason (NIST SP 800-63B-4 3.1.1.2 wants one given).
+    /// With the reason (NIST SP 800-63B-4 3.1.1.2 wants one given).
     #[error("This password is easy to guess: it {0}. Try a few unrelated words.")]
     Guessable(&'static str),
 }
@@ -54,11 +50,8 @@ impl Password {
         Self(Zeroizing::new(text.nfc().collect()))
     }
 
-    /// A new password of at least `min` code points. [`Password::check_strength`] is the slow part of
-    /// the check.
-    ///
-    /// # Errors
-    /// With the sentence for the visitor.
+    /// A new password of at least `min` code points. [`Password::weakness`] is the slow part of the
+    /// check.
     pub fn choose(text: &str, min: usize) -> Result<Self, PasswordError> {
         if text.is_empty() {
             return Err(PasswordError::Empty);
@@ -73,22 +66,13 @@ impl Password {
 
     /// Why it is easy to guess, if it is. `context` are the words that a guesser would try first:
     /// username, email address, site name (ASVS 6.1.2, 6.2.11).
-    ///
-    /// # Errors
-    /// [`HashError::Busy`] when the queue of `hasher` is full.
-    pub async fn check_strength(
-        &self,
-        hasher: &PasswordHasher,
-        context: Vec<String>,
-    ) -> Result<Option<PasswordError>, HashError> {
-        let password = self.clone();
-        hasher.run_strength_check(move || password.weakness(&context)).await
-    }
-
-    fn weakness(&self, context: &[String]) -> Option<PasswordError> {
+    pub fn weakness(&self, context: &[String]) -> Option<PasswordError> {
         let context: Vec<String> =
             context.iter().map(|text| start(text, LONGEST_CONTEXT)).collect();
-        let words = context.iter().flat_map(|text| context_words(text)).collect::<Vec<_>>();
+        // `ann@x.example` also forbids `ann`.
+        let parts = context.iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
+        let words: Vec<&str> =
+            parts.filter(|part| part.len() > 2).chain(context.iter().map(String::as_str)).collect();
         // 3 of 4: more than 1e8 guesses. Online guessing is limited to some thousands a day.
         let judge = |text: &str| {
             let found = zxcvbn::zxcvbn(&Zeroizing::new(start(text, JUDGED)), &words);
@@ -136,39 +120,28 @@ fn without_repeats(text: &str) -> Option<Zeroizing<String>> {
     }
 }
 
-/// The text and its parts: `ann@x.example` also forbids `ann`.
-fn context_words(text: &str) -> Vec<&str> {
-    let parts = text.split(|c: char| !c.is_alphanumeric()).filter(|part| part.len() > 2);
-    std::iter::once(text).chain(parts).collect()
-}
-
 /// zxcvbn's warning in our words. Its own suggestions are for larger pages.
 fn error_of(feedback: Option<&Feedback>) -> PasswordError {
-    match feedback.and_then(Feedback::warning) {
+    PasswordError::Guessable(match feedback.and_then(Feedback::warning) {
         Some(
             Warning::ThisIsATop10Password
             | Warning::ThisIsATop100Password
             | Warning::ThisIsACommonPassword,
-        ) => PasswordError::Common,
-        warning => PasswordError::Guessable(warning.map_or(NAME_OR_WORD, reason)),
-    }
-}
-
-const NAME_OR_WORD: &str = "contains a name or common word";
-const REPEATS: &str = "repeats itself";
-
-fn reason(warning: Warning) -> &'static str {
-    match warning {
-        Warning::StraightRowsOfKeysAreEasyToGuess
-        | Warning::ShortKeyboardPatternsAreEasyToGuess => "follows the keys of a keyboard",
-        Warning::RepeatsLikeAaaAreEasyToGuess
-        | Warning::RepeatsLikeAbcAbcAreOnlySlightlyHarderToGuess => REPEATS,
-        Warning::ThisIsSimilarToACommonlyUsedPassword => "is close to a common password",
-        Warning::SequencesLikeAbcAreEasyToGuess => "contains a sequence like abc or 6543",
-        Warning::RecentYearsAreEasyToGuess => "contains a recent year",
-        Warning::DatesAreOftenEasyToGuess => "contains a date",
-        _ => NAME_OR_WORD,
-    }
+        ) => return PasswordError::Common,
+        Some(
+            Warning::StraightRowsOfKeysAreEasyToGuess
+            | Warning::ShortKeyboardPatternsAreEasyToGuess,
+        ) => "follows the keys of a keyboard",
+        Some(
+            Warning::RepeatsLikeAaaAreEasyToGuess
+            | Warning::RepeatsLikeAbcAbcAreOnlySlightlyHarderToGuess,
+        ) => REPEATS,
+        Some(Warning::ThisIsSimilarToACommonlyUsedPassword) => "is close to a common password",
+        Some(Warning::SequencesLikeAbcAreEasyToGuess) => "contains a sequence like abc or 6543",
+        Some(Warning::RecentYearsAreEasyToGuess) => "contains a recent year",
+        Some(Warning::DatesAreOftenEasyToGuess) => "contains a date",
+        _ => "contains a name or common word",
+    })
 }
 
 /// Builds zxcvbn's tables (0.1 s in a debug build) before the first visitor waits for them.
@@ -176,21 +149,14 @@ pub fn warm() {
     let _ = zxcvbn::zxcvbn("warm", &[]);
 }
 
-/// A password must not reach a log by accident.
-impl std::fmt::Debug for Password {
-    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        to.write_str("Password(…)")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn choose(text: &str) -> Result<Password, PasswordError> {
+    fn choose(text: &str) -> Result<(), PasswordError> {
         let password = Password::choose(text, 12)?;
         let context = ["annabel", "annabel@meadow.example", "Vestibule"].map(str::to_owned);
-        password.weakness(&context).map_or(Ok(password), Err)
+        password.weakness(&context).map_or(Ok(()), Err)
     }
 
     #[test]
@@ -252,7 +218,7 @@ mod tests {
             "tulip tulip tulip tulip",
             "пароль пароль пароль",
         ] {
-            let refused = choose(text).map(drop);
+            let refused = choose(text);
             let is_refused =
                 matches!(refused, Err(PasswordError::Guessable(_) | PasswordError::Common));
             assert!(is_refused, "{text}: {refused:?}");

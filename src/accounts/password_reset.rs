@@ -171,7 +171,7 @@ async fn send_code(
     } else {
         Event::CodeResent { account }.write();
     }
-    let (username, email) = (username.to_owned(), claim.email.to_string());
+    let (username, email) = (username.to_owned(), claim.email.as_typed().to_owned());
     let (digest, attempts_key, sent_at) = (digest(app, &id, &code), trust.code_key, now);
     let is_unseen = true;
     let pending =

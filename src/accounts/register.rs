@@ -24,7 +24,6 @@ pub struct RegistrationForm<'a> {
 }
 
 /// How a registration ended.
-#[derive(Debug)]
 pub enum Registration {
     /// The account exists.
     Registered {

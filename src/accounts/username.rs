@@ -1,11 +1,11 @@
 //! A username: what may be one, and its one spelling.
 
-use std::fmt;
+use std::ops::RangeInclusive;
 
 use super::pasted::plain;
 
-/// The shortest and the longest username, in characters.
-pub const LENGTH: std::ops::RangeInclusive<usize> = 3..=30;
+/// How many characters it has.
+pub const LENGTH: RangeInclusive<usize> = 3..=30;
 
 /// Names that would speak for the site or receive its mail (RFC 2142). Kept from the public form;
 /// the command line may still give them to the people whose names they are.
@@ -35,16 +35,12 @@ pub struct Username(String);
 /// Why a text is no username. Its `Display` is what the visitor reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsernameError {
-    /// Nothing but spaces.
     #[error("Enter a username.")]
     Empty,
-    /// Not within [`LENGTH`].
     #[error("Use a username with {min}–{max} characters.", min = LENGTH.start(), max = LENGTH.end())]
     Length,
-    /// Another character, or a dot, dash or underscore at an end or beside another.
     #[error("Use only letters a–z, numbers, and single dots, dashes or underscores in between.")]
     Characters,
-    /// One of the names kept for the site itself.
     #[error("That username is reserved.")]
     Reserved,
 }
@@ -52,14 +48,13 @@ pub enum UsernameError {
 impl Username {
     /// Reads a username as typed or pasted: capitals, spaces around it, invisible characters and
     /// full-width forms do not matter.
-    ///
-    /// # Errors
-    /// With the sentence for the visitor.
     pub fn parse(typed: &str) -> Result<Self, UsernameError> {
         let name = plain(typed).to_ascii_lowercase();
         if name.is_empty() {
             return Err(UsernameError::Empty);
         }
+        let is_word =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if !name.split(['.', '_', '-']).all(is_word) {
             return Err(UsernameError::Characters);
         }
@@ -70,9 +65,6 @@ impl Username {
     }
 
     /// As [`Username::parse`], for the public form: the site's own names are not given out.
-    ///
-    /// # Errors
-    /// With the sentence for the visitor.
     pub fn parse_new(typed: &str) -> Result<Self, UsernameError> {
         let name = Self::parse(typed)?;
         if RESERVED.contains(&name.as_str()) {
@@ -81,19 +73,8 @@ impl Username {
         Ok(name)
     }
 
-    /// The one spelling.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-fn is_word(part: &str) -> bool {
-    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
-}
-
-impl fmt::Display for Username {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str(&self.0)
     }
 }
 

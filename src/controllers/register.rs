@@ -65,7 +65,7 @@ async fn answer(visitor: &mut Visitor, form: &RegisterForm) -> Answer {
             redirect(next.or("/account"))
         }
         Registration::Taken(username) => {
-            visitor.notify(Flash::Taken(username.to_string())).await?;
+            visitor.notify(Flash::Taken(username.as_str().to_owned())).await?;
             redirect(&format!("/login{}", next.query()))
         }
     }

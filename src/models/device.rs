@@ -17,12 +17,11 @@ const MAX_DEVICES: i64 = 50;
 pub const MAX_TOKENS: usize = 4;
 
 /// A browser that an account was used from, found by one of its tokens.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownDevice {
     /// The token that this account gave it.
     pub token: String,
     /// The account's, when it was last used from there.
-    pub credential_version: i64,
+    credential_version: i64,
     /// 0 when the password was set there and nobody has logged in since.
     pub logins: i64,
 }
@@ -63,8 +62,8 @@ const RECORD: &str = "insert into devices
 const FIND: &str = "select token_hash, credential_version, logins from devices where user_id = $1
     and token_hash in ($2, $3, $4, $5) and last_login_at > $6
     order by credential_version desc, last_login_at desc limit 1";
-/// Keeps the 50 that were used last. As with sessions: two logins at once do not wait for each other, and
-/// the numbers stand in the text.
+/// Keeps the 50 that were used last. As with sessions, two logins at once do not wait for each other, and
+/// the numbers are in the text.
 const KEEP_NEWEST: &str = "with picked as materialized (
         select token_hash from devices where user_id = $1 and token_hash in
         (select token_hash from devices where user_id = $1
@@ -115,7 +114,7 @@ pub async fn record_device(
     })
 }
 
-/// Deletes up to `limit` devices that nobody logged in from for [`LIFETIME`] and answers how many.
+/// Deletes up to `limit` devices that nobody logged in from for [`LIFETIME`] and returns how many.
 pub async fn sweep_devices(on: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
     sql(SWEEP).bind(now - LIFETIME).bind(limit).execute(on).await
 }

@@ -13,9 +13,8 @@ const COOL_DOWN: i64 = 30;
 const KEPT: i64 = 60 * 60;
 
 /// What a code is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub enum Purpose {
-    /// To set a new password.
     PasswordReset,
 }
 
@@ -30,7 +29,6 @@ impl Purpose {
 row! {
     columns code_columns;
     /// A code that was sent, or would have been if an account had matched.
-    #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct OneTimeCodeRow {
         /// `None` when no account matched, or its credentials have changed: then no code is right.
         pub user_id: Option<String>,
@@ -84,7 +82,7 @@ const SWEEP: &str = "with picked as materialized (
         for update skip locked)
     delete from one_time_codes where id in (select id from picked)";
 
-/// Notes a code for `user_id`, `codes_sent` of them in a row with it, and answers its id.
+/// Makes a code for `user_id`, the `codes_sent`th in a row in its browser, and returns its id.
 pub async fn insert_code(
     on: Executor<'_>,
     purpose: Purpose,
@@ -93,7 +91,7 @@ pub async fn insert_code(
     now: i64,
 ) -> Result<String, DbError> {
     let id = random::id(now * 1000);
-    let insert = sql(INSERT).bind(&id).bind(purpose.name()).bind(user_id.map(str::to_owned));
+    let insert = sql(INSERT).bind(&id).bind(purpose.name()).bind(user_id);
     insert.bind(codes_sent).bind(now).bind(now.saturating_add(ttl)).execute(on).await?;
     Ok(id)
 }
@@ -118,12 +116,12 @@ pub async fn count_attempt(
     sql(COUNT_ATTEMPT).bind(id).bind(purpose.name()).bind(now).bind(max).optional(on).await
 }
 
-/// Takes back an attempt that was right but led nowhere, and answers whether the code is there.
+/// Takes back an attempt that was right but led nowhere, and returns whether the code is there.
 pub async fn refund_attempt(on: Executor<'_>, id: &str) -> Result<bool, DbError> {
     Ok(sql(REFUND).bind(id).execute(on).await? > 0)
 }
 
-/// Uses the code up: once, whatever is sent in parallel. Answers whether it was alive.
+/// Uses the code up: once, whatever is sent in parallel. Returns whether it was alive.
 pub async fn use_code(
     on: Executor<'_>,
     purpose: Purpose,
@@ -135,7 +133,7 @@ pub async fn use_code(
     Ok(used.execute(on).await? > 0)
 }
 
-/// Kills the code so that another can take its place, and answers how many were sent in a row; `None`
+/// Kills the code so that another can take its place, and returns how many were sent in a row; `None`
 /// when it is gone, or was replaced by a parallel request.
 pub async fn invalidate_code(on: Executor<'_>, id: &str, now: i64) -> Result<Option<i64>, DbError> {
     let sent = sql(INVALIDATE).bind(id).bind(COOL_DOWN).bind(now).optional::<(i64,)>(on).await?;
@@ -147,7 +145,7 @@ pub async fn revoke_all_for_user(on: Executor<'_>, user_id: &str) -> Result<(), 
     sql(REVOKE).bind(user_id).execute(on).await.map(drop)
 }
 
-/// Deletes up to `limit` codes that expired a while ago and answers how many.
+/// Deletes up to `limit` codes that expired a while ago and returns how many.
 pub async fn sweep_codes(on: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
     sql(SWEEP).bind(now - KEPT).bind(limit).execute(on).await
 }

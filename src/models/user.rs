@@ -5,8 +5,8 @@ use crate::random;
 
 row! {
     columns user_columns;
-    /// An account.
-    #[derive(Clone, Debug)]
+    /// It has no `Debug`, so that no log gets a password hash.
+    #[derive(Clone)]
     pub struct User {
         /// Opaque, 26 characters; never changes.
         pub id: String,
@@ -32,40 +32,23 @@ impl User {
 }
 
 /// An account to be made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct NewUser<'a> {
-    /// Lower-case.
     pub username: &'a str,
-    /// As it was typed.
     pub email: &'a str,
     /// Two addresses with the same key belong to the same account.
     pub email_key: &'a str,
-    /// PHC string.
     pub password_hash: &'a str,
-    /// Keyed digest of the browser that registers, to tell a repeat of its form.
+    /// Keyed digest of the browser that registers, to recognise a repeat of its form.
     pub password_set_in: Option<&'a str>,
 }
 
 /// A query for users.
 macro_rules! users {
     ($rest:literal) => {
-        concat!("select ", user_columns!(), " from users ", $rest)
+        sql(concat!("select ", user_columns!(), " from users ", $rest))
     };
 }
-
-const BY_ID: &str = users!("where id = $1");
-const BY_USERNAME: &str = users!("where username = $1");
-const BY_EMAIL: &str = users!("where email_key = $1");
-const BY_USERNAME_AND_EMAIL: &str = users!("where username = $1 and email_key = $2");
-const BY_PASSWORD_SET_IN: &str =
-    users!("where password_set_in in ($1, $2) and password_set_at > $3 limit 1");
-const BY_REGISTRATION: &str = users!(
-    "where username = $1 and email_key = $2 and password_set_in = $3 and password_set_at > $4"
-);
-const SEARCH: &str = users!(
-    "where username like $1 escape '!' or email_key like $1 escape '!'
-        or lower(email) like $1 escape '!' order by username limit $2"
-);
 
 /// A taken name or address is no error: the unique keys decide between parallel registrations.
 const INSERT: &str = concat!(
@@ -76,32 +59,32 @@ const INSERT: &str = concat!(
     user_columns!()
 );
 
-const SET_PASSWORD: &str = "update users
+const SET_PASSWORD: &str = concat!(
+    "update users
     set password_hash = $1, credential_version = credential_version + 1,
         password_set_in = $4, password_set_at = $5
-    where id = $2 and credential_version = $3";
+    where id = $2 and credential_version = $3 returning ",
+    user_columns!()
+);
 
 const REHASH: &str = "update users set password_hash = $1 where id = $2 and password_hash = $3";
 
-/// The user with this id.
 pub async fn find_user(on: Executor<'_>, id: &str) -> Result<Option<User>, DbError> {
-    sql(BY_ID).bind(id).optional(on).await
+    users!("where id = $1").bind(id).optional(on).await
 }
 
-/// The user with this username.
 pub async fn find_user_by_username(
     on: Executor<'_>,
     username: &str,
 ) -> Result<Option<User>, DbError> {
-    sql(BY_USERNAME).bind(username).optional(on).await
+    users!("where username = $1").bind(username).optional(on).await
 }
 
-/// The user whose address has this key.
 pub async fn find_user_by_email(
     on: Executor<'_>,
     email_key: &str,
 ) -> Result<Option<User>, DbError> {
-    sql(BY_EMAIL).bind(email_key).optional(on).await
+    users!("where email_key = $1").bind(email_key).optional(on).await
 }
 
 /// The user with this username and this address, if one account has both.
@@ -110,7 +93,8 @@ pub async fn find_user_by_username_and_email(
     username: &str,
     email_key: &str,
 ) -> Result<Option<User>, DbError> {
-    sql(BY_USERNAME_AND_EMAIL).bind(username).bind(email_key).optional(on).await
+    let find = users!("where username = $1 and email_key = $2");
+    find.bind(username).bind(email_key).optional(on).await
 }
 
 /// The user whose password was last set in one of two sessions, if that was after `since`.
@@ -119,7 +103,8 @@ pub async fn find_user_by_password_set_in(
     [session, previous]: &[String; 2],
     since: i64,
 ) -> Result<Option<User>, DbError> {
-    sql(BY_PASSWORD_SET_IN).bind(session).bind(previous).bind(since).optional(on).await
+    let find = users!("where password_set_in in ($1, $2) and password_set_at > $3 limit 1");
+    find.bind(session).bind(previous).bind(since).optional(on).await
 }
 
 /// The user whom the browser with this digest registered after `since`, if the password is the same since.
@@ -129,15 +114,21 @@ pub async fn find_user_registered_in(
     browser: &str,
     since: i64,
 ) -> Result<Option<User>, DbError> {
-    let find = sql(BY_REGISTRATION).bind(username).bind(email_key);
-    find.bind(browser).bind(since).optional(on).await
+    let find = users!(
+        "where username = $1 and email_key = $2 and password_set_in = $3 and password_set_at > $4"
+    );
+    find.bind(username).bind(email_key).bind(browser).bind(since).optional(on).await
 }
 
 /// Up to `limit` users whose username or address contains `part`, by username.
 pub async fn search_users(on: Executor<'_>, part: &str, limit: i64) -> Result<Vec<User>, DbError> {
     let part = part.trim().to_lowercase();
     let part = part.replace('!', "!!").replace('%', "!%").replace('_', "!_");
-    sql(SEARCH).bind(format!("%{part}%").as_str()).bind(limit).all(on).await
+    let search = users!(
+        "where username like $1 escape '!' or email_key like $1 escape '!'
+            or lower(email) like $1 escape '!' order by username limit $2"
+    );
+    search.bind(format!("%{part}%").as_str()).bind(limit).all(on).await
 }
 
 /// Makes an account; `None` when the username or the address is taken.
@@ -148,23 +139,20 @@ pub async fn insert_user(
 ) -> Result<Option<User>, DbError> {
     let insert = sql(INSERT).bind(random::id(now * 1000).as_str()).bind(new.username);
     let insert = insert.bind(new.email).bind(new.email_key).bind(new.password_hash).bind(now);
-    insert.bind(new.password_set_in.map(str::to_owned)).optional(on).await
+    insert.bind(new.password_set_in).optional(on).await
 }
 
-/// Sets a password, in the session with this digest, and answers the user as they are then; `None`
-/// when the credentials have changed since `user` was read.
+/// Sets a password, in the session with this digest, and returns the user as they are then; `None` when
+/// the credentials have changed since `user` was read.
 pub async fn set_password(
     on: Executor<'_>,
     user: &User,
-    password_hash: String,
+    password_hash: &str,
     session: Option<&str>,
     now: i64,
 ) -> Result<Option<User>, DbError> {
-    let set = sql(SET_PASSWORD).bind(&password_hash).bind(&user.id).bind(user.credential_version);
-    let set = set.bind(session.map(str::to_owned)).bind(now);
-    let credential_version = user.credential_version + 1;
-    let changed = User { password_hash, credential_version, ..user.clone() };
-    Ok((set.execute(on).await? > 0).then_some(changed))
+    let set = sql(SET_PASSWORD).bind(password_hash).bind(&user.id).bind(user.credential_version);
+    set.bind(session).bind(now).optional(on).await
 }
 
 /// Replaces the hash by another of the same password, unless the password has changed.
