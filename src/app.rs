@@ -9,7 +9,7 @@ use crate::assets::Assets;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::{Db, DbError, Location};
-use crate::key::{KeyError, ServerKey};
+use crate::key::ServerKey;
 use crate::models::outbox::Outbox;
 use crate::password_hasher::{HashError, PasswordHasher};
 use in_flight::InFlight;
@@ -46,8 +46,8 @@ pub enum StartError {
     #[error(transparent)]
     Database(#[from] DbError),
     /// The server's key.
-    #[error(transparent)]
-    Key(#[from] KeyError),
+    #[error("{0}")]
+    Key(String),
     /// PostgreSQL without a key: the nodes could not read one another's mails and codes.
     #[error("VESTIBULE_SECRET: missing: on PostgreSQL every node needs the same key")]
     NoKey,
@@ -68,7 +68,8 @@ impl App {
         let key = match (&config.secret, &config.database) {
             (Some(key), _) => key.clone(),
             (None, Location::Sqlite(path)) => {
-                ServerKey::load_or_create(&path.with_file_name("vestibule.key"))?
+                let file = path.with_file_name("vestibule.key");
+                ServerKey::load_or_create(&file).map_err(StartError::Key)?
             }
             (None, Location::Postgres(_)) => return Err(StartError::NoKey),
         };

@@ -1,4 +1,4 @@
-//! The server's key: seals emails at rest, and keys the digests of what must not be stored in plain text.
+//! The server's key: encrypts stored emails, and keys the digests of codes and other secrets.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -33,29 +33,25 @@ pub struct ServerKey {
     digesting: HmacSha256,
 }
 
-/// Why there is no key, and what to do.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct KeyError(String);
-
 const NOT_A_KEY: &str =
     "expected at least 32 random bytes in base64: make them with `openssl rand -base64 32`";
 
 impl ServerKey {
     /// Derives the keys from at least 32 random bytes.
-    pub fn from_bytes(master: &[u8]) -> Result<Self, KeyError> {
+    pub fn from_bytes(master: &[u8]) -> Result<Self, String> {
         if master.len() < KEY_BYTES {
-            return Err(KeyError(NOT_A_KEY.into()));
+            return Err(NOT_A_KEY.into());
         }
         if is_guessable(master) {
-            let fault = "is too easy to guess: make a key with `openssl rand -base64 32`";
-            return Err(KeyError(fault.into()));
+            return Err("is too easy to guess: make a key with `openssl rand -base64 32`".into());
         }
         // 32 random bytes are text once in 10^13 draws.
         if master.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {
-            let fault = "is text, not random bytes: make a key with `openssl rand -base64 32`";
-            return Err(KeyError(fault.into()));
+            return Err(
+                "is text, not random bytes: make a key with `openssl rand -base64 32`".into()
+            );
         }
+        let hmac = |key: &[u8]| HmacSha256::new_from_slice(key).map_err(|_| NOT_A_KEY);
         let mac = hmac(master)?;
         let derive = |label: &[u8]| mac.clone().chain_update(label).finalize().into_bytes();
         Ok(Self {
@@ -65,20 +61,20 @@ impl ServerKey {
     }
 
     /// The same from base64 in either alphabet, with or without padding.
-    pub fn from_base64(text: &str) -> Result<Self, KeyError> {
+    pub fn from_base64(text: &str) -> Result<Self, String> {
         let text = text.trim().trim_end_matches('=');
         let master = STANDARD_NO_PAD.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(text));
-        Self::from_bytes(&Zeroizing::new(master.map_err(|_| KeyError(NOT_A_KEY.into()))?))
+        Self::from_bytes(&Zeroizing::new(master.map_err(|_| NOT_A_KEY)?))
     }
 
-    /// Reads the key from a file, or makes one (mode 0600) when there is no file. Of two processes
-    /// that start together one creates it and both use it; neither reads half a key.
-    pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
+    /// Reads the key from a file, or creates the file (mode 0600). Processes that start together use one
+    /// key, and none reads half of it.
+    pub fn load_or_create(path: &Path) -> Result<Self, String> {
         let shown = path.display();
         let unreadable = |cause: io::Error| {
-            KeyError(format!(
+            format!(
                 "{shown}: {cause}: let this user read it and write to its folder, or set VESTIBULE_SECRET"
-            ))
+            )
         };
         let opened = File::open(path).or_else(|cause| match cause.kind() {
             ErrorKind::NotFound => create(path).and_then(|()| File::open(path)),
@@ -89,21 +85,21 @@ impl ServerKey {
             Event::FileExposed { cause: &cause }.write();
         }
         if let Some(cause) = why_not_private(path, &file.metadata().map_err(unreadable)?) {
-            return Err(KeyError(format!(
+            return Err(format!(
                 "{shown}: {cause}. If others may have read it, move it away: a new key is made at the start, pending codes and mails are lost, nothing else"
-            )));
+            ));
         }
         let mut text = Zeroizing::new(String::new());
         file.read_to_string(&mut text).map_err(unreadable)?;
         Self::from_base64(&text).map_err(|cause| {
-            KeyError(format!(
-                "{shown}: {cause}. If it is beyond repair, move it away and start again: a new key is made, pending codes and mails are lost, nothing else"
-            ))
+            format!(
+                "{shown}: {cause}. If it cannot be repaired, move it away and start again: a new key is made, pending codes and mails are lost, nothing else"
+            )
         })
     }
 
-    /// Seals `plain` for the outbox row `row`: 24 bytes of nonce, then XChaCha20-Poly1305. Bound to
-    /// the row, so that an attacker who can write to the database cannot send one user's email to another.
+    /// Encrypts `plain` for the outbox row `row`: 24 bytes of nonce, then XChaCha20-Poly1305. Bound to the
+    /// row, so that an attacker who can write to the database cannot send one user's email to another.
     pub fn seal(&self, row: &str, plain: &[u8]) -> Vec<u8> {
         let nonce = random::bytes::<NONCE_BYTES>();
         let payload = Payload { msg: plain, aad: &bound_to(row) };
@@ -112,16 +108,15 @@ impl ServerKey {
         [nonce.as_slice(), &sealed].concat()
     }
 
-    /// What [`ServerKey::seal`] sealed for this row; none if it was changed, moved, or sealed with
-    /// another key.
+    /// Decrypts a seal; none if it was changed, or made for another row or with another key.
     pub fn open(&self, row: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
         let payload = Payload { msg: sealed, aad: &bound_to(row) };
         self.sealing.decrypt(&XNonce::from(*nonce), payload).ok()
     }
 
-    /// HMAC-SHA256 of `parts` for one `purpose`, 43 characters of base64url. Each part is preceded
-    /// by its length: `("ab", "c")` and `("a", "bc")` differ.
+    /// HMAC-SHA256 of `parts` for one `purpose`, 43 characters of base64url. The length before each part
+    /// makes `("ab", "c")` and `("a", "bc")` differ.
     pub fn digest(&self, purpose: &str, parts: &[&str]) -> String {
         let mut mac = self.digesting.clone();
         for part in std::iter::once(&purpose).chain(parts) {
@@ -138,9 +133,8 @@ impl std::fmt::Debug for ServerKey {
     }
 }
 
-/// Whether `master` was typed, and is not random: 32 random bytes with at most 8 different values
-/// happen once in 10^33 draws, and ones of which half follow the byte before at one distance,
-/// as in 00 01 02 …, once in 10^27.
+/// Of 32 random bytes, once in 10^33 draws at most 8 values differ, and once in 10^27 half have the same
+/// difference to the byte before, as in 00 01 02 ….
 fn is_guessable(master: &[u8]) -> bool {
     let mut distances = [0; 256];
     for pair in master.windows(2) {
@@ -154,18 +148,12 @@ fn bound_to(row: &str) -> Vec<u8> {
     [b"outbox".as_slice(), row.as_bytes()].concat()
 }
 
-/// HMAC takes a key of any length, so this does not fail.
-fn hmac(key: &[u8]) -> Result<HmacSha256, KeyError> {
-    HmacSha256::new_from_slice(key).map_err(|_| KeyError(NOT_A_KEY.into()))
-}
-
-/// Writes a new key to a draft and links it to `path`: a link, unlike a rename, never replaces the
-/// key of a process that was faster.
+/// Writes a new key to a draft and links it to `path`: unlike a rename, a link never replaces the key of
+/// another process.
 fn create(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let draft = folder.join(format!(".{name}.{}", random::id(0)));
+    let draft = folder.join(format!(".vestibule.key.{}", random::id(0)));
     let linked = write_key(&draft).and_then(|()| match fs::hard_link(&draft, path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         linked => linked,
@@ -261,9 +249,9 @@ mod tests {
 
     #[test]
     fn a_short_key_is_refused() {
-        assert_eq!(ServerKey::from_bytes(&MASTER[1..]).unwrap_err().to_string(), NOT_A_KEY);
+        assert_eq!(ServerKey::from_bytes(&MASTER[1..]).unwrap_err(), NOT_A_KEY);
         for text in ["", "c2hvcnQ=", "not base64!", "not base64 at all, but surely long enough"] {
-            assert_eq!(ServerKey::from_base64(text).unwrap_err().to_string(), NOT_A_KEY, "{text}");
+            assert_eq!(ServerKey::from_base64(text).unwrap_err(), NOT_A_KEY, "{text}");
         }
     }
 
@@ -297,13 +285,13 @@ mod tests {
     fn a_guessable_key_is_refused() {
         let typed = b"abcdabcdabcdabcdabcdabcdabcdabcd";
         for master in [&[0; 32][..], &[7; 64], typed] {
-            let refused = ServerKey::from_bytes(master).unwrap_err().to_string();
+            let refused = ServerKey::from_bytes(master).unwrap_err();
             assert!(refused.contains("is too easy to guess"), "{refused}");
         }
         let counted: [u8; 32] = std::array::from_fn(|at| u8::try_from(at).unwrap());
         let downwards = counted.map(|byte| 250 - 3 * byte);
         for master in [&counted[..], &downwards, &[&counted[..16], &counted[..16]].concat()] {
-            let refused = ServerKey::from_bytes(master).unwrap_err().to_string();
+            let refused = ServerKey::from_bytes(master).unwrap_err();
             assert!(refused.contains("is too easy to guess"), "{refused}");
         }
         for text in [
@@ -312,7 +300,7 @@ mod tests {
             "our very own secret passphrase, 42",
         ] {
             let refused = ServerKey::from_base64(&STANDARD.encode(text)).unwrap_err();
-            assert!(refused.to_string().contains("is text, not random bytes"), "{refused}");
+            assert!(refused.contains("is text, not random bytes"), "{refused}");
         }
         // The same digits as `openssl rand -hex 32` writes them are base64 of 48 bytes.
         assert!(ServerKey::from_base64(&"9f86d081884c7d65".repeat(4)).is_ok());
@@ -328,7 +316,7 @@ mod tests {
         ServerKey::load_or_create(&path).unwrap();
         for mode in [0o666, 0o644, 0o604, 0o602, 0o601, 0o664] {
             set_mode(&path, mode);
-            let error = ServerKey::load_or_create(&path).unwrap_err().to_string();
+            let error = ServerKey::load_or_create(&path).unwrap_err();
             let command = format!(
                 "mode {mode:04o} lets other users read or change it: run `chmod 600 {}`",
                 path.display()
@@ -367,7 +355,7 @@ mod tests {
         ServerKey::load_or_create(&path).unwrap();
         std::os::unix::fs::chown(&path, Some(12345), None).unwrap();
         set_mode(&path, 0o660);
-        let error = ServerKey::load_or_create(&path).unwrap_err().to_string();
+        let error = ServerKey::load_or_create(&path).unwrap_err();
         assert!(error.contains("belongs to user 12345") && error.contains("chown 0 "), "{error}");
         let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(&path).unwrap());
         assert_eq!(mode & 0o777, 0o660, "it is left unchanged");
@@ -392,11 +380,11 @@ mod tests {
         let folder = folder();
         let path = folder.join("vestibule.key");
         write_private(&path, "short");
-        let error = ServerKey::load_or_create(&path).unwrap_err().to_string();
+        let error = ServerKey::load_or_create(&path).unwrap_err();
         assert!(error.contains("vestibule.key") && error.contains("move it away"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "short");
         let missing = ServerKey::load_or_create(&folder.join("none/vestibule.key")).unwrap_err();
-        assert!(missing.to_string().contains("VESTIBULE_SECRET"), "{missing}");
+        assert!(missing.contains("VESTIBULE_SECRET"), "{missing}");
         fs::remove_dir_all(folder).unwrap();
     }
 }
