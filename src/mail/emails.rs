@@ -45,9 +45,7 @@ struct View<'a> {
     address: String,
     accent: &'a Accent,
     subject: String,
-    /// `XXXX-XXXX`
     code: &'a str,
-    /// How long the code is valid, in words.
     lifetime: String,
 }
 
@@ -89,42 +87,32 @@ macro_rules! render {
     }};
 }
 
-/// Declares an email of the kind `$name`. `{}` in its subject is the site's name.
-macro_rules! email {
-    ($(#[$doc:meta])* $name:ident $subject:literal, $text:literal, $html:literal) => {
+/// Declares the emails that report an event. `{}` in a subject is the site's name.
+macro_rules! emails {
+    ($($(#[$doc:meta])* $name:ident $subject:literal, $text:literal, $html:literal;)*) => {$(
         $(#[$doc])*
         pub fn $name(context: &EmailContext<'_>) -> Result<Email, askama::Error> {
             let view = View::new(context, format!($subject, context.site));
             render!(stringify!($name), context, view, $text, $html)
         }
-    };
+    )*};
 }
 
-email! {
+emails! {
     /// An account was made with this address.
-    registered "Your new account at {}", "mail/registered.txt", "mail/registered.html"
-}
-email! {
+    registered "Your new account at {}", "mail/registered.txt", "mail/registered.html";
     /// Somebody logged in.
-    login "New login to {}", "mail/login.txt", "mail/login.html"
-}
-email! {
+    login "New login to {}", "mail/login.txt", "mail/login.html";
     /// Somebody logged in from a browser that was new to this account.
-    new_device "Login to {} from a new device", "mail/new_device.txt", "mail/new_device.html"
-}
-email! {
+    new_device "Login to {} from a new device", "mail/new_device.txt", "mail/new_device.html";
     /// The password was changed, by a code or on the account page.
     password_changed "Your password at {} was changed",
-    "mail/password_changed.txt", "mail/password_changed.html"
-}
-email! {
+        "mail/password_changed.txt", "mail/password_changed.html";
     /// So many logins failed that new browsers cannot log in with the password alone.
     login_stopped "Someone is trying to log in to your {} account",
-    "mail/login_stopped.txt", "mail/login_stopped.html"
-}
-email! {
+        "mail/login_stopped.txt", "mail/login_stopped.html";
     /// Shows that mail arrives. Uses neither `username`, `device` nor `address`.
-    test "Test email from {}", "mail/test.txt", "mail/test.html"
+    test "Test email from {}", "mail/test.txt", "mail/test.html";
 }
 
 /// A one-time code to be mailed.
@@ -134,7 +122,7 @@ pub struct Code<'a> {
     pub shown: &'a str,
     /// How many seconds it is valid.
     pub ttl: i64,
-    /// Whether the subject shows it: `VESTIBULE_MAIL_CODE_IN_SUBJECT`.
+    /// Whether the subject shows it.
     pub in_subject: bool,
 }
 

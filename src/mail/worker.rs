@@ -16,25 +16,24 @@ use crate::models::outbox::{self, Outbox, QueuedEmail};
 use crate::random;
 use slots::Slots;
 
-/// Longest pause while the server is unavailable: all mail is sent within 90 seconds of its return. Also
-/// the longest wait before a code that it deferred (4xx) is retried: greylisting takes some minutes, and
-/// a code lives for ten.
+/// Longest pause in seconds while the server is unavailable: all mail is sent within 90 seconds of its
+/// return.
 const LONGEST_PAUSE: i64 = 60;
 
-/// Longest wait before a notice that the server deferred (4xx) is retried.
+/// Longest waits in seconds before an email that the server deferred (4xx) or rejected (5xx) is retried.
+/// Greylisting takes some minutes, and a code lives for ten.
+const LONGEST_CODE_DEFERRAL: i64 = 60;
 const LONGEST_DEFERRAL: i64 = 15 * 60;
-
-/// Longest wait before an email that the server rejected (5xx) is retried.
 const LONGEST_REJECTION: i64 = 60 * 60;
 
-/// Wait after each time that the server did not answer an email: it may have accepted it, and must not
-/// get it every minute.
+/// Seconds per try after which an email is retried that the server did not answer: it may have accepted
+/// it, and must not get it every minute.
 const NO_REPLY_WAIT: i64 = 30 * 60;
 
 /// How often an idle worker looks for emails that other nodes enqueued or left.
 const IDLE_SECONDS: i64 = 30;
 
-/// Corrections of the clock are smaller. After a larger one, emails would wait for it to catch up.
+/// After a larger correction of the clock, emails would wait for it to catch up.
 const JUMP_SECONDS: i64 = 10;
 
 /// One worker: one a process is enough, one a node is safe.
@@ -69,9 +68,8 @@ impl Worker {
         }
     }
 
-    /// Works until `stop` turns true (or its sender is gone), then finishes the emails in flight. Looks
-    /// for emails when one is enqueued, when one is due again, and every 30 seconds, and fills slots as
-    /// they become free.
+    /// Works until `stop` turns true or its sender is dropped, then finishes the emails in flight. Looks
+    /// for emails when one is enqueued, when one is due again, and every 30 seconds.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let wakeup = Arc::clone(&self.outbox.wakeup);
         loop {
@@ -229,7 +227,7 @@ impl Worker {
 fn wait_after(permanent: bool, queued: &QueuedEmail) -> i64 {
     match (permanent, queued.email.is_code()) {
         (true, _) => doubled(30, queued.tries, LONGEST_REJECTION),
-        (false, true) => doubled(1, queued.tries, LONGEST_PAUSE),
+        (false, true) => doubled(1, queued.tries, LONGEST_CODE_DEFERRAL),
         (false, false) => doubled(1, queued.tries, LONGEST_DEFERRAL),
     }
 }

@@ -9,8 +9,8 @@ use crate::clock::Clock;
 use crate::db::{Db, DbError, Executor, Tx, row, sql};
 use crate::key::ServerKey;
 
-/// How long an email is worth sending, in seconds, unless a code in it expires before. Relays retry for
-/// days (RFC 5321, 4.5.4.1), but older news of a login helps nobody.
+/// How long a notice is worth sending, in seconds. Relays retry for days (RFC 5321, 4.5.4.1), but older
+/// news of a login helps nobody.
 pub const GIVE_UP_AFTER: i64 = 24 * 60 * 60;
 
 /// How long a worker holds a claimed email. Connecting takes 53 seconds at most, MAIL 20, RCPT and DATA
@@ -49,8 +49,7 @@ pub struct Email {
 
 impl Email {
     /// The same email, never to be sent: it is rendered, sealed, stored, claimed, composed and deleted
-    /// as any other, so that an account that does not exist costs the same before and after the
-    /// answer.
+    /// as any other, so that an account that does not exist costs the same.
     #[must_use]
     pub fn decoy(self) -> Self {
         Self { kind: DECOY.to_owned(), ..self }
@@ -76,9 +75,9 @@ pub struct QueuedEmail {
     pub email: Email,
     /// How often it was tried, this time included.
     pub tries: i64,
-    /// Unix time at which it was enqueued.
+    /// Unix time.
     pub created_at: i64,
-    /// Unix time until which it is claimed. No two claims of a row have the same.
+    /// Unix time. No two claims of a row have the same.
     pub claimed_until: i64,
     /// A keyed digest of the recipient's domain.
     pub domain: String,
@@ -160,8 +159,8 @@ pub struct ClaimFilter {
 }
 
 /// Codes come before notices, and emails that were not tried before those that were. Rows that another
-/// node is claiming at this moment are passed over. The plus keeps SQLite to the index in this order:
-/// it would sort all that is due each time.
+/// node is claiming are skipped. The plus keeps SQLite to the index in this order: else it would sort
+/// all that is due each time.
 const CLAIM: &str = "with picked as materialized (
         select id from outbox
         where +next_try_at <= $2 and claimed_until <= $2 and expires_at > $2 and priority <= $3
@@ -228,13 +227,12 @@ pub async fn drop_expired(db: &Db, key: &ServerKey, now: i64) -> Result<Vec<Queu
     Ok(rows.into_iter().map(|row| row.open(key)).collect())
 }
 
-/// Ends every claim: for the start of the only node, after a process that was killed.
+/// Ends every claim: for the start of the only node, whose process may have been killed.
 pub async fn release_claims(on: Executor<'_>) -> Result<u64, DbError> {
     sql("update outbox set claimed_until = 0 where claimed_until <> 0").execute(on).await
 }
 
-/// Makes all emails due after the clock went back to `now`: else they would wait for it to catch up.
-/// Claims end as if they were made now.
+/// Makes all emails due after the clock went back to `now`. Claims end as if they were made now.
 pub async fn rebase_times(on: Executor<'_>, now: i64) -> Result<u64, DbError> {
     sql("update outbox set
              expires_at = case when created_at > $1
@@ -249,7 +247,7 @@ pub async fn rebase_times(on: Executor<'_>, now: i64) -> Result<u64, DbError> {
     .await
 }
 
-/// When the next email is due (unix time, perhaps past), without those that are claimed at `now`.
+/// When the next email is due that is not claimed at `now` (unix time, perhaps past).
 pub async fn next_due(on: Executor<'_>, now: i64) -> Result<Option<i64>, DbError> {
     let next = sql("select next_try_at from outbox where claimed_until <= $1
          order by next_try_at limit 1")
@@ -257,7 +255,7 @@ pub async fn next_due(on: Executor<'_>, now: i64) -> Result<Option<i64>, DbError
     Ok(next.optional::<(i64,)>(on).await?.map(|(at,)| at))
 }
 
-/// The newest emails, at most `most`, newest first, without decoys: the development mailbox.
+/// The development mailbox: the newest emails, at most `most`, without decoys.
 pub async fn newest(
     on: Executor<'_>,
     key: &ServerKey,
@@ -268,11 +266,8 @@ pub async fn newest(
     .bind(most)
     .all::<Row>(on)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| row.open(key))
-        .filter(|queued| !queued.email.to.is_empty())
-        .collect())
+    let emails = rows.into_iter().map(|row| row.open(key));
+    Ok(emails.filter(|queued| !queued.email.to.is_empty()).collect())
 }
 
 /// Deletes every email.

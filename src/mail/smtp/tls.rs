@@ -36,8 +36,12 @@ impl Tls {
     pub fn new(host: &str, ca: &[CertificateDer<'static>]) -> Result<Self, String> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| format!("no certificate can be for {host:?}"))?;
+        let mut roots = system_roots();
+        // A server's own certificate is trusted, and not to sign others.
+        roots.add_parsable_certificates(ca.iter().filter(|one| is_authority(one)).cloned());
         let provider = Arc::new(ring::default_provider());
-        let verifier = Verifier::new(ca, provider.signature_verification_algorithms);
+        let algorithms = provider.signature_verification_algorithms;
+        let verifier = Verifier { roots, pinned: ca.to_vec(), algorithms };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
@@ -64,15 +68,6 @@ struct Verifier {
     roots: RootCertStore,
     pinned: Vec<CertificateDer<'static>>,
     algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl Verifier {
-    fn new(ca: &[CertificateDer<'static>], algorithms: WebPkiSupportedAlgorithms) -> Self {
-        let mut roots = system_roots();
-        // A server's own certificate is trusted, and not to sign others.
-        roots.add_parsable_certificates(ca.iter().filter(|one| is_authority(one)).cloned());
-        Self { roots, pinned: ca.to_vec(), algorithms }
-    }
 }
 
 /// The system's certificates, which `SSL_CERT_FILE` and `SSL_CERT_DIR` replace, or Mozilla's where there
@@ -138,10 +133,8 @@ impl ServerCertVerifier for Verifier {
 
 fn is_about_time(error: &Error) -> bool {
     use CertificateError::{Expired, ExpiredContext, NotValidYetContext};
-    matches!(
-        error,
-        Error::InvalidCertificate(Expired | ExpiredContext { .. } | NotValidYetContext { .. })
-    )
+    let Error::InvalidCertificate(cause) = error else { return false };
+    matches!(cause, Expired | ExpiredContext { .. } | NotValidYetContext { .. })
 }
 
 /// Whether the certificate has no alternative name, as `openssl req -x509` makes it by default, and the

@@ -43,10 +43,10 @@ impl Slots {
         self.in_flight.is_empty()
     }
 
-    /// Which email may take a slot; none while all are in use. Codes to one domain get half of the slots
-    /// at most, notices to it a quarter. The last quarter of all is for codes alone, to domains that have
-    /// no code in flight: slow recipients can fill the others, and not these. Each slow email adds such a
-    /// slot, unless the server rejects connections.
+    /// Which email may take a slot; none while all are in use. Codes to one domain get at most half of
+    /// the slots, notices to it a quarter. The last quarter of all is for codes to domains that have no
+    /// code in flight, so that slow recipients cannot fill it. Each slow email adds such a slot, unless
+    /// the server rejects connections.
     pub fn filter(&self) -> Option<ClaimFilter> {
         let in_flight = self.in_flight.len();
         let is_slow = |email: &&InFlight| email.since.elapsed() >= SLOW_AFTER;
@@ -91,8 +91,8 @@ impl Slots {
         self.in_flight.insert(task.id(), InFlight { domain, is_code, since: Instant::now() });
     }
 
-    /// Waits for the next email that is done. None when nothing is in flight. A panic is logged, and its
-    /// email is retried after its claim.
+    /// Waits for the next email that is done; none when nothing is in flight. After a panic, which is
+    /// logged, the email is due again when its claim runs out.
     pub async fn next_done(&mut self) -> Option<(QueuedEmail, SendResult)> {
         loop {
             let done = self.sending.join_next_with_id().await?;
