@@ -22,7 +22,7 @@ pub fn iso(at: i64) -> String {
     moment(at).format(&Rfc3339).unwrap_or_default()
 }
 
-/// A life time, exactly: "10 minutes", "1 hour", "90 seconds".
+/// A lifetime, exactly: "10 minutes", "1 hour", "90 seconds".
 pub fn life(seconds: i64) -> String {
     let units = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
     let fits = units.iter().find(|(unit, _)| seconds >= *unit && seconds % unit == 0);
@@ -57,15 +57,15 @@ mod tests {
 
     #[test]
     fn waiting_times_are_rounded_up() {
-        let told = [(0, "1 second"), (45, "45 seconds"), (91, "2 minutes"), (900, "15 minutes")];
-        let longer = [(5401, "2 hours"), (86_400, "24 hours"), (200_000, "3 days")];
-        for (seconds, words) in told.into_iter().chain(longer) {
+        let short = [(0, "1 second"), (45, "45 seconds"), (91, "2 minutes"), (900, "15 minutes")];
+        let long = [(5401, "2 hours"), (86_400, "24 hours"), (200_000, "3 days")];
+        for (seconds, words) in short.into_iter().chain(long) {
             assert_eq!(wait(seconds), words);
         }
     }
 
     #[test]
-    fn life_times_are_exact() {
+    fn lifetimes_are_exact() {
         for (seconds, words) in
             [(600, "10 minutes"), (3600, "1 hour"), (100, "100 seconds"), (86_400, "1 day")]
         {
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_told_in_utc() {
+    fn times_are_in_utc() {
         assert_eq!(day(1_795_370_400), "22 November 2026");
         assert_eq!(day_and_time(1_795_370_400), "22 November 2026, 18:00 UTC");
         assert_eq!(iso(1_795_370_400), "2026-11-22T18:00:00Z");

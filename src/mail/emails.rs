@@ -12,7 +12,7 @@ use crate::times;
 /// The kind of the email that holds a one-time code.
 const RESET_CODE: &str = "reset_code";
 
-/// In place of a device or an address. The line stays: that it is hidden is news, too.
+/// In place of a device or an address: a login that hides them is reported as such.
 const UNKNOWN: &str = "unknown";
 
 /// What every email reports: to whom, about which site, and what happened when and from where. No text

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_that_are_the_same_are_told_once() {
+    fn equal_causes_are_reported_once() {
         let failed = |port, why: &str| (SocketAddr::from(([127, 0, 0, 1], port)), why.to_owned());
         assert_eq!(summary(&[failed(1, "refused"), failed(2, "refused")]), "refused");
         let both = summary(&[failed(1, "refused"), failed(2, "silent")]);

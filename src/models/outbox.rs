@@ -23,7 +23,7 @@ pub const MAILBOX_SIZE: i64 = 200;
 /// The kind of a decoy. Its name is as long as that of the email that it replaces.
 const DECOY: &str = "decoy_code";
 
-/// The order of emails that are due: codes expire in minutes, and somebody waits for them.
+/// The order of emails that are due: codes expire in minutes, and their recipients wait for them.
 const CODE: i64 = 0;
 const NOTICE: i64 = 1;
 
@@ -60,7 +60,7 @@ impl Email {
         self.kind == DECOY
     }
 
-    /// Whether somebody waits for it. A decoy counts as the code that it replaces.
+    /// Whether its recipient waits for it. A decoy counts as the code that it replaces.
     pub fn is_code(&self) -> bool {
         self.kind.ends_with("_code")
     }

@@ -1,4 +1,4 @@
-//! What the mailer and a mail server say to each other: TLS, logins, refusals.
+//! Sessions of the mailer with a mail server: TLS, logins, rejections.
 
 mod replies;
 mod trust;
@@ -12,7 +12,7 @@ use vestibule::models::outbox::QueuedEmail;
 use crate::support::outbox::{START, email, mailer};
 use crate::support::smtp::{FakeSmtp, Security, Setup};
 
-/// Tells a test that it was started by another, to mail to this URL.
+/// Set in a test process that another test started, to the URL that it sends mail to.
 const CHILD: &str = "VESTIBULE_TEST_MAIL_TO";
 
 fn queued(to: &str) -> QueuedEmail {
@@ -35,8 +35,8 @@ async fn an_email_cut_off_by_the_timeout_never_runs_into_the_next() {
     assert!(!server.mails_to("eve@example.com")[0].data.contains("bob"));
 }
 
-/// Sends one email in a process of its own that trusts `trusted` alone, as its environment says:
-/// this process has read its own at the start, and others share it.
+/// Sends one email in another process, whose environment trusts `trusted` alone: this process has read
+/// its own environment, and other tests share it.
 async fn send_from_child(test: &str, server: &FakeSmtp, trusted: &str) -> SendResult {
     let path = std::env::temp_dir().join(format!("{}.pem", vestibule::random::id(0)));
     std::fs::write(&path, trusted).unwrap();

@@ -89,7 +89,7 @@ async fn a_server_that_rejects_connections_counts_no_try() {
     }
 }
 
-/// The server may have taken it before the connection ended.
+/// The server may have accepted it before the connection ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_email_whose_reply_was_lost_is_retried_with_backoff() {
     let server = FakeSmtp::start().await;

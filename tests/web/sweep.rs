@@ -126,7 +126,7 @@ async fn a_node_that_loses_its_connection_loses_the_lock_and_stops() {
             = hashtextextended('vestibule ' || current_schema() || ' sweep', 0)";
     let ended = sqlx::query(end).fetch_all(&mut admin).await.unwrap();
     assert_eq!(ended.len(), 1);
-    assert!(lock.keep_alive().await.is_err(), "it must not go on beside the next");
+    assert!(lock.keep_alive().await.is_err(), "it must not continue while another node sweeps");
     assert_eq!(sweep_at_once(&site).await, 4);
 }
 

@@ -1,4 +1,4 @@
-//! What every email keeps to, whatever its words.
+//! Rules that every email follows.
 
 use std::sync::LazyLock;
 
@@ -50,14 +50,14 @@ fn all() -> Vec<Email> {
     .into()
 }
 
-/// What programs show beside the subject, and the email itself.
+/// The preview that mail programs show after the subject, and the email itself.
 fn preview_and_body(html: &str) -> (String, &str) {
     let body = html.split_once("<body").and_then(|(_, body)| body.split_once('>')).unwrap().1;
     let (preview, email) = body.split_once("</div>").unwrap();
     (words_of(preview.split("&#847;").next().unwrap()), email)
 }
 
-/// What a reader without CSS sees of a piece of HTML, in one line.
+/// The text of a piece of HTML, in one line.
 fn words_of(html: &str) -> String {
     let mut words = String::new();
     for piece in html.split('<') {
@@ -80,7 +80,7 @@ fn tags(html: &str) -> impl Iterator<Item = &str> {
     html.match_indices('<').map(|(at, _)| html[at..].split('>').next().unwrap())
 }
 
-/// What stands in `name="…"`, wherever it does.
+/// The values of all attributes `name`.
 fn values<'a>(html: &'a str, name: &str) -> Vec<&'a str> {
     let mark = format!("{name}=\"");
     html.match_indices(&mark)
@@ -122,7 +122,7 @@ fn a_notice_says_who_when_where_and_what_to_do() {
     }
 }
 
-/// Where a person goes who has to act.
+/// The page that the email asks its recipient to open.
 fn next_page(email: &Email) -> &'static str {
     let is_code = email.kind == "reset_code";
     if is_code {
@@ -166,7 +166,7 @@ fn an_unknown_device_or_address_is_called_unknown() {
 }
 
 #[test]
-fn the_code_stands_alone_on_its_line_and_in_no_other_email() {
+fn the_code_is_alone_on_its_line_and_in_no_other_email() {
     let email = reset_code(&context(), code(600)).unwrap();
     assert!(email.text.lines().any(|line| line == "CDFG-HJKL"), "{}", email.text);
     assert_eq!(email.html.matches("CDFG").count(), 1);

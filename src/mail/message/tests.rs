@@ -1,4 +1,4 @@
-//! What a message looks like on the wire, whatever is put into it.
+//! Messages on the wire, with ordinary and with hostile contents.
 
 use super::*;
 use crate::models::outbox::Email;

@@ -60,8 +60,8 @@ impl Tls {
     }
 }
 
-/// Verifies as rustls does, and trusts the certificates of `VESTIBULE_SMTP_CA` themselves, whoever signed
-/// them. webpki rejects a self-signed one: it says that it is an authority (`openssl req -x509`), or is
+/// Verifies as rustls does, and trusts the certificates of `VESTIBULE_SMTP_CA` themselves, whatever their
+/// signature. webpki rejects a self-signed one: it is marked as an authority (`openssl req -x509`), or
 /// signed in a way that ring cannot verify.
 #[derive(Debug)]
 struct Verifier {
@@ -70,9 +70,8 @@ struct Verifier {
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-/// The system's certificates, which `SSL_CERT_FILE` and `SSL_CERT_DIR` replace, or Mozilla's where there
-/// are none, as in a container. Not where `SSL_CERT_FILE` is set and cannot be read: no others are
-/// wanted then.
+/// The system's certificates, which `SSL_CERT_FILE` and `SSL_CERT_DIR` replace; or Mozilla's where there
+/// are none, as in a container, unless `SSL_CERT_FILE` asks for others.
 fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -157,7 +156,7 @@ fn has_common_name(certificate: &[u8], error: &Error, name: &ServerName<'_>) -> 
         && text.is_some_and(|text| text.eq_ignore_ascii_case(name.to_str().as_bytes()))
 }
 
-/// Whether it says that it may sign others (`CA:TRUE`), or is of the version that could not say it.
+/// Whether it may sign others: it is marked so (`CA:TRUE`), or of X.509 version 1, which has no mark.
 fn is_authority(certificate: &CertificateDer<'_>) -> bool {
     const BASIC_CONSTRAINTS: &[u8] = b"\x06\x03\x55\x1d\x13";
     const TRUE: &[u8] = b"\x01\x01\xff";

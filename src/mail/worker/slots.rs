@@ -109,7 +109,7 @@ impl Slots {
         self.allowed = (self.allowed + 1).min(SLOTS);
     }
 
-    /// After the server rejected a connection, perhaps because it takes only so many.
+    /// After the server rejected a connection, perhaps because it limits them.
     pub fn narrow(&mut self) {
         self.allowed = self.in_flight.len().clamp(1, SLOTS);
     }
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(filter.full_for_codes, ["a"]);
         slots.narrow();
         slots.allowed -= 1;
-        assert!(slots.filter().is_none(), "the server takes no more connections");
+        assert!(slots.filter().is_none(), "the server accepts no more connections");
     }
 
     #[tokio::test]

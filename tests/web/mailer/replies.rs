@@ -1,4 +1,4 @@
-//! Replies of mail servers, of every form and at every step, are judged by their code.
+//! Replies of mail servers, in every form and at every step, are classified by their code.
 
 use vestibule::mail::{Mailer, SendResult};
 
@@ -36,10 +36,10 @@ async fn a_rejection_is_classified_by_its_code() {
     ] {
         server.refuse("ann@example.com", reply);
         let result = result(&mailer).await;
-        let told = reply[..reply.len().min(40)].escape_ascii();
-        assert_eq!(rejection(&result), Some(permanent), "{told}: {result:?}");
+        let shown = reply[..reply.len().min(40)].escape_ascii();
+        assert_eq!(rejection(&result), Some(permanent), "{shown}: {result:?}");
         let next = mailer.send(&queued("bob@example.com")).await;
-        assert!(matches!(next, SendResult::Sent(_)), "after {told}: {next:?}");
+        assert!(matches!(next, SendResult::Sent(_)), "after {shown}: {next:?}");
     }
 }
 
@@ -104,7 +104,7 @@ async fn a_rejecting_greeting_concerns_all_mail() {
     }
 }
 
-/// As when the server stops: the next mail must not take it for the answer to its own command.
+/// As when the server stops: the next mail must not read it as the reply to its own command.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unexpected_reply_ends_only_the_session() {
     let server = FakeSmtp::start().await;

@@ -1,4 +1,4 @@
-//! Which certificates of a mail server are trusted, and what is said of the others.
+//! Which certificates of a mail server are trusted, and how the others are reported.
 
 use rcgen::{CertificateParams, DnType};
 use time::{Duration, OffsetDateTime};
@@ -13,7 +13,7 @@ use crate::support::smtp::{FakeSmtp, Security, Setup};
 
 const SHA512: &str = include_str!("ecdsa_with_sha512.pem");
 
-/// What becomes of a mail to a server that has `identity`, when `ca` is trusted.
+/// The result of a mail to a server that has `identity`, when `ca` is trusted.
 async fn result(identity: Identity, ca: &str) -> SendResult {
     let setup = Setup { security: Security::Tls, ..Setup::default() };
     let server = FakeSmtp::identified(setup, identity).await;
@@ -28,7 +28,7 @@ async fn rejection(identity: Identity, ca: &str) -> String {
     }
 }
 
-/// Of `openssl req -x509`: the name stands in the subject alone.
+/// As `openssl req -x509` makes it: the name is in the subject alone.
 fn with_common_name(name: &str) -> CertificateParams {
     let mut params = authority(&[]);
     params.distinguished_name.push(DnType::CommonName, name);

@@ -1,4 +1,4 @@
-//! Slow recipients hold up their own mail, and no codes to others.
+//! Slow recipients delay their own mail, and no codes to others.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use vestibule::models::outbox::{self, Email};
 use crate::support::outbox::{TestOutbox, code, email};
 use crate::support::smtp::FakeSmtp;
 
-/// The worker at work beside a test.
+/// A worker that runs during a test.
 struct Running {
     stop: watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
@@ -31,27 +31,27 @@ impl Running {
 
 async fn until_waiting(server: &FakeSmtp, count: usize) {
     let waiting = server.until(|server| (server.waiting() == count).then_some(()));
-    timeout(Duration::from_secs(10), waiting).await.expect("so many are under way");
+    timeout(Duration::from_secs(10), waiting).await.expect("so many are in flight");
 }
 
 async fn until_mailed(server: &FakeSmtp, address: &str) {
     let mailed = server.until(|server| server.mails_to(address).pop());
-    timeout(Duration::from_secs(10), mailed).await.expect("it is not held up");
+    timeout(Duration::from_secs(10), mailed).await.expect("it is not delayed");
 }
 
-/// Queues `slow`, whose recipients the server keeps waiting, until `under_way` of them are; then a code
-/// to `ann` must go out.
-async fn is_sent_beside(slow: impl Fn() -> Vec<Email>, under_way: usize, ann: &str) {
+/// Enqueues `slow` emails, to whose recipients the server delays its reply, until `in_flight` of them
+/// wait. Then a code to `ann` must be sent.
+async fn assert_sent_despite(slow: impl Fn() -> Vec<Email>, in_flight: usize, ann: &str) {
     for (server, queue) in sites().await {
         for email in slow() {
             server.hold(email.to.as_str());
             queue.put(&email).await;
         }
         let running = Running::start(&queue, &server);
-        until_waiting(&server, under_way).await;
+        until_waiting(&server, in_flight).await;
         queue.put(&code(ann)).await;
         until_mailed(&server, ann).await;
-        assert_eq!(server.waiting(), under_way, "the slow ones are still under way");
+        assert_eq!(server.waiting(), in_flight, "the slow ones are still in flight");
         server.release();
         running.finish().await;
         queue.close().await;
@@ -76,33 +76,33 @@ fn to_many_domains(email: fn(&str) -> Email) -> Vec<Email> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_is_sent_beside_slow_notices_to_one_domain() {
-    is_sent_beside(|| to_one_domain(email), 4, "ann@example.com").await;
+async fn a_code_is_sent_despite_slow_notices_to_one_domain() {
+    assert_sent_despite(|| to_one_domain(email), 4, "ann@example.com").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_is_sent_beside_slow_notices_to_its_own_domain() {
-    is_sent_beside(|| to_one_domain(email), 4, "ann@slow.example").await;
+async fn a_code_is_sent_despite_slow_notices_to_its_own_domain() {
+    assert_sent_despite(|| to_one_domain(email), 4, "ann@slow.example").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_is_sent_beside_slow_codes_to_one_domain() {
-    is_sent_beside(|| to_one_domain(code), 8, "ann@example.com").await;
+async fn a_code_is_sent_despite_slow_codes_to_one_domain() {
+    assert_sent_despite(|| to_one_domain(code), 8, "ann@example.com").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_is_sent_beside_slow_codes_to_more_domains_than_there_are_slots() {
+async fn a_code_is_sent_despite_slow_codes_to_more_domains_than_there_are_slots() {
     let slow = || to_many_domains(code).into_iter().take(30).collect();
-    is_sent_beside(slow, 30, "ann@example.com").await;
+    assert_sent_despite(slow, 30, "ann@example.com").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_is_sent_beside_slow_notices_to_many_domains() {
-    is_sent_beside(|| to_many_domains(email), 12, "ann@example.com").await;
+async fn a_code_is_sent_despite_slow_notices_to_many_domains() {
+    assert_sent_despite(|| to_many_domains(email), 12, "ann@example.com").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_notice_is_sent_beside_slow_codes_to_one_domain() {
+async fn a_notice_is_sent_despite_slow_codes_to_one_domain() {
     for (server, queue) in sites().await {
         server.hold("slow.example");
         for code in to_one_domain(code) {
@@ -153,7 +153,7 @@ async fn codes_are_claimed_before_notices_and_new_emails_before_retries() {
     }
 }
 
-/// Greylisting refuses a recipient for some minutes; a code lives for ten.
+/// Greylisting rejects a recipient for some minutes, and a code is valid for ten.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_greylisted_code_is_retried_every_minute_and_a_notice_less_often() {
     for (server, mut queue) in sites().await {
@@ -174,7 +174,7 @@ async fn a_greylisted_code_is_retried_every_minute_and_a_notice_less_often() {
         queue.clock.advance(60);
         queue.deliver().await;
         assert_eq!(server.mails_to("ann@example.com").len(), 1);
-        assert!(server.mails_to("bob@example.com").is_empty(), "its pause is longer");
+        assert!(server.mails_to("bob@example.com").is_empty(), "its wait is longer");
         queue.clock.advance(15 * 60);
         queue.deliver().await;
         assert_eq!(server.mails_to("bob@example.com").len(), 1);
