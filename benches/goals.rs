@@ -1,26 +1,26 @@
-//! The goals for speed, size and growth, each as a figure beside that of a reference program, measured
-//! in turn on the same machine.
+//! The goals for speed, size and growth. Each figure is compared with that of a reference program,
+//! measured in turn on the same machine.
 //!
-//! `benches/run` builds what is needed and runs this. What the rows mean: `docs/performance.md`.
+//! `benches/run` builds what is needed and runs this. `docs/performance.md` explains the rows.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a measurement that cannot go on has failed"
+    reason = "a failed measurement ends the program"
 )]
 
 #[path = "goals/growth.rs"]
 mod growth;
 #[path = "goals/http.rs"]
 mod http;
-#[path = "timing/limits.rs"]
+#[path = "shared/limits.rs"]
 mod limits;
 #[path = "goals/load.rs"]
 mod load;
 #[path = "goals/logins.rs"]
 mod logins;
-#[path = "timing/mail_sink.rs"]
+#[path = "shared/mail_sink.rs"]
 mod mail_sink;
 #[path = "goals/options.rs"]
 mod options;
@@ -28,6 +28,8 @@ mod options;
 mod pages;
 #[path = "goals/proc.rs"]
 mod proc;
+#[path = "shared/process.rs"]
+mod process;
 #[path = "goals/program.rs"]
 mod program;
 #[path = "goals/report.rs"]
@@ -52,7 +54,7 @@ use std::process::ExitCode;
 use options::{Options, USAGE};
 use report::Row;
 
-/// A part of a goal: its number, what `--only` calls it, and how it is measured.
+/// The number of a goal, its name for `--only`, and the function that measures it.
 type Goal = (&'static str, &'static str, fn(&Options) -> Vec<Row>);
 
 const GOALS: [Goal; 7] = [
@@ -72,8 +74,8 @@ fn main() -> ExitCode {
     }
     let options = match Options::read() {
         Ok(options) => options,
-        Err(words) => {
-            eprintln!("{words}");
+        Err(message) => {
+            eprintln!("{message}");
             return ExitCode::from(2);
         }
     };
@@ -89,7 +91,7 @@ fn main() -> ExitCode {
 }
 
 fn run(goals: &[&Goal], options: &Options) {
-    println!("{}\n{}", report::setting(), report::HEAD);
+    println!("{}\n{}", report::environment(), report::HEAD);
     for (number, _, measure) in goals {
         report::print(number, &measure(options));
     }

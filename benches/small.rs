@@ -1,11 +1,11 @@
-//! The small things that pages are made of, by criterion: a hash through the pool, a session's row, a
-//! page, a guess at a code. `cargo bench --bench small`.
+//! Micro-benchmarks by criterion: a hash, a session, a page, an attempt at a code.
+//! `cargo bench --bench small`.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     missing_docs,
-    reason = "a measurement that cannot go on has failed; criterion's macros write no docs"
+    reason = "a failed measurement ends the program; criterion's macros write no docs"
 )]
 
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ use vestibule::{App, Config, random};
 
 const HOUR: i64 = 60 * 60;
 
-/// A site in a folder that goes with it.
+/// A site in a temporary folder.
 struct Site {
     app: App,
     folder: PathBuf,
@@ -61,7 +61,7 @@ impl Site {
         insert_user(self.app.db.writer(), new, now).await.unwrap().unwrap()
     }
 
-    /// The sessions' table, and the id of a session with a user.
+    /// The session store and the id of a session of a user.
     async fn session(&self) -> (SqlSessionStore, Id) {
         let user = self.user().await;
         let (db, clock) = (self.app.db.clone(), self.app.clock.clone());
@@ -76,7 +76,7 @@ impl Site {
         (rows, record.id)
     }
 
-    /// A code without a user: attempts at it are counted, too.
+    /// The id of a code without a user. Attempts at it are counted, too.
     async fn code(&self) -> String {
         let (db, now) = (&self.app.db, self.app.clock.now());
         insert_code(db.writer(), Purpose::PasswordReset, None, (1, HOUR), now).await.unwrap()
@@ -89,29 +89,29 @@ impl Drop for Site {
     }
 }
 
-/// One hash at the default parameters: through the queue, on a thread of the pool, and back.
+/// A hash with the default parameters, through the queue.
 fn hash(criterion: &mut Criterion) {
     let site = Site::start();
     let password = Password::typed("moss lantern quartz");
-    criterion.bench_function("a hash through the pool", |bencher| {
+    criterion.bench_function("a password hash", |bencher| {
         bencher
             .to_async(&site.runtime)
             .iter(|| async { site.app.hasher.hash(password.as_bytes()).await });
     });
 }
 
-/// What every page of a logged-in user begins with.
+/// Every page of a logged-in user reads its session first.
 fn session(criterion: &mut Criterion) {
     let site = Site::start();
     let (rows, id) = site.runtime.block_on(site.session());
-    criterion.bench_function("a session read", |bencher| {
+    criterion.bench_function("load a session", |bencher| {
         bencher.to_async(&site.runtime).iter(|| async {
             assert!(rows.load(&id).await.unwrap().is_some());
         });
     });
 }
 
-/// The login page, with every layer around it.
+/// The login page, with all middleware.
 fn page(criterion: &mut Criterion) {
     let site = Site::start();
     let router = vestibule::router(site.app.clone());
@@ -127,12 +127,12 @@ async fn read(router: Router, path: &str) -> usize {
     to_bytes(answer.into_body(), 1 << 20).await.unwrap().len()
 }
 
-/// A wrong guess, counted in the database.
-fn guess(criterion: &mut Criterion) {
+/// A wrong attempt, counted in the database.
+fn attempt(criterion: &mut Criterion) {
     let site = Site::start();
     let code = site.runtime.block_on(site.code());
     let (db, purpose) = (&site.app.db, Purpose::PasswordReset);
-    criterion.bench_function("a wrong guess at a code", |bencher| {
+    criterion.bench_function("count an attempt at a code", |bencher| {
         bencher.to_async(&site.runtime).iter(|| async {
             let counted = count_attempt(db.writer(), purpose, &code, i64::MAX, 0).await;
             assert!(counted.unwrap().is_some());
@@ -140,5 +140,5 @@ fn guess(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(small, hash, session, page, guess);
+criterion_group!(small, hash, session, page, attempt);
 criterion_main!(small);

@@ -1,20 +1,22 @@
-//! Whether time tells who has an account: the same requests for accounts that exist and for accounts
-//! that do not, in random order, against the release build, compared by rank (Mann-Whitney).
+//! Whether response times reveal that an account exists. Sends the same requests for accounts that exist
+//! and accounts that do not, in random order, and compares the times by rank (Mann-Whitney).
 //!
-//! `cargo bench --bench timing [-- --pairs 1000] [--kind login]` exits 1 when one kind can be told
-//! apart better than 0.45 to 0.55. With `TEST_POSTGRES_URL` it measures PostgreSQL as well.
+//! `cargo bench --bench timing [-- --pairs 1000] [--kind login]` exits 1 if the AUC of a kind of request
+//! is not within 0.45 and 0.55. With `TEST_POSTGRES_URL` it measures PostgreSQL as well.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a measurement that cannot go on has failed"
+    reason = "a failed measurement ends the program"
 )]
 
-#[path = "timing/limits.rs"]
+#[path = "shared/limits.rs"]
 mod limits;
-#[path = "timing/mail_sink.rs"]
+#[path = "shared/mail_sink.rs"]
 mod mail_sink;
+#[path = "shared/process.rs"]
+mod process;
 #[path = "timing/ranks.rs"]
 mod ranks;
 #[path = "timing/server.rs"]
@@ -27,27 +29,27 @@ use ranks::Distributions;
 use server::{Connection, Server};
 use vestibule::random;
 
-/// Accounts of either kind, asked for in turn: none may fail a hundred times in a row.
+/// The number of existing and of other accounts, used in turn: a hundred failures in a row stop logins.
 const ACCOUNTS: usize = 50;
 
-/// Pairs of each kind, unless `--pairs` says otherwise: chance alone then moves the figure by 0.013
-/// (one standard deviation), a quarter of what is allowed.
+/// Pairs of each kind by default. One standard deviation of the AUC is then 0.013, a quarter of what is
+/// allowed.
 const PAIRS: usize = 1000;
 
-/// Between two samples, so that none pays for the mail of the one before it.
+/// Between two samples, so that the email of one does not slow the next.
 const PAUSE: Duration = Duration::from_millis(15);
 
-/// Between asking for a code and what is timed then: its mail is out. What that costs meanwhile is
-/// measured as `page-after-forgot`.
-const MAIL_IS_OUT: Duration = Duration::from_millis(60);
+/// Between a code request and the request that is timed, so that the email has been sent. The time before
+/// that is measured as `page-after-forgot`.
+const MAIL_DELIVERY: Duration = Duration::from_millis(60);
 
-/// What is done and which part of it is timed.
+/// The request that is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Login,
     LoginByAddress,
     Forgot,
-    /// What comes at once after a code was asked for, while its mail goes out.
+    /// A page right after a code request, while the email is sent.
     PageAfterForgot,
     Guess,
     Resend,
@@ -62,7 +64,7 @@ const KINDS: [(&str, Kind); 6] = [
     ("resend", Kind::Resend),
 ];
 
-/// An account that exists or one that does not; the names are of one length.
+/// An account that exists or not. All names have the same length.
 struct Account {
     name: String,
     email: String,
@@ -82,7 +84,7 @@ fn main() -> ExitCode {
     databases.extend(std::env::var("TEST_POSTGRES_URL").ok().map(|url| ("PostgreSQL", Some(url))));
     println!("| database | kind | n each | median known | median unknown | AUC | |");
     println!("|---|---|---|---|---|---|---|");
-    let mut all_alike = true;
+    let mut all_similar = true;
     for (database, url) in databases {
         let server = Server::start(url.as_deref());
         let accounts = accounts(&server);
@@ -90,11 +92,11 @@ fn main() -> ExitCode {
             if only.as_deref().is_none_or(|only| only == name) {
                 let measured = measure(&server, kind, &accounts, pairs);
                 println!("| {database} | {name} | {pairs} | {}", measured.row());
-                all_alike &= measured.are_alike();
+                all_similar &= measured.are_similar();
             }
         }
     }
-    if all_alike { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if all_similar { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn argument(name: &str) -> Option<String> {
@@ -102,16 +104,17 @@ fn argument(name: &str) -> Option<String> {
     arguments.nth(1)
 }
 
-/// Index 0: those that do not exist; index 1: those that do.
+/// Accounts that do not exist, and accounts that do.
 fn accounts(server: &Server) -> [Vec<Account>; 2] {
-    let of = |stem| (0..ACCOUNTS).map(|number| Account::new(stem, number)).collect::<Vec<_>>();
-    let [nobody, known] = [of("ghosty"), of("person")];
+    let accounts =
+        |stem| (0..ACCOUNTS).map(|number| Account::new(stem, number)).collect::<Vec<_>>();
+    let [unknown, known] = [accounts("ghosty"), accounts("person")];
     let mut connection = server.connect();
     for account in &known {
         let answer = connection.register(&account.name, &account.email);
         assert_eq!(answer.location.as_deref(), Some("/account"), "{}", account.name);
     }
-    [nobody, known]
+    [unknown, known]
 }
 
 fn measure(
@@ -133,18 +136,18 @@ fn measure(
     measured
 }
 
-#[expect(clippy::disallowed_methods, reason = "a program of one thread that has to wait")]
+#[expect(clippy::disallowed_methods, reason = "a benchmark may block its thread")]
 fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// As many of either kind, shuffled (Fisher-Yates): what is measured first or second of a pair
-/// differs by that alone.
+/// As many existing accounts as others, shuffled (Fisher-Yates): whether a request is the first or second
+/// of a pair must not matter.
 fn order(pairs: usize) -> Vec<bool> {
     let mut order: Vec<bool> = (0..2 * pairs).map(|number| number % 2 == 0).collect();
     for last in (1..order.len()).rev() {
-        let drawn = u64::from_le_bytes(random::bytes()) % (last as u64 + 1);
-        order.swap(last, usize::try_from(drawn).unwrap());
+        let other = u64::from_le_bytes(random::bytes()) % (last as u64 + 1);
+        order.swap(last, usize::try_from(other).unwrap());
     }
     order
 }
@@ -157,26 +160,26 @@ fn sample(to: &mut Connection, kind: Kind, account: &Account) -> Duration {
         Kind::LoginByAddress => {
             to.post("/login", &[("username", email), ("password", "not the one")], 422)
         }
-        Kind::Forgot => ask(to, account),
+        Kind::Forgot => request_code(to, account),
         Kind::PageAfterForgot => {
-            ask(to, account);
+            request_code(to, account);
             to.get("/reset", 200)
         }
         Kind::Guess => {
-            ask(to, account);
-            pause(MAIL_IS_OUT);
+            request_code(to, account);
+            pause(MAIL_DELIVERY);
             let new = "velvet anchor pudding";
             let fields = [("code", "CCCC-CCCC"), ("password", new), ("password_confirm", new)];
             to.post("/reset", &fields, 422)
         }
         Kind::Resend => {
-            ask(to, account);
-            pause(MAIL_IS_OUT);
+            request_code(to, account);
+            pause(MAIL_DELIVERY);
             to.post("/reset/resend", &[], 303)
         }
     }
 }
 
-fn ask(to: &mut Connection, account: &Account) -> Duration {
+fn request_code(to: &mut Connection, account: &Account) -> Duration {
     to.post("/forgot", &[("username", &account.name), ("email", &account.email)], 303)
 }

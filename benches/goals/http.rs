@@ -1,27 +1,27 @@
-//! A client that keeps its connection and reads no more of an answer than it must.
+//! A client that keeps its connection and parses as little of a response as possible.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Longer than any answer takes that is not lost.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a response may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One connection at a time, opened when it is needed.
+/// A client with one connection, opened when it is needed.
 pub struct Client {
     address: SocketAddr,
     stream: Option<TcpStream>,
     buffer: Vec<u8>,
 }
 
-/// An answer's first lines; the body was read and is not kept.
+/// The head of a response. Its body was read and discarded.
 pub struct Answer {
     pub status: u16,
     head: String,
 }
 
 impl Answer {
-    /// The value of a header whose name is given in lower case.
+    /// The value of a header.
     fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
         lines.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
@@ -50,11 +50,11 @@ impl Client {
         Self { address, stream: None, buffer: Vec::with_capacity(16 * 1024) }
     }
 
-    /// Sends a whole request and reads the whole answer.
+    /// Sends a request and reads the response.
     pub fn ask(&mut self, request: &[u8]) -> Answer {
         let address = self.address;
         let stream = self.stream.get_or_insert_with(|| connected(address));
-        stream.write_all(request).expect("the server hung up");
+        stream.write_all(request).expect("the server closed the connection");
         self.buffer.clear();
         let body = loop {
             if let Some(at) = position(&self.buffer, b"\r\n\r\n") {
@@ -68,7 +68,7 @@ impl Client {
             Some(length) => self.read_to(body + length.parse::<usize>().expect("a length")),
             None => self.read_chunks(body),
         }
-        // After half a minute the server asks for another connection.
+        // The server closes a connection that is older than half a minute.
         if answer.header("connection") == Some("close") {
             self.stream = None;
         }
@@ -79,7 +79,7 @@ impl Client {
         let mut part = [0; 16 * 1024];
         let stream = self.stream.as_mut().expect("it is connected");
         let length = stream.read(&mut part).expect("the server does not answer");
-        assert_ne!(length, 0, "the server hung up");
+        assert_ne!(length, 0, "the server closed the connection");
         self.buffer.extend_from_slice(&part[..length]);
     }
 
@@ -89,7 +89,7 @@ impl Client {
         }
     }
 
-    /// A body of unknown length comes in chunks, each after a line with its length; the last is empty.
+    /// Reads a chunked body: each chunk follows a line with its length, and the last is empty.
     fn read_chunks(&mut self, mut at: usize) {
         loop {
             let Some(end) = position(&self.buffer[at..], b"\r\n") else {
@@ -110,7 +110,7 @@ impl Client {
 fn connected(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("the server does not listen");
     stream.set_nodelay(true).expect("a socket");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    stream.set_read_timeout(Some(READ_TIMEOUT)).expect("a socket");
     stream
 }
 
@@ -118,12 +118,12 @@ fn position(text: &[u8], wanted: &[u8]) -> Option<usize> {
     text.windows(wanted.len()).position(|window| window == wanted)
 }
 
-/// The bytes of a GET with these further headers.
+/// The bytes of a GET request with additional headers.
 pub fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{}\r\n", lines(headers)).into_bytes()
 }
 
-/// The bytes of a form sent from a page of the same site.
+/// The bytes of a form, sent as from a page of the same site.
 pub fn post(
     address: SocketAddr,
     path: &str,

@@ -1,4 +1,4 @@
-//! Goal 1: logins a second, beside the rate at which this machine hashes.
+//! Goal 1: logins a second, compared with the hashes a second of this machine.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -8,13 +8,13 @@ use vestibule::accounts::password::Password;
 use vestibule::password_hasher::PasswordHasher;
 
 use super::options::Options;
-use super::proc::calmly;
+use super::proc::undisturbed;
 use super::program::reference_path;
 use super::report::{Row, Wanted};
 use super::series::Series;
 use super::site::{PASSWORD, Site};
 
-/// Everything of one round, in the order in which it is taken.
+/// The rates, in the order of measurement.
 #[derive(Default)]
 struct Rates {
     pool: Series,
@@ -28,14 +28,14 @@ pub fn measure(options: &Options) -> Vec<Row> {
     let people = site.people(32);
     let mut rates = Rates::default();
     for _ in 0..options.samples {
-        let take = |series: &mut Series, rate: &dyn Fn() -> f64| {
-            let (rate, others) = calmly(rate);
+        let measure = |series: &mut Series, rate: &dyn Fn() -> f64| {
+            let (rate, others) = undisturbed(rate);
             series.push(rate, others);
         };
-        take(&mut rates.pool, &|| pool_rate(options.time));
-        take(&mut rates.of_8, &|| site.logins(&people[..8], options.time).per_second());
-        take(&mut rates.raw, &|| raw_rate(options.time, &[]));
-        take(&mut rates.of_32, &|| site.logins(&people, options.time).per_second());
+        measure(&mut rates.pool, &|| pool_rate(options.time));
+        measure(&mut rates.of_8, &|| site.logins(&people[..8], options.time).per_second());
+        measure(&mut rates.raw, &|| raw_rate(options.time, &[]));
+        measure(&mut rates.of_32, &|| site.logins(&people, options.time).per_second());
     }
     rates.rows()
 }
@@ -45,10 +45,10 @@ impl Rates {
         let row = |what, ours: &Series, reference, wanted| {
             Row::ratio(what, [ours, reference], ours.over(reference), wanted)
         };
-        let most = Wanted::AtLeast(0.95);
+        let wanted = Wanted::AtLeast(0.95);
         vec![
-            row("logins/s, 8 clients, to our hash pool alone", &self.of_8, &self.pool, most),
-            row("logins/s, 32 clients, to our hash pool alone", &self.of_32, &self.pool, most),
+            row("logins/s, 8 clients, to our hash pool alone", &self.of_8, &self.pool, wanted),
+            row("logins/s, 32 clients, to our hash pool alone", &self.of_32, &self.pool, wanted),
             row("logins/s, 8 clients, to raw hashes", &self.of_8, &self.raw, Wanted::Nothing),
             row("logins/s, 32 clients, to raw hashes", &self.of_32, &self.raw, Wanted::Nothing),
             row("hashes/s of our pool, to raw hashes", &self.pool, &self.raw, Wanted::AtLeast(1.0)),
@@ -56,7 +56,7 @@ impl Rates {
     }
 }
 
-/// Hashes a second of a pool in this process, always with another one waiting for each thread.
+/// Hashes a second of a pool in this process, with a job always waiting for each thread.
 fn pool_rate(time: Duration) -> f64 {
     let cost = Config::default().hash;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -65,19 +65,19 @@ fn pool_rate(time: Duration) -> f64 {
     runtime.expect("a runtime").block_on(async {
         let start = Instant::now();
         let one = async || {
-            let mut made = 0.0;
+            let mut count = 0.0;
             while start.elapsed() < time {
                 hasher.verify(password.as_bytes(), None).await.expect("the queue has room");
-                made += 1.0;
+                count += 1.0;
             }
-            made
+            count
         };
         let all = futures_util::future::join_all((0..2 * cost.threads).map(|_| one())).await;
         all.iter().sum::<f64>() / start.elapsed().as_secs_f64()
     })
 }
 
-/// Hashes a second of the reference program, at the parameters given, else the default ones.
+/// Hashes a second of the reference program, with these parameters or the default ones.
 pub fn raw_rate(time: Duration, parameters: &[u32]) -> f64 {
     let threads = Config::default().hash.threads;
     let mut command = Command::new(reference_path("hashes"));

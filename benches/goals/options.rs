@@ -1,18 +1,18 @@
-//! What the command line asks for.
+//! The command line.
 
 use std::time::Duration;
 
-/// Fewer samples have no median worth the name.
+/// The median of fewer samples would mean little.
 const SAMPLES: usize = 5;
 
-/// Of one sample.
+/// The length of a sample.
 const SECONDS: f64 = 4.0;
 
 pub const USAGE: &str = "benches/run [options]
   --only NAME     one goal: logins, pages, storm, start, growth, sweep or writes
   --samples N     samples of each figure (5)
   --seconds S     length of a sample (4)
-  --quick         3 samples of 1 second, databases of at most 100 thousand users: to see that it runs";
+  --quick         3 samples of 1 second, databases of at most 100 thousand users: checks that it runs";
 
 pub struct Options {
     pub only: Option<String>,
@@ -22,7 +22,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// From the command line, or the words that say what is wrong with it.
+    /// Parses the command line. An error is a message for the user.
     pub fn read() -> Result<Self, String> {
         let quick = std::env::args().any(|argument| argument == "--quick");
         let (samples, seconds) = if quick { (3, 1.0) } else { (SAMPLES, SECONDS) };
@@ -35,7 +35,7 @@ impl Options {
                 "--only" => options.only = Some(value()?),
                 "--samples" => options.samples = positive(&value()?)?,
                 "--seconds" => options.time = Duration::from_secs_f64(positive(&value()?)?),
-                // Cargo adds the second to every benchmark.
+                // Cargo passes --bench to every benchmark.
                 "--quick" | "--bench" => {}
                 other => return Err(format!("{other}: not an option\n{USAGE}")),
             }

@@ -1,12 +1,12 @@
-//! Goal 2: what a page costs, beside bare axum and beside axum-login.
+//! Goal 2: what a page costs, compared with bare axum and with axum-login.
 
 use std::net::SocketAddr;
 
 use super::http::{self, Client};
 use super::load;
 use super::options::Options;
-use super::proc::calmly;
-use super::program::Program;
+use super::proc::undisturbed;
+use super::program::start_reference;
 use super::report::{Row, Wanted};
 use super::series::Series;
 use super::site::Site;
@@ -14,7 +14,7 @@ use super::site::Site;
 /// Enough to keep two cores busy.
 const CONNECTIONS: usize = 8;
 
-/// One request to one server, again and again.
+/// A request that is repeated, and its cost.
 struct Page {
     pid: u32,
     address: SocketAddr,
@@ -28,9 +28,9 @@ impl Page {
         Self { pid, address, request, cost: Series::default() }
     }
 
-    /// Milliseconds of the server's CPU for a request.
-    fn take(&mut self, options: &Options) {
-        let (cost, others) = calmly(|| {
+    /// Takes a sample: milliseconds of the server's CPU for a request.
+    fn sample(&mut self, options: &Options) {
+        let (cost, others) = undisturbed(|| {
             let clients = (0..CONNECTIONS).map(|_| {
                 let (mut client, request) = (Client::new(self.address), &self.request);
                 move || drop(client.ask(request).expect(200))
@@ -42,8 +42,8 @@ impl Page {
 }
 
 pub fn measure(options: &Options) -> Vec<Row> {
-    let (site, bare) = (Site::start(), Program::reference("page"));
-    let axum_login = Program::reference("axum_login");
+    let (site, bare) = (Site::start(), start_reference("page"));
+    let axum_login = start_reference("axum_login");
     let ann = site.people(1).remove(0);
     let cookies = format!("{}; {}", ann.session, ann.device);
     let browser = [("Accept-Encoding", "gzip, br"), ("Cookie", &*ann.device)];
@@ -51,14 +51,14 @@ pub fn measure(options: &Options) -> Vec<Row> {
     let theirs = session_of_axum_login(axum_login.address);
     let mut pages = [
         ours("/login", &[]),
-        Page::new(bare.pid(), bare.address, "/login", &[]),
+        Page::new(bare.child.id(), bare.address, "/login", &[]),
         ours("/login", &browser),
         ours("/account", &[("Cookie", &cookies)]),
-        Page::new(axum_login.pid(), axum_login.address, "/account", &[("Cookie", &theirs)]),
+        Page::new(axum_login.child.id(), axum_login.address, "/account", &[("Cookie", &theirs)]),
     ];
     for _ in 0..options.samples {
         for page in &mut pages {
-            page.take(options);
+            page.sample(options);
         }
     }
     rows(&pages.map(|page| page.cost))

@@ -1,4 +1,4 @@
-//! The table: a row for each goal, and what it was measured on.
+//! The table of goals, and the machine that they were measured on.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,12 +7,12 @@ use std::process::Command;
 use super::proc::is_disturbed;
 use super::series::Series;
 
-/// What a figure is to be.
+/// The goal of a figure.
 #[derive(Clone, Copy)]
 pub enum Wanted {
     AtLeast(f64),
     AtMost(f64),
-    /// Told for comparison.
+    /// No goal: shown for comparison.
     Nothing,
 }
 
@@ -22,45 +22,45 @@ pub struct Row {
     ours: String,
     reference: String,
     ratio: Option<f64>,
-    judged: f64,
+    result: f64,
     wanted: Wanted,
     others: f64,
 }
 
 impl Row {
-    /// Two series that were taken in turn, compared by a ratio of them.
+    /// Two series that were measured in turn, and their ratio.
     pub fn ratio(what: &str, [ours, reference]: [&Series; 2], ratio: f64, wanted: Wanted) -> Self {
         Self {
             what: what.to_owned(),
             ours: figure(ours.median()),
             reference: figure(reference.median()),
             ratio: Some(ratio),
-            judged: ratio,
+            result: ratio,
             wanted,
             others: ours.others().max(reference.others()),
         }
     }
 
-    /// A series that is judged by itself.
+    /// A series that is compared with its goal directly.
     pub fn figure(what: &str, ours: &Series, wanted: Wanted) -> Self {
         Self {
             what: what.to_owned(),
             ours: figure(ours.median()),
             reference: String::new(),
             ratio: None,
-            judged: ours.median(),
+            result: ours.median(),
             wanted,
             others: ours.others(),
         }
     }
 
-    /// With a reference beside it that is not compared.
-    pub fn beside(self, reference: &Series) -> Self {
+    /// Also shows a reference, without comparing it.
+    pub fn with_reference(self, reference: &Series) -> Self {
         let others = self.others.max(reference.others());
         Self { reference: figure(reference.median()), others, ..self }
     }
 
-    /// With the reference said in words.
+    /// Shows a text in the column of the reference.
     pub fn remark(self, reference: String) -> Self {
         Self { reference, ..self }
     }
@@ -69,10 +69,10 @@ impl Row {
         let ratio = self.ratio.map(figure).unwrap_or_default();
         let (wanted, verdict) = match self.wanted {
             Wanted::Nothing => (String::new(), ""),
-            Wanted::AtLeast(least) => (format!("≥ {least}"), verdict(self.judged >= least)),
-            Wanted::AtMost(most) => (format!("≤ {most}"), verdict(self.judged <= most)),
+            Wanted::AtLeast(least) => (format!("≥ {least}"), verdict(self.result >= least)),
+            Wanted::AtMost(most) => (format!("≤ {most}"), verdict(self.result <= most)),
         };
-        // Neither met nor missed: what was disturbed says nothing.
+        // A disturbed sample proves nothing.
         let verdict = if is_disturbed(self.others) { "disturbed" } else { verdict };
         format!(
             "| {goal} | {} | {} | {} | {ratio} | {wanted} | {verdict} | {:.1} % |",
@@ -84,12 +84,12 @@ impl Row {
     }
 }
 
-/// A figure that does not exist is short, too: it compares as false.
+/// A figure that is not a number counts as missed.
 fn verdict(is_met: bool) -> &'static str {
     if is_met { "met" } else { "**short**" }
 }
 
-/// Three figures that count.
+/// About three significant digits.
 pub fn figure(value: f64) -> String {
     match value.abs() {
         small if small < 0.1 => format!("{value:.4}"),
@@ -102,15 +102,15 @@ pub fn figure(value: f64) -> String {
 pub const HEAD: &str = "| goal | what | Vestibule | reference | ratio | wanted | | others' CPU |\n\
     |---|---|---|---|---|---|---|---|";
 
-/// Prints what was measured of a goal at once: a run takes a while.
+/// Prints the rows of a goal as soon as they are measured: a run takes a while.
 pub fn print(goal: &str, rows: &[Row]) {
     for row in rows {
         println!("{}", row.line(goal));
     }
 }
 
-/// On what machine, of which sources, when.
-pub fn setting() -> String {
+/// The machine, the commit and the time.
+pub fn environment() -> String {
     let mut text = String::new();
     let (cpu, cores) = cpu();
     let memory = first_after("/proc/meminfo", "MemTotal:").replace(" kB", "");
@@ -118,9 +118,9 @@ pub fn setting() -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let _ = writeln!(text, "- machine: {cpu}, {cores} cores, {memory:.0} GiB");
     let _ = writeln!(text, "- kernel: Linux {}", kernel.trim());
-    let _ = writeln!(text, "- compiler: {}", said("rustc", &["--version"]));
+    let _ = writeln!(text, "- compiler: {}", output_of("rustc", &["--version"]));
     let _ = writeln!(text, "- commit: {}", commit());
-    let _ = writeln!(text, "- date: {}", said("date", &["-u", "+%Y-%m-%d %H:%M UTC"]));
+    let _ = writeln!(text, "- date: {}", output_of("date", &["-u", "+%Y-%m-%d %H:%M UTC"]));
     text
 }
 
@@ -130,8 +130,8 @@ fn cpu() -> (String, usize) {
 }
 
 fn commit() -> String {
-    let commit = said("git", &["rev-parse", "--short", "HEAD"]);
-    let changed = said("git", &["status", "--porcelain", "--untracked-files=no"]);
+    let commit = output_of("git", &["rev-parse", "--short", "HEAD"]);
+    let changed = output_of("git", &["status", "--porcelain", "--untracked-files=no"]);
     if changed.is_empty() { commit } else { format!("{commit} with changes") }
 }
 
@@ -141,7 +141,7 @@ fn first_after(path: &str, key: &str) -> String {
     found.trim().to_owned()
 }
 
-fn said(program: &str, arguments: &[&str]) -> String {
+fn output_of(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     text.unwrap_or_else(|_| "unknown".to_owned())

@@ -1,5 +1,5 @@
-//! Databases with as many accounts as are asked for, and as much beside them as those would leave
-//! behind. They are kept in `target/` and made anew when the schema or this file has changed.
+//! Databases with a number of accounts and the other rows that such a site would have. They are kept in
+//! `target/` and created again when the schema or this file has changed.
 
 use std::path::{Path, PathBuf};
 
@@ -14,14 +14,15 @@ use vestibule::config::HashCost;
 use vestibule::db::{Db, Location};
 use vestibule::password_hasher::PasswordHasher;
 
-use super::program::{Folder, target};
+use super::process::Folder;
+use super::program::target;
 use super::site::{self, FLOOR_ITERATIONS, FLOOR_MEMORY_KIB, PASSWORD, Person};
 
-/// Rows of one statement.
+/// Rows inserted by one statement.
 const BATCH: u64 = 5000;
 
-/// Nothing that is seeded ends or comes due while it is measured: ten years.
-const FAR: i64 = 10 * 365 * 24 * 60 * 60;
+/// Ten years: nothing expires or becomes due during a measurement.
+const LATER: i64 = 10 * 365 * 24 * 60 * 60;
 
 /// What is in a database.
 #[derive(Clone, Copy)]
@@ -32,14 +33,14 @@ pub struct Seed {
 }
 
 impl Seed {
-    /// What the name of its file begins with.
-    fn stem(self) -> String {
+    /// The prefix of its file name.
+    fn prefix(self) -> String {
         format!("{}-{}-", self.users, self.sessions)
     }
 }
 
-/// Each takes from a list of `[number, user's number, session's hash, browser's hash]`. $2 is the
-/// time of all that is past, $3 that of all that is to come, $4 the hash of the password.
+/// $1 is a list of `[number, user's number, session's hash, device's hash]`, $2 a past time, $3 a future
+/// time, $4 the password hash.
 const ROWS: [&str; 6] = [
     "insert into users (id, username, email, email_key, password_hash, credential_version, created_at)
      select printf('%026d', value ->> 0), printf('user%08d', value ->> 0),
@@ -65,16 +66,16 @@ const SESSIONS: &str = "insert into sessions
         'user_id', printf('%026d', value ->> 1), 'credential_version', 1, 'remember', json('true'),
         'username', printf('user%08d', value ->> 1)), $2, $2, $3 from json_each($1)";
 
-/// So that no account page finds its session long unused and writes that down.
+/// Without this the account page would record the first use of each session in a long time.
 const USE_NOW: &str = "update sessions set created_at = $1, last_seen_at = $1";
 
 /// A folder with a copy of the database.
 pub fn copy(seed: Seed) -> Folder {
     let kept = kept(seed);
     if !kept.is_file() {
-        eprintln!("making, once: {} users, {} sessions …", seed.users, seed.sessions);
-        drop_older(seed);
-        run(make(seed, &kept));
+        eprintln!("creating a database of {} users and {} sessions …", seed.users, seed.sessions);
+        delete_older(seed);
+        run(create(seed, &kept));
     }
     let folder = Folder::new();
     let path = folder.0.join("vestibule.db");
@@ -90,17 +91,17 @@ pub fn copy(seed: Seed) -> Folder {
     folder
 }
 
-/// The user of this number, as their browser knows itself.
+/// The user of this number, with the cookies of their browser.
 pub fn person(number: u64) -> Person {
     Person {
         name: format!("user{number:08}"),
         session: format!("vestibule={}", URL_SAFE_NO_PAD.encode(token("session", number))),
-        device: format!("vestibule-device={}", browser(number)),
+        device: format!("vestibule-device={}", device(number)),
         from: site::network(usize::try_from(number).unwrap_or_default()),
     }
 }
 
-/// Runs one thing to its end.
+/// Runs a future to completion.
 pub fn run<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(work)
@@ -116,7 +117,7 @@ fn kept(seed: Seed) -> PathBuf {
         digest.update(std::fs::read(file.path()).expect("a migration"));
     }
     let version = hex(&digest.finalize()[..4]);
-    folder().join(format!("{}{version}.db", seed.stem()))
+    folder().join(format!("{}{version}.db", seed.prefix()))
 }
 
 fn folder() -> PathBuf {
@@ -125,17 +126,17 @@ fn folder() -> PathBuf {
     folder
 }
 
-/// Those of an older schema are of no use any more, and large.
-fn drop_older(seed: Seed) {
+/// Databases of an older schema are large and no longer used.
+fn delete_older(seed: Seed) {
     let files = std::fs::read_dir(folder()).expect("it was just made").flatten();
-    let is_older = |name: &str| name.starts_with(&seed.stem());
+    let is_older = |name: &str| name.starts_with(&seed.prefix());
     for file in files.filter(|file| file.file_name().to_str().is_some_and(is_older)) {
         let _ = std::fs::remove_file(file.path());
     }
 }
 
-/// Under another name until it is whole.
-async fn make(seed: Seed, path: &Path) {
+/// Has another name until it is complete.
+async fn create(seed: Seed, path: &Path) {
     let unfinished = path.with_extension("unfinished");
     let db = Db::open(&Location::Sqlite(unfinished.clone())).await.expect("a new database");
     db.close().await;
@@ -147,7 +148,7 @@ async fn make(seed: Seed, path: &Path) {
     }
     tx.commit().await.expect("the disk has room");
     on.close().await.expect("it is closed");
-    std::fs::rename(&unfinished, path).expect("it gets its name");
+    std::fs::rename(&unfinished, path).expect("it can be renamed");
 }
 
 async fn open(path: &Path) -> SqliteConnection {
@@ -158,29 +159,29 @@ async fn open(path: &Path) -> SqliteConnection {
 
 async fn insert(on: &mut SqliteConnection, seed: Seed, first: u64, hash: &str) {
     let now = Clock::System.now();
-    let to_come = if seed.has_expired { now - 1 } else { now + FAR };
+    let future = if seed.has_expired { now - 1 } else { now + LATER };
     let numbered = |count: u64| {
         let rows = (first..(first + BATCH).min(count)).map(|number| row(seed, number));
         rows.collect::<serde_json::Value>().to_string()
     };
     for statement in ROWS {
         let count = if statement == SESSIONS { seed.sessions } else { seed.users };
-        let insert = sqlx::query(statement).bind(numbered(count)).bind(now).bind(to_come);
+        let insert = sqlx::query(statement).bind(numbered(count)).bind(now).bind(future);
         insert.bind(hash).execute(&mut *on).await.expect("the disk has room");
     }
 }
 
 fn row(seed: Seed, number: u64) -> serde_json::Value {
     let session = hex(&Sha256::digest(token("session", number)));
-    let browser = hex(&Sha256::digest(browser(number)));
-    serde_json::json!([number, number % seed.users, session, browser])
+    let device = hex(&Sha256::digest(device(number)));
+    serde_json::json!([number, number % seed.users, session, device])
 }
 
-fn browser(number: u64) -> String {
-    URL_SAFE_NO_PAD.encode(token("browser", number))
+fn device(number: u64) -> String {
+    URL_SAFE_NO_PAD.encode(token("device", number))
 }
 
-/// 128 bits that look drawn, so that rows lie in the indexes as they would.
+/// 128 pseudorandom bits, so that rows are spread over the indexes.
 fn token(kind: &str, number: u64) -> [u8; 16] {
     let digest = Sha256::digest(format!("{kind} {number}"));
     std::array::from_fn(|at| digest[at])
@@ -200,6 +201,6 @@ async fn weak_hash() -> String {
         iterations: FLOOR_ITERATIONS,
         ..Config::default().hash
     };
-    let hasher = PasswordHasher::start(&cost).expect("parameters that the settings take");
+    let hasher = PasswordHasher::start(&cost).expect("valid parameters");
     hasher.hash(PASSWORD.as_bytes()).await.expect("the queue is empty")
 }

@@ -1,13 +1,13 @@
-//! Samples of one figure, and what is said about them.
+//! Samples of one figure, and their statistics.
 
-/// One sample, with the share of the machine's CPU that others used meanwhile.
+/// A sample, with the share of the CPU that other processes used.
 #[derive(Clone, Copy)]
 struct Sample {
     value: f64,
     others: f64,
 }
 
-/// Samples in the order in which they were taken: the n-th of two series were taken side by side.
+/// Samples in order. The n-th samples of two series were taken one after the other.
 #[derive(Clone, Default)]
 pub struct Series(Vec<Sample>);
 
@@ -20,19 +20,18 @@ impl Series {
         median(self.0.iter().map(|sample| sample.value))
     }
 
-    /// The median of the ratios of samples that were taken side by side: what slows the machine down
+    /// The median of the ratios of samples that were taken one after the other: what slows the machine
     /// for a while slows both.
     pub fn over(&self, other: &Self) -> f64 {
         median(self.0.iter().zip(&other.0).map(|(ours, theirs)| ours.value / theirs.value))
     }
 
-    /// The most that others used during any of the samples.
+    /// The largest share of CPU that others used during a sample.
     pub fn others(&self) -> f64 {
         self.0.iter().map(|sample| sample.others).fold(0.0, f64::max)
     }
 }
 
-/// The middle one; of an even number the mean of the two in the middle.
 pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut sorted: Vec<f64> = values.collect();
     sorted.sort_by(f64::total_cmp);
@@ -44,7 +43,7 @@ pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     }
 }
 
-/// The time that `share` of `times` do not exceed.
+/// The time that a `share` of `times` does not exceed.
 pub fn percentile(times: &mut [f64], share: f64) -> f64 {
     times.sort_by(f64::total_cmp);
     #[expect(

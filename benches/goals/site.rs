@@ -1,5 +1,5 @@
-//! Vestibule as it is measured: the release build behind a proxy, with a mail server that takes
-//! everything, and no limits.
+//! The measured site: the release build behind a proxy, with a mail server that accepts everything, and
+//! without rate limits.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -9,30 +9,29 @@ use super::http::{self, Client};
 use super::limits::LIMITS;
 use super::load::{self, Window};
 use super::mail_sink;
-use super::program::{Folder, Program};
+use super::process::{Folder, Program};
 
-/// Long enough, and not guessable.
 pub const PASSWORD: &str = "moss lantern quartz";
 
-/// The weakest parameters that the settings take: what a hash costs hides as little else as it can.
+/// The weakest parameters that are accepted, so that hashing hides little of the other costs.
 pub const FLOOR_MEMORY_KIB: u32 = 7168;
 /// See [`FLOOR_MEMORY_KIB`].
 pub const FLOOR_ITERATIONS: u32 = 5;
 
-/// A running Vestibule. The one that is measured is stopped when this is dropped.
+/// A running site. It is stopped when this is dropped.
 pub struct Site {
     program: Program,
 }
 
-/// A user, and a browser that the account was used from.
+/// A user and their browser.
 #[derive(Clone)]
 pub struct Person {
     pub name: String,
-    /// `name=value` of the session's cookie and of the browser's.
+    /// The cookies of the session and of the device, as `name=value`.
     pub session: String,
     pub device: String,
-    /// What the proxy says of where they are: each has a network of their own, else the share of one
-    /// network in the hash pool would be measured.
+    /// The address for `X-Forwarded-For`. Each has a network of their own: otherwise the share of one
+    /// network in the hash queue would be measured.
     pub from: String,
 }
 
@@ -56,14 +55,14 @@ impl Site {
     }
 
     pub fn pid(&self) -> u32 {
-        self.program.pid()
+        self.program.child.id()
     }
 
     pub fn address(&self) -> SocketAddr {
         self.program.address
     }
 
-    /// Registers so many, by the form.
+    /// Registers this number of people by the form.
     pub fn people(&self, count: usize) -> Vec<Person> {
         let mut client = Client::new(self.address());
         let names = (0..count).map(|number| (format!("person{number}"), network(number)));
@@ -87,14 +86,14 @@ impl Site {
         Person { name, session, device, from }
     }
 
-    /// The bytes of a login from the browser that the account was used from before.
+    /// The bytes of a login from a trusted device.
     pub fn login(&self, person: &Person) -> Vec<u8> {
         let fields = [("username", &*person.name), ("password", PASSWORD)];
         let headers = [("Cookie", &*person.device), ("X-Forwarded-For", &*person.from)];
         http::post(self.address(), "/login", &fields, &headers)
     }
 
-    /// Everybody logs in, again and again.
+    /// All of them log in repeatedly.
     pub fn logins(&self, people: &[Person], time: Duration) -> Window {
         let clients = people.iter().map(|person| {
             let (mut client, request) = (Client::new(self.address()), self.login(person));
@@ -104,7 +103,7 @@ impl Site {
     }
 }
 
-/// `vestibule serve`, ready to be started.
+/// The command `vestibule serve`.
 pub fn command(listen: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
     command.arg("serve").env_clear();
@@ -117,7 +116,7 @@ pub fn command(listen: &str) -> Command {
     command
 }
 
-/// An address in a network without other clients.
+/// An address in a network that no other client has.
 pub fn network(number: usize) -> String {
     format!("10.{}.{}.1", (number >> 8) & 255, number & 255)
 }

@@ -1,4 +1,4 @@
-//! Goal 4: how soon it answers, how large it is, what it takes while nothing happens.
+//! Goal 4: the time to the first response, the size of the program, and its memory when idle.
 
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -9,46 +9,51 @@ use rustix::process::Signal;
 use super::http::{self, Client};
 use super::load::pause;
 use super::options::Options;
-use super::proc::{calmly, memory};
-use super::program::{Folder, free_port, reference_path, stop};
+use super::proc::{memory, undisturbed};
+use super::process::Folder;
+use super::program::{free_port, reference_path, stop};
 use super::report::{Row, Wanted};
 use super::series::Series;
 use super::site::{self, Site};
 
-/// A start is short, so that many can be made.
+/// A start is short, so a sample has several.
 const STARTS_A_SAMPLE: usize = 4;
 
-/// Between two checks whether the port is open.
-const LOOK_EVERY: Duration = Duration::from_micros(100);
+/// The time between two checks whether the port is open.
+const CHECK_EVERY: Duration = Duration::from_micros(100);
 
-/// Longer takes none that succeeds.
+/// How long a start may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub fn measure(options: &Options) -> Vec<Row> {
     let folder = Folder::new();
-    // The first one makes the database.
+    // The first start creates the database.
     start_once(&mut vestibule(&folder));
-    // All in one sample: the kernel counts CPU too coarsely to tell who used it during one start.
-    let (times, others) = calmly(|| {
+    // All in one sample: the kernel counts CPU time too coarsely for one start.
+    let (times, others) = undisturbed(|| {
         let starts = (0..options.samples * STARTS_A_SAMPLE)
             .map(|_| (start_once(&mut vestibule(&folder)), start_once(&mut page())));
         starts.collect::<Vec<_>>()
     });
     let (mut ours, mut bare) = (Series::default(), Series::default());
-    for (of_ours, of_bare) in times {
-        ours.push(of_ours, others);
-        bare.push(of_bare, others);
+    for (our_time, bare_time) in times {
+        ours.push(our_time, others);
+        bare.push(bare_time, others);
     }
     let mut rows = vec![
-        Row::figure("start to first answer, ms (beside bare axum)", &ours, Wanted::AtMost(15.0))
-            .beside(&bare),
+        Row::figure(
+            "start to first answer, ms (compared with bare axum)",
+            &ours,
+            Wanted::AtMost(15.0),
+        )
+        .with_reference(&bare),
         Row::figure("size of the program, MB", &size(), Wanted::AtMost(15.0)),
     ];
     rows.extend(idle());
     rows
 }
 
-/// A command, and where it is going to listen.
+/// A command and the address that it will listen on.
 struct Start(Command, SocketAddr);
 
 fn vestibule(folder: &Folder) -> Start {
@@ -65,7 +70,7 @@ fn page() -> Start {
     Start(command, address)
 }
 
-/// Milliseconds from the start of the process until its login page was read; then it is stopped.
+/// Milliseconds from the start of the process until its login page has been read.
 fn start_once(Start(command, address): &mut Start) -> f64 {
     let request = http::get(*address, "/login", &[]);
     command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -73,7 +78,7 @@ fn start_once(Start(command, address): &mut Start) -> f64 {
     let mut child: Child = command.spawn().expect("the program is built");
     while TcpStream::connect(*address).is_err() {
         assert!(start.elapsed() < PATIENCE, "{command:?} did not start");
-        pause(LOOK_EVERY);
+        pause(CHECK_EVERY);
     }
     drop(Client::new(*address).ask(&request).expect(200));
     let time = start.elapsed().as_secs_f64() * 1000.0;
@@ -101,9 +106,9 @@ fn idle() -> [Row; 2] {
     }
     let mut later = Series::default();
     later.push(memory(site.pid(), "VmRSS"), 0.0);
-    let most = Wanted::AtMost(20.0);
+    let wanted = Wanted::AtMost(20.0);
     [
-        Row::figure("memory when idle, MiB", &idle, most),
-        Row::figure("the same after a thousand pages", &later, most),
+        Row::figure("memory when idle, MiB", &idle, wanted),
+        Row::figure("the same after a thousand pages", &later, wanted),
     ]
 }

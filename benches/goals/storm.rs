@@ -1,4 +1,4 @@
-//! Goal 3: pages while everybody logs in.
+//! Goal 3: pages during a storm of logins.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::http::{self, Client};
 use super::load;
 use super::options::Options;
-use super::proc::{calmly, memory};
+use super::proc::{memory, undisturbed};
 use super::report::{Row, Wanted};
 use super::series::{Series, percentile};
 use super::site::{Person, Site};
@@ -29,9 +29,9 @@ pub fn measure(options: &Options) -> Vec<Row> {
     let people = site.people(32);
     let mut storm = Storm::default();
     for _ in 0..options.samples {
-        let (rate, others) = calmly(|| site.logins(&people, options.time).per_second());
+        let (rate, others) = undisturbed(|| site.logins(&people, options.time).per_second());
         storm.without.push(rate, others);
-        let ((mut times, rate), others) = calmly(|| with_pages(&site, &people, options));
+        let ((mut times, rate), others) = undisturbed(|| with_pages(&site, &people, options));
         storm.median.push(percentile(&mut times, 0.5), others);
         storm.slowest.push(percentile(&mut times, 0.99), others);
         storm.with_pages.push(rate, others);
@@ -54,8 +54,7 @@ impl Storm {
     }
 }
 
-/// How long each page took, in milliseconds, and logins a second: one visitor is timed, another
-/// is not.
+/// How long each page of one of two visitors took, in milliseconds, and logins a second.
 fn with_pages(site: &Site, people: &[Person], options: &Options) -> (Vec<f64>, f64) {
     let stop = AtomicBool::new(false);
     let visit = || {

@@ -1,5 +1,4 @@
-//! Goal 5, its second part: how long a writer waits while a million expired sessions are cleared
-//! away.
+//! Goal 5, second part: how long a writer waits while a million expired sessions are deleted.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,32 +12,32 @@ use vestibule::clock::Clock;
 use super::http::{self, Client};
 use super::load::{self, pause};
 use super::options::Options;
-use super::proc::calmly;
+use super::proc::undisturbed;
 use super::report::{Row, Wanted};
 use super::seed::{self, Seed};
 use super::series::{Series, percentile};
 use super::site::Site;
 
-/// Between two writes.
+/// The time between two writes.
 const PERIOD: Duration = Duration::from_millis(10);
 
-/// The sweeper may take longer; then what was measured until here counts.
-const LONGEST: Duration = Duration::from_mins(3);
+/// The measurement ends then, even if the sweeper has not finished.
+const MAX_TIME: Duration = Duration::from_mins(3);
 
 const USERS: u64 = 1000;
 const EXPIRED: u64 = 1_000_000;
 
-/// How long the writes took, in milliseconds, and how long it went on.
-struct Watched {
+/// How long each write took, in milliseconds, and the length of the measurement.
+struct Writes {
     times: Vec<f64>,
     seconds: f64,
 }
 
 pub fn measure(options: &Options) -> Vec<Row> {
     let expired = if options.quick { EXPIRED / 10 } else { EXPIRED };
-    // Once: a minute of writes is sample enough, and the longest of them is what counts.
-    let (mut swept, others) = calmly(|| while_swept(expired));
-    let (mut calm, others_then) = calmly(|| without(Duration::from_secs_f64(swept.seconds)));
+    // One sample is enough: it has a minute of writes, and the longest of them counts.
+    let (mut swept, others) = undisturbed(|| while_swept(expired));
+    let (mut calm, others_then) = undisturbed(|| without(Duration::from_secs_f64(swept.seconds)));
     let series = |value, others| {
         let mut series = Series::default();
         series.push(value, others);
@@ -47,10 +46,11 @@ pub fn measure(options: &Options) -> Vec<Row> {
     let mut row = |what: &str, share, wanted| {
         let ours = series(percentile(&mut swept.times, share), others);
         let reference = series(percentile(&mut calm.times, share), others_then);
-        Row::figure(what, &ours, wanted).beside(&reference)
+        Row::figure(what, &ours, wanted).with_reference(&reference)
     };
-    let what =
-        format!("POST /forgot while {expired} expired sessions go, ms, longest (beside none)");
+    let what = format!(
+        "POST /forgot while {expired} expired sessions go, ms, longest (compared with none)"
+    );
     vec![
         row(&what, 1.0, Wanted::AtMost(50.0)),
         row("the same, 99th percentile", 0.99, Wanted::Nothing),
@@ -63,21 +63,21 @@ pub fn measure(options: &Options) -> Vec<Row> {
     ]
 }
 
-fn while_swept(expired: u64) -> Watched {
+fn while_swept(expired: u64) -> Writes {
     let folder = seed::copy(Seed { users: USERS, sessions: expired, has_expired: true });
     let path = folder.0.join("vestibule.db");
     let site = Site::start_with_weak_hash(folder);
     write_until(&site, &|| !has_expired(&path))
 }
 
-fn without(time: Duration) -> Watched {
+fn without(time: Duration) -> Writes {
     let folder = seed::copy(Seed { users: USERS, sessions: USERS, has_expired: false });
     let site = Site::start_with_weak_hash(folder);
     let start = Instant::now();
     write_until(&site, &|| start.elapsed() >= time)
 }
 
-fn write_until(site: &Site, is_over: &dyn Fn() -> bool) -> Watched {
+fn write_until(site: &Site, is_over: &dyn Fn() -> bool) -> Writes {
     let (stop, start) = (AtomicBool::new(false), Instant::now());
     thread::scope(|scope| {
         let writer = scope.spawn(|| {
@@ -86,16 +86,16 @@ fn write_until(site: &Site, is_over: &dyn Fn() -> bool) -> Watched {
             let request = http::post(site.address(), "/forgot", &fields, &[]);
             load::each(PERIOD, &stop, || drop(client.ask(&request).expect(303)))
         });
-        while !is_over() && start.elapsed() < LONGEST {
+        while !is_over() && start.elapsed() < MAX_TIME {
             pause(Duration::from_millis(500));
         }
         let seconds = start.elapsed().as_secs_f64();
         stop.store(true, Ordering::Relaxed);
-        Watched { times: writer.join().expect("the writer's thread"), seconds }
+        Writes { times: writer.join().expect("the writer's thread"), seconds }
     })
 }
 
-/// Whether there is one left of those that were there at the start.
+/// Whether an expired session is left.
 fn has_expired(path: &Path) -> bool {
     seed::run(async {
         let options = SqliteConnectOptions::new().filename(path).read_only(true);

@@ -1,4 +1,4 @@
-//! Goal 6: 64 clients register; hashing is to be what bounds them, and not the disk.
+//! Goal 6: registrations of 64 clients. Hashing must limit them, not the disk.
 
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,22 +10,23 @@ use super::http::Client;
 use super::load::{self, Window, pause};
 use super::logins::raw_rate;
 use super::options::Options;
-use super::proc::{calmly, written};
-use super::program::{Folder, stop};
+use super::proc::{undisturbed, written};
+use super::process::Folder;
+use super::program::stop;
 use super::report::{Row, Wanted};
 use super::series::Series;
 use super::site::{FLOOR_ITERATIONS, FLOOR_MEMORY_KIB, Site, network};
 
 const CLIENTS: usize = 64;
 
-/// No name is taken twice.
+/// The number of registrations, for unique names.
 static REGISTERED: AtomicU64 = AtomicU64::new(0);
 
 pub fn measure(options: &Options) -> Vec<Row> {
     let site = Site::start_with_weak_hash(Folder::new());
     let (mut ours, mut raw, mut disk) = (Series::default(), Series::default(), Series::default());
     for _ in 0..options.samples {
-        let ((window, kib), others) = calmly(|| {
+        let ((window, kib), others) = undisturbed(|| {
             let before = (written(site.pid()), registered());
             let window = registrations(&site, options.time);
             let kib = (written(site.pid()) - before.0) / 1024.0;
@@ -34,7 +35,7 @@ pub fn measure(options: &Options) -> Vec<Row> {
         disk.push(kib, others);
         ours.push(window.per_second(), others);
         let floor = [FLOOR_MEMORY_KIB, FLOOR_ITERATIONS];
-        let (rate, others) = calmly(|| raw_rate(options.time, &floor));
+        let (rate, others) = undisturbed(|| raw_rate(options.time, &floor));
         raw.push(rate, others);
     }
     let what = "registrations/s, 64 clients, to raw hashes of the same parameters";
@@ -48,7 +49,7 @@ pub fn measure(options: &Options) -> Vec<Row> {
     rows
 }
 
-/// How many have registered so far.
+/// How many clients have registered so far.
 #[expect(clippy::cast_precision_loss, reason = "a number of requests")]
 fn registered() -> f64 {
     REGISTERED.load(Ordering::Relaxed) as f64
@@ -65,7 +66,7 @@ fn registrations(site: &Site, time: Duration) -> Window {
     load::run(site.pid(), clients.collect(), time)
 }
 
-/// Counted by strace, where there is one that may look at the process.
+/// Syncs counted by strace, if it is installed and may trace the process.
 fn syncs(site: &Site, time: Duration) -> Option<Series> {
     let folder = Folder::new();
     let counts = folder.0.join("counts");
@@ -88,6 +89,6 @@ fn syncs(site: &Site, time: Duration) -> Option<Series> {
 
 /// The fourth column is the number of calls.
 fn calls(table: &str) -> f64 {
-    let of_sync = table.lines().filter(|line| line.ends_with("sync"));
-    of_sync.filter_map(|line| line.split_whitespace().nth(3)?.parse::<f64>().ok()).sum()
+    let syncs = table.lines().filter(|line| line.ends_with("sync"));
+    syncs.filter_map(|line| line.split_whitespace().nth(3)?.parse::<f64>().ok()).sum()
 }

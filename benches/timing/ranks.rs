@@ -1,11 +1,11 @@
-//! Two distributions of times, compared by rank.
+//! Two distributions of times, and their comparison by rank.
 
 use std::time::Duration;
 
-/// How well the two may be told apart: 0.5 is not at all, 0 and 1 are always.
-const ALIKE: std::ops::RangeInclusive<f64> = 0.45..=0.55;
+/// The AUC of distributions that count as similar: 0.5 is indistinguishable, 0 and 1 are disjoint.
+const SIMILAR: std::ops::RangeInclusive<f64> = 0.45..=0.55;
 
-/// What was measured. Nothing is left out, however slow it was.
+/// All times, including outliers.
 #[derive(Default)]
 pub struct Distributions {
     known: Vec<Duration>,
@@ -17,19 +17,19 @@ impl Distributions {
         if is_known { &mut self.known } else { &mut self.unknown }.push(time);
     }
 
-    pub fn are_alike(&self) -> bool {
-        ALIKE.contains(&self.auc())
+    pub fn are_similar(&self) -> bool {
+        SIMILAR.contains(&self.auc())
     }
 
-    /// The end of a line of the table.
+    /// The figures of a row of the table.
     pub fn row(&self) -> String {
-        let verdict = if self.are_alike() { "ok" } else { "TOLD APART" };
+        let verdict = if self.are_similar() { "ok" } else { "DIFFERENT" };
         let [known, unknown] = [&self.known, &self.unknown].map(|times| median(times));
         format!("{known:.2} ms | {unknown:.2} ms | {:.3} | {verdict} |", self.auc())
     }
 
-    /// The chance that an account that exists takes longer than one that does not (Mann-Whitney's U
-    /// divided by the number of pairs; of equal times each is half).
+    /// The probability that a request for an existing account takes longer than one for another (Mann-Whitney's
+    /// U divided by the number of pairs; equal times count half).
     fn auc(&self) -> f64 {
         let mut wins = 0.0;
         for known in &self.known {

@@ -1,58 +1,41 @@
-//! The release build in its own process, as operators run it but with limits that are
-//! not reached, and one connection to it that is kept open.
+//! The release build in a process, with rate limits that are not reached, and a connection to it.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use vestibule::random;
 
 use super::limits::LIMITS;
 use super::mail_sink;
+use super::process::{Folder, Program};
 
-/// Killed when it is dropped, its folder deleted.
-pub struct Server {
-    child: Child,
-    address: SocketAddr,
-    folder: PathBuf,
-}
+/// The server, on SQLite or PostgreSQL.
+pub struct Server(Program);
 
 impl Server {
-    /// On SQLite, or on PostgreSQL in its own schema.
+    /// On SQLite, or in a new schema on PostgreSQL.
     pub fn start(postgres: Option<&str>) -> Self {
-        let folder = std::env::temp_dir().join(format!("vestibule-timing-{}", random::id(0)));
-        std::fs::create_dir_all(&folder).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
-        command.arg("serve").current_dir(&folder).env_clear();
+        command.arg("serve").env_clear();
         command.env("VESTIBULE_LISTEN", "127.0.0.1:0");
         command.env("VESTIBULE_SMTP_URL", mail_sink::start());
-        // They count all the same: what is counted, by whom, is part of what is timed.
+        // Not off: counting is a part of what is timed.
         for limit in LIMITS {
             command.env(format!("VESTIBULE_LIMIT_{limit}"), "1000000/1d");
         }
         if let Some(url) = postgres {
-            command.env("VESTIBULE_DATABASE_URL", own_schema(url));
+            command.env("VESTIBULE_DATABASE_URL", new_schema(url));
             command.env("VESTIBULE_SECRET", "WgrGPrviZ3enH9xDfqjNDCnxsR2SKpjNpf0uOhOozfo=");
         }
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let address = address_of(&mut child);
-        Self { child, address, folder }
+        Self(Program::start(&mut command, Folder::new()))
     }
 
     pub fn connect(&self) -> Connection {
-        let address = self.address;
+        let address = self.0.address;
         Connection { from: connected(address), address, cookies: BTreeMap::new() }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -63,16 +46,7 @@ fn connected(address: SocketAddr) -> BufReader<TcpStream> {
     BufReader::new(stream)
 }
 
-fn address_of(child: &mut Child) -> SocketAddr {
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut said = lines.map_while(Result::ok);
-    let found = said.find_map(|line| Some(line.strip_prefix("listening on http://")?.to_owned()));
-    // Whatever else it says must not meet a closed pipe.
-    std::thread::spawn(move || said.for_each(drop));
-    found.expect("the server did not start").parse().unwrap()
-}
-
-fn own_schema(url: &str) -> String {
+fn new_schema(url: &str) -> String {
     let schema = format!("timing_{}", random::id(0));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -85,14 +59,14 @@ fn own_schema(url: &str) -> String {
     format!("{url}?options=-csearch_path%3D{schema}")
 }
 
-/// A connection, with the cookies that came over it.
+/// A connection with cookies.
 pub struct Connection {
     from: BufReader<TcpStream>,
     address: SocketAddr,
     cookies: BTreeMap<String, String>,
 }
 
-/// The parts of an answer that are looked at.
+/// The relevant parts of a response.
 pub struct Answer {
     pub status: u16,
     pub location: Option<String>,
@@ -117,7 +91,7 @@ impl Connection {
         self.exchange(&request)
     }
 
-    /// How long it took from the first byte sent to the last one read.
+    /// Sends a form and returns the time from the first byte sent to the last byte read.
     pub fn post(&mut self, path: &str, fields: &[(&str, &str)], expected: u16) -> Duration {
         let request = self.form(path, fields);
         self.time(&request, expected)
@@ -160,10 +134,14 @@ impl Connection {
         let (mut line, mut length, mut is_last) = (String::new(), 0, false);
         while line != "\r\n" {
             line.clear();
-            assert_ne!(self.from.read_line(&mut line).unwrap(), 0, "the server hung up");
+            assert_ne!(
+                self.from.read_line(&mut line).unwrap(),
+                0,
+                "the server closed the connection"
+            );
             match line.trim_end().split_once(": ") {
                 None if answer.status == 0 => answer.status = line[9..12].parse().unwrap(),
-                // After half a minute: outside of what is timed comes another connection.
+                // After half a minute. The next connection is opened outside of the measured time.
                 Some(("connection", "close")) => is_last = true,
                 Some(("content-length", value)) => length = value.parse().unwrap(),
                 Some(("location", value)) => answer.location = Some(value.to_owned()),

@@ -1,17 +1,17 @@
-//! What the reference servers share: they listen where they are told and say so.
+//! What the reference servers share: they listen on an address and print it.
 
 use std::error::Error;
 
 use axum::Router;
 
-/// How a program of these ends that cannot go on: with the cause, in words.
-pub type Ended = Result<(), Box<dyn Error + Send + Sync>>;
+/// The result of a program.
+pub type ProgramResult = Result<(), Box<dyn Error + Send + Sync>>;
 
-/// Serves on the address that is the first argument, `127.0.0.1:0` without one.
+/// Serves on the address in the first argument, by default `127.0.0.1:0`.
 ///
 /// # Errors
-/// When nothing can listen there.
-pub async fn serve(app: Router) -> Ended {
+/// If the address cannot be bound.
+pub async fn serve(app: Router) -> ProgramResult {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".into());
     let listener = tokio::net::TcpListener::bind(&address)
         .await

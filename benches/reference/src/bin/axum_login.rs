@@ -1,5 +1,5 @@
-//! Log in and an account page with axum-login and tower-sessions on SQLite, built as their
-//! documentation shows it. The user `ann` is made at the start.
+//! A login and an account page with axum-login and tower-sessions on SQLite, as in their documentation.
+//! The user `ann` is created at the start.
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
@@ -10,7 +10,7 @@ use axum::{Form, Router};
 use axum_login::login_required;
 use axum_login::tower_sessions::{Expiry, SessionManagerLayer};
 use axum_login::{AuthManagerLayerBuilder, AuthSession, AuthUser, AuthnBackend, UserId};
-use reference::Ended;
+use reference::ProgramResult;
 use serde::Deserialize;
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -33,7 +33,7 @@ impl AuthUser for User {
         self.id
     }
 
-    /// A new password ends the sessions.
+    /// A new password ends all sessions.
     fn session_auth_hash(&self) -> &[u8] {
         self.password.as_bytes()
     }
@@ -67,7 +67,7 @@ impl AuthnBackend for Backend {
     async fn authenticate(&self, typed: Credentials) -> Result<Option<User>, sqlx::Error> {
         let user = self.find("username", &typed.username).await?;
         let verified = tokio::task::spawn_blocking(move || {
-            user.filter(|user| is_right(&typed.password, &user.password))
+            user.filter(|user| is_correct(&typed.password, &user.password))
         });
         verified.await.map_err(|cause| sqlx::Error::Protocol(cause.to_string()))
     }
@@ -77,13 +77,13 @@ impl AuthnBackend for Backend {
     }
 }
 
-fn is_right(password: &str, stored: &str) -> bool {
+fn is_correct(password: &str, stored: &str) -> bool {
     let Ok(stored) = PasswordHash::new(stored) else { return false };
     Argon2::default().verify_password(password.as_bytes(), &stored).is_ok()
 }
 
 #[tokio::main]
-async fn main() -> Ended {
+async fn main() -> ProgramResult {
     let options = SqliteConnectOptions::new().filename("reference.db").create_if_missing(true);
     let db = SqlitePool::connect_with(options).await?;
     prepare(&db).await?;
@@ -101,7 +101,7 @@ async fn main() -> Ended {
     reference::serve(app).await
 }
 
-async fn prepare(db: &SqlitePool) -> Ended {
+async fn prepare(db: &SqlitePool) -> ProgramResult {
     sqlx::query("create table if not exists users (id integer primary key, username text unique, password text)")
         .execute(db)
         .await?;

@@ -1,25 +1,25 @@
-//! `hashes SECONDS THREADS [MEMORY_KIB ITERATIONS]`: how many Argon2id hashes this machine makes a
-//! second, each thread with a buffer of its own that it keeps. Nothing else is done.
+//! `hashes SECONDS THREADS [MEMORY_KIB ITERATIONS]` prints how many Argon2id hashes a second this machine
+//! computes. Each thread keeps its buffer.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use reference::Ended;
+use reference::ProgramResult;
 
-/// OWASP's minimum for two passes, and what Vestibule takes by default.
+/// The default of Vestibule: OWASP's minimum for two passes.
 const MEMORY_KIB: u32 = 19456;
 const ITERATIONS: u32 = 2;
 
-fn main() -> Ended {
+fn main() -> ProgramResult {
     let seconds: f64 = argument(1, 4.0)?;
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads: usize = argument(2, cores)?;
     let params = Params::new(argument(3, MEMORY_KIB)?, argument(4, ITERATIONS)?, 1, Some(32))
-        .map_err(|cause| format!("Argon2 does not take that: {cause}"))?;
-    let for_long = Duration::from_secs_f64(seconds);
+        .map_err(|cause| format!("invalid parameters: {cause}"))?;
+    let time = Duration::from_secs_f64(seconds);
     let rate = thread::scope(|scope| {
-        let one = || scope.spawn(|| hash_for(&params, for_long));
+        let one = || scope.spawn(|| hash_for(&params, time));
         let running: Vec<_> = (0..threads).map(|_| one()).collect();
         let rates = running.into_iter().map(|thread| thread.join());
         rates.map(|rate| rate.unwrap_or(Err(argon2::Error::OutOfMemory))).sum::<Result<f64, _>>()
@@ -28,7 +28,7 @@ fn main() -> Ended {
     Ok(())
 }
 
-/// Hashes a second of one thread, after one that touches the memory.
+/// Hashes a second of one thread. The first hash is not counted, because it touches new memory.
 fn hash_for(params: &Params, time: Duration) -> Result<f64, argon2::Error> {
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
     let mut memory = vec![Block::new(); params.block_count()];
@@ -37,16 +37,16 @@ fn hash_for(params: &Params, time: Duration) -> Result<f64, argon2::Error> {
         argon2.hash_password_into_with_memory(password, &salt, &mut [0; 32], &mut memory)
     };
     hash(0)?;
-    let (start, mut made) = (Instant::now(), 0);
+    let (start, mut count) = (Instant::now(), 0);
     while start.elapsed() < time {
-        made += 1;
-        hash(made)?;
+        count += 1;
+        hash(count)?;
     }
-    Ok(made as f64 / start.elapsed().as_secs_f64())
+    Ok(count as f64 / start.elapsed().as_secs_f64())
 }
 
-/// The argument at this place, or what holds without it.
-fn argument<T: std::str::FromStr>(place: usize, default: T) -> Result<T, String> {
-    let Some(text) = std::env::args().nth(place) else { return Ok(default) };
-    text.parse().map_err(|_| format!("{text}: not a number that goes here"))
+/// The argument at this index, or the default.
+fn argument<T: std::str::FromStr>(index: usize, default: T) -> Result<T, String> {
+    let Some(text) = std::env::args().nth(index) else { return Ok(default) };
+    text.parse().map_err(|_| format!("{text}: expected a number"))
 }

@@ -1,6 +1,6 @@
-//! The limits of the settings, which would end a measurement after ten tries.
+//! The rate limits, which would end a measurement after ten attempts.
 
-/// Behind `VESTIBULE_LIMIT_`.
+/// The names after `VESTIBULE_LIMIT_`.
 pub const LIMITS: [&str; 7] = [
     "LOGIN_IP",
     "LOGIN_ACCOUNT",

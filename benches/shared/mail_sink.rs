@@ -1,22 +1,22 @@
-//! A mail server that takes everything and keeps nothing.
+//! A mail server that accepts everything and keeps nothing.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
-/// Starts it and answers what goes into `VESTIBULE_SMTP_URL`. It ends with the process.
+/// Starts it and returns the value for `VESTIBULE_SMTP_URL`. It ends with the process.
 pub fn start() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || talk(&stream));
+            std::thread::spawn(move || serve(&stream));
         }
     });
     format!("smtp://localhost:{port}")
 }
 
-/// `None`: the client is gone.
-fn talk(mut stream: &TcpStream) -> Option<()> {
+/// Returns when the client closes the connection.
+fn serve(mut stream: &TcpStream) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let mut lines = BufReader::new(stream).lines();
     stream.write_all(b"220 sink ESMTP\r\n").ok()?;
