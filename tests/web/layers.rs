@@ -76,36 +76,110 @@ fn product(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests {").next().unwrap()
 }
 
-/// What follows each `crate::`: one name, or those of a list in braces.
-fn uses(text: &str) -> Vec<String> {
-    let mut names = Vec::new();
-    for (at, mark) in product(text).match_indices("crate::") {
-        let rest = &text[at + mark.len()..];
-        let list = rest.strip_prefix('{').and_then(|list| list.split('}').next());
-        let parts: Vec<&str> = list.map_or(vec![rest], |list| list.split(',').collect());
-        let name = |part: &str| {
-            part.trim().chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect()
-        };
-        names.extend(parts.into_iter().map(name));
+/// A list of imports, one by one: `a::{b, c::{d, e}}` is `a::b`, `a::c::d` and `a::c::e`.
+fn expanded(tree: &str) -> Vec<String> {
+    let Some((head, rest)) = tree.split_once('{') else { return vec![tree.trim().to_owned()] };
+    let inner = rest.rsplit_once('}').map_or(rest, |(inner, _)| inner);
+    let mut depth = 0;
+    let parts = inner.split(|c| {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        c == ',' && depth == 0
+    });
+    let parts = parts.filter(|part| !part.trim().is_empty()).flat_map(expanded);
+    parts.map(|part| format!("{}{part}", head.trim())).collect()
+}
+
+/// Every path in the code, imported or written out.
+fn paths(text: &str) -> Vec<String> {
+    let code: String = code(text).flat_map(|line| [line, "\n"]).collect();
+    let mut paths = Vec::new();
+    let mut rest = code.as_str();
+    while let Some((before, import)) = rest.split_once("use ") {
+        let (tree, after) = import.split_once(';').unwrap_or((import, ""));
+        paths.extend(expanded(tree));
+        paths.extend(words(before));
+        rest = after;
     }
-    names
+    paths.extend(words(rest));
+    paths
+}
+
+fn words(code: &str) -> impl Iterator<Item = String> {
+    let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    code.split(move |c| !is_path(c)).filter(|word| word.contains("::")).map(str::to_owned)
+}
+
+/// The module that a file is: `mail/smtp.rs` is `mail::smtp`, `accounts/mod.rs` is `accounts`.
+fn module_path(file: &Path) -> String {
+    let path = file.with_extension("").to_str().unwrap().replace('/', "::");
+    path.trim_end_matches("::mod").to_owned()
+}
+
+/// A path as it is written in `module`, from the crate's root.
+fn absolute(module: &str, path: &str) -> String {
+    let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
+    match (path.strip_prefix("crate::"), path.strip_prefix("super::")) {
+        (Some(path), _) => path.to_owned(),
+        (_, Some(path)) if parent.is_empty() => path.to_owned(),
+        (_, Some(path)) => format!("{parent}::{path}"),
+        _ => format!("{module}::{}", path.trim_start_matches("self::")),
+    }
 }
 
 #[test]
 fn every_module_uses_only_what_is_below_it() {
     for (file, text) in sources() {
         let module = module_of(&file);
-        for used in uses(&text).into_iter().filter(|used| !used.is_empty() && module != "lib") {
-            let below = used == module || layer_of(&used) < layer_of(&module);
-            assert!(below, "{}: {module} uses {used}", file.display());
+        for path in paths(&text).iter().filter_map(|path| path.strip_prefix("crate::")) {
+            let used = path.split("::").next().unwrap();
+            let is_module = used.starts_with(|c: char| c.is_ascii_lowercase());
+            let below = !is_module || used == module || layer_of(used) < layer_of(&module);
+            assert!(below || module == "lib", "{}: {module} uses {used}", file.display());
         }
     }
 }
 
+/// A parent holds what its files share and what they are used for, so it may use them and they may use it.
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    let sources = sources();
+    let modules: Vec<String> = sources.iter().map(|(file, _)| module_path(file)).collect();
+    let is_within = |inner: &str, outer: &str| inner.starts_with(&format!("{outer}::"));
+    let used_by = |module: &String, path: &str| {
+        let path = absolute(module, path);
+        let used = modules.iter().filter(|used| path == **used || is_within(&path, used));
+        let used = used.max_by_key(|used| used.len())?;
+        let is_family = used == module || is_within(used, module) || is_within(module, used);
+        (!is_family).then(|| (module.clone(), used.clone()))
+    };
+    let mut edges: Vec<(String, String)> = Vec::new();
+    for (module, (_, text)) in modules.iter().zip(&sources) {
+        edges.extend(paths(text).iter().filter_map(|path| used_by(module, path)));
+    }
+    assert!(edges.len() > 200, "the imports were not found: {}", edges.len());
+    // What uses nothing is in no circle, and then what used only that.
+    loop {
+        let using: Vec<String> = edges.iter().map(|(module, _)| module.clone()).collect();
+        let before = edges.len();
+        edges.retain(|(_, used)| using.contains(used));
+        if edges.len() == before {
+            break;
+        }
+    }
+    edges.sort();
+    edges.dedup();
+    assert_eq!(edges, []);
+}
+
 #[test]
 fn lists_of_names_are_seen_through() {
-    assert_eq!(uses("use crate::{controllers, routes::router};"), ["controllers", "routes"]);
-    assert_eq!(uses("crate::db::sql; use crate::App;"), ["db", ""]);
+    let text =
+        "use crate::{controllers, mail::{self, smtp::tls}, routes::router};\ncrate::db::sql(x);";
+    let found = ["controllers", "mail::self", "mail::smtp::tls", "routes::router", "db::sql"];
+    assert_eq!(paths(text), found.map(|path| format!("crate::{path}")));
+    assert_eq!(absolute("mail::smtp", "super::worker::Worker"), "mail::worker::Worker");
+    assert_eq!(absolute("visitor", "super::app"), "app");
+    assert_eq!(absolute("visitor", "cookies::ENDED"), "visitor::cookies::ENDED");
 }
 
 /// The lines of the product that are no comments.
