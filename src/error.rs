@@ -43,7 +43,7 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// What to show with the form, which goes on with `field` after a limit; none if it was not refused.
+    /// What to show with a refused form; after a rate limit, a message that links to `field`.
     pub fn form_errors(&self, field: &'static str) -> Option<FieldErrors> {
         match self {
             Self::Invalid(errors) => Some(errors.clone()),

@@ -12,13 +12,13 @@ use serde::de::value::{Error as ValueError, MapDeserializer};
 
 use crate::error::RequestError;
 
-/// No form of ours has a tenth of it.
+/// Ten times what the largest form has.
 const MOST_FIELDS: usize = 100;
 
 const UNREADABLE: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
 
 /// A form's fields, read strictly: urlencoded, within the body limit, of plain names, none of them
-/// twice (ASVS 15.3.7). A plain name that is none of ours has no effect.
+/// twice (ASVS 15.3.7). An unknown plain name has no effect.
 #[derive(Clone, Debug)]
 pub struct Fields<T>(pub T);
 
@@ -33,7 +33,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Fields<T> {
     }
 }
 
-/// 413 and 415 as axum has them; a body that ends early cannot be read either.
+/// 413 and 415 as axum has them; a body that ends early is unreadable too.
 fn no_body(rejection: RawFormRejection) -> RequestError {
     RequestError::Status(match rejection.status() {
         StatusCode::BAD_REQUEST => UNREADABLE,
@@ -52,7 +52,7 @@ pub fn paths(query: &str) -> impl Iterator<Item = String> {
         .map(|(_, path)| decoded_path(path))
 }
 
-/// Every name with its value, or nothing when two readers could take the body for two things:
+/// Every name with its value, or nothing when two parsers could read the body differently:
 /// GitLab mailed a reset code to the second of two addresses (CVE-2023-7028: `user[email][]=`).
 fn pairs(body: &[u8]) -> Option<Vec<(String, String)>> {
     let mut seen = HashSet::new();
@@ -70,14 +70,12 @@ fn pairs(body: &[u8]) -> Option<Vec<(String, String)>> {
 }
 
 fn split_once(part: &[u8]) -> (&[u8], &[u8]) {
-    match part.iter().position(|byte| *byte == b'=') {
-        Some(at) => (&part[..at], &part[at + 1..]),
-        None => (part, &[]),
-    }
+    let mut parts = part.splitn(2, |byte| *byte == b'=');
+    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
 }
 
-/// Decoded once and strictly: with signs in the place of broken bytes two passwords would be one
-/// (ASVS 6.2.8), and overlong forms hide what they stand for.
+/// Decoded once and strictly: with replacement characters two passwords would be the same (ASVS 6.2.8),
+/// and overlong forms hide characters.
 fn decoded(text: &[u8]) -> Option<String> {
     String::from_utf8(octets(text)).ok()
 }
@@ -142,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_another_reader_could_take_for_ours_is_refused() {
+    fn a_name_that_another_parser_could_read_as_ours_is_refused() {
         for body in [
             "email[]=a",
             "email%5B%5D=a",

@@ -7,14 +7,13 @@ use url::Url;
 
 use crate::accounts::pasted::is_invisible;
 
-/// Longer than any path of ours or of an application that mounts us, in octets, however they are
-/// written: percent-encoding makes three of one.
+/// In decoded octets. Longer than any path of this site or of an application that mounts it.
 const LONGEST: usize = 2000;
 
-/// What a path may not have as it is, beside all that is not ASCII.
+/// Encoded in a path, like all that is not ASCII.
 const ODD: &AsciiSet = &AsciiSet::EMPTY.add(b' ');
 
-/// What would end the value of `next`, or be decoded in it.
+/// Encoded in the value of `next`.
 const IN_NEXT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -36,8 +35,8 @@ impl From<String> for NextPath {
 }
 
 impl NextPath {
-    /// Takes what is a path on this site, and nothing else. `/wiki/Übersicht` is kept as browsers
-    /// send it and `Location` needs it: percent-encoded.
+    /// Accepts a path on this site and nothing else. `/wiki/Übersicht` is kept percent-encoded, as browsers
+    /// send it and `Location` needs it.
     pub fn parse(text: &str) -> Self {
         let is_short = percent_decode_str(text).nth(LONGEST).is_none();
         if !is_short || !text.chars().all(is_plain) || !has_plain_segments(text) {
@@ -69,18 +68,13 @@ impl NextPath {
     }
 }
 
-/// Whether nobody takes `c` for the end of a line or for a slash.
+/// Whether no parser reads `c` as the end of a line or as a slash.
 fn is_plain(c: char) -> bool {
-    match c {
-        '\\' | '\u{fffd}' => false,
-        ' ' => true,
-        _ if c.is_ascii() => c.is_ascii_graphic(),
-        _ => !c.is_control(),
-    }
+    !c.is_control() && !matches!(c, '\\' | '\u{fffd}')
 }
 
-/// Whether every part between two slashes begins with something to be seen, and the first one with
-/// nothing that contains a slash, as `℀` does.
+/// Whether every segment begins with a visible character, and the first one not with a character that
+/// normalises to a slash, as `℀` does.
 fn has_plain_segments(text: &str) -> bool {
     let path = text.split(['?', '#']).next().unwrap_or_default();
     let is_blank = |c: char| c.is_whitespace() || is_invisible(c);
@@ -89,15 +83,14 @@ fn has_plain_segments(text: &str) -> bool {
         && !path.trim_start_matches('/').starts_with(is_slash)
 }
 
-/// By the shape of the text first, then by what the standard that browsers follow makes of it.
+/// By the shape of the text first, then as browsers resolve it (WHATWG URL standard).
 fn is_local(text: &str) -> bool {
-    let leads_here = text.starts_with('/') && !text.starts_with("//");
-    let base = Url::parse("http://vestibule.invalid/").ok();
-    let resolved = base.as_ref().and_then(|base| base.join(text).ok());
-    leads_here
-        && resolved.zip(base).is_some_and(|(url, base)| {
-            url.origin() == base.origin() && !url.path().starts_with("//")
-        })
+    let resolved = Url::parse("http://vestibule.invalid/").and_then(|base| base.join(text));
+    let is_own = |url: Url| {
+        url.origin().ascii_serialization() == "http://vestibule.invalid"
+            && !url.path().starts_with("//")
+    };
+    text.starts_with('/') && !text.starts_with("//") && resolved.is_ok_and(is_own)
 }
 
 #[cfg(test)]
@@ -144,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_login_page_is_told_the_path_and_the_query() {
+    fn the_login_page_gets_the_path_and_the_query() {
         for (path, login) in [
             ("/account", "/login?next=/account"),
             ("/a/b?c=d&e=%2F", "/login?next=/a/b%3Fc%3Dd%26e%3D%252F"),
@@ -270,7 +263,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_could_leave_the_site_is_not() {
+    fn a_path_that_could_leave_the_site_is_not_followed() {
         for text in ELSEWHERE {
             assert_eq!(NextPath::parse(text).or("/fallback"), "/fallback", "{text:?}");
         }
@@ -315,11 +308,11 @@ mod tests {
         let of = |length: usize| format!("/{}", "a".repeat(length - 1));
         assert_eq!(NextPath::parse(&of(LONGEST)).as_str(), of(LONGEST));
         assert_eq!(NextPath::parse(&of(LONGEST + 1)).as_str(), "");
-        for (letter, most) in [("ä", 999), ("例", 666), ("%FF", 1999)] {
-            let next = NextPath::parse(&format!("/{}", letter.repeat(most)));
-            assert!(next.as_str().len() > LONGEST, "{letter}");
+        for (part, most) in [("ä", 999), ("例", 666), ("%FF", 1999)] {
+            let next = NextPath::parse(&format!("/{}", part.repeat(most)));
+            assert!(next.as_str().len() > LONGEST, "{part}");
             assert_eq!(NextPath::parse(next.as_str()), next, "as the form sends it back");
-            assert_eq!(NextPath::parse(&format!("/{}", letter.repeat(most + 1))).as_str(), "");
+            assert_eq!(NextPath::parse(&format!("/{}", part.repeat(most + 1))).as_str(), "");
         }
         assert_eq!(NextPath::parse(&"/..".repeat(100_000)).as_str(), "");
     }

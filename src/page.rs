@@ -1,4 +1,4 @@
-//! What every page shows around its own content: title, site name, notices, who is logged in.
+//! What every page shows around its content: title, site name, notices, the user who is logged in.
 
 use crate::accounts::field_errors::FieldErrors;
 use crate::app::App;
@@ -13,7 +13,7 @@ pub struct Page {
     pub flashes: Vec<Flash>,
     /// What is wrong with the form. The title then starts with `Error: ` (GOV.UK).
     pub errors: FieldErrors,
-    /// The username, when somebody is logged in.
+    /// Of the user who is logged in.
     pub username: Option<String>,
     /// Whether the development mailbox exists and this visitor may read it.
     pub mailbox: bool,
@@ -26,7 +26,7 @@ impl Page {
         Self { errors, ..self }
     }
 
-    /// Whether the site's name is written beside the logo.
+    /// Whether the site's name is shown next to the logo.
     pub fn show_name(&self) -> bool {
         self.app.config.logo.as_ref().is_none_or(|logo| logo.show_name)
     }

@@ -23,10 +23,10 @@ use crate::middleware::{
     session,
 };
 
-/// Our forms are less than a tenth of it (contract).
+/// Ten times the largest form (contract).
 const LARGEST_BODY: usize = 64 * 1024;
 
-/// For a whole request, with its body and its answer.
+/// For a whole request, from its head to the end of its answer.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 
 /// The whole site: every page of the contract with every protection around it.
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_is_answered_with_a_page_and_the_site_lives_on() {
+    async fn a_panic_is_answered_with_a_page_and_the_site_keeps_working() {
         let (app, folder) = app().await;
         let routes = Router::new().route("/", get(with_a_bug));
         let site = protected(routes, &app, LONGEST_REQUEST).with_state(app);

@@ -101,8 +101,8 @@ pub async fn user(session: &Session) -> Option<User> {
 }
 
 impl Visitor {
-    /// Starts a new session for `user`: a new id, and the old one is dead (ASVS 7.2.4: nobody can
-    /// have planted it).
+    /// Starts a new session for `user` under a new id: an attacker may have planted the old one (ASVS
+    /// 7.2.4).
     pub async fn log_in(&mut self, user: &User, remember: bool) -> Result<(), RequestError> {
         self.end().await?;
         self.data.login = Some(Login {
@@ -115,8 +115,8 @@ impl Visitor {
 
     /// Ends the session on the server and in the browser. Data saved afterwards begins another.
     ///
-    /// By `cycle_id` and not by `flush`: tower-sessions 0.15 keeps the flushed record with its id
-    /// and would give the next session the very id that was to die.
+    /// By `cycle_id` and not by `flush`: tower-sessions 0.15 keeps the flushed record with its id and would
+    /// give that to the next session.
     pub async fn end(&mut self) -> Result<(), RequestError> {
         self.data = SessionData::default();
         if self.session.id().is_some() {
@@ -126,16 +126,13 @@ impl Visitor {
         Ok(())
     }
 
-    /// Continues as `user` under a new id, after the credentials have changed.
-    pub async fn renew(&mut self, user: &User) -> Result<(), RequestError> {
+    /// Continues as `user`, under a new id if the credentials have changed.
+    pub async fn continue_as(&mut self, user: &User) -> Result<(), RequestError> {
+        if self.user.as_ref().map(User::credentials) == Some(user.credentials()) {
+            return Ok(());
+        }
         let remember = self.data.login.as_ref().is_some_and(|login| login.remember);
         self.log_in(user, remember).await
-    }
-
-    /// As [`Visitor::renew`], unless the session is that of `user` already.
-    pub async fn go_on_as(&mut self, user: &User) -> Result<(), RequestError> {
-        let now = self.user.as_ref().map(User::credentials);
-        if now == Some(user.credentials()) { Ok(()) } else { self.renew(user).await }
     }
 
     /// The digests of the sessions that this browser may have set a password in.
@@ -149,7 +146,7 @@ impl Visitor {
         Some(self.app.key.digest("password set in", &[&id]))
     }
 
-    /// Keeps in the session that follows that a password was set in the one that the request came with.
+    /// Notes in the new session that a password was set in the session of this request.
     pub async fn note_password_set(&mut self) -> Result<(), RequestError> {
         if let Some(digest) = self.session_digest() {
             self.data.password_set_in = Some(digest);
@@ -158,10 +155,8 @@ impl Visitor {
         Ok(())
     }
 
-    /// Has the next page show `why` if the request came with the cookie of a session, valid or not.
-    ///
-    /// By a cookie and not by a notice in a new session: made-up session cookies must not cost a row of
-    /// the database each.
+    /// Has the next page show `why` if the request came with the cookie of a session, valid or not. Kept
+    /// in a cookie and not in a new session: a made-up session cookie must not cost a database row.
     pub fn note_ended(&self, why: &Flash) {
         let found = cookies::ENDED_NOTICES.iter().find(|(_, flash)| flash == why);
         if let Some((value, _)) = found
@@ -171,10 +166,10 @@ impl Visitor {
         }
     }
 
-    /// Has the next page say that the session is over, if the request came with the cookie of one that
-    /// is. A first visit has none, and neither has a browser that was shown "You've been logged out.".
+    /// Has the next page say that the session has ended, if the request came with the cookie of such a
+    /// session. A first visit has none, and neither has a browser that was shown "You've been logged out.".
     pub fn note_session_gone(&self) {
-        // tower-sessions has dropped the id of a session that it did not find.
+        // tower-sessions drops the id of a session that it does not find.
         if self.session.id().is_none() {
             self.note_ended(&Flash::SessionEnded);
         }
@@ -188,15 +183,14 @@ impl Visitor {
         found.map(|(_, flash)| flash)
     }
 
-    /// Has the browser keep these tokens. Only after a login or a new password: nobody else gets this
-    /// cookie.
+    /// Only after a login or a new password: other visitors do not get this cookie.
     pub fn keep_device_tokens(&self, tokens: &[String]) {
         self.set_cookie(&cookies::DEVICES, tokens.join("."));
     }
 
-    /// Has the browser keep the name of a refused login, for the page that sends a code, if it is a
-    /// username or an address at all: people type their password there by mistake. Not in the session: a
-    /// refused login must not cost a row of the database.
+    /// Keeps the name of a refused login for the page that sends a code, if it is a username or an email
+    /// address: people type their password there by mistake. Not in the session: a refused login must not
+    /// cost a database row.
     pub fn keep_login_name(&self, typed: &str) {
         let username = Username::parse(typed).map(|name| name.as_str().to_owned());
         let email = || EmailAddress::parse(typed).map(|email| email.as_typed().to_owned());
@@ -208,7 +202,6 @@ impl Visitor {
         }
     }
 
-    /// The name that was kept.
     pub fn login_name(&self) -> Option<String> {
         self.cookie(&cookies::LOGIN_NAME)
     }
@@ -246,8 +239,7 @@ impl Visitor {
         self.data.pending_reset.as_ref()
     }
 
-    /// Whether this browser has a reset under way whose code can still be used. It is the same whether
-    /// an account matched.
+    /// Whether this browser has a code that can still be used, whether or not an account matched.
     pub async fn has_code(&self) -> Result<bool, RequestError> {
         match self.pending_reset() {
             Some(pending) => Ok(dead_reason(&self.app, pending).await?.is_none()),

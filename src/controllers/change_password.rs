@@ -22,7 +22,6 @@ struct PasswordPage {
     page: Page,
 }
 
-/// The fields as they arrive.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct PasswordForm {
@@ -53,9 +52,9 @@ async fn change(visitor: &mut Visitor, form: &PasswordForm) -> Answer {
     match change_password(app, requester, user, current_password, new).await? {
         PasswordChange::Changed { user, device_tokens } => {
             visitor.keep_device_tokens(&device_tokens);
-            visitor.renew(&user).await?;
+            visitor.continue_as(&user).await?;
         }
-        PasswordChange::Repeated(user) => visitor.go_on_as(&user).await?,
+        PasswordChange::Repeated(user) => visitor.continue_as(&user).await?,
         PasswordChange::LoggedOut => {
             visitor.note_ended(&Flash::SessionEnded);
             let is_superseded = visitor.user.is_some();

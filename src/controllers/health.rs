@@ -9,17 +9,17 @@ use tokio::time::timeout;
 
 use crate::app::App;
 
-/// Whoever asks gives up after a few seconds and takes silence for anything.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Load balancers give up after a few seconds, and differ in what they conclude from no answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// GET `/healthz`: the process answers.
 pub async fn alive() -> &'static str {
     "ok"
 }
 
-/// GET `/readyz`: the database takes writes, too, as every form needs.
+/// GET `/readyz`: the database takes writes, which every form needs.
 pub async fn ready(State(app): State<App>) -> Response {
-    match timeout(PATIENCE, app.db.check_writable()).await {
+    match timeout(TIMEOUT, app.db.check_writable()).await {
         Ok(Ok(())) => "ok".into_response(),
         _ => (StatusCode::SERVICE_UNAVAILABLE, "unavailable").into_response(),
     }

@@ -1,4 +1,4 @@
-//! `/`: leads to where the visitor wants to be.
+//! Addresses that only redirect.
 
 use super::{Answer, redirect};
 use crate::visitor::Visitor;

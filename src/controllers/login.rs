@@ -24,7 +24,6 @@ struct LoginPage {
     has_code: bool,
 }
 
-/// The fields as they arrive.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct LoginForm {

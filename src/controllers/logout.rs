@@ -1,4 +1,4 @@
-//! Log out: by a button, never by a link that anybody could make a browser follow.
+//! Log out: by a button, because any site can make a browser follow a link.
 
 use askama::Template;
 
@@ -21,13 +21,12 @@ pub async fn show(mut visitor: Visitor) -> Answer {
 
 /// POST `/logout`.
 pub async fn submit(mut visitor: Visitor) -> Answer {
-    // Who was not logged in needs no session to be told so.
     if let Some(user) = visitor.user.clone() {
         visitor.end().await?;
         Event::SessionEnded { account: &user.id, reason: "logout", sessions: 1 }.write();
         visitor.notify(Flash::LoggedOut).await?;
     } else {
-        // The second press of the button has the outcome of the first.
+        // A second click on the button shows the notice of the first, without a new session.
         visitor.note_ended(&Flash::LoggedOut);
     }
     redirect("/login")

@@ -29,31 +29,22 @@ const HTML_PART: [(HeaderName, &str); 2] = [
     (X_FRAME_OPTIONS, "SAMEORIGIN"),
 ];
 
-/// One mail, as the templates show it.
-struct Mail {
-    queued: QueuedEmail,
-    lines: Vec<Line>,
-}
-
-/// A line of a mail's text. A link if it is an address of this site.
-struct Line {
-    words: String,
-    is_link: bool,
-}
-
 #[derive(Template)]
 #[template(path = "mailbox.html")]
 struct MailboxPage {
     page: Page,
-    mails: Vec<Mail>,
+    /// Addresses of this site start with it, and are shown as links.
+    home: String,
+    mails: Vec<QueuedEmail>,
 }
 
 #[derive(Template)]
 #[template(path = "mailbox_email.html")]
 struct EmailPage {
     page: Page,
+    home: String,
     from: String,
-    mail: Mail,
+    mail: QueuedEmail,
     newer: Option<String>,
     older: Option<String>,
 }
@@ -70,22 +61,10 @@ struct MailJson<'a> {
     code: Option<&'a str>,
 }
 
-impl Mail {
-    fn new(queued: QueuedEmail, app: &App) -> Self {
-        let home = format!("{}/", app.config.base_url);
-        let line = |words: &str| Line {
-            words: words.to_owned(),
-            is_link: words.starts_with(&home) && !words.contains(char::is_whitespace),
-        };
-        Self { lines: queued.email.text.lines().map(line).collect(), queued }
-    }
-}
-
 /// GET `/dev/mailbox`: newest first, with the text of each; the newest with its HTML part too.
 pub async fn show(mut visitor: Visitor) -> Answer {
-    let mails = newest(&visitor.app, SHOWN).await?.into_iter();
-    let mails = mails.map(|queued| Mail::new(queued, &visitor.app)).collect();
-    show_framing(&MailboxPage { page: visitor.page("Development mailbox").await?, mails })
+    let (mails, home) = (newest(&visitor.app, SHOWN).await?, home(&visitor.app));
+    show_framing(&MailboxPage { page: visitor.page("Development mailbox").await?, home, mails })
 }
 
 /// GET `/dev/mailbox.json`: the same mails, for scripts.
@@ -110,9 +89,9 @@ pub async fn show_email(mut visitor: Visitor, Path(id): Path<String>) -> Answer 
     let at = position(&mails, &id)?;
     let id_at = |at: usize| mails.get(at).map(|mail| mail.id.clone());
     let (newer, older) = (at.checked_sub(1).and_then(id_at), id_at(at + 1));
-    let mail = Mail::new(mails.swap_remove(at), &visitor.app);
-    let from = visitor.app.config.mail_from.to_string();
-    show_framing(&EmailPage { page: visitor.page("Mail").await?, from, mail, newer, older })
+    let (mail, home) = (mails.swap_remove(at), home(&visitor.app));
+    let (page, from) = (visitor.page("Mail").await?, visitor.app.config.mail_from.to_string());
+    show_framing(&EmailPage { page, home, from, mail, newer, older })
 }
 
 /// GET `/dev/mailbox/{id}/html`.
@@ -140,6 +119,10 @@ pub async fn clear(State(app): State<App>) -> Answer {
 fn show_framing(page: &impl Template) -> Answer {
     let policy = format!("{}; frame-src 'self'", headers::CONTENT_SECURITY_POLICY);
     Ok(([(CONTENT_SECURITY_POLICY, policy)], show_page(page)?).into_response())
+}
+
+fn home(app: &App) -> String {
+    format!("{}/", app.config.base_url)
 }
 
 async fn newest(app: &App, most: i64) -> Result<Vec<QueuedEmail>, RequestError> {

@@ -1,4 +1,4 @@
-//! One page each: `show` it, `submit` it. HTTP in, HTTP out; the structs of a page sit beside it.
+//! A page each: `show` answers GET, `submit` answers POST.
 
 pub mod account;
 pub mod change_password;
@@ -25,8 +25,8 @@ use crate::next_path::NextPath;
 /// What every handler answers.
 pub type Answer = Result<Response, RequestError>;
 
-/// `?next=/where` of the pages that lead on. What else stands there is ignored; `next` twice is
-/// refused, because a proxy may have checked the other one (ASVS 15.3.7).
+/// The `next` of a query, where the form leads to. Two are refused, because a proxy may have checked the
+/// other one (ASVS 15.3.7).
 #[derive(Debug)]
 pub struct Next(NextPath);
 
@@ -46,8 +46,8 @@ fn show(page: &impl Template) -> Answer {
     Ok(Html(page.render()?).into_response())
 }
 
-/// A form that was refused is shown again as it was typed, on the page that `page` makes. After a limit
-/// it goes on with `field`.
+/// Shows a refused form again as it was typed, on the page that `page` makes. After a rate limit, the
+/// message links to `field`.
 async fn keep_form<P: Template>(
     answer: Answer,
     field: &'static str,

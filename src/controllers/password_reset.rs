@@ -38,7 +38,6 @@ struct ResetPage {
     dead: Option<Rejection>,
 }
 
-/// The fields of `/forgot` as they arrive.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct RequestForm {
@@ -46,7 +45,6 @@ pub struct RequestForm {
     email: String,
 }
 
-/// The fields of `/reset` as they arrive.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct ResetForm {
@@ -144,8 +142,8 @@ async fn keep_reset_form(visitor: &mut Visitor, code: &str, answer: Answer) -> A
     keep_form(answer, "code", async |errors| page(visitor, &pending, code, errors).await).await
 }
 
-/// Never logs in: a mailed code recovers an account, it does not prove who sits here
-/// (NIST SP 800-63B-4 3.1.3.1).
+/// Does not log in: a mailed code recovers an account and authenticates no user (NIST SP 800-63B-4
+/// 3.1.3.1).
 async fn changed(visitor: &mut Visitor, device_tokens: Option<Vec<String>>) -> Answer {
     if let Some(tokens) = device_tokens {
         visitor.keep_device_tokens(&tokens);

@@ -24,7 +24,6 @@ struct RegisterPage {
     has_code: bool,
 }
 
-/// The fields as they arrive.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct RegisterForm {
@@ -57,7 +56,7 @@ async fn answer(visitor: &mut Visitor, form: &RegisterForm) -> Answer {
         Registration::Registered { user, device_tokens, is_repeat } => {
             visitor.keep_device_tokens(&device_tokens);
             if is_repeat {
-                visitor.go_on_as(&user).await?;
+                visitor.continue_as(&user).await?;
             } else {
                 visitor.log_in(&user, false).await?;
             }

@@ -2,7 +2,7 @@
 //!
 //! tower-cookies decodes `%` in names and values, trims Unicode space around them and drops a whole
 //! line that is not UTF-8. A sibling host could so set `%5F%5FHost-vestibule` for all of the domain and
-//! have it read as `__Host-vestibule`, and one foreign cookie in Latin-1 logged everybody out.
+//! have it read as `__Host-vestibule`, and one foreign cookie in Latin-1 logged every user out.
 
 use axum::extract::Request;
 use axum::http::header::COOKIE;
@@ -40,7 +40,7 @@ fn keep_own(headers: &mut HeaderMap, own: &[Known]) {
 }
 
 /// The value of the cookie whose name is `name`, byte for byte (RFC 6265, 4.2 and 5.4), if `is_value`
-/// says that we could have set it. None of ours has a `%` or a quote, which others read in two ways.
+/// says that we could have set it. Ours have no `%` and no quote, which parsers read differently.
 ///
 /// Two different values count as none. No browser sends them, because ours have one path and no
 /// domain, except where another host of the domain has set one on plain http; and that host chooses
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn own_cookies_are_kept_beside_any_others() {
+    fn own_cookies_are_kept_among_any_others() {
         for line in [
             &b"a=1"[..],
             b"  a=1\t; other=x",

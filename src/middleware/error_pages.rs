@@ -1,4 +1,4 @@
-//! Makes a page of every failed answer: ours, the framework's and a panic's alike.
+//! Makes a page of every failed answer: ours, the framework's and that of a panic.
 
 use std::fmt::Display;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Refuses requests that a proxy in front of us could read otherwise than we do.
+//! Refuses requests that a proxy could read differently than this server (request smuggling).
 
 use axum::extract::Request;
 use axum::http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// Answers 400 and closes the connection, so that nothing behind such a request is taken for the
+/// Answers 400 and closes the connection, so that bytes after such a request are not read as the
 /// next one (ASVS 4.2.1). hyper has already refused lengths that differ and malformed lines.
 pub async fn check(request: Request, next: Next) -> Response {
     let (uri, headers) = (request.uri(), request.headers());

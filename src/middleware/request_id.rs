@@ -15,7 +15,7 @@ const NAME: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that is accepted from a proxy; a UUID has 36 characters.
 const MAX_LENGTH: usize = 64;
 
-/// Gives the request its id, and tells the log which request it serves.
+/// Gives the request its id, for the response and the log.
 pub async fn assign(State(app): State<App>, request: Request, next: Next) -> Response {
     let id = proxy_id(&request, &app).unwrap_or_else(|| random::id(app.clock.millis()));
     let address = peer::address(request.extensions(), request.headers(), &app.config);

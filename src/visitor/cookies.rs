@@ -18,7 +18,7 @@ pub struct OwnCookie {
     life: Duration,
 }
 
-/// The session's id. tower-sessions sets it, with a life of its own.
+/// The session's id. tower-sessions sets it and its `Max-Age`.
 pub const SESSION: OwnCookie = OwnCookie {
     name: "vestibule",
     is_value: |value| value.parse::<Id>().is_ok(),
@@ -32,15 +32,15 @@ pub const DEVICES: OwnCookie = OwnCookie {
     life: Duration::seconds(LIFETIME),
 };
 
-/// Why a session is over. The page that says so comes at once, or not at all.
+/// Why a session ended, for the next page. It follows within a moment or not at all.
 pub const ENDED: OwnCookie = OwnCookie {
     name: "vestibule-ended",
     is_value: |value| ENDED_NOTICES.iter().any(|(known, _)| *known == value),
     life: Duration::minutes(1),
 };
 
-/// The values of [`ENDED`]: a session that expired or was ended from another browser, a reset that timed
-/// out, a repeated "Log out".
+/// The values of [`ENDED`]: a session that expired or was revoked elsewhere, a reset that timed out, a
+/// repeated "Log out".
 pub const ENDED_NOTICES: [(&str, Flash); 3] =
     [("1", Flash::SessionEnded), ("reset", Flash::ResetEnded), ("logged_out", Flash::LoggedOut)];
 
@@ -74,8 +74,8 @@ impl OwnCookie {
     }
 }
 
-/// The tokens that came with the request, the last used first: one for each account, so that people
-/// who share a browser are not new to it by turns.
+/// The tokens of the request, the last used first: one for each account, so that a browser that several
+/// people use is known to each account.
 pub fn device_tokens(config: &Config, cookies: &Cookies) -> Vec<String> {
     let sent = DEVICES.value_in(config, cookies).unwrap_or_default();
     let tokens = sent.split('.').filter(|token| is_token(token));

@@ -9,18 +9,18 @@ use crate::app::App;
 use crate::client_address::{client_address, is_local, is_trusted};
 use crate::config::{Config, MailboxReaders};
 
-/// The address that the request came from: the peer's own, or what a trusted proxy forwarded.
+/// The address of the client: the peer's own, or the one that a trusted proxy forwarded.
 pub fn address(extensions: &Extensions, headers: &HeaderMap, config: &Config) -> IpAddr {
     let forwarded = headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
     client_address(direct(extensions), forwarded, &config.trusted_proxies)
 }
 
-/// Headers by which a proxy tells that a request is not its own.
+/// Headers of requests that a proxy forwards.
 const FORWARDING: [&str; 6] =
     ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded", "via"];
 
-/// Whether the sender may read the development mailbox, if there is one. A request without a peer was
-/// made in this process, by a test or a program that serves the site itself.
+/// Whether the client may read the development mailbox, if there is one. A request without a peer was
+/// made in this process, by a test or by a program that mounts the router.
 pub fn reads_mailbox(extensions: &Extensions, headers: &HeaderMap, app: &App) -> bool {
     if !app.has_mailbox() || app.config.dev_mailbox == MailboxReaders::Anyone {
         return app.has_mailbox();
@@ -29,12 +29,13 @@ pub fn reads_mailbox(extensions: &Extensions, headers: &HeaderMap, app: &App) ->
         address if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         address => address,
     };
-    let mut told = headers.get_all(FORWARDING[0]).iter().map(HeaderValue::as_bytes).peekable();
+    let mut lines = headers.get_all(FORWARDING[0]).iter().map(HeaderValue::as_bytes).peekable();
     let is_forwarded = FORWARDING.iter().any(|name| headers.contains_key(*name));
-    (told.peek().is_some() || !is_forwarded) && is_local(direct, told, &app.config.trusted_proxies)
+    (lines.peek().is_some() || !is_forwarded)
+        && is_local(direct, lines, &app.config.trusted_proxies)
 }
 
-/// Whether the connection itself comes from a proxy whose headers are believed.
+/// Whether the connection comes from a trusted proxy.
 pub fn is_from_proxy(extensions: &Extensions, config: &Config) -> bool {
     is_trusted(direct(extensions).to_canonical(), &config.trusted_proxies)
 }

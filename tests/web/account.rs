@@ -19,7 +19,7 @@ async fn it_names_the_user_and_is_never_stored() {
 }
 
 #[tokio::test]
-async fn a_stranger_is_sent_to_log_in_and_brought_back() {
+async fn an_anonymous_visitor_is_sent_to_log_in_and_brought_back() {
     let site = Site::on_sqlite().await;
     let mut stranger = site.browser();
     stranger.open("/account").await;
@@ -27,7 +27,7 @@ async fn a_stranger_is_sent_to_log_in_and_brought_back() {
 }
 
 #[tokio::test]
-async fn opening_the_logout_page_logs_nobody_out() {
+async fn opening_the_logout_page_does_not_log_out() {
     let site = Site::on_sqlite().await;
     let mut ann = site.registered("ann").await;
     ann.open("/logout").await;

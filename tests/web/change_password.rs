@@ -52,7 +52,7 @@ on_both_databases! {
         assert_eq!(ann.problems(), ["Current password is incorrect."]);
     }
 
-    async fn a_browser_that_was_logged_out_by_a_change_elsewhere_is_told_so(site: Site) {
+    async fn a_browser_that_a_change_elsewhere_logged_out_shows_a_notice(site: Site) {
         let mut ann = site.registered("ann").await;
         for path in ["/account", "/account/password", "/"] {
             let mut elsewhere = site.browser();
@@ -74,7 +74,7 @@ on_both_databases! {
         assert!(ann.open("/account").await.notices().is_empty(), "that was said");
     }
 
-    async fn it_kills_a_code_that_was_asked_for_before(site: Site) {
+    async fn it_invalidates_a_code_that_was_requested_before(site: Site) {
         let mut ann = site.registered("ann").await;
         let (mut stranger, code) = site.with_code("ann").await;
         change(&mut ann, PASSWORD, OTHER_PASSWORD).await;
@@ -121,7 +121,7 @@ async fn a_password_made_of_name_address_or_site_is_refused_wherever_one_is_chos
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_is_said_at_once_and_no_password_comes_back() {
+async fn every_error_is_shown_at_once_and_no_password_is_sent_back() {
     let site = Site::on_sqlite().await;
     let mut ann = site.registered("ann").await;
     ann.open("/account/password").await;
@@ -134,7 +134,7 @@ async fn all_that_is_wrong_is_said_at_once_and_no_password_comes_back() {
 }
 
 #[tokio::test]
-async fn a_form_sent_after_the_session_ended_leads_back_with_a_word() {
+async fn a_form_sent_after_the_session_ended_leads_to_the_login_page_with_a_notice() {
     let site = Site::on_sqlite().await;
     let mut ann = site.registered("ann").await;
     ann.open("/account/password").await;

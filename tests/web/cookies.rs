@@ -47,7 +47,7 @@ const SPELLINGS: &[&[u8]] = &[
 ];
 
 #[tokio::test]
-async fn a_session_cookie_under_another_spelling_of_its_name_is_nobodys() {
+async fn a_session_cookie_under_another_spelling_of_its_name_is_ignored() {
     let site = Site::on_sqlite().await;
     let ann = site.registered("ann").await.cookie("vestibule").unwrap().clone();
     let eve = site.registered("eve").await.cookie("vestibule").unwrap().clone();
@@ -85,7 +85,7 @@ const NEIGHBOURS: &[&[u8]] = &[
 ];
 
 #[tokio::test]
-async fn a_foreign_cookie_logs_nobody_out_whatever_its_octets() {
+async fn a_foreign_cookie_with_any_bytes_logs_no_user_out() {
     let site = Site::on_sqlite().await;
     let own = pair(b"vestibule", site.registered("ann").await.cookie("vestibule").unwrap());
     // Kept for strangers, and not to be shown to Ann.
@@ -107,7 +107,7 @@ async fn a_foreign_cookie_logs_nobody_out_whatever_its_octets() {
 }
 
 #[tokio::test]
-async fn two_sessions_under_one_name_are_neither() {
+async fn two_different_session_cookies_count_as_none() {
     let site = Site::on_sqlite().await;
     let ann = pair(b"vestibule", site.registered("ann").await.cookie("vestibule").unwrap());
     let eve = pair(b"vestibule", site.registered("eve").await.cookie("vestibule").unwrap());
@@ -119,7 +119,7 @@ async fn two_sessions_under_one_name_are_neither() {
 }
 
 #[tokio::test]
-async fn the_device_cookie_is_read_by_its_octets_too() {
+async fn the_device_cookie_is_read_byte_for_byte_too() {
     let site = Site::on_sqlite().await;
     let device = site.registered("ann").await.cookie("vestibule-device").unwrap().clone();
     let login = async |line: Vec<u8>| {
@@ -149,7 +149,7 @@ async fn the_device_cookie_is_read_by_its_octets_too() {
 }
 
 #[tokio::test]
-async fn the_notice_of_an_ended_session_is_read_by_its_octets_too() {
+async fn the_cookie_of_an_ended_session_is_read_byte_for_byte_too() {
     let site = Site::on_sqlite().await;
     let shows = async |line: &[u8]| {
         body_of(get(&site.router, "/login", &[line.to_vec()]).await)

@@ -16,7 +16,7 @@ async fn post(browser: &Browser, path: &str, body: &str, by: Option<&str>) -> Re
 }
 
 #[tokio::test]
-async fn a_form_that_fetch_sends_is_told_its_location_with_200_and_keeps_its_cookies() {
+async fn a_form_sent_by_fetch_gets_200_with_location_and_cookies() {
     let site = Site::on_sqlite().await;
     let mut browser = site.browser();
     let answer = post(&browser, "/register", REGISTER, Some("fetch")).await;
@@ -57,7 +57,7 @@ async fn every_other_form_is_redirected() {
 }
 
 #[tokio::test]
-async fn a_get_is_redirected_whatever_it_says() {
+async fn a_get_is_redirected_with_that_header_too() {
     let site = Site::on_sqlite().await;
     let mut request = form_request("/account", String::new());
     *request.method_mut() = axum::http::Method::GET;
@@ -66,7 +66,7 @@ async fn a_get_is_redirected_whatever_it_says() {
 }
 
 #[tokio::test]
-async fn what_is_no_redirect_stays_as_it_is() {
+async fn other_answers_to_fetch_stay_as_they_are() {
     let site = Site::on_sqlite().await;
     let browser = site.browser();
     let refused = post(&browser, "/register", "username=ann", Some("fetch")).await;

@@ -48,7 +48,7 @@ async fn a_field_that_the_form_does_not_have_has_no_effect() {
 }
 
 #[tokio::test]
-async fn nothing_is_made_from_the_host_that_a_request_names() {
+async fn no_link_is_built_from_the_host_header() {
     let site = Site::on_sqlite().await;
     let names = [
         "host",

@@ -158,7 +158,7 @@ fn assert_guarded(what: &str, headers: &HeaderMap, transport: &str) {
 }
 
 #[tokio::test]
-async fn every_answer_of_every_status_carries_them_and_is_stored_nowhere() {
+async fn every_answer_of_every_status_has_the_security_headers_and_no_store() {
     for (origin, transport) in [(HTTP, ""), (HTTPS, TWO_YEARS)] {
         let tour = Tour::at(origin).await.whole().await;
         let mut statuses: Vec<_> = tour.answers.iter().map(|(_, a)| a.status().as_u16()).collect();
@@ -183,7 +183,7 @@ async fn every_answer_of_every_status_carries_them_and_is_stored_nowhere() {
 }
 
 #[tokio::test]
-async fn static_files_carry_them_too_and_may_be_kept() {
+async fn static_files_have_the_security_headers_and_may_be_cached() {
     let mut tour = Tour::at(HTTPS).await;
     tour.browser.open("/login").await;
     let href = |css: &str, name: &str| tour.browser.attribute(css, name).unwrap();
@@ -249,7 +249,7 @@ async fn nothing_that_ends_a_session_clears_the_browsers_cache() {
 }
 
 on_both_databases! {
-    async fn a_made_up_session_cookie_writes_nothing_and_still_gets_a_word(site: Site) {
+    async fn a_made_up_session_cookie_writes_nothing_and_a_notice_is_shown(site: Site) {
         let mut words = Vec::new();
         for (path, fields) in [
             ("/account/password", &[("current_password", PASSWORD)][..]),

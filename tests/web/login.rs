@@ -41,7 +41,7 @@ on_both_databases! {
         assert!(site.count("select count(*) from sessions").await == 1, "only the registration's own session");
     }
 
-    async fn a_hash_with_weaker_parameters_is_made_anew_at_login(site: Site) {
+    async fn a_hash_with_weaker_parameters_is_replaced_at_login(site: Site) {
         site.registered("ann").await;
         let today = HashCost { memory_kib: 128, iterations: 2, threads: 1, queue: 9 };
         let mut ann = site.changed(|config| config.hash = today).await;
@@ -123,7 +123,7 @@ async fn empty_fields_are_named() {
 }
 
 #[tokio::test]
-async fn a_full_hash_queue_is_answered_at_once_with_when_to_come_back() {
+async fn a_full_hash_queue_is_answered_at_once_with_retry_after() {
     let site = Site::on_sqlite().await;
     let (browser, _taken) = site.with_full_hash_queue().await;
     let answer = browser.post("/login", &[("username", "ann"), ("password", PASSWORD)]).await;
@@ -133,7 +133,7 @@ async fn a_full_hash_queue_is_answered_at_once_with_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn every_login_is_mailed_when_that_is_wished_for() {
+async fn every_login_is_mailed_when_the_setting_says_so() {
     let site = Site::with(|config| config.notices = Notices::parse("login").unwrap()).await;
     let mut ann = site.registered("ann").await;
     assert!(site.mails().await.is_empty());
@@ -166,7 +166,7 @@ async fn next_never_leaves_the_site() {
 }
 
 #[tokio::test]
-async fn who_is_logged_in_is_led_past_the_forms() {
+async fn a_logged_in_user_is_redirected_from_the_forms() {
     let site = Site::on_sqlite().await;
     let mut ann = site.registered("ann").await;
     for (path, end) in [
@@ -213,7 +213,7 @@ on_both_databases! {
         assert_eq!(site.count("select max(logins) from devices").await, 2, "the newest is known");
     }
 
-    async fn the_device_cookie_logs_nobody_in_and_a_made_up_one_is_replaced(site: Site) {
+    async fn the_device_cookie_logs_no_user_in_and_a_made_up_one_is_replaced(site: Site) {
         let ann = site.registered("ann").await;
         let mut thief = site.browser();
         thief.set_cookie("vestibule-device", ann.cookie("vestibule-device").unwrap());

@@ -327,7 +327,7 @@ async fn scripts_clear_it_with_an_origin_and_other_sites_cannot() {
 }
 
 #[tokio::test]
-async fn it_is_not_shown_under_a_name_that_is_not_ours() {
+async fn it_is_not_shown_under_another_host_name() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     for url in urls(&site.queued().await[0].id) {
@@ -402,7 +402,7 @@ const ELSEWHERE: [&str; 4] =
     ["203.0.113.9:5000", "192.168.1.7:5000", "[2001:db8::1]:5000", "[::ffff:203.0.113.9]:5000"];
 
 #[tokio::test]
-async fn it_is_for_clients_on_this_machine_and_nothing_leads_others_there() {
+async fn it_is_for_clients_on_this_machine_and_no_page_links_others_there() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let id = site.queued().await.remove(0).id;
@@ -430,7 +430,7 @@ async fn it_is_for_clients_on_this_machine_and_nothing_leads_others_there() {
 }
 
 #[tokio::test]
-async fn the_page_of_a_pending_code_leads_others_to_no_mailbox() {
+async fn the_page_of_a_pending_code_links_others_to_no_mailbox() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let (browser, _) = site.with_code("ann").await;
@@ -442,7 +442,7 @@ async fn the_page_of_a_pending_code_leads_others_to_no_mailbox() {
 }
 
 #[tokio::test]
-async fn a_visitor_who_comes_through_a_proxy_is_not_on_this_machine() {
+async fn a_client_behind_a_proxy_is_not_on_this_machine() {
     let site = Site::on_sqlite().await;
     let behind = router_with(&site, |config| {
         config.trusted_proxies =

@@ -21,7 +21,7 @@ async fn works(site: &Site, username: &str, password: &str) -> bool {
 }
 
 on_both_databases! {
-    async fn the_right_code_sets_the_password_ends_every_session_and_is_told_by_mail(site: Site) {
+    async fn the_right_code_sets_the_password_ends_every_session_and_notifies_by_mail(site: Site) {
         let mut phone = site.registered("ann").await;
         let (mut laptop, code) = site.with_code("ann").await;
         site.wait(1);
@@ -42,7 +42,7 @@ on_both_databases! {
         assert_eq!(ann.path(), "/login");
     }
 
-    async fn a_wrong_code_is_refused_with_the_tries_that_are_left_and_stays_in_its_field(site: Site) {
+    async fn a_wrong_code_is_refused_with_the_attempts_left_and_stays_in_its_field(site: Site) {
         site.registered("ann").await;
         let (mut ann, code) = site.with_code("ann").await;
         for left in ["4 attempts", "3 attempts", "2 attempts", "1 attempt"] {
@@ -131,7 +131,7 @@ on_both_databases! {
         assert!(works(&site, "ann", PASSWORD).await && works(&site, "bob", PASSWORD).await);
     }
 
-    async fn for_nobody_every_code_is_simply_wrong_in_the_same_words(site: Site) {
+    async fn without_an_account_every_code_is_wrong_in_the_same_words(site: Site) {
         site.registered("ann").await;
         let mut pages = Vec::new();
         for username in ["ann", "bob"] {
@@ -229,7 +229,7 @@ on_both_databases! {
         }
     }
 
-    async fn what_cannot_be_a_code_costs_no_try(site: Site) {
+    async fn a_malformed_code_costs_no_attempt(site: Site) {
         site.registered("ann").await;
         let (mut ann, code) = site.with_code("ann").await;
         for typed in ["", "123", "not a code at all", "AEIO-U000", "\0"] {
@@ -241,7 +241,7 @@ on_both_databases! {
         assert_eq!(ann.path(), "/login");
     }
 
-    async fn a_password_is_not_judged_beside_what_cannot_be_a_code(site: Site) {
+    async fn a_password_is_not_checked_with_a_malformed_code(site: Site) {
         const COMMON: &str = "password1234";
         site.registered("ann").await;
         let (mut ann, code) = site.with_code("ann").await;
@@ -297,7 +297,7 @@ on_both_databases! {
         }
     }
 
-    async fn a_reset_kills_the_accounts_other_codes(site: Site) {
+    async fn a_reset_invalidates_the_accounts_other_codes(site: Site) {
         site.registered("ann").await;
         let (mut one, first) = site.with_code("ann").await;
         let (mut two, second) = site.with_code("ann").await;
@@ -308,7 +308,7 @@ on_both_databases! {
         assert!(works(&site, "ann", OTHER_PASSWORD).await);
     }
 
-    async fn of_parallel_repeats_one_is_sent(site: Site) {
+    async fn of_parallel_resends_one_is_sent(site: Site) {
         site.registered("ann").await;
         let (ann, _) = site.with_code("ann").await;
         join_all((0..4).map(|_| ann.post("/reset/resend", &[]))).await;
@@ -317,7 +317,7 @@ on_both_databases! {
         assert_eq!(site.count("select max(codes_sent) from one_time_codes").await, 2);
     }
 
-    async fn a_second_repeat_has_to_wait_and_is_told_how_long(site: Site) {
+    async fn a_second_resend_has_to_wait_and_the_page_says_how_long(site: Site) {
         site.registered("ann").await;
         let (mut ann, _) = site.with_code("ann").await;
         ann.press("Send a new code").await;
@@ -331,7 +331,7 @@ on_both_databases! {
         assert_eq!(site.mails_to("ann").await.len(), sent + 1);
     }
 
-    async fn the_page_tells_when_another_code_can_be_sent_for_nobody_too(site: Site) {
+    async fn the_page_says_when_another_code_can_be_sent_without_an_account_too(site: Site) {
         site.registered("ann").await;
         let mut pages = Vec::new();
         for username in ["ann", "bob"] {
@@ -355,7 +355,7 @@ on_both_databases! {
 }
 
 #[tokio::test]
-async fn the_page_does_not_tell_when_an_owner_changes_the_password() {
+async fn the_page_does_not_reveal_when_an_owner_changes_the_password() {
     let site = Site::on_sqlite().await;
     let mut owner = site.registered("ann").await;
     let mut strangers = Vec::new();
@@ -390,7 +390,7 @@ fn wait_of(browser: &Browser) -> Option<(String, String)> {
 }
 
 #[tokio::test]
-async fn a_code_whose_row_was_swept_is_told_to_be_gone() {
+async fn a_code_whose_row_was_swept_is_reported_as_gone() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let (mut ann, code) = site.with_code("ann").await;

@@ -62,7 +62,7 @@ on_both_databases! {
         assert_eq!(site.mails().await[0].to, "Ann@meadow.example");
     }
 
-    async fn the_same_rows_and_the_same_session_shape_are_written_for_nobody(site: Site) {
+    async fn the_same_rows_and_session_shape_are_written_without_an_account(site: Site) {
         site.registered("ann").await;
         let mut shapes = Vec::new();
         for username in ["ann", "bob"] {
@@ -103,7 +103,7 @@ async fn the_session_and_the_database_hold_no_code() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_name_or_an_address_is_said_at_its_field() {
+async fn an_invalid_name_or_address_is_shown_at_its_field() {
     let site = Site::on_sqlite().await;
     let mut visitor = site.browser();
     visitor.ask_for_code("ann smith", "nowhere").await;

@@ -116,7 +116,7 @@ async fn every_answer_carries_the_security_headers() {
 }
 
 #[tokio::test]
-async fn every_failure_is_a_styled_page_of_its_own() {
+async fn every_failure_has_its_own_styled_page() {
     let site = Site::on_sqlite().await;
     let long = format!("username={}", "a".repeat(64 * 1024));
     let json = Request::post("/login")
@@ -181,7 +181,7 @@ async fn a_wrong_method_says_which_are_right_and_head_has_no_body() {
 }
 
 #[tokio::test]
-async fn a_failing_database_is_told_plainly_with_a_reference_and_no_internals() {
+async fn a_failing_database_is_reported_with_a_reference_and_no_internals() {
     let site = Site::on_sqlite().await;
     let mut ann = site.registered("ann").await;
     site.db().close().await;
@@ -238,7 +238,7 @@ async fn what_people_type_is_shown_as_text() {
 }
 
 #[tokio::test]
-async fn posting_without_a_session_leaves_none_behind() {
+async fn a_post_without_a_session_creates_none() {
     let site = Site::on_sqlite().await;
     let stranger = site.browser();
     for path in ["/logout", "/reset", "/reset/resend", "/account/password"] {
@@ -263,7 +263,7 @@ async fn notices_do_not_pile_up() {
 }
 
 #[tokio::test]
-async fn an_error_page_knows_who_is_logged_in_and_lets_them_log_out() {
+async fn an_error_page_shows_the_username_and_the_log_out_button() {
     let site = Site::on_sqlite().await;
     let mut stranger = site.browser();
     stranger.open("/nowhere").await;
@@ -280,7 +280,7 @@ async fn an_error_page_knows_who_is_logged_in_and_lets_them_log_out() {
 }
 
 #[tokio::test]
-async fn whatever_the_site_and_people_are_called_stays_words() {
+async fn names_of_the_site_and_of_users_are_escaped() {
     let evil = "</title><b>\"'&amp;";
     let site = Site::with(|config| config.site_name = evil.to_owned()).await;
     let mut ann = site.registered("ann").await;

@@ -9,7 +9,7 @@ const TAKEN: &str =
     "That username or email is already registered. Log in, reset your password, or choose another.";
 
 on_both_databases! {
-    async fn a_registered_person_is_logged_in_and_told_by_mail(site: Site) {
+    async fn a_registered_user_is_logged_in_and_notified_by_mail(site: Site) {
         let ann = site.registered("ann").await;
         assert_eq!(ann.title(), "Your account – Vestibule");
         assert!(ann.text().contains("ann@meadow.example"));
@@ -55,7 +55,7 @@ on_both_databases! {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_is_said_at_once_at_its_field_and_what_was_typed_stays() {
+async fn every_error_is_shown_at_once_at_its_field_and_the_input_stays() {
     let site = Site::on_sqlite().await;
     let mut visitor = site.browser();
     visitor.register("Ann Smith", "ann at meadow", "short").await;
@@ -129,7 +129,7 @@ async fn passwords_that_differ_or_can_be_guessed_are_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_is_told_at_once_in_the_order_of_the_fields() {
+async fn every_error_is_listed_in_the_order_of_the_fields() {
     let site = Site::on_sqlite().await;
     let mut visitor = site.browser();
     visitor.open("/register").await;
@@ -142,7 +142,7 @@ async fn all_that_is_wrong_is_told_at_once_in_the_order_of_the_fields() {
 }
 
 #[tokio::test]
-async fn a_name_kept_for_the_site_is_not_given_out() {
+async fn a_reserved_username_is_refused() {
     let site = Site::on_sqlite().await;
     let mut visitor = site.browser();
     visitor.register("Postmaster", "me@meadow.example", PASSWORD).await;

@@ -47,7 +47,7 @@ async fn register(browser: &Browser, fields: &[(&str, String)]) -> Response<Body
 }
 
 on_both_databases! {
-    async fn a_reset_sent_twice_is_told_as_done(site: Site) {
+    async fn a_reset_sent_twice_is_answered_as_done(site: Site) {
         let owner = site.registered("ann").await;
         let (stranger, code) = site.with_code("ann").await;
         site.wait(1);
@@ -98,7 +98,7 @@ on_both_databases! {
         assert_eq!(location(&ann.post("/reset", &reset_form(&code)).await), "/forgot", "a minute later");
     }
 
-    async fn a_change_of_the_password_sent_twice_is_told_as_done(site: Site) {
+    async fn a_password_change_sent_twice_is_answered_as_done(site: Site) {
         let ann = site.registered("ann").await;
         let first = ann.post("/account/password", &CHANGE).await;
         let second = ann.post("/account/password", &CHANGE).await;
@@ -138,7 +138,7 @@ on_both_databases! {
         assert!(statuses.contains(&StatusCode::TOO_MANY_REQUESTS), "guesses are counted: {statuses:?}");
     }
 
-    async fn a_registration_sent_twice_is_told_as_done(site: Site) {
+    async fn a_registration_sent_twice_is_answered_as_done(site: Site) {
         let browser = site.browser();
         let fields = registration("ann");
         let first = register(&browser, &fields).await;
@@ -244,7 +244,7 @@ on_both_databases! {
         assert_eq!(ann.path(), "/login");
     }
 
-    async fn a_log_out_sent_twice_is_told_as_done(site: Site) {
+    async fn a_logout_sent_twice_is_answered_as_done(site: Site) {
         let ann = site.registered("ann").await;
         let (first, second) = (ann.post("/logout", &[]).await, ann.post("/logout", &[]).await);
         for answer in [&first, &second] {
@@ -252,7 +252,7 @@ on_both_databases! {
         }
     }
 
-    async fn a_login_sent_twice_is_told_as_done(site: Site) {
+    async fn a_login_sent_twice_is_answered_as_done(site: Site) {
         site.registered("ann").await;
         let browser = site.browser();
         let form = [("username", "ann"), ("password", PASSWORD)];

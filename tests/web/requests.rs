@@ -121,7 +121,7 @@ fn a_request_whose_length_can_be_read_in_two_ways_is_one_request_or_none() {
 
 /// hyper reads such a request by its chunks, as RFC 9112, 6.3 allows, and must then hang up.
 #[test]
-fn a_length_beside_chunks_does_not_let_a_second_request_through() {
+fn a_content_length_with_chunks_does_not_let_a_second_request_through() {
     let target = Target::start();
     let (length, chunked) = ("Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n");
     let host = format!("Host: {0}\r\nOrigin: http://{0}\r\n", target.program.address);
@@ -217,7 +217,7 @@ fn a_host_is_there_once_and_readable() {
 }
 
 #[test]
-fn a_target_is_a_path_of_ours_or_refused() {
+fn a_request_target_that_is_no_path_of_this_site_is_refused() {
     let target = Target::start();
     for path in [
         "/\0",
@@ -357,7 +357,7 @@ fn only_the_methods_of_a_page_are_answered() {
 }
 
 #[test]
-fn what_a_request_may_ask_for_besides_does_not_change_the_answer() {
+fn headers_that_override_method_or_path_change_nothing() {
     let target = Target::start();
     let length = format!("Content-Length: {}\r\n", FORM.len());
     for lines in [

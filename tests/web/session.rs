@@ -54,7 +54,7 @@ on_both_databases! {
         assert!(ann.is_logged_in().await);
     }
 
-    async fn logging_in_gives_a_new_id_and_kills_the_old_one(site: Site) {
+    async fn logging_in_gives_a_new_id_and_ends_the_old_session(site: Site) {
         site.registered("ann").await;
         let mut ann = site.browser();
         ann.ask_for_code("ann", "ann@meadow.example").await;
@@ -84,7 +84,7 @@ on_both_databases! {
         assert_eq!(site.count("select count(*) from sessions where user_id is not null").await, 0);
     }
 
-    async fn nothing_is_kept_of_somebody_who_has_left(site: Site) {
+    async fn nothing_is_kept_after_logging_out(site: Site) {
         let mut ann = site.registered("ann").await;
         ann.press("Log out").await;
         assert_eq!(ann.notices(), ["You've been logged out."]);
@@ -94,7 +94,7 @@ on_both_databases! {
         assert!(ann.notices().is_empty(), "a notice is shown once");
     }
 
-    async fn a_request_in_flight_does_not_bring_an_ended_session_back(site: Site) {
+    async fn a_request_in_flight_does_not_restore_a_revoked_session(site: Site) {
         let ann = site.registered("ann").await;
         let store = vestibule::models::session::SqlSessionStore::new(
             site.app.db.clone(),
@@ -176,7 +176,7 @@ on_both_databases! {
         assert_eq!(site.count("select count(*) from sessions where user_id is not null").await, 101, "bob's is not counted");
     }
 
-    async fn expired_rows_are_cleared_away_and_living_ones_stay(site: Site) {
+    async fn expired_sessions_are_deleted_and_valid_ones_stay(site: Site) {
         site.registered("ann").await;
         let mut bob = site.registered("bob").await;
         site.browser().ask_for_code("nobody", "nobody@meadow.example").await;
@@ -192,7 +192,7 @@ on_both_databases! {
 }
 
 #[tokio::test]
-async fn the_cookie_is_a_browser_session_one_unless_it_is_to_be_remembered() {
+async fn the_cookie_ends_with_the_browser_unless_remember_me_is_ticked() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let fields = [("username", "ann"), ("password", PASSWORD)];
@@ -212,7 +212,7 @@ async fn the_cookie_is_a_browser_session_one_unless_it_is_to_be_remembered() {
 }
 
 #[tokio::test]
-async fn looking_without_seeing_uses_no_notice_up() {
+async fn a_head_request_uses_no_notice_up() {
     let site = Site::on_sqlite().await;
     let mut ann = site.registered("ann").await;
     ann.post("/logout", &[]).await;
