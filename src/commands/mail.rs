@@ -16,13 +16,14 @@ pub const EXAMPLE: &str =
 pub enum Command {
     /// Send a test mail and print what the mail server said
     #[command(after_help = EXAMPLE)]
-    Test { address: String },
+    Test {
+        #[arg(value_parser = EmailAddress::parse)]
+        address: EmailAddress,
+    },
 }
 
 pub async fn run(command: Command, config: &Config) -> Result<(), CommandError> {
     let Command::Test { address } = command;
-    let to = EmailAddress::parse(&address)
-        .map_err(|why| CommandError::Usage(format!("address {address:?}: {why}")))?;
     let Some(mailer) = Mailer::from_config(config)? else {
         return Err(CommandError::Failed(
             "no mail server is set: set VESTIBULE_SMTP_URL, for example smtp://127.0.0.1:1025"
@@ -33,8 +34,8 @@ pub async fn run(command: Command, config: &Config) -> Result<(), CommandError> 
     let email = emails::test(&EmailContext {
         site: &config.site_name,
         origin: config.base_url.origin(),
-        username: to.as_typed(),
-        to: to.as_typed(),
+        username: address.as_typed(),
+        to: address.as_typed(),
         at: clock.now(),
         device: None,
         address: None,

@@ -1,6 +1,5 @@
 //! `vestibule user`: add an account, show one, list any number.
 
-use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal};
 
 use serde_json::{Value, json};
@@ -31,9 +30,11 @@ pub enum Command {
     )]
     Add {
         /// 3–30 characters: letters, numbers, and single . - _ in between
-        username: String,
+        #[arg(value_parser = Username::parse)]
+        username: Username,
         /// Where codes and notices go
-        email: String,
+        #[arg(value_parser = EmailAddress::parse)]
+        email: EmailAddress,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -78,7 +79,7 @@ pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
     }
     let app = App::start(config).await?;
     let result = match command {
-        Command::Add { username, email, json } => add(&app, &username, &email, json).await,
+        Command::Add { username, email, json } => add(&app, username, email, json).await,
         Command::Show { login, json } => show(&app, &login, json).await,
         Command::List { search, limit, json } => {
             list(&app, &search.unwrap_or_default(), limit, json).await
@@ -88,26 +89,20 @@ pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
     result
 }
 
-async fn add(app: &App, username: &str, email: &str, json: bool) -> Result<(), CommandError> {
-    let wrong = |field: &str, value: &str, why: &dyn Display| {
-        CommandError::Usage(format!("{field} {value:?}: {why}"))
-    };
-    let name = Username::parse(username).map_err(|why| wrong("username", username, &why))?;
-    let address = EmailAddress::parse(email).map_err(|why| wrong("email", email, &why))?;
+async fn add(
+    app: &App,
+    username: Username,
+    email: EmailAddress,
+    json: bool,
+) -> Result<(), CommandError> {
     let typed = read_password()?;
-    let password = choose_password(app, &app.hasher, &typed, [name.as_str(), email]).await??;
-    let new = NewUser {
-        username: name.as_str(),
-        email: address.as_typed(),
-        email_key: address.key(),
-        password_hash: &app.hasher.hash(password.as_bytes()).await?,
-        password_set_in: None,
-    };
+    let (username, email_key, email) = (username.as_str(), email.key(), email.as_typed());
+    let password = choose_password(app, &app.hasher, &typed, [username, email]).await??;
+    let password_hash = &app.hasher.hash(password.as_bytes()).await?;
+    let new = NewUser { username, email, email_key, password_hash, password_set_in: None };
     let Some(user) = insert_user(app.db.writer(), new, app.clock.now()).await? else {
         return Err(CommandError::Failed(format!(
-            "the username {:?} or the address {:?} belongs to an account already; see `vestibule user show`",
-            name.as_str(),
-            address.as_typed()
+            "the username {username:?} or the address {email:?} belongs to an account already; see `vestibule user show`"
         )));
     };
     Event::UserAdded { account: &user.id }.write();
