@@ -13,6 +13,7 @@ pub mod notices;
 pub mod one_time_code;
 pub mod password;
 pub mod password_reset;
+pub mod password_reset_request;
 pub mod pasted;
 pub mod rate_limits;
 pub mod register;

@@ -7,9 +7,9 @@ use super::{Answer, keep_form, redirect, show as show_page};
 use crate::accounts::field_errors::FieldErrors;
 use crate::accounts::new_password::NewPassword;
 use crate::accounts::password_reset::{
-    CodeRequest, PasswordReset, PendingReset, Rejection, dead_reason, request_code, resend_code,
-    reset_password,
+    PasswordReset, PendingReset, Rejection, dead_reason, reset_password,
 };
+use crate::accounts::password_reset_request::{CodeRequest, request_code, resend_code};
 use crate::error::RequestError;
 use crate::flash::Flash;
 use crate::forms::Fields;

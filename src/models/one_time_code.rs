@@ -7,7 +7,7 @@ use crate::db::{DbError, Executor, row, sql};
 use crate::random;
 
 /// How much longer each further code in a row makes the wait before the next, in seconds.
-const COOL_DOWN: i64 = 30;
+pub const COOL_DOWN: i64 = 30;
 
 /// How long an expired code is kept, in seconds: people are told "expired" and not "unknown".
 const KEPT: i64 = 60 * 60;
@@ -43,15 +43,6 @@ impl OneTimeCodeRow {
     pub fn is_replaced(&self) -> bool {
         self.expires_at == 0
     }
-}
-
-/// Seconds left at `now` of so many pauses since `since`; none when that is in the future, because the
-/// clock went back.
-pub fn cool_down(since: i64, pauses: i64, now: i64) -> i64 {
-    if since > now + COOL_DOWN {
-        return 0;
-    }
-    (since + pauses * COOL_DOWN - now).max(0)
 }
 
 const INSERT: &str = "insert into one_time_codes

@@ -1,0 +1,151 @@
+//! Request a one-time code, by email, for an account whose password is forgotten.
+
+use super::client_trust::ClientTrust;
+use super::email::{EmailAddress, EmailError};
+use super::field_errors::FieldErrors;
+use super::one_time_code::OneTimeCode;
+use super::password_reset::{PURPOSE, PendingReset, digest};
+use super::rate_limits;
+use super::requester::Requester;
+use super::username::{Username, UsernameError};
+use super::{Error, notices};
+use crate::app::App;
+use crate::db::DbError;
+use crate::event::Event;
+use crate::mail::emails;
+use crate::models::one_time_code::{find_code, insert_code, invalidate_code};
+use crate::models::user::find_user_by_username_and_email;
+
+/// The account that somebody wants a code for.
+struct Claim {
+    username: Username,
+    email: EmailAddress,
+}
+
+impl Claim {
+    fn parse(username: &str, email: &str) -> Result<Self, Error> {
+        let mut errors = FieldErrors::default();
+        let username = errors.take("username", Username::parse(username), UsernameError::Empty);
+        let email = errors.take("email", EmailAddress::parse(email), EmailError::Empty);
+        errors.check(username.zip(email)).map(|(username, email)| Self { username, email })
+    }
+
+    /// The key of codes and attempts at them: name and address together, so that a stranger who knows
+    /// only the name cannot use up the owner's.
+    fn key(&self) -> String {
+        format!("{} {}", self.username.as_str(), self.email.key())
+    }
+}
+
+/// How a request for a code ended: the same whether an account matches.
+pub enum CodeRequest {
+    /// A code was sent if an account matches.
+    Sent {
+        /// What the session must keep.
+        pending: PendingReset,
+        /// Whether there was a code before it in this browser that could be replaced.
+        is_replacement: bool,
+    },
+    /// The same request arrived twice. The session must be left alone: it knows the code, or is about
+    /// to.
+    Repeated,
+    /// The next code can be sent in so many seconds.
+    TooEarly(i64),
+    /// No code was requested in this browser.
+    NotPending,
+}
+
+/// Sends a code to the account with this username and email address, if there is one. `pending` is the
+/// code that was requested in this browser before.
+pub async fn request_code(
+    app: &App,
+    requester: &Requester,
+    (username, email): (&str, &str),
+    pending: Option<&PendingReset>,
+) -> Result<CodeRequest, Error> {
+    let claim = Claim::parse(username, email)?;
+    let is_repeat = |old: &PendingReset| {
+        old.is_unseen
+            && old.sent_at > app.clock.now() - app.config.code_ttl
+            && (old.username.as_str(), old.email.as_str())
+                == (claim.username.as_str(), claim.email.as_typed())
+    };
+    if pending.is_some_and(is_repeat) {
+        return Ok(CodeRequest::Repeated);
+    }
+    send_code(app, requester, &claim, pending, false).await
+}
+
+/// Replaces the code of `pending` by a new one.
+pub async fn resend_code(
+    app: &App,
+    requester: &Requester,
+    pending: Option<&PendingReset>,
+) -> Result<CodeRequest, Error> {
+    let Some(pending) = pending else { return Ok(CodeRequest::NotPending) };
+    // What was valid when it was put there is valid still, unless the site was updated.
+    let Ok(claim) = Claim::parse(&pending.username, &pending.email) else {
+        return Ok(CodeRequest::NotPending);
+    };
+    if pending.is_unseen && pending.codes_sent > 1 {
+        return Ok(CodeRequest::Repeated);
+    }
+    if let seconds @ 1.. = pending.wait(app.clock.now()) {
+        return Ok(CodeRequest::TooEarly(seconds));
+    }
+    send_code(app, requester, &claim, Some(pending), true).await
+}
+
+/// Counts the request, kills the older code and sends a new one. Where no account matches, the same is
+/// counted, written and answered; then no code is right and the email is a decoy.
+async fn send_code(
+    app: &App,
+    requester: &Requester,
+    claim: &Claim,
+    pending: Option<&PendingReset>,
+    is_resend: bool,
+) -> Result<CodeRequest, Error> {
+    let (db, now, ttl) = (&app.db, app.clock.now(), app.config.code_ttl);
+    let (username, email_key) = (claim.username.as_str(), claim.email.key());
+    let user = find_user_by_username_and_email(db.reader(), username, email_key).await?;
+    let trust = ClientTrust::of(app, requester, user.as_ref(), claim.key()).await?;
+    let account = user.as_ref().map(|user| user.id.as_str());
+    let counters = trust.code_counters(app, requester);
+    rate_limits::count(app, counters, account).await?;
+    let Some(replaced) = replace(app, pending).await? else { return Ok(CodeRequest::Repeated) };
+    let to = user.as_ref().map_or(claim.email.as_typed(), |user| &user.email);
+    let code = OneTimeCode::generate();
+    let (shown, in_subject) = (&*code.to_string(), app.config.code_in_subject);
+    let content = emails::Code { shown, ttl, in_subject };
+    let email = emails::reset_code(&notices::context(app, requester, username, to), content)?;
+    let counters = trust.code_mail_counters(app, requester, user.as_ref(), to);
+    let codes_sent = if is_resend { replaced + 1 } else { 1 };
+    let mut tx = db.begin().await?;
+    let id = insert_code(tx.on(), PURPOSE, account, (codes_sent, ttl), now).await?;
+    let may_send = rate_limits::may_send(app, &mut tx, &counters).await?;
+    let email = if may_send && user.is_some() { email } else { email.decoy() };
+    app.outbox.enqueue(&mut tx, &email).await?;
+    tx.commit().await?;
+    if codes_sent == 1 {
+        Event::CodeAsked { account }.write();
+    } else {
+        Event::CodeResent { account }.write();
+    }
+    let (username, email) = (username.to_owned(), claim.email.as_typed().to_owned());
+    let (digest, attempts_key, sent_at) = (digest(app, &id, &code), trust.code_key, now);
+    let is_unseen = true;
+    let pending =
+        PendingReset { id, username, email, digest, codes_sent, sent_at, attempts_key, is_unseen };
+    Ok(CodeRequest::Sent { pending, is_replacement: is_resend || replaced > 0 })
+}
+
+/// Kills the older code and returns how many were sent in a row; 0 when there is none to kill, `None`
+/// when a parallel request did it a moment ago.
+async fn replace(app: &App, pending: Option<&PendingReset>) -> Result<Option<i64>, DbError> {
+    let (db, now) = (&app.db, app.clock.now());
+    let Some(PendingReset { id, .. }) = pending else { return Ok(Some(0)) };
+    if let Some(codes_sent) = invalidate_code(db.writer(), id, now).await? {
+        return Ok(Some(codes_sent));
+    }
+    Ok(find_code(db.reader(), PURPOSE, id).await?.is_none().then_some(0))
+}
