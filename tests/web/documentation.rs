@@ -1,4 +1,4 @@
-//! The README and `docs/` say only what is so: settings, commands, links and the example.
+//! The README and `docs/` match the program: settings, events, commands, links and the example.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -8,19 +8,19 @@ use vestibule::commands::command;
 use vestibule::config::SETTINGS;
 use vestibule::event::Event;
 
-/// What people read to the end (bytes).
+/// In bytes: people do not read a longer one to the end.
 const README_MAX: usize = 10_000;
 
 const SETTINGS_PAGE: &str = "docs/settings.md";
 const SECURITY_PAGE: &str = "docs/security.md";
-const STALE: &str =
-    "has a stale table: renew it by `RENEW_DOCS=1 cargo test --test web documentation`";
+const OUTDATED: &str =
+    "has an outdated table: renew it with `RENEW_DOCS=1 cargo test --test web documentation`";
 
-/// Shown in an example of what is said about a wrong name.
-const MISTAKEN: &str = "VESTIBULE_LISEN";
+/// A misspelt name in an example of an error message.
+const MISSPELT: &str = "VESTIBULE_LISEN";
 
-/// Ignored, because Kubernetes sets them.
-const OF_KUBERNETES: [&str; 5] = [
+/// Variables that Kubernetes sets, which are ignored.
+const FROM_KUBERNETES: [&str; 5] = [
     "VESTIBULE_SERVICE_",
     "VESTIBULE_PORT",
     "VESTIBULE_PORT_",
@@ -45,23 +45,23 @@ fn pages() -> Vec<(PathBuf, String)> {
     pages.map(|path| (path.clone(), read(path))).collect()
 }
 
-/// `page` with `table` between the two marks of this name.
+/// `page` with `table` between the marks of this name.
 fn with_fresh_table(page: &str, name: &str, table: &str) -> String {
     let (begin, end) = (format!("<!-- {name}: begin"), format!("<!-- {name}: end -->"));
-    let (before, rest) = page.split_once(&begin).expect("the mark where the table begins");
+    let (before, rest) = page.split_once(&begin).expect("the mark before the table");
     let (mark, rest) = rest.split_once('\n').unwrap();
-    let (_, after) = rest.split_once(&end).expect("the mark where the table ends");
+    let (_, after) = rest.split_once(&end).expect("the mark after the table");
     format!("{before}{begin}{mark}\n\n{table}\n{end}{after}")
 }
 
-/// Compares the table of this name with the program's own, or renews it.
+/// Compares the table of this name with the program's, or renews it.
 fn check_table(path: &str, name: &str, table: &str) {
     let page = read(path);
     let fresh = with_fresh_table(&page, name, table);
     if std::env::var_os("RENEW_DOCS").is_some() {
         std::fs::write(at_root(path), fresh).unwrap();
     } else {
-        assert!(page == fresh, "{path} {STALE}");
+        assert!(page == fresh, "{path} {OUTDATED}");
     }
 }
 
@@ -202,8 +202,8 @@ fn every_documented_command_exists() {
         }
     }
     for name in command_names() {
-        let is_told = seen.iter().any(|line| line.starts_with(&format!("vestibule {name}")));
-        assert!(is_told, "the documentation does not tell of `vestibule {name}`");
+        let is_documented = seen.iter().any(|line| line.starts_with(&format!("vestibule {name}")));
+        assert!(is_documented, "`vestibule {name}` is not documented");
     }
 }
 
@@ -238,7 +238,7 @@ fn every_variable_is_a_setting() {
             let bare = name.strip_suffix("_FILE").unwrap_or(&name);
             let is_known = SETTINGS.iter().any(|setting| setting.variable() == bare);
             let is_meant =
-                ["VESTIBULE_", MISTAKEN].contains(&bare) || OF_KUBERNETES.contains(&bare);
+                ["VESTIBULE_", MISSPELT].contains(&bare) || FROM_KUBERNETES.contains(&bare);
             assert!(is_known || is_meant, "{}: {name}", path.display());
         }
     }

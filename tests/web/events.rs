@@ -1,5 +1,5 @@
-//! The event log: what happens has its line, with who and which request, and nothing secret or
-//! forged gets in.
+//! The event log: each event is a line with the account and the request, without secrets, and no line
+//! can be forged.
 
 use std::net::SocketAddr;
 
@@ -23,7 +23,7 @@ use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of, form_req
 const NAME: &str = "wilhelmina";
 const PEER: &str = "203.0.113.9";
 
-/// Beside those of the event itself.
+/// The fields of every event.
 const ON_EVERY_LINE: [&str; 4] = ["timestamp", "level", "target", "event"];
 
 /// A browser at [`PEER`].
@@ -36,8 +36,8 @@ async fn with(site: &Site, change: impl FnOnce(&mut Config)) -> Browser {
     at_peer(vestibule::router(site.app_with(change).await))
 }
 
-/// Checks the fields that every line has, and answers the others.
-fn told(line: &Value) -> Value {
+/// Checks the common fields of a line and returns the others.
+fn own_fields(line: &Value) -> Value {
     let fields = line.as_object().unwrap();
     assert!(fields["timestamp"].as_str().unwrap().ends_with('Z'), "not UTC: {line}");
     assert_eq!(fields["target"], "vestibule", "{line}");
@@ -57,7 +57,7 @@ fn told(line: &Value) -> Value {
     Value::Object(own)
 }
 
-/// A visit, the log of it, and every secret that was in it.
+/// A visit, its log, and every secret in it.
 struct Visit {
     site: Site,
     log: Log,
@@ -76,7 +76,7 @@ impl Visit {
         at_peer(self.site.router.clone())
     }
 
-    /// The events that a request caused, each of that request and of this peer.
+    /// Sends a request and returns its events. Checks that each names the request and the peer.
     async fn send(&mut self, browser: &mut Browser, request: Request<Body>) -> Vec<Value> {
         let from = self.log.lines();
         let answer = browser.send(request).await;
@@ -93,7 +93,7 @@ impl Visit {
                 "{line}"
             );
         }
-        lines.iter().map(told).collect()
+        lines.iter().map(own_fields).collect()
     }
 
     async fn post(
@@ -117,10 +117,10 @@ impl Visit {
 
     async fn ask(&mut self, browser: &mut Browser, name: &str) -> Vec<Value> {
         self.site.wait(1);
-        let told =
+        let events =
             self.post(browser, "/forgot", &[("username", name), ("email", &email_of(name))]).await;
         self.keep_code().await;
-        told
+        events
     }
 
     async fn keep_code(&mut self) -> String {
@@ -174,7 +174,7 @@ async fn registering_and_logging_in_and_out_is_logged_with_account_peer_and_requ
     assert_eq!(
         visit.log_in(&mut there, "not the password", "x").await,
         [json!({"event": "login_refused"})],
-        "a password typed for a name stays out"
+        "a password typed as the username is not logged"
     );
     assert_eq!(
         visit.log_in(&mut there, &email, PASSWORD).await,
@@ -354,13 +354,13 @@ async fn a_failure_is_logged_under_the_reference_shown_to_the_visitor() {
     let lines = visit.log.events(1);
     let failed = lines.iter().find(|line| line["event"] == "request_failed").unwrap();
     assert_eq!(failed["request"], shown);
-    let failed = told(failed);
+    let failed = own_fields(failed);
     assert_eq!((&failed["status"], &failed["path"]), (&json!(503), &json!("/account")));
     assert!(!failed["cause"].as_str().unwrap().is_empty());
     visit.holds_no_secret();
 }
 
-/// Texts that would begin a line, an object or a colour of their own.
+/// Texts that try to start a line, an object or a colour.
 const FORGED: [&str; 6] = [
     "x\r\n2026-11-22T18:00:00Z  INFO vestibule: event=\"forged\"",
     "x\n{\"event\":\"forged\"}",
@@ -370,13 +370,13 @@ const FORGED: [&str; 6] = [
     "forged%0d%0aforged%1b%5b2J",
 ];
 
-/// As much of `text` as a header can hold.
+/// `text` without the bytes that a header cannot contain.
 fn header(text: &str) -> HeaderValue {
     let bytes: Vec<u8> = text.bytes().filter(|byte| *byte >= 32 && *byte != 127).collect();
     HeaderValue::from_bytes(&bytes).unwrap()
 }
 
-/// Every field of every form, and every header, filled with `text`; and how many lines it made.
+/// Sends `text` in every field of every form and in every header. Returns the number of requests.
 async fn forge(site: &Site, text: &str) -> usize {
     let mut browser =
         with(site, |config| config.trusted_proxies = vec!["203.0.113.9/32".parse().unwrap()]).await;
@@ -450,7 +450,7 @@ async fn nothing_that_is_sent_can_forge_a_line_of_json() {
         let lines = log.events(0);
         assert!(lines.len() > 15, "{}", lines.len());
         for line in lines {
-            told(&line);
+            own_fields(&line);
         }
         assert!(!log.text().contains("forged"), "{}", log.text());
     }
@@ -485,12 +485,12 @@ fn texts_of_other_programs_stay_on_their_line() {
                 assert!(line.len() < 1000, "{line:?}");
             }
             if format == LogFormat::Json {
-                let told = told(&log.events(0)[0]);
-                assert_eq!(told["event"], "fault");
-                let cause = told["cause"].as_str().unwrap();
+                let fields = own_fields(&log.events(0)[0]);
+                assert_eq!(fields["event"], "fault");
+                let cause = fields["cause"].as_str().unwrap();
                 assert!(
                     !cause.contains(char::is_control),
-                    "another log may write it raw: {cause:?}"
+                    "a host program may log it as it is: {cause:?}"
                 );
             }
         }
@@ -514,7 +514,7 @@ async fn a_request_id_is_accepted_from_a_trusted_proxy_only_and_only_when_plain(
     };
     for id in plain {
         assert_eq!(answered(&trusting, id).await, id);
-        assert_ne!(answered(&own, id).await, id, "anybody could say so");
+        assert_ne!(answered(&own, id).await, id, "no proxy is trusted");
     }
     for id in other {
         assert_eq!(answered(&trusting, id).await.len(), 26, "{id}");
@@ -546,33 +546,33 @@ async fn each_delivery_of_mail_is_logged_with_a_masked_address() {
         post.clock.advance(wait);
         let from = log.lines();
         post.deliver().await;
-        log.events(from).iter().map(told).collect::<Vec<_>>()
+        log.events(from).iter().map(own_fields).collect::<Vec<_>>()
     };
     let sent = seen(vec![email("wilhelmina@example.com")], 0).await;
     assert_eq!(
         (&sent[0]["event"], &sent[0]["kind"]),
         (&json!("mail_sent"), &json!("password_changed"))
     );
-    let told = seen(vec![email("no@example.com")], 0).await;
+    let lines = seen(vec![email("no@example.com")], 0).await;
     assert_eq!(
-        (&told[0]["event"], &told[0]["to"], &told[0]["wait"]),
+        (&lines[0]["event"], &lines[0]["to"], &lines[0]["wait"]),
         (&json!("mail_refused"), &json!("n…@example.com"), &json!(60))
     );
-    assert!(told[0]["cause"].as_str().unwrap().contains("5.1.1"), "{told:?}");
-    let told = seen(vec![], DAY).await;
+    assert!(lines[0]["cause"].as_str().unwrap().contains("5.1.1"), "{lines:?}");
+    let lines = seen(vec![], DAY).await;
     assert_eq!(
-        (&told[0]["event"], &told[0]["reason"]),
+        (&lines[0]["event"], &lines[0]["reason"]),
         (&json!("mail_given_up"), &json!("refused"))
     );
     server.go_down().await;
     let code = Email { expires_at: START + DAY + 600, ..code("wilhelmina@example.com") };
-    let told = seen(vec![code], 0).await;
+    let lines = seen(vec![code], 0).await;
     assert_eq!(
-        (&told[0]["event"], &told[0]["reason"]),
+        (&lines[0]["event"], &lines[0]["reason"]),
         (&json!("mail_waits"), &json!("server_away"))
     );
-    let told = seen(vec![], 600).await;
-    assert_eq!(told[0]["event"], "mail_expired");
+    let lines = seen(vec![], 600).await;
+    assert_eq!(lines[0]["event"], "mail_expired");
     assert!(!log.text().contains("wilhelmina") && !log.text().contains("no@"), "{}", log.text());
 }
 
@@ -584,9 +584,12 @@ async fn a_mail_server_without_the_required_tls_is_logged() {
     let mut post = TestOutbox::open(TestDatabase::sqlite(), &url).await;
     post.put(&email("wilhelmina@example.com")).await;
     post.deliver().await;
-    let told = told(&log.events(0)[0]);
-    assert_eq!((&told["event"], &told["reason"]), (&json!("mail_waits"), &json!("server_away")));
-    assert!(told["cause"].as_str().unwrap().contains("does not speak TLS"), "{told}");
+    let fields = own_fields(&log.events(0)[0]);
+    assert_eq!(
+        (&fields["event"], &fields["reason"]),
+        (&json!("mail_waits"), &json!("server_away"))
+    );
+    assert!(fields["cause"].as_str().unwrap().contains("does not speak TLS"), "{fields}");
     assert!(server.mails().is_empty());
 }
 
@@ -606,7 +609,7 @@ fn the_program_logs_its_start_its_stop_and_accounts_that_are_added() {
     let user: Value = serde_json::from_str(&added.out).unwrap();
     let line = added.err.lines().next().unwrap();
     assert_eq!(
-        told(&serde_json::from_str(line).unwrap()),
+        own_fields(&serde_json::from_str(line).unwrap()),
         json!({"event": "user_added", "account": user["id"]})
     );
     assert!(!line.contains(NAME), "{line}");
@@ -615,7 +618,7 @@ fn the_program_logs_its_start_its_stop_and_accounts_that_are_added() {
     program.terminate();
     let (_, log) = program.ended();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let names: Vec<_> = lines.iter().map(|line| told(line)["event"].clone()).collect();
+    let names: Vec<_> = lines.iter().map(|line| own_fields(line)["event"].clone()).collect();
     assert_eq!(names, ["started", "mailbox_open", "login_refused", "stopping", "stopped"]);
     assert_eq!(lines[0]["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(lines[2]["peer"], "127.0.0.1");
@@ -641,7 +644,7 @@ fn a_panic_is_one_line_without_what_was_typed() {
     let log = String::from_utf8(ran.stderr).unwrap();
     assert!(!log.contains("not the password"), "{log}");
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let causes: Vec<_> = lines.iter().map(|line| told(line)["cause"].clone()).collect();
+    let causes: Vec<_> = lines.iter().map(|line| own_fields(line)["cause"].clone()).collect();
     assert_eq!(causes, ["a panic", "a bug"]);
     assert!(lines[0]["path"].as_str().unwrap().contains("events.rs:"), "{log}");
 }

@@ -1,8 +1,8 @@
-//! The house's rules that a machine can hold: who may use whom, and how long a function may be.
+//! Rules for the code that a test can check: which module may use which, and the length of functions.
 
 use std::path::{Path, PathBuf};
 
-/// From the ground up. A module uses only modules of the layers before its own.
+/// From bottom to top. A module uses only modules of lower layers.
 const LAYERS: &[&[&str]] = &[
     &["random", "event", "times", "permissions", "client_address"],
     &["clock"],
@@ -27,13 +27,13 @@ const LAYERS: &[&[&str]] = &[
     &["main", "lib"],
 ];
 
-/// Where connections of visitors are taken.
+/// Where visitors' connections are accepted.
 const SERVING: &[&str] = &["commands/serve.rs", "server.rs", "server"];
 
-/// Where the database's server is connected to, address by address.
+/// Where the program connects to the database.
 const CONNECTING: &str = "db/connection.rs";
 
-/// Besides, the mail server and the database are connected to.
+/// Where the program uses the network.
 const NETWORKING: &[&str] =
     &["commands/serve.rs", "server.rs", "server", "mail/smtp.rs", CONNECTING];
 
@@ -70,8 +70,8 @@ fn module_of(file: &Path) -> String {
     file.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned()
 }
 
-/// Without unit tests: they may use what they like. Those in a file of their own are named at the
-/// top, and what follows is product.
+/// The text without unit tests, which may use any module. Unit tests in a file of their own are declared
+/// at the top.
 fn product(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests {").next().unwrap()
 }
@@ -182,7 +182,7 @@ fn lists_of_names_are_seen_through() {
     assert_eq!(absolute("visitor", "cookies::ENDED"), "visitor::cookies::ENDED");
 }
 
-/// The lines of the product that are no comments.
+/// The lines without unit tests and comments.
 fn code(text: &str) -> impl Iterator<Item = &str> {
     product(text).lines().map(str::trim).filter(|line| !line.starts_with("//"))
 }
@@ -210,7 +210,7 @@ fn each_library_is_used_where_it_belongs() {
         ("lettre", &["mail.rs", "mail/message.rs"]),
         ("tokio_rustls", &["config/smtp_server.rs", "mail/smtp"]),
         ("rand", &["random.rs"]),
-        // Transactions and hashes are traced for the tests that compare work.
+        // Transactions and hashes are traced for tests that compare work.
         ("tracing", &["event.rs", "commands/log.rs", "db.rs", "password_hasher.rs"]),
         (
             "askama",

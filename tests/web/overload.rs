@@ -1,4 +1,4 @@
-//! Overload: more logins at once than can be checked.
+//! Overload: more logins at once than can be verified.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,17 +17,17 @@ use crate::support::{Browser, PASSWORD, Site};
 const LOGINS: usize = 200;
 const THREADS: u64 = 2;
 
-/// What Argon2id takes a thread.
+/// The memory of Argon2id for each thread.
 const BUFFER_KIB: u64 = 19_456;
 
-/// What 200 connections and the pages between them may take beside it (measured: a third of it).
+/// For 200 connections and the pages meanwhile (measured: a third of this).
 const SLACK_KIB: u64 = 48 * 1024;
 
-/// How long a page takes.
+/// The response time of a page.
 fn page(program: &Program) -> Duration {
-    let asked = Instant::now();
+    let start = Instant::now();
     assert_eq!(program.get("/login", "").status, 200);
-    asked.elapsed()
+    start.elapsed()
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -47,7 +47,7 @@ fn two_hundred_logins_at_once_cost_the_buffers_of_the_hash_threads_and_no_page()
     program.register_ann(PASSWORD);
     let before = program.memory("VmRSS");
     let usual = median((0..20).map(|_| page(&program)).collect());
-    let left = AtomicUsize::new(LOGINS);
+    let unanswered = AtomicUsize::new(LOGINS);
     let (mut pages, mut statuses) = (Vec::new(), Vec::new());
     let started = Instant::now();
     std::thread::scope(|scope| {
@@ -55,12 +55,12 @@ fn two_hundred_logins_at_once_cost_the_buffers_of_the_hash_threads_and_no_page()
             let password = if number.is_multiple_of(2) { PASSWORD } else { "not her password" };
             let fields = [("username", "ann"), ("password", password)];
             let status = program.post("/login", "", &fields).status;
-            left.fetch_sub(1, Ordering::SeqCst);
+            unanswered.fetch_sub(1, Ordering::SeqCst);
             (number, status)
         };
         let logins: Vec<_> =
             (0..LOGINS).map(|number| scope.spawn(move || log_in(number))).collect();
-        while left.load(Ordering::SeqCst) > 0 {
+        while unanswered.load(Ordering::SeqCst) > 0 {
             pages.push(page(&program));
         }
         statuses.extend(logins.into_iter().map(|login| login.join().unwrap()));
@@ -70,14 +70,14 @@ fn two_hundred_logins_at_once_cost_the_buffers_of_the_hash_threads_and_no_page()
         assert!([right, 503].contains(status), "login {number} was answered {status}");
     }
     let answered = statuses.iter().filter(|(_, status)| *status != 503).count();
-    assert!(answered >= 40, "what fits the queue is answered, not {answered} alone");
+    assert!(answered >= 40, "only {answered} were answered, although more fit into the queue");
     assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
     assert!(pages.len() >= 10, "pages wait for logins: {pages:?}");
-    // The clients of the storm run on the same processors.
-    let most = (usual * 20).max(Duration::from_millis(200));
+    // The clients run on the same processors.
+    let limit = (usual * 20).max(Duration::from_millis(200));
     let (storm, sent) = (median(pages.clone()), pages.len());
     println!("a page took {usual:?} before, {storm:?} in the storm; {sent} of them");
-    assert!(storm < most, "a page took {usual:?} before, {storm:?} in the storm: {pages:?}");
+    assert!(storm < limit, "a page took {usual:?} before, {storm:?} in the storm: {pages:?}");
     let grown = program.memory("VmHWM").saturating_sub(before);
     assert!(grown < THREADS * BUFFER_KIB + SLACK_KIB, "{grown} KiB more than before");
 }
@@ -91,13 +91,14 @@ async fn a_network_that_fills_the_hash_queue_gives_way_to_another() {
         let peer: SocketAddr = format!("{address}:4711").parse().unwrap();
         Browser::new(router.clone().layer(Extension(ConnectInfo(peer))))
     };
-    let (greedy, other) = (from("203.0.113.9"), from("198.51.100.7"));
+    let (flooding, other) = (from("203.0.113.9"), from("198.51.100.7"));
     let fields = [("username", "ann"), ("password", "wrong")];
-    let mut theirs: FuturesUnordered<_> = (0..6).map(|_| greedy.post("/login", &fields)).collect();
-    let first = theirs.next().await.unwrap().status();
+    let mut logins: FuturesUnordered<_> =
+        (0..6).map(|_| flooding.post("/login", &fields)).collect();
+    let first = logins.next().await.unwrap().status();
     assert_eq!(first, StatusCode::SERVICE_UNAVAILABLE, "one runs, four wait: the queue is full");
-    let (theirs, others) = tokio::join!(theirs.collect::<Vec<_>>(), other.post("/login", &fields));
-    let refused = theirs.iter().filter(|one| one.status() == StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(refused.count(), 1, "the newest of those that wait gives way");
-    assert_eq!(others.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let (logins, login) = tokio::join!(logins.collect::<Vec<_>>(), other.post("/login", &fields));
+    let refused = logins.iter().filter(|one| one.status() == StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.count(), 1, "the newest waiting login is refused");
+    assert_eq!(login.status(), StatusCode::UNPROCESSABLE_ENTITY);
 }

@@ -1,15 +1,15 @@
-//! The program stops although a client has sent half a request.
+//! Stopping the program while clients have sent half a request.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use crate::support::program::Folder;
 
-/// The bound is half a second, and a machine under load is slow.
+/// The limit is half a second, but a machine under load is slow.
 const SOON: Duration = Duration::from_secs(5);
 
 #[test]
-fn half_a_head_does_not_hold_it() {
+fn half_a_head_does_not_delay_the_stop() {
     let folder = Folder::new();
     let program = folder.serve(&[]);
     let mut halves = Vec::new();
@@ -23,12 +23,12 @@ fn half_a_head_does_not_hold_it() {
         stream.write_all(half).unwrap();
         halves.push(stream);
     }
-    // Answered, so what was sent before has been read.
+    // After this response, what was sent before has been read.
     assert_eq!(program.get("/login", "").status, 200);
-    let told = Instant::now();
+    let stopped = Instant::now();
     program.terminate();
     let (status, log) = program.ended();
-    assert!(told.elapsed() < SOON, "{:?}", told.elapsed());
+    assert!(stopped.elapsed() < SOON, "{:?}", stopped.elapsed());
     assert_eq!(status, 0);
     assert!(log.contains("finished"), "{log}");
     for mut half in halves {
