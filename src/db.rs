@@ -1,7 +1,7 @@
-//! The only part that knows that there are two database drivers.
+//! The database: SQLite or PostgreSQL, which only this module knows.
 //!
 //! Models write one SQL text for both (`$1` placeholders, TEXT, BIGINT, BYTEA, `on conflict … returning`)
-//! and say where it runs: [`Db::reader`], [`Db::writer`] or a [`Tx`].
+//! and run it on [`Db::reader`], [`Db::writer`] or a [`Tx`].
 
 mod advisory_lock;
 mod connection;
@@ -29,17 +29,15 @@ pub(crate) use row::row;
 pub use server::Server;
 pub use statement::{Row, Statement, sql};
 
-/// How long a statement waits for a connection, and then for a lock, before the request is answered
-/// 503.
+/// How long a request waits for a connection, and then for a lock, before it is answered 503.
 pub const WAIT: Duration = Duration::from_secs(5);
 
 /// An open database. Clones share its connections.
 #[derive(Clone)]
 pub struct Db {
-    /// On SQLite several, which cannot write; on PostgreSQL the same as the writers.
+    /// On SQLite they cannot write. On PostgreSQL this is the pool of writers.
     readers: Arc<Pool>,
-    /// SQLite has one writer at a time, and a queue for one connection is fairer and faster than retries
-    /// on `SQLITE_BUSY`.
+    /// One on SQLite, which allows one writer: a queue is fairer and faster than retries on `SQLITE_BUSY`.
     writers: Arc<Pool>,
 }
 
@@ -82,7 +80,7 @@ impl Db {
         Ok(Tx { connection: self.writers.begin().await?, after_commit: None })
     }
 
-    /// Whether the database takes writes: the file is writable, and PostgreSQL is no standby.
+    /// Fails if the database takes no writes: on a read-only disk, or a standby.
     pub async fn check_writable(&self) -> Result<(), DbError> {
         let mut tx = self.begin().await?;
         let changes_nothing = sql("update vestibule_migrations set version = version where 1 = 0");
@@ -90,7 +88,7 @@ impl Db {
         tx.commit().await
     }
 
-    /// Closes every connection, once what runs on them is done.
+    /// Closes every connection when it is no longer used.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writers.close().await;
@@ -115,11 +113,11 @@ impl Tx {
         Executor::Transaction(&mut self.connection)
     }
 
-    /// Commits: when this returns, what was done is on disk. After an error nothing of it was done,
-    /// unless the database committed and the connection was lost before it could say so.
+    /// After success the changes are on disk. After an error they are rolled back, unless the connection was
+    /// lost after the commit and before its answer.
     pub async fn commit(self) -> Result<(), DbError> {
         let done = self.connection.finish().await;
-        // After an error, too: the commit may have happened.
+        // After an error, too: the database may have committed.
         if let Some(notify) = self.after_commit {
             notify.notify_one();
         }

@@ -44,13 +44,6 @@ impl Connection {
         }
     }
 
-    pub async fn ping(&mut self) -> Result<(), sqlx::Error> {
-        match self {
-            Self::Sqlite(connection) => sqlx::Connection::ping(connection).await,
-            Self::Postgres(connection) => sqlx::Connection::ping(connection).await,
-        }
-    }
-
     pub async fn close(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(connection) => sqlx::Connection::close(connection).await,
@@ -79,8 +72,8 @@ impl Source {
         }
     }
 
-    /// Whether each transaction may run on another connection of the server: a pooler would give what
-    /// is set on a connection to another program.
+    /// Whether a pooler may run each transaction on another connection, and give what is set on this one to
+    /// another program.
     pub fn is_per_transaction(&self) -> bool {
         matches!(self, Self::Postgres { server, .. } if server.is_per_transaction == Some(true))
     }
@@ -88,11 +81,11 @@ impl Source {
     /// The statements that begin a transaction that may write.
     pub fn begin(&self) -> String {
         match self {
-            Self::Sqlite(_) => "BEGIN IMMEDIATE".to_owned(),
             Self::Postgres { lock_timeout, .. } if self.is_per_transaction() => {
                 format!("BEGIN; {}", limits("SET LOCAL", *lock_timeout))
             }
             Self::Postgres { .. } => "BEGIN".to_owned(),
+            Self::Sqlite(_) => "BEGIN IMMEDIATE".to_owned(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Brings the schema to this program's version.
+//! Migrates the schema to this program's version.
 
 use std::sync::Arc;
 
@@ -22,11 +22,10 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "one-time codes", include_str!("../../migrations/0006_one_time_codes.sql")),
 ];
 
-/// Our own table, so that a host application's sqlx migrations are left alone.
+/// Not sqlx's default: a host application may use that for its own migrations.
 const MIGRATIONS_TABLE: &str = "vestibule_migrations";
 
-/// One node at a time. A lock of this schema, because several sites may share a database; and of a
-/// transaction, because a pooler may give the next one another connection.
+/// One node migrates at a time. The lock is like that of `advisory_lock.rs`, and waits without a limit.
 const LOCK: &str = "set local lock_timeout = 0;
     select pg_advisory_xact_lock(hashtextextended('vestibule migrations ' || current_schema(), 0))";
 
@@ -37,7 +36,7 @@ fn migrator() -> Migrator {
     });
     let mut migrator = Migrator::with_migrations(migrations.collect());
     migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
-    // sqlx's own lock is one of a session.
+    // sqlx would lock for a session.
     migrator.set_locking(false);
     migrator
 }
@@ -47,7 +46,6 @@ pub fn latest_version() -> i64 {
     MIGRATIONS.last().map_or(0, |&(version, ..)| version)
 }
 
-/// Brings the schema to [`latest_version`].
 pub async fn migrate(pool: &Arc<Pool>) -> Result<(), DbError> {
     let mut connection = pool.acquire().await?;
     let migrated = match connection.get()? {

@@ -1,9 +1,8 @@
 //! A connection pool that pings a connection only when it was idle.
 //!
-//! sqlx's own pool pings before each use and, without a timeout, after it: on SQLite two more messages
-//! to the connection's thread, on PostgreSQL two more round trips. A page of an account took 0.11 ms of
-//! CPU with it, and 0.05 ms without (measured). deadpool 0.13 costs as little, but what is not its own
-//! (the rollback, replacing all connections after a failover) is most of this file.
+//! sqlx's own pool pings before each use and, without a timeout, after it. The account page took 0.11 ms of
+//! CPU with it, and 0.05 ms without (measured). deadpool 0.13 costs as little, but would replace little of
+//! this file: not the rollback, and not the closing of all connections after a failover.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,17 +14,17 @@ use tokio::time::{Instant, timeout};
 use super::DbError;
 use super::connection::{Connection, Source};
 
-/// A connection idle for longer is pinged before use: after a restart of the database each form would
-/// be answered with a 503.
+/// A connection that was idle for longer is pinged before use. Otherwise the first forms after a restart of
+/// the database would be answered 503.
 const FRESH: Duration = Duration::from_millis(500);
 
-/// Then a connection is closed instead of used: a firewall may have forgotten it, and what the server
-/// keeps for it grows.
+/// Older connections are closed: a firewall may have dropped an idle one, and the server's memory for each
+/// one grows.
 const MAX_IDLE: Duration = Duration::from_mins(10);
 const MAX_AGE: Duration = Duration::from_mins(30);
 
-/// A statement may wait for two locks; the rest is for its work. One without an answer after so many
-/// waits gets none: the server hangs, or the network is cut.
+/// Timeouts of a statement, in waits for a lock: it may wait for two, and then works. After that the server
+/// hangs, or the network is cut.
 const STATEMENT_WAITS: u32 = 3;
 
 /// Up to `max` connections, opened when they are needed.
@@ -39,9 +38,9 @@ pub struct Pool {
 }
 
 struct Idle {
-    /// The one used last is the last.
+    /// The most recently used is the last.
     connections: Vec<Open>,
-    /// Connections opened before are closed, not used again.
+    /// Connections that were opened before are closed when they return.
     valid_since: Instant,
 }
 
@@ -51,8 +50,8 @@ struct Open {
     used: Instant,
 }
 
-/// A connection in use. It returns to the pool by [`PooledConnection::finish`]. After an error, or when
-/// it is dropped before, as when a client hangs up, it returns after a rollback.
+/// A connection in use. [`PooledConnection::finish`] returns it to the pool. After an error, or when it is
+/// dropped first because a client disconnected, it returns after a rollback.
 pub struct PooledConnection {
     /// None once it is lost or has returned.
     held: Option<(Open, OwnedSemaphorePermit)>,
@@ -106,7 +105,7 @@ impl Pool {
         if self.source.is_per_transaction() { self.begin().await } else { self.acquire().await }
     }
 
-    /// Closes every connection, once what runs on it is done. Later callers get an error.
+    /// Closes every connection when it is no longer used. Later callers get an error.
     pub async fn close(&self) {
         let _all = self.permits.acquire_many(self.max).await;
         self.permits.close();
@@ -116,7 +115,7 @@ impl Pool {
         }
     }
 
-    /// The connection that was used last, unless it was lost since.
+    /// The most recently used connection that still works.
     async fn take_idle(&self) -> Option<Open> {
         loop {
             let mut open = self.idle().connections.pop()?;
@@ -125,7 +124,7 @@ impl Pool {
                 return Some(open);
             }
             let is_young = idle < MAX_IDLE && open.opened.elapsed() < MAX_AGE;
-            if is_young && open.connection.ping().await.is_ok() {
+            if is_young && open.connection.run("SELECT 1").await.is_ok() {
                 return Some(open);
             }
         }
@@ -134,13 +133,13 @@ impl Pool {
     fn put_back(&self, open: Open) {
         let mut idle = self.idle();
         if open.opened > idle.valid_since {
-            // Those at the bottom are used at peaks only.
+            // The first ones were used only at a peak.
             idle.connections.retain(|open| open.used.elapsed() < MAX_IDLE);
             idle.connections.push(Open { used: Instant::now(), ..open });
         }
     }
 
-    /// Closes every connection: those in use when they return.
+    /// Closes the idle connections now, and those in use when they return.
     fn close_all(&self) {
         *self.idle() = Idle { connections: Vec::new(), valid_since: Instant::now() };
     }
@@ -157,8 +156,8 @@ impl PooledConnection {
         Ok(&mut open.connection)
     }
 
-    /// Runs one statement. After an error the connection is given up: a transaction may have ended with
-    /// it, and nothing may follow outside of it.
+    /// Runs one statement. After an error the connection is given up: SQLite may have ended the transaction,
+    /// and later statements would be committed without it.
     pub async fn run<T>(
         &mut self,
         statement: impl AsyncFnOnce(&mut Connection) -> Result<T, sqlx::Error>,
@@ -172,8 +171,8 @@ impl PooledConnection {
         done
     }
 
-    /// A connection that is lost or useless is closed, and all others that are as old. Not so if a new
-    /// one is useless, too: then it is the server.
+    /// Closes a connection that is lost or useless, and all others, which are as old. If a new connection is
+    /// useless, too, the fault is the server's, and the others are kept for reads.
     fn close_if_useless(&mut self, error: &DbError) {
         if error.is_connection_lost() || error.is_session_broken() {
             let useless = self.held.take();
@@ -195,13 +194,13 @@ impl PooledConnection {
         Ok(())
     }
 
-    /// Rolls back what runs on the connection and returns it to the pool.
+    /// Rolls back the transaction, if there is one, and returns the connection to the pool.
     fn roll_back(&mut self) {
         let Some((mut open, permit)) = self.held.take() else { return };
         let Ok(runtime) = Handle::try_current() else { return };
         let pool = Arc::clone(&self.pool);
         runtime.spawn(async move {
-            // Twice: the statement that was abandoned may wait for a lock itself.
+            // Twice, because an abandoned statement may still wait for a lock.
             if with_timeout(pool.wait * 2, open.connection.roll_back()).await.is_ok() {
                 pool.put_back(open);
             }
@@ -210,15 +209,14 @@ impl PooledConnection {
     }
 }
 
-/// sqlx-postgres 0.9 would put a connection back inside a transaction whose `BEGIN` its caller has not
-/// waited for, and what others then write on it would not last (shown by clients that hang up).
+/// A caller that is dropped during `BEGIN` leaves an open transaction (sqlx #4393). On such a connection
+/// the writes of others would be lost.
 impl Drop for PooledConnection {
     fn drop(&mut self) {
         self.roll_back();
     }
 }
 
-/// No request waits for a database that hangs, or for a network that was cut silently.
 async fn with_timeout<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, sqlx::Error>>,

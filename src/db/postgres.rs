@@ -1,4 +1,4 @@
-//! Opens a PostgreSQL database: connects, checks that it can be used, and says why it cannot.
+//! Opens a PostgreSQL database: checks that it can be used, and explains why it cannot.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +12,13 @@ use super::server::Server;
 use super::{Db, DbError, migrations};
 use crate::event::Event;
 
-/// Connections of one node, where PostgreSQL's default limit is 100 for all nodes.
+/// For one node. PostgreSQL's default limit is 100 for all nodes.
 const CONNECTIONS: u32 = 16;
 
-/// How long the start waits for answers once it is connected.
+/// How long the checks at the start may take after the connection is open.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Opens the database of `server`. Connects once without the pool, whose error would only be a
-/// timeout.
+/// Connects first without the pool, whose error would only be a timeout.
 pub(super) async fn open(server: &Server, wait: Duration) -> Result<Db, DbError> {
     let connected = timeout(wait, connect(server)).await;
     let connected = connected.map_err(|_| unusable("nothing answers within 5 seconds"))?;
@@ -51,15 +50,14 @@ async fn check(server: &Server, mut first: PgConnection) -> Result<(), DbError> 
     first.close().await.map_err(DbError::Driver)
 }
 
-/// Whether another client got the connection of the server that `first` had, or `first` has another
-/// one now.
+/// Whether a second client gets the server's connection that `first` had, or `first` gets another one.
 async fn is_pooled_by_transaction(
     server: &Server,
     first: &mut PgConnection,
 ) -> Result<bool, DbError> {
     const BACKEND: &str = "select pg_backend_pid()::text";
     let (before, again) = (ask(first, BACKEND).await?, ask(first, BACKEND).await?);
-    // When no further connection is to be had, nothing can be told.
+    // Without a second connection only `first` can be compared.
     let Ok(mut second) = connect(server).await else { return Ok(before != again) };
     second.execute("begin").await.map_err(|error| why_unusable(&error))?;
     let other = ask(&mut second, BACKEND).await?;
@@ -69,7 +67,7 @@ async fn is_pooled_by_transaction(
     Ok(is_pooled)
 }
 
-/// A pooler accepts any number of connections, and keeps their statements waiting for one of its own.
+/// A pooler accepts any number of connections, whose statements then wait for one of its own.
 fn why_no_answer(server: &Server) -> DbError {
     let advice = if server.is_per_transaction.is_some() {
         ""
@@ -81,7 +79,7 @@ fn why_no_answer(server: &Server) -> DbError {
     ))
 }
 
-/// The text that `query` answers, without anything being prepared.
+/// The text that `query` selects, without a prepared statement.
 async fn ask(connection: &mut PgConnection, query: &'static str) -> Result<String, DbError> {
     let row = connection.fetch_one(query).await.map_err(|error| why_unusable(&error))?;
     Ok(row.try_get(0)?)

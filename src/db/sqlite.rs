@@ -1,4 +1,4 @@
-//! Opens the SQLite file, and keeps it private.
+//! Opens the SQLite file and keeps it private.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -39,7 +39,7 @@ pub(super) async fn open(path: &Path, wait: Duration) -> Result<Db, DbError> {
     Ok(Db { readers, writers })
 }
 
-/// Removes the rights of other users to an open database, with a line in the log.
+/// Removes the rights of other users to the files and logs that it did.
 fn make_private(path: &Path) {
     // Of a link: SQLite's other files have the name of the file that it leads to.
     let Ok(path) = path.canonicalize() else { return };

@@ -15,9 +15,9 @@ use super::connection::Connection;
 use super::pool::{Pool, PooledConnection};
 use super::{DbError, Executor};
 
-/// Skips rows that other transactions have locked: such a statement waits for no row, so it is part of
-/// no deadlock. To be written within `with … as materialized`, because a sub-select that PostgreSQL runs
-/// again for each row would lock the next rows each time. SQLite has one writer and no such clause.
+/// Removed on SQLite, which has one writer and no such clause. A statement that skips locked rows waits for
+/// none and is part of no deadlock. It belongs within `with … as materialized`: PostgreSQL may run another
+/// sub-select again for each row, and lock the next rows each time.
 const SKIP_LOCKED: &str = "for update skip locked";
 
 /// A row that either driver can fill: a struct of the macro `row`, or a tuple of `String`, `i64`,
@@ -29,7 +29,7 @@ impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, 
 /// One SQL statement and its values, in the order of their placeholders.
 pub struct Statement {
     text: &'static str,
-    /// Encoded for both drivers, because where it runs is known only later.
+    /// Encoded for both drivers: only later it is known which one runs it.
     values: Result<(SqliteArguments, PgArguments), BoxDynError>,
 }
 
@@ -63,7 +63,7 @@ impl Statement {
         Ok(self.run(on).await?.0)
     }
 
-    /// Runs it and answers how many rows it changed.
+    /// Runs it and returns how many rows it changed.
     pub async fn execute(self, on: Executor<'_>) -> Result<u64, DbError> {
         Ok(self.run::<()>(on).await?.1)
     }
@@ -73,7 +73,7 @@ impl Statement {
             Executor::Transaction(connection) => self.run_on(connection).await,
             Executor::Writer(pool) => self.run_alone(pool).await,
             Executor::Reader(pool) => match self.run_alone(pool).await {
-                // Reading twice does no harm, and the next connection is a new one.
+                // A read can be repeated, and the next connection is a new one.
                 Err(error) if error.is_connection_lost() => self.run_alone(pool).await,
                 done => done,
             },
