@@ -12,9 +12,6 @@ use crate::times;
 /// The kind of the email that holds a one-time code.
 const RESET_CODE: &str = "reset_code";
 
-/// In place of a device or an address: a login that hides them is reported as such.
-const UNKNOWN: &str = "unknown";
-
 /// What every email reports: to whom, about which site, and what happened when and from where. No text
 /// has a line break: a visitor could write paragraphs of our emails.
 pub struct EmailContext<'a> {
@@ -35,55 +32,43 @@ pub struct EmailContext<'a> {
     pub accent: &'a Accent,
 }
 
-/// What the templates see as `email`.
-struct View<'a> {
-    site: &'a str,
-    origin: &'a str,
-    username: &'a str,
-    when: String,
-    device: &'a str,
-    address: String,
-    accent: &'a Accent,
-    subject: String,
-    code: &'a str,
-    lifetime: String,
-}
+/// For the templates.
+impl EmailContext<'_> {
+    fn when(&self) -> String {
+        times::day_and_time(self.at)
+    }
 
-impl<'a> View<'a> {
-    fn new(context: &'a EmailContext<'a>, subject: String) -> Self {
-        Self {
-            site: context.site,
-            origin: context.origin,
-            username: context.username,
-            when: times::day_and_time(context.at),
-            device: context.device.as_deref().unwrap_or(UNKNOWN),
-            address: context.address.map_or_else(|| UNKNOWN.to_owned(), |ip| ip.to_string()),
-            accent: context.accent,
-            subject,
-            code: "",
-            lifetime: String::new(),
-        }
+    /// A login that hides its device or address is reported as such.
+    fn device_or_unknown(&self) -> &str {
+        self.device.as_deref().unwrap_or("unknown")
+    }
+
+    fn address_or_unknown(&self) -> String {
+        self.address.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string())
     }
 }
 
-/// Renders an email of the kind `$kind` from a [`View`] and two templates.
+/// Renders an email of the kind `$kind`. Its two templates see the context as `email`, and `$field`s.
 macro_rules! render {
-    ($kind:expr, $context:expr, $view:expr, $text:literal, $html:literal) => {{
+    ($kind:expr, $context:expr, $subject:expr, $text:literal, $html:literal, [$($field:ident),*]) => {{
         #[derive(Template)]
         #[template(path = $text)]
         struct Text<'a> {
-            email: &'a View<'a>,
+            email: &'a EmailContext<'a>,
+            $($field: &'a str,)*
         }
         #[derive(Template)]
         #[template(path = $html)]
         struct Html<'a> {
-            email: &'a View<'a>,
+            email: &'a EmailContext<'a>,
+            subject: &'a str,
+            $($field: &'a str,)*
         }
-        let view = $view;
-        let (text, html) = (Text { email: &view }.render()?, Html { email: &view }.render()?);
-        let (kind, to) = ($kind.to_owned(), $context.to.to_owned());
-        let expires_at = $context.at + GIVE_UP_AFTER;
-        Ok(Email { kind, to, subject: view.subject, text, html, expires_at })
+        let (email, subject): (_, String) = ($context, $subject);
+        let text = Text { email, $($field,)* }.render()?;
+        let html = Html { email, subject: &subject, $($field,)* }.render()?;
+        let (kind, to) = ($kind.to_owned(), email.to.to_owned());
+        Ok(Email { kind, to, subject, text, html, expires_at: email.at + GIVE_UP_AFTER })
     }};
 }
 
@@ -92,8 +77,8 @@ macro_rules! emails {
     ($($(#[$doc:meta])* $name:ident $subject:literal, $text:literal, $html:literal;)*) => {$(
         $(#[$doc])*
         pub fn $name(context: &EmailContext<'_>) -> Result<Email, askama::Error> {
-            let view = View::new(context, format!($subject, context.site));
-            render!(stringify!($name), context, view, $text, $html)
+            let subject = format!($subject, context.site);
+            render!(stringify!($name), context, subject, $text, $html, [])
         }
     )*};
 }
@@ -133,10 +118,16 @@ pub fn reset_code(context: &EmailContext<'_>, code: Code<'_>) -> Result<Email, a
     } else {
         format!("Your password reset code for {}", context.site)
     };
-    let lifetime = times::life(code.ttl);
-    let view = View { code: code.shown, lifetime, ..View::new(context, subject) };
-    let email = render!(RESET_CODE, context, view, "mail/reset_code.txt", "mail/reset_code.html");
-    email.map(|email| Email { expires_at: context.at + code.ttl, ..email })
+    let (code, ttl, lifetime) = (code.shown, code.ttl, &*times::life(code.ttl));
+    let email = render!(
+        RESET_CODE,
+        context,
+        subject,
+        "mail/reset_code.txt",
+        "mail/reset_code.html",
+        [code, lifetime]
+    );
+    email.map(|email| Email { expires_at: context.at + ttl, ..email })
 }
 
 /// The one-time code in the text of an email of this kind, `XXXX-XXXX`.

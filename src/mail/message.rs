@@ -16,9 +16,6 @@ use crate::models::outbox::QueuedEmail;
 /// RFC 5322, 2.1.1: lines should not be longer than 78 characters.
 const LINE: usize = 76;
 
-/// 9999-12-31: lettre panics on a later date.
-const LATEST: u64 = 253_402_300_799;
-
 /// A message as it is sent.
 pub struct Message {
     pub to: String,
@@ -52,7 +49,6 @@ impl Composer {
     pub fn compose(&self, queued: &QueuedEmail) -> Result<Message, String> {
         let QueuedEmail { id, email, created_at, .. } = queued;
         let to = ascii_address(&email.to).ok_or("the address cannot be written to")?;
-        let date = u64::try_from(*created_at).unwrap_or_default().min(LATEST);
         let auto = HeaderName::new_from_ascii_str("Auto-Submitted");
         let parts = MultiPart::alternative()
             // No quoted-printable text contains `=_` (RFC 2045, 6.7).
@@ -64,7 +60,7 @@ impl Composer {
             // The bare address: a display name is user input, and lettre panics on CR or LF in it.
             .to(Mailbox::new(None, to.clone()))
             .subject(email.subject.replace(char::is_control, " "))
-            .date(UNIX_EPOCH + Duration::from_secs(date))
+            .date(UNIX_EPOCH + Duration::from_secs(created_at.unsigned_abs()))
             .message_id(Some(format!("<{id}@{}>", self.host)))
             // RFC 3834: no out-of-office answers.
             .raw_header(HeaderValue::new(auto, "auto-generated".to_owned()))
@@ -94,24 +90,17 @@ fn ascii_address(address: &str) -> Option<Address> {
 
 /// Breaks lines at spaces so that none is longer than [`LINE`] characters, unless it is one word.
 fn wrap(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 64);
-    for line in text.trim_end().lines() {
-        let mut length = 0;
-        for word in line.split(' ') {
-            let word_length = word.chars().count();
-            if length > 0 && length + 1 + word_length > LINE {
-                out.push('\n');
-                length = 0;
-            } else if length > 0 {
-                out.push(' ');
-                length += 1;
-            }
-            out.push_str(word);
-            length += word_length;
+    let mut lines = Vec::new();
+    for mut line in text.trim_end().lines() {
+        while line.chars().count() > LINE {
+            let end = line.char_indices().nth(LINE + 1).map_or(line.len(), |(at, _)| at);
+            let Some(space) = line[..end].rfind(' ').or_else(|| line.find(' ')) else { break };
+            lines.push(&line[..space]);
+            line = &line[space + 1..];
         }
-        out.push('\n');
+        lines.push(line);
     }
-    out
+    lines.join("\n") + "\n"
 }
 
 #[cfg(test)]

@@ -81,7 +81,10 @@ impl Server {
                 }
                 Ok(Err(failure @ Failure::LoginRejected(_))) => return Err(failure.to_string()),
                 Ok(Err(failure)) => failures.push((address, failure.to_string())),
-                Err(_) => failures.push((address, self.no_greeting(limit))),
+                Err(_) => failures.push((address, format!(
+                    "no greeting within {} seconds: check the host and the port (465 for smtps://, 587 or 25 for smtp://)",
+                    limit.as_secs()
+                ))),
             }
         }
         Err(summary(&failures))
@@ -103,15 +106,6 @@ impl Server {
             session.log_in(login).await?;
         }
         Ok(session)
-    }
-
-    fn no_greeting(&self, limit: Duration) -> String {
-        let port = match self.config.tls {
-            SmtpTls::Implicit => "is one for TLS from the first byte (465)",
-            _ => "is one without TLS at first (25, 587), and not for smtps:// (465)",
-        };
-        let seconds = limit.as_secs();
-        format!("no greeting within {seconds} seconds: check the host, and whether the port {port}")
     }
 }
 
