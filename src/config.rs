@@ -79,7 +79,7 @@ pub struct Config {
     pub code_ttl: i64,
     /// The shortest password, in code points; 8 is the least.
     pub password_min: usize,
-    /// The server's key; `None` on SQLite is the key file beside the database.
+    /// The server's key; `None` on SQLite is the key file next to the database.
     pub secret: Option<ServerKey>,
     /// How long sessions live.
     pub sessions: SessionLife,

@@ -23,7 +23,7 @@ pub fn add_flags(serve: Command) -> Command {
     });
     let secrets: String = secrets.collect();
     serve.args(flags).after_help(format!(
-        "Every variable can name a file that holds the value instead: VESTIBULE_…_FILE.\n\nSettings that hold secrets, from the environment or a file alone:\n{secrets}\n{EXAMPLES}"
+        "Every variable can name a file that holds the value instead: VESTIBULE_…_FILE.\n\nSettings that hold secrets, only from the environment or a file:\n{secrets}\n{EXAMPLES}"
     ))
 }
 

@@ -45,13 +45,13 @@ pub async fn run(command: Command, config: &Config) -> Result<(), CommandError> 
     let queued = QueuedEmail { id, email, created_at, ..QueuedEmail::default() };
     let failure = match mailer.send(&queued).await {
         SendResult::Sent(reply) => {
-            eprintln!("The mail server took the mail.");
+            eprintln!("The mail server accepted the email.");
             return super::print(&reply);
         }
-        SendResult::Rejected { why, .. } => format!("the mail server refused the mail: {why}"),
+        SendResult::Rejected { why, .. } => format!("the mail server rejected the email: {why}"),
         // A test is no decoy.
         SendResult::NoReply | SendResult::Decoy => {
-            "the mail server got the mail and did not say whether it took it".into()
+            "the mail server got the email and did not answer whether it accepted it".into()
         }
         SendResult::ServerUnavailable { why } => format!("no mail can be sent: {why}"),
     };

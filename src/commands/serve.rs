@@ -41,7 +41,7 @@ pub async fn run(mut config: Config) -> Result<(), CommandError> {
     Event::Started { version: env!("CARGO_PKG_VERSION") }.write();
     if app.has_mailbox() && is_open(&app, address) {
         let cause = format!(
-            "everybody who can reach {address} can read all mail at /dev/mailbox, codes included: set VESTIBULE_SMTP_URL before real people use this"
+            "anybody who can reach {address} can read all emails at /dev/mailbox, codes included: set VESTIBULE_SMTP_URL before real people use this"
         );
         Event::MailboxOpen { cause: &cause }.write();
     }

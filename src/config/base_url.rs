@@ -56,7 +56,7 @@ impl BaseUrl {
         &self.host
     }
 
-    /// The host as the right side of a mail address, where IP addresses are in brackets
+    /// The host as the right side of an email address, where IP addresses are in brackets
     /// (RFC 5321, 4.1.3).
     pub(super) fn mail_host(&self) -> String {
         match Host::parse(&self.host) {

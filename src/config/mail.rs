@@ -1,11 +1,11 @@
-//! The sender of mail, and which notices are sent.
+//! The sender of all emails, and which notices are sent.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 
 const SENDER_EXPECTED: &str =
-    "expected NAME <ADDRESS> or an address alone, like Vestibule <no-reply@example.org>";
+    "expected NAME <ADDRESS> or just an address, like Vestibule <no-reply@example.org>";
 
 /// The longest address that a mail server must accept (RFC 5321, 4.5.3.1.3, less its brackets).
 const MAX_ADDRESS: usize = 254;
@@ -13,10 +13,10 @@ const MAX_ADDRESS: usize = 254;
 /// The longest part before the @ (RFC 5321, 4.5.3.1.1).
 const MAX_LOCAL_PART: usize = 64;
 
-/// The sender of all mail.
+/// The sender of all emails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sender {
-    /// The name beside the address; empty when there is none.
+    /// The name before the address; may be empty.
     pub name: String,
     /// `no-reply@example.org`, its host in punycode.
     pub address: String,

@@ -120,15 +120,12 @@ fn read_environment(setting: &Setting, environment: &Environment) -> Option<RawV
         let source = format!("{variable}{FILE}={}", shown(&path.to_string_lossy()));
         return Some(RawValue { source, text });
     }
-    Some(match value?.to_str() {
-        None => RawValue { source: variable, text: Err(NOT_TEXT.into()) },
-        Some(text) if setting.secret && !text.is_empty() => {
-            RawValue { source: variable, text: Ok(text.into()) }
-        }
-        Some(text) => {
-            RawValue { source: format!("{variable}={}", shown(text)), text: Ok(text.into()) }
-        }
-    })
+    let text = value?.to_str().map(str::to_owned).ok_or_else(|| NOT_TEXT.to_owned());
+    let source = match &text {
+        Ok(text) if !setting.secret || text.is_empty() => format!("{variable}={}", shown(text)),
+        _ => variable,
+    };
+    Some(RawValue { source, text })
 }
 
 /// `text` in quotes on one line, without the password of a URL.
