@@ -38,13 +38,6 @@ pub async fn run(mut config: Config) -> Result<(), CommandError> {
     drop(tokio::task::spawn_blocking(password::warm));
     let tasks = tasks::spawn_with(&app, mailer);
     announce(&app, address);
-    Event::Started { version: env!("CARGO_PKG_VERSION") }.write();
-    if app.has_mailbox() && is_open(&app, address) {
-        let cause = format!(
-            "anybody who can reach {address} can read all emails at /dev/mailbox, codes included: set VESTIBULE_SMTP_URL before real people use this"
-        );
-        Event::MailboxOpen { cause: &cause }.write();
-    }
     server::run(listener, &app, tasks, signals).await;
     // What still runs after the grace is cut off; what it had acknowledged is on disk.
     drop(tokio::time::timeout(CLOSING, app.db.close()).await);
@@ -69,7 +62,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, CommandError> {
     })
 }
 
-/// For people and for scripts that wait for the last line; logs go to stderr.
+/// For people, and for scripts that wait for the last line; the log goes to stderr.
 fn announce(app: &App, address: SocketAddr) {
     let base_url = &app.config.base_url;
     let data = match &app.config.database {
@@ -78,9 +71,11 @@ fn announce(app: &App, address: SocketAddr) {
         }
         Location::Postgres(_) => "PostgreSQL (VESTIBULE_DATABASE_URL)".to_owned(),
     };
+    let is_loopback = address.ip().to_canonical().is_loopback();
+    let is_for_anyone = app.config.dev_mailbox == MailboxReaders::Anyone;
     let mail = if app.config.smtp.is_some() {
         "goes out by VESTIBULE_SMTP_URL".to_owned()
-    } else if is_loopback(address) || is_open(app, address) {
+    } else if is_loopback || is_for_anyone {
         format!("stays here, read it at {base_url}/dev/mailbox")
     } else {
         let port = address.port();
@@ -94,13 +89,11 @@ fn announce(app: &App, address: SocketAddr) {
         std::io::stdout().lock(),
         "vestibule {version} serves {base_url}\n  data  {data}\n  mail  {mail}\nlistening on http://{address}"
     );
-}
-
-fn is_loopback(address: SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
-}
-
-/// Whether other machines may read the mailbox, which shows every code.
-fn is_open(app: &App, address: SocketAddr) -> bool {
-    app.config.dev_mailbox == MailboxReaders::Anyone && !is_loopback(address)
+    Event::Started { version }.write();
+    if app.has_mailbox() && is_for_anyone && !is_loopback {
+        let cause = format!(
+            "anybody who can reach {address} can read all emails at /dev/mailbox, codes included: set VESTIBULE_SMTP_URL before real people use this"
+        );
+        Event::MailboxOpen { cause: &cause }.write();
+    }
 }
