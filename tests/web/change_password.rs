@@ -41,12 +41,12 @@ on_both_databases! {
         let mut ann = site.registered("ann").await;
         change(&mut ann, PASSWORD, PASSWORD).await;
         assert_eq!(ann.problems(), ["This is your current password. Choose a new one."]);
-        // Of one password and another spelling of it no second is made either.
+        // Another Unicode form of the same password is the same password.
         change(&mut ann, PASSWORD, "caf\u{e9} lantern quartz").await;
         change(&mut ann, "caf\u{e9} lantern quartz", "cafe\u{301} lantern quartz").await;
         assert_eq!(ann.problems(), ["This is your current password. Choose a new one."]);
         assert_eq!(site.mails_to("ann").await, ["registered", "password_changed"]);
-        // Whether it is the current one, only the person who knows that is told.
+        // Without the current password, the page does not reveal that the new one equals it.
         site.wait(60);
         change(&mut ann, "not the password", "caf\u{e9} lantern quartz").await;
         assert_eq!(ann.problems(), ["Current password is incorrect."]);
@@ -79,7 +79,7 @@ on_both_databases! {
         let (mut stranger, code) = site.with_code("ann").await;
         change(&mut ann, PASSWORD, OTHER_PASSWORD).await;
         stranger.reset(&code, "harbour kettle ribbon").await;
-        // The words of a code that nobody was sent: a page must not tell that the owner was here.
+        // As for a code without an account: the page must not reveal that the owner changed the password.
         assert!(stranger.problems()[0].starts_with("Incorrect code."), "{:?}", stranger.problems());
         assert!(site.browser().log_in("ann", "harbour kettle ribbon").await.path() != "/account");
         assert!(site.browser().log_in("ann", OTHER_PASSWORD).await.path() == "/account");

@@ -1,4 +1,4 @@
-//! Cookies are read by their octets: none but our own counts, and no other one spoils it.
+//! Cookies are read byte for byte: foreign ones neither count as ours nor break ours.
 
 use axum::Router;
 use axum::body::Body;
@@ -30,7 +30,7 @@ async fn on_https(site: &Site) -> Router {
     vestibule::router(site.app_with(|config| config.base_url = base_url).await)
 }
 
-/// Spellings of `__Host-vestibule` that other readers take for it, with any domain and path.
+/// Spellings that other parsers read as `__Host-vestibule`, and that may have any domain and path.
 const SPELLINGS: &[&[u8]] = &[
     b"%5F%5FHost-vestibule",
     b"__Host%2Dvestibule",
@@ -68,7 +68,7 @@ async fn a_session_cookie_under_another_spelling_of_its_name_is_ignored() {
     }
 }
 
-/// Set for this host by another program on it.
+/// Cookies of another program on this host.
 const NEIGHBOURS: &[&[u8]] = &[
     b"visitor=M\xfcller",
     b"M\xfcller=1",
@@ -88,8 +88,6 @@ const NEIGHBOURS: &[&[u8]] = &[
 async fn a_foreign_cookie_with_any_bytes_logs_no_user_out() {
     let site = Site::on_sqlite().await;
     let own = pair(b"vestibule", site.registered("ann").await.cookie("vestibule").unwrap());
-    // Kept for strangers, and not to be shown to Ann.
-    get(&site.router, "/login", &[]).await;
     for foreign in NEIGHBOURS {
         for lines in [
             vec![[&own[..], b"; ", foreign].concat()],

@@ -1,4 +1,4 @@
-//! A form that a script sends: it is told where to go, because it cannot read a redirect.
+//! Forms that a script sends: it gets the location with 200, because it cannot read a redirect.
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode};

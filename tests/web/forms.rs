@@ -1,4 +1,4 @@
-//! Forms that mean two things, or name what is not theirs to name: nothing comes of it.
+//! Forms that can be read in two ways, or have unknown fields, change nothing.
 
 use axum::body::Body;
 use axum::http::Request;

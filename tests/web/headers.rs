@@ -1,4 +1,4 @@
-//! Headers and cookies: on every answer, whatever its status, on http and on https.
+//! Headers and cookies of answers of every status, on http and on https.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, Response, header};
@@ -10,7 +10,7 @@ const HTTP: &str = "http://localhost:8000";
 const HTTPS: &str = "https://accounts.example";
 const TWO_YEARS: &str = "max-age=63072000; includeSubDomains";
 
-/// Every answer of a person's tour of the whole site and of what can go wrong in it.
+/// The answers of a tour of the whole site and of its refusals.
 struct Tour {
     site: Site,
     browser: Browser,
@@ -134,7 +134,7 @@ fn cookies(answer: &Response<Body>) -> impl Iterator<Item = &str> {
     answer.headers().get_all(header::SET_COOKIE).iter().map(|line| line.to_str().unwrap())
 }
 
-/// What every answer has and what none has, whatever it is; `transport` is for https alone.
+/// Asserts the headers that every answer has and that none has; `transport` is for https alone.
 fn assert_guarded(what: &str, headers: &HeaderMap, transport: &str) {
     for (name, expected) in [
         ("strict-transport-security", transport),
@@ -236,7 +236,7 @@ async fn every_cookie_that_is_set_or_removed_has_every_attribute_and_is_small() 
     }
 }
 
-/// With a full cache it takes Chromium seconds, and every page is `no-store`.
+/// Clearing a full cache takes Chromium seconds, and every page is `no-store`.
 #[tokio::test]
 async fn nothing_that_ends_a_session_clears_the_browsers_cache() {
     let tour = Tour::at(HTTPS).await.whole().await;

@@ -1,4 +1,4 @@
-//! The whole journey, as a person makes it.
+//! The whole journey of one user.
 
 use crate::support::{OTHER_PASSWORD, PASSWORD, Site};
 

@@ -1,4 +1,4 @@
-//! Log in: by name or address, and refused in the same words whatever was wrong.
+//! Log in by name or address; every refusal has the same words.
 
 use axum::http::StatusCode;
 use vestibule::config::{HashCost, Notices};

@@ -1,4 +1,4 @@
-//! The development mailbox: there while no mail server is set, and nowhere else.
+//! The development mailbox, which exists while no mail server is set.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ const ORIGIN: &str = "http://localhost:8000";
 /// An id that no mail has.
 const UNKNOWN: &str = "00000000000000000000000000";
 
-/// Everything that shows the mail `id`.
+/// Every page that shows the mail `id`.
 fn urls(id: &str) -> [String; 5] {
     let mail = format!("/dev/mailbox/{id}");
     let (html, source) = (format!("{mail}/html"), format!("{mail}/source"));
@@ -104,7 +104,7 @@ async fn lines_fill_the_page_and_the_code_is_alone_on_its_line() {
     assert_eq!(ann.attribute(links, "href").as_ref(), Some(&addresses[0]));
 }
 
-/// A name in a mail is a visitor's own words.
+/// A username in a mail is the visitor's input.
 #[tokio::test]
 async fn a_line_is_a_link_when_it_is_an_address_of_this_site_and_nothing_else() {
     let site = Site::on_sqlite().await;
@@ -406,19 +406,16 @@ async fn it_is_for_clients_on_this_machine_and_no_page_links_others_there() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let id = site.queued().await.remove(0).id;
-    for round in 0..2 {
-        for (peers, status) in [(HERE, StatusCode::OK), (ELSEWHERE, StatusCode::NOT_FOUND)] {
-            for peer in peers {
-                for url in urls(&id) {
-                    let answer = get_from(&site.router, peer, &url, &[]).await;
-                    assert_eq!(answer.status(), status, "{peer} {url}");
-                }
-                // Pages that are kept for the next stranger, in the second round.
-                for path in ["/login", "/register", "/forgot", "/nowhere", "/login?next=/account"] {
-                    let page = body_of(get_from(&site.router, peer, path, &[]).await).await;
-                    let leads_there = page.contains("/dev/mailbox");
-                    assert_eq!(leads_there, status == StatusCode::OK, "{peer} {path} {round}");
-                }
+    for (peers, status) in [(HERE, StatusCode::OK), (ELSEWHERE, StatusCode::NOT_FOUND)] {
+        for peer in peers {
+            for url in urls(&id) {
+                let answer = get_from(&site.router, peer, &url, &[]).await;
+                assert_eq!(answer.status(), status, "{peer} {url}");
+            }
+            for path in ["/login", "/register", "/forgot", "/nowhere", "/login?next=/account"] {
+                let page = body_of(get_from(&site.router, peer, path, &[]).await).await;
+                let leads_there = page.contains("/dev/mailbox");
+                assert_eq!(leads_there, status == StatusCode::OK, "{peer} {path}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `next` leads to every page of this site, whatever its path is written with, and nowhere else.
+//! `next` leads to every page of this site, in any spelling of its path, and to no other site.
 
 use axum::body::Body;
 use axum::http::{Request, Response};
@@ -9,7 +9,7 @@ fn location(answer: &Response<Body>) -> &str {
     answer.headers()["location"].to_str().unwrap()
 }
 
-/// Where a login leads that began at `/login?QUERY`: by the query, through the hidden field.
+/// Where a login that began at `/login?QUERY` leads, through the hidden field.
 async fn led_to(site: &Site, query: &str) -> String {
     let stranger = site.browser();
     let request = Request::get(format!("/login?{query}")).body(Body::empty()).unwrap();

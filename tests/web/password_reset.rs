@@ -1,4 +1,4 @@
-//! Reset: a code is good for one change of password, and for little else.
+//! Reset: a code sets a password once, and does nothing else.
 
 use axum::http::StatusCode;
 use futures_util::future::join_all;
@@ -382,7 +382,7 @@ async fn the_page_does_not_reveal_when_an_owner_changes_the_password() {
     assert_eq!(seen[0], seen[1]);
 }
 
-/// The seconds and the words of the wait that the page tells of, if it does.
+/// The seconds and the words of the wait that the page shows, if any.
 fn wait_of(browser: &Browser) -> Option<(String, String)> {
     let seconds = browser.attribute("[data-wait]", "data-wait");
     assert_eq!(seconds.is_some(), browser.text().contains("You can request another code in "));

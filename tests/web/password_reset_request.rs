@@ -1,11 +1,11 @@
-//! Forgot the password: who asks learns nothing about who has an account.
+//! Request a code: the answer does not reveal whether an account exists.
 
 use axum::http::StatusCode;
 use vestibule::db::sql;
 
 use crate::support::{Browser, PASSWORD, Site, body_of, email_of};
 
-/// What an answer shows to somebody who does not read the mail.
+/// What a visitor without access to the mail sees.
 async fn seen(
     browser: &mut Browser,
     username: &str,

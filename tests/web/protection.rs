@@ -1,4 +1,4 @@
-//! Protection: where forms may come from, what every answer carries, what every failure looks like.
+//! The origin of forms, the headers of every answer, the pages of failures.
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
@@ -16,7 +16,7 @@ fn from(headers: &[(&str, &str)]) -> Request<Body> {
         .unwrap()
 }
 
-/// To the letter: a source too many is a hole that no other test would see.
+/// Compared as a whole: no other test would notice one source too many.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 #[tokio::test]

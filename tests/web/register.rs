@@ -1,4 +1,4 @@
-//! Register: what is asked, what is refused, and that a name is given out once.
+//! Register: fields, refusals, and names that are taken.
 
 use axum::http::StatusCode;
 use vestibule::config::Notices;

@@ -1,4 +1,4 @@
-//! A form that arrives twice, by a double click or from a second tab, has one outcome: the first's.
+//! A form that arrives twice, by a double click or from a second tab, has one outcome.
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
@@ -181,7 +181,7 @@ on_both_databases! {
         }
     }
 
-    /// Somebody who saw the form must not get in by it without the notice of a new device.
+    /// Anyone who has seen the form must not log in by it without the notice of a new device.
     async fn a_registration_sent_again_by_another_browser_is_no_repeat(site: Site) {
         register(&site.browser(), &registration("ann")).await;
         let body = url::form_urlencoded::Serializer::new(String::new())

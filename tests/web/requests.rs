@@ -1,12 +1,12 @@
-//! Hostile requests over a raw socket against the real program: each is answered clearly, once, and
-//! costs nobody else anything.
+//! Hostile requests over a raw socket against the real program: each gets one clear
+//! answer and harms no other client.
 
 use std::io::{Read, Write};
 use std::time::Duration;
 
 use crate::support::program::{Folder, Program};
 
-/// Only a hang takes it.
+/// Only a server that hangs takes this long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A second request that an attack tries to hide in the first.
@@ -26,11 +26,11 @@ impl Target {
         Self { program: folder.serve(&[]), _folder: folder }
     }
 
-    /// What comes back until the connection is closed by the program.
+    /// The answer, until the program closes the connection.
     fn attack(&self, request: &[u8]) -> String {
         let mut stream = self.program.connect();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        // A refusal may come before all is sent.
+        // A refusal may come before everything is sent.
         let _ = stream.write_all(request);
         let mut answer = Vec::new();
         match stream.read_to_end(&mut answer) {
@@ -41,7 +41,7 @@ impl Target {
         }
     }
 
-    /// The one answer to `request` has a status of `expected`; the site goes on.
+    /// Asserts that the one answer to `request` has a status of `expected`.
     fn expect(&self, expected: &[u16], request: &[u8]) -> String {
         let answer = self.attack(request);
         let shown = String::from_utf8_lossy(&request[..request.len().min(300)]).into_owned();
@@ -70,7 +70,7 @@ impl Target {
         format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{lines}\r\n")
     }
 
-    /// No attack may leave an error in the log, or keep the program from ending well.
+    /// Asserts that no attack left an error in the log or keeps the program from stopping.
     fn unharmed(self) {
         self.program.terminate();
         let (status, log) = self.program.ended();
@@ -79,7 +79,7 @@ impl Target {
     }
 }
 
-/// Of every answer that came.
+/// The status of every answer.
 fn statuses(answer: &str) -> Vec<u16> {
     let status = |line: &str| line.get(..3).and_then(|code| code.parse().ok()).unwrap_or(0);
     let parts = answer.split("HTTP/1.").skip(1);
@@ -409,7 +409,7 @@ fn a_connection_beyond_the_cap_is_served_when_another_closes() {
 
 #[test]
 fn the_cap_of_connections_is_reached_before_the_limit_of_open_files() {
-    // As the setting asks for, by a raised soft limit; and fewer, where the hard one is too low.
+    // The soft limit is raised as the setting needs; the hard limit may allow fewer.
     for (limits, lowered) in [((150, 4096), None), ((200, 200), Some("connections=72"))] {
         let folder = Folder::new();
         let settings = [("VESTIBULE_MAX_CONNECTIONS", "160")];

@@ -1,4 +1,4 @@
-//! Sessions: what the cookie says, what the table keeps, when they end.
+//! Sessions: their cookie, their rows, when they end.
 
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
