@@ -1,18 +1,18 @@
-//! Trusted browsers: a token is of one account, and the site alone makes it.
+//! Trusted browsers: a token belongs to one account, and only the site issues it.
 
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of};
 
 const DEVICE: &str = "vestibule-device";
 
-/// What an attacker has somebody's browser send.
+/// A token that an attacker planted in somebody's browser.
 const MADE_UP: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
 fn token(browser: &Browser) -> String {
     browser.cookie(DEVICE).unwrap().split('.').next().unwrap().to_owned()
 }
 
-/// Whether the browser with this cookie has tries of its own at the password of `username`, after
-/// strangers have used up theirs.
+/// Whether the browser with this cookie has separate attempts at the password of `username`, after
+/// untrusted browsers have used up theirs.
 async fn is_trusted(site: &Site, username: &str, cookie: &str, password: &str) -> bool {
     for _ in 0..10 {
         site.browser().log_in(username, "wrong").await;
@@ -24,8 +24,8 @@ async fn is_trusted(site: &Site, username: &str, cookie: &str, password: &str) -
     got_in
 }
 
-/// Whether the browser with this cookie has codes of its own, which those that knew an earlier
-/// password have not, after strangers have used up theirs.
+/// Whether the browser with this cookie has separate codes (those that were trusted with an earlier
+/// password have none), after untrusted browsers have used up theirs.
 async fn has_own_codes(site: &Site, username: &str, cookie: &str) -> bool {
     for _ in 0..10 {
         site.browser().ask_for_code(username, &email_of(username)).await;
@@ -43,7 +43,7 @@ async fn logged_out(mut browser: Browser) -> Browser {
 }
 
 on_both_databases! {
-    async fn a_token_planted_before_the_owner_logs_in_is_worth_nothing(site: Site) {
+    async fn a_device_token_planted_before_a_login_is_not_trusted(site: Site) {
         logged_out(site.registered("ann").await).await;
         logged_out(site.registered("eve").await).await;
         let mut eves = site.browser();
@@ -65,7 +65,7 @@ on_both_databases! {
         }
     }
 
-    async fn a_token_planted_before_registering_is_worth_nothing(site: Site) {
+    async fn a_device_token_planted_before_a_registration_is_not_trusted(site: Site) {
         let mut ann = site.browser();
         ann.set_cookie(DEVICE, MADE_UP);
         ann.register("ann", &email_of("ann"), PASSWORD).await;
@@ -74,7 +74,7 @@ on_both_databases! {
         assert!(is_trusted(&site, "ann", &token(&ann), PASSWORD).await);
     }
 
-    async fn a_token_planted_before_a_reset_is_worth_nothing(site: Site) {
+    async fn a_device_token_planted_before_a_reset_is_not_trusted(site: Site) {
         let old = token(&site.registered("ann").await);
         for (planted, password) in [(MADE_UP, OTHER_PASSWORD), (&old, "harbour kettle ribbon")] {
             let (mut ann, code) = site.with_code("ann").await;
@@ -87,7 +87,7 @@ on_both_databases! {
         }
     }
 
-    async fn a_token_of_a_thief_of_the_old_password_is_worth_nothing_after_a_change(site: Site) {
+    async fn a_device_token_of_a_password_thief_is_not_trusted_after_a_change(site: Site) {
         let mut ann = site.registered("ann").await;
         let mut thief = site.browser();
         thief.log_in("ann", PASSWORD).await;
@@ -108,7 +108,7 @@ on_both_databases! {
         assert!(is_trusted(&site, "ann", &token(&ann), OTHER_PASSWORD).await);
     }
 
-    async fn two_accounts_take_turns_in_one_browser_and_both_stay_known(site: Site) {
+    async fn two_accounts_used_in_one_browser_both_trust_it(site: Site) {
         let mut shared = logged_out(site.registered("ann").await).await;
         shared.register("bob", &email_of("bob"), PASSWORD).await;
         let mut shared = logged_out(shared).await;
@@ -138,7 +138,7 @@ on_both_databases! {
         assert!(is_trusted(&site, "bob", &cookie, PASSWORD).await);
     }
 
-    async fn a_browser_that_knew_an_old_password_is_new_once_after_each_change(site: Site) {
+    async fn a_browser_trusted_before_a_password_change_is_new_once_after_it(site: Site) {
         let mut ann = site.registered("ann").await;
         let mut thief = site.browser();
         for (old, new) in [(PASSWORD, OTHER_PASSWORD), (OTHER_PASSWORD, "harbour kettle ribbon")] {
@@ -161,7 +161,7 @@ on_both_databases! {
         assert_eq!(site.mails_to("ann").await.len(), 6);
     }
 
-    async fn a_browser_in_which_the_password_was_changed_is_known_at_the_next_login(site: Site) {
+    async fn a_browser_that_changed_the_password_is_not_new_at_the_next_login(site: Site) {
         let mut ann = site.registered("ann").await;
         let fields = [("current_password", PASSWORD), ("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
         let answer = ann.post("/account/password", &fields).await;

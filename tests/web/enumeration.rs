@@ -1,5 +1,5 @@
-//! Nobody can tell who has an account: the same answers to the byte, and the same work for them
-//! (ASVS 6.3.8). Whether the same work takes the same time, `cargo bench --bench timing` measures.
+//! Nobody can find out who has an account: responses are the same to the byte, and so is the work for
+//! them (ASVS 6.3.8). `cargo bench --bench timing` measures whether it takes the same time.
 
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
@@ -11,13 +11,13 @@ use crate::support::smtp::FakeSmtp;
 use crate::support::work::work_of;
 use crate::support::{Browser, OTHER_PASSWORD, Site, body_of};
 
-/// Of one length, so that nothing but the account itself differs.
+/// Of equal length, so that only the account differs.
 const KNOWN: &str = "zzknown";
 const NOBODY: &str = "zznobod";
 const ADDRESS: &str = "zzknown@meadow.example";
 const NO_ADDRESS: &str = "zznobod@meadow.example";
 
-/// What is typed for name and address. The first alone is an account.
+/// Typed usernames and addresses. Only the first pair is an account.
 const CLAIMS: [(&str, &str); 6] = [
     (KNOWN, ADDRESS),
     (NOBODY, NO_ADDRESS),
@@ -30,7 +30,7 @@ const CLAIMS: [(&str, &str); 6] = [
 /// More than any limit allows here.
 const MOST_TRIES: usize = 40;
 
-/// All that an answer shows.
+/// Everything that a response contains.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     status: StatusCode,
@@ -167,7 +167,7 @@ async fn without_address_limits(site: &Site) -> Browser {
 }
 
 on_both_databases! {
-    async fn recovering_shows_the_same_whether_there_is_an_account(site: Site) {
+    async fn resetting_a_password_shows_the_same_whether_there_is_an_account(site: Site) {
         site.registered(KNOWN).await;
         let fresh = without_address_limits(&site).await;
         let mut ways = Vec::new();
@@ -181,7 +181,7 @@ on_both_databases! {
         assert!(ways[0].seen.len() > 60, "{}", ways[0].seen.len());
     }
 
-    async fn logging_in_in_vain_shows_the_same_whether_there_is_an_account(site: Site) {
+    async fn failed_logins_show_the_same_whether_there_is_an_account(site: Site) {
         site.registered(KNOWN).await;
         let fresh = without_address_limits(&site).await;
         for logins in [
@@ -227,7 +227,7 @@ on_both_databases! {
         assert_eq!(count("guess", "update one_time_codes"), 1);
     }
 
-    async fn a_hash_that_was_made_with_less_work_costs_a_wrong_password_as_much_as_nobodys(site: Site) {
+    async fn a_weaker_stored_hash_costs_a_wrong_password_as_much_as_no_account(site: Site) {
         site.registered(KNOWN).await;
         let cost = HashCost { memory_kib: 128, iterations: 2, threads: 1, queue: 9 };
         let browser = site.changed(|config| config.hash = cost).await;

@@ -1,4 +1,4 @@
-//! Guessing a code: what a year of it at full speed achieves, and what holds it to that.
+//! Guessing a code: the chance that a year of it succeeds, and the limits that bound it.
 
 use axum::http::StatusCode;
 use futures_util::future::join_all;
@@ -11,7 +11,7 @@ use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, body_of, email_of}
 const WRONG: [(&str, &str); 3] =
     [("code", "CCCC-CCCC"), ("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
 
-/// The chance that one of `guesses` is right, each of a code of its own or at the same one.
+/// The chance that one of so many guesses is right, at one code or at many.
 fn chance(guesses: i64) -> f64 {
     let letters =
         (0..=u8::MAX).map(|byte| String::from(char::from(byte)).repeat(random::CODE_LENGTH));
@@ -28,30 +28,30 @@ fn windows_a_year(rate: Rate) -> i64 {
 }
 
 #[test]
-fn a_year_of_guessing_at_full_speed_takes_one_account_over_in_less_than_one_of_ten_million() {
+fn a_year_of_guessing_takes_over_an_account_with_a_chance_below_one_in_ten_million() {
     let limits = Config::default().limits;
     let day = limits.reset_account.expect("on by default");
     let chance = chance(windows_a_year(day) * day.count);
     assert!(chance < 1e-7, "{chance:e}");
-    let told = format!("{:.1}e-8", chance * 1e8);
+    let stated = format!("{:.1}e-8", chance * 1e8);
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/security.md"));
-    assert!(page.unwrap().contains(&told), "docs/security.md says another chance than {told}");
+    assert!(page.unwrap().contains(&stated), "docs/security.md does not state {stated}");
 }
 
 #[test]
-fn without_the_daily_budget_the_mails_hold_guessing_below_one_of_a_million() {
+fn without_the_daily_limit_the_email_limit_keeps_that_chance_below_one_in_a_million() {
     let limits = Config::default().limits;
     let mails = MailQuota::Codes.part_of(limits.mail_address.expect("on by default")).1;
     let chance = chance(windows_a_year(mails) * mails.count * limits.reset_code);
     assert!(chance < 1e-6, "{chance:e}");
-    let told = format!("{:.1}e-7", chance * 1e7);
+    let stated = format!("{:.1}e-7", chance * 1e7);
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/security.md"));
-    assert!(page.unwrap().contains(&told), "docs/security.md says another chance than {told}");
+    assert!(page.unwrap().contains(&stated), "docs/security.md does not state {stated}");
 }
 
 /// Five standard deviations; drawing each byte modulo 24 would be five times as far off.
 #[test]
-fn every_character_of_a_code_is_drawn_as_often_as_every_other() {
+fn every_character_of_a_code_is_equally_frequent() {
     let mut counts = std::collections::BTreeMap::new();
     let codes = 30_000;
     for character in (0..codes).flat_map(|_| random::code().into_bytes()) {
@@ -62,7 +62,7 @@ fn every_character_of_a_code_is_drawn_as_often_as_every_other() {
     assert!(counts.values().all(|count| (count - expected).abs() < 490), "{counts:?}");
 }
 
-/// Browsers that each asked for a code of their own for `username`, with the codes that were mailed.
+/// Browsers that each requested a code for `username`.
 async fn askers(site: &Site, username: &str, number: usize) -> Vec<Browser> {
     let fresh = site
         .changed(|config| {
@@ -91,7 +91,7 @@ async fn guess_all(askers: &[Browser], times: usize) -> (usize, Vec<StatusCode>)
 }
 
 on_both_databases! {
-    async fn sixty_parallel_guesses_from_twelve_browsers_get_the_days_budget_and_no_more(site: Site) {
+    async fn of_sixty_parallel_guesses_from_twelve_browsers_only_the_daily_limit_is_compared(site: Site) {
         site.registered("ann").await;
         for username in ["ann", "bob"] {
             let askers = askers(&site, username, 12).await;
@@ -108,7 +108,7 @@ on_both_databases! {
         assert_eq!(site.browser().log_in("ann", PASSWORD).await.path(), "/account");
     }
 
-    async fn a_new_code_gives_no_guess_of_the_day_back(site: Site) {
+    async fn a_new_code_does_not_reset_the_guesses_of_the_day(site: Site) {
         site.registered("ann").await;
         for username in ["ann", "bob"] {
             let mut browser = askers(&site, username, 1).await.remove(0);
@@ -135,7 +135,7 @@ on_both_databases! {
         assert_eq!(ann.path(), "/login", "{}", ann.text());
     }
 
-    async fn an_address_gets_no_more_mails_than_its_limit_from_however_many_browsers(site: Site) {
+    async fn an_address_gets_no_more_emails_than_its_limit_from_however_many_browsers(site: Site) {
         site.registered("ann").await;
         for username in ["ann", "bob"] {
             let fresh = site.changed(|config| config.limits.forgot_account = None).await;

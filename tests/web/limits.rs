@@ -33,7 +33,7 @@ on_both_databases! {
             assert_eq!(tries(&site, names[1], "wrong", 5).await, StatusCode::UNPROCESSABLE_ENTITY, "{unknown}");
             let mut browser = site.browser();
             browser.log_in(names[0], PASSWORD).await;
-            assert_eq!(browser.status, StatusCode::TOO_MANY_REQUESTS, "one account, one budget, in every spelling");
+            assert_eq!(browser.status, StatusCode::TOO_MANY_REQUESTS, "one limit for every spelling of an account");
             assert_eq!(browser.headers["retry-after"], "900");
             assert_eq!(browser.title(), "Error: Log in – Vestibule");
             assert_eq!(browser.problems(), ["Too many attempts. Try again in 15 minutes."]);
@@ -51,17 +51,17 @@ on_both_databases! {
         assert_eq!(compared, 10);
     }
 
-    async fn ones_own_login_forgives_the_account_but_not_the_address(site: Site) {
+    async fn a_login_resets_the_failures_of_the_account_but_not_of_the_network(site: Site) {
         site.registered("ann").await;
         let count = "select coalesce(max(count), 0) from limits where window_ends_at > 0";
         tries(&site, "ann", "wrong", 9).await;
         assert_eq!(tries(&site, "ann", PASSWORD, 1).await, StatusCode::OK);
         assert_eq!(site.count(count).await, 9, "the address keeps its nine failures");
         assert_eq!(tries(&site, "ann", "wrong", 9).await, StatusCode::UNPROCESSABLE_ENTITY);
-        assert_eq!(tries(&site, "ann", PASSWORD, 1).await, StatusCode::OK, "the account began anew");
+        assert_eq!(tries(&site, "ann", PASSWORD, 1).await, StatusCode::OK, "the account's count was reset");
     }
 
-    async fn a_reset_forgives_the_logins_that_failed_before_it(site: Site) {
+    async fn a_password_reset_resets_the_failed_logins(site: Site) {
         site.registered("ann").await;
         tries(&site, "ann", "wrong", 11).await;
         assert_eq!(tries(&site, "ann", PASSWORD, 1).await, StatusCode::TOO_MANY_REQUESTS);
@@ -100,7 +100,7 @@ on_both_databases! {
 }
 
 #[tokio::test]
-async fn each_address_has_its_own_budget_and_off_means_none() {
+async fn each_ip_address_is_limited_separately_and_off_means_no_limit() {
     let site = Site::on_sqlite().await;
     let limited = async |change: fn(&mut Config)| site.changed(change).await;
     for (change, path) in [
@@ -133,7 +133,7 @@ async fn each_address_has_its_own_budget_and_off_means_none() {
 }
 
 #[tokio::test]
-async fn the_answer_to_one_too_many_is_the_same_for_everybody() {
+async fn the_response_to_a_reached_limit_is_the_same_without_an_account() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let strict = site.changed(|config| config.limits.login_account = rate(1)).await;
@@ -148,7 +148,7 @@ async fn the_answer_to_one_too_many_is_the_same_for_everybody() {
 }
 
 #[tokio::test]
-async fn the_table_names_neither_accounts_nor_addresses() {
+async fn the_limits_table_contains_no_usernames_and_no_addresses() {
     let site = Site::on_sqlite().await;
     tries(&site, "ann@meadow.example", "wrong", 2).await;
     assert_eq!(site.count("select count(*) from limits").await, 3);
@@ -162,7 +162,7 @@ async fn the_table_names_neither_accounts_nor_addresses() {
 }
 
 #[tokio::test]
-async fn notices_stop_at_the_mails_that_an_address_may_get_and_logging_in_goes_on() {
+async fn notices_stop_at_the_mailbox_limit_and_logins_still_work() {
     let site = Site::with(|config| {
         config.notices = Notices::parse("login").unwrap();
         config.limits.mail_address = rate(9);
@@ -177,7 +177,7 @@ async fn notices_stop_at_the_mails_that_an_address_may_get_and_logging_in_goes_o
 }
 
 #[tokio::test]
-async fn a_full_hash_queue_costs_no_try() {
+async fn a_full_hash_queue_counts_no_attempt() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let (browser, taken) = site.with_full_hash_queue().await;
@@ -190,7 +190,7 @@ async fn a_full_hash_queue_costs_no_try() {
 }
 
 #[tokio::test]
-async fn a_refused_registration_is_not_counted_as_one() {
+async fn a_refused_registration_is_not_counted() {
     let site = Site::with(|config| config.limits.register_ip = rate(1)).await;
     for _ in 0..3 {
         let mut browser = site.browser();
@@ -217,7 +217,7 @@ const REFUSED: [(&str, &str); 4] = [
 ];
 
 #[tokio::test]
-async fn forms_with_a_refused_password_are_counted_before_they_are_judged() {
+async fn forms_with_a_refused_password_are_counted_before_the_check() {
     let site = Site::with(|config| config.limits.register_ip = rate(2)).await;
     let browser = from(&site, "203.0.113.9");
     for number in 0..20 {
@@ -313,7 +313,7 @@ async fn codes_for_trusted_devices_count_for_their_network_at_four_times_the_lim
     assert_eq!(statuses[4], StatusCode::TOO_MANY_REQUESTS);
     let mut stranger = site.browser();
     stranger.ask_for_code("nobody", "nobody@meadow.example").await;
-    assert_eq!(stranger.status, StatusCode::OK, "strangers are counted apart");
+    assert_eq!(stranger.status, StatusCode::OK, "untrusted browsers are counted separately");
 }
 
 #[tokio::test]
@@ -399,7 +399,7 @@ async fn subnets_of_a_56_do_not_multiply_a_limit() {
 }
 
 #[tokio::test]
-async fn a_limit_answers_with_the_form_as_it_was_typed_and_never_a_password() {
+async fn a_reached_limit_shows_the_form_as_typed_without_the_password() {
     let site = Site::with(|config| {
         let limits = &mut config.limits;
         (limits.register_ip, limits.login_ip, limits.forgot_ip) = (rate(0), rate(0), rate(0));
@@ -429,7 +429,7 @@ async fn a_limit_answers_with_the_form_as_it_was_typed_and_never_a_password() {
 }
 
 #[tokio::test]
-async fn a_limit_on_codes_answers_with_the_form_too() {
+async fn a_reached_limit_of_codes_shows_the_form_too() {
     let site = Site::with(|config| config.limits.reset_account = rate(1)).await;
     site.registered("ann").await;
     let (mut ann, _) = site.with_code("ann").await;

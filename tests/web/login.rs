@@ -18,7 +18,7 @@ on_both_databases! {
         }
     }
 
-    async fn a_wrong_password_and_an_unknown_name_are_refused_in_the_same_bytes(site: Site) {
+    async fn a_wrong_password_and_an_unknown_name_get_the_same_bytes(site: Site) {
         site.registered("ann").await;
         let mut pages = Vec::new();
         for login in ["ann", "bob", "ann@meadow.example", "bob@meadow.example", "b\0b", "ＡＮＮ", "' or 1=1 --"] {
@@ -66,7 +66,7 @@ async fn the_name_of_a_refused_login_is_carried_to_the_forgot_page() {
         let mut ann = site.browser();
         ann.log_in(login, "not the password").await;
         ann.click("Forgot your password?").await;
-        assert_eq!(ann.path(), "/forgot", "nothing about a person stands in the address");
+        assert_eq!(ann.path(), "/forgot", "the URL contains nothing about a person");
         let filled = [ann.attribute("#username", "value"), ann.attribute("#email", "value")];
         assert_eq!(filled, [Some(username.to_owned()), Some(email.to_owned())], "{login}");
     }
@@ -94,7 +94,7 @@ async fn after_a_taken_name_the_login_is_filled_in() {
 }
 
 #[tokio::test]
-async fn one_can_type_at_once_unless_there_is_a_problem() {
+async fn the_first_field_has_the_focus_unless_there_is_an_error() {
     let site = Site::on_sqlite().await;
     for (path, field, button) in [
         ("/login", "username", "Log in"),
@@ -114,7 +114,7 @@ async fn one_can_type_at_once_unless_there_is_a_problem() {
 }
 
 #[tokio::test]
-async fn empty_fields_are_named() {
+async fn empty_fields_have_an_error_each() {
     let site = Site::on_sqlite().await;
     let mut visitor = site.browser();
     visitor.open("/login").await;
@@ -123,7 +123,7 @@ async fn empty_fields_are_named() {
 }
 
 #[tokio::test]
-async fn a_full_hash_queue_is_answered_at_once_with_retry_after() {
+async fn a_full_hash_queue_gets_503_with_retry_after_at_once() {
     let site = Site::on_sqlite().await;
     let (browser, _taken) = site.with_full_hash_queue().await;
     let answer = browser.post("/login", &[("username", "ann"), ("password", PASSWORD)]).await;
@@ -133,7 +133,7 @@ async fn a_full_hash_queue_is_answered_at_once_with_retry_after() {
 }
 
 #[tokio::test]
-async fn every_login_is_mailed_when_the_setting_says_so() {
+async fn every_login_is_notified_if_set() {
     let site = Site::with(|config| config.notices = Notices::parse("login").unwrap()).await;
     let mut ann = site.registered("ann").await;
     assert!(site.mails().await.is_empty());
@@ -181,7 +181,7 @@ async fn a_logged_in_user_is_redirected_from_the_forms() {
 }
 
 on_both_databases! {
-    async fn a_login_from_a_new_browser_is_mailed_once(site: Site) {
+    async fn a_login_from_a_new_browser_is_notified_once(site: Site) {
         let mut laptop = site.registered("ann").await;
         let device = laptop.cookie("vestibule-device").expect("a device cookie").clone();
         laptop.press("Log out").await;
@@ -199,7 +199,7 @@ on_both_databases! {
         assert_eq!(site.count(hashes).await, 2);
     }
 
-    async fn logging_in_without_the_cookie_again_and_again_keeps_fifty_browsers_and_the_newest(site: Site) {
+    async fn repeated_logins_without_the_cookie_keep_the_newest_fifty_browsers(site: Site) {
         site.registered("ann").await;
         let mut newest = site.browser();
         for _ in 0..53 {

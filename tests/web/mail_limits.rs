@@ -1,5 +1,5 @@
-//! Nobody's mailbox is flooded through the site, by however many accounts and addresses, and the
-//! people beside it still get their mails.
+//! Nobody can flood a mailbox through the site with any number of accounts and addresses, and other
+//! people still get their emails.
 
 use std::net::SocketAddr;
 
@@ -22,7 +22,7 @@ async fn mails_like(site: &Site, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// Presses every button of an account of one's own that sends a mail to `email`.
+/// Registers an account and presses every button that sends an email to `email`.
 async fn press_every_button(site: &Site, name: &str, email: &str) {
     let mut own = site.browser();
     own.register(name, email, PASSWORD).await;
@@ -40,7 +40,7 @@ async fn change_password(browser: &mut Browser) {
     change(browser, PASSWORD, OTHER_PASSWORD).await;
 }
 
-/// Changes the password, and answers whether that worked.
+/// Changes the password and returns whether that worked.
 async fn change(browser: &mut Browser, old: &str, new: &str) -> bool {
     browser.open("/account/password").await;
     browser.fill("Current password", old).fill("New password", new);
@@ -67,7 +67,7 @@ fn from(site: &Site, address: &str) -> Browser {
 }
 
 on_both_databases! {
-    async fn a_mailbox_gets_no_more_mails_however_many_accounts_lead_to_it(site: Site) {
+    async fn a_mailbox_gets_no_more_emails_however_many_accounts_lead_to_it(site: Site) {
         let beside = site.registered("bob").await;
         for number in 0..12 {
             press_every_button(&site, &format!("name{number}"), &format!("victim+{number}@meadow.example")).await;
@@ -85,10 +85,10 @@ on_both_databases! {
         assert_eq!(site.mails_to("bob").await, ["registered", "reset_code"]);
         site.wait(DAY);
         press_every_button(&site, "name12", "victim@meadow.example").await;
-        assert!(mails_like(&site, "victim").await.len() > 30, "another day, another budget");
+        assert!(mails_like(&site, "victim").await.len() > 30, "the limit is per day");
     }
 
-    async fn somebody_who_knows_the_address_alone_uses_up_none_of_its_mails(site: Site) {
+    async fn knowing_an_address_alone_uses_up_none_of_its_emails(site: Site) {
         site.registered("ann").await;
         for number in 0..20 {
             site.browser().ask_for_code(&format!("nobody{number}"), "ann+x@meadow.example").await;
@@ -98,7 +98,7 @@ on_both_databases! {
         assert_eq!(site.mails_to("ann").await, ["registered", "reset_code"]);
     }
 
-    async fn a_code_beyond_the_budget_looks_like_one_that_is_sent(site: Site) {
+    async fn a_code_beyond_the_limit_looks_like_one_that_is_sent(site: Site) {
         for number in 0..3 {
             site.registered(&format!("ann{number}")).await;
         }
@@ -116,7 +116,7 @@ on_both_databases! {
         assert_eq!(mails.iter().filter(|kind| *kind == "reset_code").count(), 2, "a third of six");
     }
 
-    async fn a_full_mailbox_costs_a_code_for_nobody_the_same_statements(site: Site) {
+    async fn a_reached_mailbox_limit_costs_the_same_statements_without_an_account(site: Site) {
         site.registered("ann").await;
         for number in 0..12 {
             let (name, email) = (format!("name{}", number / 6), format!("ann+{}@meadow.example", number / 6));
@@ -147,8 +147,8 @@ on_both_databases! {
         for (old, new) in [(OTHER_PASSWORD, PASSWORD), (PASSWORD, OTHER_PASSWORD)] {
             assert!(change(&mut owner, old, new).await, "{}", owner.text());
         }
-        let told = mails_like(&site, "victim@gmail.com").await;
-        assert_eq!(told.iter().filter(|kind| *kind == "password_changed").count(), 3, "{told:?}");
+        let mails = mails_like(&site, "victim@gmail.com").await;
+        assert_eq!(mails.iter().filter(|kind| *kind == "password_changed").count(), 3, "{mails:?}");
     }
 
     async fn an_account_at_another_spelling_uses_up_none_of_the_owners_codes(site: Site) {
@@ -166,7 +166,7 @@ on_both_databases! {
         assert_eq!(mails_like(&site, owner_email).await, ["reset_code", "registered"]);
     }
 
-    async fn all_spellings_together_get_ten_more_mails_than_the_limit_says(site: Site) {
+    async fn all_spellings_together_get_ten_more_emails_than_the_limit(site: Site) {
         for number in 0..10 {
             let tag = if number == 0 { String::new() } else { format!("+{number}") };
             let (name, email) = (format!("name{number}"), format!("victim{tag}@meadow.example"));
@@ -185,7 +185,7 @@ on_both_databases! {
         assert_eq!(mails_like(&site, "victim").await.len(), 40);
     }
 
-    async fn a_new_password_by_a_code_is_told_although_strangers_used_up_such_mails(site: Site) {
+    async fn a_password_reset_is_notified_although_others_used_up_such_emails(site: Site) {
         site.registered("ann").await;
         for number in 0..6 {
             let email = format!("ann+{number}@meadow.example");
@@ -203,7 +203,7 @@ on_both_databases! {
 }
 
 #[tokio::test]
-async fn notices_leave_codes_their_part_of_the_mails_of_a_domain_and_of_the_site() {
+async fn notices_leave_codes_their_part_of_the_emails_of_a_domain_and_of_the_site() {
     for is_site in [false, true] {
         let site = Site::with(|config| {
             let rate = Some(Rate { count: 12, period: DAY });
@@ -231,7 +231,7 @@ async fn notices_leave_codes_their_part_of_the_mails_of_a_domain_and_of_the_site
 }
 
 #[tokio::test]
-async fn names_in_a_domain_share_its_mails() {
+async fn names_in_a_domain_share_its_emails() {
     let few = Some(Rate { count: 12, period: DAY });
     let site = Site::with(|config| config.limits.mail_domain = few).await;
     for number in 0..8 {
@@ -242,7 +242,7 @@ async fn names_in_a_domain_share_its_mails() {
 }
 
 #[tokio::test]
-async fn one_network_causes_a_hundred_and_twenty_mails_an_hour_to_a_domain() {
+async fn one_network_causes_at_most_120_emails_an_hour_to_a_domain() {
     let site = Site::with(|config| {
         config.limits.register_ip = None;
         config.limits.forgot_ip = None;
@@ -268,7 +268,7 @@ async fn one_network_causes_a_hundred_and_twenty_mails_an_hour_to_a_domain() {
 }
 
 #[tokio::test]
-async fn the_parts_of_an_ipv6_48_cause_four_times_the_mails_of_one_of_them() {
+async fn the_parts_of_an_ipv6_48_cause_four_times_the_emails_of_one_of_them() {
     let site = Site::with(|config| {
         config.limits.mail_site = Some(Rate { count: 300, period: DAY });
         config.limits.register_ip = None;
@@ -286,7 +286,7 @@ async fn the_parts_of_an_ipv6_48_cause_four_times_the_mails_of_one_of_them() {
 }
 
 #[tokio::test]
-async fn people_at_a_public_provider_do_not_share_a_domains_mails() {
+async fn users_of_a_public_provider_do_not_share_the_emails_of_its_domain() {
     let few = Some(Rate { count: 6, period: DAY });
     let site = Site::with(|config| config.limits.mail_domain = few).await;
     for number in 0..6 {

@@ -13,7 +13,6 @@ mod support;
 
 mod account;
 mod brand;
-mod budget;
 mod change_password;
 mod cookies;
 mod crashes;
@@ -30,6 +29,7 @@ mod headers;
 mod journey;
 mod layers;
 mod limits;
+mod lockout;
 mod login;
 mod mail_limits;
 mod mailbox;

@@ -172,7 +172,7 @@ on_both_databases! {
         }
         assert_eq!(site.count("select max(attempts) from one_time_codes").await, 0);
         ann.reset("CCCC-CCCC", PASSWORD).await;
-        assert!(ann.problems()[0].starts_with("Incorrect code."), "told to the owner of the code alone");
+        assert!(ann.problems()[0].starts_with("Incorrect code."), "only the owner of the code may learn that");
         ann.reset(&code, OTHER_PASSWORD).await;
         assert_eq!(ann.path(), "/login");
         site.wait(1);
@@ -204,7 +204,7 @@ on_both_databases! {
         assert_eq!(seen[..3], seen[3..], "whether there is an account or not");
     }
 
-    async fn a_dead_code_is_replaced_first(site: Site) {
+    async fn the_button_for_a_new_code_comes_first_when_the_code_is_dead(site: Site) {
         site.registered("ann").await;
         for username in ["ann", "bob"] {
             let mut asking = site.browser();
@@ -216,7 +216,7 @@ on_both_databases! {
                 asking.reset("CCCC-CCCC", OTHER_PASSWORD).await;
             }
             assert_eq!((buttons(&asking), asking.problems()), (vec!["Send a new code".to_owned()], vec![LAST.to_owned()]));
-            assert_eq!(asking.all_text("main button")[0], "Send a new code", "it stands first");
+            assert_eq!(asking.all_text("main button")[0], "Send a new code", "it comes first");
             asking.open("/reset").await;
             assert!(asking.text().contains(TOO_MANY), "{}", asking.text());
             assert_eq!(buttons(&asking), ["Send a new code"]);

@@ -16,7 +16,7 @@ fn between(code: &str, what: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_code_is_taken_as_it_is_pasted() {
+async fn pasted_codes_are_accepted() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let pasted: [fn(&str) -> String; 9] = [
@@ -39,7 +39,7 @@ async fn a_code_is_taken_as_it_is_pasted() {
 }
 
 #[tokio::test]
-async fn what_nobody_sees_around_a_name_or_an_address_is_neither_refused_nor_stored() {
+async fn invisible_characters_around_a_name_or_an_address_are_dropped() {
     let site = Site::on_sqlite().await;
     let mut ann = site.browser();
     ann.register(
@@ -84,7 +84,7 @@ async fn what_nobody_sees_around_a_name_or_an_address_is_neither_refused_nor_sto
 }
 
 #[tokio::test]
-async fn a_name_in_other_letters_is_still_refused_and_a_password_is_taken_as_it_is() {
+async fn a_name_in_other_scripts_is_refused_and_a_password_is_not_changed() {
     let site = Site::on_sqlite().await;
     for name in ["аnn", "änn", "mi\u{212a}e", "\u{17f}am"] {
         let mut browser = site.browser();
@@ -103,7 +103,7 @@ async fn a_name_in_other_letters_is_still_refused_and_a_password_is_taken_as_it_
 }
 
 #[tokio::test]
-async fn a_mark_in_the_name_hides_it_from_no_rule_for_passwords() {
+async fn an_invisible_character_in_the_username_does_not_hide_it_from_the_password_check() {
     let site = Site::on_sqlite().await;
     let mut browser = site.browser();
     browser.register("\u{200b}wilhelmina1874", &email_of("x"), "wilhelmina1874").await;

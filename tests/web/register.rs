@@ -174,7 +174,7 @@ async fn next_is_kept_through_register_and_login() {
 }
 
 #[tokio::test]
-async fn password_managers_find_what_they_look_for() {
+async fn fields_have_the_attributes_that_password_managers_need() {
     let site = Site::on_sqlite().await;
     let mut visitor = site.browser();
     visitor.open("/register").await;

@@ -126,7 +126,7 @@ on_both_databases! {
         assert_eq!(site.mails_to("ann").await, ["registered", "password_changed"]);
     }
 
-    async fn an_old_session_is_no_way_in_without_the_new_password(site: Site) {
+    async fn a_revoked_session_does_not_log_in_without_the_new_password(site: Site) {
         let ann = site.registered("ann").await;
         ann.post("/account/password", &CHANGE).await;
         let wrong = [("current_password", PASSWORD), ("password", "harbour kettle ribbon"), ("password_confirm", "harbour kettle ribbon")];
@@ -195,7 +195,7 @@ on_both_databases! {
         assert!(!follow(&other, &answer).await.is_logged_in().await);
     }
 
-    async fn wrong_repeats_do_not_keep_the_owner_from_changing_the_password(site: Site) {
+    async fn wrong_repeats_do_not_stop_the_owner_from_changing_the_password(site: Site) {
         let ann = site.registered("ann").await;
         let mut fields = registration("ann");
         for at in [2, 3] {

@@ -1,5 +1,5 @@
-//! A stranger cannot lock the owner out: a browser that the account was used from has tries of its
-//! own, and after a hundred failures in a row it is the only one that a password lets in.
+//! Lockout: nobody can lock the owner out of a trusted browser, whose failures are counted separately.
+//! After a hundred failures in a row elsewhere, only trusted browsers can log in with the password.
 
 use axum::http::StatusCode;
 use futures_util::future::join_all;
@@ -9,7 +9,7 @@ use vestibule::models::user::find_user_by_username;
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of};
 
 /// A browser that `username` registered in and logged out of.
-async fn own_browser(site: &Site, username: &str) -> Browser {
+async fn trusted_browser(site: &Site, username: &str) -> Browser {
     let mut browser = site.registered(username).await;
     browser.press("Log out").await;
     browser
@@ -22,7 +22,7 @@ async fn fail(browser: &mut Browser, login: &str, times: usize) -> StatusCode {
     browser.status
 }
 
-/// Compared failures, whatever the quarter of an hour allows.
+/// Fails so often, waiting for the limit of a quarter of an hour where necessary.
 async fn fail_in_a_row(site: &Site, login: &str, times: usize) -> StatusCode {
     let mut status = StatusCode::OK;
     for number in 0..times {
@@ -36,30 +36,30 @@ async fn fail_in_a_row(site: &Site, login: &str, times: usize) -> StatusCode {
 }
 
 on_both_databases! {
-    async fn strangers_cannot_lock_out_a_browser_that_the_account_was_used_from(site: Site) {
-        let mut own = own_browser(&site, "ann").await;
+    async fn failures_elsewhere_do_not_lock_out_a_trusted_browser(site: Site) {
+        let mut own = trusted_browser(&site, "ann").await;
         assert_eq!(fail(&mut site.browser(), "ann", 11).await, StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(site.browser().log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
         assert!(own.log_in("ann@meadow.example", PASSWORD).await.is_logged_in().await);
-        assert_eq!(site.browser().log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS, "which gives strangers nothing back");
+        assert_eq!(site.browser().log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS, "its login resets no other failures");
     }
 
-    async fn its_own_tries_are_limited_too_and_cost_strangers_none(site: Site) {
-        let mut own = own_browser(&site, "ann").await;
+    async fn failures_in_a_trusted_browser_count_for_no_other(site: Site) {
+        let mut own = trusted_browser(&site, "ann").await;
         assert_eq!(fail(&mut own, "ann", 10).await, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(own.log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
         assert!(site.browser().log_in("ann", PASSWORD).await.is_logged_in().await);
     }
 
-    async fn the_browser_of_one_account_is_a_stranger_to_another(site: Site) {
-        let mut anns = own_browser(&site, "ann").await;
-        own_browser(&site, "bob").await;
+    async fn a_browser_trusted_by_one_account_is_untrusted_by_another(site: Site) {
+        let mut anns = trusted_browser(&site, "ann").await;
+        trusted_browser(&site, "bob").await;
         fail(&mut site.browser(), "bob", 10).await;
         assert_eq!(anns.log_in("bob", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
     }
 
-    async fn browsers_that_knew_the_old_password_keep_a_budget_each_after_a_change(site: Site) {
-        let mut thief = own_browser(&site, "ann").await;
+    async fn browsers_trusted_before_a_password_change_keep_separate_limits(site: Site) {
+        let mut thief = trusted_browser(&site, "ann").await;
         let mut other = site.browser();
         other.log_in("ann", PASSWORD).await.press("Log out").await;
         let (mut owner, code) = site.with_code("ann").await;
@@ -67,12 +67,12 @@ on_both_databases! {
         fail(&mut site.browser(), "ann", 10).await;
         assert_eq!(fail(&mut thief, "ann", 10).await, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(thief.log_in("ann", OTHER_PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
-        assert!(other.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await, "neither strangers nor the thief lock it out");
+        assert!(other.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await, "neither untrusted browsers nor the thief lock it out");
         assert!(owner.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await, "where it was set, it is known");
     }
 
-    async fn a_browser_that_knew_an_old_password_is_stopped_after_a_hundred_failures(site: Site) {
-        let mut thief = own_browser(&site, "ann").await;
+    async fn a_browser_trusted_before_a_password_change_is_stopped_after_a_hundred_failures(site: Site) {
+        let mut thief = trusted_browser(&site, "ann").await;
         let (mut owner, code) = site.with_code("ann").await;
         owner.reset(&code, OTHER_PASSWORD).await;
         for number in 0..100 {
@@ -86,8 +86,8 @@ on_both_databases! {
         assert!(owner.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await);
     }
 
-    async fn a_browser_that_knew_an_old_password_gets_the_codes_of_strangers(site: Site) {
-        let mut former = own_browser(&site, "ann").await;
+    async fn a_browser_trusted_before_a_password_change_shares_the_codes_of_untrusted_ones(site: Site) {
+        let mut former = trusted_browser(&site, "ann").await;
         let (mut owner, code) = site.with_code("ann").await;
         owner.reset(&code, OTHER_PASSWORD).await;
         for _ in 0..9 {
@@ -119,7 +119,7 @@ on_both_databases! {
         assert_eq!(site.browser().log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
     }
 
-    async fn the_browser_in_which_the_password_was_changed_stays_the_owners(site: Site) {
+    async fn the_browser_that_changed_the_password_stays_trusted(site: Site) {
         let mut owner = site.registered("ann").await;
         owner.open("/account/password").await;
         owner.fill("Current password", PASSWORD).fill("New password", OTHER_PASSWORD);
@@ -130,8 +130,8 @@ on_both_databases! {
         assert!(owner.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await);
     }
 
-    async fn strangers_cannot_use_up_the_codes_and_guesses_of_an_own_browser(site: Site) {
-        let mut own = own_browser(&site, "ann").await;
+    async fn untrusted_browsers_do_not_use_up_the_codes_and_guesses_of_a_trusted_one(site: Site) {
+        let mut own = trusted_browser(&site, "ann").await;
         for _ in 0..4 {
             let (mut stranger, _) = site.with_code("ann").await;
             for _ in 0..5 {
@@ -143,18 +143,18 @@ on_both_databases! {
         }
         site.wait(1);
         let (mut stranger, code) = (own.tab(), own.ask_for_code("ann", &email_of("ann")).await.status);
-        assert_eq!(code, StatusCode::OK, "strangers had all ten codes of the hour");
+        assert_eq!(code, StatusCode::OK, "untrusted browsers used up the ten codes of the hour");
         let code = site.newest_code().await;
         stranger.set_cookie("vestibule-device", "");
         stranger.ask_for_code("ann", &email_of("ann")).await;
         assert_eq!(stranger.status, StatusCode::TOO_MANY_REQUESTS);
         own.reset(&code, OTHER_PASSWORD).await;
-        assert_eq!(own.path(), "/login", "strangers had all twenty guesses of the day: {}", own.text());
+        assert_eq!(own.path(), "/login", "untrusted browsers used up the twenty guesses of the day: {}", own.text());
         assert!(own.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await);
     }
 
-    async fn all_own_browsers_of_an_account_have_one_budget_for_codes_and_mails(site: Site) {
-        let first = own_browser(&site, "ann").await;
+    async fn trusted_browsers_of_an_account_share_one_limit_of_codes_and_emails(site: Site) {
+        let first = trusted_browser(&site, "ann").await;
         let mut others = vec![first];
         for _ in 0..3 {
             let mut browser = site.browser();
@@ -169,11 +169,11 @@ on_both_databases! {
             own.ask_for_code("ann", &email_of("ann")).await;
             assert_eq!(own.status, StatusCode::TOO_MANY_REQUESTS, "five codes a day, from however many");
         }
-        assert_eq!(site.browser().ask_for_code("ann", &email_of("ann")).await.path(), "/reset", "strangers have their own");
+        assert_eq!(site.browser().ask_for_code("ann", &email_of("ann")).await.path(), "/reset", "untrusted browsers have a separate limit");
     }
 
-    async fn guesses_from_own_browsers_are_counted_over_all_of_them(site: Site) {
-        let first = own_browser(&site, "ann").await;
+    async fn code_guesses_from_trusted_browsers_are_counted_together(site: Site) {
+        let first = trusted_browser(&site, "ann").await;
         let mut second = site.browser();
         second.log_in("ann", PASSWORD).await.press("Log out").await;
         let (mut owns, mut compared) = ([first, second], 0);
@@ -188,8 +188,8 @@ on_both_databases! {
         assert_eq!(compared, 20);
     }
 
-    async fn a_hundred_failures_in_a_row_stop_an_own_browser_too_and_no_other(site: Site) {
-        let mut own = own_browser(&site, "ann").await;
+    async fn a_hundred_failures_in_a_row_stop_a_trusted_browser_and_no_other(site: Site) {
+        let mut own = trusted_browser(&site, "ann").await;
         let mut other = site.browser();
         other.log_in("ann", PASSWORD).await.press("Log out").await;
         for number in 0..100 {
@@ -203,7 +203,7 @@ on_both_databases! {
         assert!(other.log_in("ann", PASSWORD).await.is_logged_in().await);
         let code = { site.wait(1); own.ask_for_code("ann", &email_of("ann")).await; site.newest_code().await };
         own.reset(&code, OTHER_PASSWORD).await;
-        assert!(own.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await, "a new password begins anew");
+        assert!(own.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await, "a new password starts a new count");
     }
 
     async fn the_page_that_changes_the_password_stops_at_a_hundred_failures_too(site: Site) {
@@ -222,7 +222,7 @@ on_both_databases! {
         assert_eq!(answer.headers()["retry-after"], "86400");
     }
 
-    async fn the_hundredth_failure_is_told_although_the_guesser_hangs_up(site: Site) {
+    async fn the_hundredth_failure_is_notified_although_the_client_hangs_up(site: Site) {
         site.registered("ann").await;
         fail_in_a_row(&site, "ann", 99).await;
         let slow = HashCost { memory_kib: 64 * 1024, iterations: 4, threads: 1, queue: 9 };
@@ -248,7 +248,7 @@ on_both_databases! {
         assert_eq!(site.mails_to("ann").await, ["registered", "login_stopped"]);
     }
 
-    async fn nobody_uses_up_a_budget_by_typing_how_it_is_called(site: Site) {
+    async fn the_key_of_a_counter_typed_as_a_username_counts_nothing_for_it(site: Site) {
         let mut ann = site.registered("ann").await;
         let id = find_user_by_username(site.db().reader(), "ann").await.unwrap().unwrap().id;
         for name in [format!("current password of {id}"), format!("id {id}"), id] {
@@ -261,8 +261,8 @@ on_both_databases! {
         assert_eq!(ann.path(), "/account", "{}", ann.text());
     }
 
-    async fn after_a_hundred_failures_in_a_row_only_own_browsers_and_a_reset_get_in(site: Site) {
-        let mut own = own_browser(&site, "ann").await;
+    async fn after_a_hundred_failures_in_a_row_only_trusted_browsers_and_a_reset_get_in(site: Site) {
+        let mut own = trusted_browser(&site, "ann").await;
         let mut pages = Vec::new();
         for login in ["ann", "nobody"] {
             assert_eq!(fail_in_a_row(&site, login, 100).await, StatusCode::UNPROCESSABLE_ENTITY);
@@ -275,7 +275,7 @@ on_both_databases! {
         }
         assert_eq!(pages[0], pages[1], "the same whether the account exists");
         assert_eq!(site.mails_to("ann").await, ["registered", "login_stopped"]);
-        assert_eq!(site.mails().await.len(), 2, "nobody is told of a name that nobody has");
+        assert_eq!(site.mails().await.len(), 2, "no email is sent for an unknown name");
         assert!(own.log_in("ann", PASSWORD).await.is_logged_in().await);
         site.wait(200 * 24 * 3600);
         assert_eq!(site.browser().log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS, "no wait ends it");
@@ -284,7 +284,7 @@ on_both_databases! {
         assert!(site.browser().log_in("ann", OTHER_PASSWORD).await.is_logged_in().await, "a reset does");
     }
 
-    async fn a_right_password_ends_the_row(site: Site) {
+    async fn a_correct_password_resets_the_failures_in_a_row(site: Site) {
         site.registered("ann").await;
         fail_in_a_row(&site, "ann", 99).await;
         assert!(site.browser().log_in("ann", PASSWORD).await.is_logged_in().await, "the hundredth is still compared");
@@ -302,7 +302,7 @@ on_both_databases! {
         let answers = join_all((0..130).map(|_| many.post("/login", &fields))).await;
         let compared = answers.iter().filter(|answer| answer.status() == StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(compared.count(), 100);
-        assert_eq!(site.mails_to("ann").await, ["registered", "login_stopped"], "one mail tells of it");
+        assert_eq!(site.mails_to("ann").await, ["registered", "login_stopped"], "one email reports it");
     }
 
     async fn rows_of_names_that_were_tried_once_are_swept_after_thirty_days(site: Site) {
@@ -316,7 +316,7 @@ on_both_databases! {
         assert_eq!(site.count("select count(*) from limits").await, 0);
     }
 
-    async fn a_clock_put_back_keeps_nobody_out_longer_than_a_window(site: Site) {
+    async fn a_clock_put_back_locks_nobody_out_longer_than_a_window(site: Site) {
         site.registered("ann").await;
         fail(&mut site.browser(), "ann", 10).await;
         site.wait(-3600);
@@ -328,13 +328,13 @@ on_both_databases! {
 }
 
 #[tokio::test]
-async fn a_full_address_does_not_keep_an_own_browser_out() {
+async fn a_reached_network_limit_does_not_lock_out_a_trusted_browser() {
     let site = Site::with(|config| {
         config.limits.login_ip = Some(Rate { count: 3, period: 900 });
         config.limits.forgot_ip = Some(Rate { count: 1, period: 900 });
     })
     .await;
-    let mut own = own_browser(&site, "ann").await;
+    let mut own = trusted_browser(&site, "ann").await;
     for name in ["bob", "cid", "dan"] {
         fail(&mut site.browser(), name, 1).await;
     }
@@ -349,9 +349,9 @@ async fn a_full_address_does_not_keep_an_own_browser_out() {
 }
 
 #[tokio::test]
-async fn a_made_up_cookie_makes_nobody_an_owner() {
+async fn a_made_up_device_cookie_is_not_trusted() {
     let site = Site::on_sqlite().await;
-    own_browser(&site, "ann").await;
+    trusted_browser(&site, "ann").await;
     fail(&mut site.browser(), "ann", 10).await;
     for value in ["AAAAAAAAAAAAAAAAAAAAAA", "", "' or 1=1 --"] {
         let mut browser = site.browser();
@@ -362,7 +362,7 @@ async fn a_made_up_cookie_makes_nobody_an_owner() {
 }
 
 #[tokio::test]
-async fn a_full_hash_queue_is_no_failure_in_a_row() {
+async fn a_full_hash_queue_counts_no_failure_in_a_row() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let (busy, taken) = site.with_full_hash_queue().await;
