@@ -36,6 +36,8 @@ pub(super) async fn open(path: &Path, wait: Duration) -> Result<Db, DbError> {
     let readers = Pool::new(Source::Sqlite(options.read_only(true)), READERS, wait);
     migrations::migrate(&writers).await.map_err(|error| explain(error, path))?;
     make_private(path);
+    // Opened before the disk is full: the first connection to the file must write its -shm file.
+    readers.acquire().await?.finish().await?;
     Ok(Db { readers, writers })
 }
 
