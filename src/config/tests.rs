@@ -1,4 +1,4 @@
-//! The configuration as a whole: who wins, what stops the start, and what is said.
+//! The configuration as a whole: precedence, errors and their messages.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ fn errors(pairs: &[(&str, &str)]) -> String {
     from(pairs).unwrap_err().to_string()
 }
 
-/// A file that is gone when the test is over.
+/// A file that is removed at the end of the test.
 struct File(PathBuf);
 
 impl File {

@@ -1,4 +1,4 @@
-//! The brand: accent colour and logo, as pages show and serve them.
+//! The brand: accent colour and logo on pages and as files.
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
@@ -76,7 +76,7 @@ async fn a_logo_is_shown_next_to_the_name_and_as_the_icon() {
         let mut visitor = site.browser();
         visitor.open(path).await;
         let logo = |name| visitor.attribute("header .site img.logo", name);
-        assert_eq!(logo("alt").as_deref(), Some(""), "the name beside it says it all");
+        assert_eq!(logo("alt").as_deref(), Some(""), "the name is next to it");
         assert_eq!((logo("width"), logo("height")), (Some("60".into()), Some("40".into())));
         assert_eq!(visitor.attribute("link[rel=icon]", "href"), logo("src"));
         assert!(visitor.attribute("header .site svg", "viewBox").is_none());

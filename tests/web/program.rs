@@ -1,4 +1,4 @@
-//! The program: what it prints, how it ends, what it keeps when it is killed.
+//! The program: its output, its exit, and its data after it is killed.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -253,7 +253,7 @@ fn on_sigterm_it_finishes_requests_and_exits_with_zero() {
     let body = "username=ann&password=moss";
     let mut slow = program.connect();
     slow.write_all(program.post_head("/login", "", body.len()).as_bytes()).unwrap();
-    // The site has read the head for sure once it has answered a later request.
+    // After a response to a later request, the server has read the head.
     assert_eq!(program.get("/healthz", "").status, 200);
     program.terminate();
     slow.write_all(body.as_bytes()).unwrap();
@@ -271,7 +271,7 @@ async fn a_second_signal_stops_it_at_once() {
     program.register_ann(PASSWORD);
     let started = std::time::Instant::now();
     program.interrupt();
-    // Both signals in one moment would be one: the first is seen when no connection is taken.
+    // Two signals at the same time would be one. No connection is accepted after the first.
     until(async || tokio::net::TcpStream::connect(program.address).await.is_err()).await;
     program.terminate();
     assert_eq!(program.ended().0, 0);
@@ -387,9 +387,9 @@ fn users_are_added_shown_and_listed_on_the_command_line() {
     let folder = Folder::new();
     let run = |arguments: &[&str], input: &str| folder.run(arguments, &[], input);
     assert_eq!(run(&["migrate"], "").status, 0);
-    for (list, nobody) in [(&["user", "list"][..], ""), (&["user", "list", "--json"], "[]\n")] {
+    for (list, empty) in [(&["user", "list"][..], ""), (&["user", "list", "--json"], "[]\n")] {
         let listed = run(list, "");
-        assert_eq!((listed.status, listed.out.as_str()), (0, nobody), "{}", listed.err);
+        assert_eq!((listed.status, listed.out.as_str()), (0, empty), "{}", listed.err);
     }
     let added =
         run(&["user", "add", "Ann", "ann@meadow.example", "--json"], &format!("{PASSWORD}\n"));

@@ -1,4 +1,4 @@
-//! Settings: each is obeyed, not only read.
+//! Each setting takes effect.
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -129,7 +129,7 @@ async fn behind_a_trusted_proxy_each_forwarded_address_is_limited_separately() {
         request.headers_mut().insert("x-forwarded-for", forwarded.parse().unwrap());
         browser.send(request).await.status()
     };
-    // Requests of these tests come from no address, 0.0.0.0.
+    // Requests in these tests have no address, which counts as 0.0.0.0.
     assert_eq!(status("0.0.0.0/32", "198.51.100.1").await, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(status("0.0.0.0/32", "198.51.100.2").await, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(status("0.0.0.0/32", "198.51.100.1").await, StatusCode::TOO_MANY_REQUESTS);
@@ -267,6 +267,6 @@ async fn notices_and_codes_have_separate_mail_limits() {
     ann.fill("Confirm password", OTHER_PASSWORD).press("Change password").await;
     assert!(
         site.mails_to("ann").await.contains(&"password_changed".to_owned()),
-        "no change goes untold"
+        "every change is reported by email"
     );
 }
