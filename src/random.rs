@@ -30,7 +30,7 @@ pub fn code() -> String {
     (0..CODE_LENGTH).map(|_| character()).collect()
 }
 
-/// Whether every character of `code` is one that [`code`] could have drawn.
+/// Whether `code` has the form of a code.
 pub fn is_code(code: &str) -> bool {
     code.len() == CODE_LENGTH && code.bytes().all(|byte| CODE_ALPHABET.contains(&byte))
 }

@@ -121,7 +121,7 @@ pub async fn connect(server: &Server) -> Result<PgConnection, sqlx::Error> {
         match done {
             Some(Ok((connection, true))) => return Ok(connection),
             Some(Ok((connection, false))) => standby = Some(connection),
-            // An answer of the server tells more than a connection that failed.
+            // The server's own error says more than a failed connection.
             Some(Err(sqlx::Error::Io(_))) if failure.is_some() => {}
             Some(Err(error)) => failure = Some(error),
             None => return standby.ok_or(failure.unwrap_or(sqlx::Error::WorkerCrashed)),

@@ -19,7 +19,7 @@ const READERS: u32 = 4;
 
 /// Opens `path`, creating the file if there is none.
 pub(super) async fn open(path: &Path, wait: Duration) -> Result<Db, DbError> {
-    // For its owner alone; SQLite gives the files beside it the same mode. What cannot be created here,
+    // For its owner alone; SQLite gives its other files the same mode. What cannot be created here,
     // SQLite reports below.
     drop(OpenOptions::new().write(true).create_new(true).mode(0o600).open(path));
     let options = SqliteConnectOptions::new()
