@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net};
 
-/// How many bits stand before the IPv4 address in `::ffff:10.0.0.1` (RFC 4291, 2.5.5.2).
+/// How many bits are before the IPv4 address in `::ffff:10.0.0.1` (RFC 4291, 2.5.5.2).
 const MAPPED_PREFIX: u8 = 96;
 
 /// Believes the lines of `X-Forwarded-For` only from a trusted proxy, from the right, over trusted
-/// hops alone: what stands further left was sent by the visitor (django-allauth 65.14.2 believed it).
+/// hops alone: what is further left was sent by the visitor (django-allauth 65.14.2 believed it).
 pub fn client_address<'a>(
     direct: IpAddr,
     forwarded: impl DoubleEndedIterator<Item = &'a [u8]>,
@@ -44,7 +44,7 @@ fn canonical(net: IpNet) -> IpNet {
     }
 }
 
-/// Whether the client is on this machine: connected over loopback, and not on behalf of somebody
+/// Whether the client is on this machine: connected over loopback, and not on behalf of a client
 /// elsewhere. A proxy here speaks for the addresses in its `forwarded` lines; one that is not trusted
 /// may have passed on what the visitor wrote.
 pub fn is_local<'a>(

@@ -1,4 +1,4 @@
-//! Change the password, by somebody who is logged in and knows the current one.
+//! Change the password of a user who is logged in and knows the current one.
 
 use super::Error;
 use super::field_errors::FieldErrors;
@@ -15,20 +15,19 @@ use crate::password_hasher::PasswordMatch;
 
 /// How a change of the password ended.
 pub enum PasswordChange {
-    /// It is the password now; every session and code is dead.
     Changed {
-        /// The account with its new credentials.
+        /// With the new credentials.
         user: User,
         /// The device tokens that the browser must keep.
         device_tokens: Vec<String>,
     },
-    /// The same form has changed the password of this account a moment ago.
+    /// The same form changed the password of this account a moment ago.
     Repeated(User),
-    /// Nobody is logged in, or somebody with credentials that have changed in the meantime.
+    /// No user is logged in, or the credentials have changed in the meantime.
     LoggedOut,
 }
 
-/// Changes the password of `user`, who is logged in, and answers the same form once more as done.
+/// Changes the password of `user`, who is logged in. The same form sent again succeeds as well.
 pub async fn change_password(
     app: &App,
     requester: &Requester,
@@ -61,8 +60,7 @@ async fn change(
     new: NewPassword<'_>,
 ) -> Result<PasswordChange, Error> {
     let password = validate(app, requester, user, current, new).await?;
-    // By the account alone: others with the same mailbox must not be able to prevent a change, nor to see
-    // one.
+    // By account alone: other accounts with the same mailbox must neither prevent nor notice a change.
     let key = format!("changed by {}", user.id);
     let counter = MailQuota::PasswordChanges.counter_of_account(app, &key);
     rate_limits::count(app, counter, Some(&user.id)).await?;
@@ -100,8 +98,8 @@ async fn validate(
     errors.check(password)
 }
 
-/// Limited like a login, for an open session must not be a way to guess without limit; but counted apart,
-/// for strangers who fail to log in must not keep the owner out.
+/// Limited like a login, because a stolen session must not allow unlimited guesses, but counted separately:
+/// failed logins elsewhere must not stop the owner.
 async fn is_current_password(
     app: &App,
     requester: &Requester,

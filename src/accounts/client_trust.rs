@@ -9,23 +9,22 @@ use crate::models::device::find_device;
 use crate::models::user::User;
 
 /// Codes for trusted devices that a network may request, as a multiple of those for others: enough for
-/// an office, and not for somebody who fills mailboxes from accounts of their own.
+/// an office, but not for an attacker who floods mailboxes from many accounts.
 const TRUSTED_CODES_FACTOR: i64 = 4;
 
 /// How far an account trusts a browser.
 ///
-/// Each device that the account was used from has a limit of its own, so guesses from elsewhere cannot
+/// Each device that the account was used from has a separate limit, so guesses from elsewhere cannot
 /// lock the owner out (OWASP "Slow Down Online Guessing Attacks with Device Cookies").
 #[derive(Clone, Debug)]
 pub struct ClientTrust {
-    /// The key of the device, if the account was used from it. With an earlier password it is the
-    /// owner's, when the password was changed in another, or a thief's.
+    /// The key of the device, if the account was used from it, perhaps with an earlier password. Then it
+    /// is the owner's, who changed the password in another browser, or a thief's.
     device: Option<String>,
     /// Whether the account was used from it with its present password.
     is_trusted: bool,
-    /// The key of codes and of attempts at them, common to all trusted devices or to everybody else:
-    /// somebody who logs in again and again without a cookie has many trusted devices, and the mailbox
-    /// may be somebody else's.
+    /// The key of codes and of attempts at them. All trusted devices share one: repeated logins without
+    /// the cookie make many of them, and the mailbox may belong to another person.
     pub code_key: String,
 }
 
@@ -43,20 +42,19 @@ impl ClientTrust {
         if tokens.is_empty() {
             return Ok(untrusted);
         }
-        let id = user.map_or("", |user| &user.id);
-        let found = find_device(app.db.reader(), id, tokens, app.clock.now()).await?;
+        let found = find_device(app.db.reader(), user, tokens, app.clock.now()).await?;
         let Some((user, found)) = user.zip(found) else { return Ok(untrusted) };
         // A new password starts a new count.
         let version = user.credential_version.to_string();
         let device = Some(app.key.digest("device", &[&user.id, &version, &found.token]));
-        let is_trusted = found.is_trusted_by(user);
+        let is_trusted = found.is_trusted;
         let code_key = if is_trusted { format!("trusted {}", user.id) } else { untrusted.code_key };
         Ok(Self { device, is_trusted, code_key })
     }
 
-    /// The counters of a login. The network counts for unknown browsers alone: an office must not be
-    /// able to lock out a device of the owner. Each device counts alone: a thief of one must not use up
-    /// the attempts of the others.
+    /// The counters of a login. Only unknown browsers are counted by network: an office must not lock out
+    /// a device of the owner. Each device is counted separately: the thief of one must not use up the
+    /// attempts of the others.
     pub fn login_counters(&self, app: &App, requester: &Requester) -> Vec<Counter> {
         if let Some(device) = &self.device {
             return Counter::of_failures(app, device);
@@ -67,8 +65,7 @@ impl ClientTrust {
     }
 
     /// The counters of a request for a code, besides those of its email. The last is a part of the
-    /// mailbox's limit by the account, so that somebody who knows the address alone cannot use up its
-    /// codes.
+    /// mailbox's limit for this account, so that the address alone is not enough to use up its codes.
     pub fn code_counters(&self, app: &App, requester: &Requester) -> Vec<Counter> {
         let (name, more) =
             if self.is_trusted { ("trusted ", TRUSTED_CODES_FACTOR) } else { ("", 1) };
@@ -86,7 +83,7 @@ impl ClientTrust {
     }
 
     /// The counters of the email with a code to the address `to`. They count nothing where no account
-    /// matches: a stranger who knows only the address must not use up its emails.
+    /// matches, for the same reason.
     pub fn code_mail_counters(
         &self,
         app: &App,

@@ -2,7 +2,7 @@
 
 use super::client_trust::ClientTrust;
 use super::field_errors::FieldErrors;
-use super::login_name::LoginName;
+use super::login_name::find_user_by_login_name;
 use super::password::Password;
 use super::rate_limits::Attempt;
 use super::requester::Requester;
@@ -34,9 +34,8 @@ pub async fn log_in(
     credentials: Credentials<'_>,
 ) -> Result<LoggedIn, Error> {
     credentials.check()?;
-    let name = LoginName::parse(credentials.login);
-    let user = name.find_user(&app.db).await?;
-    let account = user.as_ref().map_or_else(|| format!("name {}", name.key()), User::credentials);
+    let (user, name) = find_user_by_login_name(&app.db, credentials.login).await?;
+    let account = user.as_ref().map_or_else(|| format!("name {name}"), User::credentials);
     let trust = ClientTrust::of(app, requester, user.as_ref(), account.clone()).await?;
     let (counters, id) =
         (trust.login_counters(app, requester), user.as_ref().map(|user| &*user.id));

@@ -10,23 +10,23 @@ use crate::config::Rate;
 /// enough for the others.
 const NETWORK_PART: i64 = 10;
 
-/// One network may cause a 25th of a domain's emails (120 an hour): all addresses of a domain may lead
+/// One network may cause a 25th of a domain's emails (120 an hour): all addresses of a domain may belong
 /// to one person.
 const NETWORK_DOMAIN_PART: i64 = 25;
 
-/// A network may cause this many even where the other limit is low.
+/// A network may always cause so many.
 const MIN_OF_NETWORK: i64 = 10;
 
 /// Fewer emails than this cannot be divided.
 const MIN_DIVIDED: i64 = 6;
 
-/// A kind of email, with its part of each limit. By one common count, somebody who requests codes could
-/// see how many notices there were, and use them up.
+/// A kind of email, with its part of each limit. With one common count, requests for codes would show how
+/// many notices were sent, and use them up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailQuota {
     /// Codes for browsers that the account was not used from.
     Codes,
-    /// Codes for trusted devices: strangers must not use these up.
+    /// Codes for trusted devices: others must not use these up.
     TrustedCodes,
     /// Notices of a registration, of logins and of stopped logins.
     Notices,

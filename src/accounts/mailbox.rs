@@ -1,5 +1,5 @@
-//! The mailbox that an address leads to: emails are counted by it, so that nobody gets more of them by
-//! having many addresses.
+//! The mailbox that an address leads to. Emails are counted by mailbox, not by address: one mailbox can
+//! have many.
 
 use super::email::EmailAddress;
 
@@ -9,17 +9,16 @@ pub struct Mailbox {
     /// What its emails are counted by.
     pub key: String,
     /// What emails are counted by that only the owner of an account with this address can cause. The
-    /// plain address (no tag, no ignored character) has a key for itself; all its other spellings share
-    /// one. Otherwise an attacker could register another spelling and use up the owner's emails.
+    /// plain address (no tag, no ignored character) has a separate key, and all its other spellings share
+    /// one: else an attacker could register another spelling and use up the owner's emails.
     pub own_key: String,
-    /// What the emails of its domain are counted by: the domain that somebody registered, because its
-    /// owner can make any number of names in it. A mailbox of a public provider is counted alone.
+    /// What the emails of its domain are counted by: the registered domain, whose owner can make any
+    /// number of names in it. A mailbox of a public provider is counted alone.
     pub domain: String,
 }
 
-/// Providers with more than one domain, or with characters that make no difference in the part before
-/// the `@`: those characters, then the domains. The first domain is in the key, and the [`OWN_DOMAINS`]
-/// that most people use come first.
+/// Providers with several domains, or that ignore characters before the `@`: those characters, then the
+/// domains. The first is in the key, and the [`OWN_DOMAINS`] that most people use come first.
 /// [Gmail](https://support.google.com/mail/answer/7436150),
 /// [Proton](https://proton.me/support/addresses-and-aliases),
 /// [iCloud](https://support.apple.com/en-us/102540),
@@ -36,8 +35,8 @@ const PROVIDERS: &[(&[char], &str)] = &[
     ),
 ];
 
-/// So many domains of a provider have a count of their own for the emails that only the owner of an
-/// account causes: most people use one of the first, and each further one adds to what a mailbox gets.
+/// Domains of a provider with a separate [`Mailbox::own_key`]: most people use one of the first, and each
+/// further one adds to what a mailbox can get.
 const OWN_DOMAINS: usize = 4;
 
 const FASTMAIL: &str = include_str!("mailbox/fastmail.txt");
@@ -47,9 +46,9 @@ const PUBLIC_PROVIDERS: &str = include_str!("mailbox/public_providers.txt");
 const SECOND_LEVEL: &[&str] = &["ac", "co", "com", "edu", "go", "gov", "ne", "net", "or", "org"];
 
 impl Mailbox {
-    /// The mailbox that `address` leads to, in any spelling. A tag after `+` is dropped for every
-    /// domain: most providers take it, and where one does not, the mailbox is only counted with its
-    /// neighbours. A text that is no address is a mailbox by itself.
+    /// The mailbox that `address` leads to. A tag after `+` is dropped for every domain: most providers
+    /// ignore it, and at the others the mailbox only shares its count. A text that is no address is its
+    /// own key.
     pub fn of(address: &str) -> Self {
         let email = EmailAddress::parse(address).ok();
         let Some(plain) = email.as_ref().and_then(|email| email.key().rsplit_once('@')) else {
@@ -95,14 +94,14 @@ fn without_tag<'a>(local: &'a str, domain: &str) -> &'a str {
 }
 
 /// Yahoo in any country, whose disposable addresses are `base-keyword@`
-/// ([Yahoo](https://help.yahoo.com/kb/SLN28815.html)); a subdomain of somebody else is not.
+/// ([Yahoo](https://help.yahoo.com/kb/SLN28815.html)). A name in another domain is not.
 fn is_yahoo(domain: &str) -> bool {
     ["ymail.com", "rocketmail.com", "myyahoo.com"].contains(&domain)
         || domain.starts_with("yahoo.") && registrable(domain) == domain
 }
 
-/// The last two labels, or three under the likes of `co.uk`. The public suffix list would know more:
-/// customers of a host under whose name they have subdomains are counted together here.
+/// The last two labels, or three under suffixes like `co.uk`. The public suffix list would know more:
+/// customers of a host who have subdomains of its name are counted together here.
 fn registrable(domain: &str) -> &str {
     let mut labels = domain.rsplit('.');
     let is_country = labels.next().is_some_and(|top| top.len() == 2);

@@ -35,30 +35,27 @@ pub enum Error {
     Invalid(FieldErrors),
     #[error(transparent)]
     CodeRejected(#[from] Rejection),
-    /// A limit was reached before.
     #[error("a rate limit is exceeded")]
     RateLimited {
-        /// Seconds until requests are allowed again.
+        /// Seconds.
         retry_after: i64,
     },
-    /// There were so many failures in a row that only a new password helps.
+    /// After too many failures in a row, until there is a new password.
     #[error("logins are stopped until there is a new password")]
     LoginStopped,
     #[error(transparent)]
     Database(#[from] DbError),
-    /// The password was not hashed: the queue is full, or a bug.
     #[error(transparent)]
     Hashing(#[from] HashError),
-    /// A mail could not be rendered: a bug.
     #[error("a template failed: {0}")]
     Template(#[from] askama::Error),
-    /// A spawned task panicked: a bug.
+    /// A spawned task panicked.
     #[error("a task failed: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
 
 impl Error {
-    /// Whether the use case refused the request, as opposed to a failure of the site.
+    /// Whether the request was refused, and nothing failed.
     fn is_refusal(&self) -> bool {
         matches!(
             self,

@@ -11,10 +11,10 @@ use crate::mail::emails::{self, EmailContext};
 use crate::models::outbox::Email;
 use crate::models::user::User;
 
-/// Where the decoy of a notice would go: nowhere (RFC 2606).
+/// An address that cannot exist (RFC 2606), for decoys.
 const NOWHERE: &str = "nobody@example.invalid";
 
-/// What an email to `username`, at the address `to`, tells of this request.
+/// What an email to `username`, at the address `to`, says about this request.
 pub fn context<'a>(
     app: &'a App,
     requester: &Requester,
@@ -44,15 +44,14 @@ pub async fn send(
     if !app.config.notices.sends(notice) {
         return Ok(());
     }
-    // Nobody who used up one of the mail limits must be able to hide a new password.
+    // A used-up limit must not hide a new password.
     let quotas = match notice {
         Notice::PasswordChanged => &MailQuota::ALL[..],
         _ => &[MailQuota::Notices],
     };
     for quota in quotas {
         if may_send(app, tx, &quota.counters(app, &user.email, requester)).await? {
-            // Counted before it is rendered, which takes longer than all else that a login does besides
-            // its hash.
+            // After the count: rendering is the slowest part of a login but for its hash.
             let email = render(notice, &context(app, requester, &user.username, &user.email))?;
             app.outbox.enqueue(tx, &email).await?;
             break;
@@ -71,8 +70,7 @@ fn render(notice: Notice, context: &EmailContext<'_>) -> Result<Email, askama::E
     }
 }
 
-/// Tells that logins to `account` are stopped (ASVS 6.3.5). Where no account exists, a decoy costs the
-/// same.
+/// Reports that logins to `account` are stopped (ASVS 6.3.5). Without a user, a decoy costs the same.
 pub async fn send_login_stopped(
     app: &App,
     requester: &Requester,

@@ -45,7 +45,7 @@ pub enum PasswordError {
 }
 
 impl Password {
-    /// A password as somebody typed it to log in: any text may be tried.
+    /// A password to compare: any text.
     pub fn typed(text: &str) -> Self {
         Self(Zeroizing::new(text.nfc().collect()))
     }

@@ -18,26 +18,25 @@ use crate::password_hasher::{HashError, PasswordHasher, PasswordMatch};
 
 pub(super) const PURPOSE: Purpose = Purpose::PasswordReset;
 
-/// What a browser session keeps of the code that was requested in it: the same whether an account
+/// What a browser session keeps of the code that was requested in it. It is the same whether an account
 /// matched.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PendingReset {
-    /// The code's id.
+    /// Of the code.
     pub id: String,
-    /// The username, in its canonical form.
+    /// In its canonical form.
     pub username: String,
-    /// The address, as it was typed.
+    /// As it was typed.
     pub email: String,
     /// Keyed digest of the id and the code.
     pub digest: String,
-    /// Codes sent in this browser, in a row, this one included.
+    /// Codes sent in this browser in a row, including this one.
     pub codes_sent: i64,
-    /// Unix time at which this one was drawn.
+    /// Unix time.
     pub sent_at: i64,
-    /// What attempts are counted by, over all codes.
+    /// What attempts at all codes of the account are counted by.
     pub attempts_key: String,
-    /// Until the page that asks for this code is shown: the form that requested the code may arrive
-    /// twice.
+    /// Until the page that asks for this code is shown: the form that requested it may arrive twice.
     pub is_unseen: bool,
 }
 
@@ -56,16 +55,15 @@ impl PendingReset {
 
 /// How an attempt to set a password with a code ended.
 pub enum PasswordReset {
-    /// It is the password now; every session and code is dead.
     Done {
-        /// The device tokens that the browser must keep.
+        /// The device tokens that the browser must keep; none after a repeat.
         device_tokens: Option<Vec<String>>,
     },
     /// No code was requested in this browser.
     NotPending,
 }
 
-/// Sets the password with the code that was mailed, and answers the same form once more as done.
+/// Sets the password with the code that was mailed. The same form sent again succeeds as well.
 pub async fn reset_password(
     app: &App,
     requester: &Requester,
@@ -192,7 +190,7 @@ async fn refund(app: &App, pending: &PendingReset) -> bool {
 /// Why a code does not set a password. Its `Display` is what the visitor reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// It is another one, and so many attempts are left.
+    /// With the number of attempts left.
     #[error("Incorrect code{}", attempts_left(*.0))]
     Wrong(i64),
     #[error("This code has expired. Request a new one.")]
@@ -225,8 +223,7 @@ impl Rejection {
     }
 }
 
-/// Why no attempt at the code can be right any more; `None` when one can. The same whether an account
-/// matched.
+/// Why the code cannot be used any more; `None` when it can. The same whether an account matched.
 pub async fn dead_reason(app: &App, pending: &PendingReset) -> Result<Option<Rejection>, DbError> {
     let max = app.config.limits.reset_code;
     Ok(match find_code(app.db.reader(), PURPOSE, &pending.id).await? {

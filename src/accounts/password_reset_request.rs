@@ -16,7 +16,7 @@ use crate::mail::emails;
 use crate::models::one_time_code::{find_code, insert_code, invalidate_code};
 use crate::models::user::find_user_by_username_and_email;
 
-/// The account that somebody wants a code for.
+/// The account that a code is requested for.
 struct Claim {
     username: Username,
     email: EmailAddress,
@@ -30,26 +30,25 @@ impl Claim {
         errors.check(username.zip(email)).map(|(username, email)| Self { username, email })
     }
 
-    /// The key of codes and attempts at them: name and address together, so that a stranger who knows
-    /// only the name cannot use up the owner's.
+    /// The key of codes and attempts at them: with both, so that the username alone is not enough to use up
+    /// the owner's.
     fn key(&self) -> String {
         format!("{} {}", self.username.as_str(), self.email.key())
     }
 }
 
-/// How a request for a code ended: the same whether an account matches.
+/// How a request for a code ended. It is the same whether an account matches.
 pub enum CodeRequest {
     /// A code was sent if an account matches.
     Sent {
         /// What the session must keep.
         pending: PendingReset,
-        /// Whether there was a code before it in this browser that could be replaced.
+        /// Whether it replaces another code in this browser.
         is_replacement: bool,
     },
-    /// The same request arrived twice. The session must be left alone: it knows the code, or is about
-    /// to.
+    /// The same request arrived twice. The session must not be changed: the first one does that.
     Repeated,
-    /// The next code can be sent in so many seconds.
+    /// With the seconds until the next code can be sent.
     TooEarly(i64),
     /// No code was requested in this browser.
     NotPending,
@@ -83,7 +82,7 @@ pub async fn resend_code(
     pending: Option<&PendingReset>,
 ) -> Result<CodeRequest, Error> {
     let Some(pending) = pending else { return Ok(CodeRequest::NotPending) };
-    // What was valid when it was put there is valid still, unless the site was updated.
+    // It was valid when it was stored, but the site may have been updated.
     let Ok(claim) = Claim::parse(&pending.username, &pending.email) else {
         return Ok(CodeRequest::NotPending);
     };
@@ -96,8 +95,8 @@ pub async fn resend_code(
     send_code(app, requester, &claim, Some(pending), true).await
 }
 
-/// Counts the request, kills the older code and sends a new one. Where no account matches, the same is
-/// counted, written and answered; then no code is right and the email is a decoy.
+/// Counts the request, invalidates the older code and sends a new one. Where no account matches, the same
+/// is counted, written and answered; then no code is right and the email is a decoy.
 async fn send_code(
     app: &App,
     requester: &Requester,
@@ -139,8 +138,8 @@ async fn send_code(
     Ok(CodeRequest::Sent { pending, is_replacement: is_resend || replaced > 0 })
 }
 
-/// Kills the older code and returns how many were sent in a row; 0 when there is none to kill, `None`
-/// when a parallel request did it a moment ago.
+/// Invalidates the older code and returns how many were sent in a row; 0 when there is none, `None` when a
+/// parallel request has just done so.
 async fn replace(app: &App, pending: Option<&PendingReset>) -> Result<Option<i64>, DbError> {
     let (db, now) = (&app.db, app.clock.now());
     let Some(PendingReset { id, .. }) = pending else { return Ok(Some(0)) };

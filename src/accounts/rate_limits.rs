@@ -19,12 +19,10 @@ use crate::models::rate_limit;
 /// Failures in a row that an account may have (NIST SP 800-63B-4, 3.2.2: 100 at most).
 const MAX_IN_A_ROW: i64 = 100;
 
-/// Forms with a new password for each registration that a network may make: people correct themselves
-/// a few times.
+/// Forms with a new password for each registration that a network may make: people correct mistakes.
 const FORMS_PER_REGISTRATION: i64 = 10;
 
-/// Forms that a network may make even where few registrations are allowed: somebody who corrects a
-/// dozen mistakes must get through.
+/// Forms that a network may always make: a person who corrects a dozen mistakes must get through.
 const MIN_FORMS: i64 = 20;
 
 /// How long an attempt may wait for those in flight: longer than a full hash queue takes.
@@ -156,7 +154,7 @@ impl Exceeded {
     }
 }
 
-/// Counts one more for each counter. `account` is for the log: the user's id, if they are about a user.
+/// Counts one more for each counter. `account` is the user's id for the log, if they are about a user.
 pub async fn count(
     app: &App,
     counters: impl IntoIterator<Item = Counter>,
@@ -167,8 +165,7 @@ pub async fn count(
     counted.map(drop).map_err(|exceeded| exceeded.into_error(account))
 }
 
-/// Whether one more email may be sent; it is counted within `tx`. Beyond a limit it is left out:
-/// somebody who registered with a stranger's address must not flood it.
+/// Counts one more email within `tx`, and returns whether it may be sent.
 pub async fn may_send(app: &App, tx: &mut Tx, counters: &[Counter]) -> Result<bool, DbError> {
     let counted = count_in(app, tx, counters).await?;
     Ok(counted.map_err(|exceeded| exceeded.into_error(None)).is_ok())

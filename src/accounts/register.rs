@@ -1,4 +1,4 @@
-//! Register: an account for a username and an email address that nobody has yet.
+//! Register: a new account for a username and an email address.
 
 use super::email::{EmailAddress, EmailError};
 use super::field_errors::FieldErrors;
@@ -25,19 +25,17 @@ pub struct RegistrationForm<'a> {
 
 /// How a registration ended.
 pub enum Registration {
-    /// The account exists.
     Registered {
         user: User,
         /// The device tokens that the browser must keep.
         device_tokens: Vec<String>,
-        /// Whether the same form made it a moment ago: a double click.
+        /// Whether the same form made the account a moment ago: a double click.
         is_repeat: bool,
     },
-    /// This username or the address belongs to another account.
+    /// This username, or the address, belongs to another account.
     Taken(Username),
 }
 
-/// What a new account is made of.
 struct NewAccount {
     username: Username,
     email: EmailAddress,
@@ -53,7 +51,7 @@ pub async fn register(
     let new = validate(app, requester, form).await?;
     let counters = Counter::of_networks(app, RateLimit::RegisterIp, requester);
     rate_limits::count(app, counters, None).await?;
-    // Hashed before the name is looked up: both answers take the same time.
+    // Before the name is looked up: both outcomes take the same time.
     let password_hash = requester.hasher(app).hash(new.password.as_bytes()).await?;
     let mut tx = app.db.begin().await?;
     let row = NewUser {
@@ -94,9 +92,8 @@ async fn validate(
     Ok(NewAccount { username, email, password })
 }
 
-/// The account may be that of the same form, sent twice. This browser may have lost the first answer,
-/// and with it its session and the token of its device: only the network and the name of the browser
-/// tell that it is the same.
+/// The account may come from the same form, sent twice. This browser may not have received the first
+/// response, so it has neither the session nor the device token: it is recognised by its network and name.
 async fn taken(app: &App, requester: &Requester, new: NewAccount) -> Result<Registration, Error> {
     let (browser, since) = (browser_digest(app, requester), app.clock.now() - REPEATED_WITHIN);
     let names = (new.username.as_str(), new.email.key());

@@ -14,10 +14,9 @@ const COUNTED: &[(u32, i64)] = &[(64, 1), (56, 4), (48, 16)];
 /// The same for emails, whose limits are parts of the site's: a /56 is one customer's.
 const COUNTED_FOR_MAIL: &[(u32, i64)] = &[(56, 1), (48, 4)];
 
-/// The sender of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requester {
-    /// The peer's address, or what a trusted proxy forwarded; unspecified when the server was not told.
+    /// The peer's address, or what a trusted proxy forwarded; unspecified if unknown.
     pub address: IpAddr,
     /// The device tokens that the browser sent, the last used first.
     pub device_tokens: Vec<String>,
@@ -34,8 +33,8 @@ impl Requester {
         }
     }
 
-    /// The password hasher. It divides its work between the networks that somebody may have as a whole
-    /// (an IPv4 /24, an IPv6 /48), and within each of them between customers.
+    /// The password hasher, which divides its work between networks (an IPv4 /24, an IPv6 /48), and within
+    /// each of them between customers.
     pub fn hasher(&self, app: &App) -> PasswordHasher {
         let whole = match self.address {
             IpAddr::V4(address) => Ipv4Addr::from(u32::from(address) & !0xff).into(),
@@ -54,7 +53,7 @@ impl Requester {
         networks(self.address, COUNTED_FOR_MAIL)
     }
 
-    /// The address for people to read; none when the server was not told who connected.
+    /// The address, if it is known.
     pub fn known_address(&self) -> Option<IpAddr> {
         Some(self.address).filter(|address| !address.is_unspecified())
     }

@@ -51,11 +51,11 @@ async fn record(
     is_login: bool,
 ) -> Result<(DeviceStatus, Vec<String>), DbError> {
     let (sent, now) = (&requester.device_tokens, app.clock.now());
-    let known = find_device(tx.on(), &user.id, sent, now).await?;
+    let known = find_device(tx.on(), Some(user), sent, now).await?;
     // A token that was sent counts only if `user` got it here under the present password. Any other may
-    // have been put here by somebody who holds it too, and would make their browser the owner's.
+    // have been planted by an attacker, whose browser would be trusted with it.
     let token = match &known {
-        Some(known) if known.is_trusted_by(user) => known.token.clone(),
+        Some(known) if known.is_trusted => known.token.clone(),
         _ => URL_SAFE_NO_PAD.encode(random::bytes::<16>()),
     };
     let logins = if is_login { 1 } else { known.as_ref().map_or(0, |known| known.logins) };

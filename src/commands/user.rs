@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{CommandError, print};
 use crate::accounts::email::EmailAddress;
-use crate::accounts::login_name::LoginName;
+use crate::accounts::login_name::find_user_by_login_name;
 use crate::accounts::new_password::choose_password;
 use crate::accounts::username::Username;
 use crate::app::App;
@@ -111,7 +111,7 @@ async fn add(
 }
 
 async fn show(app: &App, login: &str, json: bool) -> Result<(), CommandError> {
-    match LoginName::parse(login).find_user(&app.db).await? {
+    match find_user_by_login_name(&app.db, login).await?.0 {
         Some(user) => print_user(&user, json),
         None => {
             Err(CommandError::Failed(format!("no account has the username or address {login:?}")))

@@ -20,28 +20,21 @@ pub const MAX_TOKENS: usize = 4;
 pub struct KnownDevice {
     /// The token that this account gave it.
     pub token: String,
-    /// The account's, when it was last used from there.
-    credential_version: i64,
-    /// 0 when the password was set there and nobody has logged in since.
+    /// Whether the account was used from there with its present password. After a change of the password
+    /// only browsers that knew the new one count: a thief of the old one had one, too.
+    pub is_trusted: bool,
+    /// 0 if the password was set there without a login since.
     pub logins: i64,
 }
 
-impl KnownDevice {
-    /// Whether `user` logged in from it with the present password. After a change of the password only
-    /// browsers that knew the new one count: a thief of the old one had one, too.
-    pub fn is_trusted_by(&self, user: &User) -> bool {
-        self.credential_version == user.credential_version
-    }
-}
-
-/// What a login tells of the browser that it came from.
+/// Of the browser that a login came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceStatus {
-    /// The account was used from it before, with its present password.
+    /// The account was used from it with its present password.
     Known,
     /// It is the first device of the account.
     First,
-    /// The account was used from others, and not from this one with its present password.
+    /// The account was used from other devices, and not from this one with its present password.
     New,
 }
 
@@ -77,19 +70,21 @@ const SWEEP: &str = "with picked as materialized (
     delete from devices where (user_id, token_hash) in (select user_id, token_hash from picked)";
 
 /// The device that holds one of `tokens` (the first [`MAX_TOKENS`] count), if this user logged in from
-/// it. For a user that does not exist the same query runs with an empty id.
+/// it. Without a user the same query runs.
 pub async fn find_device(
     on: Executor<'_>,
-    user_id: &str,
+    user: Option<&User>,
     tokens: &[String],
     now: i64,
 ) -> Result<Option<KnownDevice>, DbError> {
+    let find = sql(FIND).bind(user.map_or("", |user| &user.id));
     let digest = |at: usize| tokens.get(at).map_or_else(Vec::new, |token| hash(token));
-    let find = (0..MAX_TOKENS).fold(sql(FIND).bind(user_id), |find, at| find.bind(digest(at)));
+    let find = (0..MAX_TOKENS).fold(find, |find, at| find.bind(digest(at)));
     let found = find.bind(now - LIFETIME).optional::<DeviceRow>(on).await?;
-    Ok(found.and_then(|DeviceRow { token_hash, credential_version, logins }| {
+    Ok(found.zip(user).and_then(|(DeviceRow { token_hash, credential_version, logins }, user)| {
         let token = tokens.iter().find(|token| hash(token) == token_hash)?.clone();
-        Some(KnownDevice { token, credential_version, logins })
+        let is_trusted = credential_version == user.credential_version;
+        Some(KnownDevice { token, is_trusted, logins })
     }))
 }
 
@@ -114,7 +109,7 @@ pub async fn record_device(
     })
 }
 
-/// Deletes up to `limit` devices that nobody logged in from for [`LIFETIME`] and returns how many.
+/// Deletes up to `limit` devices without a login for [`LIFETIME`] and returns how many.
 pub async fn sweep_devices(on: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
     sql(SWEEP).bind(now - LIFETIME).bind(limit).execute(on).await
 }

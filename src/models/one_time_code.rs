@@ -9,7 +9,7 @@ use crate::random;
 /// How much longer each further code in a row makes the wait before the next, in seconds.
 pub const COOL_DOWN: i64 = 30;
 
-/// How long an expired code is kept, in seconds: people are told "expired" and not "unknown".
+/// How long an expired code is kept, in seconds: pages say "expired" and not "unknown".
 const KEPT: i64 = 60 * 60;
 
 /// What a code is for.
@@ -39,7 +39,6 @@ row! {
 }
 
 impl OneTimeCodeRow {
-    /// Whether another code took its place.
     pub fn is_replaced(&self) -> bool {
         self.expires_at == 0
     }
@@ -57,15 +56,15 @@ const COUNT_ATTEMPT: &str = concat!(
 );
 const REFUND: &str = "update one_time_codes set attempts = attempts - 1
     where id = $1 and attempts > 0";
-/// A replaced row stays, dead, so that of parallel requests the second sees the first. After a pause
-/// it can be replaced again: the browser may never have got the answer that named its successor.
+/// The row of a replaced code stays, so that of parallel requests the second sees the first. After a pause
+/// it can be replaced again: the browser may not have received the response with the new code's id.
 const INVALIDATE: &str = "update one_time_codes set expires_at = 0, created_at = $3
     where id = $1 and (expires_at > 0 or created_at + $2 <= $3 or created_at > $3 + $2)
     returning codes_sent";
 const USE: &str = "delete from one_time_codes
     where id = $1 and purpose = $2 and user_id = $3 and expires_at > $4";
-/// The rows stay. Were they deleted, a stranger's page would tell that there is such an account, and
-/// when its owner changes the password.
+/// The rows stay: a deleted row would show others that there is such an account, and when its owner
+/// changes the password.
 const REVOKE: &str = "update one_time_codes set user_id = null where user_id = $1";
 
 const SWEEP: &str = "with picked as materialized (

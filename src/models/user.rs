@@ -24,8 +24,8 @@ row! {
 }
 
 impl User {
-    /// The key that failed logins are counted by: a new password starts a new count, and nobody can
-    /// type it as a username.
+    /// The key that failed logins are counted by: a new password starts a new count, and no username can
+    /// be equal to it.
     pub fn credentials(&self) -> String {
         format!("id {} {}", self.id, self.credential_version)
     }
