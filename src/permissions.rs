@@ -1,7 +1,6 @@
 //! Who may read and change the files that hold secrets.
 
 use std::fs::{self, Metadata, Permissions};
-use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
@@ -62,13 +61,13 @@ pub fn make_private(path: &Path) -> Option<String> {
 }
 
 /// Why others can replace the files in `folder`.
-pub fn why_folder_not_trusted(folder: &Path) -> io::Result<Option<String>> {
-    let mode = fs::metadata(folder)?.mode() & 0o7777;
+pub fn why_folder_not_trusted(folder: &Path) -> Option<String> {
+    let mode = fs::metadata(folder).ok()?.mode() & 0o7777;
     let is_open = mode & 0o002 != 0 && mode & STICKY == 0;
     let folder = folder.display();
-    Ok(is_open.then(|| {
+    is_open.then(|| {
         format!("{folder}: mode {mode:04o} lets other users replace the files in it: run `chmod o-w {folder}`")
-    }))
+    })
 }
 
 fn mode(metadata: &Metadata) -> u32 {

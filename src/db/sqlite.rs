@@ -50,8 +50,8 @@ fn make_private(path: &Path) {
         file.push(end);
         permissions::make_private(Path::new(&file))
     });
-    let folder = path.parent().map(permissions::why_folder_not_trusted);
-    for cause in found.chain(folder.and_then(Result::ok).flatten()) {
+    let folder = path.parent().and_then(permissions::why_folder_not_trusted);
+    for cause in found.chain(folder) {
         Event::FileExposed { cause: &cause }.write();
     }
 }
