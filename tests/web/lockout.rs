@@ -222,6 +222,17 @@ on_both_databases! {
         assert_eq!(answer.headers()["retry-after"], "86400");
     }
 
+    async fn a_correct_current_password_resets_the_failures_on_the_account_page(site: Site) {
+        let ann = site.registered("ann").await;
+        let form = |current| [("current_password", current), ("password", "short"), ("password_confirm", "short")];
+        for current in [["wrong"; 9].as_slice(), &[PASSWORD], &["wrong"; 10]].concat() {
+            let answer = ann.post("/account/password", &form(current)).await;
+            assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        }
+        let answer = ann.post("/account/password", &form(PASSWORD)).await;
+        assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    }
+
     async fn the_hundredth_failure_is_notified_although_the_client_hangs_up(site: Site) {
         site.registered("ann").await;
         fail_in_a_row(&site, "ann", 99).await;
