@@ -26,25 +26,23 @@ pub fn iso(at: i64) -> String {
 pub fn life(seconds: i64) -> String {
     let units = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
     let fits = units.iter().find(|(unit, _)| seconds >= *unit && seconds % unit == 0);
-    fits.map_or_else(|| counted(seconds, "second"), |(unit, name)| counted(seconds / unit, name))
+    let (unit, name) = fits.unwrap_or(&(1, "second"));
+    counted(seconds / unit, name)
 }
 
 /// How long to wait, rounded up: "40 seconds", "15 minutes", "2 hours".
 pub fn wait(seconds: i64) -> String {
-    match seconds {
-        ..=90 => counted(seconds.max(1), "second"),
-        91..=5400 => counted(rounded_up(seconds, 60), "minute"),
-        5401..=129_600 => counted(rounded_up(seconds, 3600), "hour"),
-        _ => counted(rounded_up(seconds, 86_400), "day"),
-    }
+    let (unit, name) = match seconds {
+        ..=90 => (1, "second"),
+        91..=5400 => (60, "minute"),
+        5401..=129_600 => (3600, "hour"),
+        _ => (86_400, "day"),
+    };
+    counted(seconds.max(1).saturating_add(unit - 1) / unit, name)
 }
 
 fn counted(count: i64, unit: &str) -> String {
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
-}
-
-fn rounded_up(seconds: i64, unit: i64) -> i64 {
-    seconds.saturating_add(unit - 1) / unit
 }
 
 fn moment(at: i64) -> OffsetDateTime {

@@ -36,13 +36,13 @@ const IDLE_SECONDS: i64 = 30;
 /// After a larger correction of the clock, emails would wait for it to catch up.
 const JUMP_SECONDS: i64 = 10;
 
-/// One worker: one a process is enough, one a node is safe.
+/// Sends the outbox. One worker a node is enough; those of several nodes do not send an email twice.
 pub struct Worker {
     db: Db,
     outbox: Outbox,
     mailer: Arc<Mailer>,
     slots: Slots,
-    /// Emails that are done and still in the database: deleted before any is claimed.
+    /// Emails that were sent and are still in the database: deleted before any is claimed.
     done: Vec<String>,
     /// The time of the last look at the outbox.
     looked_at: i64,
@@ -83,7 +83,7 @@ impl Worker {
                 }
                 () = sleep_until(slow_at) => self.fill_slots().await,
                 () = wakeup.notified(), if !self.is_paused => {
-                    self.look_within(some_moment());
+                    self.look_within(random_delay());
                     Ok(())
                 }
             };
@@ -168,8 +168,8 @@ impl Worker {
         self.fill_slots().await
     }
 
-    /// Logs what became of an email, and deletes or reschedules it. When that fails, an email that was
-    /// not sent is due again when its claim runs out.
+    /// Logs the result of an email, and deletes or reschedules it. If that fails, an email that was not
+    /// sent is due again when its claim runs out.
     async fn record(&mut self, queued: QueuedEmail, result: SendResult) -> Result<(), DbError> {
         let QueuedEmail { id: mail, tries, email, .. } = &queued;
         let (kind, tries) = (email.kind.as_str(), *tries);
@@ -194,7 +194,7 @@ impl Worker {
             SendResult::ServerUnavailable { why } => {
                 self.pause("server_away", &why);
                 self.slots.narrow();
-                // Not a try of this email, which is due at once, behind all others that wait.
+                // This was no try of the email. It is due at once, after all others that are due.
                 let now = self.outbox.clock.now();
                 outbox::reschedule(self.db.writer(), &queued, now, tries - 1).await?;
             }
@@ -254,10 +254,10 @@ fn doubled(first: i64, times: i64, most: i64) -> i64 {
     first.saturating_mul(1 << times).min(most)
 }
 
-/// A random time up to a second: whether an email or a decoy was enqueued must not show in the time of
-/// the requests right after it.
-fn some_moment() -> Duration {
-    Duration::from_secs(1).mul_f64(f64::from(u16::from_le_bytes(random::bytes())) / 65_536.0)
+/// Up to a second: whether an email or a decoy was enqueued must not show in the time of the requests
+/// right after it.
+fn random_delay() -> Duration {
+    Duration::from_millis(u64::from(u16::from_le_bytes(random::bytes())) >> 6)
 }
 
 fn seconds(seconds: i64) -> Duration {
