@@ -70,9 +70,9 @@ fn rows([login, bare, browser, account, axum_login]: &[Series; 5]) -> Vec<Row> {
     };
     let as_browser = "the same with a browser's headers, compressed";
     vec![
-        row("login page, CPU ms, to bare axum", login, bare, Wanted::AtLeast(0.7)),
+        row("login page, CPU ms, to bare axum", login, bare, Wanted::AtLeast(0.5)),
         row(as_browser, browser, bare, Wanted::Nothing),
-        row("account page, CPU ms, to axum-login", account, axum_login, Wanted::AtLeast(3.0)),
+        row("account page, CPU ms, to axum-login", account, axum_login, Wanted::AtLeast(2.0)),
     ]
 }
 
