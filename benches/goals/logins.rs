@@ -51,7 +51,12 @@ impl Rates {
             row("logins/s, 32 clients, to our hash pool alone", &self.of_32, &self.pool, wanted),
             row("logins/s, 8 clients, to raw hashes", &self.of_8, &self.raw, Wanted::Nothing),
             row("logins/s, 32 clients, to raw hashes", &self.of_32, &self.raw, Wanted::Nothing),
-            row("hashes/s of our pool, to raw hashes", &self.pool, &self.raw, Wanted::AtLeast(0.93)),
+            row(
+                "hashes/s of our pool, to raw hashes",
+                &self.pool,
+                &self.raw,
+                Wanted::AtLeast(0.93),
+            ),
         ]
     }
 }

@@ -123,8 +123,8 @@ pub fn reset_code(context: &EmailContext<'_>, code: Code<'_>) -> Result<Email, a
         RESET_CODE,
         context,
         subject,
-        "mail/reset_code.txt",
-        "mail/reset_code.html",
+        "mail/password_reset_code.txt",
+        "mail/password_reset_code.html",
         [code, lifetime]
     );
     email.map(|email| Email { expires_at: context.at + ttl, ..email })
