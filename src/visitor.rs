@@ -43,7 +43,7 @@ struct SessionData {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     notices: Vec<Flash>,
     /// The code that was requested in this browser.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "reset", default, skip_serializing_if = "Option::is_none")]
     pending_reset: Option<PendingReset>,
     /// The digest of the session that this browser last set a password in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -303,5 +303,26 @@ impl Visitor {
 
     fn set_cookie(&self, own: &OwnCookie, value: String) {
         self.cookies.add(own.build(&self.app.config, value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// During an update, people have sessions and codes of the version before.
+    #[test]
+    fn sessions_of_an_earlier_version_are_read() {
+        let stored = r#"{"user_id":"u","credential_version":2,"remember":true,"username":"ann",
+            "notices":["code_replaced"],"code_unseen":true,"password_set_in":"p",
+            "reset":{"id":"c","username":"ann","email":"ann@meadow.example","digest":"d",
+                "codes_sent":3,"sent_at":7,"budget":"id u 2"}}"#;
+        let data: SessionData = serde_json::from_str(stored).unwrap();
+        assert!(data.login.is_some_and(|login| login.remember && login.credential_version == 2));
+        assert_eq!(data.notices.len(), 1);
+        assert_eq!(data.password_set_in.as_deref(), Some("p"));
+        let pending = data.pending_reset.unwrap();
+        assert_eq!((&*pending.digest, pending.codes_sent, pending.sent_at), ("d", 3, 7));
+        assert_eq!(pending.attempts_key, "id u 2");
     }
 }

@@ -19,7 +19,7 @@ use crate::password_hasher::{HashError, PasswordHasher, PasswordMatch};
 pub(super) const PURPOSE: Purpose = Purpose::PasswordReset;
 
 /// What a browser session keeps of the code that was requested in it. It is the same whether an account
-/// matched.
+/// matched. Sessions outlive an update of the program, so the stored names stay.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PendingReset {
     /// Of the code.
@@ -35,8 +35,10 @@ pub struct PendingReset {
     /// Unix time.
     pub sent_at: i64,
     /// What attempts at all codes of the account are counted by.
+    #[serde(rename = "budget")]
     pub attempts_key: String,
     /// Until the page that asks for this code is shown: the form that requested it may arrive twice.
+    #[serde(default)]
     pub is_unseen: bool,
 }
 
