@@ -61,7 +61,7 @@ impl InFlightAttempt {
         let began = self.keys.iter().find(|(own, _)| own == key).map(|(_, refunds)| *refunds);
         if let Some(attempts) = self.all.lock().get_mut(key) {
             if began != Some(attempts.refunds) {
-                return true;
+                return Instant::now() < until;
             }
             attempts.waiting.push_back((attempts.refunds, sender));
         }
@@ -163,7 +163,9 @@ mod tests {
     #[tokio::test]
     async fn a_wait_is_bounded() {
         let attempts = InFlight::default();
-        let _first = begin(&attempts);
+        let (first, second) = (begin(&attempts), begin(&attempts));
         assert!(!begin(&attempts).wait_for_refund("ann", Instant::now()).await);
+        first.refund();
+        assert!(!second.wait_for_refund("ann", Instant::now()).await, "it does not try for ever");
     }
 }
