@@ -67,7 +67,7 @@ impl RequestError {
     }
 
     /// Sets the status and `Retry-After` of `response`.
-    pub fn mark(&self, response: &mut Response) {
+    pub fn set_status(&self, response: &mut Response) {
         let (status, retry_after) = match self {
             Self::Status(status) => (*status, None),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
@@ -87,7 +87,7 @@ impl RequestError {
 impl IntoResponse for RequestError {
     fn into_response(self) -> Response {
         let mut response = Response::default();
-        self.mark(&mut response);
+        self.set_status(&mut response);
         response.extensions_mut().insert(self);
         response
     }

@@ -22,7 +22,7 @@ pub struct Page {
 impl Page {
     /// The frame of a page that shows a form again that was refused.
     #[must_use]
-    pub fn with(self, errors: FieldErrors) -> Self {
+    pub fn with_errors(self, errors: FieldErrors) -> Self {
         Self { errors, ..self }
     }
 

@@ -23,13 +23,13 @@ use crate::middleware::{
     session,
 };
 
-/// Ten times the largest form (contract).
+/// Ten times the largest form.
 const LARGEST_BODY: usize = 64 * 1024;
 
-/// For a whole request, from its head to the end of its answer.
+/// For a whole request, from its head to the end of its response.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 
-/// The whole site: every page of the contract with every protection around it.
+/// The whole site: every page, with every protection around it.
 pub fn router(app: App) -> Router {
     site(app, LONGEST_REQUEST)
 }
@@ -60,7 +60,7 @@ fn with_session(app: &App) -> Router<App> {
         .layer(session)
 }
 
-/// The first layer is outermost: every failed answer gets a page, a panic's too.
+/// The first layer is outermost: every failed response gets a page, a panic's too.
 fn protected(routes: Router<App>, app: &App, longest: Duration) -> Router<App> {
     let layers = ServiceBuilder::new()
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))

@@ -22,7 +22,8 @@ use crate::event::Event;
 use crate::tasks::Tasks;
 use connection::Timeouts;
 
-/// How long requests and mails may finish after SIGTERM: ten seconds with what follows (contract).
+/// How long requests and emails may take to finish after SIGTERM. With what follows, the program exits
+/// within the ten seconds that Docker waits before it sends SIGKILL.
 const GRACE: Duration = Duration::from_secs(9);
 
 /// The length of the kernel's accept queue: what tokio asks for.

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Answer, show as show_page};
+use super::{HandlerResult, show as show_page};
 use crate::models::user::User;
 use crate::page::Page;
 use crate::visitor::logged_in::LoggedIn;
@@ -14,7 +14,6 @@ struct AccountPage {
     user: User,
 }
 
-/// GET `/account`.
-pub async fn show(LoggedIn { mut visitor, user }: LoggedIn) -> Answer {
+pub async fn show(LoggedIn { mut visitor, user }: LoggedIn) -> HandlerResult {
     show_page(&AccountPage { page: visitor.page("Your account").await?, user })
 }

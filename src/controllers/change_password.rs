@@ -3,7 +3,7 @@
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Answer, keep_form, redirect, show as show_page};
+use super::{HandlerResult, redirect, show as show_page, show_form_again};
 use crate::accounts::change_password::{PasswordChange, change_password};
 use crate::accounts::field_errors::FieldErrors;
 use crate::accounts::new_password::NewPassword;
@@ -30,22 +30,21 @@ pub struct PasswordForm {
     password_confirm: String,
 }
 
-/// GET `/account/password`.
-pub async fn show(LoggedIn { mut visitor, .. }: LoggedIn) -> Answer {
+pub async fn show(LoggedIn { mut visitor, .. }: LoggedIn) -> HandlerResult {
     show_page(&page(&mut visitor, FieldErrors::default()).await?)
 }
 
-/// POST `/account/password`. The form may arrive twice, and the second time after the first has ended the
-/// session that it came with.
-pub async fn submit(mut visitor: Visitor, Fields(form): Fields<PasswordForm>) -> Answer {
-    let answer = change(&mut visitor, &form).await;
+/// The form may arrive twice, the second time after the first has ended the session that it came with.
+pub async fn submit(mut visitor: Visitor, Fields(form): Fields<PasswordForm>) -> HandlerResult {
+    let result = try_change(&mut visitor, &form).await;
     if visitor.user.is_none() {
-        return answer;
+        return result;
     }
-    keep_form(answer, "current_password", async |errors| page(&mut visitor, errors).await).await
+    show_form_again(result, "current_password", async |errors| page(&mut visitor, errors).await)
+        .await
 }
 
-async fn change(visitor: &mut Visitor, form: &PasswordForm) -> Answer {
+async fn try_change(visitor: &mut Visitor, form: &PasswordForm) -> HandlerResult {
     let PasswordForm { current_password, password, password_confirm } = form;
     let new = NewPassword { password, password_confirm, sessions: &visitor.recent_sessions() };
     let (app, requester, user) = (&visitor.app, &visitor.requester, visitor.user.as_ref());
@@ -68,5 +67,5 @@ async fn change(visitor: &mut Visitor, form: &PasswordForm) -> Answer {
 }
 
 async fn page(visitor: &mut Visitor, errors: FieldErrors) -> Result<PasswordPage, RequestError> {
-    Ok(PasswordPage { page: visitor.page("Change your password").await?.with(errors) })
+    Ok(PasswordPage { page: visitor.page("Change your password").await?.with_errors(errors) })
 }

@@ -1,10 +1,9 @@
-//! Addresses that only redirect.
+//! `/` and `/.well-known/change-password`: redirects.
 
-use super::{Answer, redirect};
+use super::{HandlerResult, redirect};
 use crate::visitor::Visitor;
 
-/// GET `/`.
-pub async fn show(visitor: Visitor) -> Answer {
+pub async fn show(visitor: Visitor) -> HandlerResult {
     if visitor.user.is_some() {
         return redirect("/account");
     }
@@ -12,7 +11,7 @@ pub async fn show(visitor: Visitor) -> Answer {
     redirect("/login")
 }
 
-/// GET `/.well-known/change-password` (W3C "A Well-Known URL for Changing Passwords").
-pub async fn change_password() -> Answer {
+/// W3C, "A Well-Known URL for Changing Passwords".
+pub async fn change_password() -> HandlerResult {
     redirect("/account/password")
 }

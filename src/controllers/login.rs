@@ -3,7 +3,7 @@
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Answer, Next, keep_form, redirect, show as show_page};
+use super::{HandlerResult, Next, redirect, show as show_page, show_form_again};
 use crate::accounts::field_errors::FieldErrors;
 use crate::accounts::log_in::{Credentials, log_in};
 use crate::error::RequestError;
@@ -33,8 +33,7 @@ pub struct LoginForm {
     next: NextPath,
 }
 
-/// GET `/login`.
-pub async fn show(mut visitor: Visitor, Next(next): Next) -> Answer {
+pub async fn show(mut visitor: Visitor, Next(next): Next) -> HandlerResult {
     if visitor.user.is_some() {
         return redirect(next.or("/account"));
     }
@@ -47,20 +46,19 @@ pub async fn show(mut visitor: Visitor, Next(next): Next) -> Answer {
     show_page(&shown)
 }
 
-/// POST `/login`.
-pub async fn submit(mut visitor: Visitor, Fields(form): Fields<LoginForm>) -> Answer {
-    let answer = answer(&mut visitor, &form).await;
+pub async fn submit(mut visitor: Visitor, Fields(form): Fields<LoginForm>) -> HandlerResult {
+    let result = try_log_in(&mut visitor, &form).await;
     let page = async |errors| page(&mut visitor, &form, errors).await;
-    let answer = keep_form(answer, "username", page).await?;
-    if answer.status().is_redirection() {
+    let response = show_form_again(result, "username", page).await?;
+    if response.status().is_redirection() {
         visitor.forget_login_name();
     } else {
         visitor.keep_login_name(&form.username);
     }
-    Ok(answer)
+    Ok(response)
 }
 
-async fn answer(visitor: &mut Visitor, form: &LoginForm) -> Answer {
+async fn try_log_in(visitor: &mut Visitor, form: &LoginForm) -> HandlerResult {
     let credentials = Credentials { login: &form.username, password: &form.password };
     let (user, device_tokens) = log_in(&visitor.app, &visitor.requester, credentials).await?;
     visitor.keep_device_tokens(&device_tokens);
@@ -81,7 +79,7 @@ async fn page(
     errors: FieldErrors,
 ) -> Result<LoginPage, RequestError> {
     Ok(LoginPage {
-        page: visitor.page("Log in").await?.with(errors),
+        page: visitor.page("Log in").await?.with_errors(errors),
         username: form.username.trim().to_owned(),
         remember: form.remembers(),
         next: form.next.clone(),

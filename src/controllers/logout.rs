@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Answer, redirect, show as show_page};
+use super::{HandlerResult, redirect, show as show_page};
 use crate::event::Event;
 use crate::flash::Flash;
 use crate::page::Page;
@@ -14,19 +14,18 @@ struct LogoutPage {
     page: Page,
 }
 
-/// GET `/logout`: the button, nothing else.
-pub async fn show(mut visitor: Visitor) -> Answer {
+/// A page with the button only.
+pub async fn show(mut visitor: Visitor) -> HandlerResult {
     show_page(&LogoutPage { page: visitor.page("Log out").await? })
 }
 
-/// POST `/logout`.
-pub async fn submit(mut visitor: Visitor) -> Answer {
+pub async fn submit(mut visitor: Visitor) -> HandlerResult {
     if let Some(user) = visitor.user.clone() {
         visitor.end().await?;
         Event::SessionEnded { account: &user.id, reason: "logout", sessions: 1 }.write();
         visitor.notify(Flash::LoggedOut).await?;
     } else {
-        // A second click on the button shows the notice of the first, without a new session.
+        // A second click on the button shows the flash of the first, without a new session.
         visitor.note_ended(&Flash::LoggedOut);
     }
     redirect("/login")

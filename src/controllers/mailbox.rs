@@ -1,4 +1,4 @@
-//! The development mailbox: shows all mail while no mail server is set.
+//! The development mailbox: shows all emails while no mail server is set.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -7,7 +7,7 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::{Html, IntoResponse};
 use serde::Serialize;
 
-use super::{Answer, redirect, show as show_page};
+use super::{HandlerResult, redirect, show as show_page};
 use crate::app::App;
 use crate::error::RequestError;
 use crate::mail::{Composer, emails};
@@ -17,10 +17,10 @@ use crate::page::Page;
 use crate::times;
 use crate::visitor::Visitor;
 
-/// How many mails the page shows.
-const SHOWN: i64 = 50;
+/// How many emails the page shows.
+const MAX_SHOWN: i64 = 50;
 
-/// The HTML part of a mail may use its inline style and nothing else, and be framed by this site alone.
+/// The HTML part of a mail may use its inline style and nothing else, and be framed only by this site.
 const HTML_PART: [(HeaderName, &str); 2] = [
     (
         CONTENT_SECURITY_POLICY,
@@ -49,7 +49,7 @@ struct EmailPage {
     older: Option<String>,
 }
 
-/// One mail, as scripts read it.
+/// One email, as scripts read it.
 #[derive(Serialize)]
 struct MailJson<'a> {
     id: &'a str,
@@ -61,15 +61,15 @@ struct MailJson<'a> {
     code: Option<&'a str>,
 }
 
-/// GET `/dev/mailbox`: newest first, with the text of each; the newest with its HTML part too.
-pub async fn show(mut visitor: Visitor) -> Answer {
-    let (mails, home) = (newest(&visitor.app, SHOWN).await?, home(&visitor.app));
+/// Newest first, with the text of each; the newest with its HTML part too.
+pub async fn show(mut visitor: Visitor) -> HandlerResult {
+    let (mails, home) = (newest(&visitor.app, MAX_SHOWN).await?, home(&visitor.app));
     show_framing(&MailboxPage { page: visitor.page("Development mailbox").await?, home, mails })
 }
 
-/// GET `/dev/mailbox.json`: the same mails, for scripts.
-pub async fn show_json(State(app): State<App>) -> Answer {
-    let (newest, from) = (newest(&app, SHOWN).await?, app.config.mail_from.to_string());
+/// The same emails, for scripts.
+pub async fn show_json(State(app): State<App>) -> HandlerResult {
+    let (newest, from) = (newest(&app, MAX_SHOWN).await?, app.config.mail_from.to_string());
     let mails = newest.iter().map(|QueuedEmail { id, email, created_at, .. }| MailJson {
         id,
         at: times::iso(*created_at),
@@ -79,12 +79,11 @@ pub async fn show_json(State(app): State<App>) -> Answer {
         code: emails::code_in(&email.kind, &email.text),
     });
     let body = serde_json::to_string(&mails.collect::<Vec<_>>())
-        .map_err(|error| RequestError::Internal(format!("mails as JSON: {error}")))?;
+        .map_err(|error| RequestError::Internal(format!("emails as JSON: {error}")))?;
     Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-/// GET `/dev/mailbox/{id}`.
-pub async fn show_email(mut visitor: Visitor, Path(id): Path<String>) -> Answer {
+pub async fn show_email(mut visitor: Visitor, Path(id): Path<String>) -> HandlerResult {
     let mut mails = newest(&visitor.app, MAILBOX_SIZE).await?;
     let at = position(&mails, &id)?;
     let id_at = |at: usize| mails.get(at).map(|mail| mail.id.clone());
@@ -94,14 +93,13 @@ pub async fn show_email(mut visitor: Visitor, Path(id): Path<String>) -> Answer 
     show_framing(&EmailPage { page, home, from, mail, newer, older })
 }
 
-/// GET `/dev/mailbox/{id}/html`.
-pub async fn show_html(State(app): State<App>, Path(id): Path<String>) -> Answer {
+pub async fn show_html(State(app): State<App>, Path(id): Path<String>) -> HandlerResult {
     let queued = find(&app, &id).await?;
     Ok((HTML_PART, Html(queued.email.html)).into_response())
 }
 
-/// GET `/dev/mailbox/{id}/source`: the message as it would be sent to a mail server.
-pub async fn show_source(State(app): State<App>, Path(id): Path<String>) -> Answer {
+/// The message as it would be sent to a mail server.
+pub async fn show_source(State(app): State<App>, Path(id): Path<String>) -> HandlerResult {
     let queued = find(&app, &id).await?;
     let composer = Composer::new(&app.config.mail_from, app.config.base_url.host())
         .map_err(|error| RequestError::Internal(error.to_string()))?;
@@ -109,14 +107,13 @@ pub async fn show_source(State(app): State<App>, Path(id): Path<String>) -> Answ
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], message.source).into_response())
 }
 
-/// POST `/dev/mailbox/clear`.
-pub async fn clear(State(app): State<App>) -> Answer {
+pub async fn clear(State(app): State<App>) -> HandlerResult {
     outbox::clear(app.db.writer()).await?;
     redirect("/dev/mailbox")
 }
 
 /// A page that may contain frames of this site. No other page may.
-fn show_framing(page: &impl Template) -> Answer {
+fn show_framing(page: &impl Template) -> HandlerResult {
     let policy = format!("{}; frame-src 'self'", headers::CONTENT_SECURITY_POLICY);
     Ok(([(CONTENT_SECURITY_POLICY, policy)], show_page(page)?).into_response())
 }

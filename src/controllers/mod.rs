@@ -1,4 +1,4 @@
-//! A page each: `show` answers GET, `submit` answers POST.
+//! Controllers: one file per page. `show` handles GET, `submit` handles POST.
 
 pub mod account;
 pub mod change_password;
@@ -22,8 +22,8 @@ use crate::error::RequestError;
 use crate::forms::paths;
 use crate::next_path::NextPath;
 
-/// What every handler answers.
-pub type Answer = Result<Response, RequestError>;
+/// What every handler returns.
+pub type HandlerResult = Result<Response, RequestError>;
 
 /// The `next` of a query, where the form leads to. Two are refused, because a proxy may have checked the
 /// other one (ASVS 15.3.7).
@@ -42,25 +42,25 @@ impl<S: Send + Sync> FromRequestParts<S> for Next {
 }
 
 /// 200 with a page.
-fn show(page: &impl Template) -> Answer {
+fn show(page: &impl Template) -> HandlerResult {
     Ok(Html(page.render()?).into_response())
 }
 
-/// Shows a refused form again as it was typed, on the page that `page` makes. After a rate limit, the
-/// message links to `field`.
-async fn keep_form<P: Template>(
-    answer: Answer,
+/// If a form was refused, shows it again as it was typed, on the page that `page` makes. After a rate
+/// limit, the message links to `field`.
+async fn show_form_again<P: Template>(
+    result: HandlerResult,
     field: &'static str,
     page: impl AsyncFnOnce(FieldErrors) -> Result<P, RequestError>,
-) -> Answer {
-    let Err(error) = answer else { return answer };
+) -> HandlerResult {
+    let Err(error) = result else { return result };
     let Some(errors) = error.form_errors(field) else { return Err(error) };
-    let mut answer = Html(page(errors).await?.render()?).into_response();
-    error.mark(&mut answer);
-    Ok(answer)
+    let mut response = Html(page(errors).await?.render()?).into_response();
+    error.set_status(&mut response);
+    Ok(response)
 }
 
-/// 303: after a form comes a page that can be loaded again (ux A15).
-fn redirect(path: &str) -> Answer {
+/// 303, so that reloading the next page does not send the form again.
+fn redirect(path: &str) -> HandlerResult {
     Ok(Redirect::to(path).into_response())
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Answer, keep_form, redirect, show as show_page};
+use super::{HandlerResult, redirect, show as show_page, show_form_again};
 use crate::accounts::field_errors::FieldErrors;
 use crate::accounts::new_password::NewPassword;
 use crate::accounts::password_reset::{
@@ -53,8 +53,8 @@ pub struct ResetForm {
     password_confirm: String,
 }
 
-/// GET `/forgot`. What was typed here or at the login, or who is logged in, need not be typed again.
-pub async fn show_request(mut visitor: Visitor) -> Answer {
+/// What was typed here or at the login, or who is logged in, need not be typed again.
+pub async fn show_request(mut visitor: Visitor) -> HandlerResult {
     let form = if let Some(PendingReset { username, email, .. }) = visitor.pending_reset().cloned()
     {
         RequestForm { username, email }
@@ -70,33 +70,40 @@ pub async fn show_request(mut visitor: Visitor) -> Answer {
     show_page(&shown)
 }
 
-/// POST `/forgot`.
-pub async fn submit_request(mut visitor: Visitor, Fields(form): Fields<RequestForm>) -> Answer {
-    let answer = request(&mut visitor, &form).await;
-    keep_form(answer, "username", async |errors| request_page(&mut visitor, &form, errors).await)
-        .await
+pub async fn submit_request(
+    mut visitor: Visitor,
+    Fields(form): Fields<RequestForm>,
+) -> HandlerResult {
+    let result = try_request(&mut visitor, &form).await;
+    show_form_again(result, "username", async |errors| {
+        request_page(&mut visitor, &form, errors).await
+    })
+    .await
 }
 
-async fn request(visitor: &mut Visitor, form: &RequestForm) -> Answer {
+async fn try_request(visitor: &mut Visitor, form: &RequestForm) -> HandlerResult {
     let (app, requester, pending) = (&visitor.app, &visitor.requester, visitor.pending_reset());
     let claim = (form.username.as_str(), form.email.as_str());
     let requested = request_code(app, requester, claim, pending).await?;
     show_code_form(visitor, requested, Flash::CodeReplaced).await
 }
 
-/// POST `/reset/resend`.
-pub async fn resend(mut visitor: Visitor) -> Answer {
-    let answer = send_another(&mut visitor).await;
-    keep_reset_form(&mut visitor, "", answer).await
+pub async fn resend(mut visitor: Visitor) -> HandlerResult {
+    let result = try_resend(&mut visitor).await;
+    show_reset_form_again(&mut visitor, "", result).await
 }
 
-async fn send_another(visitor: &mut Visitor) -> Answer {
+async fn try_resend(visitor: &mut Visitor) -> HandlerResult {
     let (app, requester, pending) = (&visitor.app, &visitor.requester, visitor.pending_reset());
     let requested = resend_code(app, requester, pending).await?;
     show_code_form(visitor, requested, Flash::CodeSentAgain).await
 }
 
-async fn show_code_form(visitor: &mut Visitor, requested: CodeRequest, replaced: Flash) -> Answer {
+async fn show_code_form(
+    visitor: &mut Visitor,
+    requested: CodeRequest,
+    replaced: Flash,
+) -> HandlerResult {
     match requested {
         CodeRequest::Sent { pending, is_replacement } => {
             if is_replacement {
@@ -111,8 +118,7 @@ async fn show_code_form(visitor: &mut Visitor, requested: CodeRequest, replaced:
     redirect("/reset")
 }
 
-/// GET `/reset`.
-pub async fn show(mut visitor: Visitor) -> Answer {
+pub async fn show(mut visitor: Visitor) -> HandlerResult {
     match visitor.pending_reset().cloned() {
         Some(pending) => {
             show_page(&page(&mut visitor, &pending, "", FieldErrors::default()).await?)
@@ -121,13 +127,12 @@ pub async fn show(mut visitor: Visitor) -> Answer {
     }
 }
 
-/// POST `/reset`.
-pub async fn submit(mut visitor: Visitor, Fields(form): Fields<ResetForm>) -> Answer {
-    let answer = reset(&mut visitor, &form).await;
-    keep_reset_form(&mut visitor, form.code.trim(), answer).await
+pub async fn submit(mut visitor: Visitor, Fields(form): Fields<ResetForm>) -> HandlerResult {
+    let result = try_reset(&mut visitor, &form).await;
+    show_reset_form_again(&mut visitor, form.code.trim(), result).await
 }
 
-async fn reset(visitor: &mut Visitor, form: &ResetForm) -> Answer {
+async fn try_reset(visitor: &mut Visitor, form: &ResetForm) -> HandlerResult {
     let ResetForm { code, password, password_confirm } = form;
     let new = NewPassword { password, password_confirm, sessions: &visitor.recent_sessions() };
     let (app, requester, pending) = (&visitor.app, &visitor.requester, visitor.pending_reset());
@@ -137,14 +142,19 @@ async fn reset(visitor: &mut Visitor, form: &ResetForm) -> Answer {
     }
 }
 
-async fn keep_reset_form(visitor: &mut Visitor, code: &str, answer: Answer) -> Answer {
-    let Some(pending) = visitor.pending_reset().cloned() else { return answer };
-    keep_form(answer, "code", async |errors| page(visitor, &pending, code, errors).await).await
+async fn show_reset_form_again(
+    visitor: &mut Visitor,
+    code: &str,
+    result: HandlerResult,
+) -> HandlerResult {
+    let Some(pending) = visitor.pending_reset().cloned() else { return result };
+    show_form_again(result, "code", async |errors| page(visitor, &pending, code, errors).await)
+        .await
 }
 
 /// Does not log in: a mailed code recovers an account and authenticates no user (NIST SP 800-63B-4
 /// 3.1.3.1).
-async fn changed(visitor: &mut Visitor, device_tokens: Option<Vec<String>>) -> Answer {
+async fn changed(visitor: &mut Visitor, device_tokens: Option<Vec<String>>) -> HandlerResult {
     if let Some(tokens) = device_tokens {
         visitor.keep_device_tokens(&tokens);
     }
@@ -154,8 +164,8 @@ async fn changed(visitor: &mut Visitor, device_tokens: Option<Vec<String>>) -> A
     redirect("/login")
 }
 
-/// A form of a page whose session has ended since (ux E8).
-fn ended(visitor: &Visitor) -> Answer {
+/// Redirects a form that was sent after its session had ended.
+fn ended(visitor: &Visitor) -> HandlerResult {
     visitor.note_ended(&Flash::ResetEnded);
     redirect("/forgot")
 }
@@ -166,7 +176,7 @@ async fn request_page(
     errors: FieldErrors,
 ) -> Result<RequestPage, RequestError> {
     Ok(RequestPage {
-        page: visitor.page("Forgot your password?").await?.with(errors),
+        page: visitor.page("Forgot your password?").await?.with_errors(errors),
         username: form.username.trim().to_owned(),
         email: form.email.trim().to_owned(),
         has_code: visitor.has_code().await?,
@@ -181,7 +191,7 @@ async fn page(
 ) -> Result<ResetPage, RequestError> {
     visitor.see_code().await?;
     Ok(ResetPage {
-        page: visitor.page("Set a new password").await?.with(errors),
+        page: visitor.page("Set a new password").await?.with_errors(errors),
         code: code.to_owned(),
         pending: pending.clone(),
         wait: pending.wait(visitor.app.clock.now()),

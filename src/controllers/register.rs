@@ -3,7 +3,7 @@
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Answer, Next, keep_form, redirect, show as show_page};
+use super::{HandlerResult, Next, redirect, show as show_page, show_form_again};
 use crate::accounts::field_errors::FieldErrors;
 use crate::accounts::register::{Registration, RegistrationForm, register};
 use crate::error::RequestError;
@@ -34,8 +34,7 @@ pub struct RegisterForm {
     next: NextPath,
 }
 
-/// GET `/register`.
-pub async fn show(mut visitor: Visitor, Next(next): Next) -> Answer {
+pub async fn show(mut visitor: Visitor, Next(next): Next) -> HandlerResult {
     if visitor.user.is_some() {
         return redirect(next.or("/account"));
     }
@@ -43,13 +42,13 @@ pub async fn show(mut visitor: Visitor, Next(next): Next) -> Answer {
     show_page(&page(&mut visitor, &form, FieldErrors::default()).await?)
 }
 
-/// POST `/register`.
-pub async fn submit(mut visitor: Visitor, Fields(form): Fields<RegisterForm>) -> Answer {
-    let answer = answer(&mut visitor, &form).await;
-    keep_form(answer, "username", async |errors| page(&mut visitor, &form, errors).await).await
+pub async fn submit(mut visitor: Visitor, Fields(form): Fields<RegisterForm>) -> HandlerResult {
+    let result = try_register(&mut visitor, &form).await;
+    show_form_again(result, "username", async |errors| page(&mut visitor, &form, errors).await)
+        .await
 }
 
-async fn answer(visitor: &mut Visitor, form: &RegisterForm) -> Answer {
+async fn try_register(visitor: &mut Visitor, form: &RegisterForm) -> HandlerResult {
     let RegisterForm { username, email, password, password_confirm, next } = form;
     let form = RegistrationForm { username, email, password, password_confirm };
     match register(&visitor.app, &visitor.requester, form).await? {
@@ -76,7 +75,7 @@ async fn page(
     errors: FieldErrors,
 ) -> Result<RegisterPage, RequestError> {
     Ok(RegisterPage {
-        page: visitor.page("Create an account").await?.with(errors),
+        page: visitor.page("Create an account").await?.with_errors(errors),
         username: form.username.trim().to_owned(),
         email: form.email.trim().to_owned(),
         next: form.next.clone(),

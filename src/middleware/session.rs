@@ -10,7 +10,6 @@ use crate::app::App;
 use crate::models::session::{SqlSessionStore, with_user};
 use crate::visitor::cookies;
 
-/// For this site (contract: the cookie is `vestibule`, on https `__Host-vestibule`).
 pub fn layer(app: &App) -> SessionManagerLayer<SqlSessionStore> {
     let config = &app.config;
     let store = SqlSessionStore::new(app.db.clone(), app.clock.clone(), config.sessions);
