@@ -1,4 +1,4 @@
-//! What every page shows around its content: title, site name, notices, the user who is logged in.
+//! What every page shows around its content: title, site name, flashes, the user who is logged in.
 
 use crate::accounts::field_errors::FieldErrors;
 use crate::app::App;

@@ -31,8 +31,8 @@ use crate::models::user::User;
 use crate::page::Page;
 use cookies::OwnCookie;
 
-/// Notices that wait: repeated forms must not make the session grow.
-const MAX_NOTICES: usize = 3;
+/// Flashes that wait to be shown: repeated forms must not make the session grow.
+const MAX_FLASHES: usize = 3;
 
 /// What the session holds, as its row has it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -40,8 +40,8 @@ struct SessionData {
     #[serde(flatten)]
     login: Option<Login>,
     /// What the next page shows once.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    notices: Vec<Flash>,
+    #[serde(rename = "notices", default, skip_serializing_if = "Vec::is_empty")]
+    flashes: Vec<Flash>,
     /// The code that was requested in this browser.
     #[serde(rename = "reset", default, skip_serializing_if = "Option::is_none")]
     pending_reset: Option<PendingReset>,
@@ -104,7 +104,7 @@ impl Visitor {
     /// Starts a new session for `user` under a new id: an attacker may have planted the old one (ASVS
     /// 7.2.4).
     pub async fn log_in(&mut self, user: &User, remember: bool) -> Result<(), RequestError> {
-        self.end().await?;
+        self.end_session().await?;
         self.data.login = Some(Login {
             user_id: user.id.clone(),
             credential_version: user.credential_version,
@@ -117,7 +117,7 @@ impl Visitor {
     ///
     /// By `cycle_id` and not by `flush`: tower-sessions 0.15 keeps the flushed record with its id and would
     /// give that to the next session.
-    pub async fn end(&mut self) -> Result<(), RequestError> {
+    pub async fn end_session(&mut self) -> Result<(), RequestError> {
         self.data = SessionData::default();
         if self.session.id().is_some() {
             self.session.cycle_id().await?;
@@ -146,8 +146,8 @@ impl Visitor {
         Some(self.app.key.digest("password set in", &[&id]))
     }
 
-    /// Notes in the new session that a password was set in the session of this request.
-    pub async fn note_password_set(&mut self) -> Result<(), RequestError> {
+    /// Records in the new session that a password was set in the session of this request.
+    pub async fn record_password_set(&mut self) -> Result<(), RequestError> {
         if let Some(digest) = self.session_digest() {
             self.data.password_set_in = Some(digest);
             self.save().await?;
@@ -155,36 +155,36 @@ impl Visitor {
         Ok(())
     }
 
-    /// Has the next page show `why` if the request came with the cookie of a session, valid or not. Kept
+    /// Has the next page show `flash` if the request carried a session cookie, valid or not. Kept
     /// in a cookie and not in a new session: a made-up session cookie must not cost a database row.
-    pub fn note_ended(&self, why: &Flash) {
-        let found = cookies::ENDED_NOTICES.iter().find(|(_, flash)| flash == why);
+    pub fn set_flash_cookie(&self, flash: &Flash) {
+        let found = cookies::COOKIE_FLASHES.iter().find(|(_, known)| known == flash);
         if let Some((value, _)) = found
             && self.cookie(&cookies::SESSION).is_some()
         {
-            self.set_cookie(&cookies::ENDED, (*value).to_owned());
+            self.set_cookie(&cookies::FLASH, (*value).to_owned());
         }
     }
 
-    /// Has the next page say that the session has ended, if the request came with the cookie of such a
-    /// session. A first visit has none, and neither has a browser that was shown "You've been logged out.".
-    pub fn note_session_gone(&self) {
+    /// Has the next page say that the session has ended, if the request carried the cookie of a session that
+    /// no longer exists. A first visit has none, nor has a browser that was shown "You've been logged out.".
+    pub fn flash_if_session_expired(&self) {
         // tower-sessions drops the id of a session that it does not find.
         if self.session.id().is_none() {
-            self.note_ended(&Flash::SessionEnded);
+            self.set_flash_cookie(&Flash::SessionEnded);
         }
     }
 
-    /// What [`Visitor::note_ended`] noted, once.
-    pub fn take_ended(&self) -> Option<Flash> {
-        let sent = self.cookie(&cookies::ENDED).filter(|_| self.sees_page())?;
-        self.cookies.remove(cookies::ENDED.build(&self.app.config, String::new()));
-        let found = cookies::ENDED_NOTICES.into_iter().find(|(value, _)| *value == sent);
+    /// The flash of [`Visitor::set_flash_cookie`], once.
+    pub fn take_flash_cookie(&self) -> Option<Flash> {
+        let sent = self.cookie(&cookies::FLASH).filter(|_| self.shows_page())?;
+        self.cookies.remove(cookies::FLASH.build(&self.app.config, String::new()));
+        let found = cookies::COOKIE_FLASHES.into_iter().find(|(value, _)| *value == sent);
         found.map(|(_, flash)| flash)
     }
 
     /// Only after a login or a new password: other visitors do not get this cookie.
-    pub fn keep_device_tokens(&self, tokens: &[String]) {
+    pub fn set_device_cookie(&self, tokens: &[String]) {
         self.set_cookie(&cookies::DEVICES, tokens.join("."));
     }
 
@@ -213,21 +213,21 @@ impl Visitor {
     }
 
     /// Shows `flash` on the next page, once.
-    pub async fn notify(&mut self, flash: Flash) -> Result<(), RequestError> {
-        let notices = &mut self.data.notices;
-        notices.retain(|old| discriminant(old) != discriminant(&flash));
-        if notices.len() < MAX_NOTICES {
-            notices.push(flash);
+    pub async fn add_flash(&mut self, flash: Flash) -> Result<(), RequestError> {
+        let flashes = &mut self.data.flashes;
+        flashes.retain(|old| discriminant(old) != discriminant(&flash));
+        if flashes.len() < MAX_FLASHES {
+            flashes.push(flash);
         }
         self.save().await
     }
 
-    /// The frame of a page, with the notices that are due.
+    /// The frame of a page, with the flashes that wait.
     pub async fn page(&mut self, title: &'static str) -> Result<Page, RequestError> {
         Ok(Page {
             title,
             app: self.app.clone(),
-            flashes: if self.sees_page() { self.take_notices().await? } else { Vec::new() },
+            flashes: if self.shows_page() { self.take_flashes().await? } else { Vec::new() },
             errors: FieldErrors::default(),
             username: self.user.as_ref().map(|user| user.username.clone()),
             mailbox: self.reads_mailbox,
@@ -253,9 +253,9 @@ impl Visitor {
         self.save().await
     }
 
-    /// Notes that the page that asks for the code was shown.
-    pub async fn see_code(&mut self) -> Result<(), RequestError> {
-        if self.sees_page()
+    /// Records that the page that asks for the code was shown.
+    pub async fn mark_code_page_shown(&mut self) -> Result<(), RequestError> {
+        if self.shows_page()
             && let Some(pending) = &mut self.data.pending_reset
             && take(&mut pending.is_unseen)
         {
@@ -264,24 +264,24 @@ impl Visitor {
         Ok(())
     }
 
-    /// A HEAD request shows nothing, so it must not use a notice up.
-    fn sees_page(&self) -> bool {
+    /// A HEAD request shows nothing, so it must not consume a flash.
+    fn shows_page(&self) -> bool {
         self.method != Method::HEAD
     }
 
-    /// Returns the notices and removes them from the session.
-    async fn take_notices(&mut self) -> Result<Vec<Flash>, RequestError> {
-        let notices = take(&mut self.data.notices);
-        if notices.is_empty() {
-            return Ok(notices);
+    /// Returns the flashes and removes them from the session.
+    async fn take_flashes(&mut self) -> Result<Vec<Flash>, RequestError> {
+        let flashes = take(&mut self.data.flashes);
+        if flashes.is_empty() {
+            return Ok(flashes);
         }
         if self.data != SessionData::default() {
             self.save().await?;
-        } else if !write_if_possible("an_empty_session_was_not_deleted", self.end()).await {
+        } else if !write_if_possible("an_empty_session_was_not_deleted", self.end_session()).await {
             // The cookie goes all the same. The row holds no login and expires within an hour.
             self.session.clear().await;
         }
-        Ok(notices)
+        Ok(flashes)
     }
 
     async fn save(&self) -> Result<(), RequestError> {
@@ -319,7 +319,7 @@ mod tests {
                 "codes_sent":3,"sent_at":7,"budget":"id u 2"}}"#;
         let data: SessionData = serde_json::from_str(stored).unwrap();
         assert!(data.login.is_some_and(|login| login.remember && login.credential_version == 2));
-        assert_eq!(data.notices.len(), 1);
+        assert_eq!(data.flashes.len(), 1);
         assert_eq!(data.password_set_in.as_deref(), Some("p"));
         let pending = data.pending_reset.unwrap();
         assert_eq!((&*pending.digest, pending.codes_sent, pending.sent_at), ("d", 3, 7));

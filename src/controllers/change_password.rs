@@ -50,19 +50,19 @@ async fn try_change(visitor: &mut Visitor, form: &PasswordForm) -> HandlerResult
     let (app, requester, user) = (&visitor.app, &visitor.requester, visitor.user.as_ref());
     match change_password(app, requester, user, current_password, new).await? {
         PasswordChange::Changed { user, device_tokens } => {
-            visitor.keep_device_tokens(&device_tokens);
+            visitor.set_device_cookie(&device_tokens);
             visitor.continue_as(&user).await?;
         }
         PasswordChange::Repeated(user) => visitor.continue_as(&user).await?,
         PasswordChange::LoggedOut => {
-            visitor.note_ended(&Flash::SessionEnded);
+            visitor.set_flash_cookie(&Flash::SessionEnded);
             let is_superseded = visitor.user.is_some();
             return if is_superseded { redirect("/login") } else { Ok(to_login(Some(PATH), PATH)) };
         }
     }
-    visitor.note_password_set().await?;
-    visitor.notify(Flash::PasswordChanged).await?;
-    visitor.notify(Flash::LoggedOutElsewhere).await?;
+    visitor.record_password_set().await?;
+    visitor.add_flash(Flash::PasswordChanged).await?;
+    visitor.add_flash(Flash::LoggedOutElsewhere).await?;
     redirect("/account")
 }
 

@@ -7,7 +7,7 @@ pub async fn show(visitor: Visitor) -> HandlerResult {
     if visitor.user.is_some() {
         return redirect("/account");
     }
-    visitor.note_session_gone();
+    visitor.flash_if_session_expired();
     redirect("/login")
 }
 

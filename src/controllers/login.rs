@@ -42,7 +42,7 @@ pub async fn show(mut visitor: Visitor, Next(next): Next) -> HandlerResult {
     if let Some(username) = shown.page.flashes.iter().find_map(Flash::username) {
         shown.username = username.to_owned();
     }
-    shown.page.flashes.extend(visitor.take_ended());
+    shown.page.flashes.extend(visitor.take_flash_cookie());
     show_page(&shown)
 }
 
@@ -61,7 +61,7 @@ pub async fn submit(mut visitor: Visitor, Fields(form): Fields<LoginForm>) -> Ha
 async fn try_log_in(visitor: &mut Visitor, form: &LoginForm) -> HandlerResult {
     let credentials = Credentials { login: &form.username, password: &form.password };
     let (user, device_tokens) = log_in(&visitor.app, &visitor.requester, credentials).await?;
-    visitor.keep_device_tokens(&device_tokens);
+    visitor.set_device_cookie(&device_tokens);
     visitor.log_in(&user, form.remembers()).await?;
     redirect(form.next.or("/account"))
 }

@@ -21,12 +21,12 @@ pub async fn show(mut visitor: Visitor) -> HandlerResult {
 
 pub async fn submit(mut visitor: Visitor) -> HandlerResult {
     if let Some(user) = visitor.user.clone() {
-        visitor.end().await?;
+        visitor.end_session().await?;
         Event::SessionEnded { account: &user.id, reason: "logout", sessions: 1 }.write();
-        visitor.notify(Flash::LoggedOut).await?;
+        visitor.add_flash(Flash::LoggedOut).await?;
     } else {
         // A second click on the button shows the flash of the first, without a new session.
-        visitor.note_ended(&Flash::LoggedOut);
+        visitor.set_flash_cookie(&Flash::LoggedOut);
     }
     redirect("/login")
 }

@@ -66,7 +66,7 @@ pub async fn show_request(mut visitor: Visitor) -> HandlerResult {
         RequestForm { username, email }
     };
     let mut shown = request_page(&mut visitor, &form, FieldErrors::default()).await?;
-    shown.page.flashes.extend(visitor.take_ended());
+    shown.page.flashes.extend(visitor.take_flash_cookie());
     show_page(&shown)
 }
 
@@ -107,12 +107,12 @@ async fn show_code_form(
     match requested {
         CodeRequest::Sent { pending, is_replacement } => {
             if is_replacement {
-                visitor.notify(replaced).await?;
+                visitor.add_flash(replaced).await?;
             }
             visitor.begin_reset(pending).await?;
         }
         CodeRequest::Repeated => {}
-        CodeRequest::TooEarly(seconds) => visitor.notify(Flash::TooEarly(seconds)).await?,
+        CodeRequest::TooEarly(seconds) => visitor.add_flash(Flash::TooEarly(seconds)).await?,
         CodeRequest::NotPending => return ended(visitor),
     }
     redirect("/reset")
@@ -156,17 +156,17 @@ async fn show_reset_form_again(
 /// 3.1.3.1).
 async fn changed(visitor: &mut Visitor, device_tokens: Option<Vec<String>>) -> HandlerResult {
     if let Some(tokens) = device_tokens {
-        visitor.keep_device_tokens(&tokens);
+        visitor.set_device_cookie(&tokens);
     }
-    visitor.end().await?;
-    visitor.note_password_set().await?;
-    visitor.notify(Flash::PasswordReset).await?;
+    visitor.end_session().await?;
+    visitor.record_password_set().await?;
+    visitor.add_flash(Flash::PasswordReset).await?;
     redirect("/login")
 }
 
 /// Redirects a form that was sent after its session had ended.
 fn ended(visitor: &Visitor) -> HandlerResult {
-    visitor.note_ended(&Flash::ResetEnded);
+    visitor.set_flash_cookie(&Flash::ResetEnded);
     redirect("/forgot")
 }
 
@@ -189,7 +189,7 @@ async fn page(
     code: &str,
     errors: FieldErrors,
 ) -> Result<ResetPage, RequestError> {
-    visitor.see_code().await?;
+    visitor.mark_code_page_shown().await?;
     Ok(ResetPage {
         page: visitor.page("Set a new password").await?.with_errors(errors),
         code: code.to_owned(),

@@ -53,17 +53,17 @@ async fn try_register(visitor: &mut Visitor, form: &RegisterForm) -> HandlerResu
     let form = RegistrationForm { username, email, password, password_confirm };
     match register(&visitor.app, &visitor.requester, form).await? {
         Registration::Registered { user, device_tokens, is_repeat } => {
-            visitor.keep_device_tokens(&device_tokens);
+            visitor.set_device_cookie(&device_tokens);
             if is_repeat {
                 visitor.continue_as(&user).await?;
             } else {
                 visitor.log_in(&user, false).await?;
             }
-            visitor.notify(Flash::Registered).await?;
+            visitor.add_flash(Flash::Registered).await?;
             redirect(next.or("/account"))
         }
         Registration::Taken(username) => {
-            visitor.notify(Flash::Taken(username.as_str().to_owned())).await?;
+            visitor.add_flash(Flash::Taken(username.as_str().to_owned())).await?;
             redirect(&format!("/login{}", next.query()))
         }
     }

@@ -1,7 +1,7 @@
 //! Answers a form that was sent by `fetch` in a way that its script can read.
 //!
 //! A script cannot see where a redirect leads without following it, and following it would use up the
-//! notice of the next page. It gets a 200 with the same `Location` and cookies instead, and navigates
+//! flash of the next page. It gets a 200 with the same `Location` and cookies instead, and navigates
 //! there itself, because password managers wait for a navigation.
 
 use axum::extract::Request;

@@ -40,7 +40,7 @@ pub struct Login {
     pub remember: bool,
 }
 
-/// An anonymous session holds notices and a pending reset, nothing worth more than an hour.
+/// An anonymous session holds flashes and a pending reset, nothing worth more than an hour.
 const ANONYMOUS_IDLE: i64 = 60 * 60;
 
 /// How stale `last_seen_at` may grow before a request writes it: no write on every page. A quarter

@@ -33,15 +33,15 @@ pub const DEVICES: OwnCookie = OwnCookie {
 };
 
 /// Why a session ended, for the next page. It follows within a moment or not at all.
-pub const ENDED: OwnCookie = OwnCookie {
+pub const FLASH: OwnCookie = OwnCookie {
     name: "vestibule-ended",
-    is_value: |value| ENDED_NOTICES.iter().any(|(known, _)| *known == value),
+    is_value: |value| COOKIE_FLASHES.iter().any(|(known, _)| *known == value),
     life: Duration::minutes(1),
 };
 
-/// The values of [`ENDED`]: a session that expired or was revoked elsewhere, a reset that timed out, a
+/// The values of [`FLASH`]: a session that expired or was revoked elsewhere, a reset that timed out, a
 /// repeated "Log out".
-pub const ENDED_NOTICES: [(&str, Flash); 3] =
+pub const COOKIE_FLASHES: [(&str, Flash); 3] =
     [("1", Flash::SessionEnded), ("reset", Flash::ResetEnded), ("logged_out", Flash::LoggedOut)];
 
 /// The name of a refused login. Nothing is stored that is written or read in two ways.
@@ -54,7 +54,7 @@ pub const LOGIN_NAME: OwnCookie = OwnCookie {
     life: Duration::minutes(10),
 };
 
-pub const ALL: [&OwnCookie; 4] = [&SESSION, &DEVICES, &ENDED, &LOGIN_NAME];
+pub const ALL: [&OwnCookie; 4] = [&SESSION, &DEVICES, &FLASH, &LOGIN_NAME];
 
 impl OwnCookie {
     /// On https bound to the host by its name (RFC 6265bis `__Host-`).

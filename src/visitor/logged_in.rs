@@ -28,7 +28,7 @@ impl FromRequestParts<App> for LoggedIn {
         }
         let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
         let path = parts.extensions.get::<OriginalUri>().and_then(|uri| uri.path_and_query());
-        visitor.note_session_gone();
+        visitor.flash_if_session_expired();
         Err(to_login(route, path.map_or("/account", PathAndQuery::as_str)))
     }
 }

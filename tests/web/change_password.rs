@@ -19,7 +19,7 @@ on_both_databases! {
         let before = ann.cookie("vestibule").unwrap().clone();
         change(&mut ann, PASSWORD, OTHER_PASSWORD).await;
         assert_eq!(ann.path(), "/account");
-        assert_eq!(ann.notices(), ["Your password was changed.", "You've been logged out everywhere else."]);
+        assert_eq!(ann.flashes(), ["Your password was changed.", "You've been logged out everywhere else."]);
         assert_ne!(ann.cookie("vestibule"), Some(&before), "a new id with the new password");
         assert_eq!(site.mails_to("ann").await, ["registered", "password_changed"]);
         let mut again = site.browser();
@@ -52,7 +52,7 @@ on_both_databases! {
         assert_eq!(ann.problems(), ["Current password is incorrect."]);
     }
 
-    async fn a_browser_that_a_change_elsewhere_logged_out_shows_a_notice(site: Site) {
+    async fn a_browser_logged_out_by_a_password_change_elsewhere_shows_a_flash(site: Site) {
         let mut ann = site.registered("ann").await;
         for path in ["/account", "/account/password", "/"] {
             let mut elsewhere = site.browser();
@@ -61,17 +61,17 @@ on_both_databases! {
             change(&mut ann, OTHER_PASSWORD, PASSWORD).await;
             elsewhere.open(path).await;
             assert!(elsewhere.path().starts_with("/login"), "{path}");
-            assert_eq!(elsewhere.notices(), ["You were logged out. Log in to continue."], "{path}");
-            assert!(elsewhere.open("/login").await.notices().is_empty(), "once");
+            assert_eq!(elsewhere.flashes(), ["You were logged out. Log in to continue."], "{path}");
+            assert!(elsewhere.open("/login").await.flashes().is_empty(), "once");
         }
         let mut stranger = site.browser();
-        assert!(stranger.open("/account").await.notices().is_empty(), "nobody was logged in there");
+        assert!(stranger.open("/account").await.flashes().is_empty(), "nobody was logged in there");
         let mut asking = site.browser();
         asking.ask_for_code("ann", "ann@meadow.example").await;
-        assert!(asking.open("/account").await.notices().is_empty(), "nor there");
+        assert!(asking.open("/account").await.flashes().is_empty(), "nor there");
         ann.open("/account").await.press("Log out").await;
-        assert_eq!(ann.notices(), ["You've been logged out."]);
-        assert!(ann.open("/account").await.notices().is_empty(), "that was said");
+        assert_eq!(ann.flashes(), ["You've been logged out."]);
+        assert!(ann.open("/account").await.flashes().is_empty(), "that was said");
     }
 
     async fn it_invalidates_a_code_that_was_requested_before(site: Site) {
@@ -134,7 +134,7 @@ async fn every_error_is_shown_at_once_and_no_password_is_sent_back() {
 }
 
 #[tokio::test]
-async fn a_form_sent_after_the_session_ended_leads_to_the_login_page_with_a_notice() {
+async fn a_form_sent_after_the_session_ended_leads_to_the_login_page_with_a_flash() {
     let site = Site::on_sqlite().await;
     let mut ann = site.registered("ann").await;
     ann.open("/account/password").await;
@@ -144,10 +144,10 @@ async fn a_form_sent_after_the_session_ended_leads_to_the_login_page_with_a_noti
     site.wait(13 * 60 * 60);
     let mut other = ann.tab();
     assert_eq!(
-        other.open("/account").await.notices(),
+        other.open("/account").await.flashes(),
         ["You were logged out. Log in to continue."]
     );
     ann.press("Change password").await;
     assert_eq!(ann.path(), "/login?next=/account/password");
-    assert_eq!(ann.notices(), ["You were logged out. Log in to continue."]);
+    assert_eq!(ann.flashes(), ["You were logged out. Log in to continue."]);
 }

@@ -74,7 +74,7 @@ fn a_full_disk_refuses_forms_keeps_what_was_acknowledged_and_recovers() {
     program.limit_files(Some(0));
     let account = program.get("/account", &cookie);
     assert_eq!(account.status, 200, "pages that need no write go on: {}", account.head);
-    assert!(account.body.contains("Your account was created"), "with the notice that waits");
+    assert!(account.body.contains("Your account was created"), "the flash is shown");
     for path in ["/login", "/register", "/forgot", "/readyz", "/dev/mailbox"] {
         assert_eq!(program.get(path, "").status, 200, "{path}");
     }

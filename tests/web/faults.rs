@@ -126,19 +126,19 @@ on_both_databases! {
         for path in ["/account", "/account/password", "/logout", "/account"] {
             ann.open(path).await;
             assert_eq!((ann.status, ann.path()), (StatusCode::OK, path), "{}", ann.text());
-            assert_eq!(ann.notices(), ["Your account was created."], "{path}");
+            assert_eq!(ann.flashes(), ["Your account was created."], "{path}");
         }
         left.open("/login").await;
-        assert_eq!((left.status, left.notices()), (StatusCode::OK, vec!["You've been logged out.".to_owned()]));
+        assert_eq!((left.status, left.flashes()), (StatusCode::OK, vec!["You've been logged out.".to_owned()]));
         for path in ["/login", "/register", "/forgot"] {
             assert_eq!(site.browser().at(&front).open(path).await.status, StatusCode::OK, "{path}");
         }
         lock.release().await;
         ann = ann.at(&site.router);
         ann.open("/account").await;
-        assert_eq!(ann.notices().len(), 1, "it could not be removed before");
+        assert_eq!(ann.flashes().len(), 1, "it could not be removed before");
         ann.open("/account").await;
-        assert_eq!((ann.status, ann.notices().len()), (StatusCode::OK, 0));
+        assert_eq!((ann.status, ann.flashes().len()), (StatusCode::OK, 0));
     }
 
     async fn nothing_is_changed_when_its_email_cannot_be_enqueued(site: Site) {
@@ -182,7 +182,7 @@ on_both_databases! {
         assert!(ann.is_logged_in().await);
         resetting.open("/reset").await;
         resetting.press("Send a new code").await;
-        assert_eq!(resetting.notices(), ["If your details match an account, we've sent a new code."]);
+        assert_eq!(resetting.flashes(), ["If your details match an account, we've sent a new code."]);
         resetting.reset(&code, OTHER_PASSWORD).await;
         assert_eq!(resetting.status, StatusCode::UNPROCESSABLE_ENTITY, "the old code is no longer valid");
         let newest = site.newest_code().await;
@@ -239,7 +239,7 @@ async fn read_only_for_a_while(site: &Site, switch: impl AsyncFn(bool)) {
     for _ in 0..2 {
         switch(true).await;
         ann.open("/account").await;
-        assert_eq!((ann.status, ann.notices().len()), (StatusCode::OK, 1), "{}", ann.text());
+        assert_eq!((ann.status, ann.flashes().len()), (StatusCode::OK, 1), "{}", ann.text());
     }
     switch(false).await;
     assert_eq!(site.browser().open("/readyz").await.status, StatusCode::OK);
@@ -405,7 +405,7 @@ async fn a_statement_without_an_answer_times_out_and_its_connection_is_replaced(
 }
 
 #[tokio::test]
-async fn a_session_that_cannot_be_saved_is_an_error_and_its_notice_is_still_shown() {
+async fn a_session_that_cannot_be_saved_is_an_error_and_its_flash_is_still_shown() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let mut resetting = site.browser();
@@ -423,5 +423,5 @@ async fn a_session_that_cannot_be_saved_is_an_error_and_its_notice_is_still_show
         "the browser would not know the session"
     );
     resetting.open("/reset").await;
-    assert_eq!((resetting.status, resetting.notices().len()), (StatusCode::OK, 1));
+    assert_eq!((resetting.status, resetting.flashes().len()), (StatusCode::OK, 1));
 }

@@ -27,7 +27,7 @@ async fn a_form_sent_by_fetch_gets_200_with_location_and_cookies() {
     browser.keep(&answer);
     assert_eq!(body_of(answer).await, "");
     browser.open("/account").await;
-    assert_eq!(browser.notices(), ["Your account was created."], "the notice waited for the page");
+    assert_eq!(browser.flashes(), ["Your account was created."], "the flash is kept for the page");
     let answer = post(&browser, "/logout", "", Some("fetch")).await;
     assert_eq!(
         (answer.status(), &answer.headers()["location"]),

@@ -249,7 +249,7 @@ async fn nothing_that_ends_a_session_clears_the_browsers_cache() {
 }
 
 on_both_databases! {
-    async fn a_made_up_session_cookie_writes_nothing_and_a_notice_is_shown(site: Site) {
+    async fn a_made_up_session_cookie_writes_nothing_and_a_flash_is_shown(site: Site) {
         let mut words = Vec::new();
         for (path, fields) in [
             ("/account/password", &[("current_password", PASSWORD)][..]),
@@ -264,9 +264,9 @@ on_both_databases! {
             assert_eq!(forger.cookie("vestibule"), None, "{path}: it is of no use, so it goes");
             let next = answer.headers()["location"].to_str().unwrap().to_owned();
             forger.open(&next).await;
-            words.push((next, forger.notices().concat()));
+            words.push((next, forger.flashes().concat()));
             forger.open(forger.path().to_owned().as_str()).await;
-            assert!(forger.notices().is_empty(), "{path}: once");
+            assert!(forger.flashes().is_empty(), "{path}: once");
         }
         let reset = "Your reset timed out. Request a new code.";
         assert_eq!(words, [

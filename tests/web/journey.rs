@@ -12,11 +12,11 @@ on_both_databases! {
         ann.fill("Password", PASSWORD).fill("Confirm password", PASSWORD);
         ann.press("Create account").await;
         assert_eq!(ann.path(), "/account");
-        assert_eq!(ann.notices(), ["Your account was created."]);
+        assert_eq!(ann.flashes(), ["Your account was created."]);
 
         ann.press("Log out").await;
         assert_eq!(ann.path(), "/login");
-        assert_eq!(ann.notices(), ["You've been logged out."]);
+        assert_eq!(ann.flashes(), ["You've been logged out."]);
         assert!(!ann.is_logged_in().await);
 
         ann.log_in("ann", PASSWORD).await;
@@ -33,7 +33,7 @@ on_both_databases! {
         ann.fill("Code", &code).fill("New password", OTHER_PASSWORD).fill("Confirm password", OTHER_PASSWORD);
         ann.press("Change password").await;
         assert_eq!(ann.path(), "/login");
-        assert_eq!(ann.notices(), ["Your password was changed. Log in with the new one."]);
+        assert_eq!(ann.flashes(), ["Your password was changed. Log in with the new one."]);
 
         ann.log_in("ann", PASSWORD).await;
         assert_eq!(ann.path(), "/login");

@@ -43,11 +43,11 @@ async fn every_flow_works_when_each_request_goes_to_another_node() {
     let mut ann = nodes.front.browser();
     ann.register("ann", &email_of("ann"), PASSWORD).await;
     assert_eq!(ann.path(), "/account", "{}", ann.text());
-    assert_eq!(ann.notices(), ["Your account was created."]);
+    assert_eq!(ann.flashes(), ["Your account was created."]);
     ann.open("/account").await;
-    assert_eq!((ann.status, ann.notices().len()), (StatusCode::OK, 0));
+    assert_eq!((ann.status, ann.flashes().len()), (StatusCode::OK, 0));
     ann.press("Log out").await;
-    assert_eq!(ann.notices(), ["You've been logged out."]);
+    assert_eq!(ann.flashes(), ["You've been logged out."]);
     assert!(!ann.is_logged_in().await);
     ann.log_in("ann", PASSWORD).await;
     elsewhere.log_in("ann", PASSWORD).await;
@@ -62,7 +62,7 @@ async fn every_flow_works_when_each_request_goes_to_another_node() {
     ann.fill("Code", &code).fill("New password", OTHER_PASSWORD);
     ann.fill("Confirm password", OTHER_PASSWORD).press("Change password").await;
     assert_eq!(ann.path(), "/login");
-    assert_eq!(ann.notices(), ["Your password was changed. Log in with the new one."]);
+    assert_eq!(ann.flashes(), ["Your password was changed. Log in with the new one."]);
     for _ in 0..NODES {
         assert!(!elsewhere.is_logged_in().await, "the reset has ended it on every node");
     }

@@ -27,7 +27,7 @@ on_both_databases! {
         site.wait(1);
         laptop.reset(&code, OTHER_PASSWORD).await;
         assert_eq!(laptop.path(), "/login");
-        assert_eq!(laptop.notices(), ["Your password was changed. Log in with the new one."]);
+        assert_eq!(laptop.flashes(), ["Your password was changed. Log in with the new one."]);
         assert!(!laptop.is_logged_in().await, "a code must not log in");
         assert!(!phone.is_logged_in().await);
         assert_eq!(site.mails_to("ann").await, ["registered", "reset_code", "password_changed"]);
@@ -81,7 +81,7 @@ on_both_databases! {
         site.wait(1);
         ann.press("Send a new code").await;
         assert_eq!(ann.path(), "/reset");
-        assert_eq!(ann.notices(), ["If your details match an account, we've sent a new code."]);
+        assert_eq!(ann.flashes(), ["If your details match an account, we've sent a new code."]);
         let new = site.newest_code().await;
         assert_ne!(old, new);
         ann.reset(&old, OTHER_PASSWORD).await;
@@ -96,7 +96,7 @@ on_both_databases! {
         let mut old_tab = ann.tab();
         site.wait(1);
         ann.ask_for_code("ann", &email_of("ann")).await;
-        assert_eq!(ann.notices(), ["Your last code no longer works."]);
+        assert_eq!(ann.flashes(), ["Your last code no longer works."]);
         old_tab.reset(&old, OTHER_PASSWORD).await;
         assert!(!old_tab.problems().is_empty());
         let new = site.newest_code().await;
@@ -323,7 +323,7 @@ on_both_databases! {
         ann.press("Send a new code").await;
         let sent = site.mails_to("ann").await.len();
         ann.press("Send a new code").await;
-        assert_eq!(ann.notices(), [TOO_EARLY]);
+        assert_eq!(ann.flashes(), [TOO_EARLY]);
         assert!(ann.text().contains("You can request another code in 30 seconds."));
         assert_eq!(site.mails_to("ann").await.len(), sent);
         site.wait(30);
@@ -377,7 +377,7 @@ async fn the_page_does_not_reveal_when_an_owner_changes_the_password() {
         stranger.reset("CCCC-CCCC", OTHER_PASSWORD).await;
         let guessed = (stranger.status, stranger.problems());
         stranger.press("Send a new code").await;
-        seen.push((guessed, stranger.notices()));
+        seen.push((guessed, stranger.flashes()));
     }
     assert_eq!(seen[0], seen[1]);
 }

@@ -250,7 +250,7 @@ async fn a_post_without_a_session_creates_none() {
 }
 
 #[tokio::test]
-async fn notices_do_not_pile_up() {
+async fn flashes_do_not_accumulate() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let mut ann = site.browser();
@@ -259,7 +259,7 @@ async fn notices_do_not_pile_up() {
         ann.post("/forgot", &[("username", "ann"), ("email", "ann@meadow.example")]).await;
     }
     ann.open("/reset").await;
-    assert_eq!(ann.notices(), ["Your last code no longer works."]);
+    assert_eq!(ann.flashes(), ["Your last code no longer works."]);
 }
 
 #[tokio::test]

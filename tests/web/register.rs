@@ -28,7 +28,7 @@ on_both_databases! {
             let mut visitor = site.browser();
             visitor.register(username, email, PASSWORD).await;
             assert_eq!(visitor.path(), "/login", "{username} {email}");
-            assert_eq!(visitor.notices(), [TAKEN]);
+            assert_eq!(visitor.flashes(), [TAKEN]);
             assert_eq!(visitor.all_text("[role=status].notice.info .sr-only"), ["Information:"]);
             assert_eq!(visitor.all_attributes("[role=status] a", "href"), ["/forgot", "/register"]);
             assert!(!visitor.is_logged_in().await);

@@ -60,12 +60,12 @@ on_both_databases! {
         let second = logged_in.post("/reset", &reset_form(&code)).await;
         for answer in [&first, &second] {
             assert_eq!(location(answer), "/login");
-            assert_eq!(follow(&logged_in, answer).await.notices(), RESET);
+            assert_eq!(follow(&logged_in, answer).await.flashes(), RESET);
         }
         // From a second tab, once the first has shown its outcome.
         let mut tab = follow(&logged_in, &first).await;
         let third = tab.post("/reset", &reset_form(&code)).await;
-        assert_eq!(follow(&tab, &third).await.notices(), RESET);
+        assert_eq!(follow(&tab, &third).await.flashes(), RESET);
         assert!(!tab.is_logged_in().await, "a code must not log in");
         assert_eq!(site.mails_to("ann").await, ["registered", "reset_code", "reset_code", "password_changed"]);
     }
@@ -77,7 +77,7 @@ on_both_databases! {
         let form = reset_form(&code);
         let answers = tokio::join!(ann.post("/reset", &form), ann.post("/reset", &form));
         for answer in [&answers.0, &answers.1] {
-            assert_eq!(follow(&ann, answer).await.notices(), RESET);
+            assert_eq!(follow(&ann, answer).await.flashes(), RESET);
         }
         assert_eq!(site.mails_to("ann").await, ["registered", "reset_code", "password_changed"]);
     }
@@ -103,11 +103,11 @@ on_both_databases! {
         let first = ann.post("/account/password", &CHANGE).await;
         let second = ann.post("/account/password", &CHANGE).await;
         let mut tab = follow(&ann, &first).await;
-        assert_eq!((tab.path(), tab.notices()), ("/account", CHANGED.map(str::to_owned).to_vec()));
+        assert_eq!((tab.path(), tab.flashes()), ("/account", CHANGED.map(str::to_owned).to_vec()));
         let third = tab.post("/account/password", &CHANGE).await;
         for (browser, answer) in [(&ann, &second), (&tab, &third)] {
             assert_eq!(location(answer), "/account");
-            assert_eq!(follow(browser, answer).await.notices(), CHANGED);
+            assert_eq!(follow(browser, answer).await.flashes(), CHANGED);
         }
         site.wait(60);
         tab.keep_cookies(third.headers());
@@ -121,7 +121,7 @@ on_both_databases! {
         let answers = tokio::join!(ann.post("/account/password", &CHANGE), ann.post("/account/password", &CHANGE));
         for answer in [&answers.0, &answers.1] {
             assert_eq!(location(answer), "/account");
-            assert_eq!(follow(&ann, answer).await.notices(), CHANGED);
+            assert_eq!(follow(&ann, answer).await.flashes(), CHANGED);
         }
         assert_eq!(site.mails_to("ann").await, ["registered", "password_changed"]);
     }
@@ -144,12 +144,12 @@ on_both_databases! {
         let first = register(&browser, &fields).await;
         let second = register(&browser, &fields).await;
         let tab = follow(&browser, &first).await;
-        assert_eq!(tab.notices(), ["Your account was created."]);
+        assert_eq!(tab.flashes(), ["Your account was created."]);
         let third = register(&tab, &fields).await;
         for (browser, answer) in [(&browser, &second), (&tab, &third)] {
             assert_eq!(location(answer), "/account");
             let mut ann = follow(browser, answer).await;
-            assert_eq!(ann.notices(), ["Your account was created."]);
+            assert_eq!(ann.flashes(), ["Your account was created."]);
             assert!(ann.is_logged_in().await);
         }
         assert_eq!(site.mails_to("ann").await, ["registered"]);
@@ -221,7 +221,7 @@ on_both_databases! {
             assert_eq!(site.mails_to("ann").await.len(), before + 1, "{path}");
             let mut page = ann.tab();
             page.open("/reset").await;
-            assert_eq!(page.notices().len(), 1, "{:?}", page.notices());
+            assert_eq!(page.flashes().len(), 1, "{:?}", page.flashes());
             page.reset(&site.newest_code().await, "short").await;
             assert!(page.problems().concat().contains("12 characters"), "{path}: it is the code in hand");
         }
@@ -248,7 +248,7 @@ on_both_databases! {
         let ann = site.registered("ann").await;
         let (first, second) = (ann.post("/logout", &[]).await, ann.post("/logout", &[]).await);
         for answer in [&first, &second] {
-            assert_eq!(follow(&ann, answer).await.notices(), ["You've been logged out."]);
+            assert_eq!(follow(&ann, answer).await.flashes(), ["You've been logged out."]);
         }
     }
 

@@ -50,7 +50,7 @@ on_both_databases! {
         let stored = "update sessions set data = '{\"user_id\":\"' || user_id || '\",\"credential_version\":1,\"remember\":true,\"username\":\"ann\",\"notices\":[\"registered\",\"You are logged in.\"],\"code_unseen\":true}'";
         sql(stored).execute(site.db().writer()).await.unwrap();
         ann.open("/account").await;
-        assert_eq!(ann.notices(), ["Your account was created.", "You are logged in."]);
+        assert_eq!(ann.flashes(), ["Your account was created.", "You are logged in."]);
         assert!(ann.is_logged_in().await);
     }
 
@@ -87,11 +87,11 @@ on_both_databases! {
     async fn nothing_is_kept_after_logging_out(site: Site) {
         let mut ann = site.registered("ann").await;
         ann.press("Log out").await;
-        assert_eq!(ann.notices(), ["You've been logged out."]);
+        assert_eq!(ann.flashes(), ["You've been logged out."]);
         assert_eq!(ann.cookie("vestibule"), None);
         assert_eq!(site.count("select count(*) from sessions").await, 0);
         ann.open("/login").await;
-        assert!(ann.notices().is_empty(), "a notice is shown once");
+        assert!(ann.flashes().is_empty(), "a flash is shown once");
     }
 
     async fn a_request_in_flight_does_not_restore_a_revoked_session(site: Site) {
@@ -212,7 +212,7 @@ async fn the_cookie_ends_with_the_browser_unless_remember_me_is_ticked() {
 }
 
 #[tokio::test]
-async fn a_head_request_uses_no_notice_up() {
+async fn a_head_request_does_not_consume_a_flash() {
     let site = Site::on_sqlite().await;
     let mut ann = site.registered("ann").await;
     ann.post("/logout", &[]).await;
@@ -227,7 +227,7 @@ async fn a_head_request_uses_no_notice_up() {
     ann.set_cookie("vestibule", cookie.split(['=', ';']).nth(1).unwrap());
     ann.send(Request::head("/login").body(Body::empty()).unwrap()).await;
     ann.open("/login").await;
-    assert_eq!(ann.notices().len(), 1);
+    assert_eq!(ann.flashes().len(), 1);
 }
 
 #[tokio::test]

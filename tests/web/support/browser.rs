@@ -172,8 +172,8 @@ impl Browser {
         self.all_text("[role=alert] li")
     }
 
-    /// The notices on the page.
-    pub fn notices(&self) -> Vec<String> {
+    /// The flash messages on the page.
+    pub fn flashes(&self) -> Vec<String> {
         self.all_text("[role=status] p")
     }
 

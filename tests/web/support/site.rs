@@ -114,7 +114,7 @@ impl Site {
         browser
     }
 
-    /// As [`Site::registered`], but the page with the notice was not opened yet.
+    /// As [`Site::registered`], but the page with the flash was not opened yet.
     pub async fn registered_with_notice(&self, username: &str) -> Browser {
         let mut browser = self.browser();
         let email = email_of(username);
