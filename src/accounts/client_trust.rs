@@ -46,7 +46,8 @@ impl ClientTrust {
         let Some((user, found)) = user.zip(found) else { return Ok(untrusted) };
         // A new password starts a new count.
         let version = user.credential_version.to_string();
-        let device = Some(app.key.digest("device", &[&user.id, &version, &found.token]));
+        // Under another name an update of the program would forget up to a year of failures.
+        let device = Some(app.key.digest("budget", &[&user.id, &version, &found.token]));
         let is_trusted = found.is_trusted;
         let code_key = if is_trusted { format!("trusted {}", user.id) } else { untrusted.code_key };
         Ok(Self { device, is_trusted, code_key })

@@ -4,6 +4,7 @@
 use axum::http::StatusCode;
 use futures_util::future::join_all;
 use vestibule::config::{HashCost, Rate};
+use vestibule::db::sql;
 use vestibule::models::user::find_user_by_username;
 
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of};
@@ -49,6 +50,19 @@ on_both_databases! {
         assert_eq!(fail(&mut own, "ann", 10).await, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(own.log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
         assert!(site.browser().log_in("ann", PASSWORD).await.is_logged_in().await);
+    }
+
+    async fn failures_in_a_trusted_browser_outlive_an_update_of_the_program(site: Site) {
+        let mut own = trusted_browser(&site, "ann").await;
+        fail(&mut own, "ann", 1).await;
+        let ann = find_user_by_username(site.db().reader(), "ann").await.unwrap().unwrap();
+        let (key, token) = (&site.app.key, own.cookie("vestibule-device").unwrap());
+        // As the first version stored them.
+        let device = key.digest("budget", &[&ann.id, "1", token]);
+        for limit in ["login_account", "login_in_a_row"] {
+            let count = sql("select count from limits where subject = $1").bind(key.digest("limit", &[limit, &device]));
+            assert_eq!(count.optional::<(i64,)>(site.db().reader()).await.unwrap(), Some((1,)), "{limit}");
+        }
     }
 
     async fn a_browser_trusted_by_one_account_is_untrusted_by_another(site: Site) {
