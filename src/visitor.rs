@@ -19,8 +19,8 @@ use tower_sessions::{Expiry, Session};
 
 use crate::accounts::email::EmailAddress;
 use crate::accounts::field_errors::FieldErrors;
-use crate::accounts::new_password::Sessions;
-use crate::accounts::password_reset::{PendingReset, dead_reason};
+use crate::accounts::new_password::RecentSessions;
+use crate::accounts::password_reset::PendingReset;
 use crate::accounts::requester::Requester;
 use crate::accounts::username::Username;
 use crate::app::App;
@@ -136,9 +136,10 @@ impl Visitor {
     }
 
     /// The digests of the sessions that this browser may have set a password in.
-    pub fn recent_sessions(&self) -> Sessions {
-        let sent = self.session_digest()?;
-        Some([sent.clone(), self.data.password_set_in.clone().unwrap_or(sent)])
+    pub fn recent_sessions(&self) -> Option<RecentSessions> {
+        let current = self.session_digest()?;
+        let previous = self.data.password_set_in.clone().unwrap_or_else(|| current.clone());
+        Some(RecentSessions { current, previous })
     }
 
     fn session_digest(&self) -> Option<String> {
@@ -242,7 +243,7 @@ impl Visitor {
     /// Whether this browser has a code that can still be used, whether or not an account matched.
     pub async fn has_code(&self) -> Result<bool, RequestError> {
         match self.pending_reset() {
-            Some(pending) => Ok(dead_reason(&self.app, pending).await?.is_none()),
+            Some(pending) => Ok(pending.invalid_reason(&self.app).await?.is_none()),
             None => Ok(false),
         }
     }
@@ -257,7 +258,7 @@ impl Visitor {
     pub async fn mark_code_page_shown(&mut self) -> Result<(), RequestError> {
         if self.shows_page()
             && let Some(pending) = &mut self.data.pending_reset
-            && take(&mut pending.is_unseen)
+            && take(&mut pending.code.is_unseen)
         {
             self.save().await?;
         }
@@ -321,8 +322,8 @@ mod tests {
         assert!(data.login.is_some_and(|login| login.remember && login.credential_version == 2));
         assert_eq!(data.flashes.len(), 1);
         assert_eq!(data.password_set_in.as_deref(), Some("p"));
-        let pending = data.pending_reset.unwrap();
-        assert_eq!((&*pending.digest, pending.codes_sent, pending.sent_at), ("d", 3, 7));
-        assert_eq!(pending.attempts_key, "id u 2");
+        let code = data.pending_reset.unwrap().code;
+        assert_eq!((&*code.digest, code.codes_sent, code.sent_at), ("d", 3, 7));
+        assert_eq!(code.attempts_key, "id u 2");
     }
 }

@@ -3,7 +3,9 @@
 use super::Error;
 use super::field_errors::FieldErrors;
 use super::mail_limits::MailQuota;
-use super::new_password::{NewPassword, choose_password, find_repeat, set_password};
+use super::new_password::{
+    NewPassword, PasswordUpdate, choose_password, find_repeat, set_password,
+};
 use super::password::{Password, PasswordError};
 use super::rate_limits::{self, Attempt, Counter, RateLimit};
 use super::requester::Requester;
@@ -65,7 +67,8 @@ async fn change(
     let counter = MailQuota::PasswordChanges.counter_of_account(app, &key);
     rate_limits::count(app, counter, Some(&user.id)).await?;
     let hash = requester.hasher(app).hash(password.as_bytes()).await?;
-    let set = set_password(app, requester, user, (hash, new.sessions), None).await?;
+    let update = PasswordUpdate { hash: &hash, sessions: new.sessions, code: None };
+    let set = set_password(app, requester, user, update).await?;
     Ok(set.map_or(PasswordChange::LoggedOut, |(user, device_tokens)| PasswordChange::Changed {
         user,
         device_tokens,

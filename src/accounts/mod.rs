@@ -26,7 +26,7 @@ use crate::db::DbError;
 use crate::event;
 use crate::password_hasher::HashError;
 use field_errors::FieldErrors;
-use password_reset::Rejection;
+use one_time_code::Rejection;
 
 /// Why a use case did nothing.
 #[derive(Debug, thiserror::Error)]

@@ -16,8 +16,13 @@ use crate::password_hasher::{HashError, PasswordHasher};
 /// How long after the first a form counts as its repeat, in seconds.
 pub const REPEATED_WITHIN: i64 = 60;
 
-/// The digests of the session that a request came with and of the one before it in the same browser.
-pub type Sessions = Option<[String; 2]>;
+/// The digests of sessions of one browser.
+pub struct RecentSessions {
+    /// The one that the request came with.
+    pub current: String,
+    /// The one that a password was last set in; the current one if there is none.
+    pub previous: String,
+}
 
 /// What was typed in a form that sets a password.
 #[derive(Clone, Copy)]
@@ -25,7 +30,17 @@ pub struct NewPassword<'a> {
     pub password: &'a str,
     pub password_confirm: &'a str,
     /// Those of the browser that sent it.
-    pub sessions: &'a Sessions,
+    pub sessions: &'a Option<RecentSessions>,
+}
+
+/// A password to be stored.
+#[derive(Clone, Copy)]
+pub struct PasswordUpdate<'a> {
+    pub hash: &'a str,
+    /// Those of the browser that sets it.
+    pub sessions: &'a Option<RecentSessions>,
+    /// The id of the code that is used up, if the password is reset.
+    pub code: Option<(Purpose, &'a str)>,
 }
 
 /// A new password for an account with these names, as typed: of the length that the site asks for, and
@@ -47,26 +62,25 @@ pub async fn choose_password(
     Ok(weakness.map_or(Ok(password), Err))
 }
 
-/// Sets the password of `user`, by using up the reset code `code` if there is one, revokes every session
-/// and code, trusts the browser and sends the notice, all or nothing. Returns the user with the new
+/// Sets the password of `user`, uses up the code, revokes every session and code of the
+/// account, trusts the browser and sends the notice, all or nothing. Returns the user with the new
 /// credentials, and the device tokens that the browser must keep; `None` when the credentials have
-/// changed or the code has died in the meantime.
+/// changed or the code was used or replaced in the meantime.
 pub async fn set_password(
     app: &App,
     requester: &Requester,
     user: &User,
-    (hash, sessions): (String, &Sessions),
-    code: Option<&str>,
+    update: PasswordUpdate<'_>,
 ) -> Result<Option<(User, Vec<String>)>, Error> {
     let now = app.clock.now();
-    let set_in = sessions.as_ref().map(|[session, _]| session.as_str());
+    let set_in = update.sessions.as_ref().map(|sessions| sessions.current.as_str());
     let mut tx = app.db.begin().await?;
     // Users, then sessions, then codes, wherever all change: parallel requests must not deadlock.
-    let changed = user::set_password(tx.on(), user, &hash, set_in, now).await?;
+    let changed = user::set_password(tx.on(), user, update.hash, set_in, now).await?;
     let Some(user) = changed else { return Ok(None) };
-    let sessions = session::revoke_all_for_user(tx.on(), &user.id).await?;
-    if let Some(id) = code
-        && !use_code(tx.on(), Purpose::PasswordReset, id, &user.id, now).await?
+    let revoked = session::revoke_all_for_user(tx.on(), &user.id).await?;
+    if let Some((purpose, id)) = update.code
+        && !use_code(tx.on(), purpose, id, &user.id, now).await?
     {
         return Ok(None);
     }
@@ -75,14 +89,14 @@ pub async fn set_password(
     notices::send(app, &mut tx, requester, &user, Notice::PasswordChanged).await?;
     tx.commit().await?;
     let account = &user.id;
-    let reason = if code.is_some() {
+    let reason = if update.code.is_some() {
         Event::PasswordReset { account }.write();
         "reset"
     } else {
         Event::PasswordChanged { account }.write();
         "password_change"
     };
-    Event::SessionEnded { account, reason, sessions }.write();
+    Event::SessionEnded { account, reason, sessions: revoked }.write();
     Ok(Some((user, device_tokens)))
 }
 
@@ -95,7 +109,8 @@ pub async fn find_repeat(
 ) -> Result<Option<User>, Error> {
     let Some(sessions) = new.sessions else { return Ok(None) };
     let since = app.clock.now() - REPEATED_WITHIN;
-    // From the writer: a change that is just being committed is waited for.
+    // The writer waits for a commit in progress.
+    let sessions = [sessions.current.as_str(), &sessions.previous];
     let user = find_user_by_password_set_in(app.db.writer(), sessions, since).await?;
     let Some(user) = user else { return Ok(None) };
     let password = Password::typed(new.password);

@@ -1,11 +1,21 @@
-//! A one-time code: what people may type for it.
+//! One-time codes for any purpose: what people may type, what the session keeps, and attempts at them.
 
 use std::fmt;
 
+use subtle::ConstantTimeEq;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+use super::Error;
 use super::pasted::{is_dash, is_invisible};
+use super::rate_limits::{Attempt, Counter, RateLimit};
+use crate::app::App;
+use crate::db::DbError;
+use crate::event::Event;
+use crate::models::one_time_code::{
+    COOL_DOWN, Purpose, count_attempt, find_code, invalidate_code, refund_attempt,
+};
+use crate::models::user::{User, find_user};
 use crate::random::{self, CODE_LENGTH};
 
 /// A code as it is compared: capitals and digits, shown as `XXXX-XXXX`. It has no `Debug`, so that it reaches no log.
@@ -44,12 +54,157 @@ impl OneTimeCode {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The keyed digest of the code and its id, which the session keeps in place of the code.
+    pub fn digest(&self, app: &App, id: &str) -> String {
+        app.key.digest("one-time code", &[id, self.as_str()])
+    }
 }
 
 impl fmt::Display for OneTimeCode {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (left, right) = self.0.split_at(CODE_LENGTH / 2);
         write!(to, "{left}-{right}")
+    }
+}
+
+/// What a browser session keeps of a code that was sent for it. It is the same whether an account matched.
+/// Sessions outlive an update of the program, so the stored names stay.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PendingCode {
+    pub id: String,
+    /// Keyed digest of the id and the code.
+    pub digest: String,
+    /// Codes sent in this browser in a row, including this one.
+    pub codes_sent: i64,
+    /// Unix time.
+    pub sent_at: i64,
+    /// What attempts at all codes of the account are counted by.
+    #[serde(rename = "budget")]
+    pub attempts_key: String,
+    /// Until the page that asks for this code is shown: the form that requested it may arrive twice.
+    #[serde(default)]
+    pub is_unseen: bool,
+}
+
+impl PendingCode {
+    /// Seconds until another code can be sent in this browser: the first repeat is free, each further one
+    /// waits longer. From the session and not from the row, so that no page can tell what became of that
+    /// (ASVS 6.3.8).
+    pub fn wait(&self, now: i64) -> i64 {
+        if self.sent_at > now + COOL_DOWN {
+            // The clock was put back.
+            return 0;
+        }
+        (self.sent_at + (self.codes_sent - 1) * COOL_DOWN - now).max(0)
+    }
+
+    /// The user whose code `typed` is. The attempt is counted before it is compared: at the code, and at
+    /// the account over all its codes.
+    pub async fn check(
+        &self,
+        app: &App,
+        purpose: Purpose,
+        typed: &OneTimeCode,
+    ) -> Result<User, Error> {
+        let (db, now, max) = (&app.db, app.clock.now(), app.config.limits.reset_code);
+        let Some(row) = count_attempt(db.writer(), purpose, &self.id, max, now).await? else {
+            let reason = self.invalid_reason(app, purpose).await?;
+            return Err(rejected(None, reason.unwrap_or(Rejection::TooMany)));
+        };
+        let account = row.user_id.as_deref();
+        let counter = Counter::of(app, RateLimit::ResetAccount, &self.attempts_key);
+        let counted = Attempt::count(app, Vec::from_iter(counter), account).await;
+        if counted.is_err() {
+            self.refund(app, purpose).await;
+        }
+        let attempt = counted?;
+        // In constant time (ASVS 11.2.4).
+        let digest = typed.digest(app, &self.id);
+        let is_right = bool::from(digest.as_bytes().ct_eq(self.digest.as_bytes()));
+        let Some(id) = account.filter(|_| is_right) else {
+            return Err(rejected(account, Rejection::Wrong(max - row.attempts)));
+        };
+        let user = find_user(db.reader(), id).await?;
+        let user = user.ok_or_else(|| rejected(account, Rejection::Gone))?;
+        attempt.refund(app).await;
+        Ok(user)
+    }
+
+    /// Refunds an attempt that was not compared, or was right and changed nothing. Returns whether the code
+    /// exists.
+    pub async fn refund(&self, app: &App, purpose: Purpose) -> bool {
+        let refunded = refund_attempt(app.db.writer(), purpose, &self.id).await;
+        refunded.unwrap_or_else(|error| {
+            Event::log_fault("a_guess_was_not_given_back", &error);
+            true
+        })
+    }
+
+    /// Invalidates the code, so that another can replace it, and returns how many were sent in a row; 0
+    /// when it does not exist, `None` when a parallel request has just done so.
+    pub async fn invalidate(&self, app: &App, purpose: Purpose) -> Result<Option<i64>, DbError> {
+        let (db, now) = (&app.db, app.clock.now());
+        if let Some(codes_sent) = invalidate_code(db.writer(), purpose, &self.id, now).await? {
+            return Ok(Some(codes_sent));
+        }
+        Ok(find_code(db.reader(), purpose, &self.id).await?.is_none().then_some(0))
+    }
+
+    /// Why the code cannot be used any more; `None` when it can. The same whether an account matched.
+    pub async fn invalid_reason(
+        &self,
+        app: &App,
+        purpose: Purpose,
+    ) -> Result<Option<Rejection>, DbError> {
+        let max = app.config.limits.reset_code;
+        Ok(match find_code(app.db.reader(), purpose, &self.id).await? {
+            None => Some(Rejection::Gone),
+            Some(code) if code.is_replaced() => Some(Rejection::Gone),
+            Some(code) if code.expires_at <= app.clock.now() => Some(Rejection::Expired),
+            Some(code) => (code.attempts >= max).then_some(Rejection::TooMany),
+        })
+    }
+}
+
+fn rejected(account: Option<&str>, rejection: Rejection) -> Error {
+    Event::CodeRefused { account, reason: rejection.name() }.write();
+    rejection.into()
+}
+
+/// Why a code is rejected. Its `Display` is what the visitor reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// With the number of attempts left.
+    #[error("Incorrect code{}", attempts_left(*.0))]
+    Wrong(i64),
+    #[error("This code has expired. Request a new one.")]
+    Expired,
+    /// There were too many attempts at this code before this one.
+    #[error("This code has no attempts left. Request a new one.")]
+    TooMany,
+    /// Used, replaced or swept.
+    #[error("This code was used or replaced. Check the latest email or request a new one.")]
+    Gone,
+}
+
+fn attempts_left(left: i64) -> String {
+    match left {
+        0 => ", no attempts left. Request a new one.".to_owned(),
+        1 => ". Check the latest email. 1 attempt left.".to_owned(),
+        _ => format!(". Check the latest email. {left} attempts left."),
+    }
+}
+
+impl Rejection {
+    /// As the log names it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Wrong(_) => "wrong",
+            Self::Expired => "expired",
+            Self::TooMany => "too_many",
+            Self::Gone => "gone",
+        }
     }
 }
 

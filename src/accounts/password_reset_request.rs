@@ -3,8 +3,8 @@
 use super::client_trust::ClientTrust;
 use super::email::{EmailAddress, EmailError};
 use super::field_errors::FieldErrors;
-use super::one_time_code::OneTimeCode;
-use super::password_reset::{PURPOSE, PendingReset, digest};
+use super::one_time_code::{OneTimeCode, PendingCode};
+use super::password_reset::{PURPOSE, PendingReset};
 use super::rate_limits;
 use super::requester::Requester;
 use super::username::{Username, UsernameError};
@@ -13,8 +13,8 @@ use crate::app::App;
 use crate::db::DbError;
 use crate::event::Event;
 use crate::mail::emails;
-use crate::models::one_time_code::{find_code, insert_code, invalidate_code};
-use crate::models::user::find_user_by_username_and_email;
+use crate::models::one_time_code::insert_code;
+use crate::models::user::{User, find_user_by_username_and_email};
 
 /// The account that a code is requested for.
 struct Claim {
@@ -59,13 +59,14 @@ pub enum CodeRequest {
 pub async fn request_code(
     app: &App,
     requester: &Requester,
-    (username, email): (&str, &str),
+    username: &str,
+    email: &str,
     pending: Option<&PendingReset>,
 ) -> Result<CodeRequest, Error> {
     let claim = Claim::parse(username, email)?;
     let is_repeat = |old: &PendingReset| {
-        old.is_unseen
-            && old.sent_at > app.clock.now() - app.config.code_ttl
+        old.code.is_unseen
+            && old.code.sent_at > app.clock.now() - app.config.code_ttl
             && (old.username.as_str(), old.email.as_str())
                 == (claim.username.as_str(), claim.email.as_typed())
     };
@@ -86,13 +87,34 @@ pub async fn resend_code(
     let Ok(claim) = Claim::parse(&pending.username, &pending.email) else {
         return Ok(CodeRequest::NotPending);
     };
-    if pending.is_unseen && pending.codes_sent > 1 {
+    if pending.code.is_unseen && pending.code.codes_sent > 1 {
         return Ok(CodeRequest::Repeated);
     }
-    if let seconds @ 1.. = pending.wait(app.clock.now()) {
+    if let seconds @ 1.. = pending.code.wait(app.clock.now()) {
         return Ok(CodeRequest::TooEarly(seconds));
     }
     send_code(app, requester, &claim, Some(pending), true).await
+}
+
+/// The account that a code is sent to, if there is one, and how far it trusts the browser.
+struct Recipient<'a> {
+    claim: &'a Claim,
+    user: Option<User>,
+    trust: ClientTrust,
+}
+
+impl<'a> Recipient<'a> {
+    async fn find(app: &App, requester: &Requester, claim: &'a Claim) -> Result<Self, DbError> {
+        let (username, email_key) = (claim.username.as_str(), claim.email.key());
+        let user = find_user_by_username_and_email(app.db.reader(), username, email_key).await?;
+        let trust = ClientTrust::of(app, requester, user.as_ref(), claim.key()).await?;
+        Ok(Self { claim, user, trust })
+    }
+
+    /// The user's id.
+    fn account(&self) -> Option<&str> {
+        self.user.as_ref().map(|user| user.id.as_str())
+    }
 }
 
 /// Counts the request, invalidates the older code and sends a new one. Where no account matches, the same
@@ -104,47 +126,47 @@ async fn send_code(
     pending: Option<&PendingReset>,
     is_resend: bool,
 ) -> Result<CodeRequest, Error> {
-    let (db, now, ttl) = (&app.db, app.clock.now(), app.config.code_ttl);
-    let (username, email_key) = (claim.username.as_str(), claim.email.key());
-    let user = find_user_by_username_and_email(db.reader(), username, email_key).await?;
-    let trust = ClientTrust::of(app, requester, user.as_ref(), claim.key()).await?;
-    let account = user.as_ref().map(|user| user.id.as_str());
-    let counters = trust.code_counters(app, requester);
+    let recipient = Recipient::find(app, requester, claim).await?;
+    let (account, counters) = (recipient.account(), recipient.trust.code_counters(app, requester));
     rate_limits::count(app, counters, account).await?;
-    let Some(replaced) = replace(app, pending).await? else { return Ok(CodeRequest::Repeated) };
-    let to = user.as_ref().map_or(claim.email.as_typed(), |user| &user.email);
-    let code = OneTimeCode::generate();
-    let (shown, in_subject) = (&*code.to_string(), app.config.code_in_subject);
-    let content = emails::Code { shown, ttl, in_subject };
-    let email = emails::reset_code(&notices::context(app, requester, username, to), content)?;
-    let counters = trust.code_mail_counters(app, requester, user.as_ref(), to);
+    let replaced = match pending {
+        Some(pending) => pending.code.invalidate(app, PURPOSE).await?,
+        None => Some(0),
+    };
+    let Some(replaced) = replaced else { return Ok(CodeRequest::Repeated) };
     let codes_sent = if is_resend { replaced + 1 } else { 1 };
-    let mut tx = db.begin().await?;
-    let id = insert_code(tx.on(), PURPOSE, account, (codes_sent, ttl), now).await?;
-    let may_send = rate_limits::may_send(app, &mut tx, &counters).await?;
-    let email = if may_send && user.is_some() { email } else { email.decoy() };
-    app.outbox.enqueue(&mut tx, &email).await?;
-    tx.commit().await?;
+    let code = write_code(app, requester, &recipient, codes_sent).await?;
     if codes_sent == 1 {
         Event::CodeAsked { account }.write();
     } else {
         Event::CodeResent { account }.write();
     }
-    let (username, email) = (username.to_owned(), claim.email.as_typed().to_owned());
-    let (digest, attempts_key, sent_at) = (digest(app, &id, &code), trust.code_key, now);
-    let is_unseen = true;
-    let pending =
-        PendingReset { id, username, email, digest, codes_sent, sent_at, attempts_key, is_unseen };
+    let (username, email) = (claim.username.as_str().into(), claim.email.as_typed().into());
+    let pending = PendingReset { username, email, code };
     Ok(CodeRequest::Sent { pending, is_replacement: is_resend || replaced > 0 })
 }
 
-/// Invalidates the older code and returns how many were sent in a row; 0 when there is none, `None` when a
-/// parallel request has just done so.
-async fn replace(app: &App, pending: Option<&PendingReset>) -> Result<Option<i64>, DbError> {
-    let (db, now) = (&app.db, app.clock.now());
-    let Some(PendingReset { id, .. }) = pending else { return Ok(Some(0)) };
-    if let Some(codes_sent) = invalidate_code(db.writer(), id, now).await? {
-        return Ok(Some(codes_sent));
-    }
-    Ok(find_code(db.reader(), PURPOSE, id).await?.is_none().then_some(0))
+/// Stores a new code and enqueues its email, both or neither.
+async fn write_code(
+    app: &App,
+    requester: &Requester,
+    recipient: &Recipient<'_>,
+    codes_sent: i64,
+) -> Result<PendingCode, Error> {
+    let Recipient { claim, user, trust } = recipient;
+    let (now, ttl) = (app.clock.now(), app.config.code_ttl);
+    let to = user.as_ref().map_or(claim.email.as_typed(), |user| &user.email);
+    let code = OneTimeCode::generate();
+    let (shown, in_subject) = (&*code.to_string(), app.config.code_in_subject);
+    let context = notices::context(app, requester, claim.username.as_str(), to);
+    let email = emails::reset_code(&context, emails::Code { shown, ttl, in_subject })?;
+    let counters = trust.code_mail_counters(app, requester, user.as_ref(), to);
+    let mut tx = app.db.begin().await?;
+    let id = insert_code(tx.on(), PURPOSE, recipient.account(), (codes_sent, ttl), now).await?;
+    let may_send = rate_limits::may_send(app, &mut tx, &counters).await?;
+    let email = if may_send && user.is_some() { email } else { email.decoy() };
+    app.outbox.enqueue(&mut tx, &email).await?;
+    tx.commit().await?;
+    let (digest, attempts_key) = (code.digest(app, &id), trust.code_key.clone());
+    Ok(PendingCode { id, digest, codes_sent, sent_at: now, attempts_key, is_unseen: true })
 }

@@ -6,9 +6,8 @@ use serde::Deserialize;
 use super::{HandlerResult, redirect, show as show_page, show_form_again};
 use crate::accounts::field_errors::FieldErrors;
 use crate::accounts::new_password::NewPassword;
-use crate::accounts::password_reset::{
-    PasswordReset, PendingReset, Rejection, dead_reason, reset_password,
-};
+use crate::accounts::one_time_code::Rejection;
+use crate::accounts::password_reset::{PasswordReset, PendingReset, reset_password};
 use crate::accounts::password_reset_request::{CodeRequest, request_code, resend_code};
 use crate::error::RequestError;
 use crate::flash::Flash;
@@ -83,8 +82,7 @@ pub async fn submit_request(
 
 async fn try_request(visitor: &mut Visitor, form: &RequestForm) -> HandlerResult {
     let (app, requester, pending) = (&visitor.app, &visitor.requester, visitor.pending_reset());
-    let claim = (form.username.as_str(), form.email.as_str());
-    let requested = request_code(app, requester, claim, pending).await?;
+    let requested = request_code(app, requester, &form.username, &form.email, pending).await?;
     show_code_form(visitor, requested, Flash::CodeReplaced).await
 }
 
@@ -194,7 +192,7 @@ async fn page(
         page: visitor.page("Set a new password").await?.with_errors(errors),
         code: code.to_owned(),
         pending: pending.clone(),
-        wait: pending.wait(visitor.app.clock.now()),
-        dead: dead_reason(&visitor.app, pending).await?,
+        wait: pending.code.wait(visitor.app.clock.now()),
+        dead: pending.invalid_reason(&visitor.app).await?,
     })
 }

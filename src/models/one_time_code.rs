@@ -10,7 +10,7 @@ use crate::random;
 pub const COOL_DOWN: i64 = 30;
 
 /// How long an expired code is kept, in seconds: pages say "expired" and not "unknown".
-const KEPT: i64 = 60 * 60;
+const EXPIRED_CODE_RETENTION: i64 = 60 * 60;
 
 /// What a code is for.
 #[derive(Clone, Copy)]
@@ -55,11 +55,12 @@ const COUNT_ATTEMPT: &str = concat!(
     code_columns!()
 );
 const REFUND: &str = "update one_time_codes set attempts = attempts - 1
-    where id = $1 and attempts > 0";
+    where id = $1 and purpose = $2 and attempts > 0";
 /// The row of a replaced code stays, so that of parallel requests the second sees the first. After a pause
 /// it can be replaced again: the browser may not have received the response with the new code's id.
 const INVALIDATE: &str = "update one_time_codes set expires_at = 0, created_at = $3
-    where id = $1 and (expires_at > 0 or created_at + $2 <= $3 or created_at > $3 + $2)
+    where id = $1 and purpose = $4
+        and (expires_at > 0 or created_at + $2 <= $3 or created_at > $3 + $2)
     returning codes_sent";
 const USE: &str = "delete from one_time_codes
     where id = $1 and purpose = $2 and user_id = $3 and expires_at > $4";
@@ -86,7 +87,7 @@ pub async fn insert_code(
     Ok(id)
 }
 
-/// The code with this id, dead or alive.
+/// The code with this id, valid or not.
 pub async fn find_code(
     on: Executor<'_>,
     purpose: Purpose,
@@ -95,7 +96,7 @@ pub async fn find_code(
     sql(FIND).bind(id).bind(purpose.name()).optional(on).await
 }
 
-/// Counts an attempt against `max`. Only what was counted may be compared; `None` when the code is dead.
+/// Counts an attempt against `max`. Only what was counted may be compared; `None` when the code is invalid.
 pub async fn count_attempt(
     on: Executor<'_>,
     purpose: Purpose,
@@ -106,12 +107,13 @@ pub async fn count_attempt(
     sql(COUNT_ATTEMPT).bind(id).bind(purpose.name()).bind(now).bind(max).optional(on).await
 }
 
-/// Takes back an attempt that was right but led nowhere, and returns whether the code is there.
-pub async fn refund_attempt(on: Executor<'_>, id: &str) -> Result<bool, DbError> {
-    Ok(sql(REFUND).bind(id).execute(on).await? > 0)
+/// Refunds an attempt that was not compared, or was right and changed nothing. Returns whether the code
+/// exists.
+pub async fn refund_attempt(on: Executor<'_>, purpose: Purpose, id: &str) -> Result<bool, DbError> {
+    Ok(sql(REFUND).bind(id).bind(purpose.name()).execute(on).await? > 0)
 }
 
-/// Uses the code up: once, whatever is sent in parallel. Returns whether it was alive.
+/// Uses the code up: once, whatever is sent in parallel. Returns whether it was valid.
 pub async fn use_code(
     on: Executor<'_>,
     purpose: Purpose,
@@ -123,10 +125,16 @@ pub async fn use_code(
     Ok(used.execute(on).await? > 0)
 }
 
-/// Kills the code so that another can take its place, and returns how many were sent in a row; `None`
-/// when it is gone, or was replaced by a parallel request.
-pub async fn invalidate_code(on: Executor<'_>, id: &str, now: i64) -> Result<Option<i64>, DbError> {
-    let sent = sql(INVALIDATE).bind(id).bind(COOL_DOWN).bind(now).optional::<(i64,)>(on).await?;
+/// Invalidates the code so that another can replace it, and returns how many were sent in a row; `None`
+/// when it does not exist, or was replaced by a parallel request.
+pub async fn invalidate_code(
+    on: Executor<'_>,
+    purpose: Purpose,
+    id: &str,
+    now: i64,
+) -> Result<Option<i64>, DbError> {
+    let invalidate = sql(INVALIDATE).bind(id).bind(COOL_DOWN).bind(now).bind(purpose.name());
+    let sent = invalidate.optional::<(i64,)>(on).await?;
     Ok(sent.map(|(codes_sent,)| codes_sent))
 }
 
@@ -137,5 +145,5 @@ pub async fn revoke_all_for_user(on: Executor<'_>, user_id: &str) -> Result<(), 
 
 /// Deletes up to `limit` codes that expired a while ago and returns how many.
 pub async fn sweep_codes(on: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
-    sql(SWEEP).bind(now - KEPT).bind(limit).execute(on).await
+    sql(SWEEP).bind(now - EXPIRED_CODE_RETENTION).bind(limit).execute(on).await
 }

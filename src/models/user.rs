@@ -100,7 +100,7 @@ pub async fn find_user_by_username_and_email(
 /// The user whose password was last set in one of two sessions, if that was after `since`.
 pub async fn find_user_by_password_set_in(
     on: Executor<'_>,
-    [session, previous]: &[String; 2],
+    [session, previous]: [&str; 2],
     since: i64,
 ) -> Result<Option<User>, DbError> {
     let find = users!("where password_set_in in ($1, $2) and password_set_at > $3 limit 1");
