@@ -49,9 +49,9 @@ impl RequestError {
             Self::Invalid(errors) => Some(errors.clone()),
             Self::RateLimited(_) => {
                 let words = format!("{TOO_MANY}. {}", self.limit_words()?);
-                Some(FieldErrors::of_form(field, words))
+                Some(FieldErrors::for_form(field, words))
             }
-            _ => Some(FieldErrors::of_form(field, self.limit_words()?)),
+            _ => Some(FieldErrors::for_form(field, self.limit_words()?)),
         }
     }
 
@@ -114,7 +114,7 @@ impl From<accounts::Error> for RequestError {
         match error {
             accounts::Error::Invalid(errors) => Self::Invalid(errors),
             accounts::Error::CodeRejected(rejection) => {
-                Self::Invalid(FieldErrors::one("code", rejection.to_string()))
+                Self::Invalid(FieldErrors::single("code", rejection.to_string()))
             }
             accounts::Error::RateLimited { retry_after } => Self::RateLimited(retry_after),
             accounts::Error::LoginStopped => Self::LoginStopped,

@@ -41,17 +41,19 @@ pub async fn change_password(
         Some(user) => change(app, requester, user, current, new).await,
         None => Ok(PasswordChange::LoggedOut),
     };
-    match outcome {
-        Ok(PasswordChange::LoggedOut) => {}
-        Err(ref error) if error.is_refusal() => {}
-        done_or_failed => return done_or_failed,
+    // The first form changes the password and ends the session, so its repeat is refused or logged out.
+    let may_be_repeat = match &outcome {
+        Ok(outcome) => matches!(outcome, PasswordChange::LoggedOut),
+        Err(error) => error.is_refusal(),
+    };
+    if !may_be_repeat {
+        return outcome;
     }
-    match find_repeat(app, requester, new).await? {
-        Some(user) if Password::typed(current) != Password::typed(new.password) => {
-            Ok(PasswordChange::Repeated(user))
-        }
-        _ => outcome,
-    }
+    // The first form did not have the same password twice. A form that has must be refused, even just after
+    // this password was set.
+    let changes = Password::typed(current) != Password::typed(new.password);
+    let repeat = find_repeat(app, requester, new).await?.filter(|_| changes);
+    repeat.map_or(outcome, |user| Ok(PasswordChange::Repeated(user)))
 }
 
 async fn change(
@@ -62,7 +64,7 @@ async fn change(
     new: NewPassword<'_>,
 ) -> Result<PasswordChange, Error> {
     let password = validate(app, requester, user, current, new).await?;
-    // By account alone: other accounts with the same mailbox must neither prevent nor notice a change.
+    // By account only: other accounts with the same mailbox must neither prevent nor notice a change.
     let key = format!("changed by {}", user.id);
     let counter = MailQuota::PasswordChanges.counter_of_account(app, &key);
     rate_limits::count(app, counter, Some(&user.id)).await?;
@@ -92,13 +94,12 @@ async fn validate(
     }
     rate_limits::count(app, Counter::of(app, RateLimit::NewPassword, &user.id), None).await?;
     let (hasher, names) = (requester.hasher(app), [user.username.as_str(), user.email.as_str()]);
-    let mut chosen = choose_password(app, &hasher, new.password, names).await?;
-    if errors.is_empty() && chosen.as_ref() == Ok(&typed) {
-        chosen = Err(PasswordError::Current);
+    let mut password = choose_password(app, &hasher, new.password, names, &mut errors).await?;
+    if errors.is_empty() && password.as_ref() == Some(&typed) {
+        password = errors.record("password", Err(PasswordError::Current), PasswordError::Empty);
     }
-    let password = errors.take("password", chosen, PasswordError::Empty);
     errors.confirm(new.password, new.password_confirm);
-    errors.check(password)
+    errors.into_result(password)
 }
 
 /// Limited like a login, because a stolen session must not allow unlimited guesses, but counted separately:

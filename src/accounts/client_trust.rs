@@ -18,8 +18,8 @@ const TRUSTED_CODES_FACTOR: i64 = 4;
 /// lock the owner out (OWASP "Slow Down Online Guessing Attacks with Device Cookies").
 #[derive(Clone, Debug)]
 pub struct ClientTrust {
-    /// The key of the device, if the account was used from it, perhaps with an earlier password. Then it
-    /// is the owner's, who changed the password in another browser, or a thief's.
+    /// The key of the device, if the account was used from it, perhaps with an earlier password. With an
+    /// earlier password it may be the owner's other browser or a thief's.
     device: Option<String>,
     /// Whether the account was used from it with its present password.
     is_trusted: bool,
@@ -66,25 +66,25 @@ impl ClientTrust {
     }
 
     /// The counters of a request for a code, besides those of its email. The last is a part of the
-    /// mailbox's limit for this account, so that the address alone is not enough to use up its codes.
+    /// mailbox's limit for this account, so that the address is not enough to use up its codes.
     pub fn code_counters(&self, app: &App, requester: &Requester) -> Vec<Counter> {
         let (name, more) =
             if self.is_trusted { ("trusted ", TRUSTED_CODES_FACTOR) } else { ("", 1) };
         let limit = RateLimit::ForgotIp;
-        let by_network =
-            requester.counted_networks().into_iter().filter_map(|(network, factor)| {
-                let rate = limit.rate(app)?.times(factor * more);
-                Some(Counter::new(app, limit, &format!("{name}{network}"), rate))
-            });
+        let mut counters = Vec::new();
+        for (network, factor) in requester.counted_networks() {
+            let Some(rate) = limit.rate(app) else { break };
+            let (key, rate) = (format!("{name}{network}"), rate.times(factor * more));
+            counters.push(Counter::new(app, limit, &key, rate));
+        }
         let key = &self.code_key;
-        by_network
-            .chain(Counter::of(app, RateLimit::ForgotAccount, key))
-            .chain(self.code_quota().counter_of_account(app, &format!("asked {key}")))
-            .collect()
+        counters.extend(Counter::of(app, RateLimit::ForgotAccount, key));
+        counters.extend(self.code_quota().counter_of_account(app, &format!("asked {key}")));
+        counters
     }
 
-    /// The counters of the email with a code to the address `to`. They count nothing where no account
-    /// matches, for the same reason.
+    /// The counters of the email with a code to the address `to`. Where no account matches they add
+    /// nothing, so that requests with the address only do not use up its owner's emails.
     pub fn code_mail_counters(
         &self,
         app: &App,

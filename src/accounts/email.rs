@@ -4,7 +4,7 @@ use super::pasted::plain;
 use crate::config::is_dot_atom;
 
 /// The longest address that a mail server must take (RFC 5321 4.5.3.1.3, less the brackets).
-const LONGEST: usize = 254;
+const MAX_ADDRESS_LENGTH: usize = 254;
 
 /// An address that mail can be sent to.
 ///
@@ -22,7 +22,7 @@ pub struct EmailAddress {
 pub enum EmailError {
     #[error("Enter your email.")]
     Empty,
-    #[error("Use an email with {LONGEST} characters or fewer.")]
+    #[error("Use an email with {MAX_ADDRESS_LENGTH} characters or fewer.")]
     Long,
     #[error("Enter an email like name@example.com.")]
     Shape,
@@ -37,12 +37,12 @@ impl EmailAddress {
         if typed.is_empty() {
             return Err(EmailError::Empty);
         }
-        if typed.len() > LONGEST {
+        if typed.len() > MAX_ADDRESS_LENGTH {
             return Err(EmailError::Long);
         }
         let (local, domain) = typed.rsplit_once('@').ok_or(EmailError::Shape)?;
         let domain = canonical_domain(domain).ok_or(EmailError::Shape)?;
-        if !is_dot_atom(local) || local.len() + 1 + domain.len() > LONGEST {
+        if !is_dot_atom(local) || local.len() + 1 + domain.len() > MAX_ADDRESS_LENGTH {
             return Err(EmailError::Shape);
         }
         let key = format!("{}@{domain}", local.to_ascii_lowercase());
@@ -60,7 +60,7 @@ impl EmailAddress {
     }
 }
 
-/// The address alone, without what surrounds it in a mail or in a link. An address has no `<` and no
+/// The address without what surrounds it in an email or in a link. An address has no `<` and no
 /// `:`, so this makes none of another one.
 fn bare(text: &str) -> &str {
     let inner = text.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(text);

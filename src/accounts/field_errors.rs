@@ -1,5 +1,7 @@
 //! What is wrong with a form, field by field.
 
+use std::fmt;
+
 use super::Error;
 
 #[derive(Clone, Debug)]
@@ -20,24 +22,24 @@ pub struct FieldErrors(Vec<FieldError>);
 
 impl FieldErrors {
     /// One thing wrong, with `field`.
-    pub fn one(field: &'static str, message: impl Into<String>) -> Self {
+    pub fn single(field: &'static str, message: impl Into<String>) -> Self {
         let (message, marks_field, replaces_hint) = (message.into(), true, false);
         Self(vec![FieldError { field, message, marks_field, replaces_hint }])
     }
 
     /// One thing wrong with the form as a whole, and the field to continue with. No field is marked: at
     /// login that would show which of the two was wrong (ASVS 6.3.8).
-    pub fn of_form(field: &'static str, message: impl Into<String>) -> Self {
+    pub fn for_form(field: &'static str, message: impl Into<String>) -> Self {
         let (message, marks_field, replaces_hint) = (message.into(), false, false);
         Self(vec![FieldError { field, message, marks_field, replaces_hint }])
     }
 
     pub fn add(&mut self, field: &'static str, message: impl Into<String>) {
-        self.0.extend(Self::one(field, message).0);
+        self.0.extend(Self::single(field, message).0);
     }
 
     /// Keeps the value, or adds the error. Each error but `missing` states the rule of the field.
-    pub fn take<T, E: ToString + PartialEq>(
+    pub fn record<T, E: ToString + PartialEq>(
         &mut self,
         field: &'static str,
         parsed: Result<T, E>,
@@ -57,13 +59,13 @@ impl FieldErrors {
         }
     }
 
-    /// `values`, unless something is wrong.
-    pub fn check<T>(self, values: Option<T>) -> Result<T, Error> {
+    /// `values`, or the errors if there are any.
+    pub fn into_result<T>(self, values: Option<T>) -> Result<T, Error> {
         values.filter(|_| self.is_empty()).ok_or(Error::Invalid(self))
     }
 
     /// What is wrong with `field`, if anything.
-    pub fn of(&self, field: &str) -> Option<&str> {
+    pub fn get(&self, field: &str) -> Option<&str> {
         let mut marked = self.0.iter().filter(|error| error.marks_field);
         marked.find(|error| error.field == field).map(|error| error.message.as_str())
     }
@@ -78,7 +80,15 @@ impl FieldErrors {
     }
 
     /// For the summary.
-    pub fn all(&self) -> &[FieldError] {
-        &self.0
+    pub fn iter(&self) -> impl Iterator<Item = &FieldError> {
+        self.0.iter()
+    }
+}
+
+/// The messages, for a terminal.
+impl fmt::Display for FieldErrors {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let messages: Vec<&str> = self.iter().map(|error| error.message.as_str()).collect();
+        to.write_str(&messages.join(" "))
     }
 }

@@ -1,4 +1,4 @@
-//! Log in: a username or an email address, and a password.
+//! Log in with a username or an email address and a password.
 
 use super::client_trust::ClientTrust;
 use super::field_errors::FieldErrors;
@@ -23,16 +23,20 @@ pub struct Credentials<'a> {
     pub password: &'a str,
 }
 
-/// Whose password it was, and the device tokens that the browser must keep.
-pub type LoggedIn = (User, Vec<String>);
+/// A login that succeeded.
+pub struct LoginOutcome {
+    pub user: User,
+    /// The device tokens that the browser must keep.
+    pub device_tokens: Vec<String>,
+}
 
 /// Logs in. The attempt is counted before it is compared. The work is the same whether the account exists,
-/// and so are the words (ASVS 6.3.8).
+/// and so is the message (ASVS 6.3.8).
 pub async fn log_in(
     app: &App,
     requester: &Requester,
     credentials: Credentials<'_>,
-) -> Result<LoggedIn, Error> {
+) -> Result<LoginOutcome, Error> {
     credentials.check()?;
     let (user, name) = find_user_by_login_name(&app.db, credentials.login).await?;
     let account = user.as_ref().map_or_else(|| format!("name {name}"), User::credentials);
@@ -44,7 +48,8 @@ pub async fn log_in(
     let login =
         CountedLogin { app: app.clone(), requester: requester.clone(), user, account, attempt };
     let compared = login.compare(Password::typed(credentials.password));
-    // A client that hangs up must not hide the failure that stops further logins.
+    // A client that hangs up must not hide the failure that stops further logins. The other attempts end
+    // with the request, so that the hash queue drops the jobs of clients that have hung up.
     if is_last { run_to_completion(compared).await } else { compared.await }
 }
 
@@ -58,11 +63,11 @@ impl Credentials<'_> {
         if self.password.is_empty() {
             errors.add("password", "Enter your password.");
         }
-        errors.check(Some(()))
+        errors.into_result(Some(()))
     }
 }
 
-/// A login that was counted and may be compared.
+/// A login that was counted and may be compared. It owns what a spawned task needs.
 struct CountedLogin {
     app: App,
     requester: Requester,
@@ -73,7 +78,7 @@ struct CountedLogin {
 }
 
 impl CountedLogin {
-    async fn compare(self, password: Password) -> Result<LoggedIn, Error> {
+    async fn compare(self, password: Password) -> Result<LoginOutcome, Error> {
         let Self { app, requester, user, account, attempt } = self;
         let is_last = attempt.is_last;
         let matched = verify_password(&app, &requester, attempt, user.as_ref(), &password).await?;
@@ -90,8 +95,8 @@ impl CountedLogin {
             Event::LoginStopped { account: account_id }.write();
             notices::send_login_stopped(&app, &requester, user.as_ref(), &account).await?;
         }
-        let words = "Incorrect username or password.";
-        Err(Error::Invalid(FieldErrors::of_form("username", words)))
+        let message = "Incorrect username or password.";
+        Err(Error::Invalid(FieldErrors::for_form("username", message)))
     }
 }
 
@@ -104,7 +109,7 @@ async fn rehash(app: &App, requester: &Requester, user: &User, password: &Passwo
 }
 
 /// Records the device and notifies the owner.
-async fn complete_login(app: App, requester: Requester, user: User) -> Result<LoggedIn, Error> {
+async fn complete_login(app: App, requester: Requester, user: User) -> Result<LoginOutcome, Error> {
     let mut tx = app.db.begin().await?;
     let (status, device_tokens) =
         trusted_devices::record_login(&app, &mut tx, &requester, &user).await?;
@@ -114,5 +119,5 @@ async fn complete_login(app: App, requester: Requester, user: User) -> Result<Lo
     notices::send(&app, &mut tx, &requester, &user, notice).await?;
     tx.commit().await?;
     Event::Login { account: &user.id }.write();
-    Ok((user, device_tokens))
+    Ok(LoginOutcome { user, device_tokens })
 }

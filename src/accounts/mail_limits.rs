@@ -1,4 +1,4 @@
-//! Limits of emails: the part of each limit that a kind of email has, and the counters of an email.
+//! Email rate limits: each kind of email gets a share of each limit.
 
 use super::mailbox::Mailbox;
 use super::rate_limits::{Counter, RateLimit};
@@ -14,8 +14,8 @@ const NETWORK_PART: i64 = 10;
 /// to one person.
 const NETWORK_DOMAIN_PART: i64 = 25;
 
-/// A network may always cause so many.
-const MIN_OF_NETWORK: i64 = 10;
+/// Minimum number of emails that a network may trigger.
+const MIN_PER_NETWORK: i64 = 10;
 
 /// Fewer emails than this cannot be divided.
 const MIN_DIVIDED: i64 = 6;
@@ -59,7 +59,7 @@ impl MailQuota {
     /// cause it and of the site.
     pub fn counters(self, app: &App, to: &str, requester: &Requester) -> Vec<Counter> {
         let Mailbox { key, own_key, domain } = Mailbox::of(to);
-        // Those that only the owner of an account causes are counted apart for the plain address.
+        // Emails that only the owner can trigger use the plain address's own counter.
         let key = match self {
             Self::TrustedCodes | Self::PasswordChanges => own_key,
             Self::Codes | Self::Notices => key,
@@ -80,15 +80,15 @@ impl MailQuota {
     fn counter(self, app: &App, limit: RateLimit, key: &str, factor: i64) -> Option<Counter> {
         let (name, Rate { count, period }) = self.part_of(limit.rate(app)?);
         let count = match limit {
-            RateLimit::MailNetwork => (count / NETWORK_PART).max(MIN_OF_NETWORK),
-            RateLimit::MailNetworkDomain => (count / NETWORK_DOMAIN_PART).max(MIN_OF_NETWORK),
+            RateLimit::MailNetwork => (count / NETWORK_PART).max(MIN_PER_NETWORK),
+            RateLimit::MailNetworkDomain => (count / NETWORK_DOMAIN_PART).max(MIN_PER_NETWORK),
             _ => count,
         };
         let rate = Rate { count, period }.times(factor);
         Some(Counter::new(app, limit, &format!("{name} {key}"), rate))
     }
 
-    /// A part of the mailbox's limit for one account alone, by `key`.
+    /// A part of the mailbox's limit for one account only, by `key`.
     pub fn counter_of_account(self, app: &App, key: &str) -> Option<Counter> {
         let (_, part) = self.part_of(RateLimit::MailAddress.rate(app)?);
         Some(Counter::new(app, RateLimit::MailAddress, key, part))

@@ -13,7 +13,7 @@ pub struct Mailbox {
     /// one: else an attacker could register another spelling and use up the owner's emails.
     pub own_key: String,
     /// What the emails of its domain are counted by: the registered domain, whose owner can make any
-    /// number of names in it. A mailbox of a public provider is counted alone.
+    /// number of names in it. A mailbox of a public provider is counted separately.
     pub domain: String,
 }
 
@@ -56,17 +56,13 @@ impl Mailbox {
             return Self { own_key: key.clone(), domain: key.clone(), key };
         };
         let (local, domain) = without_subdomain(plain);
-        let mut local = without_tag(local, domain).to_owned();
-        let (mut first_domain, mut has_own_key) = (domain, true);
-        let provider =
-            PROVIDERS.iter().find(|(_, domains)| domains.split(' ').any(|d| d == domain));
-        if let Some((ignored, domains)) = provider {
-            local = local.replace(*ignored, "");
-            first_domain = domains.split(' ').next().unwrap_or(domain);
-            has_own_key = domains.split(' ').take(OWN_DOMAINS).any(|own| own == domain);
-        }
-        has_own_key &= (local.as_str(), domain) == plain;
-        let key = format!("{local}@{first_domain}");
+        let provider = provider_of(domain);
+        let (ignored, domains) = provider.unwrap_or((&[], domain));
+        let local = without_tag(local, domain).replace(ignored, "");
+        let mut own_domains = domains.split(' ').take(OWN_DOMAINS);
+        let has_own_key =
+            (local.as_str(), domain) == plain && own_domains.clone().any(|own| own == domain);
+        let key = format!("{local}@{}", own_domains.next().unwrap_or(domain));
         let own_key =
             if has_own_key { format!("{local}@{domain}") } else { format!("other {key}") };
         let is_public = provider.is_some()
@@ -76,6 +72,12 @@ impl Mailbox {
         let domain = if is_public { &key } else { registrable(domain) };
         Self { domain: domain.to_owned(), key, own_key }
     }
+}
+
+/// The characters that the provider with `domain` ignores, and its domains.
+fn provider_of(domain: &str) -> Option<(&'static [char], &'static str)> {
+    let mut providers = PROVIDERS.iter().copied();
+    providers.find(|(_, domains)| domains.split(' ').any(|one| one == domain))
 }
 
 fn is_listed(domain: &str, list: &str) -> bool {

@@ -1,5 +1,6 @@
-//! What people do with their accounts: a use case a file, and the values that they are made of.
+//! What people do with their accounts: one use case per file, and the values that they are made of.
 
+pub mod add_user;
 pub mod change_password;
 pub mod client_trust;
 pub mod email;
@@ -31,7 +32,7 @@ use one_time_code::Rejection;
 /// Why a use case did nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the form is invalid")]
+    #[error("{0}")]
     Invalid(FieldErrors),
     #[error(transparent)]
     CodeRejected(#[from] Rejection),

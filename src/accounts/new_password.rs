@@ -1,5 +1,6 @@
-//! A new password: its choice, and the change that revokes every session and code.
+//! A new password: its checks, and the change that revokes every session and code.
 
+use super::field_errors::FieldErrors;
 use super::password::{Password, PasswordError};
 use super::pasted::plain;
 use super::requester::Requester;
@@ -45,21 +46,21 @@ pub struct PasswordUpdate<'a> {
 
 /// A new password for an account with these names, as typed: of the length that the site asks for, and
 /// not what a guesser would try first. The check costs as much as a hash, and a script may send forms
-/// that fail it, so a form must be counted before.
+/// that fail it, so a form must be counted before. `errors` gets the reason if there is `None`.
 pub async fn choose_password(
     app: &App,
     hasher: &PasswordHasher,
     typed: &str,
     [username, email]: [&str; 2],
-) -> Result<Result<Password, PasswordError>, HashError> {
-    let password = match Password::choose(typed, app.config.password_min) {
-        Ok(password) => password,
-        Err(error) => return Ok(Err(error)),
-    };
-    let context = [username, email, app.config.site_name.as_str()].map(plain).to_vec();
-    let judged = password.clone();
-    let weakness = hasher.run_strength_check(move || judged.weakness(&context)).await?;
-    Ok(weakness.map_or(Ok(password), Err))
+    errors: &mut FieldErrors,
+) -> Result<Option<Password>, HashError> {
+    let mut chosen = Password::choose(typed, app.config.password_min);
+    if let Ok(password) = chosen.clone() {
+        let context = [username, email, app.config.site_name.as_str()].map(plain).to_vec();
+        let weakness = hasher.run_strength_check(move || password.weakness(&context)).await?;
+        chosen = weakness.map_or(chosen, Err);
+    }
+    Ok(errors.record("password", chosen, PasswordError::Empty))
 }
 
 /// Sets the password of `user`, uses up the code, revokes every session and code of the

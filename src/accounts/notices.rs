@@ -1,4 +1,4 @@
-//! The notices that tell an account's owner what happened.
+//! Emails that notify an account's owner of an event, within the limits and the settings.
 
 use super::Error;
 use super::mail_limits::MailQuota;
@@ -12,7 +12,7 @@ use crate::models::outbox::Email;
 use crate::models::user::User;
 
 /// An address that cannot exist (RFC 2606), for decoys.
-const NOWHERE: &str = "nobody@example.invalid";
+const DECOY_ADDRESS: &str = "nobody@example.invalid";
 
 /// What an email to `username`, at the address `to`, says about this request.
 pub fn context<'a>(
@@ -82,7 +82,7 @@ pub async fn send_login_stopped(
     }
     let email = match user {
         Some(user) => emails::login_stopped(&context(app, requester, &user.username, &user.email))?,
-        None => emails::login_stopped(&context(app, requester, "nobody", NOWHERE))?.decoy(),
+        None => emails::login_stopped(&context(app, requester, "nobody", DECOY_ADDRESS))?.decoy(),
     };
     let to = user.map_or(account, |user| &user.email);
     let mut tx = app.db.begin().await?;

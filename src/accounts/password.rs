@@ -6,15 +6,15 @@ use zxcvbn::Score;
 use zxcvbn::feedback::{Feedback, Warning};
 
 /// The longest password, in code points: at least 64 must be taken (NIST SP 800-63B-4 3.1.1.2).
-pub const LONGEST: usize = 128;
+pub const MAX_PASSWORD_LENGTH: usize = 128;
 
-/// How much of a password is judged, in code points. zxcvbn's time grows with the square: 30 ms for
+/// How much of a password is checked for strength, in code points. zxcvbn's time grows with the square: 30 ms for
 /// the worst 32, 650 ms for the worst 123 (measured), and anybody may send one.
-const JUDGED: usize = 32;
+const MAX_CHECKED_LENGTH: usize = 32;
 
 /// How much of each word of the context is looked at, in code points: no address is longer
 /// (RFC 5321), and a long field must not make the check slow.
-const LONGEST_CONTEXT: usize = 254;
+const MAX_CONTEXT_LENGTH: usize = 254;
 
 const REPEATS: &str = "repeats itself";
 
@@ -33,7 +33,7 @@ pub enum PasswordError {
     Empty,
     #[error("Use a password with at least {0} characters.")]
     Short(usize),
-    #[error("Use a password with {LONGEST} characters or fewer.")]
+    #[error("Use a password with {MAX_PASSWORD_LENGTH} characters or fewer.")]
     Long,
     #[error("This is your current password. Choose a new one.")]
     Current,
@@ -59,7 +59,7 @@ impl Password {
         let password = Self::typed(text);
         match password.0.chars().count() {
             short if short < min => Err(PasswordError::Short(min)),
-            long if long > LONGEST => Err(PasswordError::Long),
+            long if long > MAX_PASSWORD_LENGTH => Err(PasswordError::Long),
             _ => Ok(password),
         }
     }
@@ -68,14 +68,14 @@ impl Password {
     /// username, email address, site name (ASVS 6.1.2, 6.2.11).
     pub fn weakness(&self, context: &[String]) -> Option<PasswordError> {
         let context: Vec<String> =
-            context.iter().map(|text| start(text, LONGEST_CONTEXT)).collect();
+            context.iter().map(|text| truncate(text, MAX_CONTEXT_LENGTH)).collect();
         // `ann@x.example` also forbids `ann`.
         let parts = context.iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
         let words: Vec<&str> =
             parts.filter(|part| part.len() > 2).chain(context.iter().map(String::as_str)).collect();
         // 3 of 4: more than 1e8 guesses. Online guessing is limited to some thousands a day.
         let judge = |text: &str| {
-            let found = zxcvbn::zxcvbn(&Zeroizing::new(start(text, JUDGED)), &words);
+            let found = zxcvbn::zxcvbn(&Zeroizing::new(truncate(text, MAX_CHECKED_LENGTH)), &words);
             (found.score() < Score::Three).then(|| error_of(found.feedback()))
         };
         judge(&self.0).or_else(|| {
@@ -90,8 +90,8 @@ impl Password {
     }
 }
 
-fn start(text: &str, most: usize) -> String {
-    text.chars().take(most).collect()
+fn truncate(text: &str, max: usize) -> String {
+    text.chars().take(max).collect()
 }
 
 /// `text` with repeated words removed; `None` if no word is repeated. Attackers try a common word twice,
@@ -145,7 +145,7 @@ fn error_of(feedback: Option<&Feedback>) -> PasswordError {
 }
 
 /// Builds zxcvbn's tables (0.1 s in a debug build) before the first visitor waits for them.
-pub fn warm() {
+pub fn warm_up() {
     let _ = zxcvbn::zxcvbn("warm", &[]);
 }
 
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(choose("").unwrap_err(), PasswordError::Empty);
         let long = "moss lantern quartz ".repeat(7);
         assert_eq!(choose(&long).unwrap_err(), PasswordError::Long);
-        assert!(choose(&long[..LONGEST]).is_ok());
+        assert!(choose(&long[..MAX_PASSWORD_LENGTH]).is_ok());
     }
 
     #[test]
@@ -238,8 +238,8 @@ mod tests {
 
     #[test]
     fn a_long_password_is_judged_by_its_start_alone() {
-        const { assert!(JUDGED <= 32, "the time grows with the square") };
-        let (same, strong) = ("a".repeat(JUDGED), "moss lantern quartz");
+        const { assert!(MAX_CHECKED_LENGTH <= 32, "the time grows with the square") };
+        let (same, strong) = ("a".repeat(MAX_CHECKED_LENGTH), "moss lantern quartz");
         assert!(choose(strong).is_ok());
         let refused = choose(&format!("{same}{strong}")).unwrap_err();
         assert!(matches!(refused, PasswordError::Guessable(_)), "{refused}");

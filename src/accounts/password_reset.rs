@@ -57,13 +57,12 @@ pub async fn reset_password(
         Some(pending) => reset(app, requester, pending, code, new).await,
         None => Ok(PasswordReset::NotPending),
     };
-    match outcome {
-        Ok(PasswordReset::NotPending) | Err(Error::CodeRejected(_)) => {
-            let repeat = find_repeat(app, requester, new).await?;
-            repeat.map_or(outcome, |_| Ok(PasswordReset::Done { device_tokens: None }))
-        }
-        outcome => outcome,
+    // The first form uses the code up and ends the session, so its repeat finds no code or a rejected one.
+    if !matches!(outcome, Ok(PasswordReset::NotPending) | Err(Error::CodeRejected(_))) {
+        return outcome;
     }
+    let repeat = find_repeat(app, requester, new).await?;
+    repeat.map_or(outcome, |_| Ok(PasswordReset::Done { device_tokens: None }))
 }
 
 async fn reset(
@@ -81,7 +80,7 @@ async fn reset(
         same_or_busy => {
             let exists = pending.code.refund(app, PURPOSE).await;
             same_or_busy?;
-            let same = FieldErrors::one("password", PasswordError::Current.to_string());
+            let same = FieldErrors::single("password", PasswordError::Current.to_string());
             return Err(if exists { Error::Invalid(same) } else { Rejection::Gone.into() });
         }
     };
@@ -101,19 +100,19 @@ async fn validate(
     new: NewPassword<'_>,
 ) -> Result<(OneTimeCode, Password), Error> {
     let mut errors = FieldErrors::default();
-    let code = errors.take("code", OneTimeCode::parse(code), CodeError::Empty);
-    let chosen = if code.is_none() {
+    let code = errors.record("code", OneTimeCode::parse(code), CodeError::Empty);
+    let password = if code.is_none() {
         // What cannot be a code must cost no work in the hash pool.
-        Password::choose(new.password, app.config.password_min)
+        let chosen = Password::choose(new.password, app.config.password_min);
+        errors.record("password", chosen, PasswordError::Empty)
     } else {
         let key = format!("code {}", pending.code.id);
         rate_limits::count(app, Counter::of(app, RateLimit::NewPassword, &key), None).await?;
         let (hasher, names) = (requester.hasher(app), [&*pending.username, &*pending.email]);
-        choose_password(app, &hasher, new.password, names).await?
+        choose_password(app, &hasher, new.password, names, &mut errors).await?
     };
-    let password = errors.take("password", chosen, PasswordError::Empty);
     errors.confirm(new.password, new.password_confirm);
-    errors.check(code.zip(password))
+    errors.into_result(code.zip(password))
 }
 
 /// The hash of `password`; none if it is the password of `user` already. Only the owner of a right code

@@ -25,9 +25,9 @@ struct Claim {
 impl Claim {
     fn parse(username: &str, email: &str) -> Result<Self, Error> {
         let mut errors = FieldErrors::default();
-        let username = errors.take("username", Username::parse(username), UsernameError::Empty);
-        let email = errors.take("email", EmailAddress::parse(email), EmailError::Empty);
-        errors.check(username.zip(email)).map(|(username, email)| Self { username, email })
+        let username = errors.record("username", Username::parse(username), UsernameError::Empty);
+        let email = errors.record("email", EmailAddress::parse(email), EmailError::Empty);
+        errors.into_result(username.zip(email)).map(|(username, email)| Self { username, email })
     }
 
     /// The key of codes and attempts at them: with both, so that the username alone is not enough to use up

@@ -1,4 +1,4 @@
-//! Text that was copied out of an email, without what mail programs and keyboards add to it.
+//! Normalises pasted text: removes what mail programs and keyboards add to it.
 
 use icu_properties::CodePointSetData;
 use icu_properties::props::{Dash, DefaultIgnorableCodePoint};
@@ -15,13 +15,13 @@ pub fn plain(text: &str) -> String {
         let is_joiner = matches!(c, '\u{200c}' | '\u{200d}');
         let is_kept = is_joiner && plain.ends_with(|before: char| !before.is_ascii());
         if is_kept || !is_invisible(c) {
-            plain.push(narrow(c));
+            plain.push(to_ascii_width(c));
         }
     }
     plain
 }
 
-fn narrow(c: char) -> char {
+fn to_ascii_width(c: char) -> char {
     match c {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
         '\u{3002}' | '\u{ff61}' => '.',

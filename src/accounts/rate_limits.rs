@@ -137,6 +137,15 @@ impl Counter {
     }
 }
 
+/// What counting showed.
+enum Counted {
+    WithinLimits {
+        /// Whether a failure now is the last in a row that is allowed.
+        is_last: bool,
+    },
+    Exceeded(Exceeded),
+}
+
 /// A limit that was reached before.
 struct Exceeded {
     counter: Counter,
@@ -161,40 +170,43 @@ pub async fn count(
     account: Option<&str>,
 ) -> Result<(), Error> {
     let counters: Vec<Counter> = counters.into_iter().collect();
-    let counted = count_all(app, &counters).await?;
-    counted.map(drop).map_err(|exceeded| exceeded.into_error(account))
+    match count_all(app, &counters).await? {
+        Counted::WithinLimits { .. } => Ok(()),
+        Counted::Exceeded(exceeded) => Err(exceeded.into_error(account)),
+    }
 }
 
 /// Counts one more email within `tx`, and returns whether it may be sent.
 pub async fn may_send(app: &App, tx: &mut Tx, counters: &[Counter]) -> Result<bool, DbError> {
-    let counted = count_in(app, tx, counters).await?;
-    Ok(counted.map_err(|exceeded| exceeded.into_error(None)).is_ok())
+    match count_in(app, tx, counters).await? {
+        Counted::WithinLimits { .. } => Ok(true),
+        Counted::Exceeded(exceeded) => {
+            drop(exceeded.into_error(None));
+            Ok(false)
+        }
+    }
 }
 
-async fn count_all(app: &App, counters: &[Counter]) -> Result<Result<bool, Exceeded>, DbError> {
+async fn count_all(app: &App, counters: &[Counter]) -> Result<Counted, DbError> {
     if counters.is_empty() {
-        return Ok(Ok(false));
+        return Ok(Counted::WithinLimits { is_last: false });
     }
     let mut tx = app.db.begin().await?;
     let counted = count_in(app, &mut tx, counters).await?;
     tx.commit().await.map(|()| counted)
 }
 
-/// Counts within `tx` and returns whether a failure now is the last in a row that is allowed. Where a
-/// limit was reached before, nothing is counted: a refused request must not use anything up. The order
-/// of the counters must be the same everywhere, so that transactions do not deadlock.
-async fn count_in(
-    app: &App,
-    tx: &mut Tx,
-    counters: &[Counter],
-) -> Result<Result<bool, Exceeded>, DbError> {
+/// Counts within `tx`. Where a limit was reached before, nothing is counted: a refused request must not
+/// use anything up. The order of the counters must be the same everywhere, so that transactions do not
+/// deadlock.
+async fn count_in(app: &App, tx: &mut Tx, counters: &[Counter]) -> Result<Counted, DbError> {
     let (now, mut is_last) = (app.clock.now(), false);
     for (at, counter) in counters.iter().enumerate() {
         let (count, ends_at) = counter.count(tx, now).await?;
         let retry_after = (ends_at - now).max(1);
         if count > counter.rate.count {
             refund_in(tx, &counters[..=at], false).await?;
-            return Ok(Err(Exceeded { counter: counter.clone(), retry_after }));
+            return Ok(Counted::Exceeded(Exceeded { counter: counter.clone(), retry_after }));
         }
         if count == counter.rate.count && counter.adds > 0 {
             is_last |= counter.limit == RateLimit::LoginInARow;
@@ -203,15 +215,19 @@ async fn count_in(
             }
         }
     }
-    Ok(Ok(is_last))
+    Ok(Counted::WithinLimits { is_last })
 }
 
-/// Takes back what was counted. With `forgives`, the failures at the account go too: the owner has
-/// logged in. Those of the network stay: a login to one's own account must not clear them
-/// (django-allauth 65.8.1).
-async fn refund_in(tx: &mut Tx, counters: &[Counter], forgives: bool) -> Result<(), DbError> {
+/// Refunds what was counted. With `clears_failures`, the earlier failures at the account are cleared as
+/// well, because the owner has logged in. Those of the network stay: a login to one's own account must not
+/// clear them (django-allauth 65.8.1).
+async fn refund_in(
+    tx: &mut Tx,
+    counters: &[Counter],
+    clears_failures: bool,
+) -> Result<(), DbError> {
     for counter in counters {
-        if forgives && counter.limit.is_about_failed_logins() {
+        if clears_failures && counter.limit.is_about_failed_logins() {
             rate_limit::reset(tx.on(), &counter.subject).await?;
         } else {
             rate_limit::refund(tx.on(), &counter.subject, counter.adds).await?;
@@ -243,8 +259,10 @@ impl Attempt {
             let subjects = counters.iter().map(|counter| counter.subject.as_str());
             let in_flight = app.in_flight.begin(subjects);
             let exceeded = match count_all(app, &counters).await? {
-                Ok(is_last) => return Ok(Self { counters, in_flight, is_last }),
-                Err(exceeded) => exceeded,
+                Counted::WithinLimits { is_last } => {
+                    return Ok(Self { counters, in_flight, is_last });
+                }
+                Counted::Exceeded(exceeded) => exceeded,
             };
             if !in_flight.wait_for_refund(&exceeded.counter.subject, until).await {
                 return Err(exceeded.into_error(account));
@@ -252,21 +270,21 @@ impl Attempt {
         }
     }
 
-    /// Takes it back: it was not compared.
+    /// Refunds it: it was not compared.
     pub async fn refund(self, app: &App) {
-        self.take_back(app, false).await;
+        self.end(app, false).await;
     }
 
-    /// Takes it back, and forgives the failed passwords before it: it was right.
-    pub async fn forgive(self, app: &App) {
-        self.take_back(app, true).await;
+    /// Refunds it and clears the failed passwords before it: it was right.
+    pub async fn clear_failures(self, app: &App) {
+        self.end(app, true).await;
     }
 
-    /// A database failure is only logged: what was attempted goes on.
-    async fn take_back(self, app: &App, forgives: bool) {
+    /// A database failure is only logged: the request continues.
+    async fn end(self, app: &App, clears_failures: bool) {
         let refunded = async {
             let mut tx = app.db.begin().await?;
-            refund_in(&mut tx, &self.counters, forgives).await?;
+            refund_in(&mut tx, &self.counters, clears_failures).await?;
             tx.commit().await
         };
         if !self.counters.is_empty()

@@ -3,7 +3,7 @@
 use super::email::{EmailAddress, EmailError};
 use super::field_errors::FieldErrors;
 use super::new_password::{REPEATED_WITHIN, choose_password};
-use super::password::{Password, PasswordError};
+use super::password::Password;
 use super::rate_limits::{self, Counter, RateLimit};
 use super::requester::Requester;
 use super::username::{Username, UsernameError};
@@ -81,14 +81,14 @@ async fn validate(
     rate_limits::count(app, counters, None).await?;
     let mut errors = FieldErrors::default();
     let username =
-        errors.take("username", Username::parse_new(form.username), UsernameError::Empty);
-    let email = errors.take("email", EmailAddress::parse(form.email), EmailError::Empty);
+        errors.record("username", Username::parse_new(form.username), UsernameError::Empty);
+    let email = errors.record("email", EmailAddress::parse(form.email), EmailError::Empty);
     let names = [form.username, form.email];
-    let chosen = choose_password(app, &requester.hasher(app), form.password, names).await?;
-    let password = errors.take("password", chosen, PasswordError::Empty);
+    let hasher = requester.hasher(app);
+    let password = choose_password(app, &hasher, form.password, names, &mut errors).await?;
     errors.confirm(form.password, form.password_confirm);
     let new = username.zip(email).zip(password);
-    let ((username, email), password) = errors.check(new)?;
+    let ((username, email), password) = errors.into_result(new)?;
     Ok(NewAccount { username, email, password })
 }
 
@@ -97,7 +97,7 @@ async fn validate(
 async fn taken(app: &App, requester: &Requester, new: NewAccount) -> Result<Registration, Error> {
     let (browser, since) = (browser_digest(app, requester), app.clock.now() - REPEATED_WITHIN);
     let names = (new.username.as_str(), new.email.key());
-    // From the writer: a registration that is just being committed is waited for.
+    // The writer waits for a commit in progress.
     let user = find_user_registered_in(app.db.writer(), names, &browser, since).await?;
     if let Some(user) = user
         && is_repeated_password(app, requester, &user, &new.password).await?

@@ -1,4 +1,4 @@
-//! Who makes a request, as far as the use cases need to know.
+//! The requester: client address, device tokens and browser of a request, for the use cases.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,13 +6,13 @@ use crate::app::App;
 use crate::password_hasher::PasswordHasher;
 
 /// The IPv6 networks that limits count, and how many times a limit each of them may reach. A line
-/// has a /64 at least (better-auth CVE-2026-45364: each of its 2^64 addresses was counted alone), but
+/// has a /64 at least (better-auth CVE-2026-45364: each of its 2^64 addresses was counted separately), but
 /// often a /56, and tunnels give a /48 away: those are 256 and 65,536 times a /64. Four times the limit
 /// is room for a household or an office with several subnets.
-const COUNTED: &[(u32, i64)] = &[(64, 1), (56, 4), (48, 16)];
+const NETWORK_PREFIXES: &[(u32, i64)] = &[(64, 1), (56, 4), (48, 16)];
 
 /// The same for emails, whose limits are parts of the site's: a /56 is one customer's.
-const COUNTED_FOR_MAIL: &[(u32, i64)] = &[(56, 1), (48, 4)];
+const MAIL_NETWORK_PREFIXES: &[(u32, i64)] = &[(56, 1), (48, 4)];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requester {
@@ -45,12 +45,12 @@ impl Requester {
 
     /// The networks that limits count, with how many times the limit each may reach.
     pub fn counted_networks(&self) -> Vec<(String, i64)> {
-        networks(self.address, COUNTED)
+        networks(self.address, NETWORK_PREFIXES)
     }
 
     /// The same for the limits of emails.
     pub fn counted_mail_networks(&self) -> Vec<(String, i64)> {
-        networks(self.address, COUNTED_FOR_MAIL)
+        networks(self.address, MAIL_NETWORK_PREFIXES)
     }
 
     /// The address, if it is known.
@@ -58,7 +58,7 @@ impl Requester {
         Some(self.address).filter(|address| !address.is_unspecified())
     }
 
-    /// "Firefox on Linux", for mails; none when the header names nothing on our lists. Nothing of the
+    /// "Firefox on Linux", for emails; none when the header names nothing on our lists. Nothing of the
     /// header itself gets into an email.
     pub fn device_name(&self) -> Option<String> {
         let user_agent = self.user_agent.as_deref()?;

@@ -14,7 +14,7 @@ const RESERVED: &str = "abuse admin administrator hostmaster moderator no-reply 
 
 /// Lower-case ASCII letters and digits, with single dots, dashes or underscores between them.
 ///
-/// ASCII alone and one case, so that no two names look alike: neither `аnn` with a Cyrillic а nor
+/// ASCII only and one case, so that no two names look alike: neither `аnn` with a Cyrillic а nor
 /// `paul` written with a capital I.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Username(String);

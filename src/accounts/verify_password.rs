@@ -1,4 +1,4 @@
-//! Comparing a typed password with an account's, in an attempt that was counted.
+//! Verifies an account's password, in an attempt that was counted.
 
 use super::Error;
 use super::password::Password;
@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::models::user::User;
 use crate::password_hasher::{HashError, PasswordMatch};
 
-/// Whether `password` is that of `user`; without a user the same work is done. The right one forgives
+/// Whether `password` is that of `user`; without a user the same work is done. The right one clears
 /// the failures before it.
 pub async fn verify_password(
     app: &App,
@@ -21,16 +21,15 @@ pub async fn verify_password(
     let matched = requester.hasher(app).verify(password.as_bytes(), stored).await;
     match matched {
         Ok(PasswordMatch::Incorrect) => drop(attempt),
-        Ok(PasswordMatch::Correct { .. }) => attempt.forgive(app).await,
+        Ok(PasswordMatch::Correct { .. }) => attempt.clear_failures(app).await,
         // An attempt that found no room in the hash queue does not count.
         Err(_) => attempt.refund(app).await,
     }
     matched
 }
 
-/// Whether `password` is that of `user`, in a form that may be the repeat of one whose work is done, from
-/// a browser that is not logged in any more: counted apart from the owner's own form, and by the network
-/// like a login.
+/// Checks the password of a form that may be a repeat. Counted separately from the owner's form, and by
+/// network.
 pub async fn is_repeated_password(
     app: &App,
     requester: &Requester,

@@ -86,7 +86,9 @@ impl Drop for InFlightAttempt {
             {
                 // Nothing is left to wait for, and a dropped sender says so.
                 for (began, one) in waiting {
-                    let _ = (began != refunds).then(|| one.send(()));
+                    if began != refunds {
+                        let _ = one.send(());
+                    }
                 }
             }
         }

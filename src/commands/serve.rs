@@ -35,7 +35,7 @@ pub async fn run(mut config: Config) -> Result<(), CommandError> {
         // After a crash of the only node, the emails it was sending would wait for their claims to end.
         outbox::release_claims(app.db.writer()).await?;
     }
-    drop(tokio::task::spawn_blocking(password::warm));
+    drop(tokio::task::spawn_blocking(password::warm_up));
     let tasks = tasks::spawn_with(&app, mailer);
     announce(&app, address);
     server::run(listener, &app, tasks, signals).await;

@@ -6,15 +6,14 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{CommandError, print};
+use crate::accounts::add_user::add_user;
 use crate::accounts::email::EmailAddress;
 use crate::accounts::login_name::find_user_by_login_name;
-use crate::accounts::new_password::choose_password;
 use crate::accounts::username::Username;
 use crate::app::App;
 use crate::config::Config;
 use crate::db::Location;
-use crate::event::Event;
-use crate::models::user::{NewUser, User, insert_user, search_users};
+use crate::models::user::{User, search_users};
 use crate::times;
 
 pub const EXAMPLES: &str = "Examples:
@@ -96,16 +95,12 @@ async fn add(
     json: bool,
 ) -> Result<(), CommandError> {
     let typed = read_password()?;
-    let (username, email_key, email) = (username.as_str(), email.key(), email.as_typed());
-    let password = choose_password(app, &app.hasher, &typed, [username, email]).await??;
-    let password_hash = &app.hasher.hash(password.as_bytes()).await?;
-    let new = NewUser { username, email, email_key, password_hash, password_set_in: None };
-    let Some(user) = insert_user(app.db.writer(), new, app.clock.now()).await? else {
+    let Some(user) = add_user(app, &username, &email, &typed).await? else {
+        let (username, email) = (username.as_str(), email.as_typed());
         return Err(CommandError::Failed(format!(
             "the username {username:?} or the address {email:?} belongs to an account already; see `vestibule user show`"
         )));
     };
-    Event::UserAdded { account: &user.id }.write();
     eprintln!("The account was created.");
     print_user(&user, json)
 }

@@ -60,9 +60,9 @@ pub async fn submit(mut visitor: Visitor, Fields(form): Fields<LoginForm>) -> Ha
 
 async fn try_log_in(visitor: &mut Visitor, form: &LoginForm) -> HandlerResult {
     let credentials = Credentials { login: &form.username, password: &form.password };
-    let (user, device_tokens) = log_in(&visitor.app, &visitor.requester, credentials).await?;
-    visitor.set_device_cookie(&device_tokens);
-    visitor.log_in(&user, form.remembers()).await?;
+    let login = log_in(&visitor.app, &visitor.requester, credentials).await?;
+    visitor.set_device_cookie(&login.device_tokens);
+    visitor.log_in(&login.user, form.remembers()).await?;
     redirect(form.next.or("/account"))
 }
 

@@ -16,7 +16,7 @@ use url::Url;
 use vestibule::Config;
 use vestibule::accounts::email::EmailAddress;
 use vestibule::accounts::one_time_code::OneTimeCode;
-use vestibule::accounts::password::{LONGEST, Password};
+use vestibule::accounts::password::{MAX_PASSWORD_LENGTH, Password};
 use vestibule::accounts::pasted::{is_dash, is_invisible, plain};
 use vestibule::accounts::username::{LENGTH, Username};
 use vestibule::client_address::client_address;
@@ -196,7 +196,7 @@ pub fn password(typed: &str) {
     if typed.is_ascii() {
         assert_eq!(text, typed);
     }
-    let fits = !typed.is_empty() && (8..=LONGEST).contains(&text.chars().count());
+    let fits = !typed.is_empty() && (8..=MAX_PASSWORD_LENGTH).contains(&text.chars().count());
     assert_eq!(Password::choose(typed, 8).is_ok(), fits, "{typed:?}");
 }
 

@@ -1,0 +1,31 @@
+//! Add an account from the command line, without an email or a limit.
+
+use super::Error;
+use super::email::EmailAddress;
+use super::field_errors::FieldErrors;
+use super::new_password::choose_password;
+use super::username::Username;
+use crate::app::App;
+use crate::event::Event;
+use crate::models::user::{NewUser, User, insert_user};
+
+/// Adds an account; `None` when the username or the address belongs to another.
+pub async fn add_user(
+    app: &App,
+    username: &Username,
+    email: &EmailAddress,
+    password: &str,
+) -> Result<Option<User>, Error> {
+    let (username, email_key, email) = (username.as_str(), email.key(), email.as_typed());
+    let mut errors = FieldErrors::default();
+    let names = [username, email];
+    let password = choose_password(app, &app.hasher, password, names, &mut errors).await?;
+    let password = errors.into_result(password)?;
+    let password_hash = &app.hasher.hash(password.as_bytes()).await?;
+    let new = NewUser { username, email, email_key, password_hash, password_set_in: None };
+    let added = insert_user(app.db.writer(), new, app.clock.now()).await?;
+    if let Some(user) = &added {
+        Event::UserAdded { account: &user.id }.write();
+    }
+    Ok(added)
+}
