@@ -8,7 +8,6 @@ use crate::app::App;
 use crate::config::Notice;
 use crate::db::Tx;
 use crate::mail::emails::{self, EmailContext};
-use crate::models::outbox::Email;
 use crate::models::user::User;
 
 /// An address that cannot exist (RFC 2606), for decoys.
@@ -52,22 +51,13 @@ pub async fn send(
     for quota in quotas {
         if may_send(app, tx, &quota.counters(app, &user.email, requester)).await? {
             // After the count: rendering is the slowest part of a login but for its hash.
-            let email = render(notice, &context(app, requester, &user.username, &user.email))?;
+            let email =
+                emails::notice(notice, &context(app, requester, &user.username, &user.email))?;
             app.outbox.enqueue(tx, &email).await?;
             break;
         }
     }
     Ok(())
-}
-
-fn render(notice: Notice, context: &EmailContext<'_>) -> Result<Email, askama::Error> {
-    match notice {
-        Notice::Registered => emails::registered(context),
-        Notice::Login => emails::login(context),
-        Notice::NewDevice => emails::new_device(context),
-        Notice::PasswordChanged => emails::password_changed(context),
-        Notice::LoginStopped => emails::login_stopped(context),
-    }
 }
 
 /// Reports that logins to `account` are stopped (ASVS 6.3.5). Without a user, a decoy costs the same.

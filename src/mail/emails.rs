@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use askama::Template;
 
-use crate::config::Accent;
+use crate::config::{Accent, Notice};
 use crate::models::outbox::{Email, GIVE_UP_AFTER};
 use crate::random;
 use crate::times;
@@ -72,32 +72,45 @@ macro_rules! render {
     }};
 }
 
-/// Declares the emails that report an event. `{}` in a subject is the site's name.
+/// Declares the emails that report an event, and which of them are notices. `{}` in a subject is the
+/// site's name.
 macro_rules! emails {
-    ($($(#[$doc:meta])* $name:ident $subject:literal, $text:literal, $html:literal;)*) => {$(
-        $(#[$doc])*
-        pub fn $name(context: &EmailContext<'_>) -> Result<Email, askama::Error> {
-            let subject = format!($subject, context.site);
-            render!(stringify!($name), context, subject, $text, $html, [])
+    ($($(#[$doc:meta])* $name:ident $(= $notice:ident)?: $subject:literal, $text:literal, $html:literal;)*) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(context: &EmailContext<'_>) -> Result<Email, askama::Error> {
+                let subject = format!($subject, context.site);
+                render!(stringify!($name), context, subject, $text, $html, [])
+            }
+        )*
+
+        /// The email that reports what `notice` is about.
+        pub fn notice(notice: Notice, context: &EmailContext<'_>) -> Result<Email, askama::Error> {
+            match notice {
+                $($(Notice::$notice => $name(context),)?)*
+            }
         }
-    )*};
+
+        #[cfg(test)]
+        const EVENT_EMAILS: &[fn(&EmailContext<'_>) -> Result<Email, askama::Error>] = &[$($name),*];
+    };
 }
 
 emails! {
     /// An account was made with this address.
-    registered "Your new account at {}", "mail/registered.txt", "mail/registered.html";
+    registered = Registered: "Your new account at {}", "mail/registered.txt", "mail/registered.html";
     /// Somebody logged in.
-    login "New login to {}", "mail/login.txt", "mail/login.html";
+    login = Login: "New login to {}", "mail/login.txt", "mail/login.html";
     /// Somebody logged in from a browser that was new to this account.
-    new_device "Login to {} from a new device", "mail/new_device.txt", "mail/new_device.html";
+    new_device = NewDevice: "Login to {} from a new device", "mail/new_device.txt", "mail/new_device.html";
     /// The password was changed, by a code or on the account page.
-    password_changed "Your password at {} was changed",
+    password_changed = PasswordChanged: "Your password at {} was changed",
         "mail/password_changed.txt", "mail/password_changed.html";
     /// So many logins failed that new browsers cannot log in with the password alone.
-    login_stopped "Someone is trying to log in to your {} account",
+    login_stopped = LoginStopped: "Someone is trying to log in to your {} account",
         "mail/login_stopped.txt", "mail/login_stopped.html";
     /// Shows that mail arrives. Uses neither `username`, `device` nor `address`.
-    test "Test email from {}", "mail/test.txt", "mail/test.html";
+    test: "Test email from {}", "mail/test.txt", "mail/test.html";
 }
 
 /// A one-time code to be mailed.

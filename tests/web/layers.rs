@@ -214,14 +214,7 @@ fn each_library_is_used_where_it_belongs() {
         ("tracing", &["event.rs", "commands/log.rs", "db.rs", "password_hasher.rs"]),
         (
             "askama",
-            &[
-                "accounts/mod.rs",
-                "accounts/notices.rs",
-                "controllers",
-                "error.rs",
-                "mail",
-                "middleware/error_pages.rs",
-            ],
+            &["accounts/mod.rs", "controllers", "error.rs", "mail", "middleware/error_pages.rs"],
         ),
         (
             "axum",

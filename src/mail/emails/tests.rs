@@ -37,17 +37,8 @@ fn code(ttl: i64) -> Code<'static> {
 
 fn all() -> Vec<Email> {
     let context = context();
-    [
-        registered(&context),
-        login(&context),
-        new_device(&context),
-        reset_code(&context, code(600)),
-        password_changed(&context),
-        login_stopped(&context),
-        test(&context),
-    ]
-    .map(Result::unwrap)
-    .into()
+    let reports = EVENT_EMAILS.iter().map(|render| render(&context));
+    reports.chain([reset_code(&context, code(600))]).map(Result::unwrap).collect()
 }
 
 /// The preview that mail programs show after the subject, and the email itself.
