@@ -77,7 +77,7 @@ impl Mailbox {
 /// The characters that the provider with `domain` ignores, and its domains.
 fn provider_of(domain: &str) -> Option<(&'static [char], &'static str)> {
     let mut providers = PROVIDERS.iter().copied();
-    providers.find(|(_, domains)| domains.split(' ').any(|one| one == domain))
+    providers.find(|(_, domains)| domains.split(' ').any(|other| other == domain))
 }
 
 fn is_listed(domain: &str, list: &str) -> bool {

@@ -40,7 +40,7 @@ pub struct PasswordUpdate<'a> {
     pub hash: &'a str,
     /// Those of the browser that sets it.
     pub sessions: &'a Option<RecentSessions>,
-    /// The id of the code that is used up, if the password is reset.
+    /// The code that is used up, if the password is reset: its purpose and id.
     pub code: Option<(Purpose, &'a str)>,
 }
 
@@ -63,10 +63,10 @@ pub async fn choose_password(
     Ok(errors.record("password", chosen, PasswordError::Empty))
 }
 
-/// Sets the password of `user`, uses up the code, revokes every session and code of the
-/// account, trusts the browser and sends the notice, all or nothing. Returns the user with the new
-/// credentials, and the device tokens that the browser must keep; `None` when the credentials have
-/// changed or the code was used or replaced in the meantime.
+/// Sets the password of `user`, uses up the code, revokes every session and code of the account, trusts
+/// the browser and sends the notice, all or nothing. Returns the user with the new credentials, and the
+/// device tokens that the browser must keep; `None` when the credentials have changed, or the code was used
+/// or replaced, in the meantime.
 pub async fn set_password(
     app: &App,
     requester: &Requester,

@@ -45,7 +45,7 @@ pub enum PasswordReset {
     NotPending,
 }
 
-/// Sets the password with the code that was mailed. The same form sent again succeeds as well.
+/// Sets the password with the code that was emailed. The same form sent again succeeds as well.
 pub async fn reset_password(
     app: &App,
     requester: &Requester,
