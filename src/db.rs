@@ -84,7 +84,7 @@ impl Db {
     pub async fn check_writable(&self) -> Result<(), DbError> {
         let mut tx = self.begin().await?;
         let changes_nothing = sql("update vestibule_migrations set version = version where 1 = 0");
-        changes_nothing.execute(tx.on()).await?;
+        changes_nothing.execute(tx.executor()).await?;
         tx.commit().await
     }
 
@@ -109,7 +109,7 @@ pub struct Tx {
 
 impl Tx {
     /// For a statement within this transaction.
-    pub fn on(&mut self) -> Executor<'_> {
+    pub fn executor(&mut self) -> Executor<'_> {
         Executor::Transaction(&mut self.connection)
     }
 

@@ -77,15 +77,15 @@ pub async fn set_password(
     let set_in = update.sessions.as_ref().map(|sessions| sessions.current.as_str());
     let mut tx = app.db.begin().await?;
     // Users, then sessions, then codes, wherever all change: parallel requests must not deadlock.
-    let changed = user::set_password(tx.on(), user, update.hash, set_in, now).await?;
+    let changed = user::set_password(tx.executor(), user, update.hash, set_in, now).await?;
     let Some(user) = changed else { return Ok(None) };
-    let revoked = session::revoke_all_for_user(tx.on(), &user.id).await?;
+    let revoked = session::revoke_all_for_user(tx.executor(), &user.id).await?;
     if let Some((purpose, id)) = update.code
-        && !use_code(tx.on(), purpose, id, &user.id, now).await?
+        && !use_code(tx.executor(), purpose, id, &user.id, now).await?
     {
         return Ok(None);
     }
-    one_time_code::revoke_all_for_user(tx.on(), &user.id).await?;
+    one_time_code::revoke_all_for_user(tx.executor(), &user.id).await?;
     let device_tokens = trusted_devices::record_password(app, &mut tx, requester, &user).await?;
     notices::send(app, &mut tx, requester, &user, Notice::PasswordChanged).await?;
     tx.commit().await?;

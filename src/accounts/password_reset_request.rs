@@ -162,7 +162,8 @@ async fn write_code(
     let email = emails::reset_code(&context, emails::Code { shown, ttl, in_subject })?;
     let counters = trust.code_mail_counters(app, requester, user.as_ref(), to);
     let mut tx = app.db.begin().await?;
-    let id = insert_code(tx.on(), PURPOSE, recipient.account(), (codes_sent, ttl), now).await?;
+    let id =
+        insert_code(tx.executor(), PURPOSE, recipient.account(), (codes_sent, ttl), now).await?;
     let may_send = rate_limits::may_send(app, &mut tx, &counters).await?;
     let email = if may_send && user.is_some() { email } else { email.decoy() };
     app.outbox.enqueue(&mut tx, &email).await?;

@@ -14,7 +14,7 @@ use crate::app::in_flight::InFlightAttempt;
 use crate::config::{Limits, Rate};
 use crate::db::{DbError, Tx};
 use crate::event::Event;
-use crate::models::rate_limit;
+use crate::models::rate_limit::{self, RateLimitRow};
 
 /// Failures in a row that an account may have (NIST SP 800-63B-4, 3.2.2: 100 at most).
 const MAX_IN_A_ROW: i64 = 100;
@@ -128,12 +128,12 @@ impl Counter {
         limits.filter_map(|limit| Self::of(app, limit, key)).collect()
     }
 
-    /// Counts one more. Returns the count and when its window ends.
-    async fn count(&self, tx: &mut Tx, now: i64) -> Result<(i64, i64), DbError> {
+    /// Counts one more.
+    async fn count(&self, tx: &mut Tx, now: i64) -> Result<RateLimitRow, DbError> {
         if self.limit == RateLimit::LoginInARow {
-            return rate_limit::count_in_a_row(tx.on(), &self.subject, now).await;
+            return rate_limit::count_in_a_row(tx.executor(), &self.subject, now).await;
         }
-        rate_limit::count(tx.on(), &self.subject, self.adds, self.rate.period, now).await
+        rate_limit::count(tx.executor(), &self.subject, self.adds, self.rate.period, now).await
     }
 }
 
@@ -202,8 +202,8 @@ async fn count_all(app: &App, counters: &[Counter]) -> Result<Counted, DbError> 
 async fn count_in(app: &App, tx: &mut Tx, counters: &[Counter]) -> Result<Counted, DbError> {
     let (now, mut is_last) = (app.clock.now(), false);
     for (at, counter) in counters.iter().enumerate() {
-        let (count, ends_at) = counter.count(tx, now).await?;
-        let retry_after = (ends_at - now).max(1);
+        let RateLimitRow { count, window_ends_at } = counter.count(tx, now).await?;
+        let retry_after = (window_ends_at - now).max(1);
         if count > counter.rate.count {
             refund_in(tx, &counters[..=at], false).await?;
             return Ok(Counted::Exceeded(Exceeded { counter: counter.clone(), retry_after }));
@@ -228,9 +228,9 @@ async fn refund_in(
 ) -> Result<(), DbError> {
     for counter in counters {
         if clears_failures && counter.limit.is_about_failed_logins() {
-            rate_limit::reset(tx.on(), &counter.subject).await?;
+            rate_limit::reset(tx.executor(), &counter.subject).await?;
         } else {
-            rate_limit::refund(tx.on(), &counter.subject, counter.adds).await?;
+            rate_limit::refund(tx.executor(), &counter.subject, counter.adds).await?;
         }
     }
     Ok(())

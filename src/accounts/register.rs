@@ -61,7 +61,7 @@ pub async fn register(
         password_hash: &password_hash,
         password_set_in: Some(&browser_digest(app, requester)),
     };
-    let Some(user) = insert_user(tx.on(), row, app.clock.now()).await? else {
+    let Some(user) = insert_user(tx.executor(), row, app.clock.now()).await? else {
         drop(tx);
         return taken(app, requester, new).await;
     };

@@ -51,7 +51,7 @@ async fn record(
     is_login: bool,
 ) -> Result<(DeviceStatus, Vec<String>), DbError> {
     let (sent, now) = (&requester.device_tokens, app.clock.now());
-    let known = find_device(tx.on(), Some(user), sent, now).await?;
+    let known = find_device(tx.executor(), Some(user), sent, now).await?;
     // A token that was sent counts only if `user` got it here under the present password. Any other may
     // have been planted by an attacker, whose browser would be trusted with it.
     let token = match &known {

@@ -19,7 +19,7 @@ impl Db {
             return Ok(Some(AdvisoryLock(None)));
         }
         let mut tx = self.begin().await?;
-        let taken = sql(TAKE).bind(what).optional::<(i64,)>(tx.on()).await?;
+        let taken = sql(TAKE).bind(what).fetch_optional::<(i64,)>(tx.executor()).await?;
         Ok(taken.map(|_| AdvisoryLock(Some(tx))))
     }
 }
@@ -29,7 +29,7 @@ impl AdvisoryLock {
     /// may hold the lock.
     pub async fn keep_alive(&mut self) -> Result<(), DbError> {
         match &mut self.0 {
-            Some(tx) => sql("select 1").execute(tx.on()).await.map(drop),
+            Some(tx) => sql("select 1").execute(tx.executor()).await.map(drop),
             None => Ok(()),
         }
     }

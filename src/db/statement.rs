@@ -54,22 +54,25 @@ impl Statement {
     }
 
     /// The first row, or none.
-    pub async fn optional<R: Row>(self, on: Executor<'_>) -> Result<Option<R>, DbError> {
-        Ok(self.all(on).await?.into_iter().next())
+    pub async fn fetch_optional<R: Row>(
+        self,
+        executor: Executor<'_>,
+    ) -> Result<Option<R>, DbError> {
+        Ok(self.fetch_all(executor).await?.into_iter().next())
     }
 
     /// Every row.
-    pub async fn all<R: Row>(self, on: Executor<'_>) -> Result<Vec<R>, DbError> {
-        Ok(self.run(on).await?.0)
+    pub async fn fetch_all<R: Row>(self, executor: Executor<'_>) -> Result<Vec<R>, DbError> {
+        Ok(self.run(executor).await?.0)
     }
 
     /// Runs it and returns how many rows it changed.
-    pub async fn execute(self, on: Executor<'_>) -> Result<u64, DbError> {
-        Ok(self.run::<()>(on).await?.1)
+    pub async fn execute(self, executor: Executor<'_>) -> Result<u64, DbError> {
+        Ok(self.run::<()>(executor).await?.1)
     }
 
-    async fn run<R: Row>(&self, on: Executor<'_>) -> Result<(Vec<R>, u64), DbError> {
-        match on {
+    async fn run<R: Row>(&self, executor: Executor<'_>) -> Result<(Vec<R>, u64), DbError> {
+        match executor {
             Executor::Transaction(connection) => self.run_on(connection).await,
             Executor::Writer(pool) => self.run_alone(pool).await,
             Executor::Reader(pool) => match self.run_alone(pool).await {

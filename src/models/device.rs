@@ -39,10 +39,20 @@ pub enum DeviceStatus {
 }
 
 row! {
+    columns device_columns;
     struct DeviceRow {
         token_hash: Vec<u8>,
         credential_version: i64,
         logins: i64,
+    }
+}
+
+impl DeviceRow {
+    /// The device as `user` knows it, with the one of `tokens` that it was found by.
+    fn known(self, user: &User, tokens: &[String]) -> Option<KnownDevice> {
+        let token = tokens.iter().find(|token| hash(token) == self.token_hash)?.clone();
+        let is_trusted = self.credential_version == user.credential_version;
+        Some(KnownDevice { token, is_trusted, logins: self.logins })
     }
 }
 
@@ -52,9 +62,12 @@ const RECORD: &str = "insert into devices
         logins = devices.logins + $3, last_login_at = $4, credential_version = $5
     returning logins, (select count(*) from devices other
         where other.user_id = $2 and other.token_hash <> $1)";
-const FIND: &str = "select token_hash, credential_version, logins from devices where user_id = $1
-    and token_hash in ($2, $3, $4, $5) and last_login_at > $6
-    order by credential_version desc, last_login_at desc limit 1";
+const FIND: &str = concat!(
+    "select ",
+    device_columns!(),
+    " from devices where user_id = $1 and token_hash in ($2, $3, $4, $5) and last_login_at > $6
+    order by credential_version desc, last_login_at desc limit 1"
+);
 /// Keeps the 50 that were used last. As with sessions, two logins at once do not wait for each other, and
 /// the numbers are in the text.
 const KEEP_NEWEST: &str = "with picked as materialized (
@@ -72,20 +85,16 @@ const SWEEP: &str = "with picked as materialized (
 /// The device that holds one of `tokens` (the first [`MAX_TOKENS`] count), if this user logged in from
 /// it. Without a user the same query runs.
 pub async fn find_device(
-    on: Executor<'_>,
+    executor: Executor<'_>,
     user: Option<&User>,
     tokens: &[String],
     now: i64,
 ) -> Result<Option<KnownDevice>, DbError> {
     let find = sql(FIND).bind(user.map_or("", |user| &user.id));
-    let digest = |at: usize| tokens.get(at).map_or_else(Vec::new, |token| hash(token));
-    let find = (0..MAX_TOKENS).fold(find, |find, at| find.bind(digest(at)));
-    let found = find.bind(now - LIFETIME).optional::<DeviceRow>(on).await?;
-    Ok(found.zip(user).and_then(|(DeviceRow { token_hash, credential_version, logins }, user)| {
-        let token = tokens.iter().find(|token| hash(token) == token_hash)?.clone();
-        let is_trusted = credential_version == user.credential_version;
-        Some(KnownDevice { token, is_trusted, logins })
-    }))
+    let hash_at = |at: usize| tokens.get(at).map_or_else(Vec::new, |token| hash(token));
+    let find = (0..MAX_TOKENS).fold(find, |find, at| find.bind(hash_at(at)));
+    let found = find.bind(now - LIFETIME).fetch_optional::<DeviceRow>(executor).await?;
+    Ok(found.zip(user).and_then(|(row, user)| row.known(user, tokens)))
 }
 
 /// Adds `logins` to the device that holds `token` and trusts it with the user's present password.
@@ -97,10 +106,10 @@ pub async fn record_device(
     now: i64,
 ) -> Result<DeviceStatus, DbError> {
     let record = sql(RECORD).bind(hash(token)).bind(&user.id).bind(logins).bind(now);
-    let recorded = record.bind(user.credential_version).optional(tx.on()).await?;
+    let recorded = record.bind(user.credential_version).fetch_optional(tx.executor()).await?;
     let (logins, other_devices) = recorded.unwrap_or((logins, 0));
     if other_devices >= MAX_DEVICES {
-        sql(KEEP_NEWEST).bind(&user.id).execute(tx.on()).await?;
+        sql(KEEP_NEWEST).bind(&user.id).execute(tx.executor()).await?;
     }
     Ok(match (logins, other_devices) {
         (1, 0) => DeviceStatus::First,
@@ -110,8 +119,8 @@ pub async fn record_device(
 }
 
 /// Deletes up to `limit` devices without a login for [`LIFETIME`] and returns how many.
-pub async fn sweep_devices(on: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
-    sql(SWEEP).bind(now - LIFETIME).bind(limit).execute(on).await
+pub async fn sweep_devices(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
+    sql(SWEEP).bind(now - LIFETIME).bind(limit).execute(executor).await
 }
 
 fn hash(token: &str) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! A table each: a row struct and its queries.
+//! Models: one file per table, with its row struct and its queries.
 
 pub mod device;
 pub mod one_time_code;

@@ -75,7 +75,7 @@ const SWEEP: &str = "with picked as materialized (
 
 /// Makes a code for `user_id`, the `codes_sent`th in a row in its browser, and returns its id.
 pub async fn insert_code(
-    on: Executor<'_>,
+    executor: Executor<'_>,
     purpose: Purpose,
     user_id: Option<&str>,
     (codes_sent, ttl): (i64, i64),
@@ -83,67 +83,77 @@ pub async fn insert_code(
 ) -> Result<String, DbError> {
     let id = random::id(now * 1000);
     let insert = sql(INSERT).bind(&id).bind(purpose.name()).bind(user_id);
-    insert.bind(codes_sent).bind(now).bind(now.saturating_add(ttl)).execute(on).await?;
+    insert.bind(codes_sent).bind(now).bind(now.saturating_add(ttl)).execute(executor).await?;
     Ok(id)
 }
 
 /// The code with this id, valid or not.
 pub async fn find_code(
-    on: Executor<'_>,
+    executor: Executor<'_>,
     purpose: Purpose,
     id: &str,
 ) -> Result<Option<OneTimeCodeRow>, DbError> {
-    sql(FIND).bind(id).bind(purpose.name()).optional(on).await
+    sql(FIND).bind(id).bind(purpose.name()).fetch_optional(executor).await
 }
 
 /// Counts an attempt against `max`. Only what was counted may be compared; `None` when the code is invalid.
 pub async fn count_attempt(
-    on: Executor<'_>,
+    executor: Executor<'_>,
     purpose: Purpose,
     id: &str,
     max: i64,
     now: i64,
 ) -> Result<Option<OneTimeCodeRow>, DbError> {
-    sql(COUNT_ATTEMPT).bind(id).bind(purpose.name()).bind(now).bind(max).optional(on).await
+    sql(COUNT_ATTEMPT)
+        .bind(id)
+        .bind(purpose.name())
+        .bind(now)
+        .bind(max)
+        .fetch_optional(executor)
+        .await
 }
 
 /// Refunds an attempt that was not compared, or was right and changed nothing. Returns whether the code
 /// exists.
-pub async fn refund_attempt(on: Executor<'_>, purpose: Purpose, id: &str) -> Result<bool, DbError> {
-    Ok(sql(REFUND).bind(id).bind(purpose.name()).execute(on).await? > 0)
+pub async fn refund_attempt(
+    executor: Executor<'_>,
+    purpose: Purpose,
+    id: &str,
+) -> Result<bool, DbError> {
+    Ok(sql(REFUND).bind(id).bind(purpose.name()).execute(executor).await? > 0)
 }
 
 /// Uses the code up: once, whatever is sent in parallel. Returns whether it was valid.
 pub async fn use_code(
-    on: Executor<'_>,
+    executor: Executor<'_>,
     purpose: Purpose,
     id: &str,
     user_id: &str,
     now: i64,
 ) -> Result<bool, DbError> {
     let used = sql(USE).bind(id).bind(purpose.name()).bind(user_id).bind(now);
-    Ok(used.execute(on).await? > 0)
+    Ok(used.execute(executor).await? > 0)
 }
 
 /// Invalidates the code so that another can replace it, and returns how many were sent in a row; `None`
 /// when it does not exist, or was replaced by a parallel request.
 pub async fn invalidate_code(
-    on: Executor<'_>,
+    executor: Executor<'_>,
     purpose: Purpose,
     id: &str,
     now: i64,
 ) -> Result<Option<i64>, DbError> {
     let invalidate = sql(INVALIDATE).bind(id).bind(COOL_DOWN).bind(now).bind(purpose.name());
-    let sent = invalidate.optional::<(i64,)>(on).await?;
+    let sent = invalidate.fetch_optional::<(i64,)>(executor).await?;
     Ok(sent.map(|(codes_sent,)| codes_sent))
 }
 
-/// Makes every code of a user wrong, when the password or the address changes.
-pub async fn revoke_all_for_user(on: Executor<'_>, user_id: &str) -> Result<(), DbError> {
-    sql(REVOKE).bind(user_id).execute(on).await.map(drop)
+/// Invalidates every code of a user, when the password or the address changes.
+pub async fn revoke_all_for_user(executor: Executor<'_>, user_id: &str) -> Result<(), DbError> {
+    sql(REVOKE).bind(user_id).execute(executor).await.map(drop)
 }
 
 /// Deletes up to `limit` codes that expired a while ago and returns how many.
-pub async fn sweep_codes(on: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
-    sql(SWEEP).bind(now - EXPIRED_CODE_RETENTION).bind(limit).execute(on).await
+pub async fn sweep_codes(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
+    sql(SWEEP).bind(now - EXPIRED_CODE_RETENTION).bind(limit).execute(executor).await
 }

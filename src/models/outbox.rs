@@ -24,11 +24,11 @@ pub const MAILBOX_SIZE: i64 = 200;
 const DECOY: &str = "decoy_code";
 
 /// The order of emails that are due: codes expire in minutes, and their recipients wait for them.
-const CODE: i64 = 0;
-const NOTICE: i64 = 1;
+const CODE_PRIORITY: i64 = 0;
+const NOTICE_PRIORITY: i64 = 1;
 
 /// Rows of one deletion: it must not block SQLite's only writer for long.
-const BATCH: i64 = 100;
+const EXPIRED_BATCH: i64 = 100;
 
 /// A rendered email.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -55,7 +55,6 @@ impl Email {
         Self { kind: DECOY.to_owned(), ..self }
     }
 
-    /// See [`Email::decoy`].
     pub fn is_decoy(&self) -> bool {
         self.kind == DECOY
     }
@@ -84,7 +83,8 @@ pub struct QueuedEmail {
 }
 
 row! {
-    struct Row {
+    columns outbox_columns;
+    struct OutboxRow {
         id: String,
         kind: String,
         sealed: Vec<u8>,
@@ -96,7 +96,7 @@ row! {
     }
 }
 
-impl Row {
+impl OutboxRow {
     fn open(self, key: &ServerKey) -> QueuedEmail {
         let Self { id, kind, sealed, tries, created_at, expires_at, claimed_until, domain } = self;
         let content = key.open(&id, &sealed).unwrap_or_default();
@@ -121,7 +121,7 @@ impl Outbox {
         Self { key, clock, wakeup: Arc::default() }
     }
 
-    /// Stores an email and answers its row's id; the commit wakes the worker. One insert for any
+    /// Stores an email and returns its row's id; the commit wakes the worker. One insert for any
     /// recipient.
     pub async fn enqueue(&self, tx: &mut Tx, email: &Email) -> Result<String, DbError> {
         let id = crate::random::id(self.clock.millis());
@@ -138,9 +138,9 @@ impl Outbox {
         .bind(now)
         .bind(now)
         .bind(email.expires_at.max(now))
-        .bind(if email.is_code() { CODE } else { NOTICE })
+        .bind(if email.is_code() { CODE_PRIORITY } else { NOTICE_PRIORITY })
         .bind(self.key.digest("mail domain", &[domain.as_str()]))
-        .execute(tx.on())
+        .execute(tx.executor())
         .await?;
         tx.notify_after_commit(&self.wakeup);
         Ok(id)
@@ -161,22 +161,26 @@ pub struct ClaimFilter {
 /// Codes come before notices, and emails that were not tried before those that were. Rows that another
 /// node is claiming are skipped. The plus keeps SQLite to the index in this order: else it would sort
 /// all that is due each time.
-const CLAIM: &str = "with picked as materialized (
+const CLAIM: &str = concat!(
+    "with picked as materialized (
         select id from outbox
         where +next_try_at <= $2 and claimed_until <= $2 and expires_at > $2 and priority <= $3
             and (case when priority = 0 then $4 else $5 end) not like '% ' || domain || ' %'
         order by priority, tries, next_try_at limit 1
         for update skip locked)
     update outbox set claimed_until = $1, tries = tries + 1
-        where id in (select id from picked)
-        returning id, kind, sealed, tries, created_at, expires_at, claimed_until, domain";
+        where id in (select id from picked) returning ",
+    outbox_columns!()
+);
 
-const DROP_EXPIRED: &str = "with picked as materialized (
+const DROP_EXPIRED: &str = concat!(
+    "with picked as materialized (
         select id from outbox where expires_at <= $1 and claimed_until <= $1
         order by expires_at limit $2
         for update skip locked)
-    delete from outbox where id in (select id from picked)
-        returning id, kind, sealed, tries, created_at, expires_at, claimed_until, domain";
+    delete from outbox where id in (select id from picked) returning ",
+    outbox_columns!()
+);
 
 /// Claims the next email that is due and that `filter` allows, for [`LEASE_SECONDS`], and counts a try.
 /// One statement: of several nodes, one gets the email.
@@ -189,23 +193,23 @@ pub async fn claim(
     let row = sql(CLAIM)
         .bind(now + LEASE_SECONDS)
         .bind(now)
-        .bind(if filter.codes_only { CODE } else { NOTICE })
+        .bind(if filter.codes_only { CODE_PRIORITY } else { NOTICE_PRIORITY })
         .bind(format!(" {} ", filter.full_for_codes.join(" ")))
         .bind(format!(" {} ", filter.full_for_notices.join(" ")))
-        .optional::<Row>(db.writer())
+        .fetch_optional::<OutboxRow>(db.writer())
         .await?;
     Ok(row.map(|row| row.open(key)))
 }
 
 /// Deletes an email that was sent or given up.
-pub async fn remove(on: Executor<'_>, id: &str) -> Result<(), DbError> {
-    sql("delete from outbox where id = $1").bind(id).execute(on).await.map(drop)
+pub async fn remove(executor: Executor<'_>, id: &str) -> Result<(), DbError> {
+    sql("delete from outbox where id = $1").bind(id).execute(executor).await.map(drop)
 }
 
 /// Ends the claim of an email that is due again at `next_try_at`, after so many `tries`. Does nothing
 /// when the claim has run out.
 pub async fn reschedule(
-    on: Executor<'_>,
+    executor: Executor<'_>,
     queued: &QueuedEmail,
     next_try_at: i64,
     tries: i64,
@@ -216,24 +220,25 @@ pub async fn reschedule(
     .bind(tries)
     .bind(&queued.id)
     .bind(queued.claimed_until)
-    .execute(on)
+    .execute(executor)
     .await
     .map(drop)
 }
 
 /// Deletes some of the expired emails that no worker has claimed.
 pub async fn drop_expired(db: &Db, key: &ServerKey, now: i64) -> Result<Vec<QueuedEmail>, DbError> {
-    let rows = sql(DROP_EXPIRED).bind(now).bind(BATCH).all::<Row>(db.writer()).await?;
+    let rows =
+        sql(DROP_EXPIRED).bind(now).bind(EXPIRED_BATCH).fetch_all::<OutboxRow>(db.writer()).await?;
     Ok(rows.into_iter().map(|row| row.open(key)).collect())
 }
 
 /// Ends every claim: for the start of the only node, whose process may have been killed.
-pub async fn release_claims(on: Executor<'_>) -> Result<u64, DbError> {
-    sql("update outbox set claimed_until = 0 where claimed_until <> 0").execute(on).await
+pub async fn release_claims(executor: Executor<'_>) -> Result<u64, DbError> {
+    sql("update outbox set claimed_until = 0 where claimed_until <> 0").execute(executor).await
 }
 
 /// Makes all emails due after the clock went back to `now`. Claims end as if they were made now.
-pub async fn rebase_times(on: Executor<'_>, now: i64) -> Result<u64, DbError> {
+pub async fn rebase_times(executor: Executor<'_>, now: i64) -> Result<u64, DbError> {
     sql("update outbox set
              expires_at = case when created_at > $1
                  then expires_at - created_at + $1 else expires_at end,
@@ -243,46 +248,50 @@ pub async fn rebase_times(on: Executor<'_>, now: i64) -> Result<u64, DbError> {
          where next_try_at > $1 or claimed_until > $2 or created_at > $1")
     .bind(now)
     .bind(now + LEASE_SECONDS)
-    .execute(on)
+    .execute(executor)
     .await
 }
 
 /// When the next email is due that is not claimed at `now` (unix time, perhaps past).
-pub async fn next_due(on: Executor<'_>, now: i64) -> Result<Option<i64>, DbError> {
+pub async fn next_due(executor: Executor<'_>, now: i64) -> Result<Option<i64>, DbError> {
     let next = sql("select next_try_at from outbox where claimed_until <= $1
          order by next_try_at limit 1")
     .bind(now);
-    Ok(next.optional::<(i64,)>(on).await?.map(|(at,)| at))
+    Ok(next.fetch_optional::<(i64,)>(executor).await?.map(|(at,)| at))
 }
 
 /// The development mailbox: the newest emails, at most `most`, without decoys.
 pub async fn newest(
-    on: Executor<'_>,
+    executor: Executor<'_>,
     key: &ServerKey,
     most: i64,
 ) -> Result<Vec<QueuedEmail>, DbError> {
-    let rows = sql("select id, kind, sealed, tries, created_at, expires_at, claimed_until, domain
-         from outbox where kind <> 'decoy_code' order by id desc limit $1")
+    let rows = sql(concat!(
+        "select ",
+        outbox_columns!(),
+        " from outbox
+         where kind <> 'decoy_code' order by id desc limit $1"
+    ))
     .bind(most)
-    .all::<Row>(on)
+    .fetch_all::<OutboxRow>(executor)
     .await?;
     let emails = rows.into_iter().map(|row| row.open(key));
     Ok(emails.filter(|queued| !queued.email.to.is_empty()).collect())
 }
 
 /// Deletes every email.
-pub async fn clear(on: Executor<'_>) -> Result<u64, DbError> {
-    sql("delete from outbox").execute(on).await
+pub async fn clear(executor: Executor<'_>) -> Result<u64, DbError> {
+    sql("delete from outbox").execute(executor).await
 }
 
 /// Keeps the development mailbox small: deletes decoys, what is older than a day, and all but the newest
 /// [`MAILBOX_SIZE`].
-pub async fn trim_mailbox(on: Executor<'_>, now: i64) -> Result<u64, DbError> {
+pub async fn trim_mailbox(executor: Executor<'_>, now: i64) -> Result<u64, DbError> {
     sql("delete from outbox
          where created_at < $1 or kind = 'decoy_code' or id not in (
              select id from outbox where kind <> 'decoy_code' order by id desc limit $2)")
     .bind(now - GIVE_UP_AFTER)
     .bind(MAILBOX_SIZE)
-    .execute(on)
+    .execute(executor)
     .await
 }

@@ -1,6 +1,22 @@
 //! The `limits` table: how often something happened within a window of time.
 
-use crate::db::{DbError, Executor, sql};
+use crate::db::{DbError, Executor, row, sql};
+
+row! {
+    /// A counter after it was counted.
+    pub struct RateLimitRow {
+        pub count: i64,
+        /// Unix time.
+        pub window_ends_at: i64,
+    }
+}
+
+impl RateLimitRow {
+    /// A database that returns no row must not lift a limit.
+    fn exceeded(now: i64) -> Self {
+        Self { count: i64::MAX, window_ends_at: now }
+    }
+}
 
 /// One statement that begins a window or counts within it, so that parallel requests on any number
 /// of nodes are each counted (CVE-2024-4629: parallel logins passed Keycloak's counter). A window
@@ -13,7 +29,7 @@ const COUNT: &str = "
         window_ends_at = case
             when limits.window_ends_at <= $3 or limits.window_ends_at > $2 then $2
             else limits.window_ends_at end
-    returning count + 1 - $4, window_ends_at";
+    returning count + 1 - $4 as count, window_ends_at";
 
 /// Each failure extends the window, up to a year: no account gets more than 100 failures in a year (99
 /// failures are remembered for 366 days; any `n` of them for more than `n` / 100 of that), and names
@@ -40,50 +56,54 @@ const SWEEP: &str = "with picked as materialized (
 const DAY: i64 = 24 * 60 * 60;
 
 /// How long the first failure in a row is remembered. Waiting for longer gives one guess in 30 days.
-const FIRST: i64 = 30 * DAY;
+const FIRST_WINDOW: i64 = 30 * DAY;
 
-/// How much longer with each further one.
-const FURTHER: i64 = 4 * DAY;
+/// How much longer it is remembered with each further one.
+const WINDOW_STEP: i64 = 4 * DAY;
 
-/// Rows of names that no account has must be deleted at last.
-const LONGEST: i64 = 366 * DAY;
+/// Rows of names that no account has must be deleted some day.
+const MAX_WINDOW: i64 = 366 * DAY;
 
 /// Adds 1, or 0 to do the same work without using anything up, to the counter of `subject`, whose
-/// window lasts `period` seconds. Returns the count, as if 1 was added, and when the window ends.
+/// window lasts `period` seconds. Returns the count as if 1 was added.
 pub async fn count(
-    on: Executor<'_>,
+    executor: Executor<'_>,
     subject: &str,
     adds: i64,
     period: i64,
     now: i64,
-) -> Result<(i64, i64), DbError> {
+) -> Result<RateLimitRow, DbError> {
     let count = sql(COUNT).bind(subject).bind(now.saturating_add(period)).bind(now).bind(adds);
-    Ok(count.optional(on).await?.unwrap_or((i64::MAX, now)))
+    Ok(count.fetch_optional(executor).await?.unwrap_or_else(|| RateLimitRow::exceeded(now)))
 }
 
-/// Counts a failure of `subject`. Returns how many there were in a row, and until when this one is
-/// remembered.
+/// Counts a failure of `subject`. Returns how many there were in a row, and how long this one is remembered.
 pub async fn count_in_a_row(
-    on: Executor<'_>,
+    executor: Executor<'_>,
     subject: &str,
     now: i64,
-) -> Result<(i64, i64), DbError> {
+) -> Result<RateLimitRow, DbError> {
     let count = sql(COUNT_IN_A_ROW).bind(subject).bind(now);
-    let row = count.bind(FIRST).bind(FURTHER).bind(LONGEST).optional(on).await?;
-    Ok(row.unwrap_or((i64::MAX, now)))
+    let row = count
+        .bind(FIRST_WINDOW)
+        .bind(WINDOW_STEP)
+        .bind(MAX_WINDOW)
+        .fetch_optional(executor)
+        .await?;
+    Ok(row.unwrap_or_else(|| RateLimitRow::exceeded(now)))
 }
 
-/// Takes `added` off the counter of `subject`.
-pub async fn refund(on: Executor<'_>, subject: &str, added: i64) -> Result<(), DbError> {
-    sql(REFUND).bind(subject).bind(added).execute(on).await.map(drop)
+/// Subtracts `added` from the counter of `subject`.
+pub async fn refund(executor: Executor<'_>, subject: &str, added: i64) -> Result<(), DbError> {
+    sql(REFUND).bind(subject).bind(added).execute(executor).await.map(drop)
 }
 
-/// Forgets the counter of `subject`.
-pub async fn reset(on: Executor<'_>, subject: &str) -> Result<(), DbError> {
-    sql(RESET).bind(subject).execute(on).await.map(drop)
+/// Deletes the counter of `subject`.
+pub async fn reset(executor: Executor<'_>, subject: &str) -> Result<(), DbError> {
+    sql(RESET).bind(subject).execute(executor).await.map(drop)
 }
 
 /// Deletes up to `limit` counters whose window has ended and returns how many were deleted.
-pub async fn sweep_limits(on: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
-    sql(SWEEP).bind(now).bind(limit).execute(on).await
+pub async fn sweep_limits(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
+    sql(SWEEP).bind(now).bind(limit).execute(executor).await
 }

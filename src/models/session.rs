@@ -41,21 +41,21 @@ pub struct Login {
 }
 
 /// An anonymous session holds flashes and a pending reset, nothing worth more than an hour.
-const ANONYMOUS_IDLE: i64 = 60 * 60;
+const MAX_ANONYMOUS_IDLE: i64 = 60 * 60;
 
 /// How stale `last_seen_at` may grow before a request writes it: no write on every page. A quarter
 /// of the idle time where that is less.
 const TOUCH_AFTER: i64 = 5 * 60;
 
 /// How long a page waits for a write that it can do without.
-const OPTIONAL_WRITE: Duration = Duration::from_millis(500);
+const OPTIONAL_WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 
 tokio::task_local! {
     /// tower-sessions returns nothing of a session but its JSON, where a password hash has no place.
     static USER: RefCell<Option<User>>;
 }
 
-/// Runs a request in which [`loaded_user`] answers.
+/// Runs a request in which [`loaded_user`] can be called.
 pub async fn with_user<F: Future>(request: F) -> F::Output {
     USER.scope(RefCell::default(), request).await
 }
@@ -75,7 +75,7 @@ pub struct SqlSessionStore {
 
 row! {
     /// A session, then its user, whose columns are empty in an anonymous one.
-    struct Session {
+    struct SessionRow {
         data: String,
         last_seen_at: i64,
         username: String,
@@ -132,13 +132,13 @@ const SWEEP: &str = "with picked as materialized (
     delete from sessions where id_hash in (select id_hash from picked)";
 
 /// Deletes up to `limit` sessions that have expired and returns how many.
-pub async fn sweep_sessions(on: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
-    sql(SWEEP).bind(now).bind(limit).execute(on).await
+pub async fn sweep_sessions(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
+    sql(SWEEP).bind(now).bind(limit).execute(executor).await
 }
 
 /// Deletes every session of a user and returns how many.
-pub async fn revoke_all_for_user(on: Executor<'_>, user_id: &str) -> Result<u64, DbError> {
-    sql(DELETE_OF_USER).bind(user_id).execute(on).await
+pub async fn revoke_all_for_user(executor: Executor<'_>, user_id: &str) -> Result<u64, DbError> {
+    sql(DELETE_OF_USER).bind(user_id).execute(executor).await
 }
 
 /// Waits a moment for a write that a page can do without. A failure is only logged, with `reason`.
@@ -146,7 +146,7 @@ pub async fn write_if_possible<E: Display + From<DbError>>(
     reason: &'static str,
     write: impl Future<Output = Result<(), E>>,
 ) -> bool {
-    let written = timeout(OPTIONAL_WRITE, write).await;
+    let written = timeout(OPTIONAL_WRITE_TIMEOUT, write).await;
     written
         .unwrap_or_else(|_| Err(DbError::Timeout.into()))
         .inspect_err(|error| Event::log_fault(reason, error))
@@ -160,7 +160,7 @@ impl SqlSessionStore {
 
     fn idle(&self, login: Option<&Login>) -> i64 {
         match login {
-            None => ANONYMOUS_IDLE,
+            None => MAX_ANONYMOUS_IDLE,
             Some(login) if login.remember => self.life.idle,
             Some(_) => self.life.idle_unremembered,
         }
@@ -186,13 +186,12 @@ impl SessionStore for SqlSessionStore {
             .bind(expires_at)
             .bind(user.clone())
             .bind(login.map(|login| login.credential_version));
-        let others = insert.optional::<(i64,)>(self.db.writer()).await.map_err(backend)?;
+        let others = insert.fetch_optional::<(i64,)>(self.db.writer()).await.map_err(backend)?;
         if let Some(user) = user
             && others >= Some((MAX_SESSIONS,))
         {
-            let on = self.db.writer();
             let keep = sql(KEEP_NEWEST).bind(&user).bind(hash(&record.id));
-            keep.execute(on).await.map_err(backend)?;
+            keep.execute(self.db.writer()).await.map_err(backend)?;
         }
         Ok(())
     }
@@ -210,7 +209,7 @@ impl SessionStore for SqlSessionStore {
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
         let now = self.clock.now();
         let load = sql(LOAD).bind(hash(id)).bind(now);
-        let found = load.optional::<Session>(self.db.reader()).await.map_err(backend)?;
+        let found = load.fetch_optional::<SessionRow>(self.db.reader()).await.map_err(backend)?;
         let Some(session) = found else { return Ok(None) };
         let data: Value = serde_json::from_str(&session.data)
             .map_err(|error| Error::Decode(error.to_string()))?;
@@ -254,7 +253,7 @@ fn login(data: &Value) -> Option<Login> {
     Login::deserialize(data).ok()
 }
 
-/// The driver's words go to the log alone.
+/// Driver errors are only logged.
 fn backend(error: DbError) -> Error {
     Error::Backend(error.to_string())
 }

@@ -16,7 +16,7 @@ row! {
         pub email: String,
         /// PHC string.
         pub password_hash: String,
-        /// Incremented by each new password or address: sessions and codes of an older one are dead.
+        /// Incremented by each new password or address: sessions and codes of an older one are invalid.
         pub credential_version: i64,
         /// Unix time.
         pub created_at: i64,
@@ -69,47 +69,47 @@ const SET_PASSWORD: &str = concat!(
 
 const REHASH: &str = "update users set password_hash = $1 where id = $2 and password_hash = $3";
 
-pub async fn find_user(on: Executor<'_>, id: &str) -> Result<Option<User>, DbError> {
-    users!("where id = $1").bind(id).optional(on).await
+pub async fn find_user(executor: Executor<'_>, id: &str) -> Result<Option<User>, DbError> {
+    users!("where id = $1").bind(id).fetch_optional(executor).await
 }
 
 pub async fn find_user_by_username(
-    on: Executor<'_>,
+    executor: Executor<'_>,
     username: &str,
 ) -> Result<Option<User>, DbError> {
-    users!("where username = $1").bind(username).optional(on).await
+    users!("where username = $1").bind(username).fetch_optional(executor).await
 }
 
 pub async fn find_user_by_email(
-    on: Executor<'_>,
+    executor: Executor<'_>,
     email_key: &str,
 ) -> Result<Option<User>, DbError> {
-    users!("where email_key = $1").bind(email_key).optional(on).await
+    users!("where email_key = $1").bind(email_key).fetch_optional(executor).await
 }
 
 /// The user with this username and this address, if one account has both.
 pub async fn find_user_by_username_and_email(
-    on: Executor<'_>,
+    executor: Executor<'_>,
     username: &str,
     email_key: &str,
 ) -> Result<Option<User>, DbError> {
     let find = users!("where username = $1 and email_key = $2");
-    find.bind(username).bind(email_key).optional(on).await
+    find.bind(username).bind(email_key).fetch_optional(executor).await
 }
 
 /// The user whose password was last set in one of two sessions, if that was after `since`.
 pub async fn find_user_by_password_set_in(
-    on: Executor<'_>,
+    executor: Executor<'_>,
     [session, previous]: [&str; 2],
     since: i64,
 ) -> Result<Option<User>, DbError> {
     let find = users!("where password_set_in in ($1, $2) and password_set_at > $3 limit 1");
-    find.bind(session).bind(previous).bind(since).optional(on).await
+    find.bind(session).bind(previous).bind(since).fetch_optional(executor).await
 }
 
 /// The user whom the browser with this digest registered after `since`, if the password is the same since.
 pub async fn find_user_registered_in(
-    on: Executor<'_>,
+    executor: Executor<'_>,
     (username, email_key): (&str, &str),
     browser: &str,
     since: i64,
@@ -117,45 +117,59 @@ pub async fn find_user_registered_in(
     let find = users!(
         "where username = $1 and email_key = $2 and password_set_in = $3 and password_set_at > $4"
     );
-    find.bind(username).bind(email_key).bind(browser).bind(since).optional(on).await
+    find.bind(username).bind(email_key).bind(browser).bind(since).fetch_optional(executor).await
 }
 
 /// Up to `limit` users whose username or address contains `part`, by username.
-pub async fn search_users(on: Executor<'_>, part: &str, limit: i64) -> Result<Vec<User>, DbError> {
+pub async fn search_users(
+    executor: Executor<'_>,
+    part: &str,
+    limit: i64,
+) -> Result<Vec<User>, DbError> {
     let part = part.trim().to_lowercase();
     let part = part.replace('!', "!!").replace('%', "!%").replace('_', "!_");
     let search = users!(
         "where username like $1 escape '!' or email_key like $1 escape '!'
             or lower(email) like $1 escape '!' order by username limit $2"
     );
-    search.bind(format!("%{part}%").as_str()).bind(limit).all(on).await
+    search.bind(format!("%{part}%").as_str()).bind(limit).fetch_all(executor).await
 }
 
 /// Makes an account; `None` when the username or the address is taken.
 pub async fn insert_user(
-    on: Executor<'_>,
+    executor: Executor<'_>,
     new: NewUser<'_>,
     now: i64,
 ) -> Result<Option<User>, DbError> {
     let insert = sql(INSERT).bind(random::id(now * 1000).as_str()).bind(new.username);
     let insert = insert.bind(new.email).bind(new.email_key).bind(new.password_hash).bind(now);
-    insert.bind(new.password_set_in).optional(on).await
+    insert.bind(new.password_set_in).fetch_optional(executor).await
 }
 
 /// Sets a password, in the session with this digest, and returns the user as they are then; `None` when
 /// the credentials have changed since `user` was read.
 pub async fn set_password(
-    on: Executor<'_>,
+    executor: Executor<'_>,
     user: &User,
     password_hash: &str,
     session: Option<&str>,
     now: i64,
 ) -> Result<Option<User>, DbError> {
     let set = sql(SET_PASSWORD).bind(password_hash).bind(&user.id).bind(user.credential_version);
-    set.bind(session).bind(now).optional(on).await
+    set.bind(session).bind(now).fetch_optional(executor).await
 }
 
 /// Replaces the hash by another of the same password, unless the password has changed.
-pub async fn rehash_password(on: Executor<'_>, user: &User, hash: &str) -> Result<(), DbError> {
-    sql(REHASH).bind(hash).bind(&user.id).bind(&user.password_hash).execute(on).await.map(drop)
+pub async fn rehash_password(
+    executor: Executor<'_>,
+    user: &User,
+    hash: &str,
+) -> Result<(), DbError> {
+    sql(REHASH)
+        .bind(hash)
+        .bind(&user.id)
+        .bind(&user.password_hash)
+        .execute(executor)
+        .await
+        .map(drop)
 }

@@ -194,7 +194,7 @@ impl Known {
 }
 
 async fn column(db: &Db, query: &'static str) -> Vec<String> {
-    let rows = sql(query).all::<(String,)>(db.reader()).await.unwrap();
+    let rows = sql(query).fetch_all::<(String,)>(db.reader()).await.unwrap();
     rows.into_iter().map(|(text,)| text).collect()
 }
 

@@ -31,11 +31,11 @@ on_both_databases! {
     async fn a_dropped_transaction_is_rolled_back(site: Site) {
         let insert = "insert into limits (subject, count, window_ends_at) values ('x', 1, 1)";
         let mut tx = site.db().begin().await.unwrap();
-        sql(insert).execute(tx.on()).await.unwrap();
+        sql(insert).execute(tx.executor()).await.unwrap();
         drop(tx);
         assert_eq!(site.count("select count(*) from limits").await, 0);
         let mut tx = site.db().begin().await.unwrap();
-        sql(insert).execute(tx.on()).await.unwrap();
+        sql(insert).execute(tx.executor()).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(site.count("select count(*) from limits").await, 1);
     }
@@ -55,7 +55,7 @@ on_both_databases! {
             values ($1, $2, $3, $4, $4, $4, $4, $4)";
         let bytes: Vec<u8> = (0..=255).collect();
         sql(insert).bind("ид").bind("").bind(bytes.clone()).bind(i64::MIN).execute(site.db().writer()).await.unwrap();
-        let row = sql("select id, kind, sealed, tries from outbox").optional::<(String, String, Vec<u8>, i64)>(site.db().reader());
+        let row = sql("select id, kind, sealed, tries from outbox").fetch_optional::<(String, String, Vec<u8>, i64)>(site.db().reader());
         assert_eq!(row.await.unwrap(), Some(("ид".into(), String::new(), bytes, i64::MIN)));
     }
 }
@@ -73,7 +73,7 @@ on_both_databases! {
             assert!(join_all(inserts).await.iter().all(Result::is_ok));
         }
         let other = Db::open(&site.app.config.database).await.unwrap();
-        let count = sql("select count(*) from limits").optional::<(i64,)>(other.reader()).await;
+        let count = sql("select count(*) from limits").fetch_optional::<(i64,)>(other.reader()).await;
         assert_eq!(count.unwrap(), Some((150 * 16,)), "others see what was written");
         other.close().await;
     }
@@ -86,11 +86,12 @@ async fn sqlite_syncs_each_commit_and_readers_cannot_write() {
         ("select synchronous from pragma_synchronous", 2),
         ("select foreign_keys from pragma_foreign_keys", 1),
     ] {
-        let found = sql(pragma).optional::<(i64,)>(site.db().writer()).await.unwrap().unwrap().0;
+        let found =
+            sql(pragma).fetch_optional::<(i64,)>(site.db().writer()).await.unwrap().unwrap().0;
         assert_eq!(found, value, "{pragma}");
     }
     let mode = sql("select journal_mode from pragma_journal_mode")
-        .optional::<(String,)>(site.db().writer())
+        .fetch_optional::<(String,)>(site.db().writer())
         .await
         .unwrap();
     assert_eq!(mode.unwrap().0, "wal");
@@ -103,7 +104,7 @@ const COUNTED: &str = "insert into limits (subject, count, window_ends_at) value
 /// Writes `name` in its own transaction.
 async fn write(db: &Db, name: String) -> Result<String, DbError> {
     let mut tx = db.begin().await?;
-    sql(COUNTED).bind(&name).execute(tx.on()).await?;
+    sql(COUNTED).bind(&name).execute(tx.executor()).await?;
     tx.commit().await?;
     Ok(name)
 }
@@ -113,7 +114,7 @@ on_both_databases! {
         write(site.db(), "taken".into()).await.unwrap();
         let dropped = async {
             let mut tx = site.db().begin().await.unwrap();
-            sql(COUNTED).bind("dropped").execute(tx.on()).await.unwrap();
+            sql(COUNTED).bind("dropped").execute(tx.executor()).await.unwrap();
             drop(tx);
         };
         let names = (0..8).map(|number| write(site.db(), format!("kept {number}")));
@@ -147,8 +148,8 @@ async fn a_failed_commit_fails_only_its_caller() {
     let orphan = "insert into devices (token_hash, user_id, logins, last_login_at) values ($1, 'nobody', 1, 1)";
     let breaks_at_commit = async {
         let mut tx = site.db().begin().await?;
-        sql("pragma defer_foreign_keys = on").execute(tx.on()).await?;
-        sql(orphan).bind(vec![1_u8]).execute(tx.on()).await?;
+        sql("pragma defer_foreign_keys = on").execute(tx.executor()).await?;
+        sql(orphan).bind(vec![1_u8]).execute(tx.executor()).await?;
         tx.commit().await
     };
     let before = (0..4).map(|number| write(site.db(), format!("before {number}")));
@@ -165,13 +166,14 @@ async fn a_failed_commit_fails_only_its_caller() {
 #[tokio::test]
 async fn after_sqlite_rolled_a_transaction_back_no_statement_runs_in_it() {
     let site = Site::on_sqlite().await;
-    let bound = sql("pragma max_page_count = 60").optional::<(i64,)>(site.db().writer()).await;
+    let bound =
+        sql("pragma max_page_count = 60").fetch_optional::<(i64,)>(site.db().writer()).await;
     assert_eq!(bound.unwrap(), Some((60,)));
     let long = "x".repeat(500_000);
     let mut tx = site.db().begin().await.unwrap();
-    sql(COUNTED).bind("first").execute(tx.on()).await.unwrap();
-    assert!(sql(COUNTED).bind(&long).execute(tx.on()).await.is_err());
-    assert!(sql(COUNTED).bind("after").execute(tx.on()).await.is_err());
+    sql(COUNTED).bind("first").execute(tx.executor()).await.unwrap();
+    assert!(sql(COUNTED).bind(&long).execute(tx.executor()).await.is_err());
+    assert!(sql(COUNTED).bind("after").execute(tx.executor()).await.is_err());
     assert!(tx.commit().await.is_err());
     assert_eq!(site.count("select count(*) from limits").await, 0);
     write(site.db(), "next".into()).await.unwrap();
@@ -181,10 +183,11 @@ async fn after_sqlite_rolled_a_transaction_back_no_statement_runs_in_it() {
 #[tokio::test]
 async fn a_failed_commit_is_never_reported_as_a_success() {
     let site = Site::on_sqlite().await;
-    let full =
-        sql("select page_count from pragma_page_count").optional::<(i64,)>(site.db().writer());
+    let full = sql("select page_count from pragma_page_count")
+        .fetch_optional::<(i64,)>(site.db().writer());
     assert!(full.await.unwrap().unwrap().0 < 60);
-    let bound = sql("pragma max_page_count = 60").optional::<(i64,)>(site.db().writer()).await;
+    let bound =
+        sql("pragma max_page_count = 60").fetch_optional::<(i64,)>(site.db().writer()).await;
     assert_eq!(bound.unwrap(), Some((60,)));
     let long = "x".repeat(3000);
     let names = (0..64).map(|number| format!("{number} {long}"));
@@ -201,7 +204,10 @@ async fn a_failed_commit_is_never_reported_as_a_success() {
         kept.len(),
         "the rows are those reported as written"
     );
-    sql("pragma max_page_count = 1000000").optional::<(i64,)>(site.db().writer()).await.unwrap();
+    sql("pragma max_page_count = 1000000")
+        .fetch_optional::<(i64,)>(site.db().writer())
+        .await
+        .unwrap();
     write(site.db(), "with space again".into()).await.unwrap();
 }
 

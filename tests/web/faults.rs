@@ -386,7 +386,7 @@ async fn a_restart_or_hang_of_postgresql_under_load_loses_nothing() {
     let without_mail = site.count("select (select count(*) from users) - (select count(*) from outbox where kind = 'registered')").await;
     assert_eq!(without_mail, 0, "each account has its email");
     let busy = "select count(*) from pg_stat_activity where state like 'idle in transaction%'";
-    assert_eq!(sql(busy).optional::<(i64,)>(site.db().reader()).await.unwrap(), Some((0,)));
+    assert_eq!(sql(busy).fetch_optional::<(i64,)>(site.db().reader()).await.unwrap(), Some((0,)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

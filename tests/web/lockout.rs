@@ -61,7 +61,7 @@ on_both_databases! {
         let device = key.digest("budget", &[&ann.id, "1", token]);
         for limit in ["login_account", "login_in_a_row"] {
             let count = sql("select count from limits where subject = $1").bind(key.digest("limit", &[limit, &device]));
-            assert_eq!(count.optional::<(i64,)>(site.db().reader()).await.unwrap(), Some((1,)), "{limit}");
+            assert_eq!(count.fetch_optional::<(i64,)>(site.db().reader()).await.unwrap(), Some((1,)), "{limit}");
         }
     }
 

@@ -55,7 +55,7 @@ fn all() -> Vec<Migration> {
 }
 
 async fn count(db: &Db, query: &'static str) -> i64 {
-    sql(query).optional::<(i64,)>(db.reader()).await.unwrap().unwrap().0
+    sql(query).fetch_optional::<(i64,)>(db.reader()).await.unwrap().unwrap().0
 }
 
 /// Upgrades the database and checks that the host's rows still belong to the account.

@@ -292,7 +292,7 @@ async fn no_worker_waits_for_a_locked_row() {
     queue.put_many(3).await;
     let mut tx = queue.db.begin().await.unwrap();
     let held = sql("select id from outbox order by id limit 1 for update");
-    let (held,) = held.optional::<(String,)>(tx.on()).await.unwrap().unwrap();
+    let (held,) = held.fetch_optional::<(String,)>(tx.executor()).await.unwrap().unwrap();
     let claimed = timeout(Duration::from_secs(3), queue.claim(START, 8));
     let claimed = claimed.await.expect("it does not wait");
     assert!(claimed.len() == 2 && claimed.iter().all(|email| email.id != held));

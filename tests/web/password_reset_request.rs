@@ -69,7 +69,7 @@ on_both_databases! {
             site.wait(1);
             site.browser().ask_for_code(username, &email_of(username)).await;
             let newest = "select data from sessions where user_id is null order by created_at desc limit 1";
-            let (data,) = sql(newest).optional::<(String,)>(site.db().reader()).await.unwrap().unwrap();
+            let (data,) = sql(newest).fetch_optional::<(String,)>(site.db().reader()).await.unwrap().unwrap();
             let data: serde_json::Value = serde_json::from_str(&data).unwrap();
             let reset = data["reset"].as_object().unwrap();
             shapes.push(reset.iter().map(|(key, value)| (key.clone(), value.to_string().len())).collect::<Vec<_>>());

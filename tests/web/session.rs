@@ -33,7 +33,7 @@ on_both_databases! {
     async fn the_table_holds_a_digest_of_the_id_and_never_the_id(site: Site) {
         let ann = site.registered("ann").await;
         let id = ann.cookie("vestibule").unwrap().clone();
-        let rows = sql("select id_hash, data, user_id from sessions").all::<(Vec<u8>, String, Option<String>)>(site.db().reader()).await.unwrap();
+        let rows = sql("select id_hash, data, user_id from sessions").fetch_all::<(Vec<u8>, String, Option<String>)>(site.db().reader()).await.unwrap();
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].0.len(), 32);
         assert!(!rows[0].1.contains(&id), "{}", rows[0].1);

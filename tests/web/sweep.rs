@@ -79,7 +79,7 @@ async fn rows_locked_by_a_request_are_left_for_the_next_sweep() {
         "update one_time_codes set attempts = 1 where id = '1'",
         "update devices set logins = 2 where token_hash = '\\x01'",
     ] {
-        assert_eq!(sql(hold).execute(request.on()).await.unwrap(), 1);
+        assert_eq!(sql(hold).execute(request.executor()).await.unwrap(), 1);
     }
     assert_eq!(sweep_at_once(&site).await, 8);
     request.commit().await.unwrap();
@@ -145,7 +145,7 @@ async fn a_login_does_not_wait_for_locked_old_sessions_and_devices() {
         "select 1::bigint from sessions where last_seen_at = 1 and id_hash <> '\\x05' for update",
         "select 1::bigint from devices where last_login_at = 1 and token_hash <> '\\x05' for update",
     ] {
-        assert_eq!(sql(hold).all::<(i64,)>(other.on()).await.unwrap().len(), 119);
+        assert_eq!(sql(hold).fetch_all::<(i64,)>(other.executor()).await.unwrap().len(), 119);
     }
     let mut ann = site.browser();
     timeout(AT_ONCE, ann.log_in("ann", PASSWORD)).await.expect("it does not wait");

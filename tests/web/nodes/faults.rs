@@ -177,7 +177,7 @@ fn mailed_twice(mails: &[Received]) -> HashSet<String> {
 }
 
 async fn waiting(db: &Db) -> Vec<String> {
-    let rows = sql("select id from outbox").all::<(String,)>(db.reader()).await.unwrap();
+    let rows = sql("select id from outbox").fetch_all::<(String,)>(db.reader()).await.unwrap();
     rows.into_iter().map(|(id,)| id).collect()
 }
 
@@ -187,7 +187,7 @@ async fn send_what_was_held(nodes: &Nodes, db: &Db, since: i64) -> HashSet<Strin
     let living = "select count(*) from outbox where claimed_until = 0 or claimed_until > $1";
     let is_left = async || {
         let living = sql(living).bind(since + LEASE_SECONDS);
-        living.optional::<(i64,)>(db.reader()).await.unwrap() == Some((0,))
+        living.fetch_optional::<(i64,)>(db.reader()).await.unwrap() == Some((0,))
     };
     timeout(Duration::from_secs(20), until(is_left)).await.expect("the living send theirs");
     let held: HashSet<_> = waiting(db).await.into_iter().collect();
@@ -204,7 +204,7 @@ async fn a_node_that_is_killed_under_load_loses_nothing_and_nobody_but_its_own_r
     let (load, db) = (Load::new(), nodes.db().await);
     let under_way = async || {
         let claimed = "select count(*) from outbox where claimed_until > 0";
-        let rows = sql(claimed).optional::<(i64,)>(db.reader()).await.unwrap();
+        let rows = sql(claimed).fetch_optional::<(i64,)>(db.reader()).await.unwrap();
         rows.is_some_and(|(letters,)| letters >= 3)
     };
     let faults = async {

@@ -168,7 +168,7 @@ impl Site {
 
     /// How many rows `query` (a `select count(*)`) counts.
     pub async fn count(&self, query: &'static str) -> i64 {
-        sql(query).optional::<(i64,)>(self.db().reader()).await.unwrap().unwrap().0
+        sql(query).fetch_optional::<(i64,)>(self.db().reader()).await.unwrap().unwrap().0
     }
 
     pub fn db(&self) -> &Db {
