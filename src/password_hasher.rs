@@ -2,7 +2,7 @@
 //! behind a bounded queue that is fair between networks.
 //!
 //! A login storm slows logins and no page: requests never hash on the runtime's threads, memory is
-//! one buffer a thread, and work that does not fit into the queue is refused at once.
+//! one buffer per thread, and work that does not fit into the queue is refused at once.
 
 mod pool;
 mod queue;
@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use self::pool::Pool;
-use self::queue::Path;
+use self::queue::NetworkPath;
 use crate::config::HashCost;
 use crate::event::{self, Event};
 use crate::random;
@@ -40,7 +40,7 @@ pub struct PasswordHasher {
     /// A hash to compare with when there is no account, so that the work is the same.
     dummy: Arc<str>,
     /// The networks that the work of this handle is queued for.
-    path: Path,
+    path: NetworkPath,
 }
 
 /// The result of a comparison.
@@ -77,7 +77,7 @@ impl PasswordHasher {
     /// The same threads, for work of visitors from a network: a wide network, and the part of it that they
     /// are in. Wide networks are served in turn, and so are the parts of each.
     #[must_use]
-    pub fn for_network(&self, path: [IpAddr; 2]) -> Self {
+    pub fn for_network(&self, path: NetworkPath) -> Self {
         Self { path, ..self.clone() }
     }
 

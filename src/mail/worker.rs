@@ -18,25 +18,25 @@ use slots::Slots;
 
 /// Longest pause in seconds while the server is unavailable: all mail is sent within 90 seconds of its
 /// return.
-const LONGEST_PAUSE: i64 = 60;
+const MAX_PAUSE: i64 = 60;
 
 /// Longest waits in seconds before an email that the server deferred (4xx) or rejected (5xx) is retried.
 /// Greylisting takes some minutes, and a code lives for ten.
-const LONGEST_CODE_DEFERRAL: i64 = 60;
-const LONGEST_DEFERRAL: i64 = 15 * 60;
-const LONGEST_REJECTION: i64 = 60 * 60;
+const MAX_CODE_DEFERRAL: i64 = 60;
+const MAX_DEFERRAL: i64 = 15 * 60;
+const MAX_REJECTION_WAIT: i64 = 60 * 60;
 
 /// Seconds per try after which an email is retried that the server did not answer: it may have accepted
 /// it, and must not get it every minute.
 const NO_REPLY_WAIT: i64 = 30 * 60;
 
-/// How often an idle worker looks for emails that other nodes enqueued or left.
-const IDLE_SECONDS: i64 = 30;
+/// How often an idle worker polls for emails that other nodes enqueued or left.
+const IDLE_POLL_SECONDS: i64 = 30;
 
 /// After a larger correction of the clock, emails would wait for it to catch up.
-const JUMP_SECONDS: i64 = 10;
+const MAX_CLOCK_STEP_SECONDS: i64 = 10;
 
-/// Sends the outbox. One worker a node is enough; those of several nodes do not send an email twice.
+/// Sends the outbox. One worker per node is enough; workers of several nodes do not send an email twice.
 pub struct Worker {
     db: Db,
     outbox: Outbox,
@@ -44,10 +44,10 @@ pub struct Worker {
     slots: Slots,
     /// Emails that were sent and are still in the database: deleted before any is claimed.
     done: Vec<String>,
-    /// The time of the last look at the outbox.
-    looked_at: i64,
-    next_look: Instant,
-    /// The server or the database failed: nothing is claimed until the next look.
+    /// The time of the last poll of the outbox.
+    last_poll: i64,
+    next_poll: Instant,
+    /// The server or the database failed: nothing is claimed until the next poll.
     is_paused: bool,
     /// Pauses since an email was last answered and recorded.
     pauses: i64,
@@ -61,29 +61,29 @@ impl Worker {
             mailer,
             slots: Slots::new(),
             done: Vec::new(),
-            looked_at: i64::MIN,
-            next_look: Instant::now(),
+            last_poll: i64::MIN,
+            next_poll: Instant::now(),
             is_paused: false,
             pauses: 0,
         }
     }
 
-    /// Works until `stop` turns true or its sender is dropped, then finishes the emails in flight. Looks
-    /// for emails when one is enqueued, when one is due again, and every 30 seconds.
+    /// Works until `stop` turns true or its sender is dropped, then finishes the emails in flight. Polls
+    /// the outbox when one is enqueued, when one is due again, and every 30 seconds.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let wakeup = Arc::clone(&self.outbox.wakeup);
         loop {
-            let slow_at = self.slots.next_slow().unwrap_or(self.next_look);
+            let slow_at = self.slots.next_slow().unwrap_or(self.next_poll);
             let worked = tokio::select! {
                 biased;
                 () = async { drop(stop.wait_for(|stopped| *stopped).await) } => break,
-                () = sleep_until(self.next_look) => self.look().await,
+                () = sleep_until(self.next_poll) => self.poll().await,
                 Some((queued, result)) = self.slots.next_done() => {
                     self.finish(queued, result).await
                 }
                 () = sleep_until(slow_at) => self.fill_slots().await,
                 () = wakeup.notified(), if !self.is_paused => {
-                    self.look_within(random_delay());
+                    self.poll_within(random_delay());
                     Ok(())
                 }
             };
@@ -101,42 +101,42 @@ impl Worker {
 
     /// Sends everything that is due, and deletes what has expired.
     pub async fn deliver_due(&mut self) -> Result<(), DbError> {
-        self.look().await?;
+        self.poll().await?;
         while let Some((queued, result)) = self.slots.next_done().await {
             self.finish(queued, result).await?;
         }
         Ok(())
     }
 
-    /// Looks at the whole outbox, and schedules the next look.
-    async fn look(&mut self) -> Result<(), DbError> {
+    /// Polls the whole outbox, and schedules the next poll.
+    async fn poll(&mut self) -> Result<(), DbError> {
         self.is_paused = false;
-        self.next_look = Instant::now() + seconds(IDLE_SECONDS);
+        self.next_poll = Instant::now() + seconds(IDLE_POLL_SECONDS);
         let now = self.outbox.clock.now();
-        if now.saturating_add(JUMP_SECONDS) < self.looked_at {
+        if now.saturating_add(MAX_CLOCK_STEP_SECONDS) < self.last_poll {
             Event::log_fault("the_clock_went_back", &"all mail that waits is due now");
             outbox::rebase_times(self.db.writer(), now).await?;
         }
-        self.looked_at = now;
+        self.last_poll = now;
         self.delete_done().await?;
         let expired = outbox::drop_expired(&self.db, &self.outbox.key, now).await?;
         expired.iter().for_each(log_expired);
         self.fill_slots().await?;
         if let Some(due) = outbox::next_due(self.db.reader(), now).await? {
-            self.look_within(seconds(due.saturating_sub(now).max(1)));
+            self.poll_within(seconds(due.saturating_sub(now).max(1)));
         }
         Ok(())
     }
 
-    fn look_within(&mut self, wait: Duration) {
-        self.next_look = self.next_look.min(Instant::now() + wait);
+    fn poll_within(&mut self, wait: Duration) {
+        self.next_poll = self.next_poll.min(Instant::now() + wait);
     }
 
     /// Claims nothing for a while, longer each time.
     fn pause(&mut self, reason: &'static str, cause: &dyn Display) {
         if !self.is_paused {
             Event::MailWaits { reason, cause }.write();
-            self.next_look = Instant::now() + seconds(doubled(1, self.pauses, LONGEST_PAUSE));
+            self.next_poll = Instant::now() + seconds(doubled(1, self.pauses, MAX_PAUSE));
             self.pauses += 1;
             self.is_paused = true;
         }
@@ -209,7 +209,7 @@ impl Worker {
     }
 
     async fn retry(&mut self, queued: &QueuedEmail, wait: i64) -> Result<(), DbError> {
-        self.look_within(seconds(wait));
+        self.poll_within(seconds(wait));
         let at = self.outbox.clock.now() + wait;
         outbox::reschedule(self.db.writer(), queued, at, queued.tries).await
     }
@@ -226,9 +226,9 @@ impl Worker {
 /// Seconds before an email that was deferred (4xx) or rejected (5xx) is retried.
 fn wait_after(permanent: bool, queued: &QueuedEmail) -> i64 {
     match (permanent, queued.email.is_code()) {
-        (true, _) => doubled(30, queued.tries, LONGEST_REJECTION),
-        (false, true) => doubled(1, queued.tries, LONGEST_CODE_DEFERRAL),
-        (false, false) => doubled(1, queued.tries, LONGEST_DEFERRAL),
+        (true, _) => doubled(30, queued.tries, MAX_REJECTION_WAIT),
+        (false, true) => doubled(1, queued.tries, MAX_CODE_DEFERRAL),
+        (false, false) => doubled(1, queued.tries, MAX_DEFERRAL),
     }
 }
 
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_their_limit() {
-        let pauses: Vec<_> = (0..8).map(|times| doubled(1, times, LONGEST_PAUSE)).collect();
+        let pauses: Vec<_> = (0..8).map(|times| doubled(1, times, MAX_PAUSE)).collect();
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
         let waits = |permanent, kind: &str| {
             [1, 9, 500].map(|tries| {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use argon2::Block;
 
-use super::queue::{FairQueue, Path};
+use super::queue::{FairQueue, NetworkPath};
 
 /// A job gets the memory of its thread. One that is refused is dropped.
 pub type Job = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
@@ -37,7 +37,7 @@ impl Pool {
     }
 
     /// Queues a job. If the queue is full, this job or another is dropped.
-    pub fn add(&self, path: Path, job: Job) {
+    pub fn add(&self, path: NetworkPath, job: Job) {
         let refused = self.0.lock().jobs.push(path, job);
         self.0.changed.notify_one();
         drop(refused);

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 /// The network that a job is from, after the wider network that contains it.
-pub type Path = [IpAddr; 2];
+pub type NetworkPath = [IpAddr; 2];
 
 /// Networks, the next one to be served first. None is empty.
-type Turns<T> = VecDeque<(IpAddr, VecDeque<T>)>;
+type Queues<T> = VecDeque<(IpAddr, VecDeque<T>)>;
 
 /// Jobs that wait. Wide networks are served in turn, and so are the networks within each: a client
 /// with a wide network has one turn, however many of its addresses it uses. A fixed share for each
@@ -15,7 +15,7 @@ type Turns<T> = VecDeque<(IpAddr, VecDeque<T>)>;
 pub struct FairQueue<T> {
     max: usize,
     len: usize,
-    networks: Turns<(IpAddr, VecDeque<T>)>,
+    networks: Queues<(IpAddr, VecDeque<T>)>,
 }
 
 impl<T> FairQueue<T> {
@@ -26,13 +26,13 @@ impl<T> FairQueue<T> {
 
     /// Adds a job. If that is one too many, returns the job that is refused: the newest of the network
     /// with the most jobs, in the wide network with the most jobs.
-    pub fn push(&mut self, [wide, network]: Path, job: T) -> Option<T> {
+    pub fn push(&mut self, [wide, network]: NetworkPath, job: T) -> Option<T> {
         queue_of(queue_of(&mut self.networks, wide), network).push_back(job);
         if self.len < self.max {
             self.len += 1;
             return None;
         }
-        let size = |networks: &Turns<T>| networks.iter().map(|(_, jobs)| jobs.len()).sum();
+        let size = |networks: &Queues<T>| networks.iter().map(|(_, jobs)| jobs.len()).sum();
         let index = largest(&self.networks, wide, size);
         let (_, networks) = self.networks.get_mut(index)?;
         let index = largest(networks, network, VecDeque::len);
@@ -59,19 +59,19 @@ impl<T> FairQueue<T> {
 }
 
 /// The queue of `network`. A new one has its turn after all others.
-fn queue_of<T>(turns: &mut Turns<T>, network: IpAddr) -> &mut VecDeque<T> {
-    let known = turns.iter().position(|(known, _)| *known == network);
+fn queue_of<T>(queues: &mut Queues<T>, network: IpAddr) -> &mut VecDeque<T> {
+    let known = queues.iter().position(|(known, _)| *known == network);
     let index = known.unwrap_or_else(|| {
-        turns.push_back((network, VecDeque::new()));
-        turns.len() - 1
+        queues.push_back((network, VecDeque::new()));
+        queues.len() - 1
     });
-    &mut turns[index].1
+    &mut queues[index].1
 }
 
 /// The index of the largest network. Among equals that is `own`, so that a new job is refused rather
 /// than another in its place.
-fn largest<T>(turns: &Turns<T>, own: IpAddr, size: impl Fn(&VecDeque<T>) -> usize) -> usize {
-    let sizes = turns.iter().map(|(network, queue)| (size(queue), *network == own));
+fn largest<T>(queues: &Queues<T>, own: IpAddr, size: impl Fn(&VecDeque<T>) -> usize) -> usize {
+    let sizes = queues.iter().map(|(network, queue)| (size(queue), *network == own));
     sizes.enumerate().max_by_key(|(_, size)| *size).map_or(0, |(index, _)| index)
 }
 
@@ -80,18 +80,22 @@ mod tests {
     use super::*;
 
     /// The IPv4 address `number` in a network of its own.
-    fn network(number: u8) -> Path {
+    fn network(number: u8) -> NetworkPath {
         within(number, 1)
     }
 
-    fn within(wide: u8, number: u8) -> Path {
+    fn within(wide: u8, number: u8) -> NetworkPath {
         [[10, wide, 0, 0].into(), [10, wide, 0, number].into()]
     }
 
     /// Sends a job from `victim` once every `pause` served jobs, while `attackers` send without pause.
     /// Returns how many of the victim's jobs were served and refused, and the longest wait of one,
     /// counted in other jobs.
-    fn attack(attackers: &[Path], victim: Path, pause: usize) -> (usize, usize, usize) {
+    fn attack(
+        attackers: &[NetworkPath],
+        victim: NetworkPath,
+        pause: usize,
+    ) -> (usize, usize, usize) {
         let mut queue = FairQueue::new(80);
         let (mut served, mut refused, mut longest_wait) = (0, 0, 0);
         for time in 0..600 {
