@@ -48,15 +48,15 @@ impl RequestError {
         match self {
             Self::Invalid(errors) => Some(errors.clone()),
             Self::RateLimited(_) => {
-                let words = format!("{TOO_MANY}. {}", self.limit_words()?);
-                Some(FieldErrors::for_form(field, words))
+                let message = format!("{TOO_MANY}. {}", self.limit_message()?);
+                Some(FieldErrors::for_form(field, message))
             }
-            _ => Some(FieldErrors::for_form(field, self.limit_words()?)),
+            _ => Some(FieldErrors::for_form(field, self.limit_message()?)),
         }
     }
 
     /// What to do after a limit. The same for existing and for unknown accounts.
-    pub fn limit_words(&self) -> Option<String> {
+    pub fn limit_message(&self) -> Option<String> {
         match self {
             Self::RateLimited(seconds) => Some(format!("Try again in {}.", times::wait(*seconds))),
             Self::LoginStopped => {

@@ -23,7 +23,7 @@ pub enum Flash {
     CodeSentAgain,
     /// Another code was requested too early; the seconds that are left.
     TooEarly(i64),
-    /// Words, as earlier versions stored them.
+    /// A sentence, as earlier versions stored them.
     #[serde(untagged)]
     Text(String),
 }
@@ -47,9 +47,9 @@ impl Flash {
         }
     }
 
-    /// What the visitor reads. The layout adds links to the words of [`Flash::Taken`].
-    pub fn words(&self) -> String {
-        let words = match self {
+    /// What the visitor reads. The layout adds links to the message of [`Flash::Taken`].
+    pub fn message(&self) -> String {
+        let message = match self {
             Self::Registered => "Your account was created.",
             Self::Taken(_) => "That username or email is already registered.",
             Self::LoggedOut => "You've been logged out.",
@@ -63,9 +63,9 @@ impl Flash {
             Self::TooEarly(seconds) => {
                 return format!("Wait {} before requesting another code.", times::wait(*seconds));
             }
-            Self::Text(words) => words,
+            Self::Text(message) => message,
         };
-        words.to_owned()
+        message.to_owned()
     }
 }
 

@@ -41,8 +41,8 @@ where
 /// In one line, and without a message that was formatted at run time: it can contain what was typed.
 fn panicked(info: &PanicHookInfo<'_>) {
     let place = info.location().map(ToString::to_string);
-    let words = info.payload().downcast_ref::<&'static str>().copied().unwrap_or("a panic");
-    Event::Panicked { cause: words, path: place.as_deref() }.write();
+    let message = info.payload().downcast_ref::<&'static str>().copied().unwrap_or("a panic");
+    Event::Panicked { cause: message, path: place.as_deref() }.write();
 }
 
 /// tower-sessions warns of every unknown cookie: anybody could fill the log with it. Its spans say

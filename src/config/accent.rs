@@ -3,10 +3,10 @@
 use super::colour::{Colour, bisect};
 
 /// The contrast that text needs (WCAG 2.2, 1.4.3).
-const READABLE: f32 = 4.5;
+const MIN_CONTRAST: f32 = 4.5;
 
 /// On dark pages the accent is derived, so it can have more contrast.
-const READABLE_ON_DARK: f32 = 7.0;
+const MIN_CONTRAST_ON_DARK: f32 = 7.0;
 
 /// More chroma than this glares on a dark page (OKLCH; the purest screen colours have 0.15 to 0.32).
 const MAX_CHROMA_ON_DARK: f32 = 0.13;
@@ -50,14 +50,14 @@ impl Accent {
             return Ok(default);
         }
         let (background, contrast) = worst(LIGHT, accent);
-        if contrast >= READABLE {
+        if contrast >= MIN_CONTRAST {
             return Ok(Self { light: light(accent), dark: dark(accent) });
         }
         // Rounded down: 4.499 is not printed as 4.50, which would pass.
         let contrast = (contrast * 100.0).floor() / 100.0;
         let nearest = darkened(accent);
         Err(format!(
-            "has a contrast of {contrast:.2}:1 against the page's {background}, and words need {READABLE}:1 (WCAG 2.2, 1.4.3): the nearest that has it is {nearest}"
+            "has a contrast of {contrast:.2}:1 against the page's {background}, and words need {MIN_CONTRAST}:1 (WCAG 2.2, 1.4.3): the nearest that has it is {nearest}"
         ))
     }
 }
@@ -90,7 +90,7 @@ fn worst(backgrounds: [Colour; 2], colour: Colour) -> (Colour, f32) {
 fn darkened(accent: Colour) -> Colour {
     let [lightness, chroma, hue] = accent.oklch();
     let at = |lightness| Colour::of_oklch([lightness, chroma, hue]);
-    at(bisect(lightness, 0.0, |lightness| worst(LIGHT, at(lightness)).1 >= READABLE))
+    at(bisect(lightness, 0.0, |lightness| worst(LIGHT, at(lightness)).1 >= MIN_CONTRAST))
 }
 
 /// An accent that is readable on the sheet is dark enough for text in the colour of the sheet.
@@ -106,7 +106,7 @@ fn dark(accent: Colour) -> Shades {
     let [lightness, chroma, hue] = accent.oklch();
     let chroma = chroma.min(MAX_CHROMA_ON_DARK);
     let at = |lightness| Colour::of_oklch([lightness, chroma, hue]);
-    let is_readable = |lightness| worst(DARK, at(lightness)).1 >= READABLE_ON_DARK;
+    let is_readable = |lightness| worst(DARK, at(lightness)).1 >= MIN_CONTRAST_ON_DARK;
     let accent = at(bisect(lightness, 1.0, is_readable));
     let hover = Colour::of_oklch([accent.oklch()[0] + 0.075, chroma * 0.8, hue]);
     Shades { accent, hover, on: Colour::of_oklch([0.23, chroma * 0.4, hue]) }
@@ -127,13 +127,13 @@ mod tests {
     fn assert_readable(accent: &Accent) {
         for (shades, pages) in [(&accent.light, LIGHT), (&accent.dark, DARK)] {
             let Shades { accent: colour, hover, on } = *shades;
-            for words in [colour, hover] {
-                assert!(worst(pages, words).1 >= READABLE, "{words} on the pages: {accent:?}");
-                assert!(on.contrast(words) >= READABLE, "{on} on {words}: {accent:?}");
+            for text in [colour, hover] {
+                assert!(worst(pages, text).1 >= MIN_CONTRAST, "{text} on the pages: {accent:?}");
+                assert!(on.contrast(text) >= MIN_CONTRAST, "{on} on {text}: {accent:?}");
             }
             assert!(hover.contrast(colour) > 1.15, "{hover} looks like {colour}: {accent:?}");
         }
-        assert!(worst(DARK, accent.dark.accent).1 >= READABLE_ON_DARK, "{accent:?}");
+        assert!(worst(DARK, accent.dark.accent).1 >= MIN_CONTRAST_ON_DARK, "{accent:?}");
         assert!(accent.dark.accent.oklch()[1] < MAX_CHROMA_ON_DARK + 0.01, "{accent:?}");
     }
 
@@ -169,8 +169,8 @@ mod tests {
     fn a_refused_accent_comes_with_the_nearest_accepted_one() {
         let mut refused = 0;
         for colour in many() {
-            let Err(words) = Accent::parse(&colour.to_string()) else { continue };
-            let suggested = words.rsplit(' ').next().unwrap();
+            let Err(message) = Accent::parse(&colour.to_string()) else { continue };
+            let suggested = message.rsplit(' ').next().unwrap();
             let suggested = Accent::parse(suggested).unwrap().light.accent;
             let contrast = worst(LIGHT, suggested).1;
             assert!(contrast < 4.6, "{colour}: {suggested} is darker than it must be");
@@ -190,10 +190,10 @@ mod tests {
             ("#808080", ["3.50:1 against the page's #f4f1ea", "#6e6e6e"]),
         ] {
             let [contrast, nearest] = expected;
-            let words = format!(
+            let message = format!(
                 "has a contrast of {contrast}, and words need 4.5:1 (WCAG 2.2, 1.4.3): the nearest that has it is {nearest}"
             );
-            assert_eq!(Accent::parse(text), Err(words));
+            assert_eq!(Accent::parse(text), Err(message));
         }
     }
 

@@ -208,14 +208,14 @@ mod tests {
 
     #[test]
     fn pictures_that_no_browser_shows_are_refused() {
-        for (text, words) in [
+        for (text, message) in [
             (format!("<svg xmlns='{SVG}'>"), "is neither a picture nor well-formed XML"),
             (format!("<html><svg xmlns='{SVG}'/></html>"), "its first element is not svg"),
             ("<svg/>".into(), "its first element is not svg with xmlns="),
             ("GIF89a".into(), "is neither a picture nor well-formed XML"),
         ] {
             let error = svg(&text).unwrap_err();
-            assert!(error.starts_with(words), "{error}");
+            assert!(error.starts_with(message), "{error}");
         }
         let utf_16: Vec<u8> = "<svg/>".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert!(Picture::from_bytes(utf_16).is_err());
@@ -265,14 +265,14 @@ mod tests {
 
     #[test]
     fn paths_that_are_no_regular_file_are_refused() {
-        for (path, words) in [
+        for (path, message) in [
             ("", "expected the path of"),
             ("/nowhere/logo.svg", "cannot be read: No such file"),
             ("/", "is no file: expected"),
             ("/dev/zero", "is no file: expected"),
         ] {
             let error = Picture::read(path).unwrap_err();
-            assert!(error.starts_with(words) && error.ends_with(EXPECTED), "{error}");
+            assert!(error.starts_with(message) && error.ends_with(EXPECTED), "{error}");
         }
         let error = Picture::read("<svg/>").unwrap_err();
         assert_eq!(error, "holds the picture itself: set the variable without _FILE to its path");

@@ -23,13 +23,13 @@ impl SessionLife {
         let max = raw.value("SESSION_MAX", time(MINUTE..=MAX_TIME));
         if idle > max && raw.are_valid(["SESSION_IDLE", "SESSION_MAX"]) {
             if raw.is_set("SESSION_IDLE") {
-                let words = format!("expected {} at most, which is SESSION_MAX", spelled(max));
-                raw.add_error("SESSION_IDLE", words);
+                let message = format!("expected {} at most, which is SESSION_MAX", spelled(max));
+                raw.add_error("SESSION_IDLE", message);
             } else {
                 let idle = spelled(idle);
-                let words =
+                let message =
                     format!("expected {idle} at least, which is SESSION_IDLE: set that too");
-                raw.add_error("SESSION_MAX", words);
+                raw.add_error("SESSION_MAX", message);
             }
         }
         Self { idle, max, idle_unremembered: IDLE_UNREMEMBERED.min(idle) }

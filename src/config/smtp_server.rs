@@ -207,8 +207,8 @@ mod tests {
             "smtp://me:hush@mail.example?tls=none",
             "smtp://me:hush@mail.example?tls=opportunistic",
         ] {
-            let words = SmtpServer::parse(text).unwrap_err();
-            assert!(words.contains("tls=required") && !words.contains("hush"), "{words}");
+            let message = SmtpServer::parse(text).unwrap_err();
+            assert!(message.contains("tls=required") && !message.contains("hush"), "{message}");
         }
         for text in ["smtp://me:hush@localhost", "smtp://me:hush@[::ffff:127.0.0.1]?tls=none"] {
             assert!(SmtpServer::parse(text).is_ok(), "{text}");

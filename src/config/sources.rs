@@ -68,7 +68,7 @@ impl RawSettings {
     ) -> Option<T> {
         let text = self.values.get(name)?.text.as_deref().map_err(String::clone);
         let parsed = text.and_then(|text| parse(text).map_err(|why| why.to_string()));
-        parsed.map_err(|words| self.add_error(name, words)).ok()
+        parsed.map_err(|message| self.add_error(name, message)).ok()
     }
 
     /// Whether `names` have no errors, so that their values can be compared.
@@ -82,14 +82,14 @@ impl RawSettings {
     }
 
     /// Adds an error about `name`, whose value is then invalid.
-    pub(super) fn add_error(&mut self, name: &str, words: impl Into<String>) {
-        let words = words.into();
+    pub(super) fn add_error(&mut self, name: &str, message: impl Into<String>) {
+        let message = message.into();
         match self.values.get_mut(name) {
             Some(value) => {
-                self.errors.push(format!("{}: {words}", value.source));
-                value.text = Err(words);
+                self.errors.push(format!("{}: {message}", value.source));
+                value.text = Err(message);
             }
-            None => self.errors.push(format!("{PREFIX}{name}: {words}")),
+            None => self.errors.push(format!("{PREFIX}{name}: {message}")),
         }
     }
 
@@ -103,10 +103,10 @@ fn read_flag(setting: &Setting, text: &str) -> RawValue {
         return RawValue { source: format!("{flag} {}", shown(text)), text: Ok(text.into()) };
     }
     let source = setting.variable();
-    let words = format!(
+    let message = format!(
         "a flag shows a secret to everyone on this machine: set {source} or {source}{FILE}"
     );
-    RawValue { source, text: Err(words) }
+    RawValue { source, text: Err(message) }
 }
 
 fn read_environment(setting: &Setting, environment: &Environment) -> Option<RawValue> {

@@ -55,9 +55,9 @@ fn without_settings_the_config_is_the_default() {
 #[test]
 fn every_setting_of_the_table_is_read() {
     for setting in SETTINGS.iter() {
-        let words = errors(&[(&setting.variable(), "\u{7}")]);
-        assert!(words.starts_with(&setting.variable()), "{words}");
-        assert_eq!(words.lines().count(), 1, "{words}");
+        let message = errors(&[(&setting.variable(), "\u{7}")]);
+        assert!(message.starts_with(&setting.variable()), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
     }
 }
 
@@ -80,28 +80,28 @@ fn all_errors_are_printed_at_once_one_per_line() {
         ("VESTIBULE_SITE_NAME", "two\nlines"),
         ("VESTIBULE_LISEN", "127.0.0.1:1"),
     ]);
-    let words = Config::from_sources(&flags, &environment).unwrap_err();
-    assert_eq!(words.to_string().lines().count(), 5);
-    let words = words.to_string();
+    let message = Config::from_sources(&flags, &environment).unwrap_err();
+    assert_eq!(message.to_string().lines().count(), 5);
+    let message = message.to_string();
     for line in [
         r#"VESTIBULE_LISTEN="nonsense": expected an address and a port, like 127.0.0.1:8000"#,
         r#"VESTIBULE_SITE_NAME="two\nlines": expected 1 to 60 characters on one line"#,
         r#"--password-min "4": expected a whole number from 8 to 64"#,
         "VESTIBULE_LISEN: is not a setting: did you mean VESTIBULE_LISTEN?",
     ] {
-        assert!(words.lines().any(|printed| printed == line), "{words}");
+        assert!(message.lines().any(|printed| printed == line), "{message}");
     }
-    assert_eq!(words.lines().count(), 5);
+    assert_eq!(message.lines().count(), 5);
 }
 
 #[test]
 fn an_unknown_key_is_refused_with_the_nearest_known_one() {
-    let words = errors(&[("VESTIBULE_SMPT_URL", "smtp://me:hush@host")]);
-    assert_eq!(words, "VESTIBULE_SMPT_URL: is not a setting: did you mean VESTIBULE_SMTP_URL?");
-    let words = errors(&[("VESTIBULE_SECRTE_FILE", "/nowhere")]);
-    assert!(words.ends_with("did you mean VESTIBULE_SECRET_FILE?"), "{words}");
-    let words = errors(&[("VESTIBULE_", "x"), ("VESTIBULE_COLOUR_SCHEME", "x")]);
-    assert_eq!(words.matches("--help").count(), 2);
+    let message = errors(&[("VESTIBULE_SMPT_URL", "smtp://me:hush@host")]);
+    assert_eq!(message, "VESTIBULE_SMPT_URL: is not a setting: did you mean VESTIBULE_SMTP_URL?");
+    let message = errors(&[("VESTIBULE_SECRTE_FILE", "/nowhere")]);
+    assert!(message.ends_with("did you mean VESTIBULE_SECRET_FILE?"), "{message}");
+    let message = errors(&[("VESTIBULE_", "x"), ("VESTIBULE_COLOUR_SCHEME", "x")]);
+    assert_eq!(message.matches("--help").count(), 2);
 }
 
 #[test]
@@ -143,8 +143,8 @@ fn names_that_only_resemble_kubernetes_variables_are_refused() {
         "XPORT",
         "LOG_SERVICE_PORT",
     ] {
-        let words = errors(&[(&format!("VESTIBULE_{name}"), "x")]);
-        assert!(words.starts_with(&format!("VESTIBULE_{name}: is not a setting")), "{words}");
+        let message = errors(&[(&format!("VESTIBULE_{name}"), "x")]);
+        assert!(message.starts_with(&format!("VESTIBULE_{name}: is not a setting")), "{message}");
     }
 }
 
@@ -172,31 +172,31 @@ fn one_newline_at_the_end_of_a_file_is_ignored() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
-    let words = errors(&[("VESTIBULE_SECRET_FILE", "/nowhere/key")]);
+    let message = errors(&[("VESTIBULE_SECRET_FILE", "/nowhere/key")]);
     let start = "VESTIBULE_SECRET_FILE=\"/nowhere/key\": cannot be read: No such file";
-    assert!(words.starts_with(start), "{words}");
+    assert!(message.starts_with(start), "{message}");
     let binary = File::with("binary", &[0xff, 0xfe]);
-    let words = errors(&[("VESTIBULE_LOG_FILE", binary.path())]);
-    assert!(words.ends_with("is not UTF-8 text"), "{words}");
+    let message = errors(&[("VESTIBULE_LOG_FILE", binary.path())]);
+    assert!(message.ends_with("is not UTF-8 text"), "{message}");
 }
 
 #[test]
 fn the_content_of_a_file_is_never_printed() {
     let file = File::with("wrong", b"hush");
-    let words = errors(&[("VESTIBULE_LISTEN_FILE", file.path())]);
-    assert!(words.contains(file.path()) && words.contains("expected an address"));
+    let message = errors(&[("VESTIBULE_LISTEN_FILE", file.path())]);
+    assert!(message.contains(file.path()) && message.contains("expected an address"));
     for setting in SETTINGS.iter() {
         let file_variable = setting.variable() + "_FILE";
-        let words = from(&[(&file_variable, file.path())]).map_err(|words| words.to_string());
-        assert!(words.err().is_none_or(|words| !words.contains("hush")));
+        let message = from(&[(&file_variable, file.path())]).map_err(|message| message.to_string());
+        assert!(message.err().is_none_or(|message| !message.contains("hush")));
     }
 }
 
 #[test]
 fn a_value_and_its_file_together_are_an_error() {
-    let words = errors(&[("VESTIBULE_SECRET", KEY), ("VESTIBULE_SECRET_FILE", "/nowhere")]);
+    let message = errors(&[("VESTIBULE_SECRET", KEY), ("VESTIBULE_SECRET_FILE", "/nowhere")]);
     assert_eq!(
-        words,
+        message,
         "VESTIBULE_SECRET_FILE=\"/nowhere\": VESTIBULE_SECRET is set too: keep one of the two"
     );
 }
@@ -206,9 +206,9 @@ fn an_empty_value_is_an_error_except_for_lists() {
     assert!(from(&[("VESTIBULE_TRUSTED_PROXIES", "")]).is_ok());
     for setting in SETTINGS.iter() {
         if setting.name != "TRUSTED_PROXIES" {
-            let words = errors(&[(&setting.variable(), "")]);
+            let message = errors(&[(&setting.variable(), "")]);
             let start = format!("{}=\"\": expected ", setting.variable());
-            assert!(words.starts_with(&start), "{words}");
+            assert!(message.starts_with(&start), "{message}");
         }
     }
 }
@@ -221,8 +221,8 @@ fn a_secret_is_never_printed() {
         ("VESTIBULE_DATABASE_URL", "postgres://me:hush@host:port/x"),
         ("VESTIBULE_BASE_URL", "https://me:hush@id.example.org"),
     ] {
-        let words = errors(&[(name, value)]);
-        assert!(words.starts_with(name) && !words.contains("hush"), "{words}");
+        let message = errors(&[(name, value)]);
+        assert!(message.starts_with(name) && !message.contains("hush"), "{message}");
     }
     let config = from(&[
         ("VESTIBULE_SECRET", KEY),
@@ -243,10 +243,10 @@ fn a_secret_in_a_file_that_others_can_change_is_refused() {
     };
     for mode in [0o666, 0o622, 0o660, 0o602] {
         set_mode(mode);
-        let words = errors(&[("VESTIBULE_SECRET_FILE", file.path())]);
+        let message = errors(&[("VESTIBULE_SECRET_FILE", file.path())]);
         let command =
             format!("mode {mode:04o} lets other users change it: run `chmod go-w {}`", file.path());
-        assert!(words.ends_with(&command), "{words}");
+        assert!(message.ends_with(&command), "{message}");
     }
     // As Kubernetes and Docker mount secrets.
     for mode in [0o644, 0o444, 0o440, 0o600] {
@@ -258,18 +258,18 @@ fn a_secret_in_a_file_that_others_can_change_is_refused() {
 #[test]
 fn a_secret_in_a_flag_is_refused_and_not_shown() {
     let flags = map(&[("SECRET", KEY), ("LISEN", "x")]);
-    let words = Config::from_sources(&flags, &BTreeMap::new()).unwrap_err();
-    let words = words.to_string();
-    assert!(words.contains("VESTIBULE_SECRET_FILE") && !words.contains(KEY));
-    assert!(words.contains("LISEN: is not a setting"));
+    let message = Config::from_sources(&flags, &BTreeMap::new()).unwrap_err();
+    let message = message.to_string();
+    assert!(message.contains("VESTIBULE_SECRET_FILE") && !message.contains(KEY));
+    assert!(message.contains("LISEN: is not a setting"));
 }
 
 #[test]
 fn production_needs_a_mail_server() {
     let https = ("VESTIBULE_BASE_URL", "https://id.example.org");
-    let words = errors(&[https]);
+    let message = errors(&[https]);
     let start = "VESTIBULE_SMTP_URL: missing: VESTIBULE_BASE_URL is https, and codes must reach people by mail";
-    assert!(words.starts_with(start), "{words}");
+    assert!(message.starts_with(start), "{message}");
     let config = from(&[https, ("VESTIBULE_SMTP_URL", "smtp://127.0.0.1:25")]).unwrap();
     assert_eq!(config.mail_from.address, "no-reply@id.example.org");
     assert!(!config.base_url_is_default);
@@ -281,9 +281,9 @@ fn production_needs_a_mail_server() {
 fn production_sends_unencrypted_mail_to_another_machine_only_with_tls_none() {
     let https = ("VESTIBULE_BASE_URL", "https://id.example.org");
     for url in ["smtp://mail.example", "smtp://192.0.2.1:587", "smtp://[2001:db8::1]:25"] {
-        let words = errors(&[https, ("VESTIBULE_SMTP_URL", url)]);
-        assert!(words.starts_with("VESTIBULE_SMTP_URL: would send mail"), "{words}");
-        assert!(words.contains("?tls=required") && words.contains("?tls=none"), "{words}");
+        let message = errors(&[https, ("VESTIBULE_SMTP_URL", url)]);
+        assert!(message.starts_with("VESTIBULE_SMTP_URL: would send mail"), "{message}");
+        assert!(message.contains("?tls=required") && message.contains("?tls=none"), "{message}");
         assert!(from(&[https, ("VESTIBULE_SMTP_URL", &format!("{url}?tls=none"))]).is_ok());
         assert!(from(&[("VESTIBULE_SMTP_URL", url)]).is_ok(), "in development");
     }
@@ -305,8 +305,8 @@ fn certificates_to_trust_for_the_mail_server_are_read_from_a_pem_file() {
         let read = from(&[url, ("VESTIBULE_SMTP_CA", file.path())]);
         let server = read.as_ref().ok().and_then(|config| config.smtp.clone());
         assert_eq!(server.map(|server| server.ca.len()), count, "{name}");
-        let words = read.err().map(|errors| errors.to_string()).unwrap_or_default();
-        assert_eq!(words.contains("expected a PEM file"), count.is_none(), "{words}");
+        let message = read.err().map(|errors| errors.to_string()).unwrap_or_default();
+        assert_eq!(message.contains("expected a PEM file"), count.is_none(), "{message}");
     }
     assert!(errors(&[("VESTIBULE_SMTP_CA", "/nowhere.pem")]).contains("cannot be read"));
 }
@@ -314,32 +314,32 @@ fn certificates_to_trust_for_the_mail_server_are_read_from_a_pem_file() {
 #[test]
 fn postgres_requires_a_secret() {
     let postgres = ("VESTIBULE_DATABASE_URL", "postgres://me@db.example/v");
-    let words = errors(&[postgres]);
-    assert!(words.starts_with("VESTIBULE_SECRET: missing"), "{words}");
-    assert!(words.contains("openssl rand -base64 32"));
+    let message = errors(&[postgres]);
+    assert!(message.starts_with("VESTIBULE_SECRET: missing"), "{message}");
+    assert!(message.contains("openssl rand -base64 32"));
     assert!(from(&[postgres, ("VESTIBULE_SECRET", KEY)]).is_ok());
 }
 
 #[test]
 fn a_hash_weaker_than_owasps_minimum_is_refused() {
-    let words = errors(&[("VESTIBULE_HASH_ITERATIONS", "1")]);
+    let message = errors(&[("VESTIBULE_HASH_ITERATIONS", "1")]);
     let start = "VESTIBULE_HASH_ITERATIONS=\"1\": weaker than OWASP's minimum";
-    assert!(words.starts_with(start), "{words}");
-    let words = errors(&[("VESTIBULE_HASH_MEMORY_KIB", "12288")]);
-    assert!(words.contains("3 from 12288 KiB"), "{words}");
+    assert!(message.starts_with(start), "{message}");
+    let message = errors(&[("VESTIBULE_HASH_MEMORY_KIB", "12288")]);
+    assert!(message.contains("3 from 12288 KiB"), "{message}");
     let strong = [("VESTIBULE_HASH_MEMORY_KIB", "12288"), ("VESTIBULE_HASH_ITERATIONS", "3")];
     assert_eq!(from(&strong).unwrap().hash.iterations, 3);
 }
 
 #[test]
 fn invalid_values_are_not_compared_with_others() {
-    let words = errors(&[
+    let message = errors(&[
         ("VESTIBULE_HASH_MEMORY_KIB", "46 MiB"),
         ("VESTIBULE_HASH_ITERATIONS", "1"),
         ("VESTIBULE_SESSION_IDLE", "40d"),
         ("VESTIBULE_SESSION_MAX", "60 days"),
     ]);
-    assert_eq!(words.lines().count(), 2, "{words}");
+    assert_eq!(message.lines().count(), 2, "{message}");
 }
 
 #[test]
@@ -352,10 +352,13 @@ fn the_queue_grows_with_the_threads_unless_it_is_set() {
 
 #[test]
 fn session_idle_cannot_exceed_session_max() {
-    let words = errors(&[("VESTIBULE_SESSION_IDLE", "31d")]);
-    assert_eq!(words, "VESTIBULE_SESSION_IDLE=\"31d\": expected 30d at most, which is SESSION_MAX");
-    let words = errors(&[("VESTIBULE_SESSION_MAX", "7d")]);
-    assert!(words.contains("expected 14d at least"), "{words}");
+    let message = errors(&[("VESTIBULE_SESSION_IDLE", "31d")]);
+    assert_eq!(
+        message,
+        "VESTIBULE_SESSION_IDLE=\"31d\": expected 30d at most, which is SESSION_MAX"
+    );
+    let message = errors(&[("VESTIBULE_SESSION_MAX", "7d")]);
+    assert!(message.contains("expected 14d at least"), "{message}");
     let short = [("VESTIBULE_SESSION_IDLE", "1h"), ("VESTIBULE_SESSION_MAX", "1d")];
     assert_eq!(from(&short).unwrap().sessions.idle_unremembered, 3600);
 }
@@ -373,11 +376,14 @@ fn a_pale_accent_is_refused_with_a_darker_one() {
     assert_eq!(config.accent, Accent::parse("#639").unwrap());
     assert_eq!(config.accent.light.accent, Colour([0x66, 0x33, 0x99]));
     let flags = map(&[("ACCENT", "yellow")]);
-    let words = Config::from_sources(&flags, &BTreeMap::new()).unwrap_err().to_string();
-    assert!(words.starts_with("--accent \"yellow\": expected a colour of three or six"), "{words}");
-    let words = errors(&[("VESTIBULE_ACCENT", "#ff0")]);
+    let message = Config::from_sources(&flags, &BTreeMap::new()).unwrap_err().to_string();
+    assert!(
+        message.starts_with("--accent \"yellow\": expected a colour of three or six"),
+        "{message}"
+    );
+    let message = errors(&[("VESTIBULE_ACCENT", "#ff0")]);
     let start = "VESTIBULE_ACCENT=\"#ff0\": has a contrast of 1.05:1";
-    assert!(words.starts_with(start) && words.ends_with(" #727200"), "{words}");
+    assert!(message.starts_with(start) && message.ends_with(" #727200"), "{message}");
 }
 
 #[test]
@@ -389,21 +395,22 @@ fn a_logo_is_read_at_the_start_and_has_64_kib_at_most() {
     assert_eq!((logo.extension, &logo.bytes[..]), ("svg", &picture[..]));
     picture.push(b' ');
     let large = File::with("large", &picture);
-    let words = errors(&[("VESTIBULE_LOGO", large.path())]);
+    let message = errors(&[("VESTIBULE_LOGO", large.path())]);
     let expected = format!(
         "VESTIBULE_LOGO={:?}: is larger than 64 KiB: expected the path of an SVG, PNG, WebP or JPEG file of 64 KiB at most",
         large.path()
     );
-    assert_eq!(words, expected);
+    assert_eq!(message, expected);
 }
 
 #[test]
 fn a_picture_given_instead_of_its_path_is_not_printed() {
     let picture = File::with("picture", b"<svg>hush</svg>");
-    let words = errors(&[("VESTIBULE_LOGO_FILE", picture.path())]);
+    let message = errors(&[("VESTIBULE_LOGO_FILE", picture.path())]);
     assert!(
-        words.ends_with("set the variable without _FILE to its path") && !words.contains("hush"),
-        "{words}"
+        message.ends_with("set the variable without _FILE to its path")
+            && !message.contains("hush"),
+        "{message}"
     );
 }
 
@@ -414,12 +421,12 @@ fn a_dark_logo_is_checked_like_the_logo_and_requires_it() {
     let both = from(&[logo, ("VESTIBULE_LOGO_DARK", picture.path())]).unwrap().logo.unwrap();
     assert_eq!(both.dark.unwrap().bytes, both.light.bytes);
     assert!(from(&[logo]).unwrap().logo.unwrap().dark.is_none());
-    let words = errors(&[("VESTIBULE_LOGO_DARK", picture.path())]);
-    assert!(words.ends_with("needs VESTIBULE_LOGO, the logo for light pages"), "{words}");
-    let words = errors(&[logo, ("VESTIBULE_LOGO_DARK_FILE", picture.path())]);
-    assert!(words.ends_with("set the variable without _FILE to its path"), "{words}");
-    let words = errors(&[logo, ("VESTIBULE_LOGO_DARK", "")]);
-    assert!(words.starts_with("VESTIBULE_LOGO_DARK=\"\": expected the path of"), "{words}");
+    let message = errors(&[("VESTIBULE_LOGO_DARK", picture.path())]);
+    assert!(message.ends_with("needs VESTIBULE_LOGO, the logo for light pages"), "{message}");
+    let message = errors(&[logo, ("VESTIBULE_LOGO_DARK_FILE", picture.path())]);
+    assert!(message.ends_with("set the variable without _FILE to its path"), "{message}");
+    let message = errors(&[logo, ("VESTIBULE_LOGO_DARK", "")]);
+    assert!(message.starts_with("VESTIBULE_LOGO_DARK=\"\": expected the path of"), "{message}");
 }
 
 #[test]
@@ -427,10 +434,10 @@ fn the_name_can_be_hidden_only_with_a_logo() {
     let picture = File::with("wordmark", b"<svg xmlns='http://www.w3.org/2000/svg'/>");
     let logo = ("VESTIBULE_LOGO", picture.path());
     let shown =
-        |words| from(&[logo, ("VESTIBULE_SHOW_NAME", words)]).unwrap().logo.unwrap().show_name;
+        |text| from(&[logo, ("VESTIBULE_SHOW_NAME", text)]).unwrap().logo.unwrap().show_name;
     assert!(from(&[logo]).unwrap().logo.unwrap().show_name);
     assert!(shown("yes") && !shown("no"));
     assert!(from(&[("VESTIBULE_SHOW_NAME", "yes")]).is_ok());
-    let words = errors(&[("VESTIBULE_SHOW_NAME", "no")]);
-    assert!(words.starts_with("VESTIBULE_SHOW_NAME=\"no\": needs VESTIBULE_LOGO: "), "{words}");
+    let message = errors(&[("VESTIBULE_SHOW_NAME", "no")]);
+    assert!(message.starts_with("VESTIBULE_SHOW_NAME=\"no\": needs VESTIBULE_LOGO: "), "{message}");
 }

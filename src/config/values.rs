@@ -225,8 +225,8 @@ mod tests {
         let length = whole(8_usize..=64);
         assert_eq!(length("8"), Ok(8));
         for text in ["7", "65", "x", "", "-9", "8.0"] {
-            let words = length(text).unwrap_err();
-            assert_eq!(words, "expected a whole number from 8 to 64");
+            let message = length(text).unwrap_err();
+            assert_eq!(message, "expected a whole number from 8 to 64");
         }
     }
 
@@ -266,8 +266,8 @@ mod tests {
         for cut in ["::ffff:10.0.0.0/8", "::ffff:10.0.0.1/95"] {
             assert!(trusted_proxies(cut).unwrap_err().contains("10.0.0.0/8"), "{cut}");
         }
-        let words = trusted_proxies("10.0.0.1,caddy").unwrap_err();
-        assert!(words.starts_with("expected addresses or CIDRs"));
+        let message = trusted_proxies("10.0.0.1,caddy").unwrap_err();
+        assert!(message.starts_with("expected addresses or CIDRs"));
     }
 
     #[test]

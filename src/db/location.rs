@@ -58,8 +58,8 @@ mod tests {
     fn a_postgres_url_is_never_repeated() {
         let url = "postgresql://me:hush@db.example/vestibule?sslmode=require";
         assert!(!format!("{:?}", Location::parse(url)).contains("hush"));
-        let words = Location::parse("postgres://me:hu#sh@db.example:x/v").unwrap_err();
-        assert!(!words.contains("hu#sh"));
+        let message = Location::parse("postgres://me:hu#sh@db.example:x/v").unwrap_err();
+        assert!(!message.contains("hu#sh"));
         assert!(Location::parse("mysql://me@host/v").is_err());
     }
 }

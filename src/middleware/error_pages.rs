@@ -104,9 +104,9 @@ fn log(response: &Response, path: Option<&str>) {
 #[template(path = "error.html")]
 struct ErrorPage {
     page: Page,
-    words: String,
+    message: String,
     next_href: &'static str,
-    next_words: &'static str,
+    next_label: &'static str,
     /// The request's id, under which the log has the cause.
     reference: Option<String>,
 }
@@ -115,12 +115,12 @@ impl ErrorPage {
     fn new(app: App, mailbox: bool, bare: &Response) -> Self {
         let status = bare.status();
         let username = bare.extensions().get::<LoggedInAs>().map(|user| user.0.clone());
-        let limit = bare.extensions().get::<RequestError>().and_then(RequestError::limit_words);
-        let (title, words) = match limit {
-            Some(words) => (TOO_MANY, words),
-            None => heading_and_words(status),
+        let limit = bare.extensions().get::<RequestError>().and_then(RequestError::limit_message);
+        let (title, message) = match limit {
+            Some(message) => (TOO_MANY, message),
+            None => heading_and_message(status),
         };
-        let (next_href, next_words) = match status {
+        let (next_href, next_label) = match status {
             _ if username.is_some() => ("/account", "Go to your account"),
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => ("/", "Go to the home page"),
             _ => ("/login", "Go to the login page"),
@@ -129,13 +129,13 @@ impl ErrorPage {
         let reference = origin.map(|origin| origin.request);
         let (flashes, errors) = (Vec::new(), FieldErrors::default());
         let page = Page { title, app, flashes, errors, username, mailbox };
-        Self { page, words, next_href, next_words, reference }
+        Self { page, message, next_href, next_label, reference }
     }
 }
 
 /// What happened, and what to do.
-fn heading_and_words(status: StatusCode) -> (&'static str, String) {
-    let (heading, words) = match status {
+fn heading_and_message(status: StatusCode) -> (&'static str, String) {
+    let (heading, message) = match status {
         StatusCode::FORBIDDEN => ("We couldn't verify this form", "Try again from our site."),
         StatusCode::NOT_FOUND => {
             ("Page not found", "Check the address, or start from our home page.")
@@ -160,5 +160,5 @@ fn heading_and_words(status: StatusCode) -> (&'static str, String) {
         }
         _ => ("Something went wrong on our side", "Try again in a minute."),
     };
-    (heading, words.to_owned())
+    (heading, message.to_owned())
 }
