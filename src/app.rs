@@ -42,16 +42,16 @@ impl Deref for App {
 /// Why the site did not start. Its `Display` says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The database.
+    /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] DbError),
-    /// The server's key.
+    /// The key file cannot be used.
     #[error("{0}")]
     Key(String),
-    /// PostgreSQL without a key: the nodes could not read one another's mails and codes.
+    /// PostgreSQL without a key: the nodes could not read one another's emails and codes.
     #[error("VESTIBULE_SECRET: missing: on PostgreSQL every node needs the same key")]
     NoKey,
-    /// The hash pool.
+    /// The threads of the password hasher did not start.
     #[error("the hash pool did not start: {0}")]
     PasswordHasher(#[from] HashError),
 }

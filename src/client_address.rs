@@ -8,7 +8,7 @@ use ipnet::{IpNet, Ipv4Net};
 const MAPPED_PREFIX: u8 = 96;
 
 /// Believes the lines of `X-Forwarded-For` only from a trusted proxy, from the right, over trusted
-/// hops alone: what is further left was sent by the visitor (django-allauth 65.14.2 believed it).
+/// hops only: what is further left was sent by the visitor (django-allauth 65.14.2 believed it).
 pub fn client_address<'a>(
     direct: IpAddr,
     forwarded: impl DoubleEndedIterator<Item = &'a [u8]>,
@@ -77,14 +77,14 @@ mod tests {
     }
 
     #[test]
-    fn a_forwarded_address_is_believed_from_a_trusted_proxy_alone() {
+    fn a_forwarded_address_is_believed_only_from_a_trusted_proxy() {
         assert_eq!(seen("203.0.113.9", &["198.51.100.1"], ""), "203.0.113.9");
         assert_eq!(seen("203.0.113.9", &["198.51.100.1"], "10.0.0.0/8"), "203.0.113.9");
         assert_eq!(seen("10.0.0.1", &["198.51.100.1"], "10.0.0.0/8"), "198.51.100.1");
     }
 
     #[test]
-    fn it_is_read_from_the_right_over_trusted_hops() {
+    fn the_client_address_is_read_from_the_right_over_trusted_hops() {
         assert_eq!(
             seen("10.0.0.1", &["1.1.1.1, 198.51.100.1, 10.0.0.2"], "10.0.0.0/8"),
             "198.51.100.1"
@@ -111,7 +111,11 @@ mod tests {
             }
             assert_eq!(seen("::ffff:203.0.113.9", &["198.51.100.1"], trusted), "203.0.113.9");
         }
-        assert_eq!(seen("10.0.0.1", &["198.51.100.1"], "::/0"), "10.0.0.1", "IPv6 alone");
+        assert_eq!(
+            seen("10.0.0.1", &["198.51.100.1"], "::/0"),
+            "10.0.0.1",
+            "an IPv6 network does not contain an IPv4 address"
+        );
         assert_eq!(seen("::1", &["198.51.100.1"], "::/0"), "198.51.100.1");
         assert_eq!(seen("0.0.0.1", &["198.51.100.1"], "::1/128"), "0.0.0.1");
     }

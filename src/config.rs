@@ -41,7 +41,7 @@ pub use values::{LogFormat, MailboxReaders, Rate};
 use sources::RawSettings;
 use values::{HOUR, MINUTE};
 
-/// Everything that can be set, read and checked.
+/// The settings, validated.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where the server listens; port 0 picks a free one.

@@ -43,9 +43,9 @@ pub struct Db {
 
 /// Where a statement runs.
 pub enum Executor<'a> {
-    /// A connection for this statement alone, which only reads.
+    /// A connection for one statement, which only reads.
     Reader(&'a Arc<Pool>),
-    /// A connection for this statement alone.
+    /// A connection for one statement.
     Writer(&'a Arc<Pool>),
     Transaction(&'a mut PooledConnection),
 }

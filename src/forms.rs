@@ -13,7 +13,7 @@ use serde::de::value::{Error as ValueError, MapDeserializer};
 use crate::error::RequestError;
 
 /// Ten times what the largest form has.
-const MOST_FIELDS: usize = 100;
+const MAX_FIELDS: usize = 100;
 
 const UNREADABLE: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
 
@@ -60,7 +60,7 @@ fn pairs(body: &[u8]) -> Option<Vec<(String, String)>> {
     for part in body.split(|byte| *byte == b'&').filter(|part| !part.is_empty()) {
         let (name, value) = split_once(part);
         let name = decoded(name)?;
-        if !is_plain(&name) || !seen.insert(name.to_ascii_lowercase()) || seen.len() > MOST_FIELDS {
+        if !is_plain(&name) || !seen.insert(name.to_ascii_lowercase()) || seen.len() > MAX_FIELDS {
             return None;
         }
         let value = if name == PATH { decoded_path(value) } else { decoded(value)? };
@@ -191,8 +191,8 @@ mod tests {
     fn ten_thousand_fields_are_refused_and_a_hundred_are_not() {
         let body =
             |count: usize| (0..count).map(|n| format!("f{n}=x")).collect::<Vec<_>>().join("&");
-        assert_eq!(read(&body(MOST_FIELDS)).map(|pairs| pairs.len()), Some(MOST_FIELDS));
-        assert_eq!(read(&body(MOST_FIELDS + 1)), None);
+        assert_eq!(read(&body(MAX_FIELDS)).map(|pairs| pairs.len()), Some(MAX_FIELDS));
+        assert_eq!(read(&body(MAX_FIELDS + 1)), None);
         assert_eq!(read(&body(10_000)), None);
     }
 }

@@ -24,13 +24,13 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | `commands`, `server`, [`tasks`] | a file for each command; connections; background tasks |
+//! | `commands`, `server`, [`tasks`] | one file per command; connections; background tasks |
 //! | `routes` | every URL and middleware |
-//! | `controllers`, `middleware` | HTTP: a file for each page, and for each concern of all pages |
+//! | `controllers`, `middleware` | HTTP: one file per page, and per concern of all pages |
 //! | `visitor`, `page`, `forms`, `error` | what controllers share |
 //! | `accounts` | the use cases and their values |
 //! | [`app`] | what a request needs: settings, database, clock, key, hasher, outbox |
-//! | `mail`, `models` | emails and their delivery; a file for each table |
+//! | `mail`, `models` | emails and their delivery; one file per table |
 //! | `password_hasher`, `assets` | Argon2id on threads of its own; static files |
 //! | [`config`], `db`, `key` | settings; the two databases; the server's key |
 //! | `clock`, `random`, `event` … | time, random numbers, the log |

@@ -1,6 +1,6 @@
 //! Sends mail: composes queued emails and hands them to the mail server.
 //!
-//! `message.rs` alone uses lettre. Its SMTP client (0.11.23) is not used: it rejects replies that are
+//! Only `message.rs` uses lettre. Its SMTP client (0.11.23) is not used: it rejects replies that are
 //! not UTF-8, gives several addresses one timeout, and trusts no self-signed certificate.
 
 pub mod emails;
@@ -133,7 +133,7 @@ impl Mailer {
     }
 
     /// A failure concerns this email, even a 421: a relay that throttles one domain closes the
-    /// connection for its recipients alone.
+    /// connection only for its recipients.
     async fn deliver(&self, mut session: Session, message: &Message) -> SendResult {
         let started = timeout(TIMEOUT, session.start_message(&message.to)).await;
         if let Err(failure) = started.unwrap_or(Err(Failure::TimedOut)) {

@@ -8,7 +8,7 @@ use url::Url;
 use crate::accounts::pasted::is_invisible;
 
 /// In decoded octets. Longer than any path of this site or of an application that mounts it.
-const LONGEST: usize = 2000;
+const MAX_OCTETS: usize = 2000;
 
 /// Encoded in a path, like all that is not ASCII.
 const ODD: &AsciiSet = &AsciiSet::EMPTY.add(b' ');
@@ -38,7 +38,7 @@ impl NextPath {
     /// Accepts a path on this site and nothing else. `/wiki/Übersicht` is kept percent-encoded, as browsers
     /// send it and `Location` needs it.
     pub fn parse(text: &str) -> Self {
-        let is_short = percent_decode_str(text).nth(LONGEST).is_none();
+        let is_short = percent_decode_str(text).nth(MAX_OCTETS).is_none();
         if !is_short || !text.chars().all(is_plain) || !has_plain_segments(text) {
             return Self(None);
         }
@@ -306,11 +306,11 @@ mod tests {
     #[test]
     fn what_is_very_long_is_not_followed() {
         let of = |length: usize| format!("/{}", "a".repeat(length - 1));
-        assert_eq!(NextPath::parse(&of(LONGEST)).as_str(), of(LONGEST));
-        assert_eq!(NextPath::parse(&of(LONGEST + 1)).as_str(), "");
+        assert_eq!(NextPath::parse(&of(MAX_OCTETS)).as_str(), of(MAX_OCTETS));
+        assert_eq!(NextPath::parse(&of(MAX_OCTETS + 1)).as_str(), "");
         for (part, most) in [("ä", 999), ("例", 666), ("%FF", 1999)] {
             let next = NextPath::parse(&format!("/{}", part.repeat(most)));
-            assert!(next.as_str().len() > LONGEST, "{part}");
+            assert!(next.as_str().len() > MAX_OCTETS, "{part}");
             assert_eq!(NextPath::parse(next.as_str()), next, "as the form sends it back");
             assert_eq!(NextPath::parse(&format!("/{}", part.repeat(most + 1))).as_str(), "");
         }

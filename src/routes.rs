@@ -24,14 +24,14 @@ use crate::middleware::{
 };
 
 /// Ten times the largest form.
-const LARGEST_BODY: usize = 64 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// For a whole request, from its head to the end of its response.
-const LONGEST_REQUEST: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The whole site: every page, with every protection around it.
 pub fn router(app: App) -> Router {
-    site(app, LONGEST_REQUEST)
+    site(app, REQUEST_TIMEOUT)
 }
 
 fn site(app: App, longest: Duration) -> Router {
@@ -68,7 +68,7 @@ fn protected(routes: Router<App>, app: &App, longest: Duration) -> Router<App> {
         .layer(from_fn(framing::check))
         .layer(CatchPanicLayer::new())
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, longest))
-        .layer(RequestBodyLimitLayer::new(LARGEST_BODY));
+        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
     routes.layer(layers)
 }
 
@@ -139,7 +139,7 @@ mod tests {
     async fn a_panic_is_answered_with_a_page_and_the_site_keeps_working() {
         let (app, folder) = app().await;
         let routes = Router::new().route("/", get(with_a_bug));
-        let site = protected(routes, &app, LONGEST_REQUEST).with_state(app);
+        let site = protected(routes, &app, REQUEST_TIMEOUT).with_state(app);
         for _ in 0..2 {
             let request = Request::get("/").body(Body::empty()).unwrap();
             let answer = site.clone().oneshot(request).await.unwrap();

@@ -24,7 +24,7 @@ use connection::Timeouts;
 
 /// How long requests and emails may take to finish after SIGTERM. With what follows, the program exits
 /// within the ten seconds that Docker waits before it sends SIGKILL.
-const GRACE: Duration = Duration::from_secs(9);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(9);
 
 /// The length of the kernel's accept queue: what tokio asks for.
 const BACKLOG: usize = 1024;
@@ -40,7 +40,7 @@ const MAX_WAITING: usize = 64;
 const RESERVED_DESCRIPTORS: usize = MAX_WAITING + 64;
 
 /// The response to a client whose request is not read.
-const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+const BUSY_RESPONSE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// Serves the site until a signal, then lets requests and tasks finish for a while.
 pub async fn run(listener: TcpListener, app: &App, tasks: Tasks, mut signals: Signals) {
@@ -52,7 +52,7 @@ pub async fn run(listener: TcpListener, app: &App, tasks: Tasks, mut signals: Si
     Event::Stopping.write();
     let reason = tokio::select! {
         ((), ()) = async { tokio::join!(server.drain(), tasks.finish()) } => "finished",
-        () = tokio::time::sleep(GRACE) => "out_of_time",
+        () = tokio::time::sleep(DRAIN_TIMEOUT) => "out_of_time",
         () = signals.stop() => "told_twice",
     };
     Event::Stopped { reason }.write();
@@ -64,7 +64,6 @@ struct Server {
     timeouts: Timeouts,
     /// The most connections that are served at once.
     max: usize,
-    /// One permit for each of them.
     permits: Arc<Semaphore>,
     /// The connections that are served, and those that wait for a permit.
     connections: JoinSet<()>,
@@ -133,7 +132,7 @@ impl Server {
 
 fn reject(stream: TcpStream) {
     if let Ok(mut stream) = stream.into_std() {
-        let _ = stream.write(BUSY);
+        let _ = stream.write(BUSY_RESPONSE);
     }
 }
 

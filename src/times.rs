@@ -1,4 +1,4 @@
-//! Times in words, the same on pages and in mails. All are UTC.
+//! Times in words, the same on pages and in emails. All are UTC.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;

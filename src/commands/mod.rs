@@ -1,4 +1,4 @@
-//! The command line, one file a command.
+//! The command line: one file per command.
 
 mod flags;
 mod huge_pages;
@@ -76,12 +76,12 @@ pub fn run() -> ExitCode {
         Ok(config) => block_on(execute(command, config)),
         Err(errors) => Err(CommandError::Usage(errors.to_string())),
     };
-    let (words, status) = match result {
+    let (message, status) = match result {
         Ok(()) => return ExitCode::SUCCESS,
-        Err(CommandError::Usage(words)) => (words, 2),
-        Err(CommandError::Failed(words)) => (words, 1),
+        Err(CommandError::Usage(message)) => (message, 2),
+        Err(CommandError::Failed(message)) => (message, 1),
     };
-    eprintln!("vestibule: {words}");
+    eprintln!("vestibule: {message}");
     ExitCode::from(status)
 }
 

@@ -10,16 +10,16 @@ use tokio::time::timeout;
 use crate::app::App;
 
 /// Load balancers give up after a few seconds, and differ in what they conclude from no answer.
-const TIMEOUT: Duration = Duration::from_secs(2);
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// GET `/healthz`: the process answers.
+/// The process answers.
 pub async fn alive() -> &'static str {
     "ok"
 }
 
-/// GET `/readyz`: the database takes writes, which every form needs.
+/// The database takes writes, which every form needs.
 pub async fn ready(State(app): State<App>) -> Response {
-    match timeout(TIMEOUT, app.db.check_writable()).await {
+    match timeout(DATABASE_TIMEOUT, app.db.check_writable()).await {
         Ok(Ok(())) => "ok".into_response(),
         _ => (StatusCode::SERVICE_UNAVAILABLE, "unavailable").into_response(),
     }

@@ -10,22 +10,22 @@ use crate::assets::Asset;
 use crate::error::RequestError;
 
 /// The name changes with the content, so that a copy is never stale (RFC 8246).
-const FOREVER: &str = "public, max-age=31536000, immutable";
+const CACHE_FOREVER: &str = "public, max-age=31536000, immutable";
 
 /// `/favicon.ico` keeps its name when the icon changes.
-const A_DAY: &str = "public, max-age=86400";
+const CACHE_ONE_DAY: &str = "public, max-age=86400";
 
 pub async fn show(
     State(app): State<App>,
     Path(name): Path<String>,
 ) -> Result<Response, RequestError> {
     let asset = app.assets.named(&name).ok_or(StatusCode::NOT_FOUND)?;
-    Ok(respond(asset, FOREVER))
+    Ok(respond(asset, CACHE_FOREVER))
 }
 
 /// The icon for programs that request it without reading a page.
 pub async fn favicon(State(app): State<App>) -> Response {
-    respond(app.assets.icon(), A_DAY)
+    respond(app.assets.icon(), CACHE_ONE_DAY)
 }
 
 fn respond(asset: &Asset, cache: &'static str) -> Response {

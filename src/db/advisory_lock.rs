@@ -5,7 +5,7 @@ use super::{Db, DbError, Tx, sql};
 
 /// The schema is part of the key, because several sites may share a database. A transaction holds the lock,
 /// not a session, because `PgBouncer` may give a session another connection.
-const TAKE: &str = "select 1::bigint where pg_try_advisory_xact_lock(
+const TRY_LOCK: &str = "select 1::bigint where pg_try_advisory_xact_lock(
     hashtextextended('vestibule ' || current_schema() || ' ' || $1, 0))";
 
 /// Released by [`AdvisoryLock::release`], shortly after it is dropped, or with the connection of a node that
@@ -19,7 +19,7 @@ impl Db {
             return Ok(Some(AdvisoryLock(None)));
         }
         let mut tx = self.begin().await?;
-        let taken = sql(TAKE).bind(what).fetch_optional::<(i64,)>(tx.executor()).await?;
+        let taken = sql(TRY_LOCK).bind(what).fetch_optional::<(i64,)>(tx.executor()).await?;
         Ok(taken.map(|_| AdvisoryLock(Some(tx))))
     }
 }

@@ -15,10 +15,10 @@ use super::server::Server;
 use crate::random;
 
 /// After this delay the next address of a name is tried at the same time (RFC 8305, 5).
-const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+const NEXT_ADDRESS_DELAY: Duration = Duration::from_millis(250);
 
 /// How long after a standby an address that takes writes may answer.
-const STANDBY: Duration = Duration::from_secs(1);
+const STANDBY_WAIT: Duration = Duration::from_secs(1);
 
 pub enum Connection {
     Sqlite(SqliteConnection),
@@ -106,7 +106,7 @@ pub async fn connect(server: &Server) -> Result<PgConnection, sqlx::Error> {
         return server.options.connect().await;
     }
     let attempts = stream::iter(addresses).zip(stream::iter(0..)).map(async |(address, place)| {
-        sleep(NEXT_ADDRESS * place).await;
+        sleep(NEXT_ADDRESS_DELAY * place).await;
         let mut connection = connect_to(server, address).await?;
         let is_read_only = connection.fetch_one("show transaction_read_only").await?;
         Ok((connection, is_read_only.try_get::<String, _>(0)? == "off"))
@@ -116,7 +116,7 @@ pub async fn connect(server: &Server) -> Result<PgConnection, sqlx::Error> {
     loop {
         let done = match standby {
             None => attempts.next().await,
-            Some(_) => timeout(STANDBY, attempts.next()).await.unwrap_or_default(),
+            Some(_) => timeout(STANDBY_WAIT, attempts.next()).await.unwrap_or_default(),
         };
         match done {
             Some(Ok((connection, true))) => return Ok(connection),

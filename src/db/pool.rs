@@ -16,7 +16,7 @@ use super::connection::{Connection, Source};
 
 /// A connection that was idle for longer is pinged before use. Otherwise the first forms after a restart of
 /// the database would be answered 503.
-const FRESH: Duration = Duration::from_millis(500);
+const PING_AFTER_IDLE: Duration = Duration::from_millis(500);
 
 /// Older connections are closed: a firewall may have dropped an idle one, and the server's memory for each
 /// one grows.
@@ -120,7 +120,7 @@ impl Pool {
         loop {
             let mut open = self.idle().connections.pop()?;
             let idle = open.used.elapsed();
-            if idle < FRESH {
+            if idle < PING_AFTER_IDLE {
                 return Some(open);
             }
             let is_young = idle < MAX_IDLE && open.opened.elapsed() < MAX_AGE;
@@ -176,7 +176,7 @@ impl PooledConnection {
     fn close_if_useless(&mut self, error: &DbError) {
         if error.is_connection_lost() || error.is_session_broken() {
             let useless = self.held.take();
-            let is_new = useless.is_some_and(|(open, _)| open.opened.elapsed() < FRESH);
+            let is_new = useless.is_some_and(|(open, _)| open.opened.elapsed() < PING_AFTER_IDLE);
             if error.is_connection_lost() || !is_new {
                 self.pool.close_all();
             }

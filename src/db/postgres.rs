@@ -13,7 +13,7 @@ use super::{Db, DbError, migrations};
 use crate::event::Event;
 
 /// For one node. PostgreSQL's default limit is 100 for all nodes.
-const CONNECTIONS: u32 = 16;
+const MAX_CONNECTIONS: u32 = 16;
 
 /// How long the checks at the start may take after the connection is open.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -21,7 +21,8 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Connects first without the pool, whose error would only be a timeout.
 pub(super) async fn open(server: &Server, wait: Duration) -> Result<Db, DbError> {
     let connected = timeout(wait, connect(server)).await;
-    let connected = connected.map_err(|_| unusable("nothing answers within 5 seconds"))?;
+    let connected = connected
+        .map_err(|_| unusable(format!("nothing answers within {} seconds", wait.as_secs_f32())))?;
     let first = connected.map_err(|error| why_unusable(&error))?;
     let checked = timeout(CHECK_TIMEOUT, check(server, first)).await;
     checked.map_err(|_| why_no_answer(server))??;
@@ -29,7 +30,7 @@ pub(super) async fn open(server: &Server, wait: Duration) -> Result<Db, DbError>
         Event::WeakSetting { cause }.write();
     }
     let source = Source::Postgres { server: server.clone(), lock_timeout: wait };
-    let pool = Pool::new(source, CONNECTIONS, wait);
+    let pool = Pool::new(source, MAX_CONNECTIONS, wait);
     migrations::migrate(&pool).await?;
     Ok(Db { readers: Arc::clone(&pool), writers: pool })
 }
@@ -87,13 +88,13 @@ async fn ask(connection: &mut PgConnection, query: &'static str) -> Result<Strin
 
 fn why_unusable(error: &sqlx::Error) -> DbError {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    let words = error.to_string();
+    let message = error.to_string();
     unusable(match (error, code.as_deref()) {
-        (sqlx::Error::Tls(_), _) if words.contains("does not support TLS") => {
+        (sqlx::Error::Tls(_), _) if message.contains("does not support TLS") => {
             "the server offers no TLS, and over a network the password is not sent without: set ssl = on in postgresql.conf, or name a weaker sslmode in the URL".into()
         }
-        (sqlx::Error::Io(_) | sqlx::Error::Tls(_), _) if words.contains("certificate") => format!(
-            "the server's certificate is refused ({words}): name its authority with sslrootcert=/path/of/ca.pem in the URL, and the host as the certificate does"
+        (sqlx::Error::Io(_) | sqlx::Error::Tls(_), _) if message.contains("certificate") => format!(
+            "the server's certificate is refused ({message}): name its authority with sslrootcert=/path/of/ca.pem in the URL, and the host as the certificate does"
         ),
         (sqlx::Error::Io(cause), _) => {
             format!("no PostgreSQL answers there ({cause}): start it, or correct host and port")
@@ -101,13 +102,13 @@ fn why_unusable(error: &sqlx::Error) -> DbError {
         (_, Some("28P01" | "28000")) => "PostgreSQL refuses the user or the password".into(),
         (_, Some("3D000")) => "the database does not exist: make it with createdb".into(),
         // PgBouncer.
-        (_, Some("08P01")) if words.contains("startup parameter") => format!(
-            "a pooler refuses the connection ({words}): take `options` out of the URL and set such things with `alter role … set …`, or name them in ignore_startup_parameters in pgbouncer.ini"
+        (_, Some("08P01")) if message.contains("startup parameter") => format!(
+            "a pooler refuses the connection ({message}): take `options` out of the URL and set such things with `alter role … set …`, or name them in ignore_startup_parameters in pgbouncer.ini"
         ),
-        (_, Some("08P01")) if words.contains("statement pooling") => {
+        (_, Some("08P01")) if message.contains("statement pooling") => {
             "a pooler in statement mode cannot be used: set pool_mode = session in pgbouncer.ini, or pool_mode = transaction and pgbouncer=transaction in the URL".into()
         }
-        _ => words,
+        _ => message,
     })
 }
 

@@ -21,7 +21,7 @@ const VARIABLES: [(&str, &str); 4] = [
 const OF_SQLX: &str = "host port user password dbname application_name options sslmode sslrootcert \
     sslcert sslkey statement-cache-capacity";
 
-/// The parameters that are read here alone.
+/// The parameters that are read only here.
 const OWN: &str = "hostaddr pgbouncer target_session_attrs";
 
 /// Parameters of libpq and others that protect the connection, besides those with `ssl` or `tls` in

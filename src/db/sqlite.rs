@@ -15,11 +15,11 @@ use crate::event::Event;
 use crate::permissions;
 
 /// In WAL mode they never wait for the writer.
-const READERS: u32 = 4;
+const MAX_READERS: u32 = 4;
 
 /// Opens `path`, creating the file if there is none.
 pub(super) async fn open(path: &Path, wait: Duration) -> Result<Db, DbError> {
-    // For its owner alone; SQLite gives its other files the same mode. What cannot be created here,
+    // Only for its owner; SQLite gives its other files the same mode. What cannot be created here,
     // SQLite reports below.
     drop(OpenOptions::new().write(true).create_new(true).mode(0o600).open(path));
     let options = SqliteConnectOptions::new()
@@ -33,7 +33,7 @@ pub(super) async fn open(path: &Path, wait: Duration) -> Result<Db, DbError> {
         .pragma("journal_size_limit", "16777216");
     let writing = options.clone().create_if_missing(true);
     let writers = Pool::new(Source::Sqlite(writing), 1, wait);
-    let readers = Pool::new(Source::Sqlite(options.read_only(true)), READERS, wait);
+    let readers = Pool::new(Source::Sqlite(options.read_only(true)), MAX_READERS, wait);
     migrations::migrate(&writers).await.map_err(|error| explain(error, path))?;
     make_private(path);
     // Opened before the disk is full: the first connection to the file must write its -shm file.

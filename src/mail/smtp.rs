@@ -25,10 +25,10 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// How long connecting to one address may take.
-const LONGEST_ATTEMPT: Duration = Duration::from_secs(20);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// More addresses than this are ignored: each would get less than 5 seconds.
-const ADDRESSES_MAX: usize = 8;
+const MAX_ADDRESSES: usize = 8;
 
 /// A mail server and how to open a session with it.
 pub(super) struct Server {
@@ -61,9 +61,9 @@ impl Server {
             .collect();
         let working = *self.working.lock().unwrap_or_else(PoisonError::into_inner);
         addresses.sort_by_key(|address| Some(*address) != working);
-        addresses.truncate(ADDRESSES_MAX);
+        addresses.truncate(MAX_ADDRESSES);
         let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
-        self.connect_to_any(&addresses, (CONNECT_TIMEOUT / count).min(LONGEST_ATTEMPT)).await
+        self.connect_to_any(&addresses, (CONNECT_TIMEOUT / count).min(ATTEMPT_TIMEOUT)).await
     }
 
     /// Each address gets a timeout of `limit`.

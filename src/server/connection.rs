@@ -28,7 +28,7 @@ const MAX_HEAD: usize = 32 * 1024;
 
 /// How long a new connection may take to send its first request once the program stops: hyper closes
 /// one from which it has read nothing, and no proxy sends a form a second time.
-const FIRST_REQUEST: Duration = Duration::from_millis(100);
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How much longer the rest of a request's head may take then. hyper would wait for
 /// [`Timeouts::head`].
@@ -84,16 +84,19 @@ pub async fn serve(
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(socket), service);
     let mut connection = pin!(connection);
-    // An error is the client's, who went away or sent nonsense: there is nothing to do or to log.
+    // An error means that the client disconnected or sent invalid data: there is nothing to do or to log.
     tokio::select! {
         _ = connection.as_mut() => return,
         _ = stopping.wait_for(|is_stopping| *is_stopping) => {}
     }
-    if timeout(FIRST_REQUEST, connection.as_mut()).await.is_ok() {
+    // A new connection may still send its first request.
+    if timeout(FIRST_REQUEST_TIMEOUT, connection.as_mut()).await.is_ok() {
         return;
     }
+    // Closes an idle connection. A request whose head is incomplete has a moment to complete it.
     connection.as_mut().graceful_shutdown();
     let has_ended = timeout(HEAD_GRACE, connection.as_mut()).await.is_ok();
+    // A complete request is answered; a connection without one is closed.
     let has_request = is_answering.load(Ordering::Relaxed) || is_unread.load(Ordering::Relaxed);
     if !has_ended && has_request {
         let _ = connection.await;
@@ -108,8 +111,8 @@ async fn respond(
 ) -> Result<Response<Body>, Infallible> {
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(ConnectInfo(peer));
-    // HTTP/1.1 without a host must be refused (RFC 9112, 3.2), as an empty one is by the router,
-    // which tests and other servers may call without.
+    // A request of HTTP/1.1 without a host must be refused (RFC 9112, 3.2). The router refuses an empty
+    // host and allows none, as in requests of tests and of programs that mount it.
     if request.version() > hyper::Version::HTTP_10 && !request.headers().contains_key(HOST) {
         request.headers_mut().insert(HOST, HeaderValue::from_static(""));
     }

@@ -17,7 +17,7 @@ use crate::mail::worker::Worker;
 use crate::mail::{MailError, Mailer};
 
 /// Pause before a task that panicked is started again.
-const PAUSE: Duration = Duration::from_secs(10);
+const RESTART_PAUSE: Duration = Duration::from_secs(10);
 
 /// The background tasks of one node. They stop when this is dropped.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Tasks {
         name: &'static str,
         start: impl Fn(watch::Receiver<bool>) -> F + Send + 'static,
     ) {
-        self.running.spawn(keep_running(name, PAUSE, self.stop.subscribe(), start));
+        self.running.spawn(keep_running(name, RESTART_PAUSE, self.stop.subscribe(), start));
     }
 
     /// Stops each task when its current work is done.

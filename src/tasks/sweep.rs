@@ -1,4 +1,4 @@
-//! Deletes expired sessions, codes, counters, devices and mails of the development mailbox, on one node
+//! Deletes expired sessions, codes, counters, devices and emails of the development mailbox, on one node
 //! at a time.
 
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::models::rate_limit::sweep_limits;
 use crate::models::session::sweep_sessions;
 
 /// How often a sweep starts.
-const EVERY: Duration = Duration::from_mins(10);
+const SWEEP_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Rows of one statement: it blocks SQLite's one writer for some milliseconds.
-const BATCH: i64 = 100;
+const BATCH_ROWS: i64 = 100;
 
 /// Pause between two batches, for the writers that wait.
-const PAUSE: Duration = Duration::from_millis(20);
+const BATCH_PAUSE: Duration = Duration::from_millis(20);
 
 /// Sweeps every ten minutes until `stop` turns true.
 pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
@@ -31,7 +31,7 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
             if let Err(error) = sweep(&app).await {
                 Event::log_fault("what_has_expired_was_not_cleared_away", &error);
             }
-            sleep(EVERY).await;
+            sleep(SWEEP_INTERVAL).await;
         }
     };
     tokio::select! {
@@ -40,16 +40,16 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Deletes all expired rows and answers how many: none while another node sweeps.
+/// Deletes all expired rows and returns how many: none while another node sweeps.
 pub async fn sweep(app: &App) -> Result<u64, DbError> {
     let Some(mut lock) = app.db.try_advisory_lock("sweep").await? else {
         return Ok(0);
     };
     let (db, now) = (&app.db, app.clock.now());
-    let sessions = in_batches(&mut lock, || sweep_sessions(db.writer(), BATCH, now)).await?;
-    let codes = in_batches(&mut lock, || sweep_codes(db.writer(), BATCH, now)).await?;
-    let limits = in_batches(&mut lock, || sweep_limits(db.writer(), BATCH, now)).await?;
-    let devices = in_batches(&mut lock, || sweep_devices(db.writer(), BATCH, now)).await?;
+    let sessions = in_batches(&mut lock, || sweep_sessions(db.writer(), BATCH_ROWS, now)).await?;
+    let codes = in_batches(&mut lock, || sweep_codes(db.writer(), BATCH_ROWS, now)).await?;
+    let limits = in_batches(&mut lock, || sweep_limits(db.writer(), BATCH_ROWS, now)).await?;
+    let devices = in_batches(&mut lock, || sweep_devices(db.writer(), BATCH_ROWS, now)).await?;
     if app.config.smtp.is_none() {
         outbox::trim_mailbox(db.writer(), now).await?;
     }
@@ -57,7 +57,7 @@ pub async fn sweep(app: &App) -> Result<u64, DbError> {
     Ok(sessions + codes + limits + devices)
 }
 
-/// Calls `delete` until it deletes nothing, and answers how many rows it deleted.
+/// Calls `delete` until it deletes nothing, and returns how many rows it deleted.
 async fn in_batches<F: Future<Output = Result<u64, DbError>>>(
     lock: &mut AdvisoryLock,
     delete: impl Fn() -> F,
@@ -70,6 +70,6 @@ async fn in_batches<F: Future<Output = Result<u64, DbError>>>(
             return Ok(total);
         }
         total += deleted;
-        sleep(PAUSE).await;
+        sleep(BATCH_PAUSE).await;
     }
 }

@@ -133,7 +133,7 @@ fn expect(reply: Reply, expected: Range<u16>) -> Result<Reply, Failure> {
 }
 
 /// The message as it is sent: every line ends with CRLF, a dot at the start of a line is doubled, and
-/// a dot alone ends it (RFC 5321, 4.5.2).
+/// a line with only a dot ends it (RFC 5321, 4.5.2).
 fn stuff_dots(message: &str) -> String {
     let mut sent = String::with_capacity(message.len() + 64);
     for line in message.lines() {
