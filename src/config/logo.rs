@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_are_no_regular_file_are_refused() {
+    fn paths_that_are_not_regular_files_are_refused() {
         for (path, message) in [
             ("", "expected the path of"),
             ("/nowhere/logo.svg", "cannot be read: No such file"),

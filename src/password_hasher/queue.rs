@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn one_network_alone_has_the_whole_queue_in_order() {
+    fn a_single_network_has_the_whole_queue_in_order() {
         let mut queue = FairQueue::new(3);
         let refused: Vec<_> = (1..=5).filter_map(|job| queue.push(network(1), job)).collect();
         assert_eq!(refused, [4, 5]);

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use crate::support::Site;
 
 #[tokio::test]
-async fn it_names_the_user_and_is_never_stored() {
+async fn the_account_page_names_the_user_and_is_never_stored() {
     let site = Site::on_sqlite().await;
     let mut ann = site.registered("ann").await;
     ann.open("/account").await;

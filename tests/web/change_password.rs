@@ -14,7 +14,7 @@ async fn change(browser: &mut Browser, current: &str, new: &str) {
 }
 
 on_both_databases! {
-    async fn the_new_password_works_the_old_one_does_not_and_a_mail_says_so(site: Site) {
+    async fn the_new_password_works_the_old_one_does_not_and_an_email_says_so(site: Site) {
         let mut ann = site.registered("ann").await;
         let before = ann.cookie("vestibule").unwrap().clone();
         change(&mut ann, PASSWORD, OTHER_PASSWORD).await;
@@ -37,7 +37,7 @@ on_both_databases! {
         assert!(site.browser().log_in("ann", PASSWORD).await.path() == "/account");
     }
 
-    async fn the_current_password_is_no_new_one(site: Site) {
+    async fn the_current_password_is_refused_as_the_new_one(site: Site) {
         let mut ann = site.registered("ann").await;
         change(&mut ann, PASSWORD, PASSWORD).await;
         assert_eq!(ann.problems(), ["This is your current password. Choose a new one."]);

@@ -85,7 +85,7 @@ const NEIGHBOURS: &[&[u8]] = &[
 ];
 
 #[tokio::test]
-async fn a_foreign_cookie_with_any_bytes_logs_no_user_out() {
+async fn a_foreign_cookie_with_any_bytes_does_not_log_the_user_out() {
     let site = Site::on_sqlite().await;
     let own = pair(b"vestibule", site.registered("ann").await.cookie("vestibule").unwrap());
     for foreign in NEIGHBOURS {

@@ -199,7 +199,7 @@ async fn column(db: &Db, query: &'static str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_any_time_it_keeps_what_it_acknowledged_and_does_nothing_half() {
+async fn a_program_killed_at_any_time_keeps_what_it_acknowledged_and_leaves_nothing_half_done() {
     let server = FakeSmtp::start().await;
     let folder = Folder::new();
     let url = server.url();
@@ -272,7 +272,7 @@ async fn killed_at_any_time_it_keeps_what_it_acknowledged_and_does_nothing_half(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stopped_under_load_with_a_hanging_mail_server_it_exits_in_time_and_loses_nothing() {
+async fn a_program_stopped_under_load_with_a_hanging_mail_server_exits_in_time_and_loses_nothing() {
     let server = FakeSmtp::start().await;
     server.be_silent(true);
     let url = server.url();

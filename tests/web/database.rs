@@ -19,7 +19,7 @@ on_both_databases! {
         assert_eq!(site.count("select count(*) from users").await, 1);
     }
 
-    async fn a_database_of_a_newer_version_is_left_alone(site: Site) {
+    async fn a_database_of_a_newer_version_is_not_changed(site: Site) {
         let newer = "insert into vestibule_migrations (version, description, installed_on, success, checksum, execution_time)
             select 999, description, installed_on, success, checksum, execution_time from vestibule_migrations where version = 1";
         sql(newer).execute(site.db().writer()).await.unwrap();
@@ -129,7 +129,7 @@ on_both_databases! {
         assert_eq!(site.count("select count(*) from limits").await, 17);
     }
 
-    async fn a_caller_dropped_during_a_transaction_blocks_no_other(site: Site) {
+    async fn a_caller_dropped_during_a_transaction_does_not_block_others(site: Site) {
         for micros in (0..100).map(|step| step * 30) {
             let names = (0..6).map(|number| write(site.db(), format!("{micros} {number}")));
             drop(join_all(names.map(|write| timeout(Duration::from_micros(micros), write))).await);

@@ -39,14 +39,14 @@ struct Seen {
     body: String,
 }
 
-/// One person's way through the pages, with all that was seen on it.
-struct Way {
+/// The pages that one person opened, with everything that they returned.
+struct Journey {
     browser: Browser,
     typed: Vec<String>,
     seen: Vec<(String, Seen)>,
 }
 
-impl Way {
+impl Journey {
     fn new(browser: Browser, typed: &[&str]) -> Self {
         let lower = typed.iter().map(|text| text.trim().to_ascii_lowercase());
         let typed = typed.iter().map(|text| text.trim().to_owned()).chain(lower).collect();
@@ -109,46 +109,46 @@ fn without_id(line: &str) -> String {
     format!("{name}vestibule={};{attributes}", "x".repeat(id.len()))
 }
 
-fn assert_alike(ways: &[Way]) {
-    for way in &ways[1..] {
-        assert_eq!(way.seen.len(), ways[0].seen.len(), "{:?}", way.typed);
-        for (number, (seen, known)) in way.seen.iter().zip(&ways[0].seen).enumerate() {
-            assert_eq!(seen, known, "step {number} of {:?}", way.typed);
+fn assert_alike(journeys: &[Journey]) {
+    for journey in &journeys[1..] {
+        assert_eq!(journey.seen.len(), journeys[0].seen.len(), "{:?}", journey.typed);
+        for (number, (seen, known)) in journey.seen.iter().zip(&journeys[0].seen).enumerate() {
+            assert_eq!(seen, known, "step {number} of {:?}", journey.typed);
         }
     }
 }
 
-/// Asks, guesses in every way, asks again early and late, and goes on until nothing more is taken.
-async fn recover(site: &Site, way: &mut Way, (name, email): (&str, &str)) {
+/// Asks, guesses in every journey, asks again early and late, and goes on until nothing more is taken.
+async fn recover(site: &Site, journey: &mut Journey, (name, email): (&str, &str)) {
     let claim = [("username", name), ("email", email)];
     let guess = |code| reset_fields(code, OTHER_PASSWORD);
-    assert_eq!(way.send("/forgot", &claim, "/reset").await, StatusCode::SEE_OTHER);
-    way.get("/forgot").await;
-    way.post("/reset", &guess("not a code")).await;
-    way.post("/reset", &reset_fields("CCCC-CCCC", "short")).await;
+    assert_eq!(journey.send("/forgot", &claim, "/reset").await, StatusCode::SEE_OTHER);
+    journey.get("/forgot").await;
+    journey.post("/reset", &guess("not a code")).await;
+    journey.post("/reset", &reset_fields("CCCC-CCCC", "short")).await;
     for _ in 0..6 {
-        way.send("/reset", &guess("CCCC-CCCC"), "/reset").await;
+        journey.send("/reset", &guess("CCCC-CCCC"), "/reset").await;
     }
     for seconds in [0, 0, 29, 1, 0, 60] {
         site.wait(seconds);
-        way.send("/reset/resend", &[], "/reset").await;
+        journey.send("/reset/resend", &[], "/reset").await;
     }
-    way.post("/reset", &guess("CCCC-CCCC")).await;
+    journey.post("/reset", &guess("CCCC-CCCC")).await;
     site.wait(600);
-    way.send("/reset", &guess("CCCC-CCCC"), "/reset").await;
-    way.send("/forgot", &claim, "/reset").await;
+    journey.send("/reset", &guess("CCCC-CCCC"), "/reset").await;
+    journey.send("/forgot", &claim, "/reset").await;
     for _ in 0..MOST_TRIES {
-        if way.post("/reset", &guess("CCCC-CCCC")).await == StatusCode::TOO_MANY_REQUESTS {
+        if journey.post("/reset", &guess("CCCC-CCCC")).await == StatusCode::TOO_MANY_REQUESTS {
             break;
         }
-        way.send("/reset/resend", &[], "/reset").await;
+        journey.send("/reset/resend", &[], "/reset").await;
         site.wait(180);
     }
     for path in ["/reset", "/forgot", "/login", "/account", "/"] {
-        way.get(path).await;
+        journey.get(path).await;
     }
-    way.send_until_refused("/forgot", &claim, "/reset").await;
-    way.send("/reset/resend", &[], "/reset").await;
+    journey.send_until_refused("/forgot", &claim, "/reset").await;
+    journey.send("/reset/resend", &[], "/reset").await;
 }
 
 fn reset_fields<'a>(code: &'a str, password: &'a str) -> [(&'a str, &'a str); 3] {
@@ -170,15 +170,15 @@ on_both_databases! {
     async fn resetting_a_password_shows_the_same_whether_there_is_an_account(site: Site) {
         site.registered(KNOWN).await;
         let fresh = without_address_limits(&site).await;
-        let mut ways = Vec::new();
+        let mut journeys = Vec::new();
         for claim in CLAIMS {
             site.wait(2 * 24 * 60 * 60);
-            let mut way = Way::new(fresh.tab(), &[claim.0, claim.1]);
-            recover(&site, &mut way, claim).await;
-            ways.push(way);
+            let mut journey = Journey::new(fresh.tab(), &[claim.0, claim.1]);
+            recover(&site, &mut journey, claim).await;
+            journeys.push(journey);
         }
-        assert_alike(&ways);
-        assert!(ways[0].seen.len() > 60, "{}", ways[0].seen.len());
+        assert_alike(&journeys);
+        assert!(journeys[0].seen.len() > 60, "{}", journeys[0].seen.len());
     }
 
     async fn failed_logins_show_the_same_whether_there_is_an_account(site: Site) {
@@ -188,17 +188,17 @@ on_both_databases! {
             [KNOWN, NOBODY, " ZzKnown", " ZzNobod"],
             [ADDRESS, NO_ADDRESS, "ZZknown@MEADOW.example ", "ZZnobod@MEADOW.example "],
         ] {
-            let mut ways = Vec::new();
+            let mut journeys = Vec::new();
             for login in logins {
                 site.wait(24 * 60 * 60);
-                let mut way = Way::new(fresh.tab(), &[login]);
+                let mut journey = Journey::new(fresh.tab(), &[login]);
                 let fields = [("username", login), ("password", "not the one"), ("next", "/account")];
-                way.send_until_refused("/login", &fields, "/login").await;
-                way.post("/login", &[("username", login), ("password", "")]).await;
-                ways.push(way);
+                journey.send_until_refused("/login", &fields, "/login").await;
+                journey.post("/login", &[("username", login), ("password", "")]).await;
+                journeys.push(journey);
             }
-            assert_alike(&ways);
-            assert_eq!(ways[0].seen.len(), 23, "eleven tries, each with the page after it");
+            assert_alike(&journeys);
+            assert_eq!(journeys[0].seen.len(), 23, "eleven tries, each with the page after it");
         }
     }
 

@@ -650,7 +650,7 @@ fn a_panic_is_one_line_without_what_was_typed() {
 }
 
 #[tokio::test]
-async fn a_health_check_writes_no_line() {
+async fn a_health_check_does_not_write_a_line() {
     let log = Log::start(LogFormat::Text);
     let site = Site::on_sqlite().await;
     let mut browser = site.browser();

@@ -177,7 +177,7 @@ async fn notices_stop_at_the_mailbox_limit_and_logins_still_work() {
 }
 
 #[tokio::test]
-async fn a_full_hash_queue_counts_no_attempt() {
+async fn a_full_hash_queue_does_not_count_an_attempt() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let (browser, taken) = site.with_full_hash_queue().await;
@@ -406,25 +406,25 @@ async fn a_reached_limit_shows_the_form_as_typed_without_the_password() {
         limits.forgot_account = rate(0);
     })
     .await;
-    let words = ["Too many attempts. Try again in 15 minutes."];
+    let message = ["Too many attempts. Try again in 15 minutes."];
     let mut ann = site.browser();
     ann.register("ann", "ann@meadow.example", PASSWORD).await;
     let registered = (ann.attribute("#username", "value"), ann.attribute("#email", "value"));
     assert_eq!(registered, (Some("ann".into()), Some("ann@meadow.example".into())));
-    assert_eq!(ann.problems(), words);
+    assert_eq!(ann.problems(), message);
     assert!(!ann.html.contains(PASSWORD));
     for login in ["ann", "ann@meadow.example"] {
         ann.log_in(login, PASSWORD).await;
         assert_eq!(ann.attribute("#username", "value").as_deref(), Some(login));
         assert_eq!(
             (ann.status, ann.problems()),
-            (StatusCode::TOO_MANY_REQUESTS, words.map(str::to_owned).to_vec())
+            (StatusCode::TOO_MANY_REQUESTS, message.map(str::to_owned).to_vec())
         );
         assert!(!ann.html.contains(PASSWORD));
     }
     ann.ask_for_code("ann", "ann@meadow.example").await;
     assert_eq!(ann.attribute("#email", "value").as_deref(), Some("ann@meadow.example"));
-    assert_eq!(ann.problems(), words);
+    assert_eq!(ann.problems(), message);
     assert_eq!(ann.headers["retry-after"], "900");
 }
 

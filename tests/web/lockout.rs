@@ -45,7 +45,7 @@ on_both_databases! {
         assert_eq!(site.browser().log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS, "its login resets no other failures");
     }
 
-    async fn failures_in_a_trusted_browser_count_for_no_other(site: Site) {
+    async fn failures_in_a_trusted_browser_do_not_count_for_others(site: Site) {
         let mut own = trusted_browser(&site, "ann").await;
         assert_eq!(fail(&mut own, "ann", 10).await, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(own.log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
@@ -273,7 +273,7 @@ on_both_databases! {
         assert_eq!(site.mails_to("ann").await, ["registered", "login_stopped"]);
     }
 
-    async fn the_key_of_a_counter_typed_as_a_username_counts_nothing_for_it(site: Site) {
+    async fn the_key_of_a_counter_typed_as_a_username_does_not_count_for_it(site: Site) {
         let mut ann = site.registered("ann").await;
         let id = find_user_by_username(site.db().reader(), "ann").await.unwrap().unwrap().id;
         for name in [format!("current password of {id}"), format!("id {id}"), id] {
@@ -341,7 +341,7 @@ on_both_databases! {
         assert_eq!(site.count("select count(*) from limits").await, 0);
     }
 
-    async fn a_clock_put_back_locks_nobody_out_longer_than_a_window(site: Site) {
+    async fn a_clock_set_back_does_not_lock_anyone_out_longer_than_a_window(site: Site) {
         site.registered("ann").await;
         fail(&mut site.browser(), "ann", 10).await;
         site.wait(-3600);
@@ -387,7 +387,7 @@ async fn a_made_up_device_cookie_is_not_trusted() {
 }
 
 #[tokio::test]
-async fn a_full_hash_queue_counts_no_failure_in_a_row() {
+async fn a_full_hash_queue_does_not_count_a_failure_in_a_row() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let (busy, taken) = site.with_full_hash_queue().await;

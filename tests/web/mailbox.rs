@@ -47,7 +47,7 @@ fn header<'a>(browser: &'a Browser, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn it_shows_every_mail_newest_first_with_its_text() {
+async fn the_mailbox_shows_every_email_newest_first_with_its_text() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let (mut ann, code) = site.with_code("ann").await;
@@ -75,7 +75,7 @@ async fn it_shows_every_mail_newest_first_with_its_text() {
 }
 
 #[tokio::test]
-async fn it_is_a_list_whose_newest_mail_is_open() {
+async fn the_mailbox_is_a_list_whose_newest_email_is_open() {
     let site = Site::on_sqlite().await;
     for username in ["ann", "bob", "cem"] {
         site.registered(username).await;
@@ -135,7 +135,7 @@ async fn a_line_is_a_link_when_it_is_an_address_of_this_site_and_nothing_else() 
 }
 
 #[tokio::test]
-async fn the_newest_mails_html_part_is_in_a_sandboxed_frame() {
+async fn the_newest_emails_html_part_is_in_a_sandboxed_frame() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let (mut ann, code) = site.with_code("ann").await;
@@ -166,7 +166,7 @@ async fn the_newest_mails_html_part_is_in_a_sandboxed_frame() {
 }
 
 on_both_databases! {
-    async fn each_mail_has_a_page_with_its_headers_and_leads_to_the_next(site: Site) {
+    async fn each_email_has_a_page_with_its_headers_and_leads_to_the_next(site: Site) {
         for username in ["ann", "bob", "cem"] {
             site.registered(username).await;
         }
@@ -196,7 +196,7 @@ on_both_databases! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_source_of_a_mail_is_what_a_mail_server_gets() {
+async fn the_source_of_an_email_is_what_a_mail_server_gets() {
     let site = Site::with(|config| config.mail_from.name = "Käse".to_owned()).await;
     site.registered("ann").await;
     let mut reader = site.browser();
@@ -216,7 +216,7 @@ async fn the_source_of_a_mail_is_what_a_mail_server_gets() {
 }
 
 #[tokio::test]
-async fn scripts_read_it_as_json() {
+async fn scripts_read_the_mailbox_as_json() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let (_, code) = site.with_code("ann").await;
@@ -276,7 +276,7 @@ async fn an_empty_mailbox_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn an_unknown_mail_is_a_page_that_is_not_found() {
+async fn an_unknown_email_is_not_found() {
     let site = Site::on_sqlite().await;
     let mut ann = site.registered("ann").await;
     for id in [UNKNOWN, "nothing", "%00"] {
@@ -291,7 +291,7 @@ async fn an_unknown_mail_is_a_page_that_is_not_found() {
 }
 
 #[tokio::test]
-async fn it_can_be_cleared() {
+async fn the_mailbox_can_be_cleared() {
     let site = Site::on_sqlite().await;
     let mut ann = site.registered("ann").await;
     ann.open("/dev/mailbox").await;
@@ -302,7 +302,7 @@ async fn it_can_be_cleared() {
 }
 
 #[tokio::test]
-async fn scripts_clear_it_with_an_origin_and_other_sites_cannot() {
+async fn scripts_clear_the_mailbox_with_an_origin_and_other_sites_cannot() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let clear = |name: &str, value: &str| {
@@ -327,7 +327,7 @@ async fn scripts_clear_it_with_an_origin_and_other_sites_cannot() {
 }
 
 #[tokio::test]
-async fn it_is_not_shown_under_another_host_name() {
+async fn the_mailbox_is_not_shown_under_another_host_name() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     for url in urls(&site.queued().await[0].id) {
@@ -344,7 +344,7 @@ async fn it_is_not_shown_under_another_host_name() {
 }
 
 #[tokio::test]
-async fn with_a_mail_server_or_in_production_it_does_not_exist() {
+async fn with_a_mail_server_or_in_production_the_mailbox_does_not_exist() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let id = site.queued().await.remove(0).id;
@@ -402,7 +402,7 @@ const ELSEWHERE: [&str; 4] =
     ["203.0.113.9:5000", "192.168.1.7:5000", "[2001:db8::1]:5000", "[::ffff:203.0.113.9]:5000"];
 
 #[tokio::test]
-async fn it_is_for_clients_on_this_machine_and_no_page_links_others_there() {
+async fn the_mailbox_is_for_clients_on_this_machine_and_is_not_linked_for_others() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let id = site.queued().await.remove(0).id;
@@ -427,7 +427,7 @@ async fn it_is_for_clients_on_this_machine_and_no_page_links_others_there() {
 }
 
 #[tokio::test]
-async fn the_page_of_a_pending_code_links_others_to_no_mailbox() {
+async fn the_page_of_a_pending_code_does_not_link_other_clients_to_the_mailbox() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let (browser, _) = site.with_code("ann").await;
@@ -474,7 +474,7 @@ async fn a_client_behind_a_proxy_is_not_on_this_machine() {
 }
 
 #[tokio::test]
-async fn a_setting_shows_it_to_anyone() {
+async fn a_setting_shows_the_mailbox_to_anyone() {
     let site = Site::on_sqlite().await;
     let environment = [("VESTIBULE_DEV_MAILBOX".to_owned(), "anyone".to_owned())].into();
     let given = Config::from_sources(&BTreeMap::new(), &environment).unwrap();
@@ -495,7 +495,7 @@ async fn a_setting_shows_it_to_anyone() {
 }
 
 #[test]
-fn the_start_says_where_it_is_read() {
+fn the_start_says_where_the_mailbox_is() {
     let folder = Folder::new();
     let inside = folder.serve(&[]);
     assert!(!inside.output.contains("VESTIBULE_DEV_MAILBOX"), "{}", inside.output);

@@ -52,11 +52,11 @@ async fn send_from_child(test: &str, server: &FakeSmtp, trusted: &str) -> SendRe
 
 fn result_in(said: &str) -> SendResult {
     let (_, rest) = said.split_once("RESULT ").expect(said);
-    let words = rest.lines().next().unwrap_or_default().to_owned();
-    if words.starts_with("Sent") {
-        SendResult::Sent(words)
+    let message = rest.lines().next().unwrap_or_default().to_owned();
+    if message.starts_with("Sent") {
+        SendResult::Sent(message)
     } else {
-        SendResult::ServerUnavailable { why: words }
+        SendResult::ServerUnavailable { why: message }
     }
 }
 
@@ -116,7 +116,7 @@ async fn a_server_without_starttls_gets_no_mail_when_tls_is_required() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_login_makes_the_server_unavailable_and_rejects_no_email() {
+async fn a_wrong_login_makes_the_server_unavailable_and_does_not_reject_the_email() {
     let login = Some(("mailer", "right"));
     let server = FakeSmtp::with(Setup { login, ..Setup::default() }).await;
     for url in [server.url().replace("right", "wrong"), server.url().replace("mailer:right@", "")] {
@@ -128,7 +128,7 @@ async fn a_wrong_login_makes_the_server_unavailable_and_rejects_no_email() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_address_adds_a_recipient_or_a_header() {
+async fn an_address_cannot_add_a_recipient_or_a_header() {
     let server = FakeSmtp::start().await;
     let mailer = mailer(&server.url());
     for to in [
@@ -143,7 +143,7 @@ async fn no_address_adds_a_recipient_or_a_header() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_reason_of_a_rejection_holds_no_address() {
+async fn the_reason_of_a_rejection_does_not_contain_an_address() {
     let server = FakeSmtp::start().await;
     server.refuse("ann@example.com", "550 5.1.1 <ann@example.com>: unknown here");
     let result = mailer(&server.url()).send(&queued("ann@example.com")).await;

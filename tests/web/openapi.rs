@@ -17,7 +17,7 @@ fn keys(object: &Value) -> BTreeSet<String> {
 }
 
 #[test]
-fn it_has_every_url_and_no_other() {
+fn the_openapi_document_has_every_url_and_no_other() {
     let routes = include_str!("../../src/routes.rs").split("#[cfg(test)]").next().unwrap();
     let urls = routes.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next());
     let urls: BTreeSet<String> = urls.map(str::to_owned).collect();
@@ -26,7 +26,7 @@ fn it_has_every_url_and_no_other() {
 }
 
 #[test]
-fn it_is_of_this_version() {
+fn the_openapi_document_has_the_version_of_the_package() {
     assert_eq!(document()["info"]["version"], env!("CARGO_PKG_VERSION"));
 }
 
@@ -41,7 +41,7 @@ fn every_reference_leads_somewhere() {
 }
 
 #[tokio::test]
-async fn it_has_every_method_and_no_other() {
+async fn the_openapi_document_has_every_method_and_no_other() {
     let site = Site::on_sqlite().await;
     for (path, methods) in document()["paths"].as_object().unwrap() {
         let url = path.replace("{id}", "00000000000000000000000000").replace("{name}", "app.css");
@@ -62,7 +62,7 @@ fn fields(browser: &Browser) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn it_has_every_field_and_no_other() {
+async fn the_openapi_document_has_every_field_and_no_other() {
     let site = Site::on_sqlite().await;
     let mut ann = site.registered("ann").await;
     ann.ask_for_code("ann", &email_of("ann")).await;

@@ -59,7 +59,7 @@ async fn mail_is_sent_within_90_seconds_of_the_return_of_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_breaks_between_mails_delays_them_by_90_seconds_at_most() {
+async fn a_connection_that_breaks_between_emails_delays_them_by_90_seconds_at_most() {
     let server = FakeSmtp::start().await;
     for mut queue in TestOutbox::all(&server.url()).await {
         let before = server.mails().len();
@@ -75,7 +75,7 @@ async fn a_connection_that_breaks_between_mails_delays_them_by_90_seconds_at_mos
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_rejects_connections_counts_no_try() {
+async fn a_rejected_connection_does_not_count_as_a_try() {
     let server = FakeSmtp::start().await;
     for mut queue in TestOutbox::all(&server.url()).await {
         queue.put(&email("ann@example.com")).await;
@@ -109,7 +109,7 @@ async fn an_email_whose_reply_was_lost_is_retried_with_backoff() {
 
 /// A relay that throttles one domain answers 421 to its recipients alone.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_421_reply_to_recipients_delays_no_other_email() {
+async fn a_421_reply_to_recipients_does_not_delay_other_emails() {
     let server = FakeSmtp::start().await;
     for mut queue in TestOutbox::all(&server.url()).await {
         let before = server.mails().len();
@@ -127,7 +127,7 @@ async fn a_421_reply_to_recipients_delays_no_other_email() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rejected_recipient_delays_no_other_email() {
+async fn a_rejected_recipient_does_not_delay_other_emails() {
     let server = FakeSmtp::start().await;
     server.refuse("no@example.com", "550 5.1.1 <no@example.com>: unknown");
     server.refuse("later@example.com", "451 4.7.1 greylisted");
@@ -286,7 +286,7 @@ async fn a_claimed_email_is_not_due_for_another_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_worker_waits_for_a_locked_row() {
+async fn a_worker_does_not_wait_for_a_locked_row() {
     let Some(database) = TestDatabase::all().await.into_iter().nth(1) else { return };
     let queue = TestOutbox::open(database, NO_SERVER).await;
     queue.put_many(3).await;

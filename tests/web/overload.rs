@@ -36,7 +36,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 #[test]
-fn two_hundred_logins_at_once_cost_the_buffers_of_the_hash_threads_and_no_page() {
+fn two_hundred_logins_at_once_use_bounded_memory_and_do_not_slow_pages() {
     let folder = Folder::new();
     let settings = [
         ("VESTIBULE_HASH_THREADS", "2"),

@@ -131,7 +131,7 @@ on_both_databases! {
         assert!(works(&site, "ann", PASSWORD).await && works(&site, "bob", PASSWORD).await);
     }
 
-    async fn without_an_account_every_code_is_wrong_in_the_same_words(site: Site) {
+    async fn without_an_account_every_code_is_refused_with_the_same_message(site: Site) {
         site.registered("ann").await;
         let mut pages = Vec::new();
         for username in ["ann", "bob"] {
@@ -204,7 +204,7 @@ on_both_databases! {
         assert_eq!(seen[..3], seen[3..], "whether there is an account or not");
     }
 
-    async fn the_button_for_a_new_code_comes_first_when_the_code_is_dead(site: Site) {
+    async fn the_button_for_a_new_code_comes_first_when_the_code_is_no_longer_valid(site: Site) {
         site.registered("ann").await;
         for username in ["ann", "bob"] {
             let mut asking = site.browser();
@@ -229,7 +229,7 @@ on_both_databases! {
         }
     }
 
-    async fn a_malformed_code_costs_no_attempt(site: Site) {
+    async fn a_malformed_code_does_not_count_as_an_attempt(site: Site) {
         site.registered("ann").await;
         let (mut ann, code) = site.with_code("ann").await;
         for typed in ["", "123", "not a code at all", "AEIO-U000", "\0"] {
@@ -255,7 +255,7 @@ on_both_databases! {
         assert_eq!(ann.problems(), ["This password is too common. Try a few unrelated words."]);
     }
 
-    async fn it_works_for_a_person_who_is_logged_in(site: Site) {
+    async fn a_reset_works_for_a_person_who_is_logged_in(site: Site) {
         let mut ann = site.registered("ann").await;
         site.wait(1);
         ann.ask_for_code("ann", &email_of("ann")).await;
@@ -404,7 +404,7 @@ async fn a_code_whose_row_was_swept_is_reported_as_gone() {
 }
 
 #[tokio::test]
-async fn a_code_that_died_elsewhere_can_be_replaced() {
+async fn a_code_invalidated_elsewhere_can_be_replaced() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let (mut one, _) = site.with_code("ann").await;

@@ -55,7 +55,7 @@ on_both_databases! {
         assert_eq!(site.mails_to("ann").await, ["registered", "reset_code"]);
     }
 
-    async fn the_mail_goes_to_the_stored_address_and_not_to_the_one_that_was_typed(site: Site) {
+    async fn the_email_goes_to_the_stored_address_and_not_to_the_one_that_was_typed(site: Site) {
         site.browser().register("ann", "Ann@meadow.example", PASSWORD).await;
         site.wait(1);
         site.browser().ask_for_code("ann", "aNN@MEADOW.example").await;

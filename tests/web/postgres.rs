@@ -124,9 +124,9 @@ async fn environment_variables_neither_weaken_nor_redirect_the_connection() {
     assert!(received_other.lock().unwrap().is_empty());
     for variable in ["PGOPTIONS", "PGSSLCERT", "PGSSLKEY"] {
         let ended = run(&[(variable, "-csearch_path=other")]);
-        let words =
+        let message =
             format!("{variable} is set in the environment, and only the URL counts: unset it");
-        assert!(ended.status == 2 && ended.err.contains(&words), "{}", ended.err);
+        assert!(ended.status == 2 && ended.err.contains(&message), "{}", ended.err);
     }
 }
 
@@ -140,14 +140,14 @@ async fn the_certificate_must_be_signed_by_a_trusted_authority_and_name_the_host
         format!("postgres://vestibule:{SECRET}@{name}:{port}/postgres?hostaddr={own}&{query}")
     };
     open(&by_name(HOST, &trusting)).await.unwrap().close().await;
-    for (url, words) in [
+    for (url, message) in [
         (by_name(HOST, ""), "sslrootcert="),
         (by_name("other.example", &trusting), "the host as the certificate does"),
         (format!("postgres://vestibule:{SECRET}@{own}:{port}/postgres?{trusting}"), "the host as"),
         (by_name(HOST, "sslmode=verify-ca"), "certificate is refused"),
     ] {
         let refused = open(&url).await.unwrap_err();
-        assert!(refused.contains(words) && !refused.contains(SECRET), "{url}: {refused}");
+        assert!(refused.contains(message) && !refused.contains(SECRET), "{url}: {refused}");
     }
     for query in ["sslmode=require", &format!("sslmode=verify-ca&{trusting}"), "sslmode=disable"] {
         open(&by_name("other.example", query)).await.unwrap().close().await;
@@ -220,8 +220,8 @@ async fn a_pooler_without_a_free_connection_is_refused_with_the_setting_to_chang
         let started = Instant::now();
         let refused = open(&pooler.url()).await.unwrap_err();
         assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
-        for words in ["pgbouncer=transaction", "pgbouncer=session", "pgbouncer.ini"] {
-            assert!(refused.contains(words), "{mode}: {refused}");
+        for message in ["pgbouncer=transaction", "pgbouncer=session", "pgbouncer.ini"] {
+            assert!(refused.contains(message), "{mode}: {refused}");
         }
         open(&format!("{}?pgbouncer={mode}", pooler.url())).await.unwrap().close().await;
         // Another program uses the only connection.
@@ -248,10 +248,10 @@ async fn a_database_that_is_not_utf8_is_refused_with_what_to_do() {
         let refused = open(&format!("{server}/{name}")).await.map(drop);
         let drop_it = format!("drop database {name} with (force)");
         sqlx::raw_sql(sqlx::AssertSqlSafe(drop_it)).execute(&mut connection).await.unwrap();
-        let words = format!("the database's encoding is {encoding}");
+        let message = format!("the database's encoding is {encoding}");
         let refused = refused.unwrap_err();
         assert!(
-            refused.contains(&words) && refused.contains("encoding 'UTF8' template template0"),
+            refused.contains(&message) && refused.contains("encoding 'UTF8' template template0"),
             "{refused}"
         );
     }

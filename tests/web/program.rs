@@ -10,7 +10,7 @@ use crate::support::smtp::FakeSmtp;
 use crate::support::{PASSWORD, postgres_url, until};
 
 #[test]
-fn without_configuration_it_serves_and_prints_where_data_and_mail_are() {
+fn without_configuration_the_program_serves_and_prints_where_data_and_mail_are() {
     let folder = Folder::new();
     let program = folder.serve(&[]);
     let port = program.address.port();
@@ -108,10 +108,10 @@ fn a_key_file_readable_by_others_stops_the_start_and_names_the_command() {
     let ended = folder.run(&["serve"], &[("VESTIBULE_LISTEN", "127.0.0.1:0")], "");
     assert_eq!((ended.status, ended.err.lines().count()), (1, 1), "{}", ended.err);
     let path = folder.0.join("vestibule.key").display().to_string();
-    let words =
+    let message =
         format!("{path}: mode 0666 lets other users read or change it: run `chmod 600 {path}`");
     assert!(
-        ended.err.contains(&words) || ended.err.contains("run `chmod 600 vestibule.key`"),
+        ended.err.contains(&message) || ended.err.contains("run `chmod 600 vestibule.key`"),
         "{}",
         ended.err
     );
@@ -174,7 +174,7 @@ fn an_unusable_database_is_reported_in_one_line() {
         "not a database, but long enough to have a header of its own",
     )
     .unwrap();
-    for (url, words) in [
+    for (url, message) in [
         ("sqlite:missing/vestibule.db", "check that the folder exists"),
         ("sqlite:text.db", "is not a SQLite database"),
     ] {
@@ -184,7 +184,7 @@ fn an_unusable_database_is_reported_in_one_line() {
             "",
         );
         assert_eq!((ended.status, ended.err.lines().count()), (1, 1), "{}", ended.err);
-        assert!(ended.err.contains(words), "{}", ended.err);
+        assert!(ended.err.contains(message), "{}", ended.err);
     }
 }
 
@@ -205,7 +205,7 @@ fn an_unreachable_postgresql_is_reported_in_one_line_without_the_password() {
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_when_it_is_killed() {
+fn nothing_acknowledged_is_lost_when_the_program_is_killed() {
     let folder = Folder::new();
     let program = folder.serve(&[]);
     let cookie = program.register_ann(PASSWORD);
@@ -247,7 +247,7 @@ fn code_in(page: &str) -> String {
 }
 
 #[test]
-fn on_sigterm_it_finishes_requests_and_exits_with_zero() {
+fn on_sigterm_the_program_finishes_requests_and_exits_with_zero() {
     let folder = Folder::new();
     let program = folder.serve(&[]);
     let body = "username=ann&password=moss";
@@ -263,7 +263,7 @@ fn on_sigterm_it_finishes_requests_and_exits_with_zero() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_stops_it_at_once() {
+async fn a_second_signal_stops_the_program_at_once() {
     let server = FakeSmtp::start().await;
     server.be_silent(true);
     let folder = Folder::new();
@@ -279,7 +279,7 @@ async fn a_second_signal_stops_it_at_once() {
 }
 
 #[test]
-fn on_ctrl_c_it_exits_with_zero() {
+fn on_ctrl_c_the_program_exits_with_zero() {
     let folder = Folder::new();
     let program = folder.serve(&[]);
     program.interrupt();
@@ -303,7 +303,7 @@ fn connections_beyond_the_maximum_wait() {
 }
 
 #[test]
-fn on_postgresql_it_serves_and_keeps_what_it_acknowledged() {
+fn on_postgresql_the_program_serves_and_keeps_what_it_acknowledged() {
     let Some(url) = postgres_url() else { return };
     let schema = format!("program_{}", vestibule::random::id(0));
     let folder = Folder::new();
@@ -334,7 +334,7 @@ fn create_schema(name: &str) {
 }
 
 #[test]
-fn a_closed_pipe_is_no_failure() {
+fn a_closed_pipe_is_not_a_failure() {
     let folder = Folder::new();
     assert_eq!(folder.run(&["user", "add", "ann", "ann@meadow.example"], &[], PASSWORD).status, 0);
     let mut child = folder
@@ -360,7 +360,7 @@ fn showing_a_user_does_not_create_a_database() {
 }
 
 #[test]
-fn a_connection_that_says_nothing_is_closed() {
+fn a_silent_connection_is_closed() {
     let folder = Folder::new();
     let program = folder.serve(&[]);
     let mut silent = program.connect();
@@ -441,7 +441,7 @@ fn migrating_makes_the_database_and_can_be_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_test_mail_goes_out_and_the_servers_words_come_back() {
+async fn the_test_email_is_sent_and_the_servers_reply_is_printed() {
     let server = FakeSmtp::start().await;
     let url = server.url();
     let ended = Folder::new().run(
@@ -465,7 +465,7 @@ async fn the_test_mail_goes_out_and_the_servers_words_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mail_waits_for_a_server_that_is_down_and_no_request_does() {
+async fn mail_waits_for_a_server_that_is_down_and_requests_do_not() {
     let server = FakeSmtp::start().await;
     server.go_down().await;
     let folder = Folder::new();

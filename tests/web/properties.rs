@@ -34,7 +34,7 @@ proptest! {
     }
 
     #[test]
-    fn a_letter_of_another_script_makes_no_username(
+    fn a_letter_of_another_script_is_refused_in_a_username(
         name in "[a-z0-9]{3,20}", at in any::<prop::sample::Index>(), odd in "[^\\x00-\\x7f]",
     ) {
         prop_assume!(!plain(&format!("a{odd}b")).is_ascii());
@@ -111,7 +111,7 @@ fn stranger() -> impl Strategy<Value = IpAddr> {
 
 proptest! {
     #[test]
-    fn the_visitor_is_the_first_stranger_from_the_right(
+    fn the_client_is_the_first_untrusted_address_from_the_right(
         direct in (0u8..3).prop_map(rules::peer),
         forged in near("([0-9]{1,3}\\.){3}[0-9]{1,3}"),
         visitor in stranger(),

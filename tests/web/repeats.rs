@@ -169,7 +169,7 @@ on_both_databases! {
         assert_eq!(site.mails_to("ann").await, ["registered"]);
     }
 
-    async fn a_registration_with_another_password_or_address_is_no_repeat(site: Site) {
+    async fn a_registration_with_another_password_or_address_is_not_a_repeat(site: Site) {
         register(&site.browser(), &registration("ann")).await;
         for (at, value) in [(1, "other@meadow.example"), (2, OTHER_PASSWORD)] {
             let mut fields = registration("ann");
@@ -182,7 +182,7 @@ on_both_databases! {
     }
 
     /// Anyone who has seen the form must not log in by it without the notice of a new device.
-    async fn a_registration_sent_again_by_another_browser_is_no_repeat(site: Site) {
+    async fn a_registration_sent_again_by_another_browser_is_not_a_repeat(site: Site) {
         register(&site.browser(), &registration("ann")).await;
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(registration("ann"))

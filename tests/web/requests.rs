@@ -192,7 +192,7 @@ fn a_head_that_is_not_well_formed_is_refused() {
 }
 
 #[test]
-fn a_host_is_there_once_and_readable() {
+fn a_request_must_have_exactly_one_valid_host() {
     let target = Target::start();
     for lines in [
         "",
@@ -217,7 +217,7 @@ fn a_host_is_there_once_and_readable() {
 }
 
 #[test]
-fn a_request_target_that_is_no_path_of_this_site_is_refused() {
+fn a_request_target_that_is_not_a_path_of_this_site_is_refused() {
     let target = Target::start();
     for path in [
         "/\0",
@@ -284,7 +284,7 @@ fn a_query_has_one_next_and_odd_ones_lead_nowhere() {
 }
 
 #[test]
-fn a_body_too_large_or_of_nonsense_is_refused() {
+fn a_body_that_is_too_large_or_invalid_is_refused() {
     let target = Target::start();
     let length = |body: &[u8]| format!("Content-Length: {}\r\n", body.len());
     let large = vec![b'a'; 64 * 1024 + 1];
@@ -322,7 +322,7 @@ fn a_body_too_large_or_of_nonsense_is_refused() {
 }
 
 #[test]
-fn a_head_of_too_much_is_refused() {
+fn a_request_head_that_is_too_large_is_refused() {
     let target = Target::start();
     let lines =
         |count: usize| (0..count).map(|n| format!("X-{n}: a\r\n")).collect::<Vec<_>>().concat();

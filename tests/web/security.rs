@@ -54,22 +54,22 @@ fn collect(folder: &Path, found: &mut BTreeMap<String, BTreeSet<String>>) {
     }
 }
 
-/// The functions that stand under `#[test]` or `#[tokio::test]`, and the stories of
+/// The functions that stand under `#[test]` or `#[tokio::test]`, and the tests of
 /// `on_both_databases!`.
 fn tests_in(text: &str) -> impl Iterator<Item = &str> {
-    let (mut is_marked, mut are_stories) = (false, false);
+    let (mut is_marked, mut are_tests) = (false, false);
     text.lines().filter_map(move |line| {
-        let words = line.trim_start();
-        are_stories = line.starts_with("on_both_databases! {") || are_stories && line != "}";
-        is_marked |= words.starts_with("#[test]") || words.starts_with("#[tokio::test");
-        let rest = words.strip_prefix("async ").unwrap_or(words).strip_prefix("fn ")?;
-        let is_story = are_stories && line.starts_with("    async fn ");
-        (std::mem::take(&mut is_marked) || is_story).then(|| rest.split(['(', '<']).next().unwrap())
+        let code = line.trim_start();
+        are_tests = line.starts_with("on_both_databases! {") || are_tests && line != "}";
+        is_marked |= code.starts_with("#[test]") || code.starts_with("#[tokio::test");
+        let rest = code.strip_prefix("async ").unwrap_or(code).strip_prefix("fn ")?;
+        let is_test = are_tests && line.starts_with("    async fn ");
+        (std::mem::take(&mut is_marked) || is_test).then(|| rest.split(['(', '<']).next().unwrap())
     })
 }
 
 #[test]
-fn a_function_is_a_test_by_its_mark_or_as_a_story() {
+fn tests_are_found_by_their_attribute_and_in_on_both_databases() {
     let text = "#[test]\n#[ignore]\nfn one() {\n    fn inner() {}\n}\nfn other() {}\n\
         on_both_databases! {\n    async fn two(site: Site) {\n        async fn inner() {}\n    }\n}\n\
         async fn three() {}\n#[tokio::test(flavor = \"multi_thread\")]\nasync fn four() {}\n";
@@ -84,11 +84,11 @@ fn every_requirement_that_applies_has_one_row_with_its_state() {
         let is_shown = row[3].len() + row.get(4).map_or(0, |tests| tests.len()) > 3;
         assert!(is_shown, "neither how nor a test: {row:?}");
     }
-    let mut told: Vec<_> = rows.iter().flat_map(|row| row[0].split(", ")).collect();
+    let mut named: Vec<_> = rows.iter().flat_map(|row| row[0].split(", ")).collect();
     let mut known: Vec<_> = ASVS.split_whitespace().collect();
-    told.sort_unstable();
+    named.sort_unstable();
     known.sort_unstable();
-    assert_eq!(told, known);
+    assert_eq!(named, known);
 }
 
 #[test]

@@ -120,7 +120,7 @@ on_both_databases! {
         assert!(!ann.is_logged_in().await, "unused for 12 hours");
     }
 
-    async fn its_use_is_written_every_few_minutes_at_most(site: Site) {
+    async fn the_last_use_of_a_session_is_written_every_few_minutes_at_most(site: Site) {
         let mut ann = site.registered("ann").await;
         let seen = "select max(last_seen_at) from sessions";
         ann.open("/account").await;

@@ -185,7 +185,7 @@ async fn guessing_the_current_password_is_limited_like_logging_in() {
 }
 
 #[tokio::test]
-async fn a_stranger_who_knows_only_the_address_cannot_use_up_the_owners_mails() {
+async fn an_attacker_who_knows_only_the_address_cannot_use_up_the_owners_emails() {
     let site =
         Site::with(|config| config.limits.mail_address = Some(Rate { count: 3, period: 3600 }))
             .await;

@@ -57,7 +57,7 @@ on_both_databases! {
         assert_eq!(site.count("select count(*) from devices").await, 2);
     }
 
-    async fn a_sweep_clears_the_development_mailbox_of_old_mails(site: Site) {
+    async fn a_sweep_clears_the_development_mailbox_of_old_emails(site: Site) {
         site.registered("ann").await;
         site.wait(24 * 60 * 60 - 60);
         sweep_at_once(&site).await;

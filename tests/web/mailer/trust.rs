@@ -70,16 +70,16 @@ async fn a_certificate_in_the_file_must_be_for_the_host_and_valid_today() {
         let why = rejection(other, &ca).await;
         assert!(why.contains("subjectAltName") || why.contains("for mail.example"), "{why}");
     }
-    for (first, last, words) in [(-9, -1, "expired on"), (1, 9, "is not valid before")] {
+    for (first, last, message) in [(-9, -1, "expired on"), (1, 9, "is not valid before")] {
         let other = Identity::self_signed(&of_days(first, last));
         let ca = other.pem.clone();
         let why = rejection(other, &ca).await;
-        assert!(why.contains(words), "{why}");
+        assert!(why.contains(message), "{why}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_servers_own_certificate_signs_no_other() {
+async fn a_servers_own_certificate_cannot_sign_another() {
     for own in [params(&["localhost"]), with_common_name("localhost")] {
         let own = Identity::self_signed(&own);
         let signed = own.signs(&params(&["localhost"]));

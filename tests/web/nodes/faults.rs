@@ -198,7 +198,7 @@ async fn send_what_was_held(nodes: &Nodes, db: &Db, since: i64) -> HashSet<Strin
 
 /// Kills a node when the mail server is at letters of it, and lets the others go on.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_is_killed_under_load_loses_nothing_and_nobody_but_its_own_requests_notices() {
+async fn a_node_killed_under_load_fails_only_its_own_requests_and_loses_nothing() {
     let Some(nodes) = Nodes::start(&UNLIMITED).await else { return };
     nodes.server.be_slow(Duration::from_millis(50));
     let (load, db) = (Load::new(), nodes.db().await);
