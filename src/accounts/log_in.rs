@@ -4,7 +4,7 @@ use super::client_trust::ClientTrust;
 use super::field_errors::FieldErrors;
 use super::login_name::find_user_by_login_name;
 use super::password::Password;
-use super::rate_limits::Attempt;
+use super::rate_limits::{Attempt, Counter};
 use super::requester::Requester;
 use super::verify_password::verify_password;
 use super::{Error, notices, run_to_completion, trusted_devices};
@@ -41,16 +41,13 @@ pub async fn log_in(
     let (user, name) = find_user_by_login_name(&app.db, credentials.login).await?;
     let account = user.as_ref().map_or_else(|| format!("name {name}"), User::credentials);
     let trust = ClientTrust::of(app, requester, user.as_ref(), account.clone()).await?;
-    let (counters, id) =
-        (trust.login_counters(app, requester), user.as_ref().map(|user| &*user.id));
-    let attempt = Attempt::count(app, counters, id).await?;
-    let is_last = attempt.is_last;
-    let login =
-        CountedLogin { app: app.clone(), requester: requester.clone(), user, account, attempt };
-    let compared = login.compare(Password::typed(credentials.password));
-    // A client that hangs up must not hide the failure that stops further logins. The other attempts end
-    // with the request, so that the hash queue drops the jobs of clients that have hung up.
-    if is_last { run_to_completion(compared).await } else { compared.await }
+    let counters = trust.login_counters(app, requester);
+    let login = Login { app: app.clone(), requester: requester.clone(), user, account };
+    let password = Password::typed(credentials.password);
+    match run_to_completion(login.count(counters, password)).await? {
+        Counted::Last(outcome) => Ok(outcome),
+        Counted::Attempt { login, attempt, password } => login.compare(attempt, password).await,
+    }
 }
 
 impl Credentials<'_> {
@@ -67,19 +64,40 @@ impl Credentials<'_> {
     }
 }
 
-/// A login that was counted and may be compared. It owns what a spawned task needs.
-struct CountedLogin {
+/// A login under way. It owns what a spawned task needs.
+struct Login {
     app: App,
     requester: Requester,
     user: Option<User>,
     /// The key that untrusted attempts are counted by.
     account: String,
-    attempt: Attempt,
 }
 
-impl CountedLogin {
-    async fn compare(self, password: Password) -> Result<LoginOutcome, Error> {
-        let Self { app, requester, user, account, attempt } = self;
+enum Counted {
+    /// The attempt was the last one allowed, and its password was correct.
+    Last(LoginOutcome),
+    Attempt {
+        login: Login,
+        attempt: Attempt,
+        password: Password,
+    },
+}
+
+impl Login {
+    /// Counts the attempt, and compares it at once if it is the last one allowed: a client that hangs up
+    /// must not hide the failure that stops further logins. The other attempts end with the request, so
+    /// that the hash queue drops the jobs of clients that have hung up.
+    async fn count(self, counters: Vec<Counter>, password: Password) -> Result<Counted, Error> {
+        let id = self.user.as_ref().map(|user| &*user.id);
+        let attempt = Attempt::count(&self.app, counters, id).await?;
+        if attempt.is_last {
+            return self.compare(attempt, password).await.map(Counted::Last);
+        }
+        Ok(Counted::Attempt { login: self, attempt, password })
+    }
+
+    async fn compare(self, attempt: Attempt, password: Password) -> Result<LoginOutcome, Error> {
+        let Self { app, requester, user, account } = self;
         let is_last = attempt.is_last;
         let matched = verify_password(&app, &requester, attempt, user.as_ref(), &password).await?;
         if let (PasswordMatch::Correct { needs_rehash }, Some(user)) = (matched, &user) {
