@@ -89,11 +89,9 @@ pub async fn serve(
         _ = connection.as_mut() => return,
         _ = stopping.wait_for(|is_stopping| *is_stopping) => {}
     }
-    // A new connection may still send its first request.
     if timeout(FIRST_REQUEST_TIMEOUT, connection.as_mut()).await.is_ok() {
         return;
     }
-    // Closes an idle connection. A request whose head is incomplete has a moment to complete it.
     connection.as_mut().graceful_shutdown();
     let has_ended = timeout(HEAD_GRACE, connection.as_mut()).await.is_ok();
     // A complete request is answered; a connection without one is closed.
