@@ -30,7 +30,7 @@ pub use colour::Colour;
 pub use hash::HashCost;
 pub use limits::Limits;
 pub use logo::{Logo, Picture};
-pub(crate) use mail::is_dot_atom;
+pub(crate) use mail::{MAX_ADDRESS_LENGTH, is_dot_atom};
 pub use mail::{Notice, Notices, Sender};
 pub use sessions::SessionLife;
 pub use settings::{SETTINGS, Setting};

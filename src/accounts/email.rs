@@ -1,10 +1,7 @@
 //! An email address: what may be one, as it was typed and in its one canonical form.
 
 use super::pasted::plain;
-use crate::config::is_dot_atom;
-
-/// The longest address that a mail server must take (RFC 5321 4.5.3.1.3, less the brackets).
-const MAX_ADDRESS_LENGTH: usize = 254;
+use crate::config::{MAX_ADDRESS_LENGTH, is_dot_atom};
 
 /// An address that mail can be sent to.
 ///

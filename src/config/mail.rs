@@ -8,7 +8,7 @@ const SENDER_EXPECTED: &str =
     "expected NAME <ADDRESS> or just an address, like Vestibule <no-reply@example.org>";
 
 /// The longest address that a mail server must accept (RFC 5321, 4.5.3.1.3, less its brackets).
-const MAX_ADDRESS: usize = 254;
+pub(crate) const MAX_ADDRESS_LENGTH: usize = 254;
 
 /// The longest part before the @ (RFC 5321, 4.5.3.1.1).
 const MAX_LOCAL_PART: usize = 64;
@@ -53,7 +53,9 @@ fn mail_address(text: &str) -> Option<String> {
     let (local, host) = text.rsplit_once('@')?;
     let host = idna::domain_to_ascii_strict(host).ok()?;
     let is_valid = is_dot_atom(local) && host.parse::<Ipv4Addr>().is_err();
-    is_valid.then(|| format!("{local}@{host}")).filter(|address| address.len() <= MAX_ADDRESS)
+    is_valid
+        .then(|| format!("{local}@{host}"))
+        .filter(|address| address.len() <= MAX_ADDRESS_LENGTH)
 }
 
 /// RFC 5322 3.2.3 `dot-atom`, without the quoted form that hides spaces and a second `@`.
