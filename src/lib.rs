@@ -31,7 +31,7 @@
 //! | `accounts` | the use cases and their values |
 //! | [`app`] | what a request needs: settings, database, clock, key, hasher, outbox |
 //! | `mail`, `models` | emails and their delivery; one file per table |
-//! | `password_hasher`, `assets` | Argon2id on threads of its own; static files |
+//! | `password_hasher`, `assets` | Argon2id on dedicated threads; static files |
 //! | [`config`], `db`, `key` | settings; the two databases; the server's key |
 //! | `clock`, `random`, `event` … | time, random numbers, the log |
 

@@ -279,7 +279,7 @@ impl Visitor {
         if self.data != SessionData::default() {
             self.save().await?;
         } else if !write_if_possible("an_empty_session_was_not_deleted", self.end_session()).await {
-            // The cookie goes all the same. The row holds no login and expires within an hour.
+            // The cookie is removed anyway. The row holds no login and expires within an hour.
             self.session.clear().await;
         }
         Ok(flashes)

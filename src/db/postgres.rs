@@ -68,7 +68,7 @@ async fn is_pooled_by_transaction(
     Ok(is_pooled)
 }
 
-/// A pooler accepts any number of connections, whose statements then wait for one of its own.
+/// A pooler accepts more clients than it has server connections, and queues their statements.
 fn why_no_answer(server: &Server) -> DbError {
     let advice = if server.is_per_transaction.is_some() {
         ""

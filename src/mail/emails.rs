@@ -12,8 +12,8 @@ use crate::times;
 /// The kind of the email that holds a one-time code.
 const RESET_CODE: &str = "reset_code";
 
-/// What every email reports: to whom, about which site, and what happened when and from where. No text
-/// has a line break: a visitor could write paragraphs of our emails.
+/// What every email reports: the recipient, the site, and the time, device and address of the event. No
+/// text has a line break: a visitor could write paragraphs of our emails.
 pub struct EmailContext<'a> {
     pub site: &'a str,
     /// The base URL, `https://accounts.example.com`: all links start with it.

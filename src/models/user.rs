@@ -107,7 +107,7 @@ pub async fn find_user_by_password_set_in(
     find.bind(session).bind(previous).bind(since).fetch_optional(executor).await
 }
 
-/// The user whom the browser with this digest registered after `since`, if the password is the same since.
+/// The user who registered in the browser with this digest after `since` and has kept the password.
 pub async fn find_user_registered_in(
     executor: Executor<'_>,
     (username, email_key): (&str, &str),
