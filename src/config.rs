@@ -10,6 +10,7 @@ use crate::db::{self, Location};
 use crate::key::ServerKey;
 
 mod accent;
+mod apps;
 mod base_url;
 mod colour;
 mod hash;
@@ -25,6 +26,7 @@ mod tests;
 mod values;
 
 pub use accent::{Accent, Shades};
+pub use apps::{AppUrl, Apps};
 pub use base_url::BaseUrl;
 pub use colour::Colour;
 pub use hash::HashCost;
@@ -69,7 +71,11 @@ pub struct Config {
     pub notices: Notices,
     /// Whether the subject of an email with a code shows the code.
     pub code_in_subject: bool,
-    /// The proxies whose `X-Forwarded-For` is trusted.
+    /// The applications behind the login.
+    pub apps: Apps,
+    /// Where people go after they have logged in without `next`: a path, or a URL within `apps`.
+    pub after_login: String,
+    /// The proxies whose `X-Forwarded-For` is trusted, and which may ask who is logged in.
     pub trusted_proxies: Vec<IpNet>,
     /// What a password hash costs.
     pub hash: HashCost,
@@ -130,6 +136,7 @@ impl Config {
         let base_url_is_default = base_url.is_none();
         let base_url = base_url.unwrap_or_else(|| BaseUrl::localhost(listen.port()));
         let site_name = raw.value("SITE_NAME", values::site_name);
+        let apps = raw.value("APPS", Apps::parse);
         let mail_from = raw.optional("MAIL_FROM", Sender::parse);
         let no_reply = || format!("no-reply@{}", base_url.mail_host());
         let mail_from =
@@ -147,6 +154,8 @@ impl Config {
             mail_from,
             notices: raw.value("MAIL_NOTICES", Notices::parse),
             code_in_subject: raw.value("MAIL_CODE_IN_SUBJECT", values::yes_or_no),
+            after_login: raw.value("AFTER_LOGIN", |text| apps::place(text, &apps)),
+            apps,
             trusted_proxies: raw.value("TRUSTED_PROXIES", values::trusted_proxies),
             hash: HashCost::read(raw),
             limits: Limits::read(raw),

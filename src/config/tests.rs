@@ -203,9 +203,10 @@ fn a_value_and_its_file_together_are_an_error() {
 
 #[test]
 fn an_empty_value_is_an_error_except_for_lists() {
-    assert!(from(&[("VESTIBULE_TRUSTED_PROXIES", "")]).is_ok());
+    const LISTS: [&str; 2] = ["TRUSTED_PROXIES", "APPS"];
+    assert!(LISTS.iter().all(|name| from(&[(&format!("VESTIBULE_{name}"), "")]).is_ok()));
     for setting in SETTINGS.iter() {
-        if setting.name != "TRUSTED_PROXIES" {
+        if !LISTS.contains(&setting.name) {
             let message = errors(&[(&setting.variable(), "")]);
             let start = format!("{}=\"\": expected ", setting.variable());
             assert!(message.starts_with(&start), "{message}");
@@ -440,4 +441,15 @@ fn the_name_can_be_hidden_only_with_a_logo() {
     assert!(from(&[("VESTIBULE_SHOW_NAME", "yes")]).is_ok());
     let message = errors(&[("VESTIBULE_SHOW_NAME", "no")]);
     assert!(message.starts_with("VESTIBULE_SHOW_NAME=\"no\": needs VESTIBULE_LOGO: "), "{message}");
+}
+
+#[test]
+fn after_login_may_name_an_application_and_nothing_else_outside() {
+    let config = from(&[]).unwrap();
+    assert_eq!((config.after_login.as_str(), config.apps.origins().len()), ("/account", 0));
+    let (apps, place) = ("VESTIBULE_APPS", "VESTIBULE_AFTER_LOGIN");
+    let config = from(&[(apps, "https://wiki.example.org"), (place, "https://wiki.example.org/a")]);
+    assert_eq!(config.unwrap().after_login, "https://wiki.example.org/a");
+    let message = errors(&[(place, "https://wiki.example.org/a")]);
+    assert!(message.contains("a URL within VESTIBULE_APPS"), "{message}");
 }
