@@ -1,11 +1,11 @@
-//! Where to go after logging in: a path on this site, or nowhere.
+//! Where to go after logging in or out: a path on this site, a URL of an application, or nowhere.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use serde::Deserialize;
 use unicode_normalization::UnicodeNormalization;
 use url::Url;
 
 use crate::accounts::pasted::is_invisible;
+use crate::config::Apps;
 
 /// In decoded octets. Longer than any path of this site or of an application that mounts it.
 const MAX_OCTETS: usize = 2000;
@@ -23,29 +23,29 @@ pub fn login_before(path: &str) -> String {
 }
 
 /// A path on this site, with its query: `/x?y`, never `//x`, `/\x` or anything that a browser could
-/// read as another site (ASVS 3.7.2).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "String")]
+/// read as another site (ASVS 3.7.2). Or a URL of an application that the settings name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NextPath(Option<String>);
-
-impl From<String> for NextPath {
-    fn from(text: String) -> Self {
-        Self::parse(&text)
-    }
-}
 
 impl NextPath {
     /// Accepts a path on this site and nothing else. `/wiki/Übersicht` is kept percent-encoded, as browsers
     /// send it and `Location` needs it.
     pub fn parse(text: &str) -> Self {
-        let is_short = percent_decode_str(text).nth(MAX_OCTETS).is_none();
-        if !is_short || !text.chars().all(is_plain) || !has_plain_segments(text) {
+        if !is_short(text) || !text.chars().all(is_plain) || !has_plain_segments(text) {
             return Self(None);
         }
         let encoded = utf8_percent_encode(text, ODD).to_string();
         // A server that normalises the path must not make another site of it.
         let is_followed = is_local(&encoded) && is_local(&text.nfkc().collect::<String>());
         Self(is_followed.then_some(encoded))
+    }
+
+    /// As [`NextPath::parse`], and takes a URL within `apps`, too.
+    pub fn parse_with(text: &str, apps: &Apps) -> Self {
+        match Self::parse(text) {
+            Self(None) => Self(app_url(text, apps)),
+            path => path,
+        }
     }
 
     /// The path, or `fallback`.
@@ -66,6 +66,22 @@ impl NextPath {
         let encoded: String = url::form_urlencoded::byte_serialize(path.as_bytes()).collect();
         format!("?next={encoded}")
     }
+}
+
+fn is_short(text: &str) -> bool {
+    percent_decode_str(text).nth(MAX_OCTETS).is_none()
+}
+
+/// The URL as it was judged, not as it was written.
+fn app_url(text: &str, apps: &Apps) -> Option<String> {
+    let is_url = text.starts_with("https://") || text.starts_with("http://");
+    if !is_url || !is_short(text) || !text.chars().all(is_plain) {
+        return None;
+    }
+    let url = Url::parse(text).ok()?;
+    let is_anonymous = url.username().is_empty() && url.password().is_none();
+    apps.find(&url).filter(|_| is_anonymous)?;
+    Some(url.into())
 }
 
 /// Whether no parser reads `c` as the end of a line or as a slash.
@@ -301,6 +317,64 @@ mod tests {
             let url = Url::parse("http://localhost:8000/login").unwrap().join(text).unwrap();
             assert_eq!(url.origin().ascii_serialization(), "http://localhost:8000", "{text:?}");
         }
+    }
+
+    fn with_apps(text: &str) -> NextPath {
+        let apps = "https://wiki.example.org,https://example.org/app,http://localhost:3000";
+        NextPath::parse_with(text, &Apps::parse(apps).unwrap())
+    }
+
+    #[test]
+    fn a_url_of_an_application_is_followed_as_it_was_judged() {
+        for (text, url) in [
+            ("https://wiki.example.org", "https://wiki.example.org/"),
+            ("https://wiki.example.org/a?b=c&d#e", "https://wiki.example.org/a?b=c&d#e"),
+            ("https://WIKI.example.org:443//a", "https://wiki.example.org//a"),
+            ("https://wiki.example.org/Über sicht", "https://wiki.example.org/%C3%9Cber%20sicht"),
+            ("https://wiki\u{3002}example.org/", "https://wiki.example.org/"),
+            ("https://example.org/app/x/../y", "https://example.org/app/y"),
+            ("http://localhost:3000/?x", "http://localhost:3000/?x"),
+            ("/account", "/account"),
+        ] {
+            assert_eq!(with_apps(text).as_str(), url, "{text}");
+            assert_eq!(with_apps(url).as_str(), url, "as the form sends it back");
+        }
+    }
+
+    #[test]
+    fn no_other_url_is_followed_with_applications() {
+        let near = [
+            "https:/wiki.example.org/",
+            "https:wiki.example.org/",
+            "https:\\\\wiki.example.org",
+            "https://wiki.example.org\\@evil.example/",
+            "https://wiki.example.org@evil.example/",
+            "https://wiki.example.org:443@evil.example/",
+            "https://ann@wiki.example.org/",
+            "https://:word@wiki.example.org/",
+            "https://wiki.example.org.evil.example/",
+            "https://wiki.example.org./",
+            "https://evil.example/https://wiki.example.org/",
+            "https://evil.example#https://wiki.example.org/",
+            "https://wiki.example.org:8443/",
+            "http://wiki.example.org/",
+            "https://example.org/",
+            "https://example.org/app/../admin",
+            "https://example.org/app/..%2fadmin",
+            "//wiki.example.org/",
+            "\thttps://wiki.example.org/",
+            " https://wiki.example.org/",
+            "ht\ntps://wiki.example.org/",
+            "https://wiki.\texample.org/",
+            "https://wiki.example.org/a\r\nSet-Cookie: x",
+            "javascript://wiki.example.org/%0aalert(1)",
+            "http://localhost:3000.evil.example/",
+        ];
+        for text in near.iter().chain(ELSEWHERE) {
+            assert_eq!(with_apps(text).as_str(), "", "{text:?}");
+        }
+        let long = format!("https://wiki.example.org/{}", "a".repeat(MAX_OCTETS));
+        assert_eq!(with_apps(&long).as_str(), "");
     }
 
     #[test]

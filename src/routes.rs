@@ -54,6 +54,7 @@ fn with_session(app: &App) -> Router<App> {
         .layer(session::layer(app))
         .layer(from_fn(error_pages::add_username));
     pages()
+        .merge(leading_on().layer(headers::form_action_layer(&app.config)))
         .merge(if app.has_mailbox() { development(app) } else { Router::new() })
         .layer(around_forms)
         .fallback(async || StatusCode::NOT_FOUND)
@@ -75,14 +76,19 @@ fn protected(routes: Router<App>, app: &App, longest: Duration) -> Router<App> {
 fn pages() -> Router<App> {
     Router::new()
         .route("/", get(home::show))
-        .route("/register", get(register::show).post(register::submit))
-        .route("/login", get(login::show).post(login::submit))
-        .route("/logout", get(logout::show).post(logout::submit))
         .route("/forgot", get(password_reset::show_request).post(password_reset::submit_request))
         .route("/reset", get(password_reset::show).post(password_reset::submit))
         .route("/reset/resend", post(password_reset::resend))
         .route("/account", get(account::show))
         .route("/account/password", get(change_password::show).post(change_password::submit))
+}
+
+/// Pages whose forms have `next`.
+fn leading_on() -> Router<App> {
+    Router::new()
+        .route("/register", get(register::show).post(register::submit))
+        .route("/login", get(login::show).post(login::submit))
+        .route("/logout", get(logout::show).post(logout::submit))
 }
 
 fn development(app: &App) -> Router<App> {

@@ -28,6 +28,7 @@ use crate::error::RequestError;
 use crate::flash::Flash;
 use crate::models::session::{DATA, Login, OPTIONAL, loaded_user, write_if_possible};
 use crate::models::user::User;
+use crate::next_path::NextPath;
 use crate::page::Page;
 use cookies::OwnCookie;
 
@@ -211,6 +212,11 @@ impl Visitor {
         if self.login_name().is_some() {
             self.cookies.remove(cookies::LOGIN_NAME.build(&self.app.config, String::new()));
         }
+    }
+
+    /// Where `text`, a form's `next`, leads.
+    pub fn next(&self, text: &str) -> NextPath {
+        NextPath::parse_with(text, &self.app.config.apps)
     }
 
     /// Shows `flash` on the next page, once.

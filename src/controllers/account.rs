@@ -1,8 +1,10 @@
 //! The account page: who is logged in, and what can be done about it.
 
 use askama::Template;
+use url::Url;
 
 use super::{HandlerResult, show as show_page};
+use crate::config::Config;
 use crate::models::user::User;
 use crate::page::Page;
 use crate::visitor::logged_in::LoggedIn;
@@ -12,8 +14,26 @@ use crate::visitor::logged_in::LoggedIn;
 struct AccountPage {
     page: Page,
     user: User,
+    way_back: Option<WayBack>,
+}
+
+/// A link to where people go after they have logged in.
+struct WayBack {
+    href: String,
+    /// The application's host, or the site's name.
+    name: String,
+}
+
+impl WayBack {
+    fn new(config: &Config) -> Option<Self> {
+        let href = config.after_login.clone();
+        let host = Url::parse(&href).ok().and_then(|url| url.host_str().map(str::to_owned));
+        let name = host.unwrap_or_else(|| config.site_name.clone());
+        (href != "/account").then_some(Self { href, name })
+    }
 }
 
 pub async fn show(LoggedIn { mut visitor, user }: LoggedIn) -> HandlerResult {
-    show_page(&AccountPage { page: visitor.page("Your account").await?, user })
+    let page = visitor.page("Your account").await?;
+    show_page(&AccountPage { page, user, way_back: WayBack::new(&visitor.app.config) })
 }

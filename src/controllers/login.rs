@@ -30,14 +30,14 @@ pub struct LoginForm {
     username: String,
     password: String,
     remember: String,
-    next: NextPath,
+    next: String,
 }
 
 pub async fn show(mut visitor: Visitor, Next(next): Next) -> HandlerResult {
     if visitor.user.is_some() {
-        return redirect(next.or("/account"));
+        return redirect(next.or(&visitor.app.config.after_login));
     }
-    let form = LoginForm { next, ..LoginForm::default() };
+    let form = LoginForm { next: next.as_str().to_owned(), ..LoginForm::default() };
     let mut shown = page(&mut visitor, &form, FieldErrors::default()).await?;
     if let Some(username) = shown.page.flashes.iter().find_map(Flash::username) {
         shown.username = username.to_owned();
@@ -63,7 +63,7 @@ async fn try_log_in(visitor: &mut Visitor, form: &LoginForm) -> HandlerResult {
     let login = log_in(&visitor.app, &visitor.requester, credentials).await?;
     visitor.set_device_cookie(&login.device_tokens);
     visitor.log_in(&login.user, form.remembers()).await?;
-    redirect(form.next.or("/account"))
+    redirect(visitor.next(&form.next).or(&visitor.app.config.after_login))
 }
 
 impl LoginForm {
@@ -82,7 +82,7 @@ async fn page(
         page: visitor.page("Log in").await?.with_errors(errors),
         username: form.username.trim().to_owned(),
         remember: form.remembers(),
-        next: form.next.clone(),
+        next: visitor.next(&form.next),
         has_code: visitor.has_code().await?,
     })
 }

@@ -1,10 +1,14 @@
 //! Log out: by a button, because any site can make a browser follow a link.
 
 use askama::Template;
+use serde::Deserialize;
 
-use super::{HandlerResult, redirect, show as show_page};
+use super::{HandlerResult, Next, redirect, show as show_page};
+use crate::error::RequestError;
 use crate::event::Event;
 use crate::flash::Flash;
+use crate::forms::Fields;
+use crate::next_path::NextPath;
 use crate::page::Page;
 use crate::visitor::Visitor;
 
@@ -12,14 +16,29 @@ use crate::visitor::Visitor;
 #[template(path = "logout.html")]
 struct LogoutPage {
     page: Page,
+    next: NextPath,
+}
+
+/// The field as it arrives.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct LogoutForm {
+    next: String,
 }
 
 /// A page with the button only.
-pub async fn show(mut visitor: Visitor) -> HandlerResult {
-    show_page(&LogoutPage { page: visitor.page("Log out").await? })
+pub async fn show(mut visitor: Visitor, Next(next): Next) -> HandlerResult {
+    let page = visitor.page("Log out").await?;
+    show_page(&LogoutPage { page, next })
 }
 
-pub async fn submit(mut visitor: Visitor) -> HandlerResult {
+/// A body that cannot be read keeps nobody logged in.
+pub async fn submit(
+    mut visitor: Visitor,
+    form: Result<Fields<LogoutForm>, RequestError>,
+) -> HandlerResult {
+    let next = form.map(|Fields(form)| form.next).unwrap_or_default();
+    let next = visitor.next(&next);
     if let Some(user) = visitor.user.clone() {
         visitor.end_session().await?;
         Event::SessionEnded { account: &user.id, reason: "logout", sessions: 1 }.write();
@@ -28,5 +47,5 @@ pub async fn submit(mut visitor: Visitor) -> HandlerResult {
         // A second click on the button shows the flash of the first, without a new session.
         visitor.set_flash_cookie(&Flash::LoggedOut);
     }
-    redirect("/login")
+    redirect(next.or("/login"))
 }

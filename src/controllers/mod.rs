@@ -18,6 +18,7 @@ use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
 use crate::accounts::field_errors::FieldErrors;
+use crate::app::App;
 use crate::error::RequestError;
 use crate::forms::paths;
 use crate::next_path::NextPath;
@@ -30,13 +31,14 @@ pub type HandlerResult = Result<Response, RequestError>;
 #[derive(Debug)]
 pub struct Next(NextPath);
 
-impl<S: Send + Sync> FromRequestParts<S> for Next {
+impl FromRequestParts<App> for Next {
     type Rejection = RequestError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, RequestError> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, RequestError> {
         let query = parts.uri.query().unwrap_or_default();
         let mut paths = paths(query);
-        let next = paths.next().map(|path| NextPath::parse(&path)).unwrap_or_default();
+        let next = paths.next().map(|path| NextPath::parse_with(&path, &app.config.apps));
+        let next = next.unwrap_or_default();
         if paths.next().is_some() { Err(StatusCode::BAD_REQUEST.into()) } else { Ok(Self(next)) }
     }
 }

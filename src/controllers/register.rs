@@ -31,14 +31,14 @@ pub struct RegisterForm {
     email: String,
     password: String,
     password_confirm: String,
-    next: NextPath,
+    next: String,
 }
 
 pub async fn show(mut visitor: Visitor, Next(next): Next) -> HandlerResult {
     if visitor.user.is_some() {
-        return redirect(next.or("/account"));
+        return redirect(next.or(&visitor.app.config.after_login));
     }
-    let form = RegisterForm { next, ..RegisterForm::default() };
+    let form = RegisterForm { next: next.as_str().to_owned(), ..RegisterForm::default() };
     show_page(&page(&mut visitor, &form, FieldErrors::default()).await?)
 }
 
@@ -49,7 +49,8 @@ pub async fn submit(mut visitor: Visitor, Fields(form): Fields<RegisterForm>) ->
 }
 
 async fn try_register(visitor: &mut Visitor, form: &RegisterForm) -> HandlerResult {
-    let RegisterForm { username, email, password, password_confirm, next } = form;
+    let next = visitor.next(&form.next);
+    let RegisterForm { username, email, password, password_confirm, .. } = form;
     let form = RegistrationForm { username, email, password, password_confirm };
     match register(&visitor.app, &visitor.requester, form).await? {
         Registration::Registered { user, device_tokens, is_repeat } => {
@@ -60,7 +61,7 @@ async fn try_register(visitor: &mut Visitor, form: &RegisterForm) -> HandlerResu
                 visitor.log_in(&user, false).await?;
             }
             visitor.add_flash(Flash::Registered).await?;
-            redirect(next.or("/account"))
+            redirect(next.or(&visitor.app.config.after_login))
         }
         Registration::Taken(username) => {
             visitor.add_flash(Flash::Taken(username.as_str().to_owned())).await?;
@@ -78,7 +79,7 @@ async fn page(
         page: visitor.page("Create an account").await?.with_errors(errors),
         username: form.username.trim().to_owned(),
         email: form.email.trim().to_owned(),
-        next: form.next.clone(),
+        next: visitor.next(&form.next),
         has_code: visitor.has_code().await?,
     })
 }

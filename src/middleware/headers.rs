@@ -56,6 +56,22 @@ pub fn layer(config: &Config) -> MapResponseLayer<impl Fn(Response) -> Response 
     })
 }
 
+/// Lets the forms of a page lead on to an application: Chromium applies `form-action` to redirects, too.
+pub fn form_action_layer(
+    config: &Config,
+) -> MapResponseLayer<impl Fn(Response) -> Response + Clone + use<>> {
+    let mut sources = vec!["form-action 'self'"];
+    sources.extend(config.apps.origins());
+    let policy = CONTENT_SECURITY_POLICY.replace(sources[0], &sources.join(" "));
+    let policy = HeaderValue::from_str(&policy).ok();
+    MapResponseLayer::new(move |mut response: Response| {
+        if let Some(policy) = &policy {
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy.clone());
+        }
+        response
+    })
+}
+
 /// tower-sessions 0.15 removes its cookie without these attributes, and browsers refuse that for a name
 /// that starts with `__Host-`: the cookie would stay. Fixed upstream (PR 268), not yet released.
 fn complete_cookies(headers: &mut HeaderMap, is_https: bool) {

@@ -3,7 +3,9 @@
 use axum::body::Body;
 use axum::http::{Request, Response};
 
-use crate::support::{PASSWORD, Site, body_of, form_request};
+use vestibule::config::Apps;
+
+use crate::support::{Browser, PASSWORD, Site, body_of, email_of, form_request};
 
 fn location(answer: &Response<Body>) -> &str {
     answer.headers()["location"].to_str().unwrap()
@@ -142,4 +144,117 @@ async fn the_login_page_brings_back_to_the_path_with_its_query() {
         assert!(!login.contains('&') && login.starts_with("/login?next=/account"), "{login}");
         assert_eq!(led_to(&site, login.split_once('?').unwrap().1).await, path);
     }
+}
+
+const APPS: &str = "https://wiki.example.org,https://example.org/app";
+
+async fn with_apps(after_login: &str) -> Site {
+    Site::with(|config| {
+        config.apps = Apps::parse(APPS).unwrap();
+        after_login.clone_into(&mut config.after_login);
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_url_of_an_application_is_followed_after_login_registration_and_logout() {
+    let site = with_apps("/account").await;
+    let ann = site.registered("ann").await;
+    for (next, place) in [
+        ("https://wiki.example.org/a?b=c%26d", "https://wiki.example.org/a?b=c%26d"),
+        ("https://example.org/app/", "https://example.org/app/"),
+        ("https://example.org/other", ""),
+        ("https://evil.example/", ""),
+        ("https://wiki.example.org.evil.example/", ""),
+        ("/notes?x=y", "/notes?x=y"),
+    ] {
+        let or = |fallback: &'static str| if place.is_empty() { fallback } else { place };
+        let query: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+        assert_eq!(led_to(&site, &format!("next={query}")).await, or("/account"));
+        let name = format!("u{}", vestibule::random::id(0)[20..].to_lowercase());
+        let email = email_of(&name);
+        let fields = [
+            ("username", name.as_str()),
+            ("email", &email),
+            ("password", PASSWORD),
+            ("password_confirm", PASSWORD),
+            ("next", next),
+        ];
+        let answer = site.browser().post("/register", &fields).await;
+        assert_eq!(location(&answer), or("/account"));
+        let answer = ann.post("/logout", &[("next", next)]).await;
+        assert_eq!(location(&answer), or("/login"));
+    }
+}
+
+#[tokio::test]
+async fn the_logout_page_passes_next_on_and_no_body_stops_a_logout() {
+    let site = with_apps("/account").await;
+    let mut ann = site.registered("ann").await;
+    ann.open("/logout?next=https://wiki.example.org/a").await;
+    let next = ann.attribute("main input[name=next]", "value");
+    assert_eq!(next.as_deref(), Some("https://wiki.example.org/a"));
+    ann.open("/logout?next=https://evil.example/").await;
+    assert_eq!(ann.attribute("main input[name=next]", "value"), None);
+    for body in ["next=/a&next=/b", "next=%ff&x[]=y", "&&"] {
+        let mut bob = site.browser();
+        bob.log_in("ann", PASSWORD).await;
+        assert!(bob.is_logged_in().await);
+        let answer = bob.send(form_request("/logout", body.to_owned())).await;
+        assert_eq!(location(&answer), "/login", "{body}");
+        assert!(!bob.is_logged_in().await, "{body}");
+    }
+    let bare = Request::post("/logout").header("origin", "http://localhost:8000");
+    let answer = ann.send(bare.body(Body::empty()).unwrap()).await;
+    assert_eq!(location(&answer), "/login");
+    assert!(!ann.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn without_next_one_goes_where_the_settings_say_and_the_account_page_leads_there() {
+    for (place, name) in [
+        ("https://wiki.example.org/start", "Back to wiki.example.org"),
+        ("/notes", "Back to Vestibule"),
+        ("/account", ""),
+    ] {
+        let site = with_apps(place).await;
+        let mut ann = site.registered_with_notice("ann").await;
+        ann.open("/account").await;
+        let links = ann.all_text("main p a");
+        assert_eq!(links.concat(), name);
+        let href = ann.attribute("main p a", "href");
+        assert_eq!(href.unwrap_or("/account".to_owned()), place);
+        assert_eq!(led_to(&site, "").await, place);
+        assert_eq!(led_to(&site, "next=/a").await, "/a");
+    }
+}
+
+#[tokio::test]
+async fn forms_may_lead_to_the_applications_on_the_pages_that_have_next_alone() {
+    let site = with_apps("/account").await;
+    let mut ann = site.registered("ann").await;
+    let sources = |browser: &Browser| {
+        let policy = browser.headers["content-security-policy"].to_str().unwrap().to_owned();
+        let mut parts = policy.split(';').map(str::trim);
+        parts.find_map(|part| part.strip_prefix("form-action ")).unwrap().to_owned()
+    };
+    let all = "'self' https://example.org https://wiki.example.org";
+    let mut stranger = site.browser();
+    for path in ["/login", "/register", "/logout"] {
+        stranger.open(path).await;
+        assert_eq!(sources(&stranger), all, "{path}");
+    }
+    stranger.open("/login").await.fill("Username or email", "ann").press("Log in").await;
+    assert_eq!((stranger.status.as_u16(), sources(&stranger).as_str()), (422, all));
+    for path in ["/forgot", "/nowhere"] {
+        stranger.open(path).await;
+        assert_eq!(sources(&stranger), "'self'", "{path}");
+    }
+    for path in ["/account", "/account/password"] {
+        ann.open(path).await;
+        assert_eq!(sources(&ann), "'self'", "{path}");
+    }
+    let mut elsewhere = Site::on_sqlite().await.browser();
+    elsewhere.open("/login").await;
+    assert_eq!(sources(&elsewhere), "'self'");
 }
