@@ -2,8 +2,9 @@
 
 pub(crate) mod in_flight;
 
+use std::collections::HashSet;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::assets::Assets;
 use crate::clock::Clock;
@@ -29,6 +30,8 @@ pub struct AppState {
     pub outbox: Outbox,
     pub hasher: PasswordHasher,
     pub(crate) in_flight: InFlight,
+    /// The keys of the sessions whose last use is being noted.
+    pub(crate) touching: Mutex<HashSet<Vec<u8>>>,
 }
 
 impl Deref for App {
@@ -76,6 +79,7 @@ impl App {
         Ok(Self(Arc::new(AppState {
             hasher: PasswordHasher::start(&config.hash)?,
             in_flight: InFlight::default(),
+            touching: Mutex::default(),
             outbox: Outbox::new(key.clone(), clock.clone()),
             db,
             clock,

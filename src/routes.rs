@@ -16,7 +16,7 @@ use tower_http::timeout::TimeoutLayer;
 use crate::app::App;
 use crate::controllers::{
     account, change_password, health, home, login, logout, mailbox, password_reset, register,
-    static_files,
+    session_info, static_files,
 };
 use crate::middleware::{
     cookies, csrf, error_pages, fetched, framing, headers, mailbox as mailbox_guard, request_id,
@@ -36,10 +36,11 @@ pub fn router(app: App) -> Router {
 
 fn site(app: App, longest: Duration) -> Router {
     let around_all = ServiceBuilder::new()
-        .layer(cookies::layer(&app.config))
         .layer(from_fn_with_state(app.clone(), request_id::assign))
         .layer(headers::layer(&app.config));
     protected(with_session(&app).merge(without_session()), &app, longest)
+        .layer(cookies::layer(&app.config))
+        .merge(for_programs(longest))
         .merge(health_checks().layer(from_fn(framing::check)))
         .layer(around_all)
         .with_state(app)
@@ -107,6 +108,16 @@ fn without_session() -> Router<App> {
         .route("/static/{name}", get(static_files::show))
         .route("/favicon.ico", get(static_files::favicon))
         .route("/.well-known/change-password", get(home::change_password))
+}
+
+/// No page, and one read at most: proxies ask with every request of an application.
+fn for_programs(longest: Duration) -> Router<App> {
+    let layers = ServiceBuilder::new()
+        .layer(from_fn(framing::check))
+        .layer(CatchPanicLayer::new())
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, longest))
+        .layer(RequestBodyLimitLayer::new(LARGEST_BODY));
+    Router::new().route("/session", get(session_info::show)).layer(layers)
 }
 
 /// For machines: no session, no page, no log line.

@@ -3,6 +3,7 @@
 pub mod add_user;
 pub mod change_password;
 pub mod client_trust;
+pub mod current_session;
 pub mod email;
 pub mod field_errors;
 pub mod log_in;

@@ -124,55 +124,60 @@ mod tests {
         Apps::parse(apps).unwrap().find(&Url::parse(url).unwrap()).is_some()
     }
 
+    const APPS: &str = "https://wiki.example.org, https://example.org/app/,http://localhost:3000,";
+
+    const WITHIN: &[&str] = &[
+        "https://wiki.example.org",
+        "https://WIKI.example.org:443/any?x#y",
+        "https://wiki.example.org//evil.example/",
+        "https://example.org/app",
+        "https://example.org/app?x",
+        "https://example.org/app/",
+        "https://example.org/app/a/../b",
+        "https://example.org/x/../app/",
+        "https://example.org/app/%2e%2e/app/",
+        "https://example.org/app/a%2f..%2fb",
+        "http://localhost:3000/",
+    ];
+
+    const OUTSIDE: &[&str] = &[
+        "http://wiki.example.org/",
+        "https://wiki.example.org./",
+        "https://wiki.example.org:8443/",
+        "https://wiki.example.org.evil.example/",
+        "https://a.wiki.example.org/",
+        "https://evilwiki.example.org/",
+        "https://wiki.example.org@evil.example/",
+        "https://example.org/",
+        "https://example.org/application",
+        "https://example.org/APP/",
+        "https://example.org/%61pp/",
+        "https://example.org//app/",
+        "https://example.org/app/..",
+        "https://example.org/app/../admin",
+        "https://example.org/app/%2e%2e/admin",
+        "https://example.org/app/.%2E/admin",
+        "https://example.org/app/..%2fadmin",
+        "https://example.org/app/..%2Fadmin",
+        "https://example.org/app/%2e%2e%2fadmin",
+        "https://example.org/app%2f..%2fadmin",
+        "https://example.org/app/..%5cadmin",
+        "https://example.org/app/..\\admin",
+        "https://example.org/app/a//..%2f..%2fadmin",
+        "http://localhost/",
+        "http://localhost:3001/",
+        "https://localhost:3000/",
+        "http://127.0.0.1:3000/",
+        "ftp://wiki.example.org/",
+    ];
+
     #[test]
     fn an_application_is_an_origin_or_what_lies_under_its_path() {
-        let apps = "https://wiki.example.org, https://example.org/app/,http://localhost:3000,";
-        for url in [
-            "https://wiki.example.org",
-            "https://WIKI.example.org:443/any?x#y",
-            "https://wiki.example.org//evil.example/",
-            "https://example.org/app",
-            "https://example.org/app?x",
-            "https://example.org/app/",
-            "https://example.org/app/a/../b",
-            "https://example.org/x/../app/",
-            "https://example.org/app/%2e%2e/app/",
-            "https://example.org/app/a%2f..%2fb",
-            "http://localhost:3000/",
-        ] {
-            assert!(has(apps, url), "{url}");
+        for url in WITHIN {
+            assert!(has(APPS, url), "{url}");
         }
-        for url in [
-            "http://wiki.example.org/",
-            "https://wiki.example.org./",
-            "https://wiki.example.org:8443/",
-            "https://wiki.example.org.evil.example/",
-            "https://a.wiki.example.org/",
-            "https://evilwiki.example.org/",
-            "https://wiki.example.org@evil.example/",
-            "https://example.org/",
-            "https://example.org/application",
-            "https://example.org/APP/",
-            "https://example.org/%61pp/",
-            "https://example.org//app/",
-            "https://example.org/app/..",
-            "https://example.org/app/../admin",
-            "https://example.org/app/%2e%2e/admin",
-            "https://example.org/app/.%2E/admin",
-            "https://example.org/app/..%2fadmin",
-            "https://example.org/app/..%2Fadmin",
-            "https://example.org/app/%2e%2e%2fadmin",
-            "https://example.org/app%2f..%2fadmin",
-            "https://example.org/app/..%5cadmin",
-            "https://example.org/app/..\\admin",
-            "https://example.org/app/a//..%2f..%2fadmin",
-            "http://localhost/",
-            "http://localhost:3001/",
-            "https://localhost:3000/",
-            "http://127.0.0.1:3000/",
-            "ftp://wiki.example.org/",
-        ] {
-            assert!(!has(apps, url), "{url}");
+        for url in OUTSIDE {
+            assert!(!has(APPS, url), "{url}");
         }
     }
 

@@ -9,6 +9,7 @@ pub mod logout;
 pub mod mailbox;
 pub mod password_reset;
 pub mod register;
+pub mod session_info;
 pub mod static_files;
 
 use askama::Template;

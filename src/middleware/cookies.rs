@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use tower::util::MapRequestLayer;
 
 use crate::config::Config;
-use crate::visitor::cookies;
+use crate::visitor::cookies::{self, value_of};
 
 /// A name, and whether a value is one that we could have set.
 type Known = (String, fn(&str) -> bool);
@@ -37,27 +37,6 @@ fn keep_own(headers: &mut HeaderMap, own: &[Known]) {
     if let Some(line) = HeaderValue::from_str(&line).ok().filter(|line| !line.is_empty()) {
         headers.insert(COOKIE, line);
     }
-}
-
-/// The value of the cookie whose name is `name`, byte for byte (RFC 6265, 4.2 and 5.4), if `is_value`
-/// says that we could have set it. Ours have no `%` and no quote, which parsers read differently.
-///
-/// Two different values count as none. No browser sends them, because ours have one path and no
-/// domain, except where another host of the domain has set one on plain http; and that host chooses
-/// which comes first and which last.
-fn value_of<'a>(
-    headers: &'a HeaderMap,
-    name: &str,
-    is_value: impl Fn(&str) -> bool,
-) -> Option<&'a str> {
-    let lines = headers.get_all(COOKIE).iter();
-    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    let mut values = pairs.filter_map(|pair| {
-        let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-        str::from_utf8(value).ok().filter(|value| is_value(value))
-    });
-    let first = values.next()?;
-    values.all(|other| other == first).then_some(first)
 }
 
 #[cfg(test)]

@@ -65,6 +65,18 @@ pub fn loaded_user() -> Option<User> {
     USER.try_with(|user| user.borrow().clone()).ok().flatten()
 }
 
+/// A session in which a user is logged in, as a request reads it that tower-sessions loads none for.
+#[derive(Clone, Debug)]
+pub struct LoggedInSession {
+    /// What the session's row has instead of the id.
+    pub key: Vec<u8>,
+    pub user: User,
+    /// Unix time.
+    pub logged_in_at: i64,
+    last_seen_at: i64,
+    login: Login,
+}
+
 /// The store that tower-sessions works on.
 #[derive(Clone, Debug)]
 pub struct SqlSessionStore {
@@ -77,6 +89,7 @@ row! {
     /// A session, then its user, whose columns are empty in an anonymous one.
     struct SessionRow {
         data: String,
+        begun_at: i64,
         last_seen_at: i64,
         username: String,
         email: String,
@@ -89,7 +102,7 @@ row! {
 /// The session with its user: one query for a page. Also refuses a session whose user has changed the
 /// password since: the delete that went with the change can have missed one that was being made at that
 /// moment.
-const LOAD: &str = "select data, last_seen_at, coalesce(username, '') as username,
+const LOAD: &str = "select data, sessions.created_at as begun_at, last_seen_at, coalesce(username, '') as username,
         coalesce(email, '') as email, coalesce(password_hash, '') as password_hash,
         coalesce(users.credential_version, 0) as credential_version,
         coalesce(users.created_at, 0) as created_at
@@ -108,6 +121,12 @@ const UPDATE: &str = "update sessions
     set data = coalesce($2, data), last_seen_at = $3,
         expires_at = case when created_at + $5 < $4 then created_at + $5 else $4 end
     where id_hash = $1";
+
+/// As [`UPDATE`], without new data, unless another request did it since `last_seen_at` was read.
+const TOUCH: &str = "update sessions
+    set last_seen_at = $2,
+        expires_at = case when created_at + $4 < $3 then created_at + $4 else $3 end
+    where id_hash = $1 and last_seen_at = $5";
 
 const DELETE: &str = "delete from sessions where id_hash = $1";
 const DELETE_OF_USER: &str = "delete from sessions where user_id = $1";
@@ -141,6 +160,47 @@ pub async fn revoke_all_for_user(executor: Executor<'_>, user_id: &str) -> Resul
     sql(DELETE_OF_USER).bind(user_id).execute(executor).await
 }
 
+/// The key of the session whose id is a cookie's value.
+pub fn session_key(cookie: &str) -> Option<Vec<u8>> {
+    cookie.parse().ok().map(|id| hash(&id))
+}
+
+/// The user who is logged in in the session with this key: one query.
+pub async fn find_user_by_session(
+    executor: Executor<'_>,
+    key: &[u8],
+    now: i64,
+) -> Result<Option<LoggedInSession>, DbError> {
+    let found = sql(LOAD).bind(key.to_vec()).bind(now).fetch_optional::<SessionRow>(executor).await?;
+    Ok(found.and_then(|session| {
+        let login: Login = serde_json::from_str(&session.data).ok()?;
+        Some(LoggedInSession {
+            key: key.to_vec(),
+            logged_in_at: session.begun_at,
+            last_seen_at: session.last_seen_at,
+            user: session.user(&login),
+            login,
+        })
+    }))
+}
+
+/// Notes that a session was used at `now`, unless that was done since it was read.
+pub async fn touch_session(
+    executor: Executor<'_>,
+    session: &LoggedInSession,
+    life: SessionLife,
+    now: i64,
+) -> Result<(), DbError> {
+    let touch = sql(TOUCH).bind(session.key.clone()).bind(now);
+    let touch = touch.bind(now + life.idle_of(&session.login)).bind(life.max);
+    touch.bind(session.last_seen_at).execute(executor).await.map(drop)
+}
+
+/// Deletes the session with this key and returns whether there was one.
+pub async fn delete_session(executor: Executor<'_>, key: &[u8]) -> Result<bool, DbError> {
+    Ok(sql(DELETE).bind(key.to_vec()).execute(executor).await? > 0)
+}
+
 /// Waits a moment for a write that a page can do without. A failure is only logged, with `reason`.
 pub async fn write_if_possible<E: Display + From<DbError>>(
     reason: &'static str,
@@ -153,17 +213,39 @@ pub async fn write_if_possible<E: Display + From<DbError>>(
         .is_ok()
 }
 
+impl LoggedInSession {
+    /// Whether the last use is so long ago that another one is to be noted.
+    pub fn is_touch_due(&self, life: SessionLife, after: i64, now: i64) -> bool {
+        now - self.last_seen_at >= after.min(life.idle_of(&self.login) / 4)
+    }
+}
+
+impl SessionRow {
+    fn user(&self, login: &Login) -> User {
+        User {
+            id: login.user_id.clone(),
+            username: self.username.clone(),
+            email: self.email.clone(),
+            password_hash: self.password_hash.clone(),
+            credential_version: self.credential_version,
+            created_at: self.created_at,
+        }
+    }
+}
+
+impl SessionLife {
+    fn idle_of(self, login: &Login) -> i64 {
+        if login.remember { self.idle } else { self.idle_unremembered }
+    }
+}
+
 impl SqlSessionStore {
     pub fn new(db: Db, clock: Clock, life: SessionLife) -> Self {
         Self { db, clock, life }
     }
 
     fn idle(&self, login: Option<&Login>) -> i64 {
-        match login {
-            None => MAX_ANONYMOUS_IDLE,
-            Some(login) if login.remember => self.life.idle,
-            Some(_) => self.life.idle_unremembered,
-        }
+        login.map_or(MAX_ANONYMOUS_IDLE, |login| self.life.idle_of(login))
     }
 
     async fn update(&self, id: &Id, data: &Value, new: Option<String>) -> Result<(), DbError> {
@@ -221,14 +303,7 @@ impl SessionStore for SqlSessionStore {
             )
             .await;
         }
-        let user = login.map(|login| User {
-            id: login.user_id,
-            username: session.username,
-            email: session.email,
-            password_hash: session.password_hash,
-            credential_version: session.credential_version,
-            created_at: session.created_at,
-        });
+        let user = login.map(|login| session.user(&login));
         // Outside a request, in a test, there is no place for it.
         let _ = USER.try_with(|slot| slot.replace(user));
         let data = HashMap::from([(DATA.to_owned(), data)]);

@@ -29,6 +29,11 @@ impl User {
     pub fn credentials(&self) -> String {
         format!("id {} {}", self.id, self.credential_version)
     }
+
+    /// Whether the owner of the address has confirmed it: nobody is asked to yet.
+    pub fn is_email_verified(&self) -> bool {
+        false
+    }
 }
 
 /// An account to be made.

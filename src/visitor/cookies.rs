@@ -1,5 +1,7 @@
 //! The cookies of this site: their names, their values, how long they live.
 
+use axum::http::HeaderMap;
+use axum::http::header::COOKIE;
 use time::Duration;
 use tower_cookies::cookie::SameSite;
 use tower_cookies::{Cookie, Cookies};
@@ -67,6 +69,11 @@ impl OwnCookie {
         cookies.get(&self.name(config)).map(|cookie| cookie.value().to_owned())
     }
 
+    /// As [`OwnCookie::value_in`], for requests that go through no layer that reads cookies.
+    pub fn value_in_headers<'a>(&self, config: &Config, headers: &'a HeaderMap) -> Option<&'a str> {
+        value_of(headers, &self.name(config), self.is_value)
+    }
+
     pub fn build(&self, config: &Config, value: String) -> Cookie<'static> {
         let cookie = Cookie::build((self.name(config), value)).http_only(true);
         let cookie = cookie.same_site(SameSite::Lax).secure(config.base_url.is_https());
@@ -80,4 +87,25 @@ pub fn device_tokens(config: &Config, cookies: &Cookies) -> Vec<String> {
     let sent = DEVICES.value_in(config, cookies).unwrap_or_default();
     let tokens = sent.split('.').filter(|token| is_token(token));
     tokens.take(MAX_TOKENS).map(str::to_owned).collect()
+}
+
+/// The value of the cookie whose name is `name`, byte for byte (RFC 6265, 4.2 and 5.4), if `is_value`
+/// says that we could have set it. Ours have no `%` and no quote, which parsers read differently.
+///
+/// Two different values count as none. No browser sends them, because ours have one path and no
+/// domain, except where another host of the domain has set one on plain http; and that host chooses
+/// which comes first and which last.
+pub fn value_of<'a>(
+    headers: &'a HeaderMap,
+    name: &str,
+    is_value: impl Fn(&str) -> bool,
+) -> Option<&'a str> {
+    let lines = headers.get_all(COOKIE).iter();
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    let mut values = pairs.filter_map(|pair| {
+        let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        str::from_utf8(value).ok().filter(|value| is_value(value))
+    });
+    let first = values.next()?;
+    values.all(|other| other == first).then_some(first)
 }

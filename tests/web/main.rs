@@ -52,6 +52,7 @@ mod repeats;
 mod requests;
 mod security;
 mod session;
+mod session_info;
 mod settings;
 mod stop;
 mod sweep;
