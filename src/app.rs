@@ -1,6 +1,7 @@
 //! `App`: what a request needs.
 
 pub(crate) mod in_flight;
+pub(crate) mod signing_keys;
 
 use std::collections::HashSet;
 use std::ops::Deref;
@@ -14,6 +15,7 @@ use crate::key::ServerKey;
 use crate::models::outbox::Outbox;
 use crate::password_hasher::{HashError, PasswordHasher};
 use in_flight::InFlight;
+use signing_keys::SigningKeyCache;
 
 /// One site. Clones share everything and are cheap.
 #[derive(Clone, Debug)]
@@ -32,6 +34,7 @@ pub struct AppState {
     pub(crate) in_flight: InFlight,
     /// The keys of the sessions whose last use is being noted.
     pub(crate) touching: Mutex<HashSet<Vec<u8>>>,
+    pub(crate) signing_keys: SigningKeyCache,
 }
 
 impl Deref for App {
@@ -80,6 +83,7 @@ impl App {
             hasher: PasswordHasher::start(&config.hash)?,
             in_flight: InFlight::default(),
             touching: Mutex::default(),
+            signing_keys: SigningKeyCache::default(),
             outbox: Outbox::new(key.clone(), clock.clone()),
             db,
             clock,

@@ -81,6 +81,10 @@ events! {
         account: Option<&'a str>, limit: &'static str, retry_after: Option<i64>
     }
     MailLimitReached WARN "mail_limit_reached" { limit: &'static str, retry_after: i64 }
+    AppLogin INFO "app_login" { account: &'a str, app: &'a str }
+    TicketRefused WARN "ticket_refused" { reason: &'static str }
+    ForwardRefused WARN "forward_refused" { reason: &'static str }
+    SigningKeyAdded INFO "signing_key_added" { number: i64 }
     AccessRefused INFO "access_refused" { path: Option<&'a str> }
     CodeAsked INFO "code_asked" { account: Option<&'a str> }
     CodeResent INFO "code_resent" { account: Option<&'a str> }

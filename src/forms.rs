@@ -27,10 +27,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Fields<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, RequestError> {
         let RawForm(body) = request.extract::<RawForm, _>().await.map_err(no_body)?;
-        let fields = pairs(&body).ok_or(UNREADABLE)?.into_iter();
-        let read = T::deserialize(MapDeserializer::<_, ValueError>::new(fields));
-        read.map(Self).map_err(|_| UNREADABLE.into())
+        read(&body).map(Self).ok_or(UNREADABLE.into())
     }
+}
+
+/// The parameters of a query, read as strictly as [`Fields`].
+pub fn read_query<T: DeserializeOwned>(query: &str) -> Option<T> {
+    read(query.as_bytes())
+}
+
+fn read<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
+    let fields = pairs(text)?.into_iter();
+    T::deserialize(MapDeserializer::<_, ValueError>::new(fields)).ok()
 }
 
 /// 413 and 415 as axum has them; a body that ends early is unreadable too.

@@ -45,6 +45,7 @@ mod page;
 mod permissions;
 mod routes;
 mod server;
+mod signing_key;
 mod times;
 mod visitor;
 
@@ -65,6 +66,8 @@ pub mod commands;
 pub mod db;
 #[doc(hidden)]
 pub mod event;
+#[doc(hidden)]
+pub mod forwarded;
 #[doc(hidden)]
 pub mod key;
 #[doc(hidden)]

@@ -19,7 +19,12 @@ const IN_NEXT: &AsciiSet =
 
 /// The login page that leads on to `path`, which may have a query.
 pub fn login_before(path: &str) -> String {
-    format!("/login?next={}", utf8_percent_encode(path, IN_NEXT))
+    with_next("/login", path)
+}
+
+/// `page` with `next` in its query.
+pub fn with_next(page: &str, next: &str) -> String {
+    format!("{page}?next={}", utf8_percent_encode(next, IN_NEXT))
 }
 
 /// A path on this site, with its query: `/x?y`, never `//x`, `/\x` or anything that a browser could

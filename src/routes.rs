@@ -15,8 +15,8 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::app::App;
 use crate::controllers::{
-    account, change_password, health, home, login, logout, mailbox, password_reset, register,
-    session_info, static_files,
+    account, app_login, change_password, forward, health, home, login, logout, mailbox,
+    password_reset, register, session_info, static_files,
 };
 use crate::middleware::{
     cookies, csrf, error_pages, fetched, framing, headers, mailbox as mailbox_guard, request_id,
@@ -77,6 +77,7 @@ fn protected(routes: Router<App>, app: &App, longest: Duration) -> Router<App> {
 fn pages() -> Router<App> {
     Router::new()
         .route("/", get(home::show))
+        .route("/login/app", get(app_login::enter))
         .route("/forgot", get(password_reset::show_request).post(password_reset::submit_request))
         .route("/reset", get(password_reset::show).post(password_reset::submit))
         .route("/reset/resend", post(password_reset::resend))
@@ -117,7 +118,15 @@ fn for_programs(longest: Duration) -> Router<App> {
         .layer(CatchPanicLayer::new())
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, longest))
         .layer(RequestBodyLimitLayer::new(LARGEST_BODY));
-    Router::new().route("/session", get(session_info::show)).layer(layers)
+    Router::new()
+        .route("/session", get(session_info::show))
+        .route("/forward/nginx", get(forward::nginx))
+        .route("/forward/proxy", get(forward::proxy))
+        .route("/.well-known/jwks.json", get(forward::keys))
+        .route("/.vestibule/login", get(app_login::set_out))
+        .route("/.vestibule/callback", get(app_login::callback))
+        .route("/.vestibule/logout", post(app_login::log_out))
+        .layer(layers)
 }
 
 /// For machines: no session, no page, no log line.

@@ -4,6 +4,7 @@
 //! be counted or used up once is never kept there.
 
 pub mod cookies;
+pub mod forwarded;
 pub mod logged_in;
 pub mod peer;
 
@@ -26,7 +27,7 @@ use crate::accounts::username::Username;
 use crate::app::App;
 use crate::error::RequestError;
 use crate::flash::Flash;
-use crate::models::session::{DATA, Login, OPTIONAL, loaded_user, write_if_possible};
+use crate::models::session::{DATA, Login, OPTIONAL, loaded_user, session_key, write_if_possible};
 use crate::models::user::User;
 use crate::next_path::NextPath;
 use crate::page::Page;
@@ -302,6 +303,11 @@ impl Visitor {
             self.session.set_expiry(Some(Expiry::OnInactivity(life)));
         }
         Ok(())
+    }
+
+    /// The key of the session that the request came with.
+    pub fn session_key(&self) -> Option<Vec<u8>> {
+        self.cookie(&cookies::SESSION).as_deref().and_then(session_key)
     }
 
     fn cookie(&self, own: &OwnCookie) -> Option<String> {

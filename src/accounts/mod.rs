@@ -1,11 +1,13 @@
 //! What people do with their accounts: one use case per file, and the values that they are made of.
 
 pub mod add_user;
+pub mod app_login;
 pub mod change_password;
 pub mod client_trust;
 pub mod current_session;
 pub mod email;
 pub mod field_errors;
+pub mod identity_token;
 pub mod log_in;
 pub mod login_name;
 pub mod mail_limits;
@@ -51,6 +53,9 @@ pub enum Error {
     Hashing(#[from] HashError),
     #[error("a template failed: {0}")]
     Template(#[from] askama::Error),
+    /// The system has no random numbers.
+    #[error("an identity token could not be signed")]
+    NotSigned,
     /// A spawned task panicked.
     #[error("a task failed: {0}")]
     Task(#[from] tokio::task::JoinError),

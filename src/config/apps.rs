@@ -105,9 +105,8 @@ pub(super) fn place(text: &str, apps: &Apps) -> Result<String, String> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let base = Url::parse("http://vestibule.invalid/").map_err(|_| EXPECTED_PLACE)?;
     let url = base.join(text).map_err(|_| EXPECTED_PLACE)?;
-    let is_here = text.starts_with('/')
-        && url.origin() == base.origin()
-        && !url.path().starts_with("//");
+    let is_here =
+        text.starts_with('/') && url.origin() == base.origin() && !url.path().starts_with("//");
     match apps.find(&url) {
         _ if !is_plain => Err(EXPECTED_PLACE.into()),
         _ if is_here => Ok(text.into()),

@@ -1,7 +1,9 @@
 //! Controllers: one file per page. `show` handles GET, `submit` handles POST.
 
 pub mod account;
+pub mod app_login;
 pub mod change_password;
+pub mod forward;
 pub mod health;
 pub mod home;
 pub mod login;

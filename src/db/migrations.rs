@@ -20,6 +20,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "password set in", include_str!("../../migrations/0004_password_set_in.sql")),
     (5, "outbox order", include_str!("../../migrations/0005_outbox_order.sql")),
     (6, "one-time codes", include_str!("../../migrations/0006_one_time_codes.sql")),
+    (8, "apps", include_str!("../../migrations/0008_apps.sql")),
 ];
 
 /// Not sqlx's default: a host application may use that for its own migrations.

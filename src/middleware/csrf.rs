@@ -34,6 +34,14 @@ fn is_same_origin(config: &Config, headers: &HeaderMap) -> bool {
     })
 }
 
+/// Whether a request names `origin` as its own, and nothing else.
+pub fn is_from(origin: &str, headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site");
+    let is_same = site.is_some_and(|site| site == "same-origin");
+    let is_other = !is_same && site.is_some_and(|site| site != "none");
+    !is_other && origin_of(headers).map_or(is_same, |named| named == origin)
+}
+
 /// Without a configured base URL the site is opened by any address that leads to it. An `Origin`
 /// that equals `Host` then counts when it is a number: a name could be an attacker's that resolves to
 /// this machine (DNS rebinding), a number cannot.

@@ -5,4 +5,6 @@ pub mod one_time_code;
 pub mod outbox;
 pub mod rate_limit;
 pub mod session;
+pub mod signing_key;
+pub mod ticket;
 pub mod user;

@@ -30,6 +30,11 @@ impl User {
         format!("id {} {}", self.id, self.credential_version)
     }
 
+    /// The username; the address where there is none.
+    pub fn display_name(&self) -> &str {
+        if self.username.is_empty() { &self.email } else { &self.username }
+    }
+
     /// Whether the owner of the address has confirmed it: nobody is asked to yet.
     pub fn is_email_verified(&self) -> bool {
         false

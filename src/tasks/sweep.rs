@@ -14,6 +14,7 @@ use crate::models::one_time_code::sweep_codes;
 use crate::models::outbox;
 use crate::models::rate_limit::sweep_limits;
 use crate::models::session::sweep_sessions;
+use crate::models::ticket::sweep_tickets;
 
 /// How often a sweep starts.
 const SWEEP_INTERVAL: Duration = Duration::from_mins(10);
@@ -49,12 +50,13 @@ pub async fn sweep(app: &App) -> Result<u64, DbError> {
     let sessions = in_batches(&mut lock, || sweep_sessions(db.writer(), BATCH_ROWS, now)).await?;
     let codes = in_batches(&mut lock, || sweep_codes(db.writer(), BATCH_ROWS, now)).await?;
     let limits = in_batches(&mut lock, || sweep_limits(db.writer(), BATCH_ROWS, now)).await?;
+    let tickets = in_batches(&mut lock, || sweep_tickets(db.writer(), BATCH_ROWS, now)).await?;
     let devices = in_batches(&mut lock, || sweep_devices(db.writer(), BATCH_ROWS, now)).await?;
     if app.config.smtp.is_none() {
         outbox::trim_mailbox(db.writer(), now).await?;
     }
     lock.release().await?;
-    Ok(sessions + codes + limits + devices)
+    Ok(sessions + codes + limits + tickets + devices)
 }
 
 /// Calls `delete` until it deletes nothing, and returns how many rows it deleted.

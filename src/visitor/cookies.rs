@@ -7,6 +7,7 @@ use tower_cookies::cookie::SameSite;
 use tower_cookies::{Cookie, Cookies};
 use tower_sessions::session::Id;
 
+use crate::accounts::app_login;
 use crate::accounts::trusted_devices::is_token;
 use crate::config::Config;
 use crate::flash::Flash;
@@ -108,4 +109,52 @@ pub fn value_of<'a>(
     });
     let first = values.next()?;
     values.all(|other| other == first).then_some(first)
+}
+
+/// A cookie on the host of an application, set through its proxy.
+pub struct AppCookie {
+    name: &'static str,
+    is_value: fn(&str) -> bool,
+    /// In seconds; none ends with the browser.
+    life: Option<i64>,
+}
+
+/// Names the login session. When the browser has been closed, the next visit gets another one unseen.
+pub const APP: AppCookie =
+    AppCookie { name: "vestibule-app", is_value: app_login::is_app_cookie, life: None };
+
+/// Marks the browser that set out from the application to log in. Registering may take a while.
+pub const SET_OUT: AppCookie = AppCookie {
+    name: "vestibule-app-login",
+    is_value: app_login::is_token,
+    life: Some(24 * 60 * 60),
+};
+
+impl AppCookie {
+    /// On https bound to the host by its name, as [`OwnCookie::name`] is.
+    fn name(&self, origin: &str) -> String {
+        let prefix = if is_https(origin) { "__Host-" } else { "" };
+        format!("{prefix}{}", self.name)
+    }
+
+    /// What came to the application at `origin`.
+    pub fn value<'a>(&self, headers: &'a HeaderMap, origin: &str) -> Option<&'a str> {
+        value_of(headers, &self.name(origin), self.is_value)
+    }
+
+    /// The `Set-Cookie` header of the application at `origin`.
+    pub fn set(&self, origin: &str, value: &str) -> String {
+        let secure = if is_https(origin) { "; Secure" } else { "" };
+        let life = self.life.map_or_else(String::new, |life| format!("; Max-Age={life}"));
+        format!("{}={value}; HttpOnly; SameSite=Lax{secure}; Path=/{life}", self.name(origin))
+    }
+
+    /// The `Set-Cookie` header that removes it.
+    pub fn remove(&self, origin: &str) -> String {
+        AppCookie { life: Some(0), ..*self }.set(origin, "")
+    }
+}
+
+fn is_https(origin: &str) -> bool {
+    origin.starts_with("https://")
 }

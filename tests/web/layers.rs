@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// From bottom to top. A module uses only modules of lower layers.
 const LAYERS: &[&[&str]] = &[
-    &["random", "event", "times", "permissions", "client_address"],
+    &["random", "event", "times", "permissions", "client_address", "forwarded", "signing_key"],
     &["clock"],
     &["key", "db"],
     &["config"],
@@ -210,6 +210,7 @@ fn each_library_is_used_where_it_belongs() {
         ("lettre", &["mail.rs", "mail/message.rs"]),
         ("tokio_rustls", &["config/smtp_server.rs", "mail/smtp"]),
         ("rand", &["random.rs"]),
+        ("ring", &["signing_key.rs"]),
         // Transactions and hashes are traced for tests that compare work.
         ("tracing", &["event.rs", "commands/log.rs", "db.rs", "password_hasher.rs"]),
         (

@@ -12,6 +12,7 @@
 mod support;
 
 mod account;
+mod app_login;
 mod brand;
 mod change_password;
 mod cookies;
@@ -24,8 +25,10 @@ mod events;
 mod faults;
 mod fetched;
 mod forms;
+mod forward;
 mod guessing;
 mod headers;
+mod identity_tokens;
 mod journey;
 mod layers;
 mod limits;

@@ -1,5 +1,6 @@
 //! A site for each test, and browsers to visit it with.
 
+pub mod apps;
 mod browser;
 pub mod certificates;
 pub mod cluster;

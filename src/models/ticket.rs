@@ -1,0 +1,59 @@
+//! The `vestibule_tickets` table: one-time tickets that carry a login to an application's own host.
+
+use crate::db::{DbError, Executor, row, sql};
+
+/// Tickets that a session may have at once: each link of an application that is opened makes one.
+const MAX_TICKETS: i64 = 100;
+
+row! {
+    columns ticket_columns;
+    /// A ticket.
+    #[derive(Clone, Debug)]
+    pub struct Ticket {
+        /// SHA-256 of the ticket.
+        pub token_hash: Vec<u8>,
+        /// The key of the login session.
+        pub session_key: Vec<u8>,
+        /// The application's origin.
+        pub app: String,
+        /// The digest of the cookie that the browser got when it set out from the application.
+        pub browser: String,
+        /// A URL of the application.
+        pub next: String,
+        /// Unix time.
+        pub expires_at: i64,
+    }
+}
+
+const INSERT: &str = concat!(
+    "insert into vestibule_tickets (",
+    ticket_columns!(),
+    ") select $1, $2, $3, $4, $5, $6 where
+    (select count(*) from vestibule_tickets where session_key = $2 and expires_at > $7) < $8"
+);
+
+const TAKE: &str =
+    concat!("delete from vestibule_tickets where token_hash = $1 returning ", ticket_columns!());
+
+const SWEEP: &str = "with picked as materialized (
+        select token_hash from vestibule_tickets where expires_at <= $1 limit $2
+        for update skip locked)
+    delete from vestibule_tickets where token_hash in (select token_hash from picked)";
+
+/// Adds a ticket and answers whether it did: none beyond 100 of a session.
+pub async fn insert_ticket(on: Executor<'_>, new: &Ticket, now: i64) -> Result<bool, DbError> {
+    let insert = sql(INSERT).bind(new.token_hash.clone()).bind(new.session_key.clone());
+    let insert = insert.bind(new.app.clone()).bind(new.browser.clone()).bind(new.next.clone());
+    let insert = insert.bind(new.expires_at).bind(now).bind(MAX_TICKETS);
+    Ok(insert.execute(on).await? > 0)
+}
+
+/// Uses a ticket up, expired or not: once, whatever is sent in parallel.
+pub async fn take_ticket(on: Executor<'_>, token_hash: Vec<u8>) -> Result<Option<Ticket>, DbError> {
+    sql(TAKE).bind(token_hash).optional(on).await
+}
+
+/// Deletes up to `limit` tickets that have expired and answers how many.
+pub async fn sweep_tickets(on: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
+    sql(SWEEP).bind(now).bind(limit).execute(on).await
+}
