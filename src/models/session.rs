@@ -66,7 +66,7 @@ pub fn loaded_user() -> Option<User> {
 }
 
 /// A session in which a user is logged in, as a request reads it that tower-sessions loads none for.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LoggedInSession {
     /// What the session's row has instead of the id.
     pub key: Vec<u8>,

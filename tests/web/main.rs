@@ -50,6 +50,7 @@ mod postgres;
 mod program;
 mod properties;
 mod protection;
+mod proxies;
 mod register;
 mod repeats;
 mod requests;

@@ -121,7 +121,7 @@ impl Way {
         {
             let answer = get(router, path, &[("cookie", session)]).await;
             assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{path}");
-            place = location(&answer).to_owned();
+            location(&answer).clone_into(&mut place);
         }
         Self { mark, callback: place }
     }

@@ -37,6 +37,10 @@ impl Identity {
         Self { pem, key_pem: key.serialize_pem(), params: params.clone() }
     }
 
+    pub fn key_pem(&self) -> &str {
+        &self.key_pem
+    }
+
     pub fn is_authority(&self) -> bool {
         matches!(self.params.is_ca, IsCa::Ca(_))
     }

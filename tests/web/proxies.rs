@@ -1,0 +1,376 @@
+//! Debian's nginx and Caddy with the configurations of docs/apps.md, over TLS: the way in, the way out,
+//! and what a client forges.
+
+use std::process::{Child, Command, Stdio};
+
+use crate::support::hosts::{Answer, HostsBrowser};
+use crate::support::proxies::{Kind, Setup, documented, free_address, is_there, start_echo};
+use crate::support::{PASSWORD, until};
+
+const PAGE: &str = "https://wiki.example.org/a/b?c=d&e=%2F";
+const HEADERS: [&str; 6] =
+    ["remote-user", "remote-name", "remote-email", "remote-groups", "remote-id", "remote-token"];
+
+/// What a client may try.
+const FORGED: [(&str, &str); 16] = [
+    ("Remote-User", "root"),
+    ("Remote-Name", "root"),
+    ("Remote-Email", "root@evil.example"),
+    ("Remote-Groups", "root"),
+    ("Remote-Id", "root"),
+    ("Remote-Token", "root"),
+    ("Remote_User", "root"),
+    ("remote_groups", "root"),
+    ("X-Original-URL", "https://evil.example/root"),
+    ("X-Original-Method", "ROOT"),
+    ("X-Forwarded-Host", "evil.example"),
+    ("X-Forwarded-Proto", "http"),
+    ("X-Forwarded-Uri", "/root"),
+    ("X-Forwarded-Method", "ROOT"),
+    ("X-Forwarded-For", "127.0.0.1"),
+    ("Forwarded", "host=evil.example"),
+];
+
+/// The values of a header that the application got.
+fn got<'a>(answer: &'a Answer, name: &str) -> Vec<&'a str> {
+    let lines = answer.body.lines().filter_map(|line| line.split_once(": "));
+    lines.filter(|(known, _)| known.replace('_', "-") == name).map(|(_, value)| value).collect()
+}
+
+/// Registers on the way to `page`, from the login page that it leads to.
+async fn enter(browser: &mut HostsBrowser, base: &str, page: &str) -> Answer {
+    let login = browser.open(page).await;
+    assert_eq!(login.status, 200, "{:?} {}", browser.way, login.body);
+    assert!(login.body.contains("<h1>Log in</h1>"), "{:?}", browser.way);
+    let query = browser.way.last().unwrap().split_once("?next=").unwrap().1.to_owned();
+    let next = percent_encoding::percent_decode_str(&query).decode_utf8().unwrap().into_owned();
+    let name = format!("u{}", &vestibule::random::id(0)[18..])
+        .replace(|c: char| !c.is_ascii_alphanumeric(), "x");
+    let email = format!("{name}@meadow.example");
+    let fields = [
+        ("username", name.as_str()),
+        ("email", &email),
+        ("password", PASSWORD),
+        ("password_confirm", PASSWORD),
+        ("next", &next),
+    ];
+    let answer = browser.submit(&format!("{base}/register"), &fields).await;
+    assert_eq!(browser.way.last().unwrap(), page, "{:?} {}", browser.way, answer.body);
+    assert_eq!(got(&answer, "remote-user"), [name]);
+    answer
+}
+
+async fn two_hosts(kind: Kind) {
+    let echo = start_echo().await;
+    let text = match kind {
+        Kind::Nginx => documented("nginx", "server_name wiki.example.org"),
+        Kind::Caddy => documented("caddyfile", "wiki.example.org {"),
+    };
+    let Some(setup) = Setup::start(kind, "https://id.example.org", |_| (text, echo)).await else {
+        return;
+    };
+    let mut ann = setup.browser();
+    let answer = enter(&mut ann, "https://id.example.org", PAGE).await;
+    assert!(answer.body.starts_with("GET /a/b?c=d&e=%2F\n"), "{}", answer.body);
+    let callback = ann.way.iter().find(|url| url.contains("/.vestibule/callback")).unwrap().clone();
+
+    what_is_forged_changes_nothing(&mut ann, &mut setup.browser()).await;
+    scripts_and_forms(&mut ann, &mut setup.browser()).await;
+
+    for url in ["/forward/proxy", "/forward/nginx", "/.vestibule/login", "/.vestibule/callback"] {
+        let answer = ann.send("GET", &format!("https://id.example.org{url}"), &FORGED, "").await;
+        assert_eq!(answer.status, 404, "{url}");
+    }
+    for browser in [&mut ann, &mut setup.browser()] {
+        let replayed = browser.send("GET", &callback, &[], "").await;
+        assert_eq!((replayed.status, replayed.header("set-cookie")), (403, None));
+    }
+    out_everywhere(&mut ann).await;
+}
+
+async fn what_is_forged_changes_nothing(ann: &mut HostsBrowser, stranger: &mut HostsBrowser) {
+    let honest = ann.send("GET", PAGE, &[], "").await;
+    let forged = ann.send("GET", PAGE, &FORGED, "").await;
+    assert_eq!((honest.status, forged.status), (200, 200));
+    for name in HEADERS {
+        let values = got(&forged, name);
+        assert_eq!(values.len(), 1, "{name}: {}", forged.body);
+        assert!(!values[0].contains("root") && !values[0].is_empty(), "{name}");
+        if name != "remote-token" {
+            assert_eq!(values, got(&honest, name));
+        }
+    }
+    for headers in [&FORGED[..], &FORGED[..8], &[]] {
+        let answer = stranger.send("GET", PAGE, headers, "").await;
+        assert_eq!(answer.status, 302, "{}", answer.body);
+        let place = answer.header("location").unwrap();
+        let expected = "https://wiki.example.org/.vestibule/login?next=/a/b%3Fc%3Dd%26e%3D%252F";
+        assert_eq!(place, expected);
+        assert!(!answer.body.contains("GET /a/b"), "the application was asked");
+    }
+}
+
+async fn scripts_and_forms(ann: &mut HostsBrowser, stranger: &mut HostsBrowser) {
+    let script = [("Sec-Fetch-Mode", "cors"), ("Accept", "application/json")];
+    assert_eq!(stranger.send("GET", PAGE, &script, "").await.status, 401);
+    assert_eq!(ann.send("GET", PAGE, &script, "").await.status, 200);
+    let posted = ann.send("POST", PAGE, &[("Content-Type", "text/plain")], "some words").await;
+    assert!(
+        posted.status == 200
+            && posted.body.starts_with("POST ")
+            && posted.body.ends_with("some words")
+    );
+    let refused =
+        stranger.send("POST", PAGE, &[("Content-Type", "text/plain")], "some words").await;
+    assert!([302, 401].contains(&refused.status) && !refused.body.contains("some words"));
+    let long = format!("{PAGE}&x={}", "y".repeat(3000));
+    assert_eq!(ann.send("GET", &long, &[], "").await.status, 200);
+    assert_eq!(stranger.open(&long).await.status, 200, "the login");
+}
+
+async fn out_everywhere(ann: &mut HostsBrowser) {
+    let logout = "https://wiki.example.org/.vestibule/logout";
+    for origin in ["https://id.example.org", "https://evil.example"] {
+        let answer = ann.send("POST", logout, &[("Origin", origin)], "").await;
+        assert_eq!(answer.status, 403, "{origin}");
+    }
+    assert_eq!(ann.open(PAGE).await.status, 200);
+    assert_eq!(ann.way, [PAGE]);
+    let answer = ann.submit(logout, &[]).await;
+    assert_eq!(ann.way.last().unwrap(), "https://id.example.org/login", "{}", answer.body);
+    for page in [PAGE, "https://id.example.org/account"] {
+        let answer = ann.open(page).await;
+        assert!(answer.body.contains("<h1>Log in</h1>"), "{:?}", ann.way);
+    }
+}
+
+async fn one_host(kind: Kind) {
+    let echo = start_echo().await;
+    let text = match kind {
+        Kind::Nginx => documented("nginx", "location /wiki/"),
+        Kind::Caddy => documented("caddyfile", "route /wiki/*"),
+    };
+    let Some(setup) = Setup::start(kind, "https://example.org", |_| (text, echo)).await else {
+        return;
+    };
+    let page = "https://example.org/wiki/a?b=c&d";
+    let mut ann = setup.browser();
+    enter(&mut ann, "https://example.org", page).await;
+    let forged = ann.send("GET", page, &FORGED, "").await;
+    for name in HEADERS {
+        assert!(got(&forged, name).iter().all(|value| !value.contains("root")), "{}", forged.body);
+    }
+    assert_eq!(got(&forged, "remote-token").len(), 1);
+    let answer = setup.browser().send("GET", page, &FORGED, "").await;
+    assert_eq!(answer.status, 302);
+    assert_eq!(
+        answer.header("location").unwrap(),
+        "https://example.org/login?next=/wiki/a%3Fb%3Dc%26d"
+    );
+    assert_eq!(ann.send("GET", "https://example.org/forward/proxy", &FORGED, "").await.status, 404);
+    ann.submit("https://example.org/logout", &[]).await;
+    assert_eq!(ann.send("GET", page, &[], "").await.status, 302);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nginx_on_two_hosts() {
+    two_hosts(Kind::Nginx).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn caddy_on_two_hosts() {
+    two_hosts(Kind::Caddy).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nginx_with_a_path_of_one_host() {
+    one_host(Kind::Nginx).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn caddy_with_a_path_of_one_host() {
+    one_host(Kind::Caddy).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_static_site_behind_caddy() {
+    let folder = crate::support::program::Folder::new();
+    std::fs::write(folder.0.join("page.html"), "<p>a static page</p>").unwrap();
+    let text = documented("caddyfile", "wiki.example.org {");
+    let files = documented("caddyfile", "file_server")
+        .replace("/srv/wiki", &folder.0.display().to_string());
+    let text = text.replace("\t\treverse_proxy 127.0.0.1:3000\n", &files);
+    assert!(text.contains("file_server"));
+    let nowhere = free_address();
+    let Some(setup) =
+        Setup::start(Kind::Caddy, "https://id.example.org", |_| (text, nowhere)).await
+    else {
+        return;
+    };
+    let mut ann = setup.browser();
+    let login = ann.open("https://wiki.example.org/page.html").await;
+    assert!(login.body.contains("<h1>Log in</h1>"));
+    let query = ann.way.last().unwrap().split_once("?next=").unwrap().1.to_owned();
+    let next = percent_encoding::percent_decode_str(&query).decode_utf8().unwrap().into_owned();
+    let fields = [
+        ("username", "ann"),
+        ("email", "ann@meadow.example"),
+        ("password", PASSWORD),
+        ("password_confirm", PASSWORD),
+        ("next", next.as_str()),
+    ];
+    let page = ann.submit("https://id.example.org/register", &fields).await;
+    assert_eq!(page.body, "<p>a static page</p>");
+}
+
+/// A program that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn run_app(mut command: Command, address: std::net::SocketAddr) -> Running {
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let running = Running(child);
+    until(async || tokio::net::TcpStream::connect(address).await.is_ok()).await;
+    running
+}
+
+const PYTHON: &str = "/usr/bin/python3";
+const JWKS: &str = "https://id.example.org/.well-known/jwks.json";
+
+fn has_modules(command: &mut Command) -> bool {
+    let found = command.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    assert!(found || std::env::var_os("CI").is_none(), "CI must install {command:?}");
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_flask_application_behind_nginx() {
+    if !is_there(PYTHON)
+        || !has_modules(Command::new(PYTHON).args(["-c", "import flask, jwt, cryptography"]))
+    {
+        return;
+    }
+    let folder = crate::support::program::Folder::new();
+    let app = free_address();
+    let text = documented("nginx", "server_name wiki.example.org");
+    let code = documented("python", "from flask");
+    let config = |vestibule: std::net::SocketAddr| {
+        let keys = format!("http://{vestibule}/.well-known/jwks.json");
+        std::fs::write(folder.0.join("app.py"), code.replace(JWKS, &keys)).unwrap();
+        (text, app)
+    };
+    let Some(setup) = Setup::start(Kind::Nginx, "https://id.example.org", config).await else {
+        return;
+    };
+    let mut flask = Command::new(PYTHON);
+    flask.args(["-m", "flask", "run", "--port", &app.port().to_string()]).current_dir(&folder.0);
+    let _flask = run_app(flask, app).await;
+    greets_and_logs_out(&setup).await;
+    let direct = reqwest_like(app, "Remote-Token: forged").await;
+    assert!(direct.starts_with("HTTP/1.1 401"), "{direct}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_express_application_behind_caddy() {
+    const MODULES: &str = "/usr/share/nodejs";
+    if !has_modules(
+        Command::new("node").args(["-e", "require('express')"]).env("NODE_PATH", MODULES),
+    ) {
+        return;
+    }
+    let folder = crate::support::program::Folder::new();
+    let app = free_address();
+    let code = documented("js", "require(\"express\")");
+    std::fs::write(
+        folder.0.join("app.js"),
+        code.replace("listen(3000", &format!("listen({}", app.port())),
+    )
+    .unwrap();
+    let text = documented("caddyfile", "wiki.example.org {");
+    let Some(setup) = Setup::start(Kind::Caddy, "https://id.example.org", |_| (text, app)).await
+    else {
+        return;
+    };
+    let mut express = Command::new("node");
+    express.arg("app.js").current_dir(&folder.0).env("NODE_PATH", MODULES);
+    let _express = run_app(express, app).await;
+    greets_and_logs_out(&setup).await;
+}
+
+async fn greets_and_logs_out(setup: &Setup) {
+    let mut ann = setup.browser();
+    ann.open("https://wiki.example.org/").await;
+    let query = ann.way.last().unwrap().split_once("?next=").unwrap().1.to_owned();
+    let next = percent_encoding::percent_decode_str(&query).decode_utf8().unwrap().into_owned();
+    let fields = [
+        ("username", "ann"),
+        ("email", "ann@meadow.example"),
+        ("password", PASSWORD),
+        ("password_confirm", PASSWORD),
+        ("next", next.as_str()),
+    ];
+    let page = ann.submit("https://id.example.org/register", &fields).await;
+    assert!(page.body.contains("<p>Hello ann</p>"), "{} {}", page.status, page.body);
+    assert!(page.body.contains("action=\"/.vestibule/logout\""));
+    let login = ann.submit("https://wiki.example.org/.vestibule/logout", &[("next", "/")]).await;
+    assert!(login.body.contains("<h1>Log in</h1>"), "{:?}", ann.way);
+}
+
+/// One request to an application, past its proxy.
+async fn reqwest_like(address: std::net::SocketAddr, header: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET / HTTP/1.0\r\nHost: wiki.example.org\r\n{header}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_verifiers_take_what_is_signed_for_them_alone() {
+    let echo = start_echo().await;
+    let text = documented("nginx", "server_name wiki.example.org");
+    let Some(setup) = Setup::start(Kind::Nginx, "https://id.example.org", |_| (text, echo)).await
+    else {
+        return;
+    };
+    let keys = format!("http://{}/.well-known/jwks.json", setup.program.address);
+    let mut ann = setup.browser();
+    let answer = enter(&mut ann, "https://id.example.org", PAGE).await;
+    let token = got(&answer, "remote-token")[0].to_owned();
+    let (text, signature) = token.rsplit_once('.').unwrap();
+    let other = if signature.starts_with('A') { 'B' } else { 'A' };
+    let forged = format!("{text}.{other}{}", &signature[1..]);
+    let unsigned = format!("eyJhbGciOiJub25lIn0.{}.", token.split('.').nth(1).unwrap());
+    let python = documented("python", "def identity").replace(JWKS, &keys)
+        + "\nimport sys\nprint('is', identity(sys.argv[1])['preferred_username'])";
+    let node = documented("js", "async function identity").replace(JWKS, &keys)
+        + "\nidentity(process.argv.at(-1)).then((user) => console.log('is', user.preferred_username));";
+    let has_python = is_there(PYTHON)
+        && has_modules(Command::new(PYTHON).args(["-c", "import jwt, cryptography"]));
+    let mut verifiers = vec![("node", "-e", node)];
+    if has_python {
+        verifiers.push((PYTHON, "-c", python));
+    }
+    for (program, flag, code) in verifiers {
+        for (token, audience, is_good) in [
+            (&token, "https://wiki.example.org", true),
+            (&forged, "https://wiki.example.org", false),
+            (&unsigned, "https://wiki.example.org", false),
+            (&token, "https://other.example.org", false),
+        ] {
+            let code = code.replace("https://wiki.example.org", audience);
+            let output = Command::new(program).args([flag, &code, token]).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert_eq!(said.starts_with("is u"), is_good, "{program} {audience}: {output:?}");
+            assert_eq!(output.status.success(), is_good, "{program}");
+        }
+    }
+}

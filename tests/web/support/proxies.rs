@@ -1,0 +1,182 @@
+//! Vestibule behind real proxies, with the configurations of docs/apps.md.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use tokio::net::TcpListener;
+
+use super::hosts::{Authority, HostsBrowser};
+use super::program::{Folder, Program};
+
+const NGINX: &str = "/usr/sbin/nginx";
+const CADDY: &str = "/usr/bin/caddy";
+
+/// The hash's floor: what is tested here is not the hash.
+const CHEAP: [(&str, &str); 2] =
+    [("VESTIBULE_HASH_MEMORY_KIB", "7168"), ("VESTIBULE_HASH_ITERATIONS", "5")];
+
+/// Which proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Nginx,
+    Caddy,
+}
+
+/// A site, an application and the proxy before both.
+pub struct Setup {
+    pub program: Program,
+    authority: Authority,
+    proxy: Child,
+    address: SocketAddr,
+    folder: Folder,
+}
+
+impl Setup {
+    /// With the configuration that `config` makes of the documented one; none where there is no such
+    /// proxy.
+    pub async fn start(
+        kind: Kind,
+        base_url: &str,
+        config: impl FnOnce(SocketAddr) -> (String, SocketAddr),
+    ) -> Option<Self> {
+        let path = if kind == Kind::Nginx { NGINX } else { CADDY };
+        if !is_there(path) {
+            return None;
+        }
+        let folder = Folder::new();
+        let settings = [
+            ("VESTIBULE_BASE_URL", base_url),
+            ("VESTIBULE_APPS", "https://wiki.example.org"),
+            ("VESTIBULE_TRUSTED_PROXIES", "127.0.0.1"),
+            ("VESTIBULE_SMTP_URL", "smtp://127.0.0.1:1"),
+        ];
+        let settings: Vec<_> = CHEAP.into_iter().chain(settings).collect();
+        let program = tokio::task::block_in_place(|| folder.serve_with_log(&settings));
+        let authority = Authority::new();
+        for host in ["id.example.org", "wiki.example.org", "example.org"] {
+            authority.write(&folder.0, host);
+        }
+        let (text, app) = config(program.address);
+        let text = text
+            .replace("127.0.0.1:8000", &program.address.to_string())
+            .replace("127.0.0.1:3000", &app.to_string());
+        let address = free_address();
+        let proxy = match kind {
+            Kind::Nginx => start_nginx(&folder.0, &text, address),
+            Kind::Caddy => start_caddy(&folder.0, &text, address),
+        };
+        let mut setup = Self { program, authority, proxy, address, folder };
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            assert!(setup.proxy.try_wait().unwrap().is_none(), "the proxy ended: {}", setup.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Some(setup)
+    }
+
+    fn log(&self) -> String {
+        let logs = ["caddy.log", "nginx.log"]
+            .map(|name| std::fs::read_to_string(self.folder.0.join(name)));
+        logs.into_iter().flatten().collect()
+    }
+
+    pub fn browser(&self) -> HostsBrowser {
+        HostsBrowser::new(self.address, &self.authority)
+    }
+}
+
+impl Drop for Setup {
+    fn drop(&mut self) {
+        let _ = self.proxy.kill();
+        let _ = self.proxy.wait();
+    }
+}
+
+/// Whether a program is installed, which CI must see to.
+pub fn is_there(path: &str) -> bool {
+    let found = Path::new(path).exists();
+    assert!(found || std::env::var_os("CI").is_none(), "CI must install {path}");
+    if !found {
+        eprintln!("there is no {path}: not tested");
+    }
+    found
+}
+
+pub fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// The block of docs/apps.md in this language that contains `mark`.
+pub fn documented(language: &str, mark: &str) -> String {
+    let page = include_str!("../../../docs/apps.md");
+    let fence = format!("```{language}\n");
+    let blocks = page.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap());
+    let mut found = blocks.filter(|block| block.contains(mark));
+    found.next().unwrap_or_else(|| panic!("no {language} with {mark}")).to_owned()
+}
+
+/// An application that answers with the request that it got, a header a line.
+pub async fn start_echo() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let echo = Router::new().fallback(async |request: Request| {
+        let (head, body) = request.into_parts();
+        let mut text = format!("{} {}\n", head.method, head.uri);
+        for (name, value) in &head.headers {
+            text += &format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()));
+        }
+        let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        text + &String::from_utf8_lossy(&body)
+    });
+    tokio::spawn(async move { axum::serve(listener, echo).await });
+    address
+}
+
+fn start_nginx(folder: &Path, text: &str, address: SocketAddr) -> Child {
+    let shown = folder.display();
+    let text = text
+        .replace("listen 443 ssl;", &format!("listen {address} ssl;"))
+        .replace("/etc/ssl/private/", &format!("{shown}/"))
+        .replace("/etc/ssl/", &format!("{shown}/"));
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {kind};"))
+        .join(" ");
+    let config = format!(
+        "daemon off; master_process off; pid nginx.pid; error_log nginx.log;
+        events {{ worker_connections 512; }}
+        http {{ access_log off; {temporary}
+        {text} }}"
+    );
+    std::fs::write(folder.join("nginx.conf"), config).unwrap();
+    let mut nginx = Command::new(NGINX);
+    nginx.args(["-p", &shown.to_string(), "-c", "nginx.conf", "-e", "nginx.log"]);
+    nginx.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn start_caddy(folder: &Path, text: &str, address: SocketAddr) -> Child {
+    let shown = folder.display();
+    let mut config = String::from("{\n admin off\n auto_https off\n}\n");
+    for line in text.lines() {
+        match line
+            .strip_suffix(" {")
+            .filter(|host| host.ends_with(".org") && !host.starts_with('\t'))
+        {
+            Some(host) => {
+                let port = address.port();
+                config += &format!(
+                    "https://{host}:{port} {{\n bind 127.0.0.1\n tls {shown}/{host}.pem {shown}/{host}.key\n"
+                );
+            }
+            None => config += &format!("{line}\n"),
+        }
+    }
+    std::fs::write(folder.join("Caddyfile"), config).unwrap();
+    let mut caddy = Command::new(CADDY);
+    caddy.args(["run", "--adapter", "caddyfile", "--config", "Caddyfile"]).current_dir(folder);
+    caddy.env("HOME", folder).env("XDG_DATA_HOME", folder).env("XDG_CONFIG_HOME", folder);
+    let log = std::fs::File::create(folder.join("caddy.log")).unwrap();
+    caddy.stdout(Stdio::null()).stderr(log).spawn().unwrap()
+}
