@@ -21,7 +21,9 @@ impl ForwardedUrl {
     pub fn from_parts(scheme: &[u8], host: &[u8], target: &[u8]) -> Option<Self> {
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_[]:".contains(byte);
         let is_http = ["http", "https"].iter().any(|it| scheme.eq_ignore_ascii_case(it.as_bytes()));
-        if !is_http || !host.iter().all(is_plain) || !target.starts_with(b"/") {
+        // Without a host, the first segment of the path would be taken for it.
+        let is_host = !host.is_empty() && host.iter().all(is_plain);
+        if !is_http || !is_host || !target.starts_with(b"/") {
             return None;
         }
         let path = percent_encode(target, ODD).to_string();
@@ -73,6 +75,7 @@ mod tests {
             "/a",
             "://a.example/",
             "https:///a",
+            "https:///a.example/a",
             "https://a.example, https://b.example/",
             "https, http://a.example/",
             "ftp://a.example/",

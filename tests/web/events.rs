@@ -14,6 +14,7 @@ use vestibule::event::Event;
 use vestibule::models::outbox::Email;
 use vestibule::models::user::find_user_by_username;
 
+use crate::support::apps::{self, WIKI, Way};
 use crate::support::log::Log;
 use crate::support::outbox::{DAY, START, TestDatabase, TestOutbox, code, email};
 use crate::support::program::Folder;
@@ -656,4 +657,54 @@ async fn a_health_check_does_not_write_a_line() {
     let mut browser = site.browser();
     browser.open("/healthz").await.open("/readyz").await;
     assert_eq!((browser.status, log.text().as_str()), (StatusCode::OK, ""));
+}
+
+#[tokio::test]
+async fn checks_and_tickets_are_logged_with_the_reason_of_a_refusal() {
+    let site = Site::on_sqlite().await;
+    let ann = site.registered("ann").await;
+    let session = format!("vestibule={}", ann.cookie("vestibule").unwrap());
+    let app = site.app_with(apps::with_apps).await;
+    let (proxy, stranger) = (apps::at(&app, apps::PROXY), apps::at(&app, PEER));
+    let log = Log::start(LogFormat::Json);
+    let way = Way::out(&proxy, WIKI, &session).await;
+    way.back(&proxy, "https://example.org", &way.mark).await;
+    way.back(&proxy, WIKI, &way.mark).await;
+    let way = Way::out(&proxy, WIKI, &session).await;
+    way.back(&proxy, WIKI, "").await;
+    let way = Way::out(&proxy, WIKI, &session).await;
+    site.wait(30);
+    way.back(&proxy, WIKI, &way.mark).await;
+    let way = Way::out(&proxy, WIKI, &session).await;
+    let entered = way.back(&proxy, WIKI, &way.mark).await;
+    let cookie = apps::set_cookie(entered.headers()).0;
+    apps::ask_proxy(&proxy, WIKI, &cookie).await;
+    apps::ask_proxy(&stranger, WIKI, &cookie).await;
+    apps::ask_proxy(&proxy, "https://evil.example/secret", &cookie).await;
+    apps::get(&proxy, "/forward/nginx", &[("cookie", &cookie)]).await;
+    let way = Way::out(&proxy, WIKI, &session).await;
+    ann.post("/logout", &[]).await;
+    way.back(&proxy, WIKI, &way.mark).await;
+    let told: Vec<_> = log.events(0).iter().map(told).collect();
+    let reason = |event: &str, reason: &str| json!({"event": event, "reason": reason});
+    let user = find_user_by_username(site.db().reader(), "ann").await.unwrap().unwrap();
+    let expected = [
+        reason("ticket_refused", "other_app"),
+        reason("ticket_refused", "unknown"),
+        reason("ticket_refused", "other_browser"),
+        reason("ticket_refused", "expired"),
+        json!({"event": "app_login", "account": user.id, "app": WIKI}),
+        json!({"event": "signing_key_added", "number": 1}),
+        reason("forward_refused", "not_a_trusted_proxy"),
+        reason("forward_refused", "unknown_app"),
+        reason("forward_refused", "unreadable"),
+        json!({"event": "session_ended", "account": user.id, "reason": "logout", "sessions": 1}),
+        reason("ticket_refused", "session_ended"),
+    ];
+    assert_eq!(told, expected);
+    let text = log.text();
+    for secret in [cookie.as_str(), &session, &way.callback, &way.mark, "evil.example", "meadow"] {
+        let secret = secret.rsplit('=').next().unwrap();
+        assert!(!text.contains(secret), "{secret}");
+    }
 }

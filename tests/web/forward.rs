@@ -327,6 +327,14 @@ async fn what_can_be_read_in_two_ways_is_403() {
         let expected = if (at, value) == (0, "") { 200 } else { 403 };
         assert_eq!(answer.status().as_u16(), expected, "{} {value:?}", good[at].0);
     }
+    let mut empty = forwarded("https://wiki.example.org/wiki.example.org/a").to_vec();
+    empty[2].1 = "";
+    empty.extend([cookie, HTML]);
+    let answer = get(&proxy, "/forward/proxy", &empty).await;
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN, "the path is no host");
+    let url = ("x-original-url", "https:///wiki.example.org/a");
+    let answer = get(&proxy, "/forward/nginx", &[url, cookie]).await;
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN, "the path is no host");
     for at in 0..4 {
         let mut without = good.to_vec();
         without.remove(at);

@@ -78,11 +78,11 @@ async fn the_openapi_document_has_every_field_and_no_other() {
         let schema = &form["schema"];
         assert_eq!(keys(&schema["properties"]), fields(&visitor), "{path}");
         let required = schema["required"].as_array().unwrap();
-        assert!(!required.is_empty(), "{path}");
+        assert!(!required.is_empty() || path == "/logout", "{path}");
         for name in required {
             assert!(schema["properties"].get(name.as_str().unwrap()).is_some(), "{path}: {name}");
         }
         compared += 1;
     }
-    assert_eq!(compared, 5);
+    assert_eq!(compared, 6);
 }

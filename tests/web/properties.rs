@@ -1,15 +1,19 @@
 //! Properties: the rules of `support/rules.rs` for texts that nobody thought of.
 
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
+use axum::Router;
 use proptest::prelude::*;
 use proptest::sample::select;
 use scraper::{Html, Selector};
+use tokio::runtime::Runtime;
 use vestibule::accounts::one_time_code::OneTimeCode;
 use vestibule::accounts::pasted::plain;
 use vestibule::accounts::username::{Username, UsernameError};
 use vestibule::client_address::client_address;
 
+use crate::support::apps::behind_proxy;
 use crate::support::{Site, body_of, form_request, rules};
 
 /// What is allowed nowhere, looks like something that is, or ends a line, a word or an address.
@@ -26,6 +30,17 @@ fn near(right: &'static str) -> impl Strategy<Value = String> {
     let longer = longer.prop_map(|(text, end, more)| format!("{text}{end}{more}"));
     prop_oneof![right, broken, longer, "[\\x00-\\x20a-z.@/%-]{0,40}", any::<String>()]
 }
+
+/// A site with applications, as its proxy reaches it.
+static BEHIND_PROXY: LazyLock<(Runtime, Router, Site)> = LazyLock::new(|| {
+    let runtime = Runtime::new().unwrap();
+    let (site, router) = runtime.block_on(async {
+        let site = Site::on_sqlite().await;
+        let router = behind_proxy(&site).await;
+        (site, router)
+    });
+    (runtime, router, site)
+});
 
 proptest! {
     #[test]
@@ -58,6 +73,27 @@ proptest! {
         rules::next_path(&text);
         rules::next_path(&odd);
         rules::next_path(&format!("/{odd}"));
+    }
+
+    #[test]
+    fn what_is_followed_elsewhere_is_an_application(
+        text in near("https?://(wiki\\.|WIKI\\.)?example\\.org(:443|\\.|@)?(/app)?[./a-z%25@:?#&=;~-]{0,20}"),
+        path in "(/|\\\\|\\.\\.|%2e|%2F|%5c|app|a|;|\\?|#){0,8}",
+    ) {
+        rules::next_with_apps(&text);
+        rules::next_with_apps(&format!("https://example.org/app{path}"));
+        rules::next_with_apps(&format!("https://example.org{path}"));
+        rules::forwarded_url(text.as_bytes());
+        rules::forwarded_url(format!("https://example.org{path}").as_bytes());
+    }
+
+    #[test]
+    fn no_check_is_allowed_by_what_was_made_up(
+        endpoint in 0..4_u8,
+        lines in prop::collection::vec(near("https?|/[a-z]{0,3}|wiki\\.example\\.org|GET|https://example\\.org/app|__Host-vestibule-app=[A-Za-z0-9_-]{86}"), 0..8),
+    ) {
+        let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
+        BEHIND_PROXY.0.block_on(rules::check(&BEHIND_PROXY.1, endpoint, &lines));
     }
 
     #[test]

@@ -20,7 +20,8 @@ use vestibule::accounts::password::{MAX_PASSWORD_LENGTH, Password};
 use vestibule::accounts::pasted::{is_dash, is_invisible, plain};
 use vestibule::accounts::username::{LENGTH, Username};
 use vestibule::client_address::client_address;
-use vestibule::config::{Limits, SETTINGS, Sender};
+use vestibule::config::{Apps, Limits, SETTINGS, Sender};
+use vestibule::forwarded::ForwardedUrl;
 use vestibule::mail::Composer;
 use vestibule::models::outbox::{Email, QueuedEmail};
 use vestibule::next_path::NextPath;
@@ -130,6 +131,78 @@ pub fn next_path(text: &str) {
     let query = next.query();
     let query = query.strip_prefix("?next=").unwrap().replace('+', " ");
     assert_eq!(percent_decode_str(&query).decode_utf8().unwrap(), path);
+}
+
+/// The applications of the site.
+pub const APPS: &str = "https://wiki.example.org,https://example.org/app";
+
+/// A `next` that leaves this site leads to an application, as browsers and as nginx read it.
+pub fn next_with_apps(text: &str) {
+    let next = NextPath::parse_with(text, &Apps::parse(APPS).unwrap());
+    if next.as_str().is_empty() || next.as_str().starts_with('/') {
+        assert_eq!(next, NextPath::parse(text));
+        return;
+    }
+    let url = Url::parse("http://localhost:8000/login").unwrap().join(next.as_str()).unwrap();
+    assert_eq!(url.as_str(), next.as_str());
+    assert!(url.username().is_empty() && url.password().is_none(), "{url}");
+    is_of_app(&url);
+}
+
+fn is_of_app(url: &Url) {
+    let decoded = percent_decode_str(url.path()).decode_utf8_lossy().replace('\\', "/");
+    let read =
+        Url::parse("http://x/").unwrap().join(&format!("/./{}", decoded.trim_start_matches('/')));
+    match url.origin().ascii_serialization().as_str() {
+        "https://wiki.example.org" => {}
+        "https://example.org" => {
+            for path in [url.path(), read.unwrap().path()] {
+                assert!(path == "/app" || path.starts_with("/app/"), "{url}");
+            }
+        }
+        other => panic!("{other}"),
+    }
+}
+
+/// What a proxy says is one URL, whose path is kept and can be sent in a header.
+pub fn forwarded_url(text: &[u8]) {
+    let Some(read) = ForwardedUrl::from_url(text) else { return };
+    assert!(read.path.starts_with('/') && read.path.bytes().all(|byte| byte.is_ascii_graphic()));
+    let origin = read.url.origin().ascii_serialization();
+    assert!(origin.starts_with("http://") || origin.starts_with("https://"), "{origin}");
+    let again = ForwardedUrl::from_url(format!("{origin}{}", read.path).as_bytes());
+    assert_eq!(again.as_ref(), Some(&read));
+    let host = origin.split_once("://").unwrap().1;
+    let from_parts = ForwardedUrl::from_parts(
+        read.url.scheme().as_bytes(),
+        host.as_bytes(),
+        read.path.as_bytes(),
+    );
+    assert_eq!(from_parts, Some(read));
+}
+
+/// Whatever a proxy asks, and whatever cookie comes along: nobody is told of, and nothing fails.
+pub async fn check(router: &Router, endpoint: u8, lines: &[&[u8]]) {
+    const NAMES: [&str; 7] = [
+        "x-original-url",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-forwarded-uri",
+        "x-forwarded-method",
+        "cookie",
+        "accept",
+    ];
+    const PATHS: [&str; 4] =
+        ["/forward/nginx", "/forward/proxy", "/.vestibule/login?next=/", "/.vestibule/callback"];
+    let mut request = Request::get(PATHS[usize::from(endpoint) % PATHS.len()]);
+    for (name, value) in NAMES.iter().zip(lines) {
+        if let Ok(value) = header::HeaderValue::from_bytes(value) {
+            request = request.header(*name, value);
+        }
+    }
+    let answer = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert!([302, 303, 401, 403].contains(&answer.status().as_u16()), "{}", answer.status());
+    assert!(!answer.headers().contains_key("remote-user"));
 }
 
 /// The trusted proxies of the site.
