@@ -685,7 +685,7 @@ async fn checks_and_tickets_are_logged_with_the_reason_of_a_refusal() {
     let way = Way::out(&proxy, WIKI, &session).await;
     ann.post("/logout", &[]).await;
     way.back(&proxy, WIKI, &way.mark).await;
-    let told: Vec<_> = log.events(0).iter().map(told).collect();
+    let told: Vec<_> = log.events(0).iter().map(own_fields).collect();
     let reason = |event: &str, reason: &str| json!({"event": event, "reason": reason});
     let user = find_user_by_username(site.db().reader(), "ann").await.unwrap().unwrap();
     let expected = [

@@ -120,23 +120,24 @@ impl HostsBrowser {
         let host = parsed.host_str().unwrap().to_owned();
         let (_, rest) = url.split_once("://").unwrap();
         let target = rest.find('/').map_or("/", |at| &rest[at..]);
-        let mut text = format!(
-            "{method} {target} HTTP/1.0\r\nHost: {host}\r\nContent-Length: {}\r\n",
-            body.len()
-        );
+        let mut lines = vec![
+            format!("{method} {target} HTTP/1.0"),
+            format!("Host: {host}"),
+            format!("Content-Length: {}", body.len()),
+        ];
         let usual = [("Accept", "text/html,*/*;q=0.8"), ("Sec-Fetch-Mode", "navigate")];
         let is_other =
             |name: &str| !headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
         let usual = usual.into_iter().filter(|(name, _)| is_other(name));
-        for (name, value) in usual.chain(headers.iter().copied()) {
-            text += &format!("{name}: {value}\r\n");
-        }
+        let all = usual.chain(headers.iter().copied());
+        lines.extend(all.map(|(name, value)| format!("{name}: {value}")));
         let cookies = self.cookies.get(&host).into_iter().flatten();
         let cookies: Vec<_> = cookies.map(|(name, value)| format!("{name}={value}")).collect();
         if !cookies.is_empty() {
-            text += &format!("Cookie: {}\r\n", cookies.join("; "));
+            lines.push(format!("Cookie: {}", cookies.join("; ")));
         }
-        let answer = self.exchange(&host, &format!("{text}\r\n{body}")).await;
+        let request = format!("{}\r\n\r\n{body}", lines.join("\r\n"));
+        let answer = self.exchange(&host, &request).await;
         self.keep_cookies(&host, &answer);
         answer
     }

@@ -19,6 +19,9 @@ const CADDY: &str = "/usr/bin/caddy";
 const CHEAP: [(&str, &str); 2] =
     [("VESTIBULE_HASH_MEMORY_KIB", "7168"), ("VESTIBULE_HASH_ITERATIONS", "5")];
 
+/// The hosts of the documented configurations.
+const HOSTS: [&str; 3] = ["id.example.org", "wiki.example.org", "example.org"];
+
 /// Which proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -57,7 +60,7 @@ impl Setup {
         let settings: Vec<_> = CHEAP.into_iter().chain(settings).collect();
         let program = tokio::task::block_in_place(|| folder.serve_with_log(&settings));
         let authority = Authority::new();
-        for host in ["id.example.org", "wiki.example.org", "example.org"] {
+        for host in HOSTS {
             authority.write(&folder.0, host);
         }
         let (text, app) = config(program.address);
@@ -122,15 +125,17 @@ pub fn documented(language: &str, mark: &str) -> String {
 pub async fn start_echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let echo = Router::new().fallback(async |request: Request| {
-        let (head, body) = request.into_parts();
-        let mut text = format!("{} {}\n", head.method, head.uri);
-        for (name, value) in &head.headers {
-            text += &format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()));
-        }
-        let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-        text + &String::from_utf8_lossy(&body)
-    });
+    let echo =
+        Router::new().fallback(async |request: Request| {
+            let (head, body) = request.into_parts();
+            let mut lines = vec![format!("{} {}", head.method, head.uri)];
+            lines.extend(head.headers.iter().map(|(name, value)| {
+                format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))
+            }));
+            let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+            lines.push(String::from_utf8_lossy(&body).into_owned());
+            lines.join("\n")
+        });
     tokio::spawn(async move { axum::serve(listener, echo).await });
     address
 }
@@ -158,21 +163,15 @@ fn start_nginx(folder: &Path, text: &str, address: SocketAddr) -> Child {
 
 fn start_caddy(folder: &Path, text: &str, address: SocketAddr) -> Child {
     let shown = folder.display();
-    let mut config = String::from("{\n admin off\n auto_https off\n}\n");
-    for line in text.lines() {
-        match line
-            .strip_suffix(" {")
-            .filter(|host| host.ends_with(".org") && !host.starts_with('\t'))
-        {
-            Some(host) => {
-                let port = address.port();
-                config += &format!(
-                    "https://{host}:{port} {{\n bind 127.0.0.1\n tls {shown}/{host}.pem {shown}/{host}.key\n"
-                );
-            }
-            None => config += &format!("{line}\n"),
-        }
-    }
+    let sites = text.lines().map(|line| match line.strip_suffix(" {") {
+        Some(host) if HOSTS.contains(&host) => format!(
+            "https://{host}:{} {{\n bind 127.0.0.1\n tls {shown}/{host}.pem {shown}/{host}.key",
+            address.port()
+        ),
+        _ => line.to_owned(),
+    });
+    let sites = sites.collect::<Vec<_>>().join("\n");
+    let config = format!("{{\n admin off\n auto_https off\n}}\n{sites}\n");
     std::fs::write(folder.join("Caddyfile"), config).unwrap();
     let mut caddy = Command::new(CADDY);
     caddy.args(["run", "--adapter", "caddyfile", "--config", "Caddyfile"]).current_dir(folder);
