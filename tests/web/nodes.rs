@@ -31,7 +31,8 @@ async fn nodes_that_start_together_migrate_once() {
         let done = sql("select count(*), max(version) from vestibule_migrations where success");
         let (count, newest) =
             done.fetch_optional::<(i64, i64)>(db.reader()).await.unwrap().unwrap();
-        assert_eq!((count, newest), (latest_version(), latest_version()));
+        let files = std::fs::read_dir("migrations").unwrap().count();
+        assert_eq!((usize::try_from(count), newest), (Ok(files), latest_version()));
         db.close().await;
         assert!(!folder.log().contains("ERROR"), "{}", folder.log());
     }
