@@ -5,7 +5,7 @@ use axum::http::{Extensions, HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
-use super::{Answer, redirect};
+use super::{HandlerResult, redirect};
 use crate::accounts::app_login::{
     browser_digest, is_token, issue_ticket, log_out_of_app, new_token, session_of_app, use_ticket,
 };
@@ -59,8 +59,8 @@ fn enter_path(app: &App, next: &str, browser: &str) -> Option<String> {
     is_followed.then_some(path)
 }
 
-/// GET `/login/app`: sends the browser back with a ticket.
-pub async fn enter(LoggedIn { visitor, .. }: LoggedIn, RawQuery(query): RawQuery) -> Answer {
+/// Sends the browser back with a ticket.
+pub async fn enter(LoggedIn { visitor, .. }: LoggedIn, RawQuery(query): RawQuery) -> HandlerResult {
     let query = read_query::<AppQuery>(&query.unwrap_or_default());
     let query = query.filter(|query| is_token(&query.browser)).ok_or(StatusCode::BAD_REQUEST)?;
     let app = &visitor.app;
