@@ -117,7 +117,7 @@ fn for_programs(longest: Duration) -> Router<App> {
         .layer(from_fn(framing::check))
         .layer(CatchPanicLayer::new())
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, longest))
-        .layer(RequestBodyLimitLayer::new(LARGEST_BODY));
+        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
     Router::new()
         .route("/session", get(session_info::show))
         .route("/forward/nginx", get(forward::nginx))

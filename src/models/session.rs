@@ -171,7 +171,8 @@ pub async fn find_user_by_session(
     key: &[u8],
     now: i64,
 ) -> Result<Option<LoggedInSession>, DbError> {
-    let found = sql(LOAD).bind(key.to_vec()).bind(now).fetch_optional::<SessionRow>(executor).await?;
+    let found =
+        sql(LOAD).bind(key.to_vec()).bind(now).fetch_optional::<SessionRow>(executor).await?;
     Ok(found.and_then(|session| {
         let login: Login = serde_json::from_str(&session.data).ok()?;
         Some(LoggedInSession {

@@ -26,17 +26,23 @@ const INSERT: &str = "insert into vestibule_signing_keys (number, sealed, create
 const DELETE_BEFORE: &str = "delete from vestibule_signing_keys where number < $1";
 
 /// Every key, the oldest first.
-pub async fn find_signing_keys(on: Executor<'_>) -> Result<Vec<SigningKeyRow>, DbError> {
-    sql(ALL).all(on).await
+pub async fn find_signing_keys(executor: Executor<'_>) -> Result<Vec<SigningKeyRow>, DbError> {
+    sql(ALL).fetch_all(executor).await
 }
 
-/// Adds a key, unless there is one with its number, and answers whether it did.
-pub async fn insert_signing_key(on: Executor<'_>, new: &SigningKeyRow) -> Result<bool, DbError> {
+/// Adds a key, unless there is one with its number, and returns whether it did.
+pub async fn insert_signing_key(
+    executor: Executor<'_>,
+    new: &SigningKeyRow,
+) -> Result<bool, DbError> {
     let insert = sql(INSERT).bind(new.number).bind(new.sealed.clone()).bind(new.created_at);
-    Ok(insert.execute(on).await? > 0)
+    Ok(insert.execute(executor).await? > 0)
 }
 
 /// Deletes the keys with a lower number.
-pub async fn delete_signing_keys_before(on: Executor<'_>, number: i64) -> Result<(), DbError> {
-    sql(DELETE_BEFORE).bind(number).execute(on).await.map(drop)
+pub async fn delete_signing_keys_before(
+    executor: Executor<'_>,
+    number: i64,
+) -> Result<(), DbError> {
+    sql(DELETE_BEFORE).bind(number).execute(executor).await.map(drop)
 }

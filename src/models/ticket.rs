@@ -40,20 +40,27 @@ const SWEEP: &str = "with picked as materialized (
         for update skip locked)
     delete from vestibule_tickets where token_hash in (select token_hash from picked)";
 
-/// Adds a ticket and answers whether it did: none beyond 100 of a session.
-pub async fn insert_ticket(on: Executor<'_>, new: &Ticket, now: i64) -> Result<bool, DbError> {
+/// Adds a ticket and returns whether it did: none beyond 100 of a session.
+pub async fn insert_ticket(
+    executor: Executor<'_>,
+    new: &Ticket,
+    now: i64,
+) -> Result<bool, DbError> {
     let insert = sql(INSERT).bind(new.token_hash.clone()).bind(new.session_key.clone());
     let insert = insert.bind(new.app.clone()).bind(new.browser.clone()).bind(new.next.clone());
     let insert = insert.bind(new.expires_at).bind(now).bind(MAX_TICKETS);
-    Ok(insert.execute(on).await? > 0)
+    Ok(insert.execute(executor).await? > 0)
 }
 
 /// Uses a ticket up, expired or not: once, whatever is sent in parallel.
-pub async fn take_ticket(on: Executor<'_>, token_hash: Vec<u8>) -> Result<Option<Ticket>, DbError> {
-    sql(TAKE).bind(token_hash).optional(on).await
+pub async fn take_ticket(
+    executor: Executor<'_>,
+    token_hash: Vec<u8>,
+) -> Result<Option<Ticket>, DbError> {
+    sql(TAKE).bind(token_hash).fetch_optional(executor).await
 }
 
-/// Deletes up to `limit` tickets that have expired and answers how many.
-pub async fn sweep_tickets(on: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
-    sql(SWEEP).bind(now).bind(limit).execute(on).await
+/// Deletes up to `limit` tickets that have expired and returns how many.
+pub async fn sweep_tickets(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
+    sql(SWEEP).bind(now).bind(limit).execute(executor).await
 }

@@ -133,7 +133,7 @@ on_both_databases! {
         let mark = way.mark.split_once('=').unwrap().1;
         assert!(ticket.len() == 43 && mark.len() == 43);
         let rows = vestibule::db::sql("select app, browser, next, token_hash, session_key from vestibule_tickets");
-        let rows = rows.all::<(String, String, String, Vec<u8>, Vec<u8>)>(site.db().reader()).await.unwrap();
+        let rows = rows.fetch_all::<(String, String, String, Vec<u8>, Vec<u8>)>(site.db().reader()).await.unwrap();
         let (app, browser, next, hash, _) = &rows[0];
         assert_eq!((app.as_str(), next.as_str(), hash.len()), (WIKI, "https://wiki.example.org/", 32));
         assert!(browser != mark && hash != ticket.as_bytes());
