@@ -44,6 +44,14 @@ export async function openPage(
   });
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
+  for (const arrive of ["goto", "waitForURL"]) {
+    const original = page[arrive].bind(page);
+    page[arrive] = async (...args) => {
+      const answer = await original(...args);
+      await autofocused(page);
+      return answer;
+    };
+  }
   page.complaints = [];
   page.expectRefusal = watch(context, page.complaints, site?.url);
   page.on("response", (response) => {
@@ -52,6 +60,16 @@ export async function openPage(
     if ((isDocument || isFetched(request)) && !isRedirect(response)) page.served = response;
   });
   return page;
+}
+
+/**
+ * Waits until the page has moved the focus to its `autofocus` element. The browser does so with the
+ * first frame, after `load`. Input before that frame makes Chromium report a blocked autofocus.
+ * An address with a fragment gets no autofocus.
+ */
+export async function autofocused(page) {
+  if (new URL(page.url()).hash) return;
+  await page.locator("html:has([autofocus]):not(:has(:focus))").waitFor({ state: "detached" });
 }
 
 /** A form that the page's script has sent. */

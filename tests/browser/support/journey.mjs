@@ -1,6 +1,6 @@
 // What people do, step by step, by the labels and the roles that they see.
 
-import { isFetched } from "./browser.mjs";
+import { autofocused, isFetched } from "./browser.mjs";
 
 /** Someone with an address of their own. */
 export function person(username) {
@@ -79,6 +79,7 @@ export async function changePassword(page, current, password) {
 /** Asks for another code, and comes back to the same address. */
 export async function resend(page) {
   await Promise.all([page.waitForEvent("load"), button(page, "Send a new code").click()]);
+  await autofocused(page);
 }
 
 /**
@@ -92,6 +93,7 @@ export async function refused(page, path, status, act) {
   const isAnswer = (response) => isFetched(response.request()) && response.status() === status;
   const replaced = page.waitForResponse(isAnswer).then(() => isIdle(page));
   await Promise.all([Promise.any([loaded, replaced]), act()]);
+  await autofocused(page);
 }
 
 /** Waits until no form is under way. */
