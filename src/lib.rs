@@ -37,6 +37,7 @@
 
 mod assets;
 mod controllers;
+mod current_user;
 mod error;
 mod flash;
 mod forms;
@@ -83,4 +84,5 @@ pub mod random;
 
 pub use app::App;
 pub use config::Config;
+pub use current_user::CurrentUser;
 pub use routes::router;

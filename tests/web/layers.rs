@@ -10,6 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["config"],
     &["password_hasher", "assets"],
     &["models"],
+    &["current_user"],
     &["mail"],
     &["app"],
     &["accounts"],
