@@ -42,32 +42,32 @@ impl Seed {
 /// $1 is a list of `[number, user's number, session's hash, device's hash]`, $2 a past time, $3 a future
 /// time, $4 the password hash.
 const ROWS: [&str; 6] = [
-    "insert into users (id, username, email, email_key, password_hash, credential_version, created_at)
+    "insert into vestibule_users (id, username, email, email_key, password_hash, credential_version, created_at)
      select printf('%026d', value ->> 0), printf('user%08d', value ->> 0),
          printf('user%08d@meadow.example', value ->> 0),
          printf('user%08d@meadow.example', value ->> 0), $4, 1, $2 from json_each($1)",
-    "insert into devices (token_hash, user_id, logins, last_login_at, credential_version)
+    "insert into vestibule_devices (token_hash, user_id, logins, last_login_at, credential_version)
      select unhex(value ->> 3), printf('%026d', value ->> 0), 1, $2, 1 from json_each($1)",
-    "insert into one_time_codes (id, user_id, attempts, codes_sent, created_at, expires_at)
+    "insert into vestibule_one_time_codes (id, user_id, attempts, codes_sent, created_at, expires_at)
      select printf('%026d', value ->> 0), printf('%026d', value ->> 0), 0, 1, $2, $3
      from json_each($1)",
-    "insert into limits (subject, count, window_ends_at)
+    "insert into vestibule_rate_limits (subject, count, window_ends_at)
      select value ->> 2, 1, $3 from json_each($1)",
-    "insert into outbox
+    "insert into vestibule_outbox
      (id, kind, sealed, tries, created_at, next_try_at, claimed_until, expires_at)
      select printf('%026d', value ->> 0), 'new_device', zeroblob(400), 0, $2, $3, 0, $3
      from json_each($1)",
     SESSIONS,
 ];
 
-const SESSIONS: &str = "insert into sessions
+const SESSIONS: &str = "insert into vestibule_sessions
     (id_hash, user_id, credential_version, data, created_at, last_seen_at, expires_at)
     select unhex(value ->> 2), printf('%026d', value ->> 1), 1, json_object(
         'user_id', printf('%026d', value ->> 1), 'credential_version', 1, 'remember', json('true'),
         'username', printf('user%08d', value ->> 1)), $2, $2, $3 from json_each($1)";
 
 /// Without this the account page would record the first use of each session in a long time.
-const USE_NOW: &str = "update sessions set created_at = $1, last_seen_at = $1";
+const USE_NOW: &str = "update vestibule_sessions set created_at = $1, last_seen_at = $1";
 
 /// A folder with a copy of the database.
 pub fn copy(seed: Seed) -> Folder {

@@ -100,7 +100,8 @@ fn has_expired(path: &Path) -> bool {
     seed::run(async {
         let options = SqliteConnectOptions::new().filename(path).read_only(true);
         let mut on: SqliteConnection = options.connect().await.expect("the database opens");
-        let first = sqlx::query_scalar("select min(expires_at) from sessions").fetch_one(&mut on);
+        let first =
+            sqlx::query_scalar("select min(expires_at) from vestibule_sessions").fetch_one(&mut on);
         first.await.is_ok_and(|first: Option<i64>| first.is_some_and(|at| at < Clock::System.now()))
     })
 }

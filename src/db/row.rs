@@ -10,7 +10,7 @@
 ///     columns user_columns;
 ///     pub struct User { pub id: String, pub created_at: i64 }
 /// }
-/// const BY_ID: &str = concat!("select ", user_columns!(), " from users where id = $1");
+/// const BY_ID: &str = concat!("select ", user_columns!(), " from vestibule_users where id = $1");
 /// ```
 macro_rules! row {
     (columns $columns:ident; $(#[$meta:meta])* $vis:vis struct $name:ident {

@@ -1,4 +1,4 @@
-//! The `devices` table: browsers that an account was used from, recognised by a cookie.
+//! The `vestibule_devices` table: browsers that an account was used from, recognised by a cookie.
 
 use sha2::{Digest, Sha256};
 
@@ -56,31 +56,31 @@ impl DeviceRow {
     }
 }
 
-const RECORD: &str = "insert into devices
+const RECORD: &str = "insert into vestibule_devices as devices
     (token_hash, user_id, logins, last_login_at, credential_version) values ($1, $2, $3, $4, $5)
     on conflict (user_id, token_hash) do update set
         logins = devices.logins + $3, last_login_at = $4, credential_version = $5
-    returning logins, (select count(*) from devices other
+    returning logins, (select count(*) from vestibule_devices other
         where other.user_id = $2 and other.token_hash <> $1)";
 const FIND: &str = concat!(
     "select ",
     device_columns!(),
-    " from devices where user_id = $1 and token_hash in ($2, $3, $4, $5) and last_login_at > $6
+    " from vestibule_devices where user_id = $1 and token_hash in ($2, $3, $4, $5) and last_login_at > $6
     order by credential_version desc, last_login_at desc limit 1"
 );
 /// Keeps the 50 that were used last. As with sessions, two logins at once do not wait for each other, and
 /// the numbers are in the text.
 const KEEP_NEWEST: &str = "with picked as materialized (
-        select token_hash from devices where user_id = $1 and token_hash in
-        (select token_hash from devices where user_id = $1
+        select token_hash from vestibule_devices where user_id = $1 and token_hash in
+        (select token_hash from vestibule_devices where user_id = $1
             order by last_login_at desc limit 100 offset 50)
         for update skip locked)
-    delete from devices where user_id = $1 and token_hash in (select token_hash from picked)";
+    delete from vestibule_devices where user_id = $1 and token_hash in (select token_hash from picked)";
 
 const SWEEP: &str = "with picked as materialized (
-        select user_id, token_hash from devices where last_login_at <= $1 limit $2
+        select user_id, token_hash from vestibule_devices where last_login_at <= $1 limit $2
         for update skip locked)
-    delete from devices where (user_id, token_hash) in (select user_id, token_hash from picked)";
+    delete from vestibule_devices where (user_id, token_hash) in (select user_id, token_hash from picked)";
 
 /// The device that holds one of `tokens` (the first [`MAX_TOKENS`] count), if this user logged in from
 /// it. Without a user the same query runs.

@@ -1,4 +1,4 @@
-//! The `one_time_codes` table: codes that were sent for any purpose, and every attempt at them.
+//! The `vestibule_one_time_codes` table: codes that were sent for any purpose, and every attempt at them.
 //!
 //! The session keeps a code's id and its keyed digest; what is used up (attempts, time, the code
 //! itself) is counted here, in SQL, before an attempt is compared.
@@ -44,34 +44,37 @@ impl OneTimeCodeRow {
     }
 }
 
-const INSERT: &str = "insert into one_time_codes
+const INSERT: &str = "insert into vestibule_one_time_codes
     (id, purpose, user_id, attempts, codes_sent, created_at, expires_at)
     values ($1, $2, $3, 0, $4, $5, $6)";
-const FIND: &str =
-    concat!("select ", code_columns!(), " from one_time_codes where id = $1 and purpose = $2");
+const FIND: &str = concat!(
+    "select ",
+    code_columns!(),
+    " from vestibule_one_time_codes where id = $1 and purpose = $2"
+);
 const COUNT_ATTEMPT: &str = concat!(
-    "update one_time_codes set attempts = attempts + 1
+    "update vestibule_one_time_codes set attempts = attempts + 1
     where id = $1 and purpose = $2 and expires_at > $3 and attempts < $4 returning ",
     code_columns!()
 );
-const REFUND: &str = "update one_time_codes set attempts = attempts - 1
+const REFUND: &str = "update vestibule_one_time_codes set attempts = attempts - 1
     where id = $1 and purpose = $2 and attempts > 0";
 /// The row of a replaced code stays, so that of parallel requests the second sees the first. After a pause
 /// it can be replaced again: the browser may not have received the response with the new code's id.
-const INVALIDATE: &str = "update one_time_codes set expires_at = 0, created_at = $3
+const INVALIDATE: &str = "update vestibule_one_time_codes set expires_at = 0, created_at = $3
     where id = $1 and purpose = $4
         and (expires_at > 0 or created_at + $2 <= $3 or created_at > $3 + $2)
     returning codes_sent";
-const USE: &str = "delete from one_time_codes
+const USE: &str = "delete from vestibule_one_time_codes
     where id = $1 and purpose = $2 and user_id = $3 and expires_at > $4";
 /// The rows stay: a deleted row would show others that there is such an account, and when its owner
 /// changes the password.
-const REVOKE: &str = "update one_time_codes set user_id = null where user_id = $1";
+const REVOKE: &str = "update vestibule_one_time_codes set user_id = null where user_id = $1";
 
 const SWEEP: &str = "with picked as materialized (
-        select id from one_time_codes where expires_at <= $1 limit $2
+        select id from vestibule_one_time_codes where expires_at <= $1 limit $2
         for update skip locked)
-    delete from one_time_codes where id in (select id from picked)";
+    delete from vestibule_one_time_codes where id in (select id from picked)";
 
 /// Makes a code for `user_id`, the `codes_sent`th in a row in its browser, and returns its id.
 pub async fn insert_code(

@@ -129,7 +129,7 @@ impl Outbox {
         // Four strings always become JSON; an email without content would be dropped as unreadable.
         let content = serde_json::to_vec(email).unwrap_or_default();
         let domain = email.to.rsplit_once('@').map_or("", |(_, domain)| domain).to_lowercase();
-        sql("insert into outbox
+        sql("insert into vestibule_outbox
              (id, kind, sealed, tries, created_at, next_try_at, claimed_until, expires_at, priority, domain)
              values ($1, $2, $3, 0, $4, $5, 0, $6, $7, $8)")
         .bind(&id)
@@ -163,22 +163,22 @@ pub struct ClaimFilter {
 /// all that is due each time.
 const CLAIM: &str = concat!(
     "with picked as materialized (
-        select id from outbox
+        select id from vestibule_outbox
         where +next_try_at <= $2 and claimed_until <= $2 and expires_at > $2 and priority <= $3
             and (case when priority = 0 then $4 else $5 end) not like '% ' || domain || ' %'
         order by priority, tries, next_try_at limit 1
         for update skip locked)
-    update outbox set claimed_until = $1, tries = tries + 1
+    update vestibule_outbox set claimed_until = $1, tries = tries + 1
         where id in (select id from picked) returning ",
     outbox_columns!()
 );
 
 const DROP_EXPIRED: &str = concat!(
     "with picked as materialized (
-        select id from outbox where expires_at <= $1 and claimed_until <= $1
+        select id from vestibule_outbox where expires_at <= $1 and claimed_until <= $1
         order by expires_at limit $2
         for update skip locked)
-    delete from outbox where id in (select id from picked) returning ",
+    delete from vestibule_outbox where id in (select id from picked) returning ",
     outbox_columns!()
 );
 
@@ -203,7 +203,7 @@ pub async fn claim(
 
 /// Deletes an email that was sent or given up.
 pub async fn remove(executor: Executor<'_>, id: &str) -> Result<(), DbError> {
-    sql("delete from outbox where id = $1").bind(id).execute(executor).await.map(drop)
+    sql("delete from vestibule_outbox where id = $1").bind(id).execute(executor).await.map(drop)
 }
 
 /// Ends the claim of an email that is due again at `next_try_at`, after so many `tries`. Does nothing
@@ -214,7 +214,7 @@ pub async fn reschedule(
     next_try_at: i64,
     tries: i64,
 ) -> Result<(), DbError> {
-    sql("update outbox set claimed_until = 0, next_try_at = $1, tries = $2
+    sql("update vestibule_outbox set claimed_until = 0, next_try_at = $1, tries = $2
          where id = $3 and claimed_until = $4")
     .bind(next_try_at)
     .bind(tries)
@@ -234,12 +234,14 @@ pub async fn drop_expired(db: &Db, key: &ServerKey, now: i64) -> Result<Vec<Queu
 
 /// Ends every claim: for the start of the only node, whose process may have been killed.
 pub async fn release_claims(executor: Executor<'_>) -> Result<u64, DbError> {
-    sql("update outbox set claimed_until = 0 where claimed_until <> 0").execute(executor).await
+    sql("update vestibule_outbox set claimed_until = 0 where claimed_until <> 0")
+        .execute(executor)
+        .await
 }
 
 /// Makes all emails due after the clock went back to `now`. Claims end as if they were made now.
 pub async fn rebase_times(executor: Executor<'_>, now: i64) -> Result<u64, DbError> {
-    sql("update outbox set
+    sql("update vestibule_outbox set
              expires_at = case when created_at > $1
                  then expires_at - created_at + $1 else expires_at end,
              created_at = case when created_at > $1 then $1 else created_at end,
@@ -254,7 +256,7 @@ pub async fn rebase_times(executor: Executor<'_>, now: i64) -> Result<u64, DbErr
 
 /// When the next email is due that is not claimed at `now` (unix time, perhaps past).
 pub async fn next_due(executor: Executor<'_>, now: i64) -> Result<Option<i64>, DbError> {
-    let next = sql("select next_try_at from outbox where claimed_until <= $1
+    let next = sql("select next_try_at from vestibule_outbox where claimed_until <= $1
          order by next_try_at limit 1")
     .bind(now);
     Ok(next.fetch_optional::<(i64,)>(executor).await?.map(|(at,)| at))
@@ -269,7 +271,7 @@ pub async fn newest(
     let rows = sql(concat!(
         "select ",
         outbox_columns!(),
-        " from outbox
+        " from vestibule_outbox
          where kind <> 'decoy_code' order by id desc limit $1"
     ))
     .bind(most)
@@ -281,15 +283,15 @@ pub async fn newest(
 
 /// Deletes every email.
 pub async fn clear(executor: Executor<'_>) -> Result<u64, DbError> {
-    sql("delete from outbox").execute(executor).await
+    sql("delete from vestibule_outbox").execute(executor).await
 }
 
 /// Keeps the development mailbox small: deletes decoys, what is older than a day, and all but the newest
 /// [`MAILBOX_SIZE`].
 pub async fn trim_mailbox(executor: Executor<'_>, now: i64) -> Result<u64, DbError> {
-    sql("delete from outbox
+    sql("delete from vestibule_outbox
          where created_at < $1 or kind = 'decoy_code' or id not in (
-             select id from outbox where kind <> 'decoy_code' order by id desc limit $2)")
+             select id from vestibule_outbox where kind <> 'decoy_code' order by id desc limit $2)")
     .bind(now - GIVE_UP_AFTER)
     .bind(MAILBOX_SIZE)
     .execute(executor)

@@ -1,4 +1,4 @@
-//! The `limits` table: how often something happened within a window of time.
+//! The `vestibule_rate_limits` table: how often something happened within a window of time.
 
 use crate::db::{DbError, Executor, row, sql};
 
@@ -23,7 +23,7 @@ impl RateLimitRow {
 /// that would end too late, after the clock was put back, is cut to its length. Adding nothing, it
 /// returns what adding one would.
 const COUNT: &str = "
-    insert into limits (subject, count, window_ends_at) values ($1, $4, $2)
+    insert into vestibule_rate_limits as limits (subject, count, window_ends_at) values ($1, $4, $2)
     on conflict (subject) do update set
         count = case when limits.window_ends_at <= $3 then $4 else limits.count + $4 end,
         window_ends_at = case
@@ -35,7 +35,7 @@ const COUNT: &str = "
 /// failures are remembered for 366 days; any `n` of them for more than `n` / 100 of that), and names
 /// that are tried once cost a row for 30 days.
 const COUNT_IN_A_ROW: &str = "
-    insert into limits (subject, count, window_ends_at) values ($1, 1, $2 + $3)
+    insert into vestibule_rate_limits as limits (subject, count, window_ends_at) values ($1, 1, $2 + $3)
     on conflict (subject) do update set
         count = case when limits.window_ends_at <= $2 then 1 else limits.count + 1 end,
         window_ends_at = case
@@ -44,14 +44,15 @@ const COUNT_IN_A_ROW: &str = "
             else $2 + $3 + limits.count * $4 end
     returning count, window_ends_at";
 
-const REFUND: &str = "update limits set count = count - $2 where subject = $1 and count > 0";
+const REFUND: &str =
+    "update vestibule_rate_limits set count = count - $2 where subject = $1 and count > 0";
 
-const RESET: &str = "delete from limits where subject = $1";
+const RESET: &str = "delete from vestibule_rate_limits where subject = $1";
 
 const SWEEP: &str = "with picked as materialized (
-        select subject from limits where window_ends_at <= $1 limit $2
+        select subject from vestibule_rate_limits where window_ends_at <= $1 limit $2
         for update skip locked)
-    delete from limits where subject in (select subject from picked)";
+    delete from vestibule_rate_limits where subject in (select subject from picked)";
 
 const DAY: i64 = 24 * 60 * 60;
 

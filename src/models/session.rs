@@ -1,4 +1,4 @@
-//! The `sessions` table, as tower-sessions' store.
+//! The `vestibule_sessions` table, as tower-sessions' store.
 //!
 //! Rows are keyed by SHA-256 of the session's id: a stolen copy of the table logs nobody in. Saving
 //! never inserts, so that a request in flight cannot bring back a session that was just revoked.
@@ -106,49 +106,51 @@ const LOAD: &str = "select data, sessions.created_at as begun_at, last_seen_at, 
         coalesce(email, '') as email, coalesce(password_hash, '') as password_hash,
         coalesce(users.credential_version, 0) as credential_version,
         coalesce(users.created_at, 0) as created_at
-    from sessions left join users on users.id = sessions.user_id
+    from vestibule_sessions as sessions
+    left join vestibule_users as users on users.id = sessions.user_id
         and users.credential_version = sessions.credential_version
     where id_hash = $1 and expires_at > $2 and (sessions.user_id is null or users.id is not null)";
 
-const INSERT: &str = "insert into sessions
+const INSERT: &str = "insert into vestibule_sessions
     (id_hash, data, created_at, last_seen_at, expires_at, user_id, credential_version)
     values ($1, $2, $3, $3, $4, $5, $6)
-    returning (select count(*) from sessions other where other.user_id = $5 and other.id_hash <> $1)";
+    returning (select count(*) from vestibule_sessions other
+        where other.user_id = $5 and other.id_hash <> $1)";
 
 /// Sets new data, if there is any, and the time of the last use. The user stays: a login begins a new
 /// session.
-const UPDATE: &str = "update sessions
+const UPDATE: &str = "update vestibule_sessions
     set data = coalesce($2, data), last_seen_at = $3,
         expires_at = case when created_at + $5 < $4 then created_at + $5 else $4 end
     where id_hash = $1";
 
 /// As [`UPDATE`], without new data, unless another request did it since `last_seen_at` was read.
-const TOUCH: &str = "update sessions
+const TOUCH: &str = "update vestibule_sessions
     set last_seen_at = $2,
         expires_at = case when created_at + $4 < $3 then created_at + $4 else $3 end
     where id_hash = $1 and last_seen_at = $5";
 
-const DELETE: &str = "delete from sessions where id_hash = $1";
-const DELETE_OF_USER: &str = "delete from sessions where user_id = $1";
+const DELETE: &str = "delete from vestibule_sessions where id_hash = $1";
+const DELETE_OF_USER: &str = "delete from vestibule_sessions where user_id = $1";
 
 /// Keeps the new session and the 99 others that were used last. Two logins at once, or one and a change
 /// of the password, delete in no fixed order; rows that the other holds are left to the next login. The
 /// numbers are in the text: SQLite makes a new plan for each value of a bound `limit`.
 const KEEP_NEWEST: &str = "with picked as materialized (
-        select id_hash from sessions where id_hash in
-        (select id_hash from sessions where user_id = $1 and id_hash <> $2
+        select id_hash from vestibule_sessions where id_hash in
+        (select id_hash from vestibule_sessions where user_id = $1 and id_hash <> $2
             order by last_seen_at desc limit 100 offset 99)
         for update skip locked)
-    delete from sessions where id_hash in (select id_hash from picked)";
+    delete from vestibule_sessions where id_hash in (select id_hash from picked)";
 
 /// Sessions of one account, more than one person has browsers (ASVS 7.1.2): else anyone with a
 /// password could fill the disk by logging in. From here on [`KEEP_NEWEST`] runs.
 const MAX_SESSIONS: i64 = 100;
 
 const SWEEP: &str = "with picked as materialized (
-        select id_hash from sessions where expires_at <= $1 limit $2
+        select id_hash from vestibule_sessions where expires_at <= $1 limit $2
         for update skip locked)
-    delete from sessions where id_hash in (select id_hash from picked)";
+    delete from vestibule_sessions where id_hash in (select id_hash from picked)";
 
 /// Deletes up to `limit` sessions that have expired and returns how many.
 pub async fn sweep_sessions(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {

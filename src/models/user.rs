@@ -1,4 +1,4 @@
-//! The `users` table.
+//! The `vestibule_users` table.
 
 use crate::db::{DbError, Executor, row, sql};
 use crate::random;
@@ -56,13 +56,13 @@ pub struct NewUser<'a> {
 /// A query for users.
 macro_rules! users {
     ($rest:literal) => {
-        sql(concat!("select ", user_columns!(), " from users ", $rest))
+        sql(concat!("select ", user_columns!(), " from vestibule_users ", $rest))
     };
 }
 
 /// A taken name or address is no error: the unique keys decide between parallel registrations.
 const INSERT: &str = concat!(
-    "insert into users
+    "insert into vestibule_users
     (id, username, email, email_key, password_hash, credential_version, created_at,
         password_set_in, password_set_at)
     values ($1, $2, $3, $4, $5, 1, $6, $7, $6) on conflict do nothing returning ",
@@ -70,14 +70,15 @@ const INSERT: &str = concat!(
 );
 
 const SET_PASSWORD: &str = concat!(
-    "update users
+    "update vestibule_users
     set password_hash = $1, credential_version = credential_version + 1,
         password_set_in = $4, password_set_at = $5
     where id = $2 and credential_version = $3 returning ",
     user_columns!()
 );
 
-const REHASH: &str = "update users set password_hash = $1 where id = $2 and password_hash = $3";
+const REHASH: &str =
+    "update vestibule_users set password_hash = $1 where id = $2 and password_hash = $3";
 
 pub async fn find_user(executor: Executor<'_>, id: &str) -> Result<Option<User>, DbError> {
     users!("where id = $1").bind(id).fetch_optional(executor).await

@@ -233,10 +233,10 @@ async fn a_program_killed_at_any_time_keeps_what_it_acknowledged_and_leaves_noth
     let program = folder.serve_with_log(&settings);
     tokio::task::block_in_place(|| known.assert_holds(&program));
     let db = Db::open(&Location::Sqlite(folder.0.join("vestibule.db"))).await.unwrap();
-    let users = column(&db, "select email from users").await;
+    let users = column(&db, "select email from vestibule_users").await;
     let all_mail_is_sent = async {
         server.until(|server| (server.mails().len() >= users.len()).then_some(())).await;
-        until(async || column(&db, "select id from outbox").await.is_empty()).await;
+        until(async || column(&db, "select id from vestibule_outbox").await.is_empty()).await;
     };
     tokio::time::timeout(Duration::from_mins(1), all_mail_is_sent).await.unwrap();
     db.close().await;
@@ -314,7 +314,10 @@ async fn a_program_stopped_under_load_with_a_hanging_mail_server_exits_in_time_a
         assert!(can_log_in(&program, name, PASSWORD), "{name} was told to have an account");
     }
     let db = Db::open(&Location::Sqlite(folder.0.join("vestibule.db"))).await.unwrap();
-    let waiting = "select kind from outbox where kind = 'registered'";
-    assert_eq!(column(&db, waiting).await.len(), column(&db, "select id from users").await.len());
+    let waiting = "select kind from vestibule_outbox where kind = 'registered'";
+    assert_eq!(
+        column(&db, waiting).await.len(),
+        column(&db, "select id from vestibule_users").await.len()
+    );
     db.close().await;
 }

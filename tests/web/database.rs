@@ -16,7 +16,7 @@ on_both_databases! {
     async fn migrating_twice_changes_nothing(site: Site) {
         site.registered("ann").await;
         Db::open(&site.app.config.database).await.unwrap();
-        assert_eq!(site.count("select count(*) from users").await, 1);
+        assert_eq!(site.count("select count(*) from vestibule_users").await, 1);
     }
 
     async fn a_database_of_a_newer_version_is_not_changed(site: Site) {
@@ -29,15 +29,15 @@ on_both_databases! {
     }
 
     async fn a_dropped_transaction_is_rolled_back(site: Site) {
-        let insert = "insert into limits (subject, count, window_ends_at) values ('x', 1, 1)";
+        let insert = "insert into vestibule_rate_limits (subject, count, window_ends_at) values ('x', 1, 1)";
         let mut tx = site.db().begin().await.unwrap();
         sql(insert).execute(tx.executor()).await.unwrap();
         drop(tx);
-        assert_eq!(site.count("select count(*) from limits").await, 0);
+        assert_eq!(site.count("select count(*) from vestibule_rate_limits").await, 0);
         let mut tx = site.db().begin().await.unwrap();
         sql(insert).execute(tx.executor()).await.unwrap();
         tx.commit().await.unwrap();
-        assert_eq!(site.count("select count(*) from limits").await, 1);
+        assert_eq!(site.count("select count(*) from vestibule_rate_limits").await, 1);
     }
 
     async fn a_commit_notifies_and_a_dropped_transaction_does_not(site: Site) {
@@ -51,11 +51,11 @@ on_both_databases! {
     }
 
     async fn every_type_of_value_is_read_as_it_was_written(site: Site) {
-        let insert = "insert into outbox (id, kind, sealed, tries, created_at, next_try_at, claimed_until, expires_at)
+        let insert = "insert into vestibule_outbox (id, kind, sealed, tries, created_at, next_try_at, claimed_until, expires_at)
             values ($1, $2, $3, $4, $4, $4, $4, $4)";
         let bytes: Vec<u8> = (0..=255).collect();
         sql(insert).bind("ид").bind("").bind(bytes.clone()).bind(i64::MIN).execute(site.db().writer()).await.unwrap();
-        let row = sql("select id, kind, sealed, tries from outbox").fetch_optional::<(String, String, Vec<u8>, i64)>(site.db().reader());
+        let row = sql("select id, kind, sealed, tries from vestibule_outbox").fetch_optional::<(String, String, Vec<u8>, i64)>(site.db().reader());
         assert_eq!(row.await.unwrap(), Some(("ид".into(), String::new(), bytes, i64::MIN)));
     }
 }
@@ -63,7 +63,7 @@ on_both_databases! {
 on_both_databases! {
     /// sqlx-postgres 0.9 would return a connection to the pool inside an open transaction.
     async fn a_caller_dropped_during_begin_leaves_no_transaction_open(site: Site) {
-        let insert = "insert into limits (subject, count, window_ends_at) values ($1, 1, 1)";
+        let insert = "insert into vestibule_rate_limits (subject, count, window_ends_at) values ($1, 1, 1)";
         for micros in (0..150).map(|step| step * 20) {
             let begins = (0..8).map(|_| timeout(Duration::from_micros(micros), site.db().begin()));
             drop(join_all(begins).await);
@@ -73,7 +73,7 @@ on_both_databases! {
             assert!(join_all(inserts).await.iter().all(Result::is_ok));
         }
         let other = Db::open(&site.app.config.database).await.unwrap();
-        let count = sql("select count(*) from limits").fetch_optional::<(i64,)>(other.reader()).await;
+        let count = sql("select count(*) from vestibule_rate_limits").fetch_optional::<(i64,)>(other.reader()).await;
         assert_eq!(count.unwrap(), Some((150 * 16,)), "others see what was written");
         other.close().await;
     }
@@ -95,11 +95,13 @@ async fn sqlite_syncs_each_commit_and_readers_cannot_write() {
         .await
         .unwrap();
     assert_eq!(mode.unwrap().0, "wal");
-    let insert = "insert into limits (subject, count, window_ends_at) values ('x', 1, 1)";
+    let insert =
+        "insert into vestibule_rate_limits (subject, count, window_ends_at) values ('x', 1, 1)";
     assert!(sql(insert).execute(site.db().reader()).await.is_err(), "readers cannot write");
 }
 
-const COUNTED: &str = "insert into limits (subject, count, window_ends_at) values ($1, 1, 1)";
+const COUNTED: &str =
+    "insert into vestibule_rate_limits (subject, count, window_ends_at) values ($1, 1, 1)";
 
 /// Writes `name` in its own transaction.
 async fn write(db: &Db, name: String) -> Result<String, DbError> {
@@ -125,8 +127,8 @@ on_both_databases! {
             tokio::join!(join_all(names), dropped, conflict, single, join_all(more));
         assert!(kept.iter().chain(&more).all(Result::is_ok), "{kept:?} {more:?}");
         assert!(conflict.is_err() && single.is_err());
-        assert_eq!(site.count("select count(*) from limits where subject like 'kept %'").await, 16);
-        assert_eq!(site.count("select count(*) from limits").await, 17);
+        assert_eq!(site.count("select count(*) from vestibule_rate_limits where subject like 'kept %'").await, 16);
+        assert_eq!(site.count("select count(*) from vestibule_rate_limits").await, 17);
     }
 
     async fn a_caller_dropped_during_a_transaction_does_not_block_others(site: Site) {
@@ -138,14 +140,14 @@ on_both_databases! {
         let other = Db::open_for(&site.app.config.database, Duration::from_millis(500)).await.unwrap();
         write(&other, "other".into()).await.expect("no transaction is left open");
         other.close().await;
-        assert_eq!(site.count("select count(*) from limits where subject like '% after'").await, 100);
+        assert_eq!(site.count("select count(*) from vestibule_rate_limits where subject like '% after'").await, 100);
     }
 }
 
 #[tokio::test]
 async fn a_failed_commit_fails_only_its_caller() {
     let site = Site::on_sqlite().await;
-    let orphan = "insert into devices (token_hash, user_id, logins, last_login_at) values ($1, 'nobody', 1, 1)";
+    let orphan = "insert into vestibule_devices (token_hash, user_id, logins, last_login_at) values ($1, 'nobody', 1, 1)";
     let breaks_at_commit = async {
         let mut tx = site.db().begin().await?;
         sql("pragma defer_foreign_keys = on").execute(tx.executor()).await?;
@@ -157,8 +159,8 @@ async fn a_failed_commit_fails_only_its_caller() {
     let (before, broken, after) = tokio::join!(join_all(before), breaks_at_commit, join_all(after));
     assert!(broken.is_err());
     assert!(before.iter().chain(&after).all(Result::is_ok), "{before:?} {after:?}");
-    assert_eq!(site.count("select count(*) from limits").await, 8);
-    assert_eq!(site.count("select count(*) from devices").await, 0);
+    assert_eq!(site.count("select count(*) from vestibule_rate_limits").await, 8);
+    assert_eq!(site.count("select count(*) from vestibule_devices").await, 0);
 }
 
 /// SQLite rolls the whole transaction back when the file is full: a later statement must not be committed
@@ -175,7 +177,7 @@ async fn after_sqlite_rolled_a_transaction_back_no_statement_runs_in_it() {
     assert!(sql(COUNTED).bind(&long).execute(tx.executor()).await.is_err());
     assert!(sql(COUNTED).bind("after").execute(tx.executor()).await.is_err());
     assert!(tx.commit().await.is_err());
-    assert_eq!(site.count("select count(*) from limits").await, 0);
+    assert_eq!(site.count("select count(*) from vestibule_rate_limits").await, 0);
     write(site.db(), "next".into()).await.unwrap();
 }
 
@@ -198,7 +200,7 @@ async fn a_failed_commit_is_never_reported_as_a_success() {
         "{refused:?}"
     );
     assert!(!refused.is_empty(), "the file becomes full");
-    let rows = site.count("select count(*) from limits").await;
+    let rows = site.count("select count(*) from vestibule_rate_limits").await;
     assert_eq!(
         usize::try_from(rows).unwrap(),
         kept.len(),

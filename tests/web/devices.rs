@@ -123,7 +123,7 @@ on_both_databases! {
             assert_eq!(site.mails_to(name).await, ["registered"], "{name}");
             assert!(is_trusted(&site, name, shared.cookie(DEVICE).unwrap(), PASSWORD).await, "{name}");
         }
-        assert_eq!(site.count("select count(*) from devices").await, 2);
+        assert_eq!(site.count("select count(*) from vestibule_devices").await, 2);
     }
 
     async fn a_browser_holds_the_tokens_of_the_four_accounts_used_last(site: Site) {

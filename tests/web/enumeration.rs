@@ -221,10 +221,10 @@ on_both_databases! {
         };
         assert_eq!(count("login", "hashed"), 1);
         assert_eq!(count("login by address", "hashed"), 1);
-        assert_eq!(count("forgot", "insert into outbox"), 1);
+        assert_eq!(count("forgot", "insert into vestibule_outbox"), 1);
         assert_eq!(count("forgot", "committed"), 2, "what it counts, and the code with its mail");
-        assert_eq!(count("resend", "insert into outbox"), 1);
-        assert_eq!(count("guess", "update one_time_codes"), 1);
+        assert_eq!(count("resend", "insert into vestibule_outbox"), 1);
+        assert_eq!(count("guess", "update vestibule_one_time_codes"), 1);
     }
 
     async fn a_weaker_stored_hash_costs_a_wrong_password_as_much_as_no_account(site: Site) {
@@ -256,8 +256,8 @@ on_both_databases! {
         for (work, claim) in works.iter().zip(CLAIMS) {
             assert_eq!(*work, works[0], "{claim:?}");
         }
-        assert!(works[0].iter().any(|line| line.contains("update outbox")), "{:#?}", works[0]);
-        assert_eq!(site.count("select count(*) from outbox").await, 0);
+        assert!(works[0].iter().any(|line| line.contains("update vestibule_outbox")), "{:#?}", works[0]);
+        assert_eq!(site.count("select count(*) from vestibule_outbox").await, 0);
         assert_eq!(server.mails_to(ADDRESS).len(), 2, "the registration's and one code");
         assert_eq!(server.mails_to(NO_ADDRESS).len(), 0);
     }

@@ -38,7 +38,8 @@ impl Lock {
             }
             Location::Postgres(server) => {
                 let mut other = sqlx::PgConnection::connect_with(&server.options).await.unwrap();
-                let lock = "begin; lock table users, sessions, limits, outbox, one_time_codes, devices in exclusive mode";
+                let lock = "begin; lock table vestibule_users, vestibule_sessions, vestibule_rate_limits, vestibule_outbox,
+                    vestibule_one_time_codes, vestibule_devices in exclusive mode";
                 sqlx::raw_sql(lock).execute(&mut other).await.unwrap();
                 Self::Postgres(other)
             }
@@ -103,7 +104,7 @@ on_both_databases! {
         .await;
         assert!(ann.at(&front).is_logged_in().await, "no user was logged out without a notice");
         lock.release().await;
-        assert_eq!(site.count("select count(*) from users").await, 1);
+        assert_eq!(site.count("select count(*) from vestibule_users").await, 1);
         assert_eq!(site.mails().await.len(), mails);
         // The same forms again.
         resetting.reset(&code, OTHER_PASSWORD).await;
@@ -145,7 +146,7 @@ on_both_databases! {
         let mut ann = site.registered("ann").await;
         let (mut resetting, code) = site.with_code("ann").await;
         let run = async |text| sql(text).execute(site.db().writer()).await.unwrap();
-        run("alter table outbox rename to nowhere").await;
+        run("alter table vestibule_outbox rename to nowhere").await;
         let new = [("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
         let forms: [Form<'_>; 3] = [
             (&site.browser(), "/register", &BOB),
@@ -156,8 +157,8 @@ on_both_databases! {
             let answer = browser.post(path, fields).await;
             assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR, "{path}");
         }
-        run("alter table nowhere rename to outbox").await;
-        assert_eq!(site.count("select count(*) from users").await, 1);
+        run("alter table nowhere rename to vestibule_outbox").await;
+        assert_eq!(site.count("select count(*) from vestibule_users").await, 1);
         assert!(ann.is_logged_in().await, "the password was not changed");
         resetting.reset(&code, OTHER_PASSWORD).await;
         assert_eq!(resetting.path(), "/login", "the code is still valid: {}", resetting.text());
@@ -243,7 +244,7 @@ async fn read_only_for_a_while(site: &Site, switch: impl AsyncFn(bool)) {
     }
     switch(false).await;
     assert_eq!(site.browser().open("/readyz").await.status, StatusCode::OK);
-    assert_eq!(site.count("select count(*) from users").await, 1);
+    assert_eq!(site.count("select count(*) from vestibule_users").await, 1);
     for (browser, path, fields) in [(&stranger, "/register", &BOB[..]), (&ann, "/logout", &[])] {
         assert_eq!(browser.post(path, fields).await.status(), StatusCode::SEE_OTHER, "{path}");
     }
@@ -383,7 +384,7 @@ async fn a_restart_or_hang_of_postgresql_under_load_loses_nothing() {
         let user = find_user_by_username(site.db().reader(), name).await.unwrap();
         assert!(user.is_some(), "{name} was registered");
     }
-    let without_mail = site.count("select (select count(*) from users) - (select count(*) from outbox where kind = 'registered')").await;
+    let without_mail = site.count("select (select count(*) from vestibule_users) - (select count(*) from vestibule_outbox where kind = 'registered')").await;
     assert_eq!(without_mail, 0, "each account has its email");
     let busy = "select count(*) from pg_stat_activity where state like 'idle in transaction%'";
     assert_eq!(sql(busy).fetch_optional::<(i64,)>(site.db().reader()).await.unwrap(), Some((0,)));
@@ -413,8 +414,7 @@ async fn a_session_that_cannot_be_saved_is_an_error_and_its_flash_is_still_shown
     for email in ["ann@meadow.example", "other@meadow.example"] {
         resetting.keep(&resetting.post("/forgot", &[ANN, ("email", email)]).await);
     }
-    let stuck =
-        "create trigger stuck before update on sessions begin select raise(abort, 'stuck'); end";
+    let stuck = "create trigger stuck before update on vestibule_sessions begin select raise(abort, 'stuck'); end";
     sql(stuck).execute(site.db().writer()).await.unwrap();
     let answer = resetting.post("/forgot", &ask).await;
     assert_eq!(

@@ -31,7 +31,7 @@ async fn a_form_with_two_meanings_changes_nothing() {
         assert!(page.contains("read this form</h1>"), "{path} {body}: {page}");
     }
     assert_eq!(site.mails().await.len(), mails);
-    assert_eq!(site.count("select count(*) from users").await, 1);
+    assert_eq!(site.count("select count(*) from vestibule_users").await, 1);
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ on_both_databases! {
         let ann = site.registered("ann").await;
         let proxy = behind_proxy(&site).await;
         let wiki = app_cookie(&proxy, WIKI, &session(&ann)).await;
-        let seen = async || site.count("select max(last_seen_at) from sessions").await;
+        let seen = async || site.count("select max(last_seen_at) from vestibule_sessions").await;
         for _ in 0..4 {
             site.wait(11 * 60 * 60);
             let before = seen().await;
@@ -506,7 +506,8 @@ async fn checks_never_hold_up_the_idle_time_of_a_short_session_either() {
         site.wait(400);
         until(async || {
             assert_eq!(ask_proxy(&proxy, OWN, &session(&ann)).await.status(), StatusCode::OK);
-            site.count("select max(last_seen_at) from sessions").await == site.app.clock.now()
+            site.count("select max(last_seen_at) from vestibule_sessions").await
+                == site.app.clock.now()
         })
         .await;
     }

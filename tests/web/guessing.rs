@@ -104,7 +104,7 @@ on_both_databases! {
             let answer = askers[11].post("/reset", &right).await;
             assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS, "{username}: the right code is not compared either");
         }
-        assert_eq!(site.count("select cast(sum(attempts) as bigint) from one_time_codes").await, 40, "what was not compared is not counted against its code");
+        assert_eq!(site.count("select cast(sum(attempts) as bigint) from vestibule_one_time_codes").await, 40, "what was not compared is not counted against its code");
         assert_eq!(site.browser().log_in("ann", PASSWORD).await.path(), "/account");
     }
 

@@ -275,6 +275,6 @@ on_both_databases! {
             ("/forgot", reset),
             ("/login", "You've been logged out."),
         ].map(|(path, words)| (path.to_owned(), words.to_owned())));
-        assert_eq!(site.count("select count(*) from sessions").await, 0);
+        assert_eq!(site.count("select count(*) from vestibule_sessions").await, 0);
     }
 }

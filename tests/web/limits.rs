@@ -53,7 +53,7 @@ on_both_databases! {
 
     async fn a_login_resets_the_failures_of_the_account_but_not_of_the_network(site: Site) {
         site.registered("ann").await;
-        let count = "select coalesce(max(count), 0) from limits where window_ends_at > 0";
+        let count = "select coalesce(max(count), 0) from vestibule_rate_limits where window_ends_at > 0";
         tries(&site, "ann", "wrong", 9).await;
         assert_eq!(tries(&site, "ann", PASSWORD, 1).await, StatusCode::OK);
         assert_eq!(site.count(count).await, 9, "the address keeps its nine failures");
@@ -151,10 +151,10 @@ async fn the_response_to_a_reached_limit_is_the_same_without_an_account() {
 async fn the_limits_table_contains_no_usernames_and_no_addresses() {
     let site = Site::on_sqlite().await;
     tries(&site, "ann@meadow.example", "wrong", 2).await;
-    assert_eq!(site.count("select count(*) from limits").await, 3);
+    assert_eq!(site.count("select count(*) from vestibule_rate_limits").await, 3);
     assert_eq!(
         site.count(
-            "select count(*) from limits where subject like '%ann%' or subject like '%0.0.0.0%'"
+            "select count(*) from vestibule_rate_limits where subject like '%ann%' or subject like '%0.0.0.0%'"
         )
         .await,
         0
@@ -186,7 +186,10 @@ async fn a_full_hash_queue_does_not_count_an_attempt() {
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
     drop(taken);
-    assert_eq!(site.count("select max(count) from limits where count <> 1").await, 0);
+    assert_eq!(
+        site.count("select max(count) from vestibule_rate_limits where count <> 1").await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -332,7 +335,7 @@ async fn right_logins_at_once_are_not_refused_because_of_each_other() {
     let answers = join_all(logins.iter().map(|fields| browser.post("/login", fields))).await;
     let statuses: Vec<_> = answers.iter().map(Response::status).collect();
     assert!(statuses.iter().all(|status| *status == StatusCode::SEE_OTHER), "{statuses:?}");
-    let failures = "select max(count) from limits";
+    let failures = "select max(count) from vestibule_rate_limits";
     assert_eq!(site.count(failures).await, 4, "the address keeps its four failures");
 }
 

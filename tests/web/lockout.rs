@@ -60,7 +60,7 @@ on_both_databases! {
         // As the first version stored them.
         let device = key.digest("budget", &[&ann.id, "1", token]);
         for limit in ["login_account", "login_in_a_row"] {
-            let count = sql("select count from limits where subject = $1").bind(key.digest("limit", &[limit, &device]));
+            let count = sql("select count from vestibule_rate_limits where subject = $1").bind(key.digest("limit", &[limit, &device]));
             assert_eq!(count.fetch_optional::<(i64,)>(site.db().reader()).await.unwrap(), Some((1,)), "{limit}");
         }
     }
@@ -254,7 +254,7 @@ on_both_databases! {
         let guesser = site.changed(|config| config.hash = slow).await;
         {
             let mut guess = std::pin::pin!(guesser.post("/login", &[("username", "ann"), ("password", "wrong")]));
-            while site.count("select max(count) from limits").await < 100 {
+            while site.count("select max(count) from vestibule_rate_limits").await < 100 {
                 assert!(futures_util::poll!(&mut guess).is_pending(), "it hangs up before the answer");
             }
         }
@@ -330,10 +330,10 @@ on_both_databases! {
         fail_in_a_row(&site, "somebody", 2).await;
         site.wait(30 * 24 * 3600);
         vestibule::tasks::sweep::sweep(&site.app).await.unwrap();
-        assert_eq!(site.count("select count(*) from limits").await, 1);
+        assert_eq!(site.count("select count(*) from vestibule_rate_limits").await, 1);
         site.wait(4 * 24 * 3600);
         vestibule::tasks::sweep::sweep(&site.app).await.unwrap();
-        assert_eq!(site.count("select count(*) from limits").await, 0);
+        assert_eq!(site.count("select count(*) from vestibule_rate_limits").await, 0);
     }
 
     async fn a_clock_set_back_does_not_lock_anyone_out_longer_than_a_window(site: Site) {

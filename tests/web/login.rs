@@ -38,7 +38,7 @@ on_both_databases! {
         }
         assert_eq!(pages[0], pages[1]);
         assert_eq!(pages[2], pages[3]);
-        assert!(site.count("select count(*) from sessions").await == 1, "only the registration's own session");
+        assert!(site.count("select count(*) from vestibule_sessions").await == 1, "only the registration's own session");
     }
 
     async fn a_hash_with_weaker_parameters_is_replaced_at_login(site: Site) {
@@ -195,7 +195,7 @@ on_both_databases! {
             phone.press("Log out").await;
         }
         assert_eq!(site.mails_to("ann").await, ["registered", "new_device"]);
-        let hashes = "select count(*) from devices where length(token_hash) = 32";
+        let hashes = "select count(*) from vestibule_devices where length(token_hash) = 32";
         assert_eq!(site.count(hashes).await, 2);
     }
 
@@ -207,10 +207,10 @@ on_both_databases! {
             newest = site.browser();
             assert_eq!(newest.log_in("ann", PASSWORD).await.path(), "/account");
         }
-        assert_eq!(site.count("select count(*) from devices").await, 50);
+        assert_eq!(site.count("select count(*) from vestibule_devices").await, 50);
         newest.press("Log out").await;
         newest.log_in("ann", PASSWORD).await;
-        assert_eq!(site.count("select max(logins) from devices").await, 2, "the newest is known");
+        assert_eq!(site.count("select max(logins) from vestibule_devices").await, 2, "the newest is known");
     }
 
     async fn the_device_cookie_logs_no_user_in_and_a_made_up_one_is_replaced(site: Site) {

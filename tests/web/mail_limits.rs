@@ -129,7 +129,7 @@ on_both_databases! {
             works.push(work_of(browser.post("/forgot", &fields)).await.1);
         }
         assert_eq!(works[0], works[1]);
-        let is_full = works[0].iter().any(|line| line.starts_with("update limits set count = count -"));
+        let is_full = works[0].iter().any(|line| line.starts_with("update vestibule_rate_limits set count = count -"));
         assert!(is_full, "{:#?}", works[0]);
         assert_eq!(site.mails_to("ann").await, ["registered"]);
     }

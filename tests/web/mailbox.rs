@@ -245,7 +245,7 @@ async fn scripts_read_the_mailbox_as_json() {
 async fn a_script_leaves_no_session() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
-    let sessions = site.count("select count(*) from sessions").await;
+    let sessions = site.count("select count(*) from vestibule_sessions").await;
     let mut script = site.browser();
     script.open("/dev/mailbox.json").await;
     assert_eq!(header(&script, "content-type"), "application/json");
@@ -255,7 +255,7 @@ async fn a_script_leaves_no_session() {
     script.open("/dev/mailbox.json").await;
     assert_eq!(script.html, "[]");
     assert_eq!(header(&script, "set-cookie"), "");
-    assert_eq!(site.count("select count(*) from sessions").await, sessions);
+    assert_eq!(site.count("select count(*) from vestibule_sessions").await, sessions);
 }
 
 #[tokio::test]

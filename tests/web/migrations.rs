@@ -1,107 +1,223 @@
-//! Migrations and the tables of a host application that reference `users (id)`.
+//! Migrations, and the tables of a host application in the same database.
 
 use std::path::Path;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{Connection, PgConnection, SqliteConnection};
-use vestibule::db::{Db, Location, sql};
-use vestibule::random;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqlSafeStr as _, SqliteConnection};
+use vestibule::db::{Db, Location, latest_version, sql};
 
-use crate::support::postgres_url;
+use crate::support::new_schema;
 use crate::support::program::Folder;
 
-const USER: &str = "insert into users (id, username, email, email_key, password_hash, credential_version, created_at)
+/// The migration that gave the tables their prefix.
+const RENAMED: i64 = 7;
+
+const USER: &str = "insert into {users} (id, username, email, email_key, password_hash, credential_version, created_at)
     values ('u1', 'ann', 'ann@meadow.example', 'ann@meadow.example', 'x', 1, 1)";
 
 /// A table of a host application, whose rows are deleted with the account.
 const HOST_TABLE: &str = "create table notes (
-    id text primary key, user_id text not null references users (id) on delete cascade)";
+    id text primary key, user_id text not null references {users} (id) on delete cascade);
+    insert into notes (id, user_id) values ('n1', 'u1'), ('n2', 'u1')";
 
-const HOST_ROWS: &str = "insert into notes (id, user_id) values ('n1', 'u1'), ('n2', 'u1')";
+/// Tables and an index of a host application with the names that Vestibule's had before [`RENAMED`].
+const SAME_NAMES: &str = "
+    create table users (id integer primary key, name text unique);
+    create table sessions (id integer primary key, user_id integer references users (id));
+    create table devices (id integer primary key);
+    create table resets (id integer primary key);
+    create table one_time_codes (id integer primary key);
+    create table limits (id integer primary key);
+    create table outbox (id integer primary key);
+    create index sessions_user on sessions (user_id);
+    insert into users (id, name) values (1, 'host');
+    insert into sessions (id, user_id) values (1, 1)";
 
-/// The migrations up to `version`, as the program runs them.
-fn migrator(version: i64) -> Migrator {
-    let mut migrations = all();
-    migrations.retain(|migration| migration.version <= version);
-    let mut migrator = Migrator::with_migrations(migrations);
-    migrator.dangerous_set_table_name("vestibule_migrations");
-    migrator
+const SQLITE_SCHEMA: &str = "
+    select name || ' on ' || tbl_name from sqlite_schema
+    union select tables.name || ': ' || columns.name || ' ' || columns.type || ' ' || columns.\"notnull\"
+            || ' ' || coalesce(columns.dflt_value, '') || ' ' || columns.pk || ' ' || columns.cid
+        from sqlite_schema tables join pragma_table_info(tables.name) columns
+    union select indexes.name || ' (' || columns.name || ') ' || columns.seqno
+        from sqlite_schema indexes join pragma_index_info(indexes.name) columns
+    union select tables.name || ': ' || keys.\"from\" || ' -> ' || keys.\"table\" || ' ' || keys.on_delete
+        from sqlite_schema tables join pragma_foreign_key_list(tables.name) keys
+    order by 1";
+
+const POSTGRES_SCHEMA: &str = "
+    select replace(indexdef, current_schema() || '.', '') as line from pg_indexes
+        where schemaname = current_schema()
+    union select table_name || ': ' || column_name || ' ' || data_type || ' ' || is_nullable || ' '
+            || coalesce(column_default, '') || ' ' || ordinal_position
+        from information_schema.columns where table_schema = current_schema()
+    union select conrelid::regclass || ': ' || conname || ' ' || pg_get_constraintdef(oid)
+        from pg_constraint where connamespace = current_schema()::regnamespace
+    order by line";
+
+/// An empty database, and a connection to it that is not Vestibule's.
+struct Database {
+    location: Location,
+    host: Host,
+    _folder: Folder,
 }
 
-/// Every file of `migrations/`.
-fn all() -> Vec<Migration> {
+enum Host {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+impl Database {
+    /// One of each driver; only SQLite if the tests have no PostgreSQL.
+    async fn both() -> Vec<Self> {
+        let folder = Folder::new();
+        let path = folder.0.join("vestibule.db");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+        let options = options.create_if_missing(true).foreign_keys(true);
+        let host = Host::Sqlite(SqliteConnection::connect_with(&options).await.unwrap());
+        let mut found = vec![Self { location: Location::Sqlite(path), host, _folder: folder }];
+        if let Some(url) = new_schema().await {
+            let host = Host::Postgres(PgConnection::connect(&url).await.unwrap());
+            let location = Location::parse(&url).unwrap();
+            found.push(Self { location, host, _folder: Folder::new() });
+        }
+        found
+    }
+
+    /// Runs `text`, in which `{users}` is the table of users at `version`.
+    async fn run(&mut self, text: &str, version: i64) {
+        let users = if version < RENAMED { "users" } else { "vestibule_users" };
+        let text = sqlx::raw_sql(AssertSqlSafe(text.replace("{users}", users)));
+        match &mut self.host {
+            Host::Sqlite(host) => text.execute(host).await.map(drop).unwrap(),
+            Host::Postgres(host) => text.execute(host).await.map(drop).unwrap(),
+        }
+    }
+
+    /// Runs the migrations up to `version`, as an older program did.
+    async fn migrate(&mut self, version: i64) {
+        match &mut self.host {
+            Host::Sqlite(host) => {
+                let migrator = migrator(version, |text| text.split("-- Only PostgreSQL").next());
+                migrator.run(host).await.unwrap();
+            }
+            Host::Postgres(host) => migrator(version, |text| Some(text)).run(host).await.unwrap(),
+        }
+    }
+
+    async fn open(&self) -> Db {
+        Db::open(&self.location).await.unwrap()
+    }
+
+    /// Every table, column, index and constraint.
+    async fn schema(&self, db: &Db) -> Vec<String> {
+        let query = match self.host {
+            Host::Sqlite(_) => SQLITE_SCHEMA,
+            Host::Postgres(_) => POSTGRES_SCHEMA,
+        };
+        let lines = sql(query).fetch_all::<(String,)>(db.reader()).await.unwrap();
+        lines.into_iter().map(|(line,)| line).collect()
+    }
+}
+
+/// The files in `migrations/` up to `version`, as `text_for_driver` leaves them.
+fn migrator(version: i64, text_for_driver: fn(&str) -> Option<&str>) -> Migrator {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
-    let mut found: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| {
-            let path = entry.unwrap().path();
-            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            let (version, name) = name.split_once('_').unwrap();
-            let text = sqlx::SqlSafeStr::into_sql_str(sqlx::AssertSqlSafe(
-                std::fs::read_to_string(&path).unwrap(),
-            ));
-            let version = version.parse().unwrap();
-            Migration::new(
-                version,
-                name.replace('_', " ").into(),
-                MigrationType::Simple,
-                text,
-                false,
-            )
-        })
-        .collect();
-    found.sort_by_key(|migration| migration.version);
-    found
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let migrations = files.filter_map(|path| {
+        let (number, name) = path.file_stem()?.to_str()?.split_once('_')?;
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = AssertSqlSafe(text_for_driver(&text)?.to_owned()).into_sql_str();
+        let name = name.replace('_', " ").into();
+        let number = number.parse().unwrap();
+        Some(Migration::new(number, name, MigrationType::Simple, text, false))
+    });
+    let wanted = migrations.filter(|migration| migration.version <= version).collect();
+    let mut migrator = Migrator::with_migrations(wanted);
+    migrator.dangerous_set_table_name("vestibule_migrations");
+    migrator
 }
 
 async fn count(db: &Db, query: &'static str) -> i64 {
     sql(query).fetch_optional::<(i64,)>(db.reader()).await.unwrap().unwrap().0
 }
 
-/// Upgrades the database and checks that the host's rows still belong to the account.
-async fn upgrade(location: &Location, from: i64) {
-    let db = Db::open(location).await.unwrap();
-    let kept = count(&db, "select count(*) from notes join users on users.id = notes.user_id");
-    assert_eq!(kept.await, 2, "upgrading from version {from} lost rows of the host application");
-    sql("delete from users where id = 'u1'").execute(db.writer()).await.unwrap();
-    let left = count(&db, "select count(*) from notes").await;
-    assert_eq!(left, 0, "after an upgrade from version {from} a deletion no longer cascades");
-    db.close().await;
-}
-
-/// A migration that rebuilds `users` (new table, copy, drop) deletes every row that a host
+/// A migration that rebuilds the table of users (new table, copy, drop) deletes every row that a host
 /// application keeps by `on delete cascade`, because SQLite treats `drop table` as a deletion.
 #[tokio::test]
-async fn no_migration_deletes_rows_of_a_host_application_on_sqlite() {
-    for from in 1..=vestibule::db::latest_version() {
-        let folder = Folder::new();
-        let path = folder.0.join("vestibule.db");
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
-        let options = options.create_if_missing(true).foreign_keys(true);
-        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
-        migrator(from).run(&mut connection).await.unwrap();
-        for statement in [USER, HOST_TABLE, HOST_ROWS] {
-            sqlx::query(statement).execute(&mut connection).await.unwrap();
+async fn no_migration_deletes_rows_of_a_host_application() {
+    for from in 1..=latest_version() {
+        for mut database in Database::both().await {
+            database.migrate(from).await;
+            database.run(USER, from).await;
+            database.run(HOST_TABLE, from).await;
+            let db = database.open().await;
+            let kept = "select count(*) from notes
+                join vestibule_users on vestibule_users.id = notes.user_id";
+            assert_eq!(count(&db, kept).await, 2, "from version {from}");
+            database.run("delete from vestibule_users where id = 'u1'", from).await;
+            assert_eq!(count(&db, "select count(*) from notes").await, 0, "from version {from}");
+            db.close().await;
         }
-        connection.close().await.unwrap();
-        upgrade(&Location::Sqlite(path), from).await;
     }
 }
 
 #[tokio::test]
-async fn no_migration_deletes_rows_of_a_host_application_on_postgresql() {
-    let Some(url) = postgres_url() else { return };
-    for from in 1..=vestibule::db::latest_version() {
-        let schema = format!("test_{}", random::id(0));
-        let mut connection = PgConnection::connect(&url).await.unwrap();
-        let set_up = format!("create schema {schema}; set search_path to {schema}");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(set_up)).execute(&mut connection).await.unwrap();
-        migrator(from).run(&mut connection).await.unwrap();
-        for statement in [USER, HOST_TABLE, HOST_ROWS] {
-            sqlx::query(statement).execute(&mut connection).await.unwrap();
+async fn an_upgraded_database_has_the_tables_of_a_new_one() {
+    for from in 1..=latest_version() {
+        for (mut old, new) in Database::both().await.into_iter().zip(Database::both().await) {
+            old.migrate(from).await;
+            let (old_db, new_db) = (old.open().await, new.open().await);
+            let schema = new.schema(&new_db).await;
+            assert!(schema.len() > 50, "{schema:#?}");
+            assert_eq!(old.schema(&old_db).await, schema, "from version {from}");
+            let versions = "select count(*) from vestibule_migrations";
+            assert_eq!(count(&new_db, versions).await, count(&old_db, versions).await);
+            old.run(SAME_NAMES, from).await;
+            new.open().await.close().await;
+            old.open().await.close().await;
         }
-        connection.close().await.unwrap();
-        let url = format!("{url}?options=-csearch_path%3D{schema}");
-        upgrade(&Location::parse(&url).unwrap(), from).await;
+    }
+}
+
+#[tokio::test]
+async fn a_new_database_may_contain_a_host_applications_tables_of_any_name() {
+    for mut database in Database::both().await {
+        database.run(SAME_NAMES, RENAMED).await;
+        for _ in 0..2 {
+            let db = database.open().await;
+            let hosts = "select count(*) from users join sessions on sessions.user_id = users.id";
+            assert_eq!(count(&db, hosts).await, 1);
+            assert_eq!(count(&db, "select count(*) from vestibule_users").await, 0);
+            db.close().await;
+        }
+        database.run(USER, RENAMED).await;
+        database.run("insert into sessions (id, user_id) values (2, 1)", RENAMED).await;
+    }
+}
+
+#[tokio::test]
+async fn every_table_and_index_has_the_prefix() {
+    for database in Database::both().await {
+        let db = database.open().await;
+        for line in database.schema(&db).await {
+            let line = line.replace("sqlite_autoindex_", "").replace("UNIQUE ", "");
+            let name = line.trim_start_matches("CREATE INDEX ");
+            assert!(name.starts_with("vestibule_"), "{line}");
+        }
+        db.close().await;
+    }
+}
+
+#[tokio::test]
+async fn programs_that_start_together_create_the_tables_once() {
+    for database in Database::both().await {
+        let starts = (0..8).map(|_| Db::open(&database.location));
+        for opened in futures_util::future::join_all(starts).await {
+            opened.unwrap().close().await;
+        }
+        let db = database.open().await;
+        let versions = count(&db, "select count(*) from vestibule_migrations").await;
+        assert_eq!(versions, latest_version());
+        db.close().await;
     }
 }

@@ -29,10 +29,8 @@ async fn nodes_that_start_together_migrate_once() {
         }
         let db = Db::open(&Location::parse(&url).unwrap()).await.unwrap();
         let done = sql("select count(*), max(version) from vestibule_migrations where success");
-        let (count, newest) =
-            done.fetch_optional::<(i64, i64)>(db.reader()).await.unwrap().unwrap();
-        let files = std::fs::read_dir("migrations").unwrap().count();
-        assert_eq!((usize::try_from(count), newest), (Ok(files), latest_version()));
+        let done = done.fetch_optional(db.reader()).await.unwrap();
+        assert_eq!(done, Some((latest_version(), latest_version())));
         db.close().await;
         assert!(!folder.log().contains("ERROR"), "{}", folder.log());
     }

@@ -220,7 +220,7 @@ async fn an_accepted_email_is_not_sent_twice_when_its_row_cannot_be_deleted() {
     let database = TestDatabase::sqlite();
     let mut queue = TestOutbox::open(database, &server.url()).await;
     queue
-        .run("create trigger stuck before delete on outbox begin select raise(abort, 'stuck'); end")
+        .run("create trigger stuck before delete on vestibule_outbox begin select raise(abort, 'stuck'); end")
         .await;
     queue.put(&email("ann@example.com")).await;
     queue.deliver().await;
@@ -291,7 +291,7 @@ async fn a_worker_does_not_wait_for_a_locked_row() {
     let queue = TestOutbox::open(database, NO_SERVER).await;
     queue.put_many(3).await;
     let mut tx = queue.db.begin().await.unwrap();
-    let held = sql("select id from outbox order by id limit 1 for update");
+    let held = sql("select id from vestibule_outbox order by id limit 1 for update");
     let (held,) = held.fetch_optional::<(String,)>(tx.executor()).await.unwrap().unwrap();
     let claimed = timeout(Duration::from_secs(3), queue.claim(START, 8));
     let claimed = claimed.await.expect("it does not wait");

@@ -32,7 +32,7 @@ on_both_databases! {
         assert!(!phone.is_logged_in().await);
         assert_eq!(site.mails_to("ann").await, ["registered", "reset_code", "password_changed"]);
         assert!(!works(&site, "ann", PASSWORD).await && works(&site, "ann", OTHER_PASSWORD).await);
-        assert_eq!(site.count("select count(*) from one_time_codes").await, 0);
+        assert_eq!(site.count("select count(*) from vestibule_one_time_codes").await, 0);
     }
 
     async fn spaces_dashes_and_case_do_not_matter(site: Site) {
@@ -170,7 +170,7 @@ on_both_databases! {
             assert_eq!(ann.problems(), ["This is your current password. Choose a new one."]);
             assert_eq!(ann.attribute("#code", "value").as_deref(), Some(code.as_str()));
         }
-        assert_eq!(site.count("select max(attempts) from one_time_codes").await, 0);
+        assert_eq!(site.count("select max(attempts) from vestibule_one_time_codes").await, 0);
         ann.reset("CCCC-CCCC", PASSWORD).await;
         assert!(ann.problems()[0].starts_with("Incorrect code."), "only the owner of the code may learn that");
         ann.reset(&code, OTHER_PASSWORD).await;
@@ -236,7 +236,7 @@ on_both_databases! {
             ann.reset(typed, OTHER_PASSWORD).await;
             assert_eq!(ann.status, StatusCode::UNPROCESSABLE_ENTITY, "{typed:?}");
         }
-        assert_eq!(site.count("select max(attempts) from one_time_codes").await, 0);
+        assert_eq!(site.count("select max(attempts) from vestibule_one_time_codes").await, 0);
         ann.reset(&code, OTHER_PASSWORD).await;
         assert_eq!(ann.path(), "/login");
     }
@@ -277,7 +277,7 @@ on_both_databases! {
             compared += usize::from(body_of(answer).await.contains("Incorrect code"));
         }
         assert_eq!(compared, 5);
-        assert_eq!(site.count("select attempts from one_time_codes").await, 5);
+        assert_eq!(site.count("select attempts from vestibule_one_time_codes").await, 5);
         let answer = ann.post("/reset", &fields(&code, OTHER_PASSWORD)).await;
         assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
     }
@@ -314,7 +314,7 @@ on_both_databases! {
         join_all((0..4).map(|_| ann.post("/reset/resend", &[]))).await;
         let codes = site.mails_to("ann").await.into_iter().filter(|kind| kind == "reset_code");
         assert_eq!(codes.count(), 2);
-        assert_eq!(site.count("select max(codes_sent) from one_time_codes").await, 2);
+        assert_eq!(site.count("select max(codes_sent) from vestibule_one_time_codes").await, 2);
     }
 
     async fn a_second_resend_has_to_wait_and_the_page_says_how_long(site: Site) {

@@ -68,7 +68,7 @@ on_both_databases! {
         for username in ["ann", "bob"] {
             site.wait(1);
             site.browser().ask_for_code(username, &email_of(username)).await;
-            let newest = "select data from sessions where user_id is null order by created_at desc limit 1";
+            let newest = "select data from vestibule_sessions where user_id is null order by created_at desc limit 1";
             let (data,) = sql(newest).fetch_optional::<(String,)>(site.db().reader()).await.unwrap().unwrap();
             let data: serde_json::Value = serde_json::from_str(&data).unwrap();
             let reset = data["reset"].as_object().unwrap();
@@ -76,8 +76,8 @@ on_both_databases! {
             assert!(!data.to_string().contains(&username.to_uppercase()));
         }
         assert_eq!(shapes[0], shapes[1]);
-        assert_eq!(site.count("select count(*) from one_time_codes").await, 2);
-        assert_eq!(site.count("select count(*) from outbox").await, 3, "a registration, a code, a decoy");
+        assert_eq!(site.count("select count(*) from vestibule_one_time_codes").await, 2);
+        assert_eq!(site.count("select count(*) from vestibule_outbox").await, 3, "a registration, a code, a decoy");
         assert_eq!(site.mails().await.len(), 2, "the decoy is not a mail");
     }
 }
@@ -111,7 +111,7 @@ async fn an_invalid_name_or_address_is_shown_at_its_field() {
     assert_eq!(visitor.problems().len(), 2);
     assert_eq!(visitor.title(), "Error: Forgot your password? – Vestibule");
     assert!(visitor.cookie("vestibule").is_none());
-    assert_eq!(site.count("select count(*) from one_time_codes").await, 0);
+    assert_eq!(site.count("select count(*) from vestibule_one_time_codes").await, 0);
 }
 
 #[tokio::test]

@@ -300,7 +300,7 @@ async fn everything_works_through_a_pooler_in_transaction_mode_that_the_url_name
     assert_eq!(resetting.path(), "/login", "{}", resetting.text());
     assert_eq!(site.browser().open("/readyz").await.status, StatusCode::OK);
     assert_eq!(vestibule::tasks::sweep::sweep(&site.app).await.unwrap(), 0);
-    assert_eq!(site.count("select count(*) from users").await, 24);
+    assert_eq!(site.count("select count(*) from vestibule_users").await, 24);
     // Nothing is left on the server's connections for other programs.
     let mut other = sqlx::PgConnection::connect(&cluster.url()).await.unwrap();
     let left = "select count(*) from pg_locks where locktype = 'advisory'";

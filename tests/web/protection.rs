@@ -246,7 +246,7 @@ async fn a_post_without_a_session_creates_none() {
         assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{path}");
         assert!(answer.headers().get("set-cookie").is_none(), "{path}");
     }
-    assert_eq!(site.count("select count(*) from sessions").await, 0);
+    assert_eq!(site.count("select count(*) from vestibule_sessions").await, 0);
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ on_both_databases! {
             assert_eq!(visitor.all_attributes("[role=status] a", "href"), ["/forgot", "/register"]);
             assert!(!visitor.is_logged_in().await);
         }
-        assert_eq!(site.count("select count(*) from users").await, 1);
+        assert_eq!(site.count("select count(*) from vestibule_users").await, 1);
         assert_eq!(site.mails_to("ann").await, ["registered"]);
         assert_eq!(site.mails_to("other").await, [""; 0]);
     }
@@ -49,7 +49,7 @@ on_both_databases! {
         });
         ways.sort();
         assert_eq!(ways, ["/account", "/login"]);
-        assert_eq!(site.count("select count(*) from users").await, 1);
+        assert_eq!(site.count("select count(*) from vestibule_users").await, 1);
         assert_eq!(site.mails().await.len(), 1);
     }
 }
@@ -90,7 +90,7 @@ async fn every_error_is_shown_at_once_at_its_field_and_the_input_stays() {
     assert_eq!(visitor.attribute("#password_confirm", "value"), None);
     assert_eq!(visitor.attribute("[role=alert]", "tabindex").as_deref(), Some("-1"));
     assert!(visitor.attribute("[role=alert]", "autofocus").is_some());
-    assert_eq!(site.count("select count(*) from users").await, 0);
+    assert_eq!(site.count("select count(*) from vestibule_users").await, 0);
     assert!(site.mails().await.is_empty());
 }
 
@@ -125,7 +125,7 @@ async fn passwords_that_differ_or_can_be_guessed_are_refused_with_the_reason() {
             visitor.problems()
         );
     }
-    assert_eq!(site.count("select count(*) from users").await, 0);
+    assert_eq!(site.count("select count(*) from vestibule_users").await, 0);
 }
 
 #[tokio::test]
@@ -199,5 +199,5 @@ async fn a_notice_that_is_switched_off_is_not_sent() {
     let site = Site::with(|config| config.notices = Notices::parse("none").unwrap()).await;
     site.registered("ann").await;
     assert!(site.mails().await.is_empty());
-    assert_eq!(site.count("select count(*) from outbox").await, 0);
+    assert_eq!(site.count("select count(*) from vestibule_outbox").await, 0);
 }

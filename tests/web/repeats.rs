@@ -165,7 +165,7 @@ on_both_databases! {
             assert_eq!(location(answer), "/account");
             assert!(follow(&browser, answer).await.is_logged_in().await);
         }
-        assert_eq!(site.count("select count(*) from users").await, 1);
+        assert_eq!(site.count("select count(*) from vestibule_users").await, 1);
         assert_eq!(site.mails_to("ann").await, ["registered"]);
     }
 

@@ -25,7 +25,7 @@ on_both_databases! {
             stranger.set_cookie("vestibule", "AAAAAAAAAAAAAAAAAAAAAA");
             stranger.open(path).await;
         }
-        for table in ["select count(*) from sessions", "select count(*) from limits", "select count(*) from one_time_codes", "select count(*) from outbox"] {
+        for table in ["select count(*) from vestibule_sessions", "select count(*) from vestibule_rate_limits", "select count(*) from vestibule_one_time_codes", "select count(*) from vestibule_outbox"] {
             assert_eq!(site.count(table).await, 0, "{table}");
         }
     }
@@ -33,7 +33,7 @@ on_both_databases! {
     async fn the_table_holds_a_digest_of_the_id_and_never_the_id(site: Site) {
         let ann = site.registered("ann").await;
         let id = ann.cookie("vestibule").unwrap().clone();
-        let rows = sql("select id_hash, data, user_id from sessions").fetch_all::<(Vec<u8>, String, Option<String>)>(site.db().reader()).await.unwrap();
+        let rows = sql("select id_hash, data, user_id from vestibule_sessions").fetch_all::<(Vec<u8>, String, Option<String>)>(site.db().reader()).await.unwrap();
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].0.len(), 32);
         assert!(!rows[0].1.contains(&id), "{}", rows[0].1);
@@ -47,7 +47,7 @@ on_both_databases! {
     async fn a_session_that_an_earlier_version_stored_is_still_logged_in(site: Site) {
         let mut ann = site.registered("ann").await;
         ann.open("/account").await;
-        let stored = "update sessions set data = '{\"user_id\":\"' || user_id || '\",\"credential_version\":1,\"remember\":true,\"username\":\"ann\",\"notices\":[\"registered\",\"You are logged in.\"],\"code_unseen\":true}'";
+        let stored = "update vestibule_sessions set data = '{\"user_id\":\"' || user_id || '\",\"credential_version\":1,\"remember\":true,\"username\":\"ann\",\"notices\":[\"registered\",\"You are logged in.\"],\"code_unseen\":true}'";
         sql(stored).execute(site.db().writer()).await.unwrap();
         ann.open("/account").await;
         assert_eq!(ann.flashes(), ["Your account was created.", "You are logged in."]);
@@ -81,7 +81,7 @@ on_both_databases! {
         ann.press("Log out").await;
         assert_eq!(ann.visited, ["/logout", "/login"]);
         assert!(!copy.is_logged_in().await);
-        assert_eq!(site.count("select count(*) from sessions where user_id is not null").await, 0);
+        assert_eq!(site.count("select count(*) from vestibule_sessions where user_id is not null").await, 0);
     }
 
     async fn nothing_is_kept_after_logging_out(site: Site) {
@@ -89,7 +89,7 @@ on_both_databases! {
         ann.press("Log out").await;
         assert_eq!(ann.flashes(), ["You've been logged out."]);
         assert_eq!(ann.cookie("vestibule"), None);
-        assert_eq!(site.count("select count(*) from sessions").await, 0);
+        assert_eq!(site.count("select count(*) from vestibule_sessions").await, 0);
         ann.open("/login").await;
         assert!(ann.flashes().is_empty(), "a flash is shown once");
     }
@@ -122,7 +122,7 @@ on_both_databases! {
 
     async fn the_last_use_of_a_session_is_written_every_few_minutes_at_most(site: Site) {
         let mut ann = site.registered("ann").await;
-        let seen = "select max(last_seen_at) from sessions";
+        let seen = "select max(last_seen_at) from vestibule_sessions";
         ann.open("/account").await;
         let before = site.count(seen).await;
         site.wait(4 * 60);
@@ -169,11 +169,11 @@ on_both_databases! {
             site.wait(1);
             site.browser().log_in("ann", PASSWORD).await;
         }
-        let anns = "select count(*) from sessions join users on users.id = sessions.user_id where username = 'ann'";
+        let anns = "select count(*) from vestibule_sessions join vestibule_users on vestibule_users.id = vestibule_sessions.user_id where username = 'ann'";
         assert_eq!(site.count(anns).await, 100);
         assert!(used.is_logged_in().await);
         assert!(!idle.is_logged_in().await);
-        assert_eq!(site.count("select count(*) from sessions where user_id is not null").await, 101, "bob's is not counted");
+        assert_eq!(site.count("select count(*) from vestibule_sessions where user_id is not null").await, 101, "bob's is not counted");
     }
 
     async fn expired_sessions_are_deleted_and_valid_ones_stay(site: Site) {
@@ -185,8 +185,8 @@ on_both_databases! {
         site.wait(2 * 60 * 60);
         let gone = vestibule::tasks::sweep::sweep(&site.app).await.unwrap();
         assert!(gone >= 3, "{gone}");
-        assert_eq!(site.count("select count(*) from sessions").await, 1);
-        assert_eq!(site.count("select count(*) from one_time_codes").await, 0);
+        assert_eq!(site.count("select count(*) from vestibule_sessions").await, 1);
+        assert_eq!(site.count("select count(*) from vestibule_one_time_codes").await, 0);
         assert!(bob.is_logged_in().await);
     }
 }

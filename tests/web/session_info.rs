@@ -51,7 +51,7 @@ on_both_databases! {
 
     async fn a_session_that_is_asked_for_alone_lives_on_with_one_write_in_ten_minutes(site: Site) {
         let ann = site.registered("ann").await;
-        let seen = async || site.count("select last_seen_at from sessions").await;
+        let seen = async || site.count("select last_seen_at from vestibule_sessions").await;
         let first = seen().await;
         site.wait(598);
         assert_eq!(ask(&ann).await.status(), StatusCode::OK);

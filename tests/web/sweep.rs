@@ -13,10 +13,10 @@ use crate::support::{PASSWORD, Site};
 /// Longer than any clean-up of a few rows, and shorter than a wait for a lock.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
-const LEFT: &str = "select (select count(*) from sessions where expires_at = 1)
-    + (select count(*) from limits where window_ends_at = 1)
-    + (select count(*) from one_time_codes where expires_at = 1)
-    + (select count(*) from devices where last_login_at = 1)";
+const LEFT: &str = "select (select count(*) from vestibule_sessions where expires_at = 1)
+    + (select count(*) from vestibule_rate_limits where window_ends_at = 1)
+    + (select count(*) from vestibule_one_time_codes where expires_at = 1)
+    + (select count(*) from vestibule_devices where last_login_at = 1)";
 
 /// `many` rows in each of the four tables, which expired long ago.
 async fn expired(site: &Site, many: u8) {
@@ -25,15 +25,15 @@ async fn expired(site: &Site, many: u8) {
     for number in 0..many {
         let (bytes, text) = (vec![number], number.to_string());
         for insert in [
-            sql("insert into sessions (id_hash, data, created_at, last_seen_at, expires_at)
+            sql("insert into vestibule_sessions (id_hash, data, created_at, last_seen_at, expires_at)
                 values ($1, '{}', 1, 1, 1)")
             .bind(bytes.clone()),
-            sql("insert into limits (subject, count, window_ends_at) values ($1, 1, 1)")
+            sql("insert into vestibule_rate_limits (subject, count, window_ends_at) values ($1, 1, 1)")
                 .bind(&text),
-            sql("insert into one_time_codes (id, attempts, codes_sent, created_at, expires_at)
+            sql("insert into vestibule_one_time_codes (id, attempts, codes_sent, created_at, expires_at)
                 values ($1, 0, 1, 1, 1)")
             .bind(&text),
-            sql("insert into devices (token_hash, user_id, logins, last_login_at)
+            sql("insert into vestibule_devices (token_hash, user_id, logins, last_login_at)
                 values ($1, $2, 1, 1)")
             .bind(bytes)
             .bind(&user),
@@ -53,8 +53,8 @@ on_both_databases! {
         assert_eq!(sweep_at_once(&site).await, 480);
         assert_eq!(sweep_at_once(&site).await, 0);
         assert!(site.browser().log_in("ann", PASSWORD).await.path() == "/account");
-        assert_eq!(site.count("select count(*) from sessions").await, 2);
-        assert_eq!(site.count("select count(*) from devices").await, 2);
+        assert_eq!(site.count("select count(*) from vestibule_sessions").await, 2);
+        assert_eq!(site.count("select count(*) from vestibule_devices").await, 2);
     }
 
     async fn a_sweep_clears_the_development_mailbox_of_old_emails(site: Site) {
@@ -64,7 +64,7 @@ on_both_databases! {
         assert_eq!(site.mails().await.len(), 1);
         site.wait(60);
         sweep_at_once(&site).await;
-        assert_eq!(site.count("select count(*) from outbox").await, 0);
+        assert_eq!(site.count("select count(*) from vestibule_outbox").await, 0);
     }
 }
 
@@ -74,10 +74,10 @@ async fn rows_locked_by_a_request_are_left_for_the_next_sweep() {
     expired(&site, 3).await;
     let mut request = site.db().begin().await.unwrap();
     for hold in [
-        "update sessions set data = '{\"held\":1}' where id_hash = '\\x01'",
-        "update limits set count = 2 where subject = '1'",
-        "update one_time_codes set attempts = 1 where id = '1'",
-        "update devices set logins = 2 where token_hash = '\\x01'",
+        "update vestibule_sessions set data = '{\"held\":1}' where id_hash = '\\x01'",
+        "update vestibule_rate_limits set count = 2 where subject = '1'",
+        "update vestibule_one_time_codes set attempts = 1 where id = '1'",
+        "update vestibule_devices set logins = 2 where token_hash = '\\x01'",
     ] {
         assert_eq!(sql(hold).execute(request.executor()).await.unwrap(), 1);
     }
@@ -135,15 +135,15 @@ async fn a_node_that_loses_its_connection_loses_the_lock_and_stops() {
 async fn a_login_does_not_wait_for_locked_old_sessions_and_devices() {
     let Some(site) = Site::on_postgresql().await else { return };
     expired(&site, 120).await;
-    sql("update sessions set user_id = (select id from users), expires_at = 9000000000
+    sql("update vestibule_sessions set user_id = (select id from vestibule_users), expires_at = 9000000000
         where expires_at = 1")
     .execute(site.db().writer())
     .await
     .unwrap();
     let mut other = site.db().begin().await.unwrap();
     for hold in [
-        "select 1::bigint from sessions where last_seen_at = 1 and id_hash <> '\\x05' for update",
-        "select 1::bigint from devices where last_login_at = 1 and token_hash <> '\\x05' for update",
+        "select 1::bigint from vestibule_sessions where last_seen_at = 1 and id_hash <> '\\x05' for update",
+        "select 1::bigint from vestibule_devices where last_login_at = 1 and token_hash <> '\\x05' for update",
     ] {
         assert_eq!(sql(hold).fetch_all::<(i64,)>(other.executor()).await.unwrap().len(), 119);
     }
@@ -152,6 +152,6 @@ async fn a_login_does_not_wait_for_locked_old_sessions_and_devices() {
     assert_eq!(ann.path(), "/account", "{}", ann.text());
     other.commit().await.unwrap();
     site.browser().log_in("ann", PASSWORD).await;
-    assert_eq!(site.count("select count(*) from sessions").await, 100);
-    assert_eq!(site.count("select count(*) from devices").await, 50);
+    assert_eq!(site.count("select count(*) from vestibule_sessions").await, 100);
+    assert_eq!(site.count("select count(*) from vestibule_devices").await, 50);
 }

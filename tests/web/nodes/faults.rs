@@ -177,14 +177,16 @@ fn mailed_twice(mails: &[Received]) -> HashSet<String> {
 }
 
 async fn waiting(db: &Db) -> Vec<String> {
-    let rows = sql("select id from outbox").fetch_all::<(String,)>(db.reader()).await.unwrap();
+    let rows =
+        sql("select id from vestibule_outbox").fetch_all::<(String,)>(db.reader()).await.unwrap();
     rows.into_iter().map(|(id,)| id).collect()
 }
 
 /// Waits until the nodes that live have sent what they can, and sends what was claimed before `since`
 /// and is nobody's any more, as a node does when the claims are over. Answers which those were.
 async fn send_what_was_held(nodes: &Nodes, db: &Db, since: i64) -> HashSet<String> {
-    let living = "select count(*) from outbox where claimed_until = 0 or claimed_until > $1";
+    let living =
+        "select count(*) from vestibule_outbox where claimed_until = 0 or claimed_until > $1";
     let is_left = async || {
         let living = sql(living).bind(since + LEASE_SECONDS);
         living.fetch_optional::<(i64,)>(db.reader()).await.unwrap() == Some((0,))
@@ -203,7 +205,7 @@ async fn a_node_killed_under_load_fails_only_its_own_requests_and_loses_nothing(
     nodes.server.be_slow(Duration::from_millis(50));
     let (load, db) = (Load::new(), nodes.db().await);
     let under_way = async || {
-        let claimed = "select count(*) from outbox where claimed_until > 0";
+        let claimed = "select count(*) from vestibule_outbox where claimed_until > 0";
         let rows = sql(claimed).fetch_optional::<(i64,)>(db.reader()).await.unwrap();
         rows.is_some_and(|(letters,)| letters >= 3)
     };

@@ -170,13 +170,15 @@ impl TestOutbox {
 
     /// How many emails are in the outbox.
     pub async fn waiting(&self) -> i64 {
-        let count = sql("select count(*) from outbox").fetch_optional::<(i64,)>(self.db.reader());
+        let count =
+            sql("select count(*) from vestibule_outbox").fetch_optional::<(i64,)>(self.db.reader());
         count.await.unwrap().unwrap().0
     }
 
     /// The tries of the only email, and until when it is claimed.
     pub async fn tries_and_claim(&self) -> (i64, i64) {
-        let row = sql("select tries, claimed_until from outbox").fetch_optional(self.db.reader());
+        let row = sql("select tries, claimed_until from vestibule_outbox")
+            .fetch_optional(self.db.reader());
         row.await.unwrap().unwrap()
     }
 
