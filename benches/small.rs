@@ -114,7 +114,7 @@ fn session(criterion: &mut Criterion) {
 /// The login page, with all middleware.
 fn page(criterion: &mut Criterion) {
     let site = Site::start();
-    let router = vestibule::router(site.app.clone());
+    let router = vestibule::site(&site.app);
     criterion.bench_function("the login page", |bencher| {
         bencher.to_async(&site.runtime).iter(|| read(router.clone(), "/login"));
     });

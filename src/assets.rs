@@ -24,7 +24,7 @@ pub struct Assets {
     mark: Asset,
 }
 
-/// A file, served as `/static/NAME`.
+/// A file, served as `/_vestibule/NAME`.
 #[derive(Debug)]
 pub struct Asset {
     /// It contains a hash, so that a new version has another name: `app.0123456789.css`.

@@ -73,7 +73,8 @@ pub struct Config {
     pub code_in_subject: bool,
     /// The applications behind the login.
     pub apps: Apps,
-    /// Where people go after they have logged in without `next`: a path, or a URL within `apps`.
+    /// Where people go after they have logged in without `next`: a path on the origin, or a
+    /// URL within `apps`. `/account` is the account page, also if the base URL has a path.
     pub after_login: String,
     /// The proxies whose `X-Forwarded-For` is trusted, and which may ask who is logged in.
     pub trusted_proxies: Vec<IpNet>,
@@ -122,6 +123,14 @@ impl Config {
         let environment =
             environment.iter().map(|(name, value)| (name.clone(), value.into())).collect();
         Self::check(RawSettings::read(flags, &environment))
+    }
+
+    /// Where people go after they have logged in without `next`: a path on the origin, or a URL.
+    pub(crate) fn after_login(&self) -> String {
+        match self.after_login.as_str() {
+            "/account" => self.base_url.path_of("/account"),
+            place => place.to_owned(),
+        }
     }
 
     fn check(mut raw: RawSettings) -> Result<Self, ConfigErrors> {

@@ -8,13 +8,13 @@
 //! let config = vestibule::Config::load(&Default::default())?;
 //! let app = vestibule::App::start(config).await?;
 //! let tasks = vestibule::tasks::spawn(&app)?; // sends mail, clears what has expired; stops when dropped
-//! let router: axum::Router = vestibule::router(app); // merge it with your own
+//! let router: axum::Router = vestibule::router(&app); // merge it with your own, or nest it
 //! # drop((tasks, router)); Ok(()) }
 //! ```
 //!
 //! Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: without it every visitor
-//! has the same address, which is on this machine and may read the development mailbox. The router has
-//! a fallback, so yours must have none.
+//! has the same address, which is on this machine and may read the development mailbox. To nest the
+//! router, let the base URL end with the same path.
 //!
 //! # The map of the code
 //!
@@ -86,3 +86,6 @@ pub use app::App;
 pub use config::Config;
 pub use current_user::CurrentUser;
 pub use routes::router;
+// What the binary serves, for the tests, the benchmarks and the fuzz targets.
+#[doc(hidden)]
+pub use routes::site;

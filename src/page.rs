@@ -26,6 +26,16 @@ impl Page {
         Self { errors, ..self }
     }
 
+    /// What the path of every link and form begins with.
+    pub fn base(&self) -> &str {
+        self.app.config.base_url.path()
+    }
+
+    /// The page that the site's name links to.
+    pub fn home(&self) -> &'static str {
+        self.app.config.base_url.home()
+    }
+
     /// Whether the site's name is shown next to the logo.
     pub fn show_name(&self) -> bool {
         self.app.config.logo.as_ref().is_none_or(|logo| logo.show_name)

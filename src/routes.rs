@@ -19,8 +19,8 @@ use crate::controllers::{
     password_reset, register, session_info, static_files,
 };
 use crate::middleware::{
-    cookies, csrf, error_pages, fetched, framing, headers, mailbox as mailbox_guard, request_id,
-    session,
+    cookies, csrf, error_pages, fetched, framing, headers, mailbox as mailbox_guard, mount,
+    request_id, session,
 };
 
 /// Ten times the largest form.
@@ -29,54 +29,41 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 /// For a whole request, from its head to the end of its response.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The whole site: every page, with every protection around it.
-pub fn router(app: App) -> Router {
-    site(app, REQUEST_TIMEOUT)
+/// The pages, for an application's own router: merged, or nested at the path of the base URL. It has
+/// neither `/` nor a fallback, health checks or `/favicon.ico`, and no layer around other routes.
+pub fn router<S: Clone + Send + Sync + 'static>(app: &App) -> Router<S> {
+    let routes = pages_for(app, REQUEST_TIMEOUT).merge(on_app_hosts(app));
+    // Without the layers, which would be around the application's own.
+    routes.reset_fallback().with_state(app.clone())
 }
 
-fn site(app: App, longest: Duration) -> Router {
-    let around_all = ServiceBuilder::new()
-        .layer(from_fn_with_state(app.clone(), request_id::assign))
-        .layer(headers::layer(&app.config));
-    protected(with_session(&app).merge(without_session()), &app, longest)
-        .layer(cookies::layer(&app.config))
-        .merge(for_programs(longest))
-        .merge(health_checks().layer(from_fn(framing::check)))
-        .layer(around_all)
-        .with_state(app)
+/// What the program serves: the pages under the path of the base URL, and what an application that
+/// mounts them has of its own.
+pub fn site(app: &App) -> Router {
+    let mut pages = pages_for(app, REQUEST_TIMEOUT).merge(for_machines(app));
+    let mut home = Router::new().route("/", get(home::show));
+    let base = app.config.base_url.path();
+    if !base.is_empty() {
+        pages = Router::new().nest(base, pages);
+        home = Router::new().nest(base, home.clone()).nest(&format!("{base}/"), home);
+    }
+    let own = around_forms(home, app).fallback(async || StatusCode::NOT_FOUND);
+    let own = around_pages(around_sessions(own, app), app, REQUEST_TIMEOUT);
+    pages.merge(on_app_hosts(app)).reset_fallback().merge(own).with_state(app.clone())
 }
 
-fn with_session(app: &App) -> Router<App> {
-    let around_forms = ServiceBuilder::new()
-        .layer(from_fn_with_state(app.clone(), csrf::check))
-        .layer(from_fn(fetched::show_redirect));
-    let session = ServiceBuilder::new()
-        .layer(from_fn(session::keep_user))
-        .layer(session::layer(app))
-        .layer(from_fn(error_pages::add_username));
-    pages()
-        .merge(leading_on().layer(headers::form_action_layer(&app.config)))
-        .merge(if app.has_mailbox() { development(app) } else { Router::new() })
-        .layer(around_forms)
-        .fallback(async || StatusCode::NOT_FOUND)
-        .layer(session)
-}
-
-/// The first layer is outermost: every failed response gets a page, a panic's too.
-fn protected(routes: Router<App>, app: &App, longest: Duration) -> Router<App> {
-    let layers = ServiceBuilder::new()
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
-        .layer(from_fn_with_state(app.clone(), error_pages::render))
-        .layer(from_fn(framing::check))
-        .layer(CatchPanicLayer::new())
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, longest))
-        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
-    routes.layer(layers)
+fn pages_for(app: &App, longest: Duration) -> Router<App> {
+    let leading_on = leading_on().layer(headers::form_action_layer(&app.config));
+    let mailbox = if app.has_mailbox() { development(app) } else { Router::new() };
+    let forms = around_forms(pages().merge(leading_on).merge(mailbox), app);
+    let pages = around_sessions(forms, app).merge(without_session());
+    let programs = around_all(limited(for_programs(), longest), app);
+    let check = from_fn_with_state(app.clone(), mount::check);
+    around_pages(pages, app, longest).merge(programs).layer(check)
 }
 
 fn pages() -> Router<App> {
     Router::new()
-        .route("/", get(home::show))
         .route("/login/app", get(app_login::enter))
         .route("/forgot", get(password_reset::show_request).post(password_reset::submit_request))
         .route("/reset", get(password_reset::show).post(password_reset::submit))
@@ -106,32 +93,76 @@ fn development(app: &App) -> Router<App> {
 
 fn without_session() -> Router<App> {
     Router::new()
-        .route("/static/{name}", get(static_files::show))
-        .route("/favicon.ico", get(static_files::favicon))
+        .route("/_vestibule/{name}", get(static_files::show))
         .route("/.well-known/change-password", get(home::change_password))
 }
 
 /// No page, and one read at most: proxies ask with every request of an application.
-fn for_programs(longest: Duration) -> Router<App> {
-    let layers = ServiceBuilder::new()
-        .layer(from_fn(framing::check))
-        .layer(CatchPanicLayer::new())
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, longest))
-        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
+fn for_programs() -> Router<App> {
     Router::new()
         .route("/session", get(session_info::show))
         .route("/forward/nginx", get(forward::nginx))
         .route("/forward/proxy", get(forward::proxy))
         .route("/.well-known/jwks.json", get(forward::keys))
-        .route("/.vestibule/login", get(app_login::set_out))
-        .route("/.vestibule/callback", get(app_login::callback))
-        .route("/.vestibule/logout", post(app_login::log_out))
-        .layer(layers)
 }
 
-/// For machines: no session, no page, no log line.
-fn health_checks() -> Router<App> {
-    Router::new().route("/healthz", get(health::alive)).route("/readyz", get(health::ready))
+/// What the proxies of applications pass on: the path of the base URL is none of their hosts'.
+fn on_app_hosts(app: &App) -> Router<App> {
+    let routes = Router::new()
+        .route("/.vestibule/login", get(app_login::set_out))
+        .route("/.vestibule/callback", get(app_login::callback))
+        .route("/.vestibule/logout", post(app_login::log_out));
+    around_all(limited(routes, REQUEST_TIMEOUT), app)
+}
+
+/// Neither session nor page. Health checks leave no line in the log.
+fn for_machines(app: &App) -> Router<App> {
+    let health = Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .layer(from_fn(framing::check));
+    let icon = Router::new().route("/favicon.ico", get(static_files::favicon));
+    around_all(health, app).merge(around_pages(icon, app, REQUEST_TIMEOUT))
+}
+
+fn around_forms(routes: Router<App>, app: &App) -> Router<App> {
+    let layers = ServiceBuilder::new()
+        .layer(from_fn_with_state(app.clone(), csrf::check))
+        .layer(from_fn(fetched::show_redirect));
+    routes.layer(layers)
+}
+
+fn around_sessions(routes: Router<App>, app: &App) -> Router<App> {
+    let layers = ServiceBuilder::new()
+        .layer(from_fn(session::keep_user))
+        .layer(session::layer(app))
+        .layer(from_fn(error_pages::add_username));
+    routes.layer(layers)
+}
+
+/// The first layer is outermost: every failed response gets a page, a panic's too.
+fn around_pages(routes: Router<App>, app: &App, longest: Duration) -> Router<App> {
+    let layers = ServiceBuilder::new()
+        .layer(cookies::layer(&app.config))
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .layer(from_fn_with_state(app.clone(), error_pages::render));
+    around_all(limited(routes, longest).layer(layers), app)
+}
+
+fn limited(routes: Router<App>, longest: Duration) -> Router<App> {
+    let layers = ServiceBuilder::new()
+        .layer(from_fn(framing::check))
+        .layer(CatchPanicLayer::new())
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, longest))
+        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
+    routes.layer(layers)
+}
+
+fn around_all(routes: Router<App>, app: &App) -> Router<App> {
+    let layers = ServiceBuilder::new()
+        .layer(from_fn_with_state(app.clone(), request_id::assign))
+        .layer(headers::layer(&app.config));
+    routes.layer(layers)
 }
 
 #[cfg(test)]
@@ -165,7 +196,7 @@ mod tests {
     async fn a_panic_is_answered_with_a_page_and_the_site_keeps_working() {
         let (app, folder) = app().await;
         let routes = Router::new().route("/", get(with_a_bug));
-        let site = protected(routes, &app, REQUEST_TIMEOUT).with_state(app);
+        let site = around_pages(routes, &app, REQUEST_TIMEOUT).with_state(app);
         for _ in 0..2 {
             let request = Request::get("/").body(Body::empty()).unwrap();
             let answer = site.clone().oneshot(request).await.unwrap();
@@ -186,7 +217,7 @@ mod tests {
             .header("content-type", "application/x-www-form-urlencoded")
             .body(Body::from_stream(body))
             .unwrap();
-        let answer = site(app, Duration::from_millis(50)).oneshot(request);
+        let answer = pages_for(&app, Duration::from_millis(50)).with_state(app).oneshot(request);
         let answer = tokio::time::timeout(Duration::from_secs(20), answer).await;
         let answer = answer.expect("cut by the time for a request").unwrap();
         assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);

@@ -45,7 +45,7 @@ const BUSY_RESPONSE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 
 /// Serves the site until a signal, then lets requests and tasks finish for a while.
 pub async fn run(listener: TcpListener, app: &App, tasks: Tasks, mut signals: Signals) {
     let max = descriptors::fit(app.config.max_connections, RESERVED_DESCRIPTORS);
-    let router = crate::routes::router(app.clone());
+    let router = crate::routes::site(app);
     let mut server = Server::new(router, max, Timeouts::default());
     server.serve_until(&listener, signals.stop()).await;
     server.accept_backlog(listener);

@@ -26,7 +26,7 @@ static SITE: LazyLock<Site> = LazyLock::new(|| {
     let runtime = Runtime::new().unwrap();
     let (router, cookies) = runtime.block_on(async {
         let app = App::start_at(config(), Clock::manual(1_795_370_400)).await.unwrap();
-        let router = vestibule::router(app);
+        let router = vestibule::site(&app);
         let cookies = rules::insider(&router).await;
         (router, cookies)
     });

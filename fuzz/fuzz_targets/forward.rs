@@ -23,7 +23,7 @@ static SITE: LazyLock<(Runtime, Router)> = LazyLock::new(|| {
     let runtime = Runtime::new().unwrap();
     let app = runtime.block_on(App::start_at(config(), Clock::manual(1_795_370_400))).unwrap();
     let proxy = ConnectInfo(SocketAddr::from(([10, 0, 0, 1], 4711)));
-    (runtime, vestibule::router(app).layer(Extension(proxy)))
+    (runtime, vestibule::site(&app).layer(Extension(proxy)))
 });
 
 fn config() -> Config {

@@ -22,7 +22,7 @@ pub fn context<'a>(
 ) -> EmailContext<'a> {
     EmailContext {
         site: &app.config.site_name,
-        origin: app.config.base_url.origin(),
+        base_url: &app.config.base_url,
         username,
         to,
         at: app.clock.now(),

@@ -33,7 +33,7 @@ pub async fn run(command: Command, config: &Config) -> Result<(), CommandError> 
     let clock = Clock::System;
     let email = emails::test(&EmailContext {
         site: &config.site_name,
-        origin: config.base_url.origin(),
+        base_url: &config.base_url,
         username: address.as_typed(),
         to: address.as_typed(),
         at: clock.now(),

@@ -78,9 +78,9 @@ fn announce(app: &App, address: SocketAddr) {
     } else if is_loopback || is_for_anyone {
         format!("stays here, read it at {base_url}/dev/mailbox")
     } else {
-        let port = address.port();
+        let (port, path) = (address.port(), base_url.path());
         format!(
-            "stays here, read it on this machine at http://localhost:{port}/dev/mailbox\n        (VESTIBULE_DEV_MAILBOX=anyone shows it, and every code, to other machines too)"
+            "stays here, read it on this machine at http://localhost:{port}{path}/dev/mailbox\n        (VESTIBULE_DEV_MAILBOX=anyone shows it, and every code, to other machines too)"
         )
     };
     let version = env!("CARGO_PKG_VERSION");
@@ -92,7 +92,8 @@ fn announce(app: &App, address: SocketAddr) {
     Event::Started { version }.write();
     if app.has_mailbox() && is_for_anyone && !is_loopback {
         let cause = format!(
-            "anybody who can reach {address} can read all emails at /dev/mailbox, codes included: set VESTIBULE_SMTP_URL before real people use this"
+            "anybody who can reach {address} can read all emails at {}/dev/mailbox, codes included: set VESTIBULE_SMTP_URL before real people use this",
+            base_url.path()
         );
         Event::MailboxOpen { cause: &cause }.write();
     }

@@ -26,10 +26,10 @@ struct WayBack {
 
 impl WayBack {
     fn new(config: &Config) -> Option<Self> {
-        let href = config.after_login.clone();
+        let href = config.after_login();
         let host = Url::parse(&href).ok().and_then(|url| url.host_str().map(str::to_owned));
         let name = host.unwrap_or_else(|| config.site_name.clone());
-        (href != "/account").then_some(Self { href, name })
+        (href != config.base_url.path_of("/account")).then_some(Self { href, name })
     }
 }
 

@@ -5,7 +5,7 @@ use axum::http::{Extensions, HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
-use super::{HandlerResult, redirect};
+use super::{HandlerResult, redirect_to};
 use crate::accounts::app_login::{
     browser_digest, is_token, issue_ticket, log_out_of_app, new_token, session_of_app, use_ticket,
 };
@@ -54,7 +54,8 @@ pub async fn set_out(
 /// The path of [`enter`], if `next` is a URL of an application and neither is too long.
 fn enter_path(app: &App, next: &str, browser: &str) -> Option<String> {
     let next = NextPath::parse_with(next, &app.config.apps);
-    let path = format!("{}&browser={browser}", with_next("/login/app", next.as_str()));
+    let enter = app.config.base_url.path_of("/login/app");
+    let path = format!("{}&browser={browser}", with_next(&enter, next.as_str()));
     let is_followed = !next.as_str().is_empty() && NextPath::parse(&path).as_str() == path;
     is_followed.then_some(path)
 }
@@ -66,11 +67,11 @@ pub async fn enter(LoggedIn { visitor, .. }: LoggedIn, RawQuery(query): RawQuery
     let app = &visitor.app;
     let next = NextPath::parse_with(&query.next, &app.config.apps);
     let Some((origin, next)) = app_of(app, next.as_str()) else {
-        return redirect(&app.config.after_login);
+        return redirect_to(&app.config.after_login());
     };
     let key = visitor.session_key().ok_or(StatusCode::BAD_REQUEST)?;
     let ticket = issue_ticket(app, key, (origin.clone(), next), query.browser).await?;
-    redirect(&format!("{origin}/.vestibule/callback?ticket={ticket}"))
+    redirect_to(&format!("{origin}/.vestibule/callback?ticket={ticket}"))
 }
 
 /// GET `/.vestibule/callback` on the application's host: takes the ticket for a cookie.

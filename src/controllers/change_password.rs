@@ -57,13 +57,18 @@ async fn try_change(visitor: &mut Visitor, form: &PasswordForm) -> HandlerResult
         PasswordChange::LoggedOut => {
             visitor.set_flash_cookie(&Flash::SessionEnded);
             let is_superseded = visitor.user.is_some();
-            return if is_superseded { redirect("/login") } else { Ok(to_login(Some(PATH), PATH)) };
+            return if is_superseded {
+                redirect(&visitor.app, "/login")
+            } else {
+                let route = visitor.app.config.base_url.path_of(PATH);
+                Ok(to_login(&visitor.app, Some(&route), PATH))
+            };
         }
     }
     visitor.record_password_set().await?;
     visitor.add_flash(Flash::PasswordChanged).await?;
     visitor.add_flash(Flash::LoggedOutElsewhere).await?;
-    redirect("/account")
+    redirect(&visitor.app, "/account")
 }
 
 async fn page(visitor: &mut Visitor, errors: FieldErrors) -> Result<PasswordPage, RequestError> {

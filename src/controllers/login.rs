@@ -3,7 +3,7 @@
 use askama::Template;
 use serde::Deserialize;
 
-use super::{HandlerResult, Next, redirect, show as show_page, show_form_again};
+use super::{HandlerResult, Next, redirect_to, show as show_page, show_form_again};
 use crate::accounts::field_errors::FieldErrors;
 use crate::accounts::log_in::{Credentials, log_in};
 use crate::error::RequestError;
@@ -35,7 +35,7 @@ pub struct LoginForm {
 
 pub async fn show(mut visitor: Visitor, Next(next): Next) -> HandlerResult {
     if visitor.user.is_some() {
-        return redirect(next.or(&visitor.app.config.after_login));
+        return redirect_to(next.or(&visitor.app.config.after_login()));
     }
     let form = LoginForm { next: next.as_str().to_owned(), ..LoginForm::default() };
     let mut shown = page(&mut visitor, &form, FieldErrors::default()).await?;
@@ -63,7 +63,7 @@ async fn try_log_in(visitor: &mut Visitor, form: &LoginForm) -> HandlerResult {
     let login = log_in(&visitor.app, &visitor.requester, credentials).await?;
     visitor.set_device_cookie(&login.device_tokens);
     visitor.log_in(&login.user, form.remembers()).await?;
-    redirect(visitor.next(&form.next).or(&visitor.app.config.after_login))
+    redirect_to(visitor.next(&form.next).or(&visitor.app.config.after_login()))
 }
 
 impl LoginForm {

@@ -3,7 +3,7 @@
 use askama::Template;
 use serde::Deserialize;
 
-use super::{HandlerResult, Next, redirect, show as show_page};
+use super::{HandlerResult, Next, redirect_to, show as show_page};
 use crate::error::RequestError;
 use crate::event::Event;
 use crate::flash::Flash;
@@ -47,5 +47,5 @@ pub async fn submit(
         // A second click on the button shows the flash of the first, without a new session.
         visitor.set_flash_cookie(&Flash::LoggedOut);
     }
-    redirect(next.or("/login"))
+    redirect_to(next.or(&visitor.app.config.base_url.path_of("/login")))
 }

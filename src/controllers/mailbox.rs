@@ -109,7 +109,7 @@ pub async fn show_source(State(app): State<App>, Path(id): Path<String>) -> Hand
 
 pub async fn clear(State(app): State<App>) -> HandlerResult {
     outbox::clear(app.db.writer()).await?;
-    redirect("/dev/mailbox")
+    redirect(&app, "/dev/mailbox")
 }
 
 /// A page that may contain frames of this site. No other page may.

@@ -65,7 +65,12 @@ async fn show_form_again<P: Template>(
     Ok(response)
 }
 
-/// 303, so that reloading the next page does not send the form again.
-fn redirect(path: &str) -> HandlerResult {
-    Ok(Redirect::to(path).into_response())
+/// 303 to a page of ours, so that reloading it does not send the form again.
+fn redirect(app: &App, page: &str) -> HandlerResult {
+    redirect_to(&app.config.base_url.path_of(page))
+}
+
+/// 303 to a place that need not be ours: a path on the origin, or the URL of an application.
+fn redirect_to(place: &str) -> HandlerResult {
+    Ok(Redirect::to(place).into_response())
 }

@@ -113,7 +113,7 @@ async fn show_code_form(
         CodeRequest::TooEarly(seconds) => visitor.add_flash(Flash::TooEarly(seconds)).await?,
         CodeRequest::NotPending => return ended(visitor),
     }
-    redirect("/reset")
+    redirect(&visitor.app, "/reset")
 }
 
 pub async fn show(mut visitor: Visitor) -> HandlerResult {
@@ -121,7 +121,7 @@ pub async fn show(mut visitor: Visitor) -> HandlerResult {
         Some(pending) => {
             show_page(&page(&mut visitor, &pending, "", FieldErrors::default()).await?)
         }
-        None => redirect("/forgot"),
+        None => redirect(&visitor.app, "/forgot"),
     }
 }
 
@@ -159,13 +159,13 @@ async fn changed(visitor: &mut Visitor, device_tokens: Option<Vec<String>>) -> H
     visitor.end_session().await?;
     visitor.record_password_set().await?;
     visitor.add_flash(Flash::PasswordReset).await?;
-    redirect("/login")
+    redirect(&visitor.app, "/login")
 }
 
 /// Redirects a form that was sent after its session had ended.
 fn ended(visitor: &Visitor) -> HandlerResult {
     visitor.set_flash_cookie(&Flash::ResetEnded);
-    redirect("/forgot")
+    redirect(&visitor.app, "/forgot")
 }
 
 async fn request_page(

@@ -3,7 +3,7 @@
 use askama::Template;
 use serde::Deserialize;
 
-use super::{HandlerResult, Next, redirect, show as show_page, show_form_again};
+use super::{HandlerResult, Next, redirect, redirect_to, show as show_page, show_form_again};
 use crate::accounts::field_errors::FieldErrors;
 use crate::accounts::register::{Registration, RegistrationForm, register};
 use crate::error::RequestError;
@@ -36,7 +36,7 @@ pub struct RegisterForm {
 
 pub async fn show(mut visitor: Visitor, Next(next): Next) -> HandlerResult {
     if visitor.user.is_some() {
-        return redirect(next.or(&visitor.app.config.after_login));
+        return redirect_to(next.or(&visitor.app.config.after_login()));
     }
     let form = RegisterForm { next: next.as_str().to_owned(), ..RegisterForm::default() };
     show_page(&page(&mut visitor, &form, FieldErrors::default()).await?)
@@ -61,11 +61,11 @@ async fn try_register(visitor: &mut Visitor, form: &RegisterForm) -> HandlerResu
                 visitor.log_in(&user, false).await?;
             }
             visitor.add_flash(Flash::Registered).await?;
-            redirect(next.or(&visitor.app.config.after_login))
+            redirect_to(next.or(&visitor.app.config.after_login()))
         }
         Registration::Taken(username) => {
             visitor.add_flash(Flash::Taken(username.as_str().to_owned())).await?;
-            redirect(&format!("/login{}", next.query()))
+            redirect(&visitor.app, &format!("/login{}", next.query()))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `/static/{name}` and `/favicon.ico`: the static files as responses.
+//! `/_vestibule/{name}` and `/favicon.ico`: the static files as responses.
 
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use askama::Template;
 
-use crate::config::{Accent, Notice};
+use crate::config::{Accent, BaseUrl, Notice};
 use crate::models::outbox::{Email, GIVE_UP_AFTER};
 use crate::random;
 use crate::times;
@@ -16,8 +16,8 @@ const RESET_CODE: &str = "reset_code";
 /// text has a line break: a visitor could write paragraphs of our emails.
 pub struct EmailContext<'a> {
     pub site: &'a str,
-    /// The base URL, `https://accounts.example.com`: all links start with it.
-    pub origin: &'a str,
+    /// All links start with it.
+    pub base_url: &'a BaseUrl,
     /// The name in the salutation.
     pub username: &'a str,
     /// The stored address, never one that was just typed.

@@ -122,7 +122,9 @@ impl ErrorPage {
         };
         let (next_href, next_label) = match status {
             _ if username.is_some() => ("/account", "Go to your account"),
-            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => ("/", "Go to the home page"),
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+                (app.config.base_url.home(), "Go to the home page")
+            }
             _ => ("/login", "Go to the login page"),
         };
         let origin = event::current_origin().filter(|_| status.is_server_error());

@@ -7,5 +7,6 @@ pub mod fetched;
 pub mod framing;
 pub mod headers;
 pub mod mailbox;
+pub mod mount;
 pub mod request_id;
 pub mod session;

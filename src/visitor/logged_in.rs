@@ -1,6 +1,6 @@
 //! The user who is logged in, for pages that need one.
 
-use axum::extract::{FromRequestParts, MatchedPath, OriginalUri};
+use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -27,14 +27,16 @@ impl FromRequestParts<App> for LoggedIn {
             return Ok(Self { visitor, user });
         }
         let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
-        let path = parts.extensions.get::<OriginalUri>().and_then(|uri| uri.path_and_query());
         visitor.flash_if_session_expired();
-        Err(to_login(route, path.map_or("/account", PathAndQuery::as_str)))
+        let page = parts.uri.path_and_query().map_or("/account", PathAndQuery::as_str);
+        Err(to_login(app, route, page))
     }
 }
 
-/// Redirects to the login page, which leads back to `path`.
-pub fn to_login(route: Option<&str>, path: &str) -> Response {
+/// Redirects to the login page, which leads back to `page`.
+pub fn to_login(app: &App, route: Option<&str>, page: &str) -> Response {
     Event::AccessRefused { path: route }.write();
-    Redirect::to(&login_before(path)).into_response()
+    let base_url = &app.config.base_url;
+    let login = login_before(&base_url.path_of(page));
+    Redirect::to(&base_url.path_of(&login)).into_response()
 }

@@ -137,7 +137,7 @@ async fn a_logo_is_cached_for_a_year_and_served_with_its_type() {
         let mut visitor = site.browser();
         visitor.open("/login").await;
         let path = visitor.attribute("img.logo", "src").unwrap();
-        assert!(path.starts_with("/static/logo.") && path.ends_with(end), "{path}");
+        assert!(path.starts_with("/_vestibule/logo.") && path.ends_with(end), "{path}");
         let (status, headers, body) = get(&visitor, &path).await;
         assert_eq!((status, &body[..]), (StatusCode::OK, content));
         assert_eq!(headers["content-type"], kind);
@@ -149,7 +149,7 @@ async fn a_logo_is_cached_for_a_year_and_served_with_its_type() {
         let (_, headers, body) = get(&visitor, "/favicon.ico").await;
         assert_eq!((&headers["content-type"], &body[..]), (&kind.parse().unwrap(), content));
         assert_eq!(headers["cache-control"], "public, max-age=86400");
-        for other in [format!("/static/{name}"), format!("/static/logo{end}"), path + "x"] {
+        for other in [format!("/_vestibule/{name}"), format!("/_vestibule/logo{end}"), path + "x"] {
             assert_eq!(get(&visitor, &other).await.0, StatusCode::NOT_FOUND, "{other}");
         }
     }
@@ -191,7 +191,7 @@ fn brand_errors_are_printed_together_and_the_suggested_colour_works() {
     let program = folder.serve(&[("VESTIBULE_ACCENT", suggested), ("VESTIBULE_LOGO", "words.svg")]);
     let page = program.get("/login", "").body;
     let path = |name: &str| page.split('"').find(|part| part.starts_with(name)).unwrap().to_owned();
-    let style = program.get(&path("/static/app."), "").body;
+    let style = program.get(&path("/_vestibule/app."), "").body;
     assert!(style.contains(&format!(":root{{--accent:{suggested};")), "{suggested}");
-    assert_eq!(program.get(&path("/static/logo."), "").body, SVG);
+    assert_eq!(program.get(&path("/_vestibule/logo."), "").body, SVG);
 }

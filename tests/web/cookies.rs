@@ -27,7 +27,7 @@ fn pair(name: &[u8], value: &str) -> Vec<u8> {
 /// The same site on https.
 async fn on_https(site: &Site) -> Router {
     let base_url = BaseUrl::parse("https://accounts.example").unwrap();
-    vestibule::router(site.app_with(|config| config.base_url = base_url).await)
+    vestibule::site(&site.app_with(|config| config.base_url = base_url).await)
 }
 
 /// Spellings that other parsers read as `__Host-vestibule`, and that may have any domain and path.

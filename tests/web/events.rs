@@ -34,7 +34,7 @@ fn at_peer(router: Router) -> Browser {
 }
 
 async fn with(site: &Site, change: impl FnOnce(&mut Config)) -> Browser {
-    at_peer(vestibule::router(site.app_with(change).await))
+    at_peer(vestibule::site(&site.app_with(change).await))
 }
 
 /// Checks the common fields of a line and returns the others.

@@ -263,7 +263,7 @@ async fn without_a_trusted_proxy_nobody_is_told_anything() {
     for router in [
         at(&app, "10.0.0.2"),
         at(&app, "127.0.0.1"),
-        vestibule::router(app.clone()),
+        vestibule::site(&app),
         at(&untrusting.await, PROXY),
     ] {
         for (page, cookie) in [(OWN, &session(&ann)), (WIKI, &wiki), (WIKI, &String::new())] {

@@ -104,7 +104,7 @@ impl Tour {
             self.head(path).await;
         }
         self.get("/login?next=/a&next=/b").await;
-        self.get("/static/nothing.css").await;
+        self.get("/_vestibule/nothing.css").await;
         self.get("/.well-known/change-password").await;
         self.get("/%ff").await;
         self.get("/healthz").await;

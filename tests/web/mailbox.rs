@@ -393,7 +393,7 @@ async fn get_from(
 }
 
 async fn router_with(site: &Site, change: impl FnOnce(&mut Config)) -> Router {
-    vestibule::router(site.app_with(change).await)
+    vestibule::site(&site.app_with(change).await)
 }
 
 const HERE: [&str; 4] =

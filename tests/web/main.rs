@@ -38,6 +38,7 @@ mod mail_limits;
 mod mailbox;
 mod mailer;
 mod migrations;
+mod mounting;
 mod next_path;
 mod nodes;
 mod openapi;

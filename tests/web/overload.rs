@@ -86,7 +86,7 @@ fn two_hundred_logins_at_once_use_bounded_memory_and_do_not_slow_pages() {
 async fn a_network_that_fills_the_hash_queue_gives_way_to_another() {
     let site = Site::on_sqlite().await;
     let slow = HashCost { memory_kib: 64 * 1024, iterations: 20, threads: 1, queue: 4 };
-    let router = vestibule::router(site.app_with(|config| config.hash = slow).await);
+    let router = vestibule::site(&site.app_with(|config| config.hash = slow).await);
     let from = |address: &str| {
         let peer: SocketAddr = format!("{address}:4711").parse().unwrap();
         Browser::new(router.clone().layer(Extension(ConnectInfo(peer))))

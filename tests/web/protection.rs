@@ -90,7 +90,7 @@ async fn every_change_is_refused_without_an_origin_and_nothing_happens() {
 async fn every_answer_carries_the_security_headers() {
     let site = Site::on_sqlite().await;
     let browser = site.browser();
-    for path in ["/login", "/nowhere", "/account", "/healthz", "/static/nothing.css"] {
+    for path in ["/login", "/nowhere", "/account", "/healthz", "/_vestibule/nothing.css"] {
         let answer = browser.send(Request::get(path).body(Body::empty()).unwrap()).await;
         let header = |name: &str| {
             answer
@@ -157,7 +157,7 @@ async fn every_failure_has_its_own_styled_page() {
             )),
             "{status}: {page}"
         );
-        assert!(page.contains("/static/app.") && page.contains("<h1>"), "{page}");
+        assert!(page.contains("/_vestibule/app.") && page.contains("<h1>"), "{page}");
     }
 }
 

@@ -205,7 +205,7 @@ fn a_request_must_have_exactly_one_valid_host() {
         "Host: meadow.example\r\nHost: meadow.example\r\n",
         "Host: meadow.example\r\nHost: evil.example\r\n",
     ] {
-        for path in ["/login", "/healthz", "/static/app.css"] {
+        for path in ["/login", "/healthz", "/_vestibule/app.css"] {
             let head = format!("GET {path} HTTP/1.1\r\n{lines}\r\n");
             let answer = target.expect(&[400], head.as_bytes());
             assert!(answer.contains("connection: close\r\n"), "{answer}");
@@ -223,7 +223,7 @@ fn a_request_target_that_is_not_a_path_of_this_site_is_refused() {
         "/\0",
         "\\login",
         "/lo gin",
-        "/static/%c0%ae%c0%ae%c0%afetc",
+        "/_vestibule/%c0%ae%c0%ae%c0%afetc",
         "/dev/mailbox/%ff",
         "/\u{7f}",
     ] {
@@ -238,9 +238,9 @@ fn a_request_target_that_is_not_a_path_of_this_site_is_refused() {
         "/ä",
         "/%0d%0aSet-Cookie:x=y",
         "/%25%32%35",
-        "/static/../../etc/passwd",
-        "/static/..%2f..%2fetc%2fpasswd",
-        "/static/app.css%00",
+        "/_vestibule/../../etc/passwd",
+        "/_vestibule/..%2f..%2fetc%2fpasswd",
+        "/_vestibule/app.css%00",
         "/dev/mailbox/%00",
         "*",
         &deep,
@@ -341,7 +341,7 @@ fn only_the_methods_of_a_page_are_answered() {
         ("/reset/resend", "POST"),
         ("/account", "GET,HEAD"),
         ("/healthz", "GET,HEAD"),
-        ("/static/app.css", "GET,HEAD"),
+        ("/_vestibule/app.css", "GET,HEAD"),
         ("/.well-known/change-password", "GET,HEAD"),
     ] {
         for method in ["TRACE", "OPTIONS", "PUT", "PATCH", "DELETE", "PROPFIND", "FOO", "get"] {

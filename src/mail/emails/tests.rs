@@ -6,7 +6,9 @@ use super::*;
 use crate::config::Colour;
 
 const AT: i64 = 1_795_371_600;
-const ORIGIN: &str = "https://accounts.example.com/";
+
+static BASE_URL: LazyLock<BaseUrl> =
+    LazyLock::new(|| BaseUrl::parse("https://example.com/accounts").unwrap());
 
 /// Colours that are nowhere in the templates.
 static ACCENT: LazyLock<Accent> = LazyLock::new(|| {
@@ -21,7 +23,7 @@ static ACCENT: LazyLock<Accent> = LazyLock::new(|| {
 fn context() -> EmailContext<'static> {
     EmailContext {
         site: "Käse & <Brot>",
-        origin: "https://accounts.example.com",
+        base_url: &BASE_URL,
         username: "ann",
         to: "ann@example.com",
         at: AT,
@@ -117,9 +119,9 @@ fn a_notice_says_who_when_where_and_what_to_do() {
 fn next_page(email: &Email) -> &'static str {
     let is_code = email.kind == "reset_code";
     if is_code {
-        "https://accounts.example.com/reset"
+        "https://example.com/accounts/reset"
     } else {
-        "https://accounts.example.com/forgot"
+        "https://example.com/accounts/forgot"
     }
 }
 
@@ -197,8 +199,9 @@ fn html_loads_nothing_runs_nothing_and_links_to_this_site_only() {
         let is_handler = |word: &str| word.starts_with("on") && word.contains('=');
         assert!(!html.split_whitespace().any(is_handler), "{}", email.kind);
         let links = values(html, "href");
-        assert!(links.iter().all(|link| link.starts_with(ORIGIN)));
-        assert_eq!(html.matches("http").count(), html.matches(ORIGIN).count(), "{}", email.kind);
+        let base = format!("{}/", *BASE_URL);
+        assert!(links.iter().all(|link| link.starts_with(&base)));
+        assert_eq!(html.matches("http").count(), html.matches(&base).count(), "{}", email.kind);
     }
 }
 

@@ -36,7 +36,7 @@ pub fn with_apps(config: &mut Config) {
 /// The site as somebody at `peer` reaches it.
 pub fn at(app: &App, peer: &str) -> Router {
     let peer: SocketAddr = format!("{peer}:4711").parse().unwrap();
-    vestibule::router(app.clone()).layer(Extension(ConnectInfo(peer)))
+    vestibule::site(app).layer(Extension(ConnectInfo(peer)))
 }
 
 /// The same site with the applications, as their proxy reaches it.

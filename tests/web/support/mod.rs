@@ -17,7 +17,7 @@ mod site;
 pub mod smtp;
 pub mod work;
 
-pub use browser::{Browser, body_of, form_request};
+pub use browser::{Browser, body_of, bytes_of, form_request};
 pub use site::{Site, email_of, new_schema, postgres_url};
 
 /// The server's key.

@@ -59,12 +59,12 @@ impl Site {
         };
         change(&mut config);
         let app = App::start_at(config, Clock::manual(START)).await.unwrap();
-        Self { router: vestibule::router(app.clone()), app, _folder: folder }
+        Self { router: vestibule::site(&app), app, _folder: folder }
     }
 
     /// The same site with other settings: same data, same clock.
     pub async fn changed(&self, change: impl FnOnce(&mut Config)) -> Browser {
-        Browser::new(vestibule::router(self.app_with(change).await))
+        Browser::new(vestibule::site(&self.app_with(change).await))
     }
 
     /// As [`Site::changed`], as an `App`.
@@ -76,7 +76,7 @@ impl Site {
 
     /// The same site, with requests that wait no longer than `wait` for the database.
     pub async fn impatient(&self, wait: Duration) -> Router {
-        vestibule::router(self.app_with(|config| config.database_wait = wait).await)
+        vestibule::site(&self.app_with(|config| config.database_wait = wait).await)
     }
 
     /// A browser of the same site while its hash queue is full, for seconds, and the work in the queue.
@@ -92,7 +92,7 @@ impl Site {
             }
             tokio::task::yield_now().await;
         }
-        (Browser::new(vestibule::router(app)), queued)
+        (Browser::new(vestibule::site(&app)), queued)
     }
 
     /// A browser without cookies.
