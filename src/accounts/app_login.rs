@@ -13,7 +13,7 @@ use super::current_session::current_session;
 use crate::app::App;
 use crate::event::Event;
 use crate::models::session::delete_session;
-use crate::models::ticket::{Ticket, insert_ticket, take_ticket};
+use crate::models::ticket::{Ticket, has_ticket, insert_ticket, take_ticket};
 use crate::random;
 
 /// How long a ticket is valid, in seconds: the way from one host to the other.
@@ -90,6 +90,10 @@ pub async fn use_ticket(
         Event::TicketRefused { reason }.write();
         Ok(None)
     };
+    // A made-up ticket costs a read and no write, or anybody could keep SQLite's only writer busy.
+    if !is_token(token) || !has_ticket(app.db.reader(), &hash(token)).await? {
+        return refused("unknown");
+    }
     let Some(ticket) = take_ticket(app.db.writer(), hash(token)).await? else {
         return refused("unknown");
     };

@@ -32,6 +32,8 @@ const INSERT: &str = concat!(
     (select count(*) from vestibule_tickets where session_key = $2 and expires_at > $7) < $8"
 );
 
+const COUNT: &str = "select count(*) from vestibule_tickets where token_hash = $1";
+
 const TAKE: &str =
     concat!("delete from vestibule_tickets where token_hash = $1 returning ", ticket_columns!());
 
@@ -50,6 +52,12 @@ pub async fn insert_ticket(
     let insert = insert.bind(new.app.clone()).bind(new.browser.clone()).bind(new.next.clone());
     let insert = insert.bind(new.expires_at).bind(now).bind(MAX_TICKETS);
     Ok(insert.execute(executor).await? > 0)
+}
+
+/// Whether there is such a ticket, expired or not.
+pub async fn has_ticket(executor: Executor<'_>, token_hash: &[u8]) -> Result<bool, DbError> {
+    let found = sql(COUNT).bind(token_hash.to_vec()).fetch_optional::<(i64,)>(executor).await?;
+    Ok(found.is_some_and(|(tickets,)| tickets > 0))
 }
 
 /// Uses a ticket up, expired or not: once, whatever is sent in parallel.
