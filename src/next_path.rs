@@ -73,7 +73,8 @@ impl NextPath {
     }
 }
 
-fn is_short(text: &str) -> bool {
+/// Whether a path is short enough to be followed.
+pub fn is_short(text: &str) -> bool {
     percent_decode_str(text).nth(MAX_OCTETS).is_none()
 }
 

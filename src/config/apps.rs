@@ -69,12 +69,18 @@ impl AppUrl {
         format!("{}{}/", self.origin, self.path)
     }
 
-    /// Whether `path`, in which [`Url`] has resolved the dot segments, is the application's path or lies
-    /// under it: also as nginx reads it, which decodes it and merges slashes before it chooses a location.
+    /// Whether `path`, in which [`Url`] has resolved the dot segments as browsers do, is the application's
+    /// path or lies under it.
     fn contains(&self, path: &str) -> bool {
         let rest = path.strip_prefix(self.path.as_str());
         let is_below = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        is_below && decoded_segments(path).starts_with(&decoded_segments(&self.path))
+        is_below && self.contains_for_servers(path)
+    }
+
+    /// Whether servers find `path` within the application: nginx decodes it and merges slashes before it
+    /// resolves dot segments, and Java servers drop what follows a semicolon in a segment.
+    pub fn contains_for_servers(&self, path: &str) -> bool {
+        segments_of(path).starts_with(&segments_of(&self.path))
     }
 }
 
@@ -87,11 +93,11 @@ fn is_bare(url: &Url) -> bool {
         && url.fragment().is_none()
 }
 
-fn decoded_segments(path: &str) -> Vec<Vec<u8>> {
+fn segments_of(path: &str) -> Vec<Vec<u8>> {
     let decoded: Vec<u8> = percent_decode_str(path).collect();
     let mut segments = Vec::new();
     for segment in decoded.split(|byte| matches!(byte, b'/' | b'\\')) {
-        match segment {
+        match segment.split(|byte| *byte == b';').next().unwrap_or_default() {
             b"" | b"." => {}
             b".." => drop(segments.pop()),
             _ => segments.push(segment.to_vec()),
@@ -133,6 +139,7 @@ mod tests {
         "https://example.org/app?x",
         "https://example.org/app/",
         "https://example.org/app/a/../b",
+        "https://example.org/app/a;b/..;/c",
         "https://example.org/x/../app/",
         "https://example.org/app/%2e%2e/app/",
         "https://example.org/app/a%2f..%2fb",
@@ -156,6 +163,9 @@ mod tests {
         "https://example.org/app/../admin",
         "https://example.org/app/%2e%2e/admin",
         "https://example.org/app/.%2E/admin",
+        "https://example.org/app/..;/admin",
+        "https://example.org/app/..;x=y/admin",
+        "https://example.org/app/a/..%3b/%2e%2e;/admin",
         "https://example.org/app/..%2fadmin",
         "https://example.org/app/..%2Fadmin",
         "https://example.org/app/%2e%2e%2fadmin",

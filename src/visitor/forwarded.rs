@@ -8,7 +8,7 @@ use crate::accounts::app_login::session_of_app;
 use crate::app::App;
 use crate::forwarded::ForwardedUrl;
 use crate::models::session::session_key;
-use crate::next_path::with_next;
+use crate::next_path::{is_short, with_next};
 
 /// A request that a proxy asks about.
 pub struct Asked {
@@ -87,7 +87,9 @@ impl Asked {
         let (url, method) = read.ok_or(Refusal::Unreadable)?;
         let origin = url.url.origin().ascii_serialization();
         let is_own = origin == app.config.base_url.origin();
-        if !is_own && app.config.apps.find(&url.url).is_none() {
+        let asked = url.path.split('?').next().unwrap_or_default();
+        let found = app.config.apps.find(&url.url).filter(|app| app.contains_for_servers(asked));
+        if !is_own && found.is_none() {
             return Err(Refusal::UnknownApp);
         }
         Ok(Self { origin, is_own, path: url.path, method })
@@ -103,12 +105,14 @@ impl Asked {
         session_of_app(app, &self.origin, cookie)
     }
 
-    /// Where to log in and come back from.
+    /// Where to log in and come back from. Proxies refuse a `Location` that is much longer than a path
+    /// that is followed.
     pub fn login_url(&self, app: &App) -> String {
+        let next = if is_short(&self.path) { &self.path } else { "/" };
         if self.is_own {
-            format!("{}{}", app.config.base_url, with_next("/login", &self.path))
+            format!("{}{}", app.config.base_url, with_next("/login", next))
         } else {
-            format!("{}{}", self.origin, with_next("/.vestibule/login", &self.path))
+            format!("{}{}", self.origin, with_next("/.vestibule/login", next))
         }
     }
 
