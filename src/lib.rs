@@ -46,7 +46,6 @@ mod page;
 mod permissions;
 mod routes;
 mod server;
-mod signing_key;
 mod times;
 mod visitor;
 
@@ -81,6 +80,8 @@ pub mod next_path;
 pub mod password_hasher;
 #[doc(hidden)]
 pub mod random;
+#[doc(hidden)]
+pub mod signing_key;
 
 pub use app::App;
 pub use config::Config;

@@ -29,6 +29,7 @@ pub async fn identity_token(app: &App, user: &User, audience: &str) -> Result<St
         "exp": now + LIFE,
         "preferred_username": user.display_name(),
         "email": user.email,
+        "email_verified": user.is_email_verified(),
     });
     let keys = signing_keys(app).await?;
     keys.signer(now).and_then(|key| key.sign(&claims)).ok_or(Error::NotSigned)

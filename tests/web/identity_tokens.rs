@@ -11,16 +11,12 @@ use vestibule::key::ServerKey;
 use vestibule::models::signing_key::find_signing_keys;
 
 use crate::support::apps::{
-    PROXY, WIKI, app_cookie, ask_proxy, at, behind_proxy, get, read_token, with_apps,
+    PROXY, WIKI, app_cookie, ask_proxy, at, behind_proxy, get, read_token, session, with_apps,
 };
-use crate::support::{Browser, PASSWORD, Site, body_of};
+use crate::support::{PASSWORD, Site, body_of};
 
 const OWN: &str = "http://localhost:8000/";
 const DAY: i64 = 24 * 60 * 60;
-
-fn session(browser: &Browser) -> String {
-    format!("vestibule={}", browser.cookie("vestibule").unwrap())
-}
 
 async fn token(router: &Router, page: &str, cookie: &str) -> String {
     let answer = ask_proxy(router, page, cookie).await;
@@ -77,6 +73,7 @@ on_both_databases! {
                 "exp": now + 60,
                 "preferred_username": "ann",
                 "email": "ann@meadow.example",
+                "email_verified": false,
             });
             assert_eq!(claims, expected);
         }
