@@ -7,16 +7,12 @@ use futures_util::future::join_all;
 use tower::ServiceExt;
 
 use crate::support::apps::{
-    HTML, PROXY, WIKI, Way, app_cookie, ask_proxy, at, behind_proxy, get, location, set_cookie,
-    with_apps,
+    HTML, PROXY, WIKI, Way, app_cookie, ask_proxy, at, behind_proxy, get, location, session,
+    set_cookie, with_apps,
 };
 use crate::support::{Browser, PASSWORD, Site, body_of};
 
 const PLAIN: &str = "http://plain.example.org:3000";
-
-fn session(browser: &Browser) -> String {
-    format!("vestibule={}", browser.cookie("vestibule").unwrap())
-}
 
 fn on_host(origin: &str) -> [(&str, &str); 2] {
     let (scheme, host) = origin.split_once("://").unwrap();

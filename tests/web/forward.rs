@@ -6,20 +6,16 @@ use vestibule::config::SessionLife;
 
 use crate::support::apps::{
     HTML, PROXY, WIKI, app_cookie, ask_nginx, ask_proxy, at, behind_proxy, forwarded, get,
-    location, original, with_apps,
+    location, original, session, with_apps,
 };
 use crate::support::work::work_of;
-use crate::support::{Browser, PASSWORD, Site, body_of, until};
+use crate::support::{PASSWORD, Site, body_of, until};
 
 const OWN: &str = "http://localhost:8000/notes";
 
 /// The headers that tell who is there.
 const IDENTITY: [&str; 6] =
     ["remote-user", "remote-name", "remote-email", "remote-groups", "remote-id", "remote-token"];
-
-fn session(browser: &Browser) -> String {
-    format!("vestibule={}", browser.cookie("vestibule").unwrap())
-}
 
 fn header<'a>(answer: &'a Response<Body>, name: &str) -> &'a str {
     answer.headers()[name].to_str().unwrap()

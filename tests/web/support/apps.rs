@@ -13,7 +13,7 @@ use tower::ServiceExt;
 use vestibule::config::Apps;
 use vestibule::{App, Config};
 
-use super::Site;
+use super::{Browser, Site};
 
 /// The applications of the site, whose own origin is `http://localhost:8000`.
 pub const APPS: &str =
@@ -42,6 +42,11 @@ pub fn at(app: &App, peer: &str) -> Router {
 /// The same site with the applications, as their proxy reaches it.
 pub async fn behind_proxy(site: &Site) -> Router {
     at(&site.app_with(with_apps).await, PROXY)
+}
+
+/// The `Cookie` header of a login on this site.
+pub fn session(browser: &Browser) -> String {
+    format!("vestibule={}", browser.cookie("vestibule").unwrap())
 }
 
 /// Sends a GET with these headers.

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use super::hosts::{Authority, HostsBrowser};
 use super::program::{Folder, Program};
 
+pub const PYTHON: &str = "/usr/bin/python3";
 const NGINX: &str = "/usr/sbin/nginx";
 const CADDY: &str = "/usr/bin/caddy";
 
@@ -31,7 +32,7 @@ pub enum Kind {
 
 /// A site, an application and the proxy before both.
 pub struct Setup {
-    pub program: Program,
+    _program: Program,
     authority: Authority,
     proxy: Child,
     address: SocketAddr,
@@ -72,7 +73,7 @@ impl Setup {
             Kind::Nginx => start_nginx(&folder.0, &text, address),
             Kind::Caddy => start_caddy(&folder.0, &text, address),
         };
-        let mut setup = Self { program, authority, proxy, address, folder };
+        let mut setup = Self { _program: program, authority, proxy, address, folder };
         while tokio::net::TcpStream::connect(address).await.is_err() {
             assert!(setup.proxy.try_wait().unwrap().is_none(), "the proxy ended: {}", setup.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -105,6 +106,13 @@ pub fn is_there(path: &str) -> bool {
     if !found {
         eprintln!("there is no {path}: not tested");
     }
+    found
+}
+
+/// Whether a program finds its modules, which CI must install.
+pub fn has_modules(command: &mut Command) -> bool {
+    let found = command.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    assert!(found || std::env::var_os("CI").is_none(), "CI must install {command:?}");
     found
 }
 
