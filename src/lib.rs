@@ -86,6 +86,7 @@ pub mod signing_key;
 pub use app::App;
 pub use config::Config;
 pub use current_user::CurrentUser;
+pub use middleware::protect::{protect, require_login, security_headers};
 pub use routes::router;
 // What the binary serves, for the tests, the benchmarks and the fuzz targets.
 #[doc(hidden)]

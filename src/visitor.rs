@@ -4,8 +4,10 @@
 //! be counted or used up once is never kept there.
 
 pub mod cookies;
+pub mod current_user;
 pub mod forwarded;
 pub mod logged_in;
+pub mod navigation;
 pub mod peer;
 
 use std::mem::{discriminant, take};

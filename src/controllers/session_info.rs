@@ -5,39 +5,20 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::accounts::current_session::current_session;
 use crate::app::App;
 use crate::event::Event;
-use crate::models::session::{LoggedInSession, session_key};
-use crate::times;
-use crate::visitor::cookies;
+use crate::visitor::current_user::{find_user, not_logged_in};
 
 /// GET `/session`.
 pub async fn show(State(app): State<App>, headers: HeaderMap) -> Response {
-    let cookie = cookies::SESSION.value_in_headers(&app.config, &headers);
-    let found = match cookie.and_then(session_key) {
-        Some(key) => current_session(&app, &key).await,
-        None => Ok(None),
-    };
-    match found {
-        Ok(Some(session)) => as_json(StatusCode::OK, &describe(&session)),
-        Ok(None) => as_json(StatusCode::UNAUTHORIZED, &json!({"error": "not_logged_in"})),
+    match find_user(&app, &headers).await {
+        Ok(Some(user)) => as_json(StatusCode::OK, &json!(user)),
+        Ok(None) => not_logged_in(),
         Err(error) => {
             Event::log_fault("a_session_was_not_read", &error);
             as_json(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": "unavailable"}))
         }
     }
-}
-
-fn describe(session: &LoggedInSession) -> serde_json::Value {
-    let user = &session.user;
-    json!({
-        "id": user.id,
-        "username": user.username,
-        "email": user.email,
-        "email_verified": user.is_email_verified(),
-        "logged_in_at": times::iso(session.logged_in_at),
-    })
 }
 
 /// An answer for programs.

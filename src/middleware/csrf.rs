@@ -14,14 +14,22 @@ use crate::event::Event;
 
 /// Refuses a POST whose origin is unknown or another one. Other methods change nothing here.
 pub async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
-    if request.method() != Method::POST || is_same_origin(&app.config, request.headers()) {
-        return next.run(request).await;
+    if request.method() == Method::POST && is_from_elsewhere(&app.config, request.headers()) {
+        return StatusCode::FORBIDDEN.into_response();
     }
-    let origin = origin_of(request.headers()).and_then(|origin| Url::parse(&origin).ok());
+    next.run(request).await
+}
+
+/// Whether a request shows no origin or another one. It is then logged.
+pub fn is_from_elsewhere(config: &Config, headers: &HeaderMap) -> bool {
+    if is_same_origin(config, headers) {
+        return false;
+    }
+    let origin = origin_of(headers).and_then(|origin| Url::parse(&origin).ok());
     // Only the scheme, host and port of what was sent are logged.
     let origin = origin.map(|origin| origin.origin().ascii_serialization());
     Event::CrossSiteRefused { origin: origin.as_deref() }.write();
-    StatusCode::FORBIDDEN.into_response()
+    true
 }
 
 /// `Sec-Fetch-Site`, else `Origin`, else `Referer`. None of the three: no.

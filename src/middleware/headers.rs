@@ -16,10 +16,15 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self';
 const STRICT_TRANSPORT_SECURITY: HeaderValue =
     HeaderValue::from_static("max-age=63072000; includeSubDomains");
 
+/// On our own answers.
+const OWN: [(HeaderName, HeaderValue); 2] = [
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY)),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
+
 /// `same-origin`, not `no-referrer`: the latter makes browsers send `Origin: null` with our own
 /// forms, and on plain http nothing else identifies them.
-const ALWAYS: [(HeaderName, HeaderValue); 8] = [
-    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY)),
+const ALWAYS: [(HeaderName, HeaderValue); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
@@ -35,25 +40,29 @@ const ALWAYS: [(HeaderName, HeaderValue); 8] = [
         HeaderName::from_static("permissions-policy"),
         HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
     ),
-    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-/// Adds the headers that an answer does not have.
+/// Adds the headers that an answer of ours does not have.
 pub fn layer(config: &Config) -> MapResponseLayer<impl Fn(Response) -> Response + Clone + use<>> {
     let is_https = config.base_url.is_https();
     MapResponseLayer::new(move |mut response: Response| {
-        let headers = response.headers_mut();
-        headers.reserve(ALWAYS.len() + 1);
-        for (name, value) in ALWAYS {
-            headers.entry(name).or_insert(value);
-        }
-        if is_https {
-            let name = header::STRICT_TRANSPORT_SECURITY;
-            headers.entry(name).or_insert(STRICT_TRANSPORT_SECURITY);
-        }
-        complete_cookies(headers, is_https);
+        add_missing(response.headers_mut(), OWN, is_https);
+        complete_cookies(response.headers_mut(), is_https);
         response
     })
+}
+
+/// Adds `special` and what every answer needs, unless they are there.
+pub fn add_missing<const N: usize>(
+    headers: &mut HeaderMap,
+    special: [(HeaderName, HeaderValue); N],
+    is_https: bool,
+) {
+    let hsts = (header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
+    headers.reserve(N + ALWAYS.len() + 1);
+    for (name, value) in special.into_iter().chain(ALWAYS).chain(is_https.then_some(hsts)) {
+        headers.entry(name).or_insert(value);
+    }
 }
 
 /// Lets the forms of a page lead on to an application: Chromium applies `form-action` to redirects, too.

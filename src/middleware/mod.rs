@@ -8,5 +8,6 @@ pub mod framing;
 pub mod headers;
 pub mod mailbox;
 pub mod mount;
+pub mod protect;
 pub mod request_id;
 pub mod session;

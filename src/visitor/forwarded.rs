@@ -1,8 +1,9 @@
 //! Requests of proxies on behalf of an application: which application, and what was asked of it.
 
-use axum::http::{Extensions, HeaderMap, header};
+use axum::http::{Extensions, HeaderMap};
 use url::Url;
 
+use super::navigation::is_for_a_page;
 use super::{cookies, peer};
 use crate::accounts::app_login::session_of_app;
 use crate::app::App;
@@ -118,10 +119,7 @@ impl Asked {
 
     /// Whether a browser navigates, so that it can be shown the login page.
     pub fn is_for_a_page(&self, headers: &HeaderMap) -> bool {
-        let is_read = matches!(self.method.as_str(), "GET" | "HEAD");
-        let by_script = headers.contains_key("x-requested-with");
-        let mode = headers.get("sec-fetch-mode");
-        is_read && !by_script && mode.is_none_or(|mode| mode == "navigate") && takes_html(headers)
+        is_for_a_page(&self.method, headers)
     }
 }
 
@@ -163,12 +161,6 @@ fn method(headers: &HeaderMap, name: &str) -> Option<String> {
     let method = str::from_utf8(single(headers, name)?).ok()?;
     let is_plain = |byte: u8| byte.is_ascii_alphabetic() || b"-_".contains(&byte);
     method.bytes().all(is_plain).then(|| method.to_owned())
-}
-
-fn takes_html(headers: &HeaderMap) -> bool {
-    let mut accepted = headers.get_all(header::ACCEPT).iter().peekable();
-    let is_html = |kinds: &[u8]| kinds.to_ascii_lowercase().windows(9).any(|it| it == b"text/html");
-    accepted.peek().is_none() || accepted.any(|kinds| is_html(kinds.as_bytes()))
 }
 
 /// The application that a URL leads to, other than this site's own pages, and the URL.

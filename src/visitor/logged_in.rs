@@ -29,14 +29,12 @@ impl FromRequestParts<App> for LoggedIn {
         let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
         visitor.flash_if_session_expired();
         let page = parts.uri.path_and_query().map_or("/account", PathAndQuery::as_str);
-        Err(to_login(app, route, page))
+        Err(to_login(app, route, &app.config.base_url.path_of(page)))
     }
 }
 
-/// Redirects to the login page, which leads back to `page`.
-pub fn to_login(app: &App, route: Option<&str>, page: &str) -> Response {
+/// Redirects to the login page, which leads back to `path`, on the origin.
+pub fn to_login(app: &App, route: Option<&str>, path: &str) -> Response {
     Event::AccessRefused { path: route }.write();
-    let base_url = &app.config.base_url;
-    let login = login_before(&base_url.path_of(page));
-    Redirect::to(&base_url.path_of(&login)).into_response()
+    Redirect::to(&app.config.base_url.path_of(&login_before(path))).into_response()
 }

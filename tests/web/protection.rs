@@ -19,35 +19,38 @@ fn from(headers: &[(&str, &str)]) -> Request<Body> {
 /// Compared as a whole: no other test would notice one source too many.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+const OURS: &str = "http://localhost:8000";
+
+/// Where a form says that it comes from, and whether that is this site.
+pub const ORIGINS: &[(&[(&str, &str)], bool)] = &[
+    (&[], false),
+    (&[("sec-fetch-site", "same-origin")], true),
+    (&[("sec-fetch-site", "none")], true),
+    (&[("sec-fetch-site", "same-site")], false),
+    (&[("sec-fetch-site", "cross-site")], false),
+    (&[("sec-fetch-site", "cross-site"), ("origin", OURS)], false),
+    (&[("sec-fetch-site", "")], false),
+    (&[("origin", OURS)], true),
+    (&[("origin", "http://localhost:8001")], false),
+    (&[("origin", "https://localhost:8000")], false),
+    (&[("origin", "http://localhost:8000.evil.example")], false),
+    (&[("origin", "null")], false),
+    (&[("origin", ""), ("referer", "http://localhost:8000/login")], false),
+    (&[("origin", "http://evil.example"), ("host", "evil.example")], false),
+    (&[("origin", "http://evil.example"), ("referer", "http://localhost:8000/login")], false),
+    (&[("referer", "http://localhost:8000/login")], true),
+    (&[("referer", "http://evil.example/http://localhost:8000/")], false),
+    (&[("referer", "nonsense")], false),
+    (&[("origin", "http://127.0.0.1:8000"), ("host", "127.0.0.1:8000")], true),
+    (&[("origin", "http://[::1]:8000"), ("host", "[::1]:8000")], true),
+    (&[("origin", "http://127.0.0.1:8000"), ("host", "localhost:8000")], false),
+];
+
 #[tokio::test]
 async fn a_form_must_show_that_it_comes_from_this_site() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
-    let ours = "http://localhost:8000";
-    let cases: &[(&[(&str, &str)], bool)] = &[
-        (&[], false),
-        (&[("sec-fetch-site", "same-origin")], true),
-        (&[("sec-fetch-site", "none")], true),
-        (&[("sec-fetch-site", "same-site")], false),
-        (&[("sec-fetch-site", "cross-site")], false),
-        (&[("sec-fetch-site", "cross-site"), ("origin", ours)], false),
-        (&[("sec-fetch-site", "")], false),
-        (&[("origin", ours)], true),
-        (&[("origin", "http://localhost:8001")], false),
-        (&[("origin", "https://localhost:8000")], false),
-        (&[("origin", "http://localhost:8000.evil.example")], false),
-        (&[("origin", "null")], false),
-        (&[("origin", ""), ("referer", "http://localhost:8000/login")], false),
-        (&[("origin", "http://evil.example"), ("host", "evil.example")], false),
-        (&[("origin", "http://evil.example"), ("referer", "http://localhost:8000/login")], false),
-        (&[("referer", "http://localhost:8000/login")], true),
-        (&[("referer", "http://evil.example/http://localhost:8000/")], false),
-        (&[("referer", "nonsense")], false),
-        (&[("origin", "http://127.0.0.1:8000"), ("host", "127.0.0.1:8000")], true),
-        (&[("origin", "http://[::1]:8000"), ("host", "[::1]:8000")], true),
-        (&[("origin", "http://127.0.0.1:8000"), ("host", "localhost:8000")], false),
-    ];
-    for (headers, passes) in cases {
+    for (headers, passes) in ORIGINS {
         let answer = site.browser().send(from(headers)).await;
         let expected = if *passes { StatusCode::SEE_OTHER } else { StatusCode::FORBIDDEN };
         assert_eq!(answer.status(), expected, "{headers:?}");
