@@ -7,6 +7,7 @@ use axum::http::{Request, Response, StatusCode, header};
 use axum::routing::get;
 use serde_json::{Value, json};
 use tower::ServiceExt;
+use vestibule::config::BaseUrl;
 use vestibule::models::user::find_user_by_username;
 use vestibule::{App, CurrentUser, require_login};
 
@@ -199,6 +200,24 @@ async fn an_anonymous_page_leads_to_the_login_and_back() {
     let fields = [("username", "ann"), ("password", PASSWORD), ("next", "/who?a=b&c=%2F+d")];
     let answer = ann.post("/login", &fields).await;
     assert_eq!(location(&answer), "/who?a=b&c=%2F+d");
+}
+
+#[tokio::test]
+async fn beside_the_pages_under_a_path_the_login_is_there_and_the_way_back_is_whole() {
+    let site = Site::on_sqlite().await;
+    let app = site.app_with(|config| {
+        config.base_url = BaseUrl::parse("http://localhost:8000/accounts").unwrap();
+    });
+    let app = app.await;
+    let router = host(&app).nest("/accounts", vestibule::router(&app));
+    let mut ann = site.registered("ann").await.at(&router);
+    assert_eq!(open(&ann, "/inner/group/who").await.status(), StatusCode::OK);
+    ann.post("/accounts/logout", &[]).await;
+    let answer = open(&ann, "/inner/group?a=1").await;
+    assert_eq!(location(&answer), "/accounts/login?next=/inner/group%3Fa%3D1");
+    ann.open("/inner/group?a=1").await;
+    ann.fill("Username or email", "ann").fill("Password", PASSWORD).press("Log in").await;
+    assert_eq!((ann.path(), ann.text().as_str()), ("/inner/group?a=1", "for members"));
 }
 
 #[tokio::test]
