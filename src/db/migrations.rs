@@ -22,6 +22,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "one-time codes", include_str!("../../migrations/0006_one_time_codes.sql")),
     (7, "table names", include_str!("../../migrations/0007_table_names.sql")),
     (8, "apps", include_str!("../../migrations/0008_apps.sql")),
+    (9, "outbox queues", include_str!("../../migrations/0009_outbox_queues.sql")),
 ];
 
 /// What a new database gets instead of the migrations up to [`SCHEMA_VERSION`], whose names for tables may

@@ -119,8 +119,7 @@ impl Worker {
         }
         self.last_poll = now;
         self.delete_done().await?;
-        let expired = outbox::drop_expired(&self.db, &self.outbox.key, now).await?;
-        expired.iter().for_each(log_expired);
+        self.drop_expired(now).await?;
         self.fill_slots().await?;
         if let Some(due) = outbox::next_due(self.db.reader(), now).await? {
             self.poll_within(seconds(due.saturating_sub(now).max(1)));
@@ -142,30 +141,47 @@ impl Worker {
         }
     }
 
-    /// Claims an email for every free slot, unless the worker is paused.
+    /// All of them: claims would read past those that are left.
+    async fn drop_expired(&mut self, now: i64) -> Result<(), DbError> {
+        loop {
+            let expired = outbox::drop_expired(&self.db, &self.outbox.key, now).await?;
+            if expired.is_empty() {
+                return Ok(());
+            }
+            expired.iter().for_each(log_expired);
+        }
+    }
+
     async fn fill_slots(&mut self) -> Result<(), DbError> {
+        while self.fill_slot().await? {}
+        Ok(())
+    }
+
+    /// Claims an email for a free slot, unless the worker is paused. Returns whether there was one.
+    async fn fill_slot(&mut self) -> Result<bool, DbError> {
         while !self.is_paused
             && let Some(filter) = self.slots.filter()
         {
             let now = self.outbox.clock.now();
             let claimed = outbox::claim(&self.db, &self.outbox.key, now, &filter).await?;
             let Some(queued) = claimed else { break };
-            if queued.email.to.is_empty() {
-                log_given_up(&queued, "other_key");
-                outbox::remove(self.db.writer(), &queued.id).await?;
-            } else {
+            if !queued.email.to.is_empty() {
                 self.slots.send(&self.mailer, queued);
+                return Ok(true);
             }
+            log_given_up(&queued, "other_key");
+            outbox::remove(self.db.writer(), &queued.id).await?;
         }
         if self.slots.is_empty() {
             self.mailer.close_idle().await;
         }
-        Ok(())
+        Ok(false)
     }
 
     async fn finish(&mut self, queued: QueuedEmail, result: SendResult) -> Result<(), DbError> {
         self.record(queued, result).await?;
-        self.fill_slots().await
+        // For the slot that is free now: the last poll found no email for the others.
+        self.fill_slot().await.map(drop)
     }
 
     /// Logs the result of an email, and deletes or reschedules it. If that fails, an email that was not

@@ -23,10 +23,6 @@ pub const MAILBOX_SIZE: i64 = 200;
 /// The kind of a decoy. Its name is as long as that of the email that it replaces.
 const DECOY: &str = "decoy_code";
 
-/// The order of emails that are due: codes expire in minutes, and their recipients wait for them.
-const CODE_PRIORITY: i64 = 0;
-const NOTICE_PRIORITY: i64 = 1;
-
 /// Rows of one deletion: it must not block SQLite's only writer for long.
 const EXPIRED_BATCH: i64 = 100;
 
@@ -138,7 +134,7 @@ impl Outbox {
         .bind(now)
         .bind(now)
         .bind(email.expires_at.max(now))
-        .bind(if email.is_code() { CODE_PRIORITY } else { NOTICE_PRIORITY })
+        .bind(priority(email, 0))
         .bind(self.key.digest("mail domain", &[domain.as_str()]))
         .execute(tx.executor())
         .await?;
@@ -158,18 +154,28 @@ pub struct ClaimFilter {
     pub full_for_notices: Vec<String>,
 }
 
-/// Codes come before notices, and emails that were not tried before those that were. Rows that another
-/// node is claiming are skipped. The plus keeps SQLite to the index in this order: else it would sort
-/// all that is due each time.
+/// The order of emails that are due: codes expire in minutes, and their recipients wait for them. Of codes
+/// and of notices, those that were not tried come first.
+fn priority(email: &Email, tries: i64) -> i64 {
+    let kind = if email.is_code() { 0 } else { 2 };
+    kind + i64::from(tries > 0)
+}
+
+/// Seeks the first email that is due in each priority: a scan of all of them in order would read every
+/// email that is not due yet. Rows that another node is claiming are skipped. The plus keeps PostgreSQL
+/// from reading the index of `expires_at`, where nearly every email matches.
 const CLAIM: &str = concat!(
     "with picked as materialized (
-        select id from vestibule_outbox
-        where +next_try_at <= $2 and claimed_until <= $2 and expires_at > $2 and priority <= $3
-            and (case when priority = 0 then $4 else $5 end) not like '% ' || domain || ' %'
-        order by priority, tries, next_try_at limit 1
-        for update skip locked)
-    update vestibule_outbox set claimed_until = $1, tries = tries + 1
-        where id in (select id from picked) returning ",
+        select (select id from vestibule_outbox
+            where priority = class.priority and next_try_at <= $2 and claimed_until <= $2
+                and +expires_at > $2 and full_domains not like '%' || domain || ' %'
+            order by next_try_at limit 1
+            for update skip locked) as id
+        from (select 0 as priority, $4 as full_domains union all select 1, $4
+            union all select 2, $5 union all select 3, $5) as class
+        where class.priority <= $3)
+    update vestibule_outbox set claimed_until = $1, tries = tries + 1, priority = priority | 1
+        where id = (select id from picked where id is not null limit 1) returning ",
     outbox_columns!()
 );
 
@@ -193,12 +199,17 @@ pub async fn claim(
     let row = sql(CLAIM)
         .bind(now + LEASE_SECONDS)
         .bind(now)
-        .bind(if filter.codes_only { CODE_PRIORITY } else { NOTICE_PRIORITY })
-        .bind(format!(" {} ", filter.full_for_codes.join(" ")))
-        .bind(format!(" {} ", filter.full_for_notices.join(" ")))
+        .bind(if filter.codes_only { 1 } else { 3 })
+        .bind(list(&filter.full_for_codes))
+        .bind(list(&filter.full_for_notices))
         .fetch_optional::<OutboxRow>(db.writer())
         .await?;
     Ok(row.map(|row| row.open(key)))
+}
+
+/// The domains, each followed by a space.
+fn list(domains: &[String]) -> String {
+    domains.iter().flat_map(|domain| [domain, " "]).collect()
 }
 
 /// Deletes an email that was sent or given up.
@@ -214,12 +225,13 @@ pub async fn reschedule(
     next_try_at: i64,
     tries: i64,
 ) -> Result<(), DbError> {
-    sql("update vestibule_outbox set claimed_until = 0, next_try_at = $1, tries = $2
+    sql("update vestibule_outbox set claimed_until = 0, next_try_at = $1, tries = $2, priority = $5
          where id = $3 and claimed_until = $4")
     .bind(next_try_at)
     .bind(tries)
     .bind(&queued.id)
     .bind(queued.claimed_until)
+    .bind(priority(&queued.email, tries))
     .execute(executor)
     .await
     .map(drop)
@@ -256,10 +268,14 @@ pub async fn rebase_times(executor: Executor<'_>, now: i64) -> Result<u64, DbErr
 
 /// When the next email is due that is not claimed at `now` (unix time, perhaps past).
 pub async fn next_due(executor: Executor<'_>, now: i64) -> Result<Option<i64>, DbError> {
-    let next = sql("select next_try_at from vestibule_outbox where claimed_until <= $1
-         order by next_try_at limit 1")
-    .bind(now);
-    Ok(next.fetch_optional::<(i64,)>(executor).await?.map(|(at,)| at))
+    let next = sql("select min(due) from (
+            select (select next_try_at from vestibule_outbox
+                where priority = class.priority and claimed_until <= $1
+                order by next_try_at limit 1) as due
+            from (select 0 as priority union all select 1 union all select 2 union all select 3)
+                as class) as first");
+    let due = next.bind(now).fetch_optional::<(Option<i64>,)>(executor).await?;
+    Ok(due.and_then(|(at,)| at))
 }
 
 /// The development mailbox: the newest emails, at most `most`, without decoys.

@@ -1,6 +1,7 @@
 //! The outbox delivers each email once, to its recipient alone, in spite of outages, rejections and
 //! restarts.
 
+mod growth;
 mod slow;
 
 use std::time::Duration;
@@ -35,6 +36,19 @@ async fn an_email_arrives_whole_and_leaves_the_outbox() {
         assert_eq!(message_id, format!("<{id}@site.example>"));
         let date = mail.header("Date").unwrap();
         assert_eq!(date, "Sun, 22 Nov 2026 18:20:00 +0000");
+        queue.close().await;
+    }
+}
+
+/// Emails that were enqueued before the outbox had domains.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_email_without_a_domain_is_sent() {
+    let server = FakeSmtp::start().await;
+    for mut queue in TestOutbox::all(&server.url()).await {
+        queue.put(&email("ann@example.com")).await;
+        queue.run("update vestibule_outbox set domain = ''").await;
+        queue.deliver().await;
+        assert_eq!(queue.waiting().await, 0);
         queue.close().await;
     }
 }
@@ -194,6 +208,18 @@ async fn an_expired_code_and_a_decoy_are_never_sent() {
         server.come_back().await;
         queue.deliver().await;
         assert_eq!((queue.waiting().await, server.mails().len()), (0, 0));
+        queue.close().await;
+    }
+}
+
+/// However many there are after an outage: each claim would read past those that are left.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_expired_emails_are_dropped_at_once() {
+    for mut queue in TestOutbox::all(NO_SERVER).await {
+        queue.put_many(250).await;
+        queue.clock.advance(2 * DAY);
+        queue.deliver().await;
+        assert_eq!(queue.waiting().await, 0);
         queue.close().await;
     }
 }
