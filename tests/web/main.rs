@@ -55,6 +55,7 @@ mod properties;
 mod protect;
 mod protection;
 mod proxies;
+mod query_plans;
 mod register;
 mod repeats;
 mod requests;
