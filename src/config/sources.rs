@@ -193,37 +193,4 @@ fn nearest(name: &str) -> Option<&'static Setting> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nearest_name_is_a_few_letters_off_or_a_part() {
-        for (typed, meant) in [
-            ("LISEN", Some("LISTEN")),
-            ("SITENAME", Some("SITE_NAME")),
-            ("DATABASE", Some("DATABASE_URL")),
-            ("LOGIN_IP", Some("LIMIT_LOGIN_IP")),
-            ("SECRTE", Some("SECRET")),
-            ("COLOUR_SCHEME", None),
-        ] {
-            assert_eq!(nearest(typed).map(|setting| setting.name), meant, "{typed}");
-        }
-    }
-
-    #[test]
-    fn the_password_in_a_url_is_not_shown() {
-        assert_eq!(shown("https://me:hush@host/x"), "\"https://…@host/x\"");
-        assert_eq!(shown("a\nb"), "\"a\\nb\"");
-    }
-
-    #[test]
-    fn a_value_that_is_not_utf_8_is_refused_and_counts_as_set() {
-        use std::os::unix::ffi::OsStringExt;
-        let broken = OsString::from_vec(vec![0xff]);
-        let environment = BTreeMap::from([("VESTIBULE_LOG".into(), broken)]);
-        let mut raw = RawSettings::read(&BTreeMap::new(), &environment);
-        assert_eq!(raw.optional("LOG", |_| Ok::<_, String>(())), None);
-        assert_eq!(raw.errors, ["VESTIBULE_LOG: is not UTF-8 text"]);
-        assert!(raw.is_set("LOG"));
-    }
-}
+mod tests;
