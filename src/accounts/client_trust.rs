@@ -60,7 +60,8 @@ impl ClientTrust {
         if let Some(device) = &self.device {
             return Counter::of_failures(app, device);
         }
-        let mut counters = Counter::of_networks(app, RateLimit::LoginIp, requester);
+        let mut counters =
+            Counter::of_networks(app, RateLimit::LoginIp, requester.counted_networks());
         counters.extend(Counter::of_failures(app, &self.code_key));
         counters
     }
@@ -68,15 +69,14 @@ impl ClientTrust {
     /// The counters of a request for a code, besides those of its email. The last is a part of the
     /// mailbox's limit for this account, so that the address is not enough to use up its codes.
     pub fn code_counters(&self, app: &App, requester: &Requester) -> Vec<Counter> {
-        let (name, more) =
-            if self.is_trusted { ("trusted ", TRUSTED_CODES_FACTOR) } else { ("", 1) };
-        let limit = RateLimit::ForgotIp;
-        let mut counters = Vec::new();
-        for (network, factor) in requester.counted_networks() {
-            let Some(rate) = limit.rate(app) else { break };
-            let (key, rate) = (format!("{name}{network}"), rate.times(factor * more));
-            counters.push(Counter::new(app, limit, &key, rate));
+        let mut networks = requester.counted_networks();
+        if self.is_trusted {
+            for (network, times) in &mut networks {
+                *network = format!("trusted {network}");
+                *times *= TRUSTED_CODES_FACTOR;
+            }
         }
+        let mut counters = Counter::of_networks(app, RateLimit::ForgotIp, networks);
         let key = &self.code_key;
         counters.extend(Counter::of(app, RateLimit::ForgotAccount, key));
         counters.extend(self.code_quota().counter_of_account(app, &format!("asked {key}")));

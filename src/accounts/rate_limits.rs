@@ -8,7 +8,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Error;
-use super::requester::Requester;
 use crate::app::App;
 use crate::app::in_flight::InFlightAttempt;
 use crate::config::{Limits, Rate};
@@ -115,11 +114,11 @@ impl Counter {
         limit.rate(app).map(|rate| Self::new(app, limit, key, rate))
     }
 
-    /// The counters of `limit` for the networks of the requester, each with its multiple of the rate.
-    pub fn of_networks(app: &App, limit: RateLimit, requester: &Requester) -> Vec<Self> {
+    /// The counters of `limit` for these networks, each with its multiple of the rate.
+    pub fn of_networks(app: &App, limit: RateLimit, networks: Vec<(String, i64)>) -> Vec<Self> {
         let Some(rate) = limit.rate(app) else { return Vec::new() };
-        let networks = requester.counted_networks().into_iter();
-        networks.map(|(key, factor)| Self::new(app, limit, &key, rate.times(factor))).collect()
+        let counter = |(key, times): (String, i64)| Self::new(app, limit, &key, rate.times(times));
+        networks.into_iter().map(counter).collect()
     }
 
     /// The counters of failed passwords for `key`.

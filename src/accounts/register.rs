@@ -49,7 +49,7 @@ pub async fn register(
     form: RegistrationForm<'_>,
 ) -> Result<Registration, Error> {
     let new = validate(app, requester, form).await?;
-    let counters = Counter::of_networks(app, RateLimit::RegisterIp, requester);
+    let counters = Counter::of_networks(app, RateLimit::RegisterIp, requester.counted_networks());
     rate_limits::count(app, counters, None).await?;
     // Before the name is looked up: both outcomes take the same time.
     let password_hash = requester.hasher(app).hash(new.password.as_bytes()).await?;
@@ -77,7 +77,7 @@ async fn validate(
     requester: &Requester,
     form: RegistrationForm<'_>,
 ) -> Result<NewAccount, Error> {
-    let counters = Counter::of_networks(app, RateLimit::NewPassword, requester);
+    let counters = Counter::of_networks(app, RateLimit::NewPassword, requester.counted_networks());
     rate_limits::count(app, counters, None).await?;
     let mut errors = FieldErrors::default();
     let username =

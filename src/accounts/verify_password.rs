@@ -36,7 +36,7 @@ pub async fn is_repeated_password(
     user: &User,
     password: &Password,
 ) -> Result<bool, Error> {
-    let mut counters = Counter::of_networks(app, RateLimit::LoginIp, requester);
+    let mut counters = Counter::of_networks(app, RateLimit::LoginIp, requester.counted_networks());
     let key = format!("repeated password of {}", user.credentials());
     counters.extend(Counter::of_failures(app, &key));
     let attempt = Attempt::count(app, counters, Some(&user.id)).await?;

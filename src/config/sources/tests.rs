@@ -1,8 +1,8 @@
 //! Where values come from: variables, files, and names that are no settings.
 
 use super::*;
-use crate::config::tests::{File, KEY, errors, from};
 use crate::config::LogFormat;
+use crate::config::tests::{File, KEY, errors, from};
 use crate::key::ServerKey;
 
 #[test]
