@@ -33,8 +33,8 @@ struct ResetPage {
     pending: PendingReset,
     /// Seconds until another code can be sent, for the script that counts them down and in words.
     wait: i64,
-    /// Why no code can be right any more.
-    dead: Option<Rejection>,
+    /// Why the code can no longer be used.
+    rejection: Option<Rejection>,
 }
 
 #[derive(Default, Deserialize)]
@@ -193,6 +193,6 @@ async fn page(
         code: code.to_owned(),
         pending: pending.clone(),
         wait: pending.code.wait(visitor.app.clock.now()),
-        dead: pending.invalid_reason(&visitor.app).await?,
+        rejection: pending.invalid_reason(&visitor.app).await?,
     })
 }
