@@ -113,6 +113,7 @@ impl Visitor {
             user_id: user.id.clone(),
             credential_version: user.credential_version,
             remember,
+            client: self.requester.client(),
         });
         self.save().await
     }

@@ -2,12 +2,13 @@
 
 use super::client_trust::ClientTrust;
 use super::field_errors::FieldErrors;
+use super::history::HistoryEvent;
 use super::login_name::find_user_by_login_name;
 use super::password::Password;
 use super::rate_limits::{Attempt, Counter};
 use super::requester::Requester;
 use super::verify_password::verify_password;
-use super::{Error, notices, run_to_completion, trusted_devices};
+use super::{Error, history, notices, run_to_completion, trusted_devices};
 use crate::app::App;
 use crate::config::Notice;
 use crate::event::Event;
@@ -131,6 +132,7 @@ async fn complete_login(app: App, requester: Requester, user: User) -> Result<Lo
     let mut tx = app.db.begin().await?;
     let (status, device_tokens) =
         trusted_devices::record_login(&app, &mut tx, &requester, &user).await?;
+    history::record(&app, &mut tx, &requester, &user, HistoryEvent::LoggedIn).await?;
     // One email at most.
     let is_new = status == DeviceStatus::New && app.config.notices.sends(Notice::NewDevice);
     let notice = if is_new { Notice::NewDevice } else { Notice::Login };

@@ -7,6 +7,7 @@ pub mod client_trust;
 pub mod current_session;
 pub mod email;
 pub mod field_errors;
+pub mod history;
 pub mod identity_token;
 pub mod log_in;
 pub mod login_name;

@@ -1,11 +1,12 @@
 //! A new password: its checks, and the change that revokes every session and code.
 
 use super::field_errors::FieldErrors;
+use super::history::HistoryEvent;
 use super::password::{Password, PasswordError};
 use super::pasted::plain;
 use super::requester::Requester;
 use super::verify_password::is_repeated_password;
-use super::{Error, notices, trusted_devices};
+use super::{Error, history, notices, trusted_devices};
 use crate::app::App;
 use crate::config::Notice;
 use crate::event::Event;
@@ -87,16 +88,18 @@ pub async fn set_password(
     }
     one_time_code::revoke_all_for_user(tx.executor(), &user.id).await?;
     let device_tokens = trusted_devices::record_password(app, &mut tx, requester, &user).await?;
+    let (event, reason) = match update.code {
+        Some(_) => (HistoryEvent::PasswordReset, "reset"),
+        None => (HistoryEvent::PasswordChanged, "password_change"),
+    };
+    history::record(app, &mut tx, requester, &user, event).await?;
     notices::send(app, &mut tx, requester, &user, Notice::PasswordChanged).await?;
     tx.commit().await?;
     let account = &user.id;
-    let reason = if update.code.is_some() {
-        Event::PasswordReset { account }.write();
-        "reset"
-    } else {
-        Event::PasswordChanged { account }.write();
-        "password_change"
-    };
+    match update.code {
+        Some(_) => Event::PasswordReset { account }.write(),
+        None => Event::PasswordChanged { account }.write(),
+    }
     Event::SessionEnded { account, reason, sessions: revoked }.write();
     Ok(Some((user, device_tokens)))
 }

@@ -53,7 +53,7 @@ pub async fn send(
             // After the count: rendering is the slowest part of a login but for its hash.
             let email =
                 emails::notice(notice, &context(app, requester, &user.username, &user.email))?;
-            app.outbox.enqueue(tx, &email).await?;
+            app.outbox.enqueue(tx, &email, Some(&user.id)).await?;
             break;
         }
     }
@@ -77,7 +77,8 @@ pub async fn send_login_stopped(
     let to = user.map_or(account, |user| &user.email);
     let mut tx = app.db.begin().await?;
     if may_send(app, &mut tx, &MailQuota::Notices.counters(app, to, requester)).await? {
-        app.outbox.enqueue(&mut tx, &email).await?;
+        let user_id = user.map(|user| user.id.as_str());
+        app.outbox.enqueue(&mut tx, &email, user_id).await?;
     }
     tx.commit().await?;
     Ok(())

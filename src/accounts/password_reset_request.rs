@@ -165,8 +165,12 @@ async fn write_code(
     let id =
         insert_code(tx.executor(), PURPOSE, recipient.account(), (codes_sent, ttl), now).await?;
     let may_send = rate_limits::may_send(app, &mut tx, &counters).await?;
-    let email = if may_send && user.is_some() { email } else { email.decoy() };
-    app.outbox.enqueue(&mut tx, &email).await?;
+    let (email, told) = if may_send && user.is_some() {
+        (email, recipient.account())
+    } else {
+        (email.decoy(), None)
+    };
+    app.outbox.enqueue(&mut tx, &email, told).await?;
     tx.commit().await?;
     let (digest, attempts_key) = (code.digest(app, &id), trust.code_key.clone());
     Ok(PendingCode { id, digest, codes_sent, sent_at: now, attempts_key, is_unseen: true })

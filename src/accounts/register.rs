@@ -2,13 +2,14 @@
 
 use super::email::{EmailAddress, EmailError};
 use super::field_errors::FieldErrors;
+use super::history::HistoryEvent;
 use super::new_password::{REPEATED_WITHIN, choose_password};
 use super::password::Password;
 use super::rate_limits::{self, Counter, RateLimit};
 use super::requester::Requester;
 use super::username::{Username, UsernameError};
 use super::verify_password::is_repeated_password;
-use super::{Error, notices, trusted_devices};
+use super::{Error, history, notices, trusted_devices};
 use crate::app::App;
 use crate::config::Notice;
 use crate::event::Event;
@@ -66,6 +67,7 @@ pub async fn register(
         return taken(app, requester, new).await;
     };
     let (_, device_tokens) = trusted_devices::record_login(app, &mut tx, requester, &user).await?;
+    history::record(app, &mut tx, requester, &user, HistoryEvent::Registered).await?;
     notices::send(app, &mut tx, requester, &user, Notice::Registered).await?;
     tx.commit().await?;
     Event::Registered { account: &user.id }.write();

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::app::App;
+use crate::models::client::Client;
 use crate::password_hasher::PasswordHasher;
 
 /// The IPv6 networks that limits count, and how many times a limit each of them may reach. A line
@@ -58,8 +59,14 @@ impl Requester {
         Some(self.address).filter(|address| !address.is_unspecified())
     }
 
-    /// "Firefox on Linux", for emails; none when the header names nothing on our lists. Nothing of the
-    /// header itself gets into an email.
+    /// What the account's owner is shown of it.
+    pub fn client(&self) -> Client {
+        let address = self.known_address().map(|address| address.to_string());
+        Client { device: self.device_name(), address }
+    }
+
+    /// "Firefox on Linux", for pages and emails; none when the header names nothing on our lists. No
+    /// versions: browsers have frozen those of systems. Nothing of the header itself is repeated.
     pub fn device_name(&self) -> Option<String> {
         let user_agent = self.user_agent.as_deref()?;
         let named = |list: &[(&str, &'static str)]| {
@@ -90,22 +97,26 @@ fn prefix(address: Ipv6Addr, length: u32) -> IpAddr {
 const BROWSERS: &[(&str, &str)] = &[
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
-    ("Firefox/", "Firefox"),
+    ("SamsungBrowser/", "Samsung Internet"),
+    ("Vivaldi/", "Vivaldi"),
+    ("YaBrowser/", "Yandex Browser"),
+    ("DuckDuckGo/", "DuckDuckGo"),
     ("FxiOS/", "Firefox"),
-    ("Chrome/", "Chrome"),
+    ("Firefox/", "Firefox"),
     ("CriOS/", "Chrome"),
-    ("Safari/", "Safari"),
+    ("Chrome/", "Chrome"),
+    ("Version/", "Safari"),
     ("curl/", "curl"),
 ];
 
-/// The same for the system it runs on.
+/// The same for the system it runs on. iPads say that they are Macs.
 const SYSTEMS: &[(&str, &str)] = &[
     ("iPhone", "iPhone"),
     ("iPad", "iPad"),
     ("Android", "Android"),
-    ("Windows", "Windows"),
-    ("Mac OS X", "macOS"),
     ("CrOS", "ChromeOS"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "Mac"),
     ("Linux", "Linux"),
 ];
 
@@ -143,7 +154,31 @@ mod tests {
         };
         let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
         assert_eq!(name(firefox).as_deref(), Some("Firefox on Linux"));
-        assert_eq!(name("curl/8.5.0").as_deref(), Some("curl"));
+        for (user_agent, expected) in [
+            (
+                "(Windows NT 10.0; Win64; x64) Chrome/141.0.0.0 Safari/537.36 Edg/141.0.0.0",
+                "Edge on Windows",
+            ),
+            ("(Windows NT 10.0) Chrome/140.0.0.0 Safari/537.36 OPR/124.0.0.0", "Opera on Windows"),
+            (
+                "(Linux; Android 10; K) SamsungBrowser/28.0 Chrome/130.0.0.0 Mobile Safari/537.36",
+                "Samsung Internet on Android",
+            ),
+            ("(X11; Linux x86_64) Chrome/140.0.0.0 Safari/537.36 Vivaldi/7.6", "Vivaldi on Linux"),
+            ("(X11; CrOS x86_64 14541.0.0) Chrome/141.0.0.0 Safari/537.36", "Chrome on ChromeOS"),
+            (
+                "(iPhone; CPU iPhone OS 18_7 like Mac OS X) CriOS/141.0 Mobile/15E148 Safari/604.1",
+                "Chrome on iPhone",
+            ),
+            (
+                "(iPhone; CPU iPhone OS 18_7 like Mac OS X) FxiOS/143.0 Mobile Safari/605.1.15",
+                "Firefox on iPhone",
+            ),
+            ("(Macintosh; Intel Mac OS X 10_15_7) Version/26.0 Safari/605.1.15", "Safari on Mac"),
+            ("curl/8.5.0", "curl"),
+        ] {
+            assert_eq!(name(user_agent).as_deref(), Some(expected), "{user_agent}");
+        }
         assert_eq!(name("an unheard-of program on Windows").as_deref(), Some("Windows"));
         assert_eq!(name("<script>\r\nBcc: x"), None);
     }

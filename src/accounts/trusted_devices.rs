@@ -59,7 +59,7 @@ async fn record(
         _ => URL_SAFE_NO_PAD.encode(random::bytes::<16>()),
     };
     let logins = if is_login { 1 } else { known.as_ref().map_or(0, |known| known.logins) };
-    let status = record_device(tx, user, &token, logins, now).await?;
+    let status = record_device(tx, user, (&token, requester.client()), logins, now).await?;
     // Before those of other accounts, without the one that it replaces.
     let replaced = known.map(|known| known.token);
     let others = sent.iter().filter(|other| **other != token && Some(*other) != replaced.as_ref());

@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::client::Client;
 use super::user::User;
 use crate::db::{DbError, Executor, Tx, row, sql};
 
@@ -47,6 +48,21 @@ row! {
     }
 }
 
+row! {
+    columns listed_columns;
+    /// A device as its owner is shown it.
+    #[derive(Clone, Debug)]
+    pub struct Device {
+        pub token_hash: Vec<u8>,
+        pub device: Option<String>,
+        pub address: Option<String>,
+        /// Unix time, if it is known.
+        pub created_at: Option<i64>,
+        /// Unix time.
+        pub last_login_at: i64,
+    }
+}
+
 impl DeviceRow {
     /// The device as `user` knows it, with the one of `tokens` that it was found by.
     fn known(self, user: &User, tokens: &[String]) -> Option<KnownDevice> {
@@ -57,9 +73,11 @@ impl DeviceRow {
 }
 
 const RECORD: &str = "insert into vestibule_devices as devices
-    (token_hash, user_id, logins, last_login_at, credential_version) values ($1, $2, $3, $4, $5)
+    (token_hash, user_id, logins, last_login_at, credential_version, device, address, created_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $4)
     on conflict (user_id, token_hash) do update set
-        logins = devices.logins + $3, last_login_at = $4, credential_version = $5
+        logins = devices.logins + $3, last_login_at = $4, credential_version = $5,
+        device = $6, address = $7
     returning logins, (select count(*) from vestibule_devices other
         where other.user_id = $2 and other.token_hash <> $1)";
 const FIND: &str = concat!(
@@ -67,6 +85,11 @@ const FIND: &str = concat!(
     device_columns!(),
     " from vestibule_devices where user_id = $1 and token_hash in ($2, $3, $4, $5) and last_login_at > $6
     order by credential_version desc, last_login_at desc limit 1"
+);
+const LIST: &str = concat!(
+    "select ",
+    listed_columns!(),
+    " from vestibule_devices where user_id = $1 and last_login_at > $2 order by last_login_at desc"
 );
 /// Keeps the 50 that were used last. As with sessions, two logins at once do not wait for each other, and
 /// the numbers are in the text.
@@ -101,12 +124,13 @@ pub async fn find_device(
 pub async fn record_device(
     tx: &mut Tx,
     user: &User,
-    token: &str,
+    (token, client): (&str, Client),
     logins: i64,
     now: i64,
 ) -> Result<DeviceStatus, DbError> {
     let record = sql(RECORD).bind(hash(token)).bind(&user.id).bind(logins).bind(now);
-    let recorded = record.bind(user.credential_version).fetch_optional(tx.executor()).await?;
+    let record = record.bind(user.credential_version).bind(client.device).bind(client.address);
+    let recorded = record.fetch_optional(tx.executor()).await?;
     let (logins, other_devices) = recorded.unwrap_or((logins, 0));
     if other_devices >= MAX_DEVICES {
         sql(KEEP_NEWEST).bind(&user.id).execute(tx.executor()).await?;
@@ -118,11 +142,27 @@ pub async fn record_device(
     })
 }
 
+/// Every device of a user, the last used first.
+pub async fn list_devices(
+    executor: Executor<'_>,
+    user_id: &str,
+    now: i64,
+) -> Result<Vec<Device>, DbError> {
+    sql(LIST).bind(user_id).bind(now - LIFETIME).fetch_all(executor).await
+}
+
+/// Forgets a device of a user and returns whether it was known.
+pub async fn delete_device(tx: &mut Tx, user_id: &str, key: &[u8]) -> Result<bool, DbError> {
+    let delete = sql("delete from vestibule_devices where user_id = $1 and token_hash = $2");
+    Ok(delete.bind(user_id).bind(key.to_vec()).execute(tx.executor()).await? > 0)
+}
+
 /// Deletes up to `limit` devices without a login for [`LIFETIME`] and returns how many.
 pub async fn sweep_devices(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
     sql(SWEEP).bind(now - LIFETIME).bind(limit).execute(executor).await
 }
 
-fn hash(token: &str) -> Vec<u8> {
+/// What the row of the device that holds `token` has instead.
+pub fn hash(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()
 }

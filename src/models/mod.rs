@@ -1,6 +1,8 @@
 //! Models: one file per table, with its row struct and its queries.
 
+pub mod client;
 pub mod device;
+pub mod history;
 pub mod one_time_code;
 pub mod outbox;
 pub mod rate_limit;

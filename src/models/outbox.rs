@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+use super::history::insert_email;
 use crate::clock::Clock;
 use crate::db::{Db, DbError, Executor, Tx, row, sql};
 use crate::key::ServerKey;
@@ -117,9 +118,14 @@ impl Outbox {
         Self { key, clock, wakeup: Arc::default() }
     }
 
-    /// Stores an email and returns its row's id; the commit wakes the worker. One insert for any
-    /// recipient.
-    pub async fn enqueue(&self, tx: &mut Tx, email: &Email) -> Result<String, DbError> {
+    /// Stores an email, and notes it in the history of the user whom it is about, if there is one. Returns
+    /// its row's id; the commit wakes the worker. The same inserts for any recipient.
+    pub async fn enqueue(
+        &self,
+        tx: &mut Tx,
+        email: &Email,
+        user_id: Option<&str>,
+    ) -> Result<String, DbError> {
         let id = crate::random::id(self.clock.millis());
         let now = self.clock.now();
         // Four strings always become JSON; an email without content would be dropped as unreadable.
@@ -138,6 +144,7 @@ impl Outbox {
         .bind(self.key.digest("mail domain", &[domain.as_str()]))
         .execute(tx.executor())
         .await?;
+        insert_email(tx, user_id, &email.kind, &self.clock).await?;
         tx.notify_after_commit(&self.wakeup);
         Ok(id)
     }

@@ -18,6 +18,7 @@ use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{self, Error};
 
+use super::client::Client;
 use super::user::User;
 use crate::clock::Clock;
 use crate::config::SessionLife;
@@ -38,6 +39,9 @@ pub struct Login {
     pub credential_version: i64,
     /// Whether "Keep me logged in" was ticked.
     pub remember: bool,
+    /// Where the user logged in; empty in sessions of earlier versions.
+    #[serde(default)]
+    pub client: Client,
 }
 
 /// An anonymous session holds flashes and a pending reset, nothing worth more than an hour.
@@ -75,6 +79,29 @@ pub struct LoggedInSession {
     pub logged_in_at: i64,
     last_seen_at: i64,
     login: Login,
+}
+
+/// A session as its user is shown it.
+#[derive(Clone, Debug)]
+pub struct UserSession {
+    /// What the session's row has instead of the id.
+    pub key: Vec<u8>,
+    /// Where the user logged in.
+    pub client: Client,
+    /// Unix time.
+    pub created_at: i64,
+    /// Unix time, some minutes behind at most.
+    pub last_seen_at: i64,
+}
+
+row! {
+    columns listed_columns;
+    struct ListedRow {
+        id_hash: Vec<u8>,
+        data: String,
+        created_at: i64,
+        last_seen_at: i64,
+    }
 }
 
 /// The store that tower-sessions works on.
@@ -130,7 +157,16 @@ const TOUCH: &str = "update vestibule_sessions
         expires_at = case when created_at + $4 < $3 then created_at + $4 else $3 end
     where id_hash = $1 and last_seen_at = $5";
 
+/// Those that [`LOAD`] finds.
+const LIST: &str = concat!(
+    "select ",
+    listed_columns!(),
+    " from vestibule_sessions where user_id = $1 and credential_version = $2 and expires_at > $3
+    order by last_seen_at desc"
+);
+
 const DELETE: &str = "delete from vestibule_sessions where id_hash = $1";
+const DELETE_OTHERS: &str = "delete from vestibule_sessions where user_id = $1 and id_hash <> $2";
 const DELETE_OF_USER: &str = "delete from vestibule_sessions where user_id = $1";
 
 /// Keeps the new session and the 99 others that were used last. Two logins at once, or one and a change
@@ -160,6 +196,26 @@ pub async fn sweep_sessions(executor: Executor<'_>, limit: i64, now: i64) -> Res
 /// Deletes every session of a user and returns how many.
 pub async fn revoke_all_for_user(executor: Executor<'_>, user_id: &str) -> Result<u64, DbError> {
     sql(DELETE_OF_USER).bind(user_id).execute(executor).await
+}
+
+/// Deletes every session of a user but the one with this key, and returns how many.
+pub async fn revoke_others(
+    executor: Executor<'_>,
+    user_id: &str,
+    key: &[u8],
+) -> Result<u64, DbError> {
+    sql(DELETE_OTHERS).bind(user_id).bind(key.to_vec()).execute(executor).await
+}
+
+/// The sessions in which a user is logged in, the last used first.
+pub async fn list_sessions(
+    executor: Executor<'_>,
+    user: &User,
+    now: i64,
+) -> Result<Vec<UserSession>, DbError> {
+    let list = sql(LIST).bind(&user.id).bind(user.credential_version).bind(now);
+    let rows = list.fetch_all::<ListedRow>(executor).await?.into_iter();
+    Ok(rows.map(ListedRow::session).collect())
 }
 
 /// The key of the session whose id is a cookie's value.
@@ -220,6 +276,15 @@ impl LoggedInSession {
     /// Whether the last use is so long ago that another one is to be noted.
     pub fn is_touch_due(&self, life: SessionLife, after: i64, now: i64) -> bool {
         now - self.last_seen_at >= after.min(life.idle_of(&self.login) / 4)
+    }
+}
+
+impl ListedRow {
+    fn session(self) -> UserSession {
+        let Self { id_hash: key, data, created_at, last_seen_at } = self;
+        let login = serde_json::from_str::<Login>(&data).ok();
+        let client = login.map(|login| login.client).unwrap_or_default();
+        UserSession { key, client, created_at, last_seen_at }
     }
 }
 

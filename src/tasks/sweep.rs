@@ -1,4 +1,4 @@
-//! Deletes expired sessions, codes, counters, devices and emails of the development mailbox, on one node
+//! Deletes expired sessions, codes, counters, devices, history and emails of the development mailbox, on one node
 //! at a time.
 
 use std::time::Duration;
@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::db::{AdvisoryLock, DbError};
 use crate::event::Event;
 use crate::models::device::sweep_devices;
+use crate::models::history::sweep_history;
 use crate::models::one_time_code::sweep_codes;
 use crate::models::outbox;
 use crate::models::rate_limit::sweep_limits;
@@ -52,11 +53,12 @@ pub async fn sweep(app: &App) -> Result<u64, DbError> {
     let limits = in_batches(&mut lock, || sweep_limits(db.writer(), BATCH_ROWS, now)).await?;
     let tickets = in_batches(&mut lock, || sweep_tickets(db.writer(), BATCH_ROWS, now)).await?;
     let devices = in_batches(&mut lock, || sweep_devices(db.writer(), BATCH_ROWS, now)).await?;
+    let history = in_batches(&mut lock, || sweep_history(db.writer(), BATCH_ROWS, now)).await?;
     if app.config.smtp.is_none() {
         outbox::trim_mailbox(db.writer(), now).await?;
     }
     lock.release().await?;
-    Ok(sessions + codes + limits + tickets + devices)
+    Ok(sessions + codes + limits + tickets + devices + history)
 }
 
 /// Calls `delete` until it deletes nothing, and returns how many rows it deleted.

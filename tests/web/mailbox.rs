@@ -126,7 +126,7 @@ async fn a_line_is_a_link_when_it_is_an_address_of_this_site_and_nothing_else() 
     };
     let app = &site.app;
     let mut tx = app.db.begin().await.unwrap();
-    app.outbox.enqueue(&mut tx, &email).await.unwrap();
+    app.outbox.enqueue(&mut tx, &email, None).await.unwrap();
     tx.commit().await.unwrap();
     let mut browser = site.browser();
     browser.open("/dev/mailbox").await;

@@ -30,6 +30,7 @@ mod forward;
 mod forward_attacks;
 mod guessing;
 mod headers;
+mod history;
 mod identity_tokens;
 mod journey;
 mod layers;

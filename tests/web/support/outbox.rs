@@ -138,7 +138,7 @@ impl TestOutbox {
 
     pub async fn put_into(&self, outbox: &Outbox, email: &Email) -> String {
         let mut tx = self.db.begin().await.unwrap();
-        let id = outbox.enqueue(&mut tx, email).await.unwrap();
+        let id = outbox.enqueue(&mut tx, email, None).await.unwrap();
         tx.commit().await.unwrap();
         id
     }

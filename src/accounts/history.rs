@@ -1,0 +1,83 @@
+//! What happened to an account in the last 90 days, and which emails its owner got, in words.
+
+use super::requester::Requester;
+use crate::app::App;
+use crate::db::{DbError, Tx};
+use crate::models::history::{
+    EMAIL, HistoryEntry, NewEntry, find_newest_entry, insert_entry, list_entries,
+};
+use crate::models::user::User;
+
+macro_rules! history_events {
+    ($($(#[$doc:meta])* $event:ident $kind:literal $words:literal)*) => {
+        /// Something that was done to an account by its owner, or by somebody in the owner's name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum HistoryEvent {$(
+            $(#[$doc])*
+            $event,
+        )*}
+
+        impl HistoryEvent {
+            /// What the table calls it.
+            fn kind(self) -> &'static str {
+                match self { $(Self::$event => $kind),* }
+            }
+        }
+
+        /// What the owner reads about an entry of this kind.
+        fn words_of(kind: &str) -> Option<&'static str> {
+            match kind {
+                $($kind => Some($words),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+history_events! {
+    Registered "registered" "Account created"
+    LoggedIn "login" "Logged in"
+    PasswordChanged "password_changed" "Password changed"
+    PasswordReset "password_reset" "Password reset with an emailed code"
+    /// One session or all others, on the page of sessions.
+    SessionsEnded "sessions_ended" "Logged out elsewhere"
+    DeviceForgotten "device_forgotten" "Trusted browser removed"
+    Exported "exported" "Data downloaded"
+}
+
+/// Records within `tx` that the requester did something to the account of `user`.
+pub async fn record(
+    app: &App,
+    tx: &mut Tx,
+    requester: &Requester,
+    user: &User,
+    event: HistoryEvent,
+) -> Result<(), DbError> {
+    let new = NewEntry { user_id: &user.id, kind: event.kind(), client: requester.client() };
+    insert_entry(tx, new, &app.clock).await
+}
+
+/// The newest `limit` entries of the history of `user`: those before the entry `before`, if there is one.
+pub async fn history_of(
+    app: &App,
+    user: &User,
+    before: Option<&str>,
+    limit: i64,
+) -> Result<Vec<HistoryEntry>, DbError> {
+    list_entries(app.db.reader(), &user.id, before, limit, app.clock.now()).await
+}
+
+/// The last login of `user`, if there was one. To register is to log in.
+pub async fn last_login(app: &App, user: &User) -> Result<Option<HistoryEntry>, DbError> {
+    let kinds = [HistoryEvent::LoggedIn.kind(), HistoryEvent::Registered.kind()];
+    find_newest_entry(app.db.reader(), &user.id, kinds, app.clock.now()).await
+}
+
+/// What the owner reads about an entry; also about kinds that a later version wrote.
+pub fn words(entry: &HistoryEntry) -> String {
+    let plain = |name: &str| name.replace('_', " ");
+    match (entry.kind.as_str(), &entry.detail) {
+        (EMAIL, Some(kind)) => format!("Email sent: {}", plain(kind)),
+        (kind, _) => words_of(kind).map_or_else(|| plain(kind), str::to_owned),
+    }
+}

@@ -1,0 +1,136 @@
+//! The `vestibule_history` table: what happened to each account, and which emails were sent about it.
+
+use super::client::Client;
+use crate::clock::Clock;
+use crate::db::{DbError, Executor, Tx, row, sql};
+use crate::random;
+
+/// How long an entry is kept, in seconds: 90 days.
+pub const LIFETIME: i64 = 90 * 24 * 60 * 60;
+
+/// The kind of an entry about an email. Its detail is the email's kind.
+pub const EMAIL: &str = "email";
+
+/// Entries of one account: each login adds one. From here on [`KEEP_NEWEST`] runs.
+const MAX_ENTRIES: i64 = 1000;
+
+/// Greater than every id.
+const AFTER_ALL: &str = "z";
+
+row! {
+    columns history_columns;
+    /// An entry.
+    #[derive(Clone, Debug)]
+    pub struct HistoryEntry {
+        /// Later entries have greater ids.
+        pub id: String,
+        pub kind: String,
+        pub detail: Option<String>,
+        /// "Firefox on Linux", if it is known.
+        pub device: Option<String>,
+        pub address: Option<String>,
+        /// Unix time.
+        pub created_at: i64,
+    }
+}
+
+/// An entry about something that was done.
+#[derive(Clone, Debug)]
+pub struct NewEntry<'a> {
+    pub user_id: &'a str,
+    pub kind: &'a str,
+    pub client: Client,
+}
+
+const INSERT: &str =
+    "insert into vestibule_history (user_id, id, kind, device, address, created_at)
+    values ($1, $2, $3, $4, $5, $6)
+    returning (select count(*) from vestibule_history other where other.user_id = $1)";
+
+/// Counts nothing: that would take longer for an account than for nobody.
+const INSERT_EMAIL: &str = "insert into vestibule_history (user_id, id, kind, detail, created_at)
+    values ($1, $2, $3, $4, $5)";
+
+/// As with sessions, two logins at once do not wait for each other, and the numbers are in the text.
+const KEEP_NEWEST: &str = "with picked as materialized (
+        select id from vestibule_history where user_id = $1 and id in
+        (select id from vestibule_history where user_id = $1 order by id desc limit 100 offset 1000)
+        for update skip locked)
+    delete from vestibule_history where user_id = $1 and id in (select id from picked)";
+
+const PAGE: &str = concat!(
+    "select ",
+    history_columns!(),
+    " from vestibule_history where user_id = $1 and id < $2 and created_at > $3
+    order by id desc limit $4"
+);
+
+const NEWEST_OF_KINDS: &str = concat!(
+    "select ",
+    history_columns!(),
+    " from vestibule_history where user_id = $1 and kind in ($2, $3) and created_at > $4
+    order by id desc limit 1"
+);
+
+/// Entries about emails to nobody's account are only there because they must cost the same.
+const SWEEP: &str = "with picked as materialized (
+        select user_id, id from vestibule_history where created_at <= $1 or user_id = '' limit $2
+        for update skip locked)
+    delete from vestibule_history where (user_id, id) in (select user_id, id from picked)";
+
+/// Adds an entry within `tx`.
+pub async fn insert_entry(tx: &mut Tx, new: NewEntry<'_>, clock: &Clock) -> Result<(), DbError> {
+    let insert = sql(INSERT).bind(new.user_id).bind(random::id(clock.millis())).bind(new.kind);
+    let insert = insert.bind(new.client.device).bind(new.client.address).bind(clock.now());
+    let others = insert.fetch_optional::<(i64,)>(tx.executor()).await?;
+    if others >= Some((MAX_ENTRIES,)) {
+        sql(KEEP_NEWEST).bind(new.user_id).execute(tx.executor()).await?;
+    }
+    Ok(())
+}
+
+/// Adds an entry about an email of this kind within `tx`. Without an account the same is written.
+pub async fn insert_email(
+    tx: &mut Tx,
+    user_id: Option<&str>,
+    kind: &str,
+    clock: &Clock,
+) -> Result<(), DbError> {
+    let insert = sql(INSERT_EMAIL).bind(user_id.unwrap_or_default());
+    let insert = insert.bind(random::id(clock.millis())).bind(EMAIL).bind(kind);
+    insert.bind(clock.now()).execute(tx.executor()).await.map(drop)
+}
+
+/// Up to `limit` entries of a user, the newest first: those before the entry `before`, if there is one.
+pub async fn list_entries(
+    executor: Executor<'_>,
+    user_id: &str,
+    before: Option<&str>,
+    limit: i64,
+    now: i64,
+) -> Result<Vec<HistoryEntry>, DbError> {
+    let page = sql(PAGE).bind(user_id).bind(before.unwrap_or(AFTER_ALL)).bind(now - LIFETIME);
+    page.bind(limit).fetch_all(executor).await
+}
+
+/// The newest entry of one of these kinds.
+pub async fn find_newest_entry(
+    executor: Executor<'_>,
+    user_id: &str,
+    kinds: [&str; 2],
+    now: i64,
+) -> Result<Option<HistoryEntry>, DbError> {
+    let newest = sql(NEWEST_OF_KINDS).bind(user_id).bind(kinds[0]).bind(kinds[1]);
+    newest.bind(now - LIFETIME).fetch_optional(executor).await
+}
+
+/// Deletes the history of a user.
+pub async fn delete_history(executor: Executor<'_>, user_id: &str) -> Result<(), DbError> {
+    let delete = sql("delete from vestibule_history where user_id = $1").bind(user_id);
+    delete.execute(executor).await.map(drop)
+}
+
+/// Deletes up to `limit` entries older than [`LIFETIME`] and returns how many.
+pub async fn sweep_history(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
+    sql(SWEEP).bind(now - LIFETIME).bind(limit).execute(executor).await
+}
