@@ -216,8 +216,8 @@ async fn programs_that_start_together_create_the_tables_once() {
             opened.unwrap().close().await;
         }
         let db = database.open().await;
-        let versions = count(&db, "select count(*) from vestibule_migrations").await;
-        assert_eq!(versions, latest_version());
+        let version = count(&db, "select max(version) from vestibule_migrations").await;
+        assert_eq!(version, latest_version());
         db.close().await;
     }
 }
