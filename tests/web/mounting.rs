@@ -1,12 +1,17 @@
 //! The pages under a path, and in the router of another application.
 
+use std::path::Path;
+
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::extract::State;
+use axum::http::{Request, Response, StatusCode};
+use axum::routing::{get, post};
 use scraper::{Html, Selector};
+use vestibule::App;
 use vestibule::config::BaseUrl;
 
-use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, bytes_of, email_of};
+use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, body_of, bytes_of, email_of};
 
 /// A site whose base URL ends with `path`.
 async fn site_under(path: &str) -> Site {
@@ -69,6 +74,10 @@ fn urls_of(html: &str) -> Vec<String> {
     urls.map(|(_, url)| url.to_owned()).collect()
 }
 
+async fn get_from(browser: &Browser, path: &str) -> Response<Body> {
+    browser.send(Request::get(path).body(Body::empty()).unwrap()).await
+}
+
 /// Registers, logs out, forgets the password, follows the link of the mail, logs in and changes the
 /// password.
 async fn journey(site: &Site, router: &Router, base: &'static str) {
@@ -110,7 +119,7 @@ async fn walk_everywhere(ann: &mut Walker) {
     let mut opened = 0;
     while let Some(url) = found.get(opened).cloned() {
         opened += 1;
-        let answer = ann.browser.send(Request::get(&url).body(Body::empty()).unwrap()).await;
+        let answer = get_from(&ann.browser, &url).await;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let is_for_posts = status == StatusCode::METHOD_NOT_ALLOWED;
         assert!(status.as_u16() < 400 || is_for_posts, "{url}: {status}");
@@ -140,4 +149,163 @@ async fn every_url_lies_under_the_path_of_the_base_url() {
 async fn every_url_is_right_without_a_path() {
     let site = site_under("").await;
     journey(&site, &site.router, "").await;
+}
+
+#[tokio::test]
+async fn outside_of_the_path_there_is_no_page() {
+    let site = site_under("/auth").await;
+    let mut visitor = site.browser();
+    for home in ["/auth", "/auth/"] {
+        visitor.open(home).await;
+        assert_eq!(visitor.visited, [home, "/auth/login"]);
+    }
+    for path in ["/", "/login", "/authority", "/Auth/login", "/auth//login", "/healthz"] {
+        visitor.open(path).await;
+        assert_eq!(visitor.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(visitor.title(), "Page not found – Vestibule");
+        visitor.click("Go to the home page").await;
+        assert_eq!(visitor.path(), "/auth/login");
+    }
+    for path in ["/auth/healthz", "/auth/readyz", "/auth/favicon.ico"] {
+        let answer = visitor.open(path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+    }
+    visitor.open("/auth/.well-known/change-password").await;
+    assert_eq!(visitor.visited[1], "/auth/account/password");
+}
+
+/// An application with a state and pages of its own, and ours beside them or below a path.
+fn application(app: &App, path: &str) -> Router {
+    let own = Router::new()
+        .route("/", get(async |State(name): State<&'static str>| name))
+        .route("/healthz", get(async || "the host's"))
+        .route("/static/app.css", get(async || "the host's"))
+        .route("/favicon.ico", get(async || "the host's"))
+        .route("/echo", post(async |body: String| body.len().to_string()))
+        .fallback(async || (StatusCode::NOT_FOUND, "the host's"));
+    let own = if path.is_empty() {
+        own.merge(vestibule::router(app))
+    } else {
+        own.nest(path, vestibule::router(app))
+    };
+    own.with_state("the host's")
+}
+
+#[tokio::test]
+async fn merged_into_an_application_every_url_is_right() {
+    let site = site_under("").await;
+    journey(&site, &application(&site.app, ""), "").await;
+}
+
+#[tokio::test]
+async fn nested_in_an_application_every_url_is_right() {
+    let site = site_under("/accounts").await;
+    journey(&site, &application(&site.app, "/accounts"), "/accounts").await;
+}
+
+#[tokio::test]
+async fn nested_twice_every_url_is_right() {
+    let site = site_under("/app/accounts").await;
+    let inner = application(&site.app, "/accounts");
+    journey(&site, &Router::new().nest("/app", inner), "/app/accounts").await;
+}
+
+/// As a proxy passes requests on that takes the path away.
+#[tokio::test]
+async fn behind_a_proxy_that_strips_the_path_next_leads_back_through_it() {
+    let site = site_under("/app/accounts").await;
+    for (router, account) in [
+        (application(&site.app, ""), "/account?a"),
+        (application(&site.app, "/accounts"), "/accounts/account?a"),
+    ] {
+        let answer = get_from(&Browser::new(router), account).await;
+        let login = "/app/accounts/login?next=/app/accounts/account%3Fa";
+        assert_eq!(answer.headers()["location"], login);
+    }
+}
+
+/// In both orders: the router that is merged into another could keep its fallback.
+#[tokio::test]
+async fn the_routes_of_an_application_are_left_alone() {
+    let site = site_under("").await;
+    let own = || Router::new().route("/echo", post(async |body: String| body.len().to_string()));
+    let ours = || vestibule::router::<()>(&site.app);
+    for router in [own().merge(ours()), ours().merge(own()), application(&site.app, "")] {
+        let browser = Browser::new(router);
+        for path in ["/nowhere", "/_vestibule", "/account/nowhere", "/session/", "/echo"] {
+            let answer = get_from(&browser, path).await;
+            assert!(answer.status().is_client_error(), "{path}");
+            let added = answer
+                .headers()
+                .keys()
+                .find(|name| !["allow", "content-type", "content-length"].contains(&name.as_str()));
+            assert_eq!(added, None, "{path}");
+            assert!(!body_of(answer).await.contains("<html"), "{path}");
+        }
+        // Another site's form, without an origin, larger than ours may be.
+        let large = Request::post("/echo").body(Body::from("a".repeat(100_000))).unwrap();
+        let answer = browser.send(large).await;
+        assert_eq!((answer.status(), &*body_of(answer).await), (StatusCode::OK, "100000"));
+    }
+}
+
+#[tokio::test]
+async fn an_application_keeps_its_home_page_fallback_and_files() {
+    for base in ["", "/accounts"] {
+        let site = site_under(base).await;
+        let browser = Browser::new(application(&site.app, base));
+        for path in
+            ["/", "/healthz", "/static/app.css", "/favicon.ico", "/nowhere", "/accounts/nowhere"]
+        {
+            assert_eq!(body_of(get_from(&browser, path).await).await, "the host's", "{path}");
+        }
+        if !base.is_empty() {
+            assert_eq!(get_from(&browser, "/login").await.status(), StatusCode::NOT_FOUND);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_router_that_is_nested_elsewhere_says_so() {
+    for (base, path, says) in [
+        (
+            "",
+            "/accounts",
+            "http://localhost:8000: set VESTIBULE_BASE_URL to http://localhost:8000/accounts",
+        ),
+        (
+            "/auth",
+            "/accounts",
+            "http://localhost:8000/auth: set VESTIBULE_BASE_URL to http://localhost:8000/accounts",
+        ),
+        ("/myaccounts", "/accounts", "localhost:8000/accounts"),
+    ] {
+        let site = site_under(base).await;
+        let browser = Browser::new(application(&site.app, path));
+        let answer = get_from(&browser, &format!("{path}/login")).await;
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let text = body_of(answer).await;
+        assert!(text.starts_with(&format!("the router is nested at {path}")), "{text}");
+        assert!(text.ends_with(says), "{text}");
+    }
+}
+
+/// The tours above do not see every line.
+#[test]
+fn no_template_and_no_controller_writes_a_url_without_the_path() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = 0;
+    for folder in
+        ["templates", "templates/mail", "src/controllers", "src/middleware", "src/visitor"]
+    {
+        for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let Ok(text) = std::fs::read_to_string(&path) else { continue };
+            for written in ["=\"/", "='/", "url=/", "redirect_to(\"/", "Redirect::to(\"/"] {
+                assert!(!text.contains(written), "{}: {written}", path.display());
+            }
+            files += 1;
+        }
+    }
+    assert!(files > 60, "the files were not found: {files}");
 }
