@@ -45,6 +45,7 @@ mod middleware;
 mod page;
 mod permissions;
 mod routes;
+#[cfg(feature = "cli")]
 mod server;
 mod times;
 mod visitor;
@@ -60,6 +61,7 @@ pub mod accounts;
 pub mod client_address;
 #[doc(hidden)]
 pub mod clock;
+#[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod commands;
 #[doc(hidden)]
