@@ -13,6 +13,7 @@ mod support;
 
 mod account;
 mod app_login;
+mod base_path;
 mod brand;
 mod change_password;
 mod cookies;

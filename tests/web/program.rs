@@ -38,6 +38,18 @@ fn without_configuration_the_program_serves_and_prints_where_data_and_mail_are()
 }
 
 #[test]
+fn under_a_path_the_program_serves_there_and_prints_it() {
+    let folder = Folder::new();
+    let program = folder.serve(&[("VESTIBULE_BASE_URL", "http://localhost:8000/auth/")]);
+    let says = |text: &str| assert!(program.output.contains(text), "{}", program.output);
+    says("serves http://localhost:8000/auth\n");
+    says("http://localhost:8000/auth/dev/mailbox\n");
+    assert_eq!(program.get("/auth/login", "").status, 200);
+    assert_eq!(program.get("/login", "").status, 404);
+    assert_eq!(program.get("/auth/healthz", "").status, 200);
+}
+
+#[test]
 fn huge_pages_are_enabled_unless_glibc_tunables_is_set() {
     let tunables = |settings: &[(&str, &str)]| {
         let folder = Folder::new();

@@ -15,9 +15,11 @@ pub mod received;
 pub mod rules;
 mod site;
 pub mod smtp;
+pub mod walker;
 pub mod work;
 
-pub use browser::{Browser, body_of, bytes_of, form_request};
+use browser::bytes_of;
+pub use browser::{Browser, body_of, form_request};
 pub use site::{Site, email_of, new_schema, postgres_url};
 
 /// The server's key.
