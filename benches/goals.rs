@@ -10,6 +10,8 @@
     reason = "a failed measurement ends the program"
 )]
 
+#[path = "goals/checks.rs"]
+mod checks;
 #[path = "goals/growth.rs"]
 mod growth;
 #[path = "goals/http.rs"]
@@ -57,7 +59,7 @@ use report::Row;
 /// The number of a goal, its name for `--only`, and the function that measures it.
 type Goal = (&'static str, &'static str, fn(&Options) -> Vec<Row>);
 
-const GOALS: [Goal; 7] = [
+const GOALS: [Goal; 8] = [
     ("1", "logins", logins::measure),
     ("2", "pages", pages::measure),
     ("3", "storm", storm::measure),
@@ -65,6 +67,7 @@ const GOALS: [Goal; 7] = [
     ("5", "growth", growth::measure),
     ("5", "sweep", sweep::measure),
     ("6", "writes", writes::measure),
+    ("7", "checks", checks::measure),
 ];
 
 fn main() -> ExitCode {

@@ -9,7 +9,7 @@ const SAMPLES: usize = 5;
 const SECONDS: f64 = 4.0;
 
 pub const USAGE: &str = "benches/run [options]
-  --only NAME     one goal: logins, pages, storm, start, growth, sweep or writes
+  --only NAME     one goal: logins, pages, storm, start, growth, sweep, writes or checks
   --samples N     samples of each figure (5)
   --seconds S     length of a sample (4)
   --quick         3 samples of 1 second, databases of at most 100 thousand users: checks that it runs";

@@ -49,21 +49,12 @@ pub fn measure(options: &Options) -> Vec<Row> {
     let browser = [("Accept-Encoding", "gzip, br"), ("Cookie", &*ann.device)];
     let ours = |path, headers: &[_]| Page::new(site.pid(), site.address(), path, headers);
     let theirs = session_of_axum_login(axum_login.address);
-    let host = format!("localhost:{}", site.address().port());
-    let asked = [
-        ("Cookie", &*cookies),
-        ("X-Forwarded-Proto", "http"),
-        ("X-Forwarded-Host", &host),
-        ("X-Forwarded-Uri", "/"),
-    ];
     let mut pages = [
         ours("/login", &[]),
         Page::new(bare.child.id(), bare.address, "/login", &[]),
         ours("/login", &browser),
         ours("/account", &[("Cookie", &cookies)]),
         Page::new(axum_login.child.id(), axum_login.address, "/account", &[("Cookie", &theirs)]),
-        ours("/session", &[("Cookie", &cookies)]),
-        ours("/forward/proxy", &asked),
     ];
     for _ in 0..options.samples {
         for page in &mut pages {
@@ -73,7 +64,7 @@ pub fn measure(options: &Options) -> Vec<Row> {
     rows(&pages.map(|page| page.cost))
 }
 
-fn rows([login, bare, browser, account, axum_login, session, check]: &[Series; 7]) -> Vec<Row> {
+fn rows([login, bare, browser, account, axum_login]: &[Series; 5]) -> Vec<Row> {
     let row = |what, ours, reference: &Series, wanted| {
         Row::ratio(what, [ours, reference], reference.over(ours), wanted)
     };
@@ -82,7 +73,6 @@ fn rows([login, bare, browser, account, axum_login, session, check]: &[Series; 7
         row("login page, CPU ms, to bare axum", login, bare, Wanted::AtLeast(0.5)),
         row(as_browser, browser, bare, Wanted::Nothing),
         row("account page, CPU ms, to axum-login", account, axum_login, Wanted::AtLeast(2.0)),
-        row("check of forward auth, CPU ms, to GET /session", check, session, Wanted::Nothing),
     ]
 }
 

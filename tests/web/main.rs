@@ -12,6 +12,7 @@
 mod support;
 
 mod account;
+mod app_examples;
 mod app_login;
 mod base_path;
 mod brand;

@@ -1,13 +1,10 @@
 //! Debian's nginx and Caddy with the configurations of docs/apps.md, over TLS: the way in, the way out,
 //! and what a client forges.
 
-use std::process::{Child, Command, Stdio};
-
+use crate::support::apps::{HTML, WIKI, behind_proxy, get, location, session, set_cookie};
 use crate::support::hosts::{Answer, HostsBrowser};
-use crate::support::proxies::{
-    Kind, PYTHON, Setup, documented, free_address, has_modules, is_there, start_echo,
-};
-use crate::support::{PASSWORD, until};
+use crate::support::proxies::{Kind, Setup, documented, free_address, start_echo};
+use crate::support::{PASSWORD, Site};
 
 const PAGE: &str = "https://wiki.example.org/a/b?c=d&e=%2F";
 const HEADERS: [&str; 6] =
@@ -187,6 +184,68 @@ async fn caddy_on_two_hosts() {
     two_hosts(Kind::Caddy).await;
 }
 
+/// Traefik copies the client's headers and sets its own of these (its page on `ForwardAuth`).
+fn as_traefik<'a>(
+    method: &'a str,
+    target: &'a str,
+    client: &[(&'a str, &'a str)],
+) -> Vec<(&'a str, &'a str)> {
+    let own = [
+        ("host", "127.0.0.1:8000"),
+        ("x-forwarded-method", method),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "wiki.example.org"),
+        ("x-forwarded-port", "443"),
+        ("x-forwarded-server", "traefik"),
+        ("x-forwarded-uri", target),
+        ("x-forwarded-for", "203.0.113.9"),
+        ("x-real-ip", "203.0.113.9"),
+    ];
+    let is_replaced = |name: &str| own.iter().any(|(known, _)| name.eq_ignore_ascii_case(known));
+    let kept = client.iter().filter(|(name, _)| !is_replaced(name));
+    own.iter().chain(kept).copied().collect()
+}
+
+#[tokio::test]
+async fn traefik_by_the_requests_that_it_documents() {
+    let site = Site::on_sqlite().await;
+    let ann = site.registered("ann").await;
+    let proxy = behind_proxy(&site).await;
+    let navigation = [&FORGED[..], &[HTML, ("sec-fetch-mode", "navigate")]].concat();
+    let ask = async |method, client: &[_]| {
+        get(&proxy, "/forward/proxy", &as_traefik(method, "/a/b?c=d&e=%2F", client)).await
+    };
+    let refused = ask("GET", &navigation).await;
+    assert_eq!(refused.status(), 302);
+    let login = "https://wiki.example.org/.vestibule/login?next=/a/b%3Fc%3Dd%26e%3D%252F";
+    assert_eq!(location(&refused), login);
+    assert_eq!(ask("POST", &navigation).await.status(), 401);
+    assert_eq!(ask("GET", &[("accept", "application/json")]).await.status(), 401);
+
+    let login = login.strip_prefix(WIKI).unwrap();
+    let set_out = get(&proxy, login, &as_traefik("GET", login, &navigation)).await;
+    let mark = set_cookie(set_out.headers()).0;
+    let session = session(&ann);
+    let own = [("cookie", session.as_str())];
+    let enter =
+        get(&proxy, location(&set_out).strip_prefix("http://localhost:8000").unwrap(), &own).await;
+    let ticket = get(&proxy, location(&enter), &own).await;
+    let callback = location(&ticket).strip_prefix(WIKI).unwrap();
+    let back = get(&proxy, callback, &as_traefik("GET", callback, &[("cookie", &mark)])).await;
+    assert_eq!(location(&back), PAGE);
+
+    let cookie = set_cookie(back.headers()).0;
+    let client = [&navigation[..], &[("cookie", &cookie)]].concat();
+    for method in ["GET", "POST", "PUT"] {
+        let allowed = ask(method, &client).await;
+        assert_eq!(allowed.status(), 200, "{method}");
+        for name in HEADERS {
+            let value = allowed.headers()[name].to_str().unwrap();
+            assert!(!value.is_empty() && !value.contains("root"), "{name}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nginx_with_a_path_of_one_host() {
     one_host(Kind::Nginx).await;
@@ -226,107 +285,4 @@ async fn a_static_site_behind_caddy() {
     ];
     let page = ann.submit("https://id.example.org/register", &fields).await;
     assert_eq!(page.body, "<p>a static page</p>");
-}
-
-/// A program that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-async fn run_app(mut command: Command, address: std::net::SocketAddr) -> Running {
-    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let running = Running(child);
-    until(async || tokio::net::TcpStream::connect(address).await.is_ok()).await;
-    running
-}
-
-const JWKS: &str = "https://id.example.org/.well-known/jwks.json";
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_documented_flask_application_behind_nginx() {
-    if !is_there(PYTHON)
-        || !has_modules(Command::new(PYTHON).args(["-c", "import flask, jwt, cryptography"]))
-    {
-        return;
-    }
-    let folder = crate::support::program::Folder::new();
-    let app = free_address();
-    let text = documented("nginx", "server_name wiki.example.org");
-    let code = documented("python", "from flask");
-    let config = |vestibule: std::net::SocketAddr| {
-        let keys = format!("http://{vestibule}/.well-known/jwks.json");
-        std::fs::write(folder.0.join("app.py"), code.replace(JWKS, &keys)).unwrap();
-        (text, app)
-    };
-    let Some(setup) = Setup::start(Kind::Nginx, "https://id.example.org", config).await else {
-        return;
-    };
-    let mut flask = Command::new(PYTHON);
-    flask.args(["-m", "flask", "run", "--port", &app.port().to_string()]).current_dir(&folder.0);
-    let _flask = run_app(flask, app).await;
-    greets_and_logs_out(&setup).await;
-    let direct = reqwest_like(app, "Remote-Token: forged").await;
-    assert!(direct.starts_with("HTTP/1.1 401"), "{direct}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_documented_express_application_behind_caddy() {
-    const MODULES: &str = "/usr/share/nodejs";
-    if !has_modules(
-        Command::new("node").args(["-e", "require('express')"]).env("NODE_PATH", MODULES),
-    ) {
-        return;
-    }
-    let folder = crate::support::program::Folder::new();
-    let app = free_address();
-    let code = documented("js", "require(\"express\")");
-    std::fs::write(
-        folder.0.join("app.js"),
-        code.replace("listen(3000", &format!("listen({}", app.port())),
-    )
-    .unwrap();
-    let text = documented("caddyfile", "wiki.example.org {");
-    let Some(setup) = Setup::start(Kind::Caddy, "https://id.example.org", |_| (text, app)).await
-    else {
-        return;
-    };
-    let mut express = Command::new("node");
-    express.arg("app.js").current_dir(&folder.0).env("NODE_PATH", MODULES);
-    let _express = run_app(express, app).await;
-    greets_and_logs_out(&setup).await;
-}
-
-async fn greets_and_logs_out(setup: &Setup) {
-    let mut ann = setup.browser();
-    ann.open("https://wiki.example.org/").await;
-    let query = ann.way.last().unwrap().split_once("?next=").unwrap().1.to_owned();
-    let next = percent_encoding::percent_decode_str(&query).decode_utf8().unwrap().into_owned();
-    let fields = [
-        ("username", "ann"),
-        ("email", "ann@meadow.example"),
-        ("password", PASSWORD),
-        ("password_confirm", PASSWORD),
-        ("next", next.as_str()),
-    ];
-    let page = ann.submit("https://id.example.org/register", &fields).await;
-    assert!(page.body.contains("<p>Hello ann</p>"), "{} {}", page.status, page.body);
-    assert!(page.body.contains("action=\"/.vestibule/logout\""));
-    let login = ann.submit("https://wiki.example.org/.vestibule/logout", &[("next", "/")]).await;
-    assert!(login.body.contains("<h1>Log in</h1>"), "{:?}", ann.way);
-}
-
-/// One request to an application, past its proxy.
-async fn reqwest_like(address: std::net::SocketAddr, header: &str) -> String {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let request = format!("GET / HTTP/1.0\r\nHost: wiki.example.org\r\n{header}\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
 }
