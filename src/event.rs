@@ -89,9 +89,10 @@ events! {
     CodeAsked INFO "code_asked" { account: Option<&'a str> }
     CodeResent INFO "code_resent" { account: Option<&'a str> }
     CodeRefused INFO "code_refused" { account: Option<&'a str>, reason: &'static str }
+    LinkRefused INFO "link_refused" { purpose: &'static str }
     PasswordReset INFO "password_reset" { account: &'a str }
     PasswordChanged INFO "password_changed" { account: &'a str }
-    PasswordChangeRefused INFO "password_change_refused" { account: &'a str }
+    CurrentPasswordRefused INFO "current_password_refused" { account: &'a str }
     SessionEnded INFO "session_ended" { account: &'a str, reason: &'static str, sessions: u64 }
     UserAdded INFO "user_added" { account: &'a str }
     CrossSiteRefused WARN "cross_site_refused" { origin: Option<&'a str> }

@@ -1,5 +1,7 @@
 //! Ids and codes: the only random number generator.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::{Rng, RngExt};
 
 /// No vowels, so that no code is a word, and one character of those that look alike: D for 0, O and Q, L
@@ -21,6 +23,19 @@ fn rng() -> impl Rng {
 /// `N` bytes for keys, nonces and tokens.
 pub fn bytes<const N: usize>() -> [u8; N] {
     rng().random()
+}
+
+/// 16 bytes in base64url without padding.
+const TOKEN_LENGTH: usize = 22;
+
+/// A secret of 128 bits for a cookie or a link.
+pub fn token() -> String {
+    URL_SAFE_NO_PAD.encode(bytes::<16>())
+}
+
+/// Whether `text` has the form of a token.
+pub fn is_token(text: &str) -> bool {
+    text.len() == TOKEN_LENGTH && URL_SAFE_NO_PAD.decode(text).is_ok()
 }
 
 /// A one-time code as it is compared: [`CODE_LENGTH`] characters, no dash.

@@ -24,6 +24,7 @@ use crate::accounts::email::EmailAddress;
 use crate::accounts::field_errors::FieldErrors;
 use crate::accounts::new_password::RecentSessions;
 use crate::accounts::password_reset::PendingReset;
+use crate::accounts::reauthenticate::RECENT;
 use crate::accounts::requester::Requester;
 use crate::accounts::username::Username;
 use crate::app::App;
@@ -114,8 +115,26 @@ impl Visitor {
             credential_version: user.credential_version,
             remember,
             client: self.requester.client(),
+            authenticated_at: self.app.clock.now(),
         });
         self.save().await
+    }
+
+    #[expect(dead_code, reason = "for forms that change the account")]
+    /// Whether the user who is logged in gave the password a moment ago.
+    pub fn is_recently_authenticated(&self) -> bool {
+        let now = self.app.clock.now();
+        let is_recent = |login: &Login| (0..RECENT).contains(&(now - login.authenticated_at));
+        self.data.login.as_ref().is_some_and(is_recent)
+    }
+
+    /// Records that the user who is logged in has just given the password.
+    pub async fn record_authentication(&mut self) -> Result<(), RequestError> {
+        if let Some(login) = &mut self.data.login {
+            login.authenticated_at = self.app.clock.now();
+            self.save().await?;
+        }
+        Ok(())
     }
 
     /// Ends the session on the server and in the browser. Data saved afterwards begins another.
@@ -136,8 +155,12 @@ impl Visitor {
         if self.user.as_ref().map(User::credentials) == Some(user.credentials()) {
             return Ok(());
         }
-        let remember = self.data.login.as_ref().is_some_and(|login| login.remember);
-        self.log_in(user, remember).await
+        let Some(before) = self.data.login.clone() else { return self.log_in(user, false).await };
+        self.log_in(user, before.remember).await?;
+        if let Some(login) = &mut self.data.login {
+            login.authenticated_at = before.authenticated_at;
+        }
+        self.save().await
     }
 
     /// The digests of the sessions that this browser may have set a password in.

@@ -7,13 +7,11 @@ use super::new_password::{
     NewPassword, PasswordUpdate, choose_password, find_repeat, set_password,
 };
 use super::password::{Password, PasswordError};
-use super::rate_limits::{self, Attempt, Counter, RateLimit};
+use super::rate_limits::{self, Counter, RateLimit};
+use super::reauthenticate::reauthenticate;
 use super::requester::Requester;
-use super::verify_password::verify_password;
 use crate::app::App;
-use crate::event::Event;
 use crate::models::user::User;
-use crate::password_hasher::PasswordMatch;
 
 /// How a change of the password ended.
 pub enum PasswordChange {
@@ -86,12 +84,7 @@ async fn validate(
 ) -> Result<Password, Error> {
     let mut errors = FieldErrors::default();
     let typed = Password::typed(current);
-    if current.is_empty() {
-        errors.add("current_password", "Enter your current password.");
-    } else if !is_current_password(app, requester, user, &typed).await? {
-        Event::PasswordChangeRefused { account: &user.id }.write();
-        errors.add("current_password", "Current password is incorrect.");
-    }
+    reauthenticate(app, requester, user, Some(current), &mut errors).await?;
     rate_limits::count(app, Counter::of(app, RateLimit::NewPassword, &user.id), None).await?;
     let (hasher, names) = (requester.hasher(app), [user.username.as_str(), user.email.as_str()]);
     let mut password = choose_password(app, &hasher, new.password, names, &mut errors).await?;
@@ -100,18 +93,4 @@ async fn validate(
     }
     errors.confirm(new.password, new.password_confirm);
     errors.into_result(password)
-}
-
-/// Limited like a login, because a stolen session must not allow unlimited guesses, but counted separately:
-/// failed logins elsewhere must not stop the owner.
-async fn is_current_password(
-    app: &App,
-    requester: &Requester,
-    user: &User,
-    password: &Password,
-) -> Result<bool, Error> {
-    let key = format!("current password of {}", user.credentials());
-    let attempt = Attempt::count(app, Counter::of_failures(app, &key), Some(&user.id)).await?;
-    let matched = verify_password(app, requester, attempt, Some(user), password).await?;
-    Ok(matched != PasswordMatch::Incorrect)
 }

@@ -34,6 +34,8 @@ pub enum RateLimit {
     LoginAccount,
     /// Failed logins to an account in a row.
     LoginInARow,
+    /// Links of emails that do not work.
+    LinkIp,
     RegisterIp,
     /// Forms whose new password is checked, from a network or by an account.
     NewPassword,
@@ -60,6 +62,7 @@ impl RateLimit {
                 "login_in_a_row",
                 limits.login_account.map(|rate| Rate { count: MAX_IN_A_ROW, ..rate }),
             ),
+            Self::LinkIp => ("link_ip", limits.login_ip),
             Self::RegisterIp => ("register_ip", limits.register_ip),
             Self::NewPassword => {
                 let forms = |Rate { count, period }| {

@@ -7,13 +7,14 @@ use super::new_password::{REPEATED_WITHIN, choose_password};
 use super::password::Password;
 use super::rate_limits::{self, Counter, RateLimit};
 use super::requester::Requester;
+use super::reserved_names::insert_unreserved;
 use super::username::{Username, UsernameError};
 use super::verify_password::is_repeated_password;
 use super::{Error, history, notices, trusted_devices};
 use crate::app::App;
 use crate::config::Notice;
 use crate::event::Event;
-use crate::models::user::{NewUser, User, find_user_registered_in, insert_user};
+use crate::models::user::{NewUser, User, find_user_registered_in};
 
 /// What was typed.
 #[derive(Clone, Copy)]
@@ -62,7 +63,7 @@ pub async fn register(
         password_hash: &password_hash,
         password_set_in: Some(&browser_digest(app, requester)),
     };
-    let Some(user) = insert_user(tx.executor(), row, app.clock.now()).await? else {
+    let Some(user) = insert_unreserved(app, &mut tx, row).await? else {
         drop(tx);
         return taken(app, requester, new).await;
     };

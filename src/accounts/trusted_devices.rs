@@ -2,9 +2,6 @@
 
 use std::iter;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use super::requester::Requester;
 use crate::app::App;
 use crate::db::{DbError, Tx};
@@ -12,9 +9,6 @@ use crate::event::Event;
 use crate::models::device::{DeviceStatus, MAX_TOKENS, find_device, record_device};
 use crate::models::user::User;
 use crate::random;
-
-/// 128 bits, as base64url without padding.
-const TOKEN_LENGTH: usize = 22;
 
 /// Records within `tx` that `user` logs in from this browser. Returns whether that happened before under
 /// the present password, and the tokens that the browser must keep. After a change of the password each
@@ -56,7 +50,7 @@ async fn record(
     // have been planted by an attacker, whose browser would be trusted with it.
     let token = match &known {
         Some(known) if known.is_trusted => known.token.clone(),
-        _ => URL_SAFE_NO_PAD.encode(random::bytes::<16>()),
+        _ => random::token(),
     };
     let logins = if is_login { 1 } else { known.as_ref().map_or(0, |known| known.logins) };
     let status = record_device(tx, user, (&token, requester.client()), logins, now).await?;
@@ -65,9 +59,4 @@ async fn record(
     let others = sent.iter().filter(|other| **other != token && Some(*other) != replaced.as_ref());
     let tokens = iter::once(&token).chain(others).take(MAX_TOKENS).cloned().collect();
     Ok((status, tokens))
-}
-
-/// Whether `text` has the form of a token.
-pub fn is_token(text: &str) -> bool {
-    text.len() == TOKEN_LENGTH && URL_SAFE_NO_PAD.decode(text).is_ok()
 }

@@ -65,6 +65,7 @@ async fn try_change(visitor: &mut Visitor, form: &PasswordForm) -> HandlerResult
             };
         }
     }
+    visitor.record_authentication().await?;
     visitor.record_password_set().await?;
     visitor.add_flash(Flash::PasswordChanged).await?;
     visitor.add_flash(Flash::LoggedOutElsewhere).await?;

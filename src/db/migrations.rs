@@ -24,6 +24,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "apps", include_str!("../../migrations/0008_apps.sql")),
     (9, "outbox queues", include_str!("../../migrations/0009_outbox_queues.sql")),
     (10, "history", include_str!("../../migrations/0010_history.sql")),
+    (11, "mail links", include_str!("../../migrations/0011_mail_links.sql")),
 ];
 
 /// What a new database gets instead of the migrations up to [`SCHEMA_VERSION`], whose names for tables may

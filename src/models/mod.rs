@@ -3,9 +3,11 @@
 pub mod client;
 pub mod device;
 pub mod history;
+pub mod mail_link;
 pub mod one_time_code;
 pub mod outbox;
 pub mod rate_limit;
+pub mod reserved_username;
 pub mod session;
 pub mod signing_key;
 pub mod ticket;

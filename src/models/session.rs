@@ -42,6 +42,9 @@ pub struct Login {
     /// Where the user logged in; empty in sessions of earlier versions.
     #[serde(default)]
     pub client: Client,
+    /// When the password was last given, Unix time; 0 in sessions of an earlier version.
+    #[serde(default)]
+    pub authenticated_at: i64,
 }
 
 /// An anonymous session holds flashes and a pending reset, nothing worth more than an hour.

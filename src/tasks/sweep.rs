@@ -1,5 +1,5 @@
-//! Deletes expired sessions, codes, counters, devices, history and emails of the development mailbox, on one node
-//! at a time.
+//! Deletes expired sessions, codes, links, counters, devices, history, reserved usernames and emails of the
+//! development mailbox, on one node at a time.
 
 use std::time::Duration;
 
@@ -11,9 +11,11 @@ use crate::db::{AdvisoryLock, DbError};
 use crate::event::Event;
 use crate::models::device::sweep_devices;
 use crate::models::history::sweep_history;
+use crate::models::mail_link::sweep_links;
 use crate::models::one_time_code::sweep_codes;
 use crate::models::outbox;
 use crate::models::rate_limit::sweep_limits;
+use crate::models::reserved_username::sweep_reserved_usernames;
 use crate::models::session::sweep_sessions;
 use crate::models::ticket::sweep_tickets;
 
@@ -54,11 +56,14 @@ pub async fn sweep(app: &App) -> Result<u64, DbError> {
     let tickets = in_batches(&mut lock, || sweep_tickets(db.writer(), BATCH_ROWS, now)).await?;
     let devices = in_batches(&mut lock, || sweep_devices(db.writer(), BATCH_ROWS, now)).await?;
     let history = in_batches(&mut lock, || sweep_history(db.writer(), BATCH_ROWS, now)).await?;
+    let links = in_batches(&mut lock, || sweep_links(db.writer(), BATCH_ROWS, now)).await?;
+    let names =
+        in_batches(&mut lock, || sweep_reserved_usernames(db.writer(), BATCH_ROWS, now)).await?;
     if app.config.smtp.is_none() {
         outbox::trim_mailbox(db.writer(), now).await?;
     }
     lock.release().await?;
-    Ok(sessions + codes + limits + tickets + devices + history)
+    Ok(sessions + codes + limits + tickets + devices + history + links + names)
 }
 
 /// Calls `delete` until it deletes nothing, and returns how many rows it deleted.

@@ -8,10 +8,10 @@ use tower_cookies::{Cookie, Cookies};
 use tower_sessions::session::Id;
 
 use crate::accounts::app_login;
-use crate::accounts::trusted_devices::is_token;
 use crate::config::Config;
 use crate::flash::Flash;
 use crate::models::device::{LIFETIME, MAX_TOKENS};
+use crate::random::is_token;
 
 /// A cookie. No script reads it, and no other site sends it along.
 pub struct OwnCookie {

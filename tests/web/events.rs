@@ -218,7 +218,7 @@ async fn changing_the_password_is_logged_with_the_sessions_that_it_ended() {
     };
     assert_eq!(
         visit.post(&mut here, "/account/password", &fields("not the password")).await,
-        [json!({"event": "password_change_refused", "account": account})]
+        [json!({"event": "current_password_refused", "account": account})]
     );
     assert_eq!(
         visit.post(&mut here, "/account/password", &fields(PASSWORD)).await,

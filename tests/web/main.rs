@@ -40,6 +40,7 @@ mod limits;
 mod lockout;
 mod login;
 mod mail_limits;
+mod mail_links;
 mod mailbox;
 mod mailer;
 mod migrations;

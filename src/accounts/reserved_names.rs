@@ -1,0 +1,33 @@
+//! Usernames and addresses that no account has, and that are kept for the one that had them.
+
+use crate::app::App;
+use crate::db::{DbError, Tx};
+use crate::models::mail_link::is_email_held;
+use crate::models::reserved_username::is_username_reserved;
+use crate::models::user::{NewUser, User, insert_user};
+
+/// Makes an account within `tx`; `None` when its username or address is taken or kept for another one.
+pub async fn insert_unreserved(
+    app: &App,
+    tx: &mut Tx,
+    new: NewUser<'_>,
+) -> Result<Option<User>, DbError> {
+    let Some(user) = insert_user(tx.executor(), new, app.clock.now()).await? else {
+        return Ok(None);
+    };
+    let is_reserved = is_reserved_for_others(app, tx, &user, new.email_key).await?;
+    Ok((!is_reserved).then_some(user))
+}
+
+/// Whether the username or the address that `user` was given within `tx` is kept for another account. Asked
+/// afterwards: the unique key has then waited for a parallel change that gives them up.
+pub async fn is_reserved_for_others(
+    app: &App,
+    tx: &mut Tx,
+    user: &User,
+    email_key: &str,
+) -> Result<bool, DbError> {
+    let now = app.clock.now();
+    Ok(is_username_reserved(tx.executor(), &user.username, &user.id, now).await?
+        || is_email_held(tx.executor(), email_key, &user.id, now).await?)
+}

@@ -1,0 +1,125 @@
+//! The `vestibule_mail_links` table: links that were emailed, each usable once.
+
+use crate::db::{DbError, Executor, row, sql};
+
+/// What a link is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkPurpose {
+    /// Reports that somebody else did what the email says.
+    NotMe,
+    /// Lets a browser try to log in although logins are stopped.
+    Unlock,
+}
+
+impl LinkPurpose {
+    /// As the table and the log call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotMe => "not_me",
+            Self::Unlock => "unlock",
+        }
+    }
+}
+
+row! {
+    columns mail_link_columns;
+    /// A link as it was sent.
+    #[derive(Clone, Debug)]
+    pub struct MailLink {
+        /// `None` when there is no account.
+        pub user_id: Option<String>,
+        /// The user's when the link was made.
+        pub credential_version: i64,
+        /// The address that it was sent to, as it was typed.
+        pub email: String,
+        pub email_key: String,
+    }
+}
+
+const INSERT: &str = concat!(
+    "insert into vestibule_mail_links (token_hash, purpose, created_at, expires_at, ",
+    mail_link_columns!(),
+    ") values ($1, $2, $3, $4, $5, $6, $7, $8)"
+);
+
+const FIND: &str = concat!(
+    "select ",
+    mail_link_columns!(),
+    " from vestibule_mail_links where token_hash = $1 and purpose = $2 and expires_at > $3"
+);
+
+const TAKE: &str = concat!(
+    "delete from vestibule_mail_links where token_hash = $1 and purpose = $2 and expires_at > $3
+    returning ",
+    mail_link_columns!()
+);
+
+const REVOKE_SINCE: &str =
+    "delete from vestibule_mail_links where user_id = $1 and credential_version >= $2";
+
+const IS_EMAIL_HELD: &str = "select expires_at from vestibule_mail_links
+    where email_key = $1 and purpose = 'not_me' and user_id <> $2 and expires_at > $3 limit 1";
+
+const SWEEP: &str = "with picked as materialized (
+        select token_hash from vestibule_mail_links where expires_at <= $1 limit $2
+        for update skip locked)
+    delete from vestibule_mail_links where token_hash in (select token_hash from picked)";
+
+/// Adds a link that is valid for `ttl` seconds.
+pub async fn insert_link(
+    executor: Executor<'_>,
+    purpose: LinkPurpose,
+    token_hash: Vec<u8>,
+    link: MailLink,
+    (ttl, now): (i64, i64),
+) -> Result<(), DbError> {
+    let insert = sql(INSERT).bind(token_hash).bind(purpose.name()).bind(now).bind(now + ttl);
+    let insert = insert.bind(link.user_id).bind(link.credential_version);
+    insert.bind(link.email).bind(link.email_key).execute(executor).await.map(drop)
+}
+
+/// The link with this token, unless it was used or has expired.
+pub async fn find_link(
+    executor: Executor<'_>,
+    purpose: LinkPurpose,
+    token_hash: Vec<u8>,
+    now: i64,
+) -> Result<Option<MailLink>, DbError> {
+    sql(FIND).bind(token_hash).bind(purpose.name()).bind(now).fetch_optional(executor).await
+}
+
+/// Uses up the link with this token: once, whatever is sent in parallel.
+pub async fn take_link(
+    executor: Executor<'_>,
+    purpose: LinkPurpose,
+    token_hash: Vec<u8>,
+    now: i64,
+) -> Result<Option<MailLink>, DbError> {
+    sql(TAKE).bind(token_hash).bind(purpose.name()).bind(now).fetch_optional(executor).await
+}
+
+/// Deletes the links of a user that were made at this version of the credentials or later.
+pub async fn revoke_links_since(
+    executor: Executor<'_>,
+    user_id: &str,
+    credential_version: i64,
+) -> Result<(), DbError> {
+    let revoke = sql(REVOKE_SINCE).bind(user_id).bind(credential_version);
+    revoke.execute(executor).await.map(drop)
+}
+
+/// Whether a link can give this address back to a user other than `user_id`.
+pub async fn is_email_held(
+    executor: Executor<'_>,
+    email_key: &str,
+    user_id: &str,
+    now: i64,
+) -> Result<bool, DbError> {
+    let held = sql(IS_EMAIL_HELD).bind(email_key).bind(user_id).bind(now);
+    Ok(held.fetch_optional::<(i64,)>(executor).await?.is_some())
+}
+
+/// Deletes up to `limit` links that have expired and returns how many.
+pub async fn sweep_links(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
+    sql(SWEEP).bind(now).bind(limit).execute(executor).await
+}
