@@ -54,8 +54,8 @@ const ROWS: [&str; 6] = [
     "insert into vestibule_rate_limits (subject, count, window_ends_at)
      select value ->> 2, 1, $3 from json_each($1)",
     "insert into vestibule_outbox
-     (id, kind, sealed, tries, created_at, next_try_at, claimed_until, expires_at)
-     select printf('%026d', value ->> 0), 'new_device', zeroblob(400), 0, $2, $3, 0, $3
+     (id, kind, sealed, tries, created_at, next_try_at, claimed_until, expires_at, priority)
+     select printf('%026d', value ->> 0), 'new_device', zeroblob(400), 0, $2, $3, 0, $3, 2
      from json_each($1)",
     SESSIONS,
 ];
