@@ -21,9 +21,9 @@ async fn the_account_page_names_the_user_and_is_never_stored() {
 #[tokio::test]
 async fn an_anonymous_visitor_is_sent_to_log_in_and_brought_back() {
     let site = Site::on_sqlite().await;
-    let mut stranger = site.browser();
-    stranger.open("/account").await;
-    assert_eq!(stranger.visited, ["/account", "/login?next=/account"]);
+    let mut visitor = site.browser();
+    visitor.open("/account").await;
+    assert_eq!(visitor.visited, ["/account", "/login?next=/account"]);
 }
 
 #[tokio::test]

@@ -64,8 +64,8 @@ on_both_databases! {
             assert_eq!(elsewhere.flashes(), ["You were logged out. Log in to continue."], "{path}");
             assert!(elsewhere.open("/login").await.flashes().is_empty(), "once");
         }
-        let mut stranger = site.browser();
-        assert!(stranger.open("/account").await.flashes().is_empty(), "nobody was logged in there");
+        let mut visitor = site.browser();
+        assert!(visitor.open("/account").await.flashes().is_empty(), "nobody was logged in there");
         let mut asking = site.browser();
         asking.ask_for_code("ann", "ann@meadow.example").await;
         assert!(asking.open("/account").await.flashes().is_empty(), "nor there");
@@ -76,11 +76,11 @@ on_both_databases! {
 
     async fn it_invalidates_a_code_that_was_requested_before(site: Site) {
         let mut ann = site.registered("ann").await;
-        let (mut stranger, code) = site.with_code("ann").await;
+        let (mut visitor, code) = site.with_code("ann").await;
         change(&mut ann, PASSWORD, OTHER_PASSWORD).await;
-        stranger.reset(&code, "harbour kettle ribbon").await;
+        visitor.reset(&code, "harbour kettle ribbon").await;
         // As for a code without an account: the page must not reveal that the owner changed the password.
-        assert!(stranger.problems()[0].starts_with("Incorrect code."), "{:?}", stranger.problems());
+        assert!(visitor.problems()[0].starts_with("Incorrect code."), "{:?}", visitor.problems());
         assert!(site.browser().log_in("ann", "harbour kettle ribbon").await.path() != "/account");
         assert!(site.browser().log_in("ann", OTHER_PASSWORD).await.path() == "/account");
     }

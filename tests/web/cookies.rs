@@ -99,8 +99,8 @@ async fn a_foreign_cookie_with_any_bytes_does_not_log_the_user_out() {
             let login = get(&site.router, "/login", &lines).await;
             assert_eq!(login.status(), StatusCode::SEE_OTHER, "{}", foreign.escape_ascii());
         }
-        let stranger = get(&site.router, "/login", &[foreign.to_vec()]).await;
-        assert_eq!(stranger.status(), StatusCode::OK);
+        let other = get(&site.router, "/login", &[foreign.to_vec()]).await;
+        assert_eq!(other.status(), StatusCode::OK);
     }
 }
 

@@ -539,14 +539,14 @@ async fn each_delivery_of_mail_is_logged_with_a_masked_address() {
     let server = FakeSmtp::start().await;
     let log = Log::start(LogFormat::Json);
     server.refuse("no@example.com", "550 5.1.1 <no@example.com> unknown");
-    let mut post = TestOutbox::open(TestDatabase::sqlite(), &server.url()).await;
+    let mut outbox = TestOutbox::open(TestDatabase::sqlite(), &server.url()).await;
     let mut seen = async |put: Vec<Email>, wait: i64| {
         for email in &put {
-            post.put(email).await;
+            outbox.put(email).await;
         }
-        post.clock.advance(wait);
+        outbox.clock.advance(wait);
         let from = log.lines();
-        post.deliver().await;
+        outbox.deliver().await;
         log.events(from).iter().map(own_fields).collect::<Vec<_>>()
     };
     let sent = seen(vec![email("wilhelmina@example.com")], 0).await;
@@ -582,9 +582,9 @@ async fn a_mail_server_without_the_required_tls_is_logged() {
     let server = FakeSmtp::start().await;
     let log = Log::start(LogFormat::Json);
     let url = server.url().replace("smtp://", "smtps://");
-    let mut post = TestOutbox::open(TestDatabase::sqlite(), &url).await;
-    post.put(&email("wilhelmina@example.com")).await;
-    post.deliver().await;
+    let mut outbox = TestOutbox::open(TestDatabase::sqlite(), &url).await;
+    outbox.put(&email("wilhelmina@example.com")).await;
+    outbox.deliver().await;
     let fields = own_fields(&log.events(0)[0]);
     assert_eq!(
         (&fields["event"], &fields["reason"]),
@@ -665,7 +665,7 @@ async fn checks_and_tickets_are_logged_with_the_reason_of_a_refusal() {
     let ann = site.registered("ann").await;
     let session = format!("vestibule={}", ann.cookie("vestibule").unwrap());
     let app = site.app_with(apps::with_apps).await;
-    let (proxy, stranger) = (apps::at(&app, apps::PROXY), apps::at(&app, PEER));
+    let (proxy, visitor) = (apps::at(&app, apps::PROXY), apps::at(&app, PEER));
     let log = Log::start(LogFormat::Json);
     let way = Way::out(&proxy, WIKI, &session).await;
     way.back(&proxy, "https://example.org", &way.mark).await;
@@ -679,7 +679,7 @@ async fn checks_and_tickets_are_logged_with_the_reason_of_a_refusal() {
     let entered = way.back(&proxy, WIKI, &way.mark).await;
     let cookie = apps::set_cookie(entered.headers()).0;
     apps::ask_proxy(&proxy, WIKI, &cookie).await;
-    apps::ask_proxy(&stranger, WIKI, &cookie).await;
+    apps::ask_proxy(&visitor, WIKI, &cookie).await;
     apps::ask_proxy(&proxy, "https://evil.example/secret", &cookie).await;
     apps::get(&proxy, "/forward/nginx", &[("cookie", &cookie)]).await;
     let way = Way::out(&proxy, WIKI, &session).await;

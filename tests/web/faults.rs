@@ -85,12 +85,12 @@ on_both_databases! {
         let new = [("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
         let changed = [("current_password", PASSWORD), new[0], new[1]];
         let code_and_new = [("code", code.as_str()), new[0], new[1]];
-        let (stranger, with_code, logged_in) =
+        let (visitor, with_code, logged_in) =
             (site.browser().at(&front), resetting.at(&front), ann.at(&front));
         let forms: [Form<'_>; 6] = [
-            (&stranger, "/register", &BOB),
-            (&stranger, "/login", &[ANN, ("password", PASSWORD)]),
-            (&stranger, "/forgot", &[ANN, ("email", "ann@meadow.example")]),
+            (&visitor, "/register", &BOB),
+            (&visitor, "/login", &[ANN, ("password", PASSWORD)]),
+            (&visitor, "/forgot", &[ANN, ("email", "ann@meadow.example")]),
             (&with_code, "/reset", &code_and_new),
             (&logged_in, "/account/password", &changed),
             (&logged_in, "/logout", &[]),
@@ -111,7 +111,7 @@ on_both_databases! {
         assert_eq!(resetting.path(), "/login", "{}", resetting.text());
         let login = site.browser().post("/login", &[ANN, ("password", PASSWORD)]).await;
         assert_eq!(login.status(), StatusCode::UNPROCESSABLE_ENTITY);
-        assert_eq!(stranger.post("/register", &BOB).await.status(), StatusCode::SEE_OTHER, "by itself");
+        assert_eq!(visitor.post("/register", &BOB).await.status(), StatusCode::SEE_OTHER, "by itself");
         assert!(!ann.is_logged_in().await, "the reset has ended the session");
     }
 
@@ -216,11 +216,11 @@ async fn mail_goes_out_although_the_clock_went_back() {
 /// work without a restart.
 async fn read_only_for_a_while(site: &Site, switch: impl AsyncFn(bool)) {
     let mut ann = site.registered_with_notice("ann").await;
-    let stranger = site.browser();
+    let visitor = site.browser();
     let forms: [Form<'_>; 4] = [
-        (&stranger, "/register", &BOB),
-        (&stranger, "/login", &[ANN, ("password", PASSWORD)]),
-        (&stranger, "/forgot", &[ANN, ("email", "ann@meadow.example")]),
+        (&visitor, "/register", &BOB),
+        (&visitor, "/login", &[ANN, ("password", PASSWORD)]),
+        (&visitor, "/forgot", &[ANN, ("email", "ann@meadow.example")]),
         (&ann, "/logout", &[]),
     ];
     for (browser, path, fields) in forms {
@@ -245,7 +245,7 @@ async fn read_only_for_a_while(site: &Site, switch: impl AsyncFn(bool)) {
     switch(false).await;
     assert_eq!(site.browser().open("/readyz").await.status, StatusCode::OK);
     assert_eq!(site.count("select count(*) from vestibule_users").await, 1);
-    for (browser, path, fields) in [(&stranger, "/register", &BOB[..]), (&ann, "/logout", &[])] {
+    for (browser, path, fields) in [(&visitor, "/register", &BOB[..]), (&ann, "/logout", &[])] {
         assert_eq!(browser.post(path, fields).await.status(), StatusCode::SEE_OTHER, "{path}");
     }
     assert!(!ann.is_logged_in().await);

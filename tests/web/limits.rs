@@ -296,8 +296,8 @@ async fn refused_forms_from_the_same_address_do_not_keep_a_right_code_from_worki
     }
     assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
     for _ in 0..25 {
-        let (stranger, _) = site.with_code("bob").await;
-        stranger.post("/reset", &[("code", "CCCC-CCCC"), REFUSED[2], REFUSED[3]]).await;
+        let (visitor, _) = site.with_code("bob").await;
+        visitor.post("/reset", &[("code", "CCCC-CCCC"), REFUSED[2], REFUSED[3]]).await;
     }
     ann.reset(&code, OTHER_PASSWORD).await;
     assert_eq!(ann.path(), "/login", "{}", ann.text());
@@ -314,9 +314,9 @@ async fn codes_for_trusted_devices_count_for_their_network_at_four_times_the_lim
     }
     assert_eq!(statuses[3], StatusCode::OK);
     assert_eq!(statuses[4], StatusCode::TOO_MANY_REQUESTS);
-    let mut stranger = site.browser();
-    stranger.ask_for_code("nobody", "nobody@meadow.example").await;
-    assert_eq!(stranger.status, StatusCode::OK, "untrusted browsers are counted separately");
+    let mut visitor = site.browser();
+    visitor.ask_for_code("nobody", "nobody@meadow.example").await;
+    assert_eq!(visitor.status, StatusCode::OK, "untrusted browsers are counted separately");
 }
 
 #[tokio::test]

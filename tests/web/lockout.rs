@@ -38,25 +38,25 @@ async fn fail_in_a_row(site: &Site, login: &str, times: usize) -> StatusCode {
 
 on_both_databases! {
     async fn failures_elsewhere_do_not_lock_out_a_trusted_browser(site: Site) {
-        let mut own = trusted_browser(&site, "ann").await;
+        let mut trusted = trusted_browser(&site, "ann").await;
         assert_eq!(fail(&mut site.browser(), "ann", 11).await, StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(site.browser().log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
-        assert!(own.log_in("ann@meadow.example", PASSWORD).await.is_logged_in().await);
+        assert!(trusted.log_in("ann@meadow.example", PASSWORD).await.is_logged_in().await);
         assert_eq!(site.browser().log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS, "its login resets no other failures");
     }
 
     async fn failures_in_a_trusted_browser_do_not_count_for_others(site: Site) {
-        let mut own = trusted_browser(&site, "ann").await;
-        assert_eq!(fail(&mut own, "ann", 10).await, StatusCode::UNPROCESSABLE_ENTITY);
-        assert_eq!(own.log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+        let mut trusted = trusted_browser(&site, "ann").await;
+        assert_eq!(fail(&mut trusted, "ann", 10).await, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(trusted.log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
         assert!(site.browser().log_in("ann", PASSWORD).await.is_logged_in().await);
     }
 
     async fn failures_in_a_trusted_browser_outlive_an_update_of_the_program(site: Site) {
-        let mut own = trusted_browser(&site, "ann").await;
-        fail(&mut own, "ann", 1).await;
+        let mut trusted = trusted_browser(&site, "ann").await;
+        fail(&mut trusted, "ann", 1).await;
         let ann = find_user_by_username(site.db().reader(), "ann").await.unwrap().unwrap();
-        let (key, token) = (&site.app.key, own.cookie("vestibule-device").unwrap());
+        let (key, token) = (&site.app.key, trusted.cookie("vestibule-device").unwrap());
         // As the first version stored them.
         let device = key.digest("budget", &[&ann.id, "1", token]);
         for limit in ["login_account", "login_in_a_row"] {
@@ -114,12 +114,12 @@ on_both_databases! {
     async fn one_guess_a_day_is_stopped_after_a_hundred_of_them(site: Site) {
         site.registered("ann").await;
         for day in 0..100 {
-            let mut stranger = site.browser();
-            assert_eq!(stranger.log_in("ann", "wrong").await.status, StatusCode::UNPROCESSABLE_ENTITY, "{day}");
+            let mut untrusted = site.browser();
+            assert_eq!(untrusted.log_in("ann", "wrong").await.status, StatusCode::UNPROCESSABLE_ENTITY, "{day}");
             site.wait(24 * 3600);
         }
-        let mut stranger = site.browser();
-        assert_eq!(stranger.log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+        let mut untrusted = site.browser();
+        assert_eq!(untrusted.log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
         let (mut owner, code) = site.with_code("ann").await;
         owner.reset(&code, OTHER_PASSWORD).await;
         assert!(site.browser().log_in("ann", OTHER_PASSWORD).await.is_logged_in().await);
@@ -145,26 +145,26 @@ on_both_databases! {
     }
 
     async fn untrusted_browsers_do_not_use_up_the_codes_and_guesses_of_a_trusted_one(site: Site) {
-        let mut own = trusted_browser(&site, "ann").await;
+        let mut trusted = trusted_browser(&site, "ann").await;
         for _ in 0..4 {
-            let (mut stranger, _) = site.with_code("ann").await;
+            let (mut untrusted, _) = site.with_code("ann").await;
             for _ in 0..5 {
-                stranger.reset("CCCC-CCCC", OTHER_PASSWORD).await;
+                untrusted.reset("CCCC-CCCC", OTHER_PASSWORD).await;
             }
         }
         for _ in 0..7 {
             site.browser().ask_for_code("ann", &email_of("ann")).await;
         }
         site.wait(1);
-        let (mut stranger, code) = (own.tab(), own.ask_for_code("ann", &email_of("ann")).await.status);
+        let (mut untrusted, code) = (trusted.tab(), trusted.ask_for_code("ann", &email_of("ann")).await.status);
         assert_eq!(code, StatusCode::OK, "untrusted browsers used up the ten codes of the hour");
         let code = site.newest_code().await;
-        stranger.set_cookie("vestibule-device", "");
-        stranger.ask_for_code("ann", &email_of("ann")).await;
-        assert_eq!(stranger.status, StatusCode::TOO_MANY_REQUESTS);
-        own.reset(&code, OTHER_PASSWORD).await;
-        assert_eq!(own.path(), "/login", "untrusted browsers used up the twenty guesses of the day: {}", own.text());
-        assert!(own.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await);
+        untrusted.set_cookie("vestibule-device", "");
+        untrusted.ask_for_code("ann", &email_of("ann")).await;
+        assert_eq!(untrusted.status, StatusCode::TOO_MANY_REQUESTS);
+        trusted.reset(&code, OTHER_PASSWORD).await;
+        assert_eq!(trusted.path(), "/login", "untrusted browsers used up the twenty guesses of the day: {}", trusted.text());
+        assert!(trusted.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await);
     }
 
     async fn trusted_browsers_of_an_account_share_one_limit_of_codes_and_emails(site: Site) {
@@ -176,12 +176,12 @@ on_both_databases! {
             others.push(browser);
         }
         for number in 0..5 {
-            let own = &mut others[number % 4];
-            assert_eq!(own.ask_for_code("ann", &email_of("ann")).await.path(), "/reset", "{number}");
+            let trusted = &mut others[number % 4];
+            assert_eq!(trusted.ask_for_code("ann", &email_of("ann")).await.path(), "/reset", "{number}");
         }
-        for own in &mut others {
-            own.ask_for_code("ann", &email_of("ann")).await;
-            assert_eq!(own.status, StatusCode::TOO_MANY_REQUESTS, "five codes a day, from however many");
+        for trusted in &mut others {
+            trusted.ask_for_code("ann", &email_of("ann")).await;
+            assert_eq!(trusted.status, StatusCode::TOO_MANY_REQUESTS, "five codes a day, from however many");
         }
         assert_eq!(site.browser().ask_for_code("ann", &email_of("ann")).await.path(), "/reset", "untrusted browsers have a separate limit");
     }
@@ -190,34 +190,34 @@ on_both_databases! {
         let first = trusted_browser(&site, "ann").await;
         let mut second = site.browser();
         second.log_in("ann", PASSWORD).await.press("Log out").await;
-        let (mut owns, mut compared) = ([first, second], 0);
+        let (mut trusted_browsers, mut compared) = ([first, second], 0);
         for number in 0..5 {
-            let own = &mut owns[number % 2];
-            own.ask_for_code("ann", &email_of("ann")).await;
+            let trusted = &mut trusted_browsers[number % 2];
+            trusted.ask_for_code("ann", &email_of("ann")).await;
             for _ in 0..5 {
-                own.reset("CCCC-CCCC", OTHER_PASSWORD).await;
-                compared += usize::from(own.status == StatusCode::UNPROCESSABLE_ENTITY);
+                trusted.reset("CCCC-CCCC", OTHER_PASSWORD).await;
+                compared += usize::from(trusted.status == StatusCode::UNPROCESSABLE_ENTITY);
             }
         }
         assert_eq!(compared, 20);
     }
 
     async fn a_hundred_failures_in_a_row_stop_a_trusted_browser_and_no_other(site: Site) {
-        let mut own = trusted_browser(&site, "ann").await;
+        let mut trusted = trusted_browser(&site, "ann").await;
         let mut other = site.browser();
         other.log_in("ann", PASSWORD).await.press("Log out").await;
         for number in 0..100 {
             if number % 10 == 0 {
                 site.wait(900);
             }
-            assert_eq!(own.log_in("ann", "wrong").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+            assert_eq!(trusted.log_in("ann", "wrong").await.status, StatusCode::UNPROCESSABLE_ENTITY);
         }
         site.wait(900);
-        assert_eq!(own.log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(trusted.log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
         assert!(other.log_in("ann", PASSWORD).await.is_logged_in().await);
-        let code = { site.wait(1); own.ask_for_code("ann", &email_of("ann")).await; site.newest_code().await };
-        own.reset(&code, OTHER_PASSWORD).await;
-        assert!(own.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await, "a new password starts a new count");
+        let code = { site.wait(1); trusted.ask_for_code("ann", &email_of("ann")).await; site.newest_code().await };
+        trusted.reset(&code, OTHER_PASSWORD).await;
+        assert!(trusted.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await, "a new password starts a new count");
     }
 
     async fn the_page_that_changes_the_password_stops_at_a_hundred_failures_too(site: Site) {
@@ -282,21 +282,21 @@ on_both_databases! {
     }
 
     async fn after_a_hundred_failures_in_a_row_only_trusted_browsers_and_a_reset_get_in(site: Site) {
-        let mut own = trusted_browser(&site, "ann").await;
+        let mut trusted = trusted_browser(&site, "ann").await;
         let mut pages = Vec::new();
         for login in ["ann", "nobody"] {
             assert_eq!(fail_in_a_row(&site, login, 100).await, StatusCode::UNPROCESSABLE_ENTITY);
-            let mut stranger = site.browser();
-            stranger.log_in(login, PASSWORD).await;
-            assert_eq!(stranger.status, StatusCode::TOO_MANY_REQUESTS, "{login}");
-            assert_eq!(stranger.headers["retry-after"], "86400");
-            assert_eq!(stranger.problems(), ["Password login is blocked in this browser. Reset your password."]);
-            pages.push(stranger.html.replace(&format!("value=\"{login}\""), ""));
+            let mut untrusted = site.browser();
+            untrusted.log_in(login, PASSWORD).await;
+            assert_eq!(untrusted.status, StatusCode::TOO_MANY_REQUESTS, "{login}");
+            assert_eq!(untrusted.headers["retry-after"], "86400");
+            assert_eq!(untrusted.problems(), ["Password login is blocked in this browser. Reset your password."]);
+            pages.push(untrusted.html.replace(&format!("value=\"{login}\""), ""));
         }
         assert_eq!(pages[0], pages[1], "the same whether the account exists");
         assert_eq!(site.mails_to("ann").await, ["registered", "login_stopped"]);
         assert_eq!(site.mails().await.len(), 2, "no email is sent for an unknown name");
-        assert!(own.log_in("ann", PASSWORD).await.is_logged_in().await);
+        assert!(trusted.log_in("ann", PASSWORD).await.is_logged_in().await);
         site.wait(200 * 24 * 3600);
         assert_eq!(site.browser().log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS, "no wait ends it");
         let (mut owner, code) = site.with_code("ann").await;
@@ -354,18 +354,18 @@ async fn a_reached_network_limit_does_not_lock_out_a_trusted_browser() {
         config.limits.forgot_ip = Some(Rate { count: 1, period: 900 });
     })
     .await;
-    let mut own = trusted_browser(&site, "ann").await;
+    let mut trusted = trusted_browser(&site, "ann").await;
     for name in ["bob", "cid", "dan"] {
         fail(&mut site.browser(), name, 1).await;
     }
     assert_eq!(fail(&mut site.browser(), "eve", 1).await, StatusCode::TOO_MANY_REQUESTS);
-    assert!(own.log_in("ann", PASSWORD).await.is_logged_in().await);
-    own.press("Log out").await;
+    assert!(trusted.log_in("ann", PASSWORD).await.is_logged_in().await);
+    trusted.press("Log out").await;
     site.browser().ask_for_code("bob", &email_of("bob")).await;
-    let mut stranger = site.browser();
-    stranger.ask_for_code("bob", &email_of("bob")).await;
-    assert_eq!(stranger.status, StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(own.ask_for_code("ann", &email_of("ann")).await.path(), "/reset");
+    let mut untrusted = site.browser();
+    untrusted.ask_for_code("bob", &email_of("bob")).await;
+    assert_eq!(untrusted.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(trusted.ask_for_code("ann", &email_of("ann")).await.path(), "/reset");
 }
 
 #[tokio::test]

@@ -77,8 +77,8 @@ async fn the_name_of_a_refused_login_is_carried_to_the_forgot_page() {
     ann.log_in("ann", "not the password").await;
     ann.log_in("ann", PASSWORD).await;
     assert_eq!(ann.cookie("vestibule-login-name"), None, "it is of no use any more");
-    let stranger = site.browser().open("/forgot").await.attribute("#username", "value");
-    assert_eq!(stranger.as_deref(), Some(""));
+    let typed = site.browser().open("/forgot").await.attribute("#username", "value");
+    assert_eq!(typed.as_deref(), Some(""));
 }
 
 #[tokio::test]

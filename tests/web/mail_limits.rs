@@ -24,8 +24,8 @@ async fn mails_like(site: &Site, name: &str) -> Vec<String> {
 
 /// Registers an account and presses every button that sends an email to `email`.
 async fn press_every_button(site: &Site, name: &str, email: &str) {
-    let mut own = site.browser();
-    own.register(name, email, PASSWORD).await;
+    let mut owner = site.browser();
+    owner.register(name, email, PASSWORD).await;
     for browser in [&mut site.browser(), &mut site.browser()] {
         browser.log_in(name, PASSWORD).await;
         browser.press("Log out").await;
@@ -33,7 +33,7 @@ async fn press_every_button(site: &Site, name: &str, email: &str) {
         browser.post("/reset/resend", &[]).await;
     }
     site.browser().ask_for_code(name, email).await;
-    change_password(&mut own).await;
+    change_password(&mut owner).await;
 }
 
 async fn change_password(browser: &mut Browser) {
@@ -139,9 +139,9 @@ on_both_databases! {
         owner.register("victim", "victim@gmail.com", PASSWORD).await;
         assert!(change(&mut owner, PASSWORD, OTHER_PASSWORD).await);
         for (name, email) in [("eve", "v.ictim+1@gmail.com"), ("eva", "victim+2@gmail.com"), ("evi", "victim@googlemail.com")] {
-            let mut stranger = site.browser();
-            stranger.register(name, email, PASSWORD).await;
-            assert_eq!(changes(&mut stranger).await, 5, "{email}: as many as if nobody else had changed theirs");
+            let mut visitor = site.browser();
+            visitor.register(name, email, PASSWORD).await;
+            assert_eq!(changes(&mut visitor).await, 5, "{email}: as many as if nobody else had changed theirs");
         }
         for (old, new) in [(OTHER_PASSWORD, PASSWORD), (PASSWORD, OTHER_PASSWORD)] {
             assert!(change(&mut owner, old, new).await, "{}", owner.text());
@@ -154,11 +154,11 @@ on_both_databases! {
         let (owner_email, email) = ("victim@gmail.com", "victim+2@gmail.com");
         let mut owner = site.browser();
         owner.register("victim", owner_email, PASSWORD).await.press("Log out").await;
-        let mut stranger = site.browser();
-        stranger.register("eve", email, PASSWORD).await.press("Log out").await;
+        let mut visitor = site.browser();
+        visitor.register("eve", email, PASSWORD).await.press("Log out").await;
         for _ in 0..5 {
             site.wait(1);
-            stranger.tab().ask_for_code("eve", email).await;
+            visitor.tab().ask_for_code("eve", email).await;
         }
         assert_eq!(mails_like(&site, email).await.len(), 6);
         owner.ask_for_code("victim", owner_email).await;
@@ -170,15 +170,15 @@ on_both_databases! {
             let tag = if number == 0 { String::new() } else { format!("+{number}") };
             let (name, email) = (format!("name{number}"), format!("victim{tag}@meadow.example"));
             press_every_button(&site, &name, &email).await;
-            let mut own = site.browser();
-            own.log_in(&name, OTHER_PASSWORD).await.press("Log out").await;
+            let mut owner = site.browser();
+            owner.log_in(&name, OTHER_PASSWORD).await.press("Log out").await;
             for _ in 0..5 {
                 site.wait(1);
-                own.ask_for_code(&name, &email).await;
+                owner.ask_for_code(&name, &email).await;
             }
-            own.log_in(&name, OTHER_PASSWORD).await;
+            owner.log_in(&name, OTHER_PASSWORD).await;
             for (old, new) in [(OTHER_PASSWORD, PASSWORD), (PASSWORD, OTHER_PASSWORD)].repeat(2) {
-                change(&mut own, old, new).await;
+                change(&mut owner, old, new).await;
             }
         }
         assert_eq!(mails_like(&site, "victim").await.len(), 40);
@@ -188,10 +188,10 @@ on_both_databases! {
         site.registered("ann").await;
         for number in 0..6 {
             let email = format!("ann+{number}@meadow.example");
-            let mut stranger = site.browser();
-            stranger.register(&format!("name{number}"), &email, PASSWORD).await;
-            change_password(&mut stranger).await;
-            assert_eq!(stranger.path(), "/account", "{number}: others limit no change");
+            let mut visitor = site.browser();
+            visitor.register(&format!("name{number}"), &email, PASSWORD).await;
+            change_password(&mut visitor).await;
+            assert_eq!(visitor.path(), "/account", "{number}: others limit no change");
         }
         let (mut ann, code) = site.with_code("ann").await;
         site.wait(1);
@@ -221,9 +221,9 @@ async fn notices_leave_codes_their_part_of_the_emails_of_a_domain_and_of_the_sit
             assert_eq!(browser.status, StatusCode::OK);
         }
         assert_eq!(mails_like(&site, "ann").await.len(), 8, "and a third for codes");
-        let mut own = site.browser();
-        own.register("eve", "eve@other.example", PASSWORD).await.press("Log out").await;
-        own.ask_for_code("eve", "eve@other.example").await;
+        let mut owner = site.browser();
+        owner.register("eve", "eve@other.example", PASSWORD).await.press("Log out").await;
+        owner.ask_for_code("eve", "eve@other.example").await;
         let others = mails_like(&site, "eve@").await;
         assert_eq!(others.len(), if is_site { 1 } else { 2 }, "{others:?}");
     }
@@ -250,10 +250,10 @@ async fn one_network_causes_at_most_120_emails_an_hour_to_a_domain() {
     let browser = from(&site, "203.0.113.9");
     for number in 0..59 {
         let (name, email) = (format!("ann{number}"), format!("u{number}@victim.example"));
-        let mut own = browser.tab();
-        own.register(&name, &email, PASSWORD).await;
-        change_password(&mut own).await;
-        own.press("Log out").await.ask_for_code(&name, &email).await;
+        let mut owner = browser.tab();
+        owner.register(&name, &email, PASSWORD).await;
+        change_password(&mut owner).await;
+        owner.press("Log out").await.ask_for_code(&name, &email).await;
         browser.tab().ask_for_code(&name, &email).await;
     }
     assert_eq!(mails_like(&site, "u").await.len(), 120);
@@ -275,8 +275,8 @@ async fn the_parts_of_an_ipv6_48_cause_four_times_the_emails_of_one_of_them() {
     .await;
     for number in 0..60 {
         let (name, email) = (format!("ann{number}"), format!("ann@d{number}.example"));
-        let mut own = from(&site, &format!("2001:db8:1:{:x}00::1", number / 10));
-        own.register(&name, &email, PASSWORD).await;
+        let mut owner = from(&site, &format!("2001:db8:1:{:x}00::1", number / 10));
+        owner.register(&name, &email, PASSWORD).await;
     }
     assert_eq!(mails_like(&site, "ann@").await.len(), 40);
     let mut other = from(&site, "2001:db8:2::1");

@@ -13,10 +13,10 @@ fn location(answer: &Response<Body>) -> &str {
 
 /// Where a login that began at `/login?QUERY` leads, through the hidden field.
 async fn led_to(site: &Site, query: &str) -> String {
-    let stranger = site.browser();
+    let visitor = site.browser();
     let request = Request::get(format!("/login?{query}")).body(Body::empty()).unwrap();
     let mut browser = site.browser();
-    browser.html = body_of(stranger.send(request).await).await;
+    browser.html = body_of(visitor.send(request).await).await;
     let next = browser.attribute("input[name=next]", "value").unwrap_or_default();
     let fields = [("username", "ann"), ("password", PASSWORD), ("next", next.as_str())];
     location(&browser.post("/login", &fields).await).to_owned()
@@ -239,16 +239,16 @@ async fn forms_may_lead_to_the_applications_on_the_pages_that_have_next_alone() 
         parts.find_map(|part| part.strip_prefix("form-action ")).unwrap().to_owned()
     };
     let all = "'self' https://example.org https://wiki.example.org";
-    let mut stranger = site.browser();
+    let mut visitor = site.browser();
     for path in ["/login", "/register", "/logout"] {
-        stranger.open(path).await;
-        assert_eq!(sources(&stranger), all, "{path}");
+        visitor.open(path).await;
+        assert_eq!(sources(&visitor), all, "{path}");
     }
-    stranger.open("/login").await.fill("Username or email", "ann").press("Log in").await;
-    assert_eq!((stranger.status.as_u16(), sources(&stranger).as_str()), (422, all));
+    visitor.open("/login").await.fill("Username or email", "ann").press("Log in").await;
+    assert_eq!((visitor.status.as_u16(), sources(&visitor).as_str()), (422, all));
     for path in ["/forgot", "/nowhere"] {
-        stranger.open(path).await;
-        assert_eq!(sources(&stranger), "'self'", "{path}");
+        visitor.open(path).await;
+        assert_eq!(sources(&visitor), "'self'", "{path}");
     }
     for path in ["/account", "/account/password"] {
         ann.open(path).await;

@@ -141,9 +141,9 @@ async fn limits_hold_over_all_nodes_together() {
     ann.register("ann", &email_of("ann"), PASSWORD).await;
     assert_eq!(ann.path(), "/account", "{}", ann.text());
 
-    let stranger = nodes.front.of("192.0.2.66").browser();
+    let visitor = nodes.front.of("192.0.2.66").browser();
     let wrong = [("username", "ann"), ("password", OTHER_PASSWORD)];
-    let guesses = statuses((0..30).map(|_| stranger.post("/login", &wrong))).await;
+    let guesses = statuses((0..30).map(|_| visitor.post("/login", &wrong))).await;
     assert_eq!(guesses, [(422, 5), (429, 25)].into(), "five are compared");
     for number in 0..NODES {
         let right = [("username", "ann"), ("password", PASSWORD)];
@@ -160,7 +160,7 @@ async fn limits_hold_over_all_nodes_together() {
             ("password", PASSWORD),
             ("password_confirm", PASSWORD),
         ];
-        stranger.post("/register", &fields).await
+        visitor.post("/register", &fields).await
     }))
     .await;
     assert_eq!(registrations, [(303, 4), (429, 8)].into());

@@ -358,12 +358,12 @@ on_both_databases! {
 async fn the_page_does_not_reveal_when_an_owner_changes_the_password() {
     let site = Site::on_sqlite().await;
     let mut owner = site.registered("ann").await;
-    let mut strangers = Vec::new();
+    let mut visitors = Vec::new();
     for username in ["ann", "bob"] {
-        let mut stranger = site.browser();
-        stranger.ask_for_code(username, &email_of(username)).await;
-        stranger.press("Send a new code").await;
-        strangers.push(stranger);
+        let mut visitor = site.browser();
+        visitor.ask_for_code(username, &email_of(username)).await;
+        visitor.press("Send a new code").await;
+        visitors.push(visitor);
     }
     owner.open("/account/password").await;
     owner.fill("Current password", PASSWORD);
@@ -371,13 +371,13 @@ async fn the_page_does_not_reveal_when_an_owner_changes_the_password() {
     owner.press("Change password").await;
     assert_eq!(owner.path(), "/account");
     let mut seen = Vec::new();
-    for stranger in &mut strangers {
-        stranger.open("/reset").await;
-        assert!(wait_of(stranger).is_some(), "as if nothing had happened");
-        stranger.reset("CCCC-CCCC", OTHER_PASSWORD).await;
-        let guessed = (stranger.status, stranger.problems());
-        stranger.press("Send a new code").await;
-        seen.push((guessed, stranger.flashes()));
+    for visitor in &mut visitors {
+        visitor.open("/reset").await;
+        assert!(wait_of(visitor).is_some(), "as if nothing had happened");
+        visitor.reset("CCCC-CCCC", OTHER_PASSWORD).await;
+        let guessed = (visitor.status, visitor.problems());
+        visitor.press("Send a new code").await;
+        seen.push((guessed, visitor.flashes()));
     }
     assert_eq!(seen[0], seen[1]);
 }

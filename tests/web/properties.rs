@@ -139,7 +139,7 @@ fn hop(address: IpAddr, way: u8) -> String {
     }
 }
 
-fn stranger() -> impl Strategy<Value = IpAddr> {
+fn any_address() -> impl Strategy<Value = IpAddr> {
     any::<IpAddr>().prop_map(|address| address.to_canonical()).prop_filter("trusted", |address| {
         !rules::trusted_proxies().iter().any(|net| net.contains(address))
     })
@@ -150,7 +150,7 @@ proptest! {
     fn the_client_is_the_first_untrusted_address_from_the_right(
         direct in (0u8..3).prop_map(rules::peer),
         forged in near("([0-9]{1,3}\\.){3}[0-9]{1,3}"),
-        visitor in stranger(),
+        visitor in any_address(),
         proxies in prop::collection::vec((0u8..3).prop_map(rules::peer), 0..4),
         ways in prop::collection::vec(any::<u8>(), 5),
         as_lines in any::<bool>(),

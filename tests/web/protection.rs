@@ -197,14 +197,14 @@ async fn a_failing_database_is_reported_with_a_reference_and_no_internals() {
     for internal in ["sqlx", "pool", "Pool", "database"] {
         assert!(!text.contains(internal), "{text}");
     }
-    let mut stranger = site.browser();
-    stranger.open("/login").await;
-    assert_eq!(stranger.status, StatusCode::OK, "a page that needs no database keeps working");
-    stranger.open("/healthz").await;
-    assert_eq!(stranger.html, "ok");
-    stranger.open("/readyz").await;
-    assert_eq!(stranger.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(stranger.html, "unavailable");
+    let mut visitor = site.browser();
+    visitor.open("/login").await;
+    assert_eq!(visitor.status, StatusCode::OK, "a page that needs no database keeps working");
+    visitor.open("/healthz").await;
+    assert_eq!(visitor.html, "ok");
+    visitor.open("/readyz").await;
+    assert_eq!(visitor.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(visitor.html, "unavailable");
 }
 
 #[tokio::test]
@@ -243,9 +243,9 @@ async fn what_people_type_is_shown_as_text() {
 #[tokio::test]
 async fn a_post_without_a_session_creates_none() {
     let site = Site::on_sqlite().await;
-    let stranger = site.browser();
+    let visitor = site.browser();
     for path in ["/logout", "/reset", "/reset/resend", "/account/password"] {
-        let answer = stranger.post(path, &[("code", "CDFG-2345")]).await;
+        let answer = visitor.post(path, &[("code", "CDFG-2345")]).await;
         assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{path}");
         assert!(answer.headers().get("set-cookie").is_none(), "{path}");
     }
@@ -268,10 +268,10 @@ async fn flashes_do_not_accumulate() {
 #[tokio::test]
 async fn an_error_page_shows_the_username_and_the_log_out_button() {
     let site = Site::on_sqlite().await;
-    let mut stranger = site.browser();
-    stranger.open("/nowhere").await;
-    assert!(stranger.all_text("nav").is_empty());
-    assert_eq!(stranger.all_attributes("main a", "href"), ["/"]);
+    let mut visitor = site.browser();
+    visitor.open("/nowhere").await;
+    assert!(visitor.all_text("nav").is_empty());
+    assert_eq!(visitor.all_attributes("main a", "href"), ["/"]);
 
     let mut ann = site.registered("ann").await;
     ann.open("/nowhere").await;

@@ -49,11 +49,11 @@ async fn register(browser: &Browser, fields: &[(&str, String)]) -> Response<Body
 on_both_databases! {
     async fn a_reset_sent_twice_is_answered_as_done(site: Site) {
         let owner = site.registered("ann").await;
-        let (stranger, code) = site.with_code("ann").await;
+        let (visitor, code) = site.with_code("ann").await;
         site.wait(1);
         let mut logged_in = owner.tab();
         logged_in.ask_for_code("ann", &email_of("ann")).await;
-        drop((stranger, code));
+        drop((visitor, code));
         let code = site.newest_code().await;
         site.wait(1);
         let first = logged_in.post("/reset", &reset_form(&code)).await;
@@ -90,8 +90,8 @@ on_both_databases! {
         assert_eq!(location(&first), "/login");
         let elsewhere = other.post("/reset", &reset_form(&code)).await;
         assert_eq!(elsewhere.status(), StatusCode::UNPROCESSABLE_ENTITY, "another browser");
-        let stranger = site.browser().post("/reset", &reset_form(&code)).await;
-        assert_eq!(location(&stranger), "/forgot", "no browser of the account");
+        let refused = site.browser().post("/reset", &reset_form(&code)).await;
+        assert_eq!(location(&refused), "/forgot", "no browser of the account");
         let different = [("code", code.as_str()), ("password", "harbour kettle ribbon"), ("password_confirm", "harbour kettle ribbon")];
         assert_eq!(location(&ann.post("/reset", &different).await), "/forgot", "another password was not set");
         site.wait(60);

@@ -21,9 +21,9 @@ on_both_databases! {
         for path in ["/", "/login", "/register", "/forgot", "/reset", "/logout", "/account", "/nowhere", "/dev/mailbox"] {
             let answer = site.browser().send(Request::get(path).body(Body::empty()).unwrap()).await;
             assert!(answer.headers().get("set-cookie").is_none(), "{path}");
-            let mut stranger = site.browser();
-            stranger.set_cookie("vestibule", "AAAAAAAAAAAAAAAAAAAAAA");
-            stranger.open(path).await;
+            let mut visitor = site.browser();
+            visitor.set_cookie("vestibule", "AAAAAAAAAAAAAAAAAAAAAA");
+            visitor.open(path).await;
         }
         for table in ["select count(*) from vestibule_sessions", "select count(*) from vestibule_rate_limits", "select count(*) from vestibule_one_time_codes", "select count(*) from vestibule_outbox"] {
             assert_eq!(site.count(table).await, 0, "{table}");
