@@ -18,6 +18,9 @@ const STOPPED_RETRY_AFTER: i64 = 24 * 60 * 60;
 /// The heading of every answer to a limit.
 pub const TOO_MANY: &str = "Too many attempts";
 
+/// The heading and the message of every 503.
+pub const BUSY: [&str; 2] = ["We're busy right now", "Wait a few seconds, then try again."];
+
 /// A failed request. The cause is logged once, under the reference that the visitor sees, and shown to
 /// nobody (ASVS 16.5.1).
 #[derive(Clone, Debug, thiserror::Error)]
@@ -34,7 +37,10 @@ pub enum RequestError {
     /// 429, until there is a new password.
     #[error("logins are stopped")]
     LoginStopped,
-    /// 503: the work or the database does not keep up.
+    /// 503: the hash queue is full. Pages still work.
+    #[error("{0}")]
+    Busy(String),
+    /// 503: the database does not answer, or cannot be written.
     #[error("unavailable: {0}")]
     Unavailable(String),
     /// 500.
@@ -43,7 +49,7 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// What to show with a refused form; after a rate limit, a message that links to `field`.
+    /// What to show with a refused form; if no field is wrong, a message that links to `field`.
     pub fn form_errors(&self, field: &'static str) -> Option<FieldErrors> {
         match self {
             Self::Invalid(errors) => Some(errors.clone()),
@@ -51,6 +57,7 @@ impl RequestError {
                 let message = format!("{TOO_MANY}. {}", self.limit_message()?);
                 Some(FieldErrors::for_form(field, message))
             }
+            Self::Busy(_) => Some(FieldErrors::for_form(field, BUSY.join(". "))),
             _ => Some(FieldErrors::for_form(field, self.limit_message()?)),
         }
     }
@@ -73,7 +80,9 @@ impl RequestError {
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
             Self::RateLimited(seconds) => (StatusCode::TOO_MANY_REQUESTS, Some(*seconds)),
             Self::LoginStopped => (StatusCode::TOO_MANY_REQUESTS, Some(STOPPED_RETRY_AFTER)),
-            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, Some(BUSY_RETRY_AFTER)),
+            Self::Busy(_) | Self::Unavailable(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, Some(BUSY_RETRY_AFTER))
+            }
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, None),
         };
         *response.status_mut() = status;
@@ -119,7 +128,7 @@ impl From<accounts::Error> for RequestError {
             accounts::Error::RateLimited { retry_after } => Self::RateLimited(retry_after),
             accounts::Error::LoginStopped => Self::LoginStopped,
             accounts::Error::Database(error) => error.into(),
-            accounts::Error::Hashing(HashError::Busy) => Self::Unavailable(error.to_string()),
+            accounts::Error::Hashing(HashError::Busy) => Self::Busy(error.to_string()),
             _ => Self::Internal(error.to_string()),
         }
     }

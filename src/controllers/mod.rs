@@ -51,8 +51,8 @@ fn show(page: &impl Template) -> HandlerResult {
     Ok(Html(page.render()?).into_response())
 }
 
-/// If a form was refused, shows it again as it was typed, on the page that `page` makes. After a rate
-/// limit, the message links to `field`.
+/// If a form was refused, shows it again as it was typed, on the page that `page` makes. If no field is
+/// wrong, the message links to `field`.
 async fn show_form_again<P: Template>(
     result: HandlerResult,
     field: &'static str,
@@ -62,6 +62,8 @@ async fn show_form_again<P: Template>(
     let Some(errors) = error.form_errors(field) else { return Err(error) };
     let mut response = Html(page(errors).await?.render()?).into_response();
     error.set_status(&mut response);
+    // For the log.
+    response.extensions_mut().insert(error);
     Ok(response)
 }
 

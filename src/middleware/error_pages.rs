@@ -14,7 +14,7 @@ use tower_sessions::Session;
 
 use crate::accounts::field_errors::FieldErrors;
 use crate::app::App;
-use crate::error::{RequestError, TOO_MANY};
+use crate::error::{BUSY, RequestError, TOO_MANY};
 use crate::event::{self, Event};
 use crate::page::Page;
 use crate::visitor::{self, peer};
@@ -52,10 +52,13 @@ pub async fn render(State(app): State<App>, request: Request, next: Next) -> Res
     let reads_mailbox = peer::reads_mailbox(request.extensions(), request.headers(), &app);
     let response = session_not_saved(next.run(request).await);
     let status = response.status();
-    if !(status.is_client_error() || status.is_server_error()) || is_page(response.headers()) {
+    let is_form = is_page(response.headers());
+    if status.is_server_error() || status.is_client_error() && !is_form {
+        log(&response, route.as_ref().map(MatchedPath::as_str));
+    }
+    if status.as_u16() < 400 || is_form {
         return response;
     }
-    log(&response, route.as_ref().map(MatchedPath::as_str));
     let page = ErrorPage::new(app, reads_mailbox, &response);
     // A template that fails here leaves the bare status: there is no further page to fall back on.
     let Ok(html) = page.render() else {
@@ -154,9 +157,7 @@ fn heading_and_message(status: StatusCode) -> (&'static str, String) {
         StatusCode::BAD_REQUEST => {
             ("We couldn't read this request", "Check the address, or start from our home page.")
         }
-        StatusCode::SERVICE_UNAVAILABLE => {
-            ("We're busy right now", "Wait a few seconds, then try again.")
-        }
+        StatusCode::SERVICE_UNAVAILABLE => BUSY.into(),
         StatusCode::REQUEST_TIMEOUT => {
             ("That took too long", "Check your connection and try again.")
         }

@@ -1,10 +1,11 @@
 //! Log in by name or address; every refusal has the same words.
 
 use axum::http::StatusCode;
-use vestibule::config::{HashCost, Notices};
+use vestibule::config::{HashCost, LogFormat, Notices};
 use vestibule::models::user::find_user_by_username;
 
-use crate::support::{PASSWORD, Site, body_of};
+use crate::support::log::Log;
+use crate::support::{OTHER_PASSWORD, PASSWORD, Site, body_of};
 
 const REFUSED: &str = "Incorrect username or password.";
 
@@ -125,11 +126,42 @@ async fn empty_fields_have_an_error_each() {
 #[tokio::test]
 async fn a_full_hash_queue_gets_503_with_retry_after_at_once() {
     let site = Site::on_sqlite().await;
-    let (browser, _taken) = site.with_full_hash_queue().await;
-    let answer = browser.post("/login", &[("username", "ann"), ("password", PASSWORD)]).await;
-    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(answer.headers()["retry-after"], "2");
-    assert!(body_of(answer).await.contains("busy right now"));
+    let log = Log::start(LogFormat::Json);
+    let (mut browser, _taken) = site.with_full_hash_queue().await;
+    browser.log_in("ann", PASSWORD).await;
+    assert_eq!(browser.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(browser.headers["retry-after"], "2");
+    let busy = "We're busy right now. Wait a few seconds, then try again.";
+    assert_eq!(browser.problems(), [busy]);
+    assert_eq!(browser.attribute("#username", "value").as_deref(), Some("ann"), "it was typed");
+    assert!(!browser.html.contains(PASSWORD));
+    let failed = &log.events(0)[0];
+    assert_eq!(failed["event"], "request_failed");
+    assert_eq!(failed["cause"], "the hash queue is full");
+}
+
+#[tokio::test]
+async fn a_full_hash_queue_keeps_what_was_typed_in_other_forms() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let (ann, code) = site.with_code("ann").await;
+    let (busy, _taken) = site.with_full_hash_queue().await;
+    for (visitor, path, field, typed) in [
+        (&site.browser(), "/register", "email", "bob@meadow.example"),
+        (&ann, "/reset", "code", code.as_str()),
+    ] {
+        let mut browser = busy.tab();
+        if let Some(session) = visitor.cookie("vestibule") {
+            browser.set_cookie("vestibule", session);
+        }
+        let names = [("username", "bob"), (field, typed)];
+        let passwords = [("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
+        let answer = browser.post(path, &[names, passwords].concat()).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        let page = body_of(answer).await;
+        assert!(page.contains("busy right now") && page.contains(typed), "{path}");
+        assert!(!page.contains(OTHER_PASSWORD), "{path}");
+    }
 }
 
 #[tokio::test]
