@@ -163,7 +163,7 @@ impl Config {
             mail_from,
             notices: raw.value("MAIL_NOTICES", Notices::parse),
             code_in_subject: raw.value("MAIL_CODE_IN_SUBJECT", values::yes_or_no),
-            after_login: raw.value("AFTER_LOGIN", |text| apps::place(text, &apps)),
+            after_login: raw.value("AFTER_LOGIN", |text| apps::after_login(text, &apps)),
             apps,
             trusted_proxies: raw.value("TRUSTED_PROXIES", values::trusted_proxies),
             hash: HashCost::read(raw),

@@ -64,7 +64,7 @@ fn pages_for(app: &App, longest: Duration) -> Router<App> {
 
 fn pages() -> Router<App> {
     Router::new()
-        .route("/login/app", get(app_login::enter))
+        .route("/login/app", get(app_login::send_ticket))
         .route("/forgot", get(password_reset::show_request).post(password_reset::submit_request))
         .route("/reset", get(password_reset::show).post(password_reset::submit))
         .route("/reset/resend", post(password_reset::resend))
@@ -109,7 +109,7 @@ fn for_programs() -> Router<App> {
 /// What the proxies of applications pass on: the path of the base URL is none of their hosts'.
 fn on_app_hosts(app: &App) -> Router<App> {
     let routes = Router::new()
-        .route("/.vestibule/login", get(app_login::set_out))
+        .route("/.vestibule/login", get(app_login::start_login))
         .route("/.vestibule/callback", get(app_login::callback))
         .route("/.vestibule/logout", post(app_login::log_out));
     around_all(limited(routes, REQUEST_TIMEOUT), app)

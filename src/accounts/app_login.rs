@@ -1,7 +1,7 @@
 //! A login that is carried to an application on another host: by a ticket, into a cookie of that host.
 //!
-//! A ticket works once, for half a minute, for one application, and only in the browser that set out
-//! from there: a stolen link logs nobody in, and nobody can log others in as themselves.
+//! A ticket works once, for half a minute, for one application, and only in the browser in which the
+//! login began: a stolen link logs nobody in, and a sent one does not log in its receiver as the sender.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,17 +17,17 @@ use crate::models::ticket::{Ticket, has_ticket, insert_ticket, take_ticket};
 use crate::random;
 
 /// How long a ticket is valid, in seconds: the way from one host to the other.
-pub const TICKET_LIFE: i64 = 30;
+pub const TICKET_LIFETIME: i64 = 30;
 
 /// 32 bytes in base64url.
-const ENCODED: usize = 43;
+const TOKEN_LENGTH: usize = 43;
 
-/// A ticket that was used: what the browser gets.
+/// What the browser gets for a ticket.
 #[derive(Debug)]
-pub struct Entry {
+pub struct Redeemed {
     /// The value of the application's cookie.
     pub cookie: String,
-    /// Where to go.
+    /// The URL that it leads to.
     pub next: String,
 }
 
@@ -38,19 +38,19 @@ pub fn new_token() -> String {
 
 /// Whether `text` has the shape of [`new_token`] or of a digest.
 pub fn is_token(text: &str) -> bool {
-    text.len() == ENCODED && text.bytes().all(is_base64url)
+    text.len() == TOKEN_LENGTH && text.bytes().all(is_base64url)
 }
 
 /// Whether `text` has the shape of an application's cookie.
 pub fn is_app_cookie(text: &str) -> bool {
-    text.len() == 2 * ENCODED && text.bytes().all(is_base64url)
+    text.len() == 2 * TOKEN_LENGTH && text.bytes().all(is_base64url)
 }
 
 fn is_base64url(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_".contains(&byte)
 }
 
-/// What a ticket knows the browser by that got the cookie `token`.
+/// How a ticket names the browser that has the cookie `token`.
 pub fn browser_digest(token: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(token))
 }
@@ -69,23 +69,23 @@ pub async fn issue_ticket(
         app: origin,
         browser,
         next,
-        expires_at: now + TICKET_LIFE,
+        expires_at: now + TICKET_LIFETIME,
     };
     if insert_ticket(app.db.writer(), &ticket, now).await? {
         Ok(token)
     } else {
-        Err(Error::RateLimited { retry_after: TICKET_LIFE })
+        Err(Error::RateLimited { retry_after: TICKET_LIFETIME })
     }
 }
 
-/// Uses a ticket that came to the application at `origin`, from a browser with the cookie `browser`; none
-/// when it is not for them. A ticket that was shown at a wrong place is used up, too.
-pub async fn use_ticket(
+/// Redeems a ticket that came to the application at `origin`, from a browser with the cookie `browser`.
+/// None if it was issued for another one of them; it is used up all the same.
+pub async fn redeem_ticket(
     app: &App,
     origin: &str,
     token: &str,
     browser: Option<&str>,
-) -> Result<Option<Entry>, Error> {
+) -> Result<Option<Redeemed>, Error> {
     let refused = |reason| {
         Event::TicketRefused { reason }.write();
         Ok(None)
@@ -111,7 +111,7 @@ pub async fn use_ticket(
     };
     Event::AppLogin { account: &session.user.id, app: origin }.write();
     let cookie = app_cookie(app, origin, &session.key);
-    Ok(Some(Entry { cookie, next: ticket.next }))
+    Ok(Some(Redeemed { cookie, next: ticket.next }))
 }
 
 /// The cookie of the application at `origin`: names the login session, for this origin alone. It ends
@@ -124,7 +124,7 @@ fn app_cookie(app: &App, origin: &str, session_key: &[u8]) -> String {
 
 /// The key of the login session that a cookie of the application at `origin` names.
 pub fn session_of_app(app: &App, origin: &str, cookie: &str) -> Option<Vec<u8>> {
-    let (key, _) = cookie.split_at_checked(ENCODED)?;
+    let (key, _) = cookie.split_at_checked(TOKEN_LENGTH)?;
     let key = URL_SAFE_NO_PAD.decode(key).ok()?;
     let expected = app_cookie(app, origin, &key);
     bool::from(expected.as_bytes().ct_eq(cookie.as_bytes())).then_some(key)

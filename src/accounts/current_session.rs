@@ -1,4 +1,4 @@
-//! The session that a request came with, for programs that ask who is logged in.
+//! The session that a request came with, for requests that read no page.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -15,11 +15,11 @@ use crate::models::session::{
 /// requests.
 const TOUCH_AFTER: i64 = 10 * 60;
 
-/// How long a session is left alone after its last use could not be noted.
+/// How long the next try waits after the last use of a session could not be written.
 const RETRY_AFTER: Duration = Duration::from_mins(1);
 
-/// The session with this key, if a user is logged in there. It is used by this, so that whoever works in
-/// an application alone stays logged in.
+/// The session with this key, if a user is logged in there. This counts as its use: people who work only
+/// in an application stay logged in.
 pub async fn current_session(app: &App, key: &[u8]) -> Result<Option<LoggedInSession>, DbError> {
     let found = find_user_by_session(app.db.reader(), key, app.clock.now()).await?;
     if let Some(session) = &found {
@@ -30,7 +30,7 @@ pub async fn current_session(app: &App, key: &[u8]) -> Result<Option<LoggedInSes
 
 fn touch_in_background(app: &App, session: &LoggedInSession) {
     let (life, now) = (app.config.sessions, app.clock.now());
-    if !session.is_touch_due(life, TOUCH_AFTER, now) || !note_touching(app, session) {
+    if !session.is_touch_due(life, TOUCH_AFTER, now) || !claim_touch(app, session) {
         return;
     }
     let (app, session) = (app.clone(), session.clone());
@@ -44,8 +44,8 @@ fn touch_in_background(app: &App, session: &LoggedInSession) {
     });
 }
 
-/// Whether no other request is noting it.
-fn note_touching(app: &App, session: &LoggedInSession) -> bool {
+/// Whether no other request is writing it.
+fn claim_touch(app: &App, session: &LoggedInSession) -> bool {
     let mut touching = app.touching.lock().unwrap_or_else(PoisonError::into_inner);
     touching.insert(session.key.clone())
 }

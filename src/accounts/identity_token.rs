@@ -16,7 +16,7 @@ use crate::models::user::User;
 use crate::signing_key::SigningKey;
 
 /// How long a token is valid, in seconds: a check makes one for each request.
-const LIFE: i64 = 60;
+const LIFETIME: i64 = 60;
 
 /// A JSON web token that tells the application at the origin `audience` who `user` is.
 pub async fn identity_token(app: &App, user: &User, audience: &str) -> Result<String, Error> {
@@ -26,7 +26,7 @@ pub async fn identity_token(app: &App, user: &User, audience: &str) -> Result<St
         "aud": audience,
         "sub": user.id,
         "iat": now,
-        "exp": now + LIFE,
+        "exp": now + LIFETIME,
         "preferred_username": user.display_name(),
         "email": user.email,
         "email_verified": user.is_email_verified(),

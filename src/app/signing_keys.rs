@@ -10,17 +10,17 @@ const HOUR: i64 = 60 * 60;
 const DAY: i64 = 24 * HOUR;
 
 /// A key is published for so long before it signs: longer than any verifier keeps the list.
-const LEAD: i64 = DAY;
+const PUBLISHED_AHEAD: i64 = DAY;
 
 /// When a key is so old, the next one is made.
-const ROTATE_AFTER: i64 = 30 * DAY;
+const ROTATION_PERIOD: i64 = 30 * DAY;
 
 /// A key stays published for so long after the next one has begun to sign: much longer than a token lives.
-const KEPT: i64 = HOUR;
+const RETENTION: i64 = HOUR;
 
-/// How long the keys are used as they were read. Far less than [`LEAD`]: every node knows a key before it
-/// signs.
-const FRESH: i64 = 10 * 60;
+/// How long the keys are used as they were read. Far less than [`PUBLISHED_AHEAD`]: every node knows a
+/// key before it signs.
+const CACHED_FOR: i64 = 10 * 60;
 
 /// The keys as they were read at a time.
 #[derive(Debug)]
@@ -59,17 +59,17 @@ impl SigningKeys {
 
     /// Whether they need not be read again. A clock that went back makes them stale, too.
     fn is_fresh(&self, now: i64) -> bool {
-        (self.read_at..self.read_at + FRESH).contains(&now)
+        (self.read_at..self.read_at + CACHED_FOR).contains(&now)
     }
 
     /// Whether it is time to make the next key.
     pub fn is_next_due(&self, now: i64) -> bool {
-        self.keys.last().is_none_or(|newest| newest.created_at + ROTATE_AFTER <= now)
+        self.keys.last().is_none_or(|newest| newest.created_at + ROTATION_PERIOD <= now)
     }
 
     /// The newest key that has been published for long enough. The first key of a site signs at once.
     pub fn signer(&self, now: i64) -> Option<&SigningKey> {
-        let is_known = |dated: &&DatedKey| dated.created_at + LEAD <= now;
+        let is_known = |dated: &&DatedKey| dated.created_at + PUBLISHED_AHEAD <= now;
         let signer = self.keys.iter().rev().find(is_known).or(self.keys.first());
         signer.map(|dated| &dated.key)
     }
@@ -78,7 +78,8 @@ impl SigningKeys {
     pub fn published(&self, now: i64) -> impl Iterator<Item = &SigningKey> {
         let next = self.keys.iter().skip(1).map(Some).chain([None]);
         self.keys.iter().zip(next).filter_map(move |(dated, next)| {
-            let is_over = next.is_some_and(|next| next.created_at + LEAD + KEPT <= now);
+            let is_over =
+                next.is_some_and(|next| next.created_at + PUBLISHED_AHEAD + RETENTION <= now);
             (!is_over).then_some(&dated.key)
         })
     }
@@ -123,8 +124,8 @@ mod tests {
         assert_eq!(signs(0), old, "the first signs at once");
         assert_eq!(signs(41 * DAY - 1), old);
         assert_eq!(signs(41 * DAY), new);
-        assert_eq!(kids(&keys, 41 * DAY + KEPT - 1), [old, new.clone()]);
-        assert_eq!(kids(&keys, 41 * DAY + KEPT), [new]);
+        assert_eq!(kids(&keys, 41 * DAY + RETENTION - 1), [old, new.clone()]);
+        assert_eq!(kids(&keys, 41 * DAY + RETENTION), [new]);
     }
 
     #[test]
@@ -153,7 +154,7 @@ mod tests {
         let cache = SigningKeyCache::default();
         assert!(cache.fresh(100).is_none());
         cache.replace(&Arc::new(SigningKeys { read_at: 100, keys: Vec::new() }));
-        assert!(cache.fresh(100).is_some() && cache.fresh(100 + FRESH - 1).is_some());
-        assert!(cache.fresh(100 + FRESH).is_none() && cache.fresh(99).is_none());
+        assert!(cache.fresh(100).is_some() && cache.fresh(100 + CACHED_FOR - 1).is_some());
+        assert!(cache.fresh(100 + CACHED_FOR).is_none() && cache.fresh(99).is_none());
     }
 }

@@ -6,7 +6,7 @@ use url::Url;
 const EXPECTED: &str = "expected URLs of applications, separated by commas, each an origin or an origin and a path, \
     like https://wiki.example.org,https://example.org/app, or none";
 
-const EXPECTED_PLACE: &str =
+const EXPECTED_AFTER_LOGIN: &str =
     "expected a path on this site, like /account, or a URL within VESTIBULE_APPS";
 
 /// The applications of `VESTIBULE_APPS`.
@@ -107,17 +107,17 @@ fn segments_of(path: &str) -> Vec<Vec<u8>> {
 }
 
 /// A path on this site, or a URL within `apps`.
-pub(super) fn place(text: &str, apps: &Apps) -> Result<String, String> {
+pub(super) fn after_login(text: &str, apps: &Apps) -> Result<String, String> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    let base = Url::parse("http://vestibule.invalid/").map_err(|_| EXPECTED_PLACE)?;
-    let url = base.join(text).map_err(|_| EXPECTED_PLACE)?;
+    let base = Url::parse("http://vestibule.invalid/").map_err(|_| EXPECTED_AFTER_LOGIN)?;
+    let url = base.join(text).map_err(|_| EXPECTED_AFTER_LOGIN)?;
     let is_here =
         text.starts_with('/') && url.origin() == base.origin() && !url.path().starts_with("//");
     match apps.find(&url) {
-        _ if !is_plain => Err(EXPECTED_PLACE.into()),
+        _ if !is_plain => Err(EXPECTED_AFTER_LOGIN.into()),
         _ if is_here => Ok(text.into()),
         Some(_) if url.username().is_empty() && url.password().is_none() => Ok(url.into()),
-        _ => Err(EXPECTED_PLACE.into()),
+        _ => Err(EXPECTED_AFTER_LOGIN.into()),
     }
 }
 
@@ -234,7 +234,7 @@ mod tests {
             ("https://WIKI.example.org", "https://wiki.example.org/"),
             ("https://example.org/app/start", "https://example.org/app/start"),
         ] {
-            assert_eq!(place(text, &apps), Ok(kept.into()));
+            assert_eq!(after_login(text, &apps), Ok(kept.into()));
         }
         for text in [
             "",
@@ -251,7 +251,7 @@ mod tests {
             "https://ann@wiki.example.org",
             "javascript:alert(1)",
         ] {
-            assert_eq!(place(text, &apps), Err(EXPECTED_PLACE.into()), "{text}");
+            assert_eq!(after_login(text, &apps), Err(EXPECTED_AFTER_LOGIN.into()), "{text}");
         }
     }
 }

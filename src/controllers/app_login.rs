@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use super::{HandlerResult, redirect_to};
 use crate::accounts::app_login::{
-    browser_digest, is_token, issue_ticket, log_out_of_app, new_token, session_of_app, use_ticket,
+    browser_digest, is_token, issue_ticket, log_out_of_app, new_token, redeem_ticket,
+    session_of_app,
 };
 use crate::app::App;
 use crate::config::AppUrl;
@@ -24,13 +25,13 @@ use crate::visitor::logged_in::LoggedIn;
 #[serde(default)]
 pub struct AppQuery {
     next: String,
-    /// The digest of the cookie that the browser got when it set out.
+    /// The digest of the cookie that the browser got when the login began.
     browser: String,
     ticket: String,
 }
 
-/// GET `/.vestibule/login` on the application's host: marks the browser, and sends it to log in.
-pub async fn set_out(
+/// GET `/.vestibule/login` on the application's host: gives the browser a cookie, and sends it to log in.
+pub async fn start_login(
     State(app): State<App>,
     extensions: Extensions,
     headers: HeaderMap,
@@ -38,30 +39,34 @@ pub async fn set_out(
 ) -> Result<Response, Refusal> {
     let origin = app_host(&app, &extensions, &headers)?;
     let query: AppQuery = read_query(&query.unwrap_or_default()).ok_or(Refusal::Unreadable)?;
-    // Tabs that set out together share the mark.
-    let mark = cookies::SET_OUT.value(&headers, &origin).map_or_else(new_token, str::to_owned);
-    let browser = browser_digest(&mark);
+    // Tabs in which logins begin at once share the cookie.
+    let token =
+        cookies::LOGIN_STARTED.value(&headers, &origin).map_or_else(new_token, str::to_owned);
+    let browser = browser_digest(&token);
     let starts = app.config.apps.at(&origin).map(AppUrl::start);
     let asked = query.next.starts_with('/').then(|| format!("{origin}{}", query.next));
     let mut nexts = asked.into_iter().chain(starts);
-    let enter = nexts.find_map(|next| enter_path(&app, &next, &browser));
-    let login = with_next("/login", &enter.ok_or(Refusal::UnknownApp)?);
-    let cookie = cookies::SET_OUT.set(&origin, &mark);
+    let path = nexts.find_map(|next| ticket_path(&app, &next, &browser));
+    let login = with_next("/login", &path.ok_or(Refusal::UnknownApp)?);
+    let cookie = cookies::LOGIN_STARTED.set(&origin, &token);
     let login = Redirect::to(&format!("{}{login}", app.config.base_url));
     Ok(([(header::SET_COOKIE, cookie)], login).into_response())
 }
 
-/// The path of [`enter`], if `next` is a URL of an application and neither is too long.
-fn enter_path(app: &App, next: &str, browser: &str) -> Option<String> {
+/// The path of [`send_ticket`], if `next` is a URL of an application and neither is too long.
+fn ticket_path(app: &App, next: &str, browser: &str) -> Option<String> {
     let next = NextPath::parse_with(next, &app.config.apps);
-    let enter = app.config.base_url.path_of("/login/app");
-    let path = format!("{}&browser={browser}", with_next(&enter, next.as_str()));
+    let page = app.config.base_url.path_of("/login/app");
+    let path = format!("{}&browser={browser}", with_next(&page, next.as_str()));
     let is_followed = !next.as_str().is_empty() && NextPath::parse(&path).as_str() == path;
     is_followed.then_some(path)
 }
 
-/// Sends the browser back with a ticket.
-pub async fn enter(LoggedIn { visitor, .. }: LoggedIn, RawQuery(query): RawQuery) -> HandlerResult {
+/// GET `/login/app`, to which a login leads on: sends the browser back with a ticket.
+pub async fn send_ticket(
+    LoggedIn { visitor, .. }: LoggedIn,
+    RawQuery(query): RawQuery,
+) -> HandlerResult {
     let query = read_query::<AppQuery>(&query.unwrap_or_default());
     let query = query.filter(|query| is_token(&query.browser)).ok_or(StatusCode::BAD_REQUEST)?;
     let app = &visitor.app;
@@ -83,15 +88,15 @@ pub async fn callback(
 ) -> Result<Response, Refusal> {
     let origin = app_host(&app, &extensions, &headers)?;
     let query: AppQuery = read_query(&query.unwrap_or_default()).ok_or(Refusal::Unreadable)?;
-    let browser = cookies::SET_OUT.value(&headers, &origin);
-    match use_ticket(&app, &origin, &query.ticket, browser).await {
+    let browser = cookies::LOGIN_STARTED.value(&headers, &origin);
+    match redeem_ticket(&app, &origin, &query.ticket, browser).await {
         Ok(Some(entry)) => {
             let cookie = cookies::APP.set(&origin, &entry.cookie);
             Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&entry.next)).into_response())
         }
         Ok(None) => {
-            let words = "This login has expired. Open the page again.";
-            Ok((StatusCode::FORBIDDEN, words).into_response())
+            let message = "This login has expired. Open the page again.";
+            Ok((StatusCode::FORBIDDEN, message).into_response())
         }
         Err(error) => Ok(unavailable(&error)),
     }
@@ -121,7 +126,7 @@ pub async fn log_out(State(app): State<App>, request: Request) -> Result<Respons
     Ok(([(header::SET_COOKIE, gone)], Redirect::to(&next)).into_response())
 }
 
-/// A body that cannot be read keeps nobody logged in.
+/// A body that cannot be read does not stop the logout.
 async fn request_fields(request: Request) -> AppQuery {
     let fields = Fields::<AppQuery>::from_request(request, &()).await;
     fields.map(|Fields(form)| form).unwrap_or_default()

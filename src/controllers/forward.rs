@@ -11,7 +11,7 @@ use crate::accounts::identity_token::{identity_token, public_keys};
 use crate::app::App;
 use crate::error::RequestError;
 use crate::event::Event;
-use crate::visitor::forwarded::{Asked, Refusal};
+use crate::visitor::forwarded::{ForwardedRequest, Refusal};
 
 /// What a header's value may not have as it is. What is not ASCII is encoded, too; `%` itself, or two
 /// addresses could look the same.
@@ -29,10 +29,10 @@ pub async fn nginx(
     extensions: Extensions,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let asked = Asked::by_original_url(&app, &extensions, &headers)?;
-    let answer = answer(&app, &asked, &headers).await;
+    let request = ForwardedRequest::from_original_url(&app, &extensions, &headers)?;
+    let answer = answer(&app, &request, &headers).await;
     Ok(answer.unwrap_or_else(|| {
-        (StatusCode::UNAUTHORIZED, [(header::LOCATION, asked.login_url(&app))]).into_response()
+        (StatusCode::UNAUTHORIZED, [(header::LOCATION, request.login_url(&app))]).into_response()
     }))
 }
 
@@ -42,11 +42,11 @@ pub async fn proxy(
     extensions: Extensions,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let asked = Asked::by_forwarded_parts(&app, &extensions, &headers)?;
-    let answer = answer(&app, &asked, &headers).await;
+    let request = ForwardedRequest::from_forwarded_headers(&app, &extensions, &headers)?;
+    let answer = answer(&app, &request, &headers).await;
     Ok(answer.unwrap_or_else(|| {
-        if asked.is_for_a_page(&headers) {
-            (StatusCode::FOUND, [(header::LOCATION, asked.login_url(&app))]).into_response()
+        if request.is_for_a_page(&headers) {
+            (StatusCode::FOUND, [(header::LOCATION, request.login_url(&app))]).into_response()
         } else {
             StatusCode::UNAUTHORIZED.into_response()
         }
@@ -71,19 +71,19 @@ pub async fn keys(State(app): State<App>) -> Response {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         Event::ForwardRefused { reason: self.reason() }.write();
-        (StatusCode::FORBIDDEN, self.words()).into_response()
+        (StatusCode::FORBIDDEN, self.message()).into_response()
     }
 }
 
 /// None when nobody is logged in. What fails is a denial: an application must not stand open because
 /// its database is away.
-async fn answer(app: &App, asked: &Asked, headers: &HeaderMap) -> Option<Response> {
-    match identity(app, asked, headers).await {
+async fn answer(app: &App, request: &ForwardedRequest, headers: &HeaderMap) -> Option<Response> {
+    match identity(app, request, headers).await {
         Ok(identity) => identity.map(|identity| (StatusCode::OK, identity).into_response()),
         Err(error) => {
             Event::log_fault("a_check_failed", &error);
-            let words = "Logins cannot be checked right now. Try again in a minute.";
-            Some((StatusCode::FORBIDDEN, words).into_response())
+            let message = "Logins cannot be checked right now. Try again in a minute.";
+            Some((StatusCode::FORBIDDEN, message).into_response())
         }
     }
 }
@@ -91,13 +91,13 @@ async fn answer(app: &App, asked: &Asked, headers: &HeaderMap) -> Option<Respons
 /// The headers that tell an application who is logged in.
 async fn identity(
     app: &App,
-    asked: &Asked,
+    request: &ForwardedRequest,
     headers: &HeaderMap,
 ) -> Result<Option<HeaderMap>, RequestError> {
-    let Some(key) = asked.session_key(app, headers) else { return Ok(None) };
+    let Some(key) = request.session_key(app, headers) else { return Ok(None) };
     let Some(session) = current_session(app, &key).await? else { return Ok(None) };
     let user = &session.user;
-    let token = identity_token(app, user, &asked.origin).await?;
+    let token = identity_token(app, user, &request.origin).await?;
     let name = user.display_name();
     let mut identity = HeaderMap::new();
     for (header, value) in [

@@ -16,7 +16,7 @@ row! {
         pub session_key: Vec<u8>,
         /// The application's origin.
         pub app: String,
-        /// The digest of the cookie that the browser got when it set out from the application.
+        /// The digest of the cookie that the browser got when the login began at the application.
         pub browser: String,
         /// A URL of the application.
         pub next: String,

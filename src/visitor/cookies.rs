@@ -123,8 +123,8 @@ pub struct AppCookie {
 pub const APP: AppCookie =
     AppCookie { name: "vestibule-app", is_value: app_login::is_app_cookie, life: None };
 
-/// Marks the browser that set out from the application to log in. Registering may take a while.
-pub const SET_OUT: AppCookie = AppCookie {
+/// The browser in which a login began at the application. Registering may take a while.
+pub const LOGIN_STARTED: AppCookie = AppCookie {
     name: "vestibule-app-login",
     is_value: app_login::is_token,
     life: Some(24 * 60 * 60),

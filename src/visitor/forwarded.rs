@@ -12,7 +12,7 @@ use crate::models::session::session_key;
 use crate::next_path::{is_short, with_next};
 
 /// A request that a proxy asks about.
-pub struct Asked {
+pub struct ForwardedRequest {
     /// The application's origin.
     pub origin: String,
     /// Whether it is this site's own.
@@ -23,7 +23,7 @@ pub struct Asked {
     method: String,
 }
 
-/// Why a proxy is told nothing.
+/// Why a request of a proxy is refused.
 #[derive(Clone, Copy, Debug)]
 pub enum Refusal {
     NotTrusted,
@@ -45,7 +45,7 @@ impl Refusal {
     }
 
     /// For people.
-    pub fn words(self) -> &'static str {
+    pub fn message(self) -> &'static str {
         match self {
             Self::NotTrusted => "VESTIBULE_TRUSTED_PROXIES does not list the proxy.",
             Self::Unreadable => "The proxy does not say which page was asked for.",
@@ -55,9 +55,9 @@ impl Refusal {
     }
 }
 
-impl Asked {
+impl ForwardedRequest {
     /// As nginx asks. `X-Forwarded-*` may be the client's own there.
-    pub fn by_original_url(
+    pub fn from_original_url(
         app: &App,
         extensions: &Extensions,
         headers: &HeaderMap,
@@ -67,7 +67,7 @@ impl Asked {
     }
 
     /// As Caddy and Traefik ask. `X-Original-*` may be the client's own there.
-    pub fn by_forwarded_parts(
+    pub fn from_forwarded_headers(
         app: &App,
         extensions: &Extensions,
         headers: &HeaderMap,

@@ -1,11 +1,12 @@
-//! The Flask and Express applications of docs/apps.md behind the documented proxies.
+//! The applications of docs/apps.md behind its proxies: Flask, Express, and static sites.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
+use crate::support::hosts::{Answer, Authority, HostsBrowser};
 use crate::support::program::Folder;
 use crate::support::proxies::{
-    Kind, PYTHON, Setup, documented, free_address, has_modules, is_there,
+    CADDY, Kind, PYTHON, Setup, documented, free_address, has_modules, is_there, start_caddy,
 };
 use crate::support::{PASSWORD, until};
 
@@ -19,6 +20,64 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_static_site_behind_caddy() {
+    let folder = Folder::new();
+    std::fs::write(folder.0.join("page.html"), "<p>a static page</p>").unwrap();
+    let files =
+        documented("caddyfile", "/srv/wiki").replace("/srv/wiki", &folder.0.display().to_string());
+    let text = documented("caddyfile", "wiki.example.org {")
+        .replace("\t\treverse_proxy 127.0.0.1:3000\n", &files);
+    let nowhere = free_address();
+    let Some(setup) =
+        Setup::start(Kind::Caddy, "https://id.example.org", |_| (text, nowhere)).await
+    else {
+        return;
+    };
+    let page = register_at(&mut setup.browser(), "https://wiki.example.org/page.html").await;
+    assert_eq!(page.body, "<p>a static page</p>");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_static_site_on_ones_own_machine() {
+    if !is_there(CADDY) {
+        return;
+    }
+    let folder = Folder::new();
+    std::fs::write(folder.0.join("page.html"), "<p>a static page</p>").unwrap();
+    let address = free_address();
+    let app = format!("http://app.localhost:{}", address.port());
+    let settings = [("VESTIBULE_APPS", &*app), ("VESTIBULE_TRUSTED_PROXIES", "127.0.0.1")];
+    let program = tokio::task::block_in_place(|| folder.serve_with_log(&settings));
+    let text = documented("caddyfile", "http://app.localhost:8080")
+        .replace("http://app.localhost:8080", &app)
+        .replace("127.0.0.1:8000", &program.address.to_string())
+        .replace("root * site", &format!("root * {}", folder.0.display()));
+    let _caddy = Running(start_caddy(&folder.0, &text, address));
+    until(async || tokio::net::TcpStream::connect(address).await.is_ok()).await;
+    let mut ann = HostsBrowser::new(address, &Authority::new());
+    let page = register_at(&mut ann, &format!("{app}/page.html")).await;
+    assert_eq!(page.body, "<p>a static page</p>", "{:?}", ann.way);
+    assert_eq!(ann.way.last().unwrap(), &format!("{app}/page.html"));
+}
+
+/// Registers on the login page that `url` leads to.
+async fn register_at(browser: &mut HostsBrowser, url: &str) -> Answer {
+    let login = browser.open(url).await;
+    assert!(login.body.contains("<h1>Log in</h1>"), "{:?} {}", browser.way, login.body);
+    let (page, query) = browser.way.last().unwrap().split_once("/login?next=").unwrap();
+    let register = format!("{page}/register");
+    let next = percent_encoding::percent_decode_str(query).decode_utf8().unwrap().into_owned();
+    let fields = [
+        ("username", "ann"),
+        ("email", "ann@meadow.example"),
+        ("password", PASSWORD),
+        ("password_confirm", PASSWORD),
+        ("next", next.as_str()),
+    ];
+    browser.submit(&register, &fields).await
 }
 
 async fn run_app(mut command: Command, address: SocketAddr) -> Running {
@@ -84,17 +143,7 @@ async fn the_documented_express_application_behind_caddy() {
 
 async fn greets_and_logs_out(setup: &Setup) {
     let mut ann = setup.browser();
-    ann.open("https://wiki.example.org/").await;
-    let query = ann.way.last().unwrap().split_once("?next=").unwrap().1.to_owned();
-    let next = percent_encoding::percent_decode_str(&query).decode_utf8().unwrap().into_owned();
-    let fields = [
-        ("username", "ann"),
-        ("email", "ann@meadow.example"),
-        ("password", PASSWORD),
-        ("password_confirm", PASSWORD),
-        ("next", next.as_str()),
-    ];
-    let page = ann.submit("https://id.example.org/register", &fields).await;
+    let page = register_at(&mut ann, "https://wiki.example.org/").await;
     assert!(page.body.contains("<p>Hello ann</p>"), "{} {}", page.status, page.body);
     assert!(page.body.contains("action=\"/.vestibule/logout\""));
     let login = ann.submit("https://wiki.example.org/.vestibule/logout", &[("next", "/")]).await;

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use tower::ServiceExt;
 
 use crate::support::apps::{
-    HTML, PROXY, WIKI, Way, app_cookie, ask_proxy, at, behind_proxy, get, location, session,
+    AppLogin, HTML, PROXY, WIKI, app_cookie, ask_proxy, at, behind_proxy, get, location, session,
     set_cookie, with_apps,
 };
 use crate::support::{Browser, PASSWORD, Site, body_of};
@@ -36,7 +36,7 @@ fn assert_refused(answer: &Response<Body>, what: &str) {
 }
 
 on_both_databases! {
-    async fn one_comes_back_to_the_page_that_was_asked_for(site: Site) {
+    async fn a_login_leads_back_to_the_page_that_was_requested(site: Site) {
         let ann = site.registered("ann").await;
         let proxy = behind_proxy(&site).await;
         for page in [
@@ -47,9 +47,9 @@ on_both_databases! {
         ] {
             let page = page.trim_end_matches('#');
             let origin = url::Url::parse(page).unwrap().origin().ascii_serialization();
-            let way = Way::out(&proxy, page, &session(&ann)).await;
-            assert!(way.callback.starts_with(&format!("{origin}/.vestibule/callback?ticket=")));
-            let answer = way.back(&proxy, &origin, &way.mark).await;
+            let login = AppLogin::start(&proxy, page, &session(&ann)).await;
+            assert!(login.callback.starts_with(&format!("{origin}/.vestibule/callback?ticket=")));
+            let answer = login.finish(&proxy, &origin, &login.browser_cookie).await;
             assert_eq!(answer.status(), StatusCode::SEE_OTHER);
             assert_eq!(location(&answer), page);
             let (cookie, attributes) = set_cookie(answer.headers());
@@ -64,8 +64,8 @@ on_both_databases! {
     async fn a_ticket_works_once_even_in_parallel(site: Site) {
         let ann = site.registered("ann").await;
         let proxy = behind_proxy(&site).await;
-        let way = Way::out(&proxy, WIKI, &session(&ann)).await;
-        let tries = (0..10).map(|_| way.back(&proxy, WIKI, &way.mark));
+        let login = AppLogin::start(&proxy, WIKI, &session(&ann)).await;
+        let tries = (0..10).map(|_| login.finish(&proxy, WIKI, &login.browser_cookie));
         let answers = join_all(tries).await;
         let (used, refused): (Vec<_>, Vec<_>) =
             answers.into_iter().partition(|answer| answer.status() == StatusCode::SEE_OTHER);
@@ -78,61 +78,61 @@ on_both_databases! {
     async fn a_ticket_lives_for_half_a_minute(site: Site) {
         let ann = site.registered("ann").await;
         let proxy = behind_proxy(&site).await;
-        let way = Way::out(&proxy, WIKI, &session(&ann)).await;
+        let login = AppLogin::start(&proxy, WIKI, &session(&ann)).await;
         site.wait(29);
-        assert_eq!(way.back(&proxy, WIKI, &way.mark).await.status(), StatusCode::SEE_OTHER);
-        let way = Way::out(&proxy, WIKI, &session(&ann)).await;
+        assert_eq!(login.finish(&proxy, WIKI, &login.browser_cookie).await.status(), StatusCode::SEE_OTHER);
+        let login = AppLogin::start(&proxy, WIKI, &session(&ann)).await;
         site.wait(30);
-        assert_refused(&way.back(&proxy, WIKI, &way.mark).await, "expired");
+        assert_refused(&login.finish(&proxy, WIKI, &login.browser_cookie).await, "expired");
     }
 
-    async fn a_ticket_is_for_one_application_and_the_browser_that_set_out(site: Site) {
+    async fn a_ticket_is_for_one_application_and_the_browser_of_the_login(site: Site) {
         let (ann, eve) = (site.registered("ann").await, site.registered("eve").await);
         let proxy = behind_proxy(&site).await;
-        let eves = Way::out(&proxy, WIKI, &session(&eve)).await;
-        for (what, origin, mark) in [
+        let eves = AppLogin::start(&proxy, WIKI, &session(&eve)).await;
+        for (what, origin, browser_cookie) in [
             ("another application", "https://example.org", None),
             ("the same host on http", "http://wiki.example.org", None),
             ("no application", "https://evil.example", None),
             ("this site", "http://localhost:8000", None),
             ("no browser", WIKI, Some("")),
-            ("another browser", WIKI, Some(eves.mark.as_str())),
+            ("another browser", WIKI, Some(eves.browser_cookie.as_str())),
             ("a made-up browser", WIKI, Some("__Host-vestibule-app-login=AAAA")),
             ("its own digest", WIKI, Some("digest")),
         ] {
-            let way = Way::out(&proxy, WIKI, &session(&ann)).await;
-            let digest = way.mark.split_once('=').unwrap().1;
+            let login = AppLogin::start(&proxy, WIKI, &session(&ann)).await;
+            let digest = login.browser_cookie.split_once('=').unwrap().1;
             let digest = vestibule::accounts::app_login::browser_digest(digest);
             let digest = format!("__Host-vestibule-app-login={digest}");
-            let mark = match mark { None => &way.mark, Some("digest") => &digest, Some(mark) => mark };
-            assert_refused(&way.back(&proxy, origin, mark).await, what);
+            let browser_cookie = match browser_cookie { None => &login.browser_cookie, Some("digest") => &digest, Some(browser_cookie) => browser_cookie };
+            assert_refused(&login.finish(&proxy, origin, browser_cookie).await, what);
         }
         // Nobody is logged in as somebody else by a link.
-        let answer = eves.back(&proxy, WIKI, &Way::out(&proxy, WIKI, &session(&ann)).await.mark).await;
+        let answer = eves.finish(&proxy, WIKI, &AppLogin::start(&proxy, WIKI, &session(&ann)).await.browser_cookie).await;
         assert_refused(&answer, "eve's ticket in ann's browser");
-        assert_refused(&eves.back(&proxy, WIKI, &eves.mark).await, "a ticket that was shown elsewhere");
+        assert_refused(&eves.finish(&proxy, WIKI, &eves.browser_cookie).await, "a ticket that was shown elsewhere");
     }
 
     async fn a_ticket_ends_with_its_login(site: Site) {
         let ann = site.registered("ann").await;
         let proxy = behind_proxy(&site).await;
-        let way = Way::out(&proxy, WIKI, &session(&ann)).await;
+        let login = AppLogin::start(&proxy, WIKI, &session(&ann)).await;
         ann.post("/logout", &[]).await;
-        assert_refused(&way.back(&proxy, WIKI, &way.mark).await, "logged out");
+        assert_refused(&login.finish(&proxy, WIKI, &login.browser_cookie).await, "logged out");
     }
 
     async fn tickets_lie_hashed_and_are_swept(site: Site) {
         let ann = site.registered("ann").await;
         let proxy = behind_proxy(&site).await;
-        let way = Way::out(&proxy, WIKI, &session(&ann)).await;
-        let ticket = way.callback.split_once("ticket=").unwrap().1;
-        let mark = way.mark.split_once('=').unwrap().1;
-        assert!(ticket.len() == 43 && mark.len() == 43);
+        let login = AppLogin::start(&proxy, WIKI, &session(&ann)).await;
+        let ticket = login.callback.split_once("ticket=").unwrap().1;
+        let browser_cookie = login.browser_cookie.split_once('=').unwrap().1;
+        assert!(ticket.len() == 43 && browser_cookie.len() == 43);
         let rows = vestibule::db::sql("select app, browser, next, token_hash, session_key from vestibule_tickets");
         let rows = rows.fetch_all::<(String, String, String, Vec<u8>, Vec<u8>)>(site.db().reader()).await.unwrap();
         let (app, browser, next, hash, _) = &rows[0];
         assert_eq!((app.as_str(), next.as_str(), hash.len()), (WIKI, "https://wiki.example.org/", 32));
-        assert!(browser != mark && hash != ticket.as_bytes());
+        assert!(browser != browser_cookie && hash != ticket.as_bytes());
         site.wait(31);
         vestibule::tasks::sweep::sweep(&site.app).await.unwrap();
         assert_eq!(site.count("select count(*) from vestibule_tickets").await, 0);
@@ -270,7 +270,7 @@ async fn the_urls_of_applications_are_there_on_their_hosts_alone() {
 }
 
 #[tokio::test]
-async fn setting_out_leads_to_the_login_and_nowhere_else() {
+async fn starting_a_login_leads_to_the_login_page_and_nowhere_else() {
     let site = Site::on_sqlite().await;
     let ann = site.registered("ann").await;
     let proxy = behind_proxy(&site).await;
@@ -298,11 +298,11 @@ async fn setting_out_leads_to_the_login_and_nowhere_else() {
         assert_eq!(answer.status(), StatusCode::SEE_OTHER);
         let login = location(&answer).strip_prefix("http://localhost:8000").unwrap();
         assert!(login.starts_with("/login?next=/login/app"), "{login}");
-        let (mark, attributes) = set_cookie(answer.headers());
+        let (browser_cookie, attributes) = set_cookie(answer.headers());
         let enter = get(&proxy, login, &[("cookie", &session)]).await;
         let ticket = get(&proxy, location(&enter), &[("cookie", &session)]).await;
-        let way = Way { mark, callback: location(&ticket).to_owned() };
-        let back = way.back(&proxy, origin, &way.mark).await;
+        let login = AppLogin { browser_cookie, callback: location(&ticket).to_owned() };
+        let back = login.finish(&proxy, origin, &login.browser_cookie).await;
         assert_eq!(location(&back), place, "{next}");
         assert_eq!(attributes, "HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=86400");
     }
@@ -311,15 +311,15 @@ async fn setting_out_leads_to_the_login_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn tabs_that_set_out_together_all_come_back() {
+async fn logins_in_several_tabs_all_come_back() {
     let site = Site::on_sqlite().await;
     let ann = site.registered("ann").await;
     let proxy = behind_proxy(&site).await;
-    let first = Way::out(&proxy, "https://wiki.example.org/a", &session(&ann)).await;
-    let headers = [&on_host(WIKI)[..], &[("cookie", first.mark.as_str())]].concat();
+    let first = AppLogin::start(&proxy, "https://wiki.example.org/a", &session(&ann)).await;
+    let headers = [&on_host(WIKI)[..], &[("cookie", first.browser_cookie.as_str())]].concat();
     let second = get(&proxy, "/.vestibule/login?next=/b", &headers).await;
-    assert_eq!(set_cookie(second.headers()).0, first.mark);
-    let back = first.back(&proxy, WIKI, &first.mark).await;
+    assert_eq!(set_cookie(second.headers()).0, first.browser_cookie);
+    let back = first.finish(&proxy, WIKI, &first.browser_cookie).await;
     assert_eq!(location(&back), "https://wiki.example.org/a");
 }
 
@@ -328,8 +328,8 @@ async fn a_stranger_logs_in_on_the_way_and_a_forged_way_leads_nowhere() {
     let site = Site::on_sqlite().await;
     site.registered("ann").await;
     let proxy = behind_proxy(&site).await;
-    let set_out = get(&proxy, "/.vestibule/login?next=/a", &on_host(WIKI)).await;
-    let login = location(&set_out).strip_prefix("http://localhost:8000").unwrap().to_owned();
+    let started = get(&proxy, "/.vestibule/login?next=/a", &on_host(WIKI)).await;
+    let login = location(&started).strip_prefix("http://localhost:8000").unwrap().to_owned();
     let mut ann = Browser::new(proxy.clone());
     ann.open(&login).await;
     let next = ann.attribute("input[name=next]", "value").unwrap();
@@ -337,8 +337,14 @@ async fn a_stranger_logs_in_on_the_way_and_a_forged_way_leads_nowhere() {
     let answer = ann.post("/login", &fields).await;
     ann.keep(&answer);
     let ticket = get(&proxy, location(&answer), &[("cookie", &session(&ann))]).await;
-    let way = Way { mark: set_cookie(set_out.headers()).0, callback: location(&ticket).to_owned() };
-    assert_eq!(location(&way.back(&proxy, WIKI, &way.mark).await), "https://wiki.example.org/a");
+    let login = AppLogin {
+        browser_cookie: set_cookie(started.headers()).0,
+        callback: location(&ticket).to_owned(),
+    };
+    assert_eq!(
+        location(&login.finish(&proxy, WIKI, &login.browser_cookie).await),
+        "https://wiki.example.org/a"
+    );
 
     let browser = "A".repeat(43);
     for next in [
@@ -371,9 +377,9 @@ async fn without_a_database_nobody_gets_in_or_is_told_that_they_are_out() {
     let app = site.app_with(with_apps).await;
     let proxy = at(&app, PROXY);
     let wiki = app_cookie(&proxy, WIKI, &session(&ann)).await;
-    let way = Way::out(&proxy, WIKI, &session(&ann)).await;
+    let login = AppLogin::start(&proxy, WIKI, &session(&ann)).await;
     app.db.close().await;
-    let back = way.back(&proxy, WIKI, &way.mark).await;
+    let back = login.finish(&proxy, WIKI, &login.browser_cookie).await;
     assert_eq!(back.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(!back.headers().contains_key("set-cookie"));
     let headers = [&on_host(WIKI)[..], &[("cookie", &wiki), ("origin", WIKI)]].concat();

@@ -70,18 +70,18 @@ async fn under_a_path_applications_on_other_hosts_ask_there_and_come_back() {
     assert_eq!(location(&answer), "http://localhost:8000/auth/login?next=/notes%3Fa");
 
     let asked = get(&proxy, "/auth/forward/nginx", &original("https://wiki.example.org/a?b")).await;
-    let set_out = "/.vestibule/login?next=/a%3Fb";
-    assert_eq!(location(&asked), format!("{WIKI}{set_out}"));
+    let started = "/.vestibule/login?next=/a%3Fb";
+    assert_eq!(location(&asked), format!("{WIKI}{started}"));
     let on_host = [("x-forwarded-proto", "https"), ("x-forwarded-host", "wiki.example.org")];
-    let answer = get(&proxy, set_out, &on_host).await;
-    let mark = set_cookie(answer.headers()).0;
+    let answer = get(&proxy, started, &on_host).await;
+    let browser_cookie = set_cookie(answer.headers()).0;
     let login = location(&answer).strip_prefix("http://localhost:8000").unwrap().to_owned();
     assert!(login.starts_with("/auth/login?next=/auth/login/app%3Fnext%3D"), "{login}");
     let answer = get(&proxy, &login, &[("cookie", &cookie)]).await;
     let answer = get(&proxy, location(&answer), &[("cookie", &cookie)]).await;
     let callback = location(&answer).strip_prefix(WIKI).unwrap();
     assert!(callback.starts_with("/.vestibule/callback?ticket="), "{callback}");
-    let headers = [&on_host[..], &[("cookie", &mark)]].concat();
+    let headers = [&on_host[..], &[("cookie", &browser_cookie)]].concat();
     let answer = get(&proxy, callback, &headers).await;
     assert_eq!(location(&answer), "https://wiki.example.org/a?b");
     let app_cookie = set_cookie(answer.headers()).0;

@@ -14,7 +14,7 @@ use vestibule::event::Event;
 use vestibule::models::outbox::Email;
 use vestibule::models::user::find_user_by_username;
 
-use crate::support::apps::{self, WIKI, Way};
+use crate::support::apps::{self, AppLogin, WIKI};
 use crate::support::log::Log;
 use crate::support::outbox::{DAY, START, TestDatabase, TestOutbox, code, email};
 use crate::support::program::Folder;
@@ -667,24 +667,24 @@ async fn checks_and_tickets_are_logged_with_the_reason_of_a_refusal() {
     let app = site.app_with(apps::with_apps).await;
     let (proxy, visitor) = (apps::at(&app, apps::PROXY), apps::at(&app, PEER));
     let log = Log::start(LogFormat::Json);
-    let way = Way::out(&proxy, WIKI, &session).await;
-    way.back(&proxy, "https://example.org", &way.mark).await;
-    way.back(&proxy, WIKI, &way.mark).await;
-    let way = Way::out(&proxy, WIKI, &session).await;
-    way.back(&proxy, WIKI, "").await;
-    let way = Way::out(&proxy, WIKI, &session).await;
+    let login = AppLogin::start(&proxy, WIKI, &session).await;
+    login.finish(&proxy, "https://example.org", &login.browser_cookie).await;
+    login.finish(&proxy, WIKI, &login.browser_cookie).await;
+    let login = AppLogin::start(&proxy, WIKI, &session).await;
+    login.finish(&proxy, WIKI, "").await;
+    let login = AppLogin::start(&proxy, WIKI, &session).await;
     site.wait(30);
-    way.back(&proxy, WIKI, &way.mark).await;
-    let way = Way::out(&proxy, WIKI, &session).await;
-    let entered = way.back(&proxy, WIKI, &way.mark).await;
+    login.finish(&proxy, WIKI, &login.browser_cookie).await;
+    let login = AppLogin::start(&proxy, WIKI, &session).await;
+    let entered = login.finish(&proxy, WIKI, &login.browser_cookie).await;
     let cookie = apps::set_cookie(entered.headers()).0;
     apps::ask_proxy(&proxy, WIKI, &cookie).await;
     apps::ask_proxy(&visitor, WIKI, &cookie).await;
     apps::ask_proxy(&proxy, "https://evil.example/secret", &cookie).await;
     apps::get(&proxy, "/forward/nginx", &[("cookie", &cookie)]).await;
-    let way = Way::out(&proxy, WIKI, &session).await;
+    let login = AppLogin::start(&proxy, WIKI, &session).await;
     ann.post("/logout", &[]).await;
-    way.back(&proxy, WIKI, &way.mark).await;
+    login.finish(&proxy, WIKI, &login.browser_cookie).await;
     let told: Vec<_> = log.events(0).iter().map(own_fields).collect();
     let reason = |event: &str, reason: &str| json!({"event": event, "reason": reason});
     let user = find_user_by_username(site.db().reader(), "ann").await.unwrap().unwrap();
@@ -703,7 +703,14 @@ async fn checks_and_tickets_are_logged_with_the_reason_of_a_refusal() {
     ];
     assert_eq!(told, expected);
     let text = log.text();
-    for secret in [cookie.as_str(), &session, &way.callback, &way.mark, "evil.example", "meadow"] {
+    for secret in [
+        cookie.as_str(),
+        &session,
+        &login.callback,
+        &login.browser_cookie,
+        "evil.example",
+        "meadow",
+    ] {
         let secret = secret.rsplit('=').next().unwrap();
         assert!(!text.contains(secret), "{secret}");
     }

@@ -11,8 +11,8 @@ use vestibule::config::Apps;
 use vestibule::models::session::session_key;
 
 use crate::support::apps::{
-    HTML, PROXY, WIKI, Way, app_cookie, ask_nginx, ask_proxy, at, behind_proxy, forwarded, get,
-    location, session,
+    AppLogin, HTML, PROXY, WIKI, app_cookie, ask_nginx, ask_proxy, at, behind_proxy, forwarded,
+    get, location, session,
 };
 use crate::support::work::work_of;
 use crate::support::{PASSWORD, Site};
@@ -28,7 +28,7 @@ on_both_databases! {
         let mut ann = site.registered("ann").await;
         let proxy = behind_proxy(&site).await;
         let before = app_cookie(&proxy, WIKI, &session(&ann)).await;
-        let way = Way::out(&proxy, WIKI, &session(&ann)).await;
+        let login = AppLogin::start(&proxy, WIKI, &session(&ann)).await;
         let fields = [
             ("current_password", PASSWORD),
             ("password", "velvet anchor pudding"),
@@ -37,7 +37,7 @@ on_both_databases! {
         let changed = ann.post("/account/password", &fields).await;
         ann.keep(&changed);
         assert_eq!(statuses(&proxy, WIKI, &before).await, [302, 401], "another session goes on");
-        let late = way.back(&proxy, WIKI, &way.mark).await;
+        let late = login.finish(&proxy, WIKI, &login.browser_cookie).await;
         assert_eq!(late.status(), StatusCode::FORBIDDEN, "a ticket of the session before");
 
         let after = app_cookie(&proxy, WIKI, &session(&ann)).await;
@@ -79,7 +79,7 @@ on_both_databases! {
     async fn a_made_up_ticket_costs_a_read_at_most_and_writes_nothing(site: Site) {
         let proxy = behind_proxy(&site).await;
         let host = [("x-forwarded-proto", "https"), ("x-forwarded-host", "wiki.example.org")];
-        let mark = format!("__Host-vestibule-app-login={}", "A".repeat(43));
+        let browser_cookie = format!("__Host-vestibule-app-login={}", "A".repeat(43));
         for (ticket, reads) in [
             ("A".repeat(43), 1),
             (String::new(), 0),
@@ -90,7 +90,7 @@ on_both_databases! {
             ("' or 1=1 --".to_owned(), 0),
         ] {
             let path = format!("/.vestibule/callback?ticket={}", ticket.replace(' ', "%20"));
-            let headers = [&host[..], &[("cookie", &*mark), HTML]].concat();
+            let headers = [&host[..], &[("cookie", &*browser_cookie), HTML]].concat();
             let (answer, work) = work_of(get(&proxy, &path, &headers)).await;
             assert_eq!((answer.status(), work.len()), (StatusCode::FORBIDDEN, reads), "{work:?}");
             assert!(work.iter().all(|done| done.starts_with("select")), "{work:?}");
@@ -248,23 +248,27 @@ async fn nobody_is_logged_in_as_somebody_else_by_a_link() {
     let site = Site::on_sqlite().await;
     let (ann, eve) = (site.registered("ann").await, site.registered("eve").await);
     let proxy = behind_proxy(&site).await;
-    let eves = Way::out(&proxy, WIKI, &session(&eve)).await;
+    let eves = AppLogin::start(&proxy, WIKI, &session(&eve)).await;
     // A login that leads on to the callback with the attacker's ticket, and back out of the application.
     for next in [eves.callback.as_str(), "https://wiki.example.org/.vestibule/logout"] {
         let login =
             get(&proxy, &format!("/login?next={next}"), &[("cookie", &session(&ann))]).await;
         assert_eq!(location(&login), next);
     }
-    let marks = Way::out(&proxy, WIKI, &session(&ann)).await.mark;
-    assert_eq!(eves.back(&proxy, WIKI, &marks).await.status(), StatusCode::FORBIDDEN);
-    // Ann's ticket for the browser of Eve: ann's browser has another mark, and uses it up.
-    let browser =
-        vestibule::accounts::app_login::browser_digest(eves.mark.split_once('=').unwrap().1);
+    let hers = AppLogin::start(&proxy, WIKI, &session(&ann)).await.browser_cookie;
+    assert_eq!(eves.finish(&proxy, WIKI, &hers).await.status(), StatusCode::FORBIDDEN);
+    // Ann's ticket for the browser of Eve: her browser has another cookie, and uses it up.
+    let browser = vestibule::accounts::app_login::browser_digest(
+        eves.browser_cookie.split_once('=').unwrap().1,
+    );
     let lured = format!("/login/app?next=https://wiki.example.org/&browser={browser}");
     let callback = location(&get(&proxy, &lured, &[("cookie", &session(&ann))]).await).to_owned();
-    let lured = Way { callback, mark: eves.mark.clone() };
-    assert_eq!(lured.back(&proxy, WIKI, &marks).await.status(), StatusCode::FORBIDDEN);
-    assert_eq!(lured.back(&proxy, WIKI, &eves.mark).await.status(), StatusCode::FORBIDDEN);
+    let lured = AppLogin { callback, browser_cookie: eves.browser_cookie.clone() };
+    assert_eq!(lured.finish(&proxy, WIKI, &hers).await.status(), StatusCode::FORBIDDEN);
+    assert_eq!(
+        lured.finish(&proxy, WIKI, &eves.browser_cookie).await.status(),
+        StatusCode::FORBIDDEN
+    );
 }
 
 #[tokio::test]

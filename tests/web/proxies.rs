@@ -1,9 +1,9 @@
-//! Debian's nginx and Caddy with the configurations of docs/apps.md, over TLS: the way in, the way out,
-//! and what a client forges.
+//! Debian's nginx and Caddy with the configurations of docs/apps.md, over TLS: login, logout, and what a
+//! client forges.
 
 use crate::support::apps::{HTML, WIKI, behind_proxy, get, location, session, set_cookie};
 use crate::support::hosts::{Answer, HostsBrowser};
-use crate::support::proxies::{Kind, Setup, documented, free_address, start_echo};
+use crate::support::proxies::{Kind, Setup, documented, start_echo};
 use crate::support::{PASSWORD, Site};
 
 const PAGE: &str = "https://wiki.example.org/a/b?c=d&e=%2F";
@@ -146,18 +146,23 @@ async fn out_everywhere(ann: &mut HostsBrowser) {
     }
 }
 
-async fn one_host(kind: Kind) {
+/// `path` is that of the base URL.
+async fn one_host(kind: Kind, path: &str) {
     let echo = start_echo().await;
     let text = match kind {
         Kind::Nginx => documented("nginx", "location /wiki/"),
         Kind::Caddy => documented("caddyfile", "route /wiki/*"),
     };
-    let Some(setup) = Setup::start(kind, "https://example.org", |_| (text, echo)).await else {
+    let text = text
+        .replace("location / {", &format!("location {path}/ {{"))
+        .replace("/forward/", &format!("{path}/forward/"));
+    let base = format!("https://example.org{path}");
+    let Some(setup) = Setup::start(kind, &base, |_| (text, echo)).await else {
         return;
     };
     let page = "https://example.org/wiki/a?b=c&d";
     let mut ann = setup.browser();
-    enter(&mut ann, "https://example.org", page).await;
+    enter(&mut ann, &base, page).await;
     let forged = ann.send("GET", page, &FORGED, "").await;
     for name in HEADERS {
         assert!(got(&forged, name).iter().all(|value| !value.contains("root")), "{}", forged.body);
@@ -165,12 +170,11 @@ async fn one_host(kind: Kind) {
     assert_eq!(got(&forged, "remote-token").len(), 1);
     let answer = setup.browser().send("GET", page, &FORGED, "").await;
     assert_eq!(answer.status, 302);
-    assert_eq!(
-        answer.header("location").unwrap(),
-        "https://example.org/login?next=/wiki/a%3Fb%3Dc%26d"
-    );
-    assert_eq!(ann.send("GET", "https://example.org/forward/proxy", &FORGED, "").await.status, 404);
-    ann.submit("https://example.org/logout", &[]).await;
+    let login = format!("{base}/login?next=/wiki/a%3Fb%3Dc%26d");
+    assert_eq!(answer.header("location").unwrap(), login);
+    let check = ann.send("GET", &format!("{base}/forward/proxy"), &FORGED, "").await;
+    assert_eq!(check.status, 404);
+    ann.submit(&format!("{base}/logout"), &[]).await;
     assert_eq!(ann.send("GET", page, &[], "").await.status, 302);
 }
 
@@ -223,15 +227,16 @@ async fn traefik_by_the_requests_that_it_documents() {
     assert_eq!(ask("GET", &[("accept", "application/json")]).await.status(), 401);
 
     let login = login.strip_prefix(WIKI).unwrap();
-    let set_out = get(&proxy, login, &as_traefik("GET", login, &navigation)).await;
-    let mark = set_cookie(set_out.headers()).0;
+    let started = get(&proxy, login, &as_traefik("GET", login, &navigation)).await;
+    let browser_cookie = set_cookie(started.headers()).0;
     let session = session(&ann);
     let own = [("cookie", session.as_str())];
     let enter =
-        get(&proxy, location(&set_out).strip_prefix("http://localhost:8000").unwrap(), &own).await;
+        get(&proxy, location(&started).strip_prefix("http://localhost:8000").unwrap(), &own).await;
     let ticket = get(&proxy, location(&enter), &own).await;
     let callback = location(&ticket).strip_prefix(WIKI).unwrap();
-    let back = get(&proxy, callback, &as_traefik("GET", callback, &[("cookie", &mark)])).await;
+    let back =
+        get(&proxy, callback, &as_traefik("GET", callback, &[("cookie", &browser_cookie)])).await;
     assert_eq!(location(&back), PAGE);
 
     let cookie = set_cookie(back.headers()).0;
@@ -248,41 +253,20 @@ async fn traefik_by_the_requests_that_it_documents() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nginx_with_a_path_of_one_host() {
-    one_host(Kind::Nginx).await;
+    one_host(Kind::Nginx, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nginx_with_a_path_of_one_host_and_another_of_vestibule() {
+    one_host(Kind::Nginx, "/auth").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn caddy_with_a_path_of_one_host() {
-    one_host(Kind::Caddy).await;
+    one_host(Kind::Caddy, "").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_static_site_behind_caddy() {
-    let folder = crate::support::program::Folder::new();
-    std::fs::write(folder.0.join("page.html"), "<p>a static page</p>").unwrap();
-    let text = documented("caddyfile", "wiki.example.org {");
-    let files = documented("caddyfile", "file_server")
-        .replace("/srv/wiki", &folder.0.display().to_string());
-    let text = text.replace("\t\treverse_proxy 127.0.0.1:3000\n", &files);
-    assert!(text.contains("file_server"));
-    let nowhere = free_address();
-    let Some(setup) =
-        Setup::start(Kind::Caddy, "https://id.example.org", |_| (text, nowhere)).await
-    else {
-        return;
-    };
-    let mut ann = setup.browser();
-    let login = ann.open("https://wiki.example.org/page.html").await;
-    assert!(login.body.contains("<h1>Log in</h1>"));
-    let query = ann.way.last().unwrap().split_once("?next=").unwrap().1.to_owned();
-    let next = percent_encoding::percent_decode_str(&query).decode_utf8().unwrap().into_owned();
-    let fields = [
-        ("username", "ann"),
-        ("email", "ann@meadow.example"),
-        ("password", PASSWORD),
-        ("password_confirm", PASSWORD),
-        ("next", next.as_str()),
-    ];
-    let page = ann.submit("https://id.example.org/register", &fields).await;
-    assert_eq!(page.body, "<p>a static page</p>");
+async fn caddy_with_a_path_of_one_host_and_another_of_vestibule() {
+    one_host(Kind::Caddy, "/auth").await;
 }

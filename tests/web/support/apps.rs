@@ -99,27 +99,27 @@ pub fn set_cookie(headers: &HeaderMap) -> (String, String) {
 
 /// A browser's way from an application into it: the cookies that it keeps for the application's host.
 #[derive(Clone, Debug)]
-pub struct Way {
-    /// `vestibule-app-login`, set when it sets out.
-    pub mark: String,
+pub struct AppLogin {
+    /// `vestibule-app-login`, set when the login begins.
+    pub browser_cookie: String,
     /// The URL of the callback, with the ticket.
     pub callback: String,
 }
 
-impl Way {
+impl AppLogin {
     /// Sets out from `page` of an application in a browser with the login's `session` cookie, up to the
     /// callback.
-    pub async fn out(router: &Router, page: &str, session: &str) -> Self {
+    pub async fn start(router: &Router, page: &str, session: &str) -> Self {
         let (scheme, rest) = page.split_once("://").unwrap();
         let (host, _) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let asked = ask_proxy(router, page, "").await;
         assert_eq!(asked.status(), StatusCode::FOUND);
         let path = location(&asked).strip_prefix(&format!("{scheme}://{host}")).unwrap();
         let on_host = [("x-forwarded-proto", scheme), ("x-forwarded-host", host)];
-        let set_out = get(router, path, &on_host).await;
-        assert_eq!(set_out.status(), StatusCode::SEE_OTHER);
-        let mark = set_cookie(set_out.headers()).0;
-        let mut place = location(&set_out).to_owned();
+        let started = get(router, path, &on_host).await;
+        assert_eq!(started.status(), StatusCode::SEE_OTHER);
+        let browser_cookie = set_cookie(started.headers()).0;
+        let mut place = location(&started).to_owned();
         while let Some(path) = place
             .strip_prefix("http://localhost:8000")
             .or(place.starts_with('/').then_some(place.as_str()))
@@ -128,14 +128,20 @@ impl Way {
             assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{path}");
             location(&answer).clone_into(&mut place);
         }
-        Self { mark, callback: place }
+        Self { browser_cookie, callback: place }
     }
 
-    /// Follows the callback on the host of `origin` with the cookie `mark`.
-    pub async fn back(&self, router: &Router, origin: &str, mark: &str) -> Response<Body> {
+    /// Follows the callback on the host of `origin` with the cookie `browser_cookie`.
+    pub async fn finish(
+        &self,
+        router: &Router,
+        origin: &str,
+        browser_cookie: &str,
+    ) -> Response<Body> {
         let (scheme, host) = origin.split_once("://").unwrap();
         let start = self.callback.find("/.vestibule/").unwrap();
-        let headers = [("x-forwarded-proto", scheme), ("x-forwarded-host", host), ("cookie", mark)];
+        let headers =
+            [("x-forwarded-proto", scheme), ("x-forwarded-host", host), ("cookie", browser_cookie)];
         get(router, &self.callback[start..], &headers).await
     }
 }
@@ -143,8 +149,8 @@ impl Way {
 /// The cookie of the application at `origin` for a browser with the login's `session` cookie.
 pub async fn app_cookie(router: &Router, origin: &str, session: &str) -> String {
     let page = if origin == "https://example.org" { "https://example.org/app" } else { origin };
-    let way = Way::out(router, page, session).await;
-    let answer = way.back(router, origin, &way.mark).await;
+    let login = AppLogin::start(router, page, session).await;
+    let answer = login.finish(router, origin, &login.browser_cookie).await;
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);
     set_cookie(answer.headers()).0
 }

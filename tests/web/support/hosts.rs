@@ -97,10 +97,11 @@ impl HostsBrowser {
 
     async fn follow(&mut self, url: &str, mut answer: Answer) -> Answer {
         let mut url = Url::parse(url).unwrap();
+        let scheme = url.scheme().to_owned();
         self.way.push(url.to_string());
         while let Some(location) = answer.header("location").filter(|_| answer.status / 100 == 3) {
             url = url.join(location).unwrap();
-            assert_eq!(url.scheme(), "https", "{url}");
+            assert_eq!(url.scheme(), scheme, "{url}");
             self.way.push(url.to_string());
             assert!(self.way.len() < MOST_REDIRECTS, "{:?}", self.way);
             answer = self.send("GET", url.as_str(), &[], "").await;
@@ -118,11 +119,13 @@ impl HostsBrowser {
     ) -> Answer {
         let parsed = Url::parse(url).unwrap();
         let host = parsed.host_str().unwrap().to_owned();
+        let authority = &url[url.find("://").unwrap() + 3..];
+        let authority = authority.split('/').next().unwrap();
         let (_, rest) = url.split_once("://").unwrap();
         let target = rest.find('/').map_or("/", |at| &rest[at..]);
         let mut lines = vec![
             format!("{method} {target} HTTP/1.0"),
-            format!("Host: {host}"),
+            format!("Host: {authority}"),
             format!("Content-Length: {}", body.len()),
         ];
         let usual = [("Accept", "text/html,*/*;q=0.8"), ("Sec-Fetch-Mode", "navigate")];
@@ -137,19 +140,26 @@ impl HostsBrowser {
             lines.push(format!("Cookie: {}", cookies.join("; ")));
         }
         let request = format!("{}\r\n\r\n{body}", lines.join("\r\n"));
-        let answer = self.exchange(&host, &request).await;
-        self.keep_cookies(&host, &answer);
+        let answer = self.exchange(&parsed, &request).await;
+        self.keep_cookies(&parsed, &answer);
         answer
     }
 
-    async fn exchange(&self, host: &str, request: &str) -> Answer {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let name = ServerName::try_from(host.to_owned()).unwrap();
-        let mut stream = self.connector.connect(name, stream).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
+    /// On plain http the port is that of the URL.
+    async fn exchange(&self, url: &Url, request: &str) -> Answer {
         let mut bytes = Vec::new();
-        // Some servers do not say goodbye.
-        let _ = stream.read_to_end(&mut bytes).await;
+        if url.scheme() == "http" {
+            let mut stream = TcpStream::connect(("127.0.0.1", url.port().unwrap())).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            stream.read_to_end(&mut bytes).await.unwrap();
+        } else {
+            let stream = TcpStream::connect(self.address).await.unwrap();
+            let name = ServerName::try_from(url.host_str().unwrap().to_owned()).unwrap();
+            let mut stream = self.connector.connect(name, stream).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            // Some servers end the connection without TLS's close_notify.
+            let _ = stream.read_to_end(&mut bytes).await;
+        }
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let mut lines = head.split("\r\n");
@@ -159,15 +169,16 @@ impl HostsBrowser {
         Answer { status, headers: headers.collect(), body: body.to_owned() }
     }
 
-    fn keep_cookies(&mut self, host: &str, answer: &Answer) {
-        let jar = self.cookies.entry(host.to_owned()).or_default();
+    fn keep_cookies(&mut self, url: &Url, answer: &Answer) {
+        let jar = self.cookies.entry(url.host_str().unwrap().to_owned()).or_default();
         for (_, cookie) in answer.headers.iter().filter(|(name, _)| name == "set-cookie") {
             let (pair, attributes) = cookie.split_once(';').unwrap();
             let (name, value) = pair.split_once('=').unwrap();
             // RFC 6265bis, 4.1.3.2.
             let is_host = ["Secure", "Path=/"].iter().all(|it| attributes.contains(it))
                 && !attributes.contains("Domain");
-            assert!(is_host && name.starts_with("__Host-"), "{cookie}");
+            let is_https = url.scheme() == "https";
+            assert_eq!((is_host, name.starts_with("__Host-")), (is_https, is_https), "{cookie}");
             if attributes.contains("Max-Age=0") {
                 jar.remove(name);
             } else {

@@ -14,7 +14,7 @@ use super::program::{Folder, Program};
 
 pub const PYTHON: &str = "/usr/bin/python3";
 const NGINX: &str = "/usr/sbin/nginx";
-const CADDY: &str = "/usr/bin/caddy";
+pub const CADDY: &str = "/usr/bin/caddy";
 
 /// The hash's floor: what is tested here is not the hash.
 const CHEAP: [(&str, &str); 2] =
@@ -169,7 +169,7 @@ fn start_nginx(folder: &Path, text: &str, address: SocketAddr) -> Child {
     nginx.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-fn start_caddy(folder: &Path, text: &str, address: SocketAddr) -> Child {
+pub fn start_caddy(folder: &Path, text: &str, address: SocketAddr) -> Child {
     let shown = folder.display();
     let sites = text.lines().map(|line| match line.strip_suffix(" {") {
         Some(host) if HOSTS.contains(&host) => format!(
