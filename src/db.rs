@@ -15,18 +15,23 @@ mod server;
 mod sqlite;
 mod statement;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::SqliteConnection;
 use tokio::sync::Notify;
 
 pub use advisory_lock::AdvisoryLock;
+use connection::Source;
 pub use error::DbError;
 pub use location::Location;
 pub use migrations::latest_version;
 use pool::{Pool, PooledConnection};
 pub(crate) use row::row;
 pub use server::Server;
+/// Of a host application.
+pub use sqlx::{PgPool, SqlitePool};
 pub use statement::{Row, Statement, sql};
 
 /// How long a request waits for a connection, and then for a lock, before it is answered 503.
@@ -39,6 +44,8 @@ pub struct Db {
     readers: Arc<Pool>,
     /// One on SQLite, which allows one writer: a queue is fairer and faster than retries on `SQLITE_BUSY`.
     writers: Arc<Pool>,
+    /// Keeps a database in memory while the pools have no connection.
+    _memory: Option<Arc<SqliteConnection>>,
 }
 
 /// Where a statement runs.
@@ -61,6 +68,11 @@ impl Db {
         match location {
             Location::Sqlite(path) => sqlite::open(path, wait).await,
             Location::Postgres(server) => postgres::open(server, wait).await,
+            Location::SqlitePool(pool) => sqlite::open_pool(pool, wait).await,
+            Location::PostgresPool(pool) => {
+                let opened = postgres::open(&Server::of_pool(pool), wait).await;
+                opened.map_err(|error| error.at("the PostgreSQL pool"))
+            }
         }
     }
 
@@ -86,6 +98,14 @@ impl Db {
         let changes_nothing = sql("update vestibule_migrations set version = version where 1 = 0");
         changes_nothing.execute(tx.executor()).await?;
         tx.commit().await
+    }
+
+    /// The SQLite file; `None` for a database in memory, and on PostgreSQL.
+    pub async fn sqlite_file(&self) -> Result<Option<PathBuf>, DbError> {
+        let Source::Sqlite(_) = self.writers.source else { return Ok(None) };
+        let file = sql("select file from pragma_database_list where name = 'main'");
+        let file = file.fetch_optional::<(String,)>(self.reader()).await?;
+        Ok(file.map(|(path,)| PathBuf::from(path)).filter(|path| !path.as_os_str().is_empty()))
     }
 
     /// Closes every connection when it is no longer used.

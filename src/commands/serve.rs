@@ -69,7 +69,7 @@ fn announce(app: &App, address: SocketAddr) {
         Location::Sqlite(path) => {
             std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()
         }
-        Location::Postgres(_) => "PostgreSQL (VESTIBULE_DATABASE_URL)".to_owned(),
+        _ => "PostgreSQL (VESTIBULE_DATABASE_URL)".to_owned(),
     };
     let is_loopback = address.ip().to_canonical().is_loopback();
     let is_for_anyone = app.config.dev_mailbox == MailboxReaders::Anyone;

@@ -48,6 +48,14 @@ impl DbError {
         is_session_code(&self.code())
     }
 
+    /// With another name for the database, if it is named.
+    pub(super) fn at(self, place: &str) -> Self {
+        match self {
+            Self::Unusable { cause, .. } => Self::Unusable { path: place.to_owned(), cause },
+            error => error,
+        }
+    }
+
     /// The database's error code; empty for any other error.
     pub(super) fn code(&self) -> String {
         let Self::Driver(sqlx::Error::Database(cause)) = self else { return String::new() };

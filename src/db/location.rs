@@ -1,7 +1,8 @@
-//! Where the data is: a SQLite file or a PostgreSQL server.
+//! Where the data is: a SQLite file, a PostgreSQL server, or what a host application's pool connects to.
 
 use std::path::PathBuf;
 
+use sqlx::{PgPool, SqlitePool};
 use url::Url;
 
 use super::Server;
@@ -12,6 +13,9 @@ pub enum Location {
     /// A file, made at the first start.
     Sqlite(PathBuf),
     Postgres(Box<Server>),
+    /// The database of a host application. Connections of our own are opened to it.
+    SqlitePool(SqlitePool),
+    PostgresPool(PgPool),
 }
 
 impl Location {

@@ -32,7 +32,7 @@ pub(super) async fn open(server: &Server, wait: Duration) -> Result<Db, DbError>
     let source = Source::Postgres { server: server.clone(), lock_timeout: wait };
     let pool = Pool::new(source, MAX_CONNECTIONS, wait);
     migrations::migrate(&pool).await?;
-    Ok(Db { readers: Arc::clone(&pool), writers: pool })
+    Ok(Db { readers: Arc::clone(&pool), writers: pool, _memory: None })
 }
 
 /// Whether `server`, to which `first` is connected, can be used as it is.

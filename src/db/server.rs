@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use percent_encoding::percent_decode_str;
+use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
@@ -55,6 +56,12 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
+    /// What a host application's pool connects to.
+    pub fn of_pool(pool: &PgPool) -> Self {
+        let options = pool.connect_options().as_ref().clone();
+        Self { options, address: None, is_per_transaction: None }
+    }
+
     /// Reads a `postgres://` URL. Nothing but the URL counts: neither libpq's variables, of which
     /// `PGSSLMODE` could switch the encryption off, nor `~/.pgpass`. The error repeats nothing that may
     /// be a password.
@@ -106,16 +113,16 @@ impl Server {
         }
         match self.options.get_ssl_mode() {
             PgSslMode::Disable | PgSslMode::Allow => Some(
-                "sslmode=disable or allow in VESTIBULE_DATABASE_URL: the password of the database and all accounts cross the network unencrypted, and any server that answers is taken for the database",
+                "sslmode=disable or allow for the database: the password of the database and all accounts cross the network unencrypted, and any server that answers is taken for the database",
             ),
             PgSslMode::Prefer => Some(
-                "sslmode=prefer in VESTIBULE_DATABASE_URL: anybody on the network path can switch the encryption off, read the password of the database and pose as the database",
+                "sslmode=prefer for the database: anybody on the network path can switch the encryption off, read the password of the database and pose as the database",
             ),
             PgSslMode::Require => Some(
-                "sslmode=require in VESTIBULE_DATABASE_URL: the connection is encrypted, but no certificate is checked: anybody on the network path can pose as the database and read everything",
+                "sslmode=require for the database: the connection is encrypted, but no certificate is checked: anybody on the network path can pose as the database and read everything",
             ),
             PgSslMode::VerifyCa => Some(
-                "sslmode=verify-ca in VESTIBULE_DATABASE_URL: the host's name is not checked: anybody on the network path with any certificate of a trusted authority can pose as the database",
+                "sslmode=verify-ca for the database: the host's name is not checked: anybody on the network path with any certificate of a trusted authority can pose as the database",
             ),
             PgSslMode::VerifyFull => None,
         }

@@ -3,9 +3,11 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqlitePool};
 
 use super::connection::Source;
 use super::error::sqlite_code;
@@ -22,23 +24,58 @@ pub(super) async fn open(path: &Path, wait: Duration) -> Result<Db, DbError> {
     // Only for its owner; SQLite gives its other files the same mode. What cannot be created here,
     // SQLite reports below.
     drop(OpenOptions::new().write(true).create_new(true).mode(0o600).open(path));
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .busy_timeout(wait)
-        .journal_mode(SqliteJournalMode::Wal)
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let db = open_writer(&options, wait).await.map_err(|error| explain(error, path))?;
+    add_readers(db, options, path, wait).await
+}
+
+/// Opens the database that a host application's pool connects to. The connections are our own: what is
+/// promised of transactions and durability must not depend on how the pool is set up.
+pub(super) async fn open_pool(pool: &SqlitePool, wait: Duration) -> Result<Db, DbError> {
+    let options = pool.connect_options().as_ref().clone();
+    let named = |error| explain(error, options.get_filename());
+    let db = open_writer(&options, wait).await.map_err(named)?;
+    if let Some(path) = db.sqlite_file().await? {
+        return add_readers(db, options, &path, wait).await;
+    }
+    // In memory there are no readers beside a writer: one connection does everything.
+    let shared = sqlx::query("select 1 from vestibule_migrations").fetch_optional(pool).await;
+    shared.map_err(|_| DbError::Unusable {
+        path: "the SQLite pool".to_owned(),
+        cause: "each of its connections has a database in memory of its own: connect it to sqlite::memory:, whose connections share one".to_owned(),
+    })?;
+    Ok(Db { _memory: Some(Arc::new(options.connect().await?)), ..db })
+}
+
+/// Migrates the database and opens the one connection that writes.
+async fn open_writer(options: &SqliteConnectOptions, wait: Duration) -> Result<Db, DbError> {
+    let writers = Pool::new(Source::Sqlite(protected(options, wait)), 1, wait);
+    migrations::migrate(&writers).await?;
+    Ok(Db { readers: Arc::clone(&writers), writers, _memory: None })
+}
+
+async fn add_readers(
+    db: Db,
+    options: SqliteConnectOptions,
+    path: &Path,
+    wait: Duration,
+) -> Result<Db, DbError> {
+    make_private(path);
+    let options = protected(&options.create_if_missing(false), wait).read_only(true);
+    let readers = Pool::new(Source::Sqlite(options), MAX_READERS, wait);
+    // Opened before the disk is full: the first connection to the file must write its -shm file.
+    readers.acquire().await?.finish().await?;
+    Ok(Db { readers, ..db })
+}
+
+fn protected(options: &SqliteConnectOptions, wait: Duration) -> SqliteConnectOptions {
+    let options = options.clone().busy_timeout(wait).journal_mode(SqliteJournalMode::Wal);
+    options
         // NORMAL could, after a power cut, give back a used code or an ended session.
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .pragma("trusted_schema", "OFF")
-        .pragma("journal_size_limit", "16777216");
-    let writing = options.clone().create_if_missing(true);
-    let writers = Pool::new(Source::Sqlite(writing), 1, wait);
-    let readers = Pool::new(Source::Sqlite(options.read_only(true)), MAX_READERS, wait);
-    migrations::migrate(&writers).await.map_err(|error| explain(error, path))?;
-    make_private(path);
-    // Opened before the disk is full: the first connection to the file must write its -shm file.
-    readers.acquire().await?.finish().await?;
-    Ok(Db { readers, writers })
+        .pragma("journal_size_limit", "16777216")
 }
 
 /// Removes the rights of other users to the files and logs that it did.

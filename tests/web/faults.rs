@@ -43,6 +43,7 @@ impl Lock {
                 sqlx::raw_sql(lock).execute(&mut other).await.unwrap();
                 Self::Postgres(other)
             }
+            Location::SqlitePool(_) | Location::PostgresPool(_) => panic!("a host's database"),
         }
     }
 

@@ -33,6 +33,7 @@ mod forward_attacks;
 mod guessing;
 mod headers;
 mod history;
+mod host_database;
 mod identity_tokens;
 mod journey;
 mod layers;

@@ -64,6 +64,7 @@ async fn scans(database: &Location, statement: &str) -> Vec<String> {
             let connection = PgConnection::connect_with(&server.options).await;
             scans_on_postgresql(&mut connection.unwrap(), statement).await
         }
+        Location::SqlitePool(_) | Location::PostgresPool(_) => panic!("a host's database"),
     }
 }
 

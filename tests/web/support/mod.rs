@@ -5,6 +5,7 @@ mod browser;
 pub mod certificates;
 pub mod cluster;
 pub mod front;
+pub mod host_database;
 pub mod hosts;
 pub mod log;
 pub mod nodes;

@@ -1,0 +1,107 @@
+//! Starts an `App` with its settings and what a host application gives it.
+
+use std::sync::{Arc, Mutex};
+
+use super::in_flight::InFlight;
+use super::signing_keys::SigningKeyCache;
+use super::{App, AppState};
+use crate::assets::Assets;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::{Db, DbError, Location, PgPool, SqlitePool};
+use crate::key::ServerKey;
+use crate::models::outbox::Outbox;
+use crate::password_hasher::{HashError, PasswordHasher};
+use crate::random;
+
+/// Why the site did not start. Its `Display` says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// The key file cannot be used.
+    #[error("{0}")]
+    Key(String),
+    /// PostgreSQL without a key: the nodes could not read one another's emails and codes.
+    #[error("VESTIBULE_SECRET: missing: on PostgreSQL every node needs the same key")]
+    NoKey,
+    /// The threads of the password hasher did not start.
+    #[error("the hash pool did not start: {0}")]
+    PasswordHasher(#[from] HashError),
+}
+
+/// Made by [`App::builder`].
+#[derive(Debug)]
+#[must_use]
+pub struct AppBuilder {
+    config: Config,
+    clock: Clock,
+}
+
+impl AppBuilder {
+    pub(super) fn new(config: Config) -> Self {
+        Self { config, clock: Clock::System }
+    }
+
+    /// Uses the SQLite database that `pool` connects to; `VESTIBULE_DATABASE_URL` is ignored. Vestibule
+    /// opens connections of its own with the pool's options. A database in memory is shared with a pool
+    /// that was connected to `sqlite::memory:`.
+    pub fn sqlite(mut self, pool: SqlitePool) -> Self {
+        self.config.database = Location::SqlitePool(pool);
+        self
+    }
+
+    /// Uses the PostgreSQL database that `pool` connects to; `VESTIBULE_DATABASE_URL` is ignored. Vestibule
+    /// opens connections of its own with the pool's options, and needs `VESTIBULE_SECRET`.
+    pub fn postgres(mut self, pool: PgPool) -> Self {
+        self.config.database = Location::PostgresPool(pool);
+        self
+    }
+
+    #[doc(hidden)]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Opens and migrates the database, reads or creates the key, and starts the hash pool.
+    ///
+    /// # Errors
+    /// With what to do, for people.
+    pub async fn build(self) -> Result<App, StartError> {
+        let Self { config, clock } = self;
+        let db = Db::open_for(&config.database, config.database_wait).await?;
+        let key = key(&config, &db).await?;
+        Ok(App(Arc::new(AppState {
+            hasher: PasswordHasher::start(&config.hash)?,
+            in_flight: InFlight::default(),
+            touching: Mutex::default(),
+            signing_keys: SigningKeyCache::default(),
+            outbox: Outbox::new(key.clone(), clock.clone()),
+            db,
+            clock,
+            key,
+            assets: Arc::new(Assets::new(&config)),
+            config,
+        })))
+    }
+}
+
+/// `VESTIBULE_SECRET`, or else the file next to the SQLite file. A database in memory needs no key that
+/// outlives it.
+async fn key(config: &Config, db: &Db) -> Result<ServerKey, StartError> {
+    if let Some(key) = &config.secret {
+        return Ok(key.clone());
+    }
+    let database = match &config.database {
+        Location::Sqlite(path) => Some(path.clone()),
+        Location::SqlitePool(_) => db.sqlite_file().await?,
+        Location::Postgres(_) | Location::PostgresPool(_) => return Err(StartError::NoKey),
+    };
+    let key = match database {
+        Some(path) => ServerKey::load_or_create(&path.with_file_name("vestibule.key")),
+        None => ServerKey::from_bytes(&random::bytes::<32>()),
+    };
+    key.map_err(StartError::Key)
+}
