@@ -14,7 +14,8 @@
 //!
 //! Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: without it every visitor
 //! has the same address, which is on this machine and may read the development mailbox. To nest the
-//! router, let the base URL end with the same path.
+//! router, let the base URL end with the same path: if they differ, each page says so instead of being
+//! shown. The feature `cli`, on by default, is for the program alone.
 //!
 //! # The map of the code
 //!

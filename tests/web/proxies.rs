@@ -1,4 +1,4 @@
-//! Debian's nginx and Caddy with the configurations of docs/apps.md, over TLS: login, logout, and what a
+//! Debian's nginx and Caddy with the documented configurations, over TLS: login, logout, and what a
 //! client forges.
 
 use crate::support::apps::{HTML, WIKI, behind_proxy, get, location, session, set_cookie};
@@ -176,6 +176,51 @@ async fn one_host(kind: Kind, path: &str) {
     assert_eq!(check.status, 404);
     ann.submit(&format!("{base}/logout"), &[]).await;
     assert_eq!(ann.send("GET", page, &[], "").await.status, 302);
+}
+
+/// The site under a path, as docs/operating.md has it.
+async fn under_a_path(kind: Kind) {
+    let text = match kind {
+        Kind::Nginx => documented("nginx", "location /auth/"),
+        Kind::Caddy => documented("caddyfile", "path /auth /auth/*"),
+    };
+    let base = "https://example.org/auth";
+    let config = |program| (text, program);
+    let Some(setup) = Setup::start(kind, base, config).await else { return };
+    let mut ann = setup.browser();
+    let page = format!("{base}/account/password");
+    let known = "https://example.org/.well-known/change-password";
+    let answer = ann.send("GET", known, &[], "").await;
+    // nginx adds the port that it listens on here.
+    assert!(answer.header("location").unwrap().ends_with("/auth/account/password"));
+    let login = ann.open(&page).await;
+    assert!(login.body.contains("<h1>Log in</h1>"), "{:?}", ann.way);
+    assert_eq!(ann.way.last().unwrap(), &format!("{base}/login?next=/auth/account/password"));
+    let fields = [
+        ("username", "ann"),
+        ("email", "ann@meadow.example"),
+        ("password", PASSWORD),
+        ("password_confirm", PASSWORD),
+        ("next", "/auth/account/password"),
+    ];
+    let answer = ann.submit(&format!("{base}/register"), &fields).await;
+    assert_eq!((answer.status, ann.way.last().unwrap()), (200, &page), "{}", answer.body);
+    assert!(answer.body.contains("<h1>Change your password</h1>"), "{}", answer.body);
+    let style = answer.body.split("<link rel=\"stylesheet\" href=\"").nth(1).unwrap();
+    let style = format!("https://example.org{}", style.split('"').next().unwrap());
+    assert_eq!(ann.send("GET", &style, &[], "").await.status, 200, "{style}");
+    ann.open(&format!("{base}/")).await;
+    assert_eq!(ann.way.last().unwrap(), &format!("{base}/account"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nginx_with_the_site_under_a_path() {
+    under_a_path(Kind::Nginx).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn caddy_with_the_site_under_a_path() {
+    under_a_path(Kind::Caddy).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! Vestibule behind real proxies, with the configurations of docs/apps.md.
+//! Vestibule behind real proxies, with the configurations of the documentation.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -120,9 +120,10 @@ pub fn free_address() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// The block of docs/apps.md in this language that contains `mark`.
+/// The block of the documentation in this language that contains `mark`.
 pub fn documented(language: &str, mark: &str) -> String {
-    let page = include_str!("../../../docs/apps.md");
+    let page =
+        concat!(include_str!("../../../docs/apps.md"), include_str!("../../../docs/operating.md"));
     let fence = format!("```{language}\n");
     let blocks = page.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap());
     let mut found = blocks.filter(|block| block.contains(mark));
