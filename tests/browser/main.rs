@@ -34,6 +34,7 @@ fn the_pages_hold_in_a_real_browser() {
         assert!(std::env::var_os("CI").is_none(), "{line}");
         return say(&line);
     }
+    build_example();
     // What an earlier run left must not pass for this one's.
     let _ = std::fs::remove_dir_all(LEFT);
     let (alone, side_by_side) = test_files().into_iter().partition(|name| name == ALONE);
@@ -45,6 +46,13 @@ fn the_pages_hold_in_a_real_browser() {
         say(&format!("\n{}", report.unwrap_or_else(|_| format!("{name}: nothing was measured\n"))));
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+/// `cargo test` builds the examples only if it runs all tests.
+fn build_example() {
+    let build = ["build", "--quiet", "--locked", "--example", "notes"];
+    let built = Command::new(env!("CARGO")).args(build).status().unwrap();
+    assert!(built.success());
 }
 
 /// The names of the `*.test.mjs` files, in order.

@@ -184,9 +184,10 @@ fn arguments(piece: &str) -> Option<Vec<String>> {
     let is_before = |word: &str| word.contains('=') || word.starts_with("--") || word == "setpriv";
     let mut words = piece.split_whitespace().skip_while(|word| is_before(word));
     let program = words.next()?;
+    let is_dependency = piece.starts_with("vestibule = ");
     let runs = program == "vestibule" || program.ends_with("/bin/vestibule");
     let words = words.take_while(|word| !["<", ">", "|", "#"].contains(word));
-    runs.then(|| words.map(str::to_owned).collect())
+    (runs && !is_dependency).then(|| words.map(str::to_owned).collect())
 }
 
 #[test]

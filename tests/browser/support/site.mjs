@@ -3,11 +3,15 @@
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 const DEBUG_BUILD = fileURLToPath(new URL("../../../target/debug/vestibule", import.meta.url));
+const VESTIBULE = [process.env.VESTIBULE_BINARY ?? DEBUG_BUILD, "serve"];
+
+/** The example application; `cargo build --example notes` makes it. */
+export const NOTES = [join(dirname(VESTIBULE[0]), "examples/notes")];
 
 // A test is one visitor who does in a minute what people do in a month.
 const NO_LIMITS = {
@@ -20,10 +24,13 @@ const NO_LIMITS = {
   VESTIBULE_LIMIT_MAIL_ADDRESS: "off",
 };
 
-/** Starts a site that nobody has visited yet; `settings` are `VESTIBULE_…` variables. `folder` has its data. */
-export async function startSite(settings = {}) {
+/**
+ * Starts a site that nobody has visited yet; `settings` are `VESTIBULE_…` variables. `folder` has its
+ * data. The second argument is another program's command line.
+ */
+export async function startSite(settings = {}, [program, ...rest] = VESTIBULE) {
   const folder = mkdtempSync(join(tmpdir(), "vestibule-browser-"));
-  const child = spawn(process.env.VESTIBULE_BINARY ?? DEBUG_BUILD, ["serve"], {
+  const child = spawn(program, rest, {
     cwd: folder,
     env: { VESTIBULE_LISTEN: "127.0.0.1:0", ...NO_LIMITS, ...settings },
     stdio: ["ignore", "pipe", "pipe"],
