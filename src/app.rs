@@ -12,6 +12,7 @@ use crate::assets::Assets;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Db;
+use crate::frame::Frame;
 use crate::key::ServerKey;
 use crate::models::outbox::Outbox;
 use crate::password_hasher::PasswordHasher;
@@ -34,6 +35,8 @@ pub struct AppState {
     pub outbox: Outbox,
     pub hasher: PasswordHasher,
     pub(crate) in_flight: InFlight,
+    /// The host application's own, around our pages.
+    pub(crate) frame: Option<Frame>,
     /// The keys of the sessions whose last use is being noted.
     pub(crate) touching: Mutex<HashSet<Vec<u8>>>,
     pub(crate) signing_keys: SigningKeyCache,

@@ -42,6 +42,7 @@ mod current_user;
 mod error;
 mod flash;
 mod forms;
+mod frame;
 mod middleware;
 mod page;
 mod permissions;
@@ -54,6 +55,8 @@ mod visitor;
 pub mod app;
 pub mod config;
 pub mod tasks;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 // Public only for the tests, the benchmarks and the fuzz targets.
 #[doc(hidden)]
@@ -89,8 +92,15 @@ pub mod signing_key;
 pub use app::App;
 pub use config::Config;
 pub use current_user::CurrentUser;
+pub use frame::PageParts;
 pub use middleware::protect::{protect, require_login, security_headers};
 pub use routes::router;
+
 // What the binary serves, for the tests, the benchmarks and the fuzz targets.
 #[doc(hidden)]
 pub use routes::site;
+
+/// The code of the guide compiles, and its test passes.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/library.md")]
+struct LibraryGuide;

@@ -3,6 +3,7 @@
 use crate::accounts::field_errors::FieldErrors;
 use crate::app::App;
 use crate::flash::Flash;
+use crate::frame::mark;
 
 /// The frame of a page, `page` in the templates.
 pub struct Page {
@@ -34,6 +35,22 @@ impl Page {
     /// The page that the site's name links to.
     pub fn home(&self) -> &'static str {
         self.app.config.base_url.home()
+    }
+
+    /// What the window's title begins with.
+    pub fn full_title(&self) -> String {
+        let prefix = if self.errors.is_empty() { "" } else { "Error: " };
+        format!("{prefix}{}", self.title)
+    }
+
+    /// Whether an application puts its own frame around the page's parts.
+    pub fn is_framed(&self) -> bool {
+        self.app.frame.is_some()
+    }
+
+    /// Marks where a part begins, for that frame.
+    pub fn mark(&self, part: &str) -> String {
+        if self.is_framed() { mark(part) } else { String::new() }
     }
 
     /// Whether the site's name is shown next to the logo.

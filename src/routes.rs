@@ -19,7 +19,7 @@ use crate::controllers::{
     password_reset, register, session_info, static_files,
 };
 use crate::middleware::{
-    cookies, csrf, error_pages, fetched, framing, headers, mailbox as mailbox_guard, mount,
+    cookies, csrf, error_pages, fetched, frame, framing, headers, mailbox as mailbox_guard, mount,
     request_id, session,
 };
 
@@ -136,7 +136,7 @@ fn around_sessions(routes: Router<App>, app: &App) -> Router<App> {
     let layers = ServiceBuilder::new()
         .layer(from_fn(session::keep_user))
         .layer(session::layer(app))
-        .layer(from_fn(error_pages::add_username));
+        .layer(from_fn_with_state(app.clone(), error_pages::add_user));
     routes.layer(layers)
 }
 
@@ -145,6 +145,9 @@ fn around_pages(routes: Router<App>, app: &App, longest: Duration) -> Router<App
     let layers = ServiceBuilder::new()
         .layer(cookies::layer(&app.config))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        // The frame is code of the application.
+        .layer(CatchPanicLayer::new())
+        .layer(from_fn_with_state(app.clone(), frame::apply))
         .layer(from_fn_with_state(app.clone(), error_pages::render));
     around_all(limited(routes, longest).layer(layers), app)
 }

@@ -28,9 +28,12 @@ use crate::accounts::reauthenticate::RECENT;
 use crate::accounts::requester::Requester;
 use crate::accounts::username::Username;
 use crate::app::App;
+use crate::current_user::CurrentUser;
 use crate::error::RequestError;
 use crate::flash::Flash;
-use crate::models::session::{DATA, Login, OPTIONAL, loaded_user, session_key, write_if_possible};
+use crate::models::session::{
+    DATA, Login, OPTIONAL, loaded_login, loaded_user, session_key, write_if_possible,
+};
 use crate::models::user::User;
 use crate::next_path::NextPath;
 use crate::page::Page;
@@ -101,8 +104,9 @@ impl FromRequestParts<App> for Visitor {
 }
 
 /// The user who is logged in, if the session can be read.
-pub async fn user(session: &Session) -> Option<User> {
-    session.get_value(DATA).await.ok().flatten().and_then(|_| loaded_user())
+pub async fn user(session: &Session) -> Option<CurrentUser> {
+    session.get_value(DATA).await.ok().flatten()?;
+    loaded_login().map(|(user, begun_at)| CurrentUser::new(&user, begun_at))
 }
 
 impl Visitor {

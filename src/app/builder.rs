@@ -9,6 +9,7 @@ use crate::assets::Assets;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::{Db, DbError, Location, PgPool, SqlitePool};
+use crate::frame::{Frame, PageParts};
 use crate::key::ServerKey;
 use crate::models::outbox::Outbox;
 use crate::password_hasher::{HashError, PasswordHasher};
@@ -35,13 +36,14 @@ pub enum StartError {
 #[derive(Debug)]
 #[must_use]
 pub struct AppBuilder {
-    config: Config,
+    pub(crate) config: Config,
     clock: Clock,
+    frame: Option<Frame>,
 }
 
 impl AppBuilder {
     pub(super) fn new(config: Config) -> Self {
-        Self { config, clock: Clock::System }
+        Self { config, clock: Clock::System, frame: None }
     }
 
     /// Uses the SQLite database that `pool` connects to; `VESTIBULE_DATABASE_URL` is ignored. Vestibule
@@ -59,6 +61,15 @@ impl AppBuilder {
         self
     }
 
+    /// Has `frame` make the HTML of every page of Vestibule, error pages too, from its [`PageParts`].
+    ///
+    /// The pages keep their Content Security Policy: styles, scripts and images come from files of the
+    /// same origin, nothing is inline, and forms lead to the same origin.
+    pub fn frame(mut self, frame: impl Fn(PageParts) -> String + Send + Sync + 'static) -> Self {
+        self.frame = Some(Frame::new(frame));
+        self
+    }
+
     #[doc(hidden)]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -70,12 +81,13 @@ impl AppBuilder {
     /// # Errors
     /// With what to do, for people.
     pub async fn build(self) -> Result<App, StartError> {
-        let Self { config, clock } = self;
+        let Self { config, clock, frame } = self;
         let db = Db::open_for(&config.database, config.database_wait).await?;
         let key = key(&config, &db).await?;
         Ok(App(Arc::new(AppState {
             hasher: PasswordHasher::start(&config.hash)?,
             in_flight: InFlight::default(),
+            frame,
             touching: Mutex::default(),
             signing_keys: SigningKeyCache::default(),
             outbox: Outbox::new(key.clone(), clock.clone()),

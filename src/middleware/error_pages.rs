@@ -14,6 +14,7 @@ use tower_sessions::Session;
 
 use crate::accounts::field_errors::FieldErrors;
 use crate::app::App;
+use crate::current_user::CurrentUser;
 use crate::error::{BUSY, RequestError, TOO_MANY};
 use crate::event::{self, Event};
 use crate::page::Page;
@@ -31,17 +32,22 @@ const REFUSED: [(StatusCode, &str); 5] = [
 /// An error page leaves out the name rather than wait for a database that does not answer.
 const NAME_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The username of a failed answer, so that its page has the name and "Log out".
+/// The user of an answer, for the page of a failure and for the frame of an application.
 #[derive(Clone, Debug)]
-struct LoggedInAs(String);
+pub struct LoggedInAs(pub CurrentUser);
 
-/// Adds the username to failed answers. Inside the session's layer: the page is made outside of it.
-pub async fn add_username(session: Session, request: Request, next: Next) -> Response {
+/// Adds the user to answers that need it. Inside the session's layer: the page is made outside of it.
+pub async fn add_user(
+    State(app): State<App>,
+    session: Session,
+    request: Request,
+    next: Next,
+) -> Response {
     let mut response = next.run(request).await;
-    if response.status().as_u16() >= 400
+    if (response.status().as_u16() >= 400 || app.frame.is_some())
         && let Ok(Some(user)) = timeout(NAME_TIMEOUT, visitor::user(&session)).await
     {
-        response.extensions_mut().insert(LoggedInAs(user.username));
+        response.extensions_mut().insert(LoggedInAs(user));
     }
     response
 }
@@ -83,7 +89,8 @@ fn session_not_saved(response: Response) -> Response {
     response
 }
 
-fn is_page(headers: &HeaderMap) -> bool {
+/// Whether an answer is HTML.
+pub fn is_page(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE);
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
 }
@@ -117,7 +124,7 @@ struct ErrorPage {
 impl ErrorPage {
     fn new(app: App, mailbox: bool, bare: &Response) -> Self {
         let status = bare.status();
-        let username = bare.extensions().get::<LoggedInAs>().map(|user| user.0.clone());
+        let username = bare.extensions().get::<LoggedInAs>().map(|user| user.0.username.clone());
         let limit = bare.extensions().get::<RequestError>().and_then(RequestError::limit_message);
         let (title, message) = match limit {
             Some(message) => (TOO_MANY, message),

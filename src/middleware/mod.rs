@@ -4,6 +4,7 @@ pub mod cookies;
 pub mod csrf;
 pub mod error_pages;
 pub mod fetched;
+pub mod frame;
 pub mod framing;
 pub mod headers;
 pub mod mailbox;

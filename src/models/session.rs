@@ -59,17 +59,22 @@ const OPTIONAL_WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 
 tokio::task_local! {
     /// tower-sessions returns nothing of a session but its JSON, where a password hash has no place.
-    static USER: RefCell<Option<User>>;
+    static USER: RefCell<Option<(User, i64)>>;
 }
 
-/// Runs a request in which [`loaded_user`] can be called.
+/// Runs a request in which [`loaded_user`] and [`loaded_login`] can be called.
 pub async fn with_user<F: Future>(request: F) -> F::Output {
     USER.scope(RefCell::default(), request).await
 }
 
 /// The user that the request's session was loaded with.
 pub fn loaded_user() -> Option<User> {
-    USER.try_with(|user| user.borrow().clone()).ok().flatten()
+    loaded_login().map(|(user, _)| user)
+}
+
+/// The same user, and when the session began.
+pub fn loaded_login() -> Option<(User, i64)> {
+    USER.try_with(|login| login.borrow().clone()).ok().flatten()
 }
 
 /// A session in which a user is logged in, as a request reads it that tower-sessions loads none for.
@@ -374,7 +379,7 @@ impl SessionStore for SqlSessionStore {
             )
             .await;
         }
-        let user = login.map(|login| session.user(&login));
+        let user = login.map(|login| (session.user(&login), session.begun_at));
         // Outside a request, in a test, there is no place for it.
         let _ = USER.try_with(|slot| slot.replace(user));
         let data = HashMap::from([(DATA.to_owned(), data)]);

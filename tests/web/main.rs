@@ -30,6 +30,7 @@ mod fetched;
 mod forms;
 mod forward;
 mod forward_attacks;
+mod frame;
 mod guessing;
 mod headers;
 mod history;
