@@ -1,7 +1,7 @@
 //! Notes: an axum application whose users log in with Vestibule. `cargo run --example notes` serves it
 //! on <http://localhost:8000> and keeps everything in `notes.db`.
 
-use std::{error::Error, fmt::Display, net::SocketAddr};
+use std::{collections::BTreeMap, error::Error, fmt::Display, net::SocketAddr};
 
 use askama::Template;
 use axum::extract::{Form, FromRef, State};
@@ -27,7 +27,7 @@ impl FromRef<Notes> for App {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let config = Config::load(&Default::default())?; // VESTIBULE_… from the environment
+    let config = Config::load(&BTreeMap::new())?; // VESTIBULE_… from the environment
     let listener = tokio::net::TcpListener::bind(config.listen).await?;
     let file = SqliteConnectOptions::new().filename("notes.db").create_if_missing(true);
     let db = SqlitePool::connect_with(file).await?;
