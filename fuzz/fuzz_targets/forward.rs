@@ -1,5 +1,5 @@
-//! The headers of a check, with a cookie and a ticket, through the whole site: the first byte is the
-//! endpoint, the lines are the values.
+//! The headers of a check, with a cookie, and a ticket or a page, through the whole site: the first byte is
+//! the endpoint, the lines are the values.
 #![no_main]
 
 use std::net::SocketAddr;

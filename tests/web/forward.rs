@@ -6,7 +6,7 @@ use vestibule::config::SessionLife;
 
 use crate::support::apps::{
     HTML, PROXY, WIKI, app_cookie, ask_nginx, ask_proxy, at, behind_proxy, forwarded, get,
-    location, original, session, with_apps,
+    location, original, read_token, session, with_apps,
 };
 use crate::support::work::work_of;
 use crate::support::{PASSWORD, Site, body_of, until};
@@ -116,6 +116,39 @@ on_both_databases! {
             assert_eq!(ask_nginx(&proxy, WIKI, &wiki).await.status(), StatusCode::OK);
         }
         assert_eq!(seen().await, before, "one write in ten minutes");
+    }
+
+    async fn an_address_is_percent_encoded_except_for_its_at_sign(site: Site) {
+        let proxy = behind_proxy(&site).await;
+        for (name, email, sent) in [
+            ("ann", "ann+tag@meadow.example", "ann+tag@meadow.example"),
+            ("bob", "bob@m\u{fc}nchen.example", "bob@m%C3%BCnchen.example"),
+            ("cyd", "c%d@meadow.example", "c%25d@meadow.example"),
+        ] {
+            let mut browser = site.browser();
+            browser.register(name, email, PASSWORD).await;
+            let answer = ask_nginx(&proxy, OWN, &session(&browser)).await;
+            assert_eq!(header(&answer, "remote-email"), sent);
+            let (_, claims) = read_token(header(&answer, "remote-token"));
+            assert_eq!(claims["email"], email);
+        }
+    }
+
+    async fn when_the_database_is_away_no_check_is_allowed(site: Site) {
+        let ann = site.registered("ann").await;
+        let app = site.app_with(with_apps).await;
+        let proxy = at(&app, PROXY);
+        let wiki = app_cookie(&proxy, WIKI, &session(&ann)).await;
+        app.db.close().await;
+        for (page, cookie) in [(OWN, session(&ann)), (WIKI, wiki)] {
+            for answer in
+                [ask_proxy(&proxy, page, &cookie).await, ask_nginx(&proxy, page, &cookie).await]
+            {
+                assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{page}");
+                assert_bare(&answer, page);
+            }
+        }
+        assert_eq!(ask_nginx(&proxy, WIKI, "").await.status(), StatusCode::UNAUTHORIZED);
     }
 }
 
@@ -454,25 +487,6 @@ async fn a_cookie_is_of_one_host_and_the_login_cookie_of_none_but_ours() {
     }
     let beside = format!("theme=dark; {wiki}; caf\u{e9}=1");
     assert_eq!(ask_proxy(&proxy, WIKI, &beside).await.status(), StatusCode::OK);
-}
-
-#[tokio::test]
-async fn when_the_database_is_away_no_check_is_allowed() {
-    let site = Site::on_sqlite().await;
-    let ann = site.registered("ann").await;
-    let app = site.app_with(with_apps).await;
-    let proxy = at(&app, PROXY);
-    let wiki = app_cookie(&proxy, WIKI, &session(&ann)).await;
-    app.db.close().await;
-    for (page, cookie) in [(OWN, session(&ann)), (WIKI, wiki)] {
-        for answer in
-            [ask_proxy(&proxy, page, &cookie).await, ask_nginx(&proxy, page, &cookie).await]
-        {
-            assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{page}");
-            assert_bare(&answer, page);
-        }
-    }
-    assert_eq!(ask_nginx(&proxy, WIKI, "").await.status(), StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]

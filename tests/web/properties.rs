@@ -90,7 +90,7 @@ proptest! {
     #[test]
     fn no_check_is_allowed_by_what_was_made_up(
         endpoint in 0..4_u8,
-        lines in prop::collection::vec(near("https?|/[a-z]{0,3}|wiki\\.example\\.org|GET|https://example\\.org/app|__Host-vestibule-app=[A-Za-z0-9_-]{86}"), 0..8),
+        lines in prop::collection::vec(near("https?|/[a-z]{0,3}|wiki\\.example\\.org|GET|https://example\\.org/app|[A-Za-z0-9_-]{43}|__Host-vestibule-app=[A-Za-z0-9_-]{86}"), 0..9),
     ) {
         let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
         BEHIND_PROXY.0.block_on(rules::check(&BEHIND_PROXY.1, endpoint, &lines));

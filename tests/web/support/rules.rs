@@ -181,7 +181,7 @@ pub fn forwarded_url(text: &[u8]) {
     assert_eq!(from_parts, Some(read));
 }
 
-/// Whatever a proxy asks, and whatever cookie comes along: nobody is told of, and nothing fails.
+/// Whatever headers, cookies, tickets and pages are made up: nobody is identified, and nothing fails.
 pub async fn check(router: &Router, endpoint: u8, lines: &[&[u8]]) {
     const NAMES: [&str; 7] = [
         "x-original-url",
@@ -192,9 +192,16 @@ pub async fn check(router: &Router, endpoint: u8, lines: &[&[u8]]) {
         "cookie",
         "accept",
     ];
-    const PATHS: [&str; 4] =
-        ["/forward/nginx", "/forward/proxy", "/.vestibule/login?next=/", "/.vestibule/callback"];
-    let mut request = Request::get(PATHS[usize::from(endpoint) % PATHS.len()]);
+    const PATHS: [&str; 4] = [
+        "/forward/nginx?x",
+        "/forward/proxy?x",
+        "/.vestibule/login?next",
+        "/.vestibule/callback?ticket",
+    ];
+    let path = PATHS[usize::from(endpoint) % PATHS.len()];
+    let query = lines.get(NAMES.len()).copied().unwrap_or_default();
+    let query: String = url::form_urlencoded::byte_serialize(query).collect();
+    let mut request = Request::get(format!("{path}={query}"));
     for (name, value) in NAMES.iter().zip(lines) {
         if let Ok(value) = header::HeaderValue::from_bytes(value) {
             request = request.header(*name, value);
@@ -203,6 +210,10 @@ pub async fn check(router: &Router, endpoint: u8, lines: &[&[u8]]) {
     let answer = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     assert!([302, 303, 401, 403].contains(&answer.status().as_u16()), "{}", answer.status());
     assert!(!answer.headers().contains_key("remote-user"));
+    if answer.status() == StatusCode::SEE_OTHER {
+        let login = answer.headers()[header::LOCATION].to_str().unwrap();
+        assert!(login.starts_with("http://localhost:8000/login?next=/login/app"), "{login}");
+    }
 }
 
 /// The trusted proxies of the site.
