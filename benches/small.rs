@@ -56,6 +56,7 @@ impl Site {
             email_key: email.key(),
             password_hash: "none",
             password_set_in: None,
+            email_verified_at: None,
         };
         let now = self.app.clock.now();
         insert_user(self.app.db.writer(), new, now).await.unwrap().unwrap()

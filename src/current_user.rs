@@ -30,8 +30,7 @@ impl CurrentUser {
             id: user.id.clone(),
             username: user.username.clone(),
             email: user.email.clone(),
-            // Nobody is asked to show it yet.
-            email_verified: false,
+            email_verified: user.is_email_verified(),
             logged_in_at: logged_in_at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
         }
     }
@@ -50,6 +49,7 @@ mod tests {
             password_hash: "a hash".to_owned(),
             credential_version: 1,
             created_at: 0,
+            email_verified_at: Some(1),
         };
         let user = CurrentUser::new(&user, 1_795_370_400);
         let json = serde_json::to_value(&user).unwrap();
@@ -57,7 +57,7 @@ mod tests {
             "id": "01",
             "username": "ann",
             "email": "Ann@meadow.example",
-            "email_verified": false,
+            "email_verified": true,
             "logged_in_at": "2026-11-22T18:00:00Z",
         });
         assert_eq!(json, expected);

@@ -12,7 +12,7 @@ use crate::config::Notice;
 use crate::event::Event;
 use crate::models::one_time_code::{self, Purpose, use_code};
 use crate::models::session;
-use crate::models::user::{self, User, find_user_by_password_set_in};
+use crate::models::user::{self, NewPasswordHash, User, find_user_by_password_set_in};
 use crate::password_hasher::{HashError, PasswordHasher};
 
 /// How long after the first a form counts as its repeat, in seconds.
@@ -78,7 +78,9 @@ pub async fn set_password(
     let set_in = update.sessions.as_ref().map(|sessions| sessions.current.as_str());
     let mut tx = app.db.begin().await?;
     // Users, then sessions, then codes, wherever all change: parallel requests must not deadlock.
-    let changed = user::set_password(tx.executor(), user, update.hash, set_in, now).await?;
+    let (hash, proves_email) = (update.hash, update.code.is_some());
+    let new = NewPasswordHash { hash, session: set_in, proves_email };
+    let changed = user::set_password(tx.executor(), user, new, now).await?;
     let Some(user) = changed else { return Ok(None) };
     let revoked = session::revoke_all_for_user(tx.executor(), &user.id).await?;
     if let Some((purpose, id)) = update.code

@@ -62,6 +62,7 @@ pub async fn register(
         email_key: new.email.key(),
         password_hash: &password_hash,
         password_set_in: Some(&browser_digest(app, requester)),
+        email_verified_at: None,
     };
     let Some(user) = insert_unreserved(app, &mut tx, row).await? else {
         drop(tx);

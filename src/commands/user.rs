@@ -154,5 +154,6 @@ fn as_json(user: &User) -> Value {
         "username": user.username,
         "email": user.email,
         "created_at": times::iso(user.created_at),
+        "email_verified": user.is_email_verified(),
     })
 }

@@ -25,6 +25,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (9, "outbox queues", include_str!("../../migrations/0009_outbox_queues.sql")),
     (10, "history", include_str!("../../migrations/0010_history.sql")),
     (11, "mail links", include_str!("../../migrations/0011_mail_links.sql")),
+    (13, "email verified", include_str!("../../migrations/0013_email_verified.sql")),
 ];
 
 /// What a new database gets instead of the migrations up to [`SCHEMA_VERSION`], whose names for tables may

@@ -131,6 +131,7 @@ row! {
         password_hash: String,
         credential_version: i64,
         created_at: i64,
+        email_verified_at: Option<i64>,
     }
 }
 
@@ -140,7 +141,7 @@ row! {
 const LOAD: &str = "select data, sessions.created_at as begun_at, last_seen_at, coalesce(username, '') as username,
         coalesce(email, '') as email, coalesce(password_hash, '') as password_hash,
         coalesce(users.credential_version, 0) as credential_version,
-        coalesce(users.created_at, 0) as created_at
+        coalesce(users.created_at, 0) as created_at, email_verified_at
     from vestibule_sessions as sessions
     left join vestibule_users as users on users.id = sessions.user_id
         and users.credential_version = sessions.credential_version
@@ -305,6 +306,7 @@ impl SessionRow {
             password_hash: self.password_hash.clone(),
             credential_version: self.credential_version,
             created_at: self.created_at,
+            email_verified_at: self.email_verified_at,
         }
     }
 }

@@ -20,6 +20,9 @@ row! {
         pub credential_version: i64,
         /// Unix time.
         pub created_at: i64,
+        /// When the owner of the address proved that they have it; `None` when a stranger may have typed it,
+        /// 0 when that is not known.
+        pub email_verified_at: Option<i64>,
     }
 }
 
@@ -35,9 +38,9 @@ impl User {
         if self.username.is_empty() { &self.email } else { &self.username }
     }
 
-    /// Whether the owner of the address has confirmed it: nobody is asked to yet.
+    /// Whether the owner of the address has confirmed it.
     pub fn is_email_verified(&self) -> bool {
-        false
+        self.email_verified_at.is_some_and(|at| at > 0)
     }
 }
 
@@ -51,6 +54,8 @@ pub struct NewUser<'a> {
     pub password_hash: &'a str,
     /// Keyed digest of the browser that registers, to recognise a repeat of its form.
     pub password_set_in: Option<&'a str>,
+    /// As in [`User`].
+    pub email_verified_at: Option<i64>,
 }
 
 /// A query for users.
@@ -64,15 +69,16 @@ macro_rules! users {
 const INSERT: &str = concat!(
     "insert into vestibule_users
     (id, username, email, email_key, password_hash, credential_version, created_at,
-        password_set_in, password_set_at)
-    values ($1, $2, $3, $4, $5, 1, $6, $7, $6) on conflict do nothing returning ",
+        password_set_in, password_set_at, email_verified_at)
+    values ($1, $2, $3, $4, $5, 1, $6, $7, $6, $8) on conflict do nothing returning ",
     user_columns!()
 );
 
 const SET_PASSWORD: &str = concat!(
     "update vestibule_users
     set password_hash = $1, credential_version = credential_version + 1,
-        password_set_in = $4, password_set_at = $5
+        password_set_in = $4, password_set_at = $5,
+        email_verified_at = coalesce($6, email_verified_at)
     where id = $2 and credential_version = $3 returning ",
     user_columns!()
 );
@@ -154,20 +160,31 @@ pub async fn insert_user(
 ) -> Result<Option<User>, DbError> {
     let insert = sql(INSERT).bind(random::id(now * 1000).as_str()).bind(new.username);
     let insert = insert.bind(new.email).bind(new.email_key).bind(new.password_hash).bind(now);
-    insert.bind(new.password_set_in).fetch_optional(executor).await
+    let insert = insert.bind(new.password_set_in).bind(new.email_verified_at);
+    insert.fetch_optional(executor).await
 }
 
-/// Sets a password, in the session with this digest, and returns the user as they are then; `None` when
-/// the credentials have changed since `user` was read.
+/// A password to be stored.
+#[derive(Clone, Copy)]
+pub struct NewPasswordHash<'a> {
+    pub hash: &'a str,
+    /// The digest of the session that sets it.
+    pub session: Option<&'a str>,
+    /// Whether a code was used that was mailed to the address: its owner has set the password.
+    pub proves_email: bool,
+}
+
+/// Sets a password and returns the user as they are then; `None` when the credentials have changed since
+/// `user` was read.
 pub async fn set_password(
     executor: Executor<'_>,
     user: &User,
-    password_hash: &str,
-    session: Option<&str>,
+    new: NewPasswordHash<'_>,
     now: i64,
 ) -> Result<Option<User>, DbError> {
-    let set = sql(SET_PASSWORD).bind(password_hash).bind(&user.id).bind(user.credential_version);
-    set.bind(session).bind(now).fetch_optional(executor).await
+    let set = sql(SET_PASSWORD).bind(new.hash).bind(&user.id).bind(user.credential_version);
+    let set = set.bind(new.session).bind(now).bind(new.proves_email.then_some(now));
+    set.fetch_optional(executor).await
 }
 
 /// Replaces the hash by another of the same password, unless the password has changed.

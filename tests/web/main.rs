@@ -72,3 +72,4 @@ mod settings;
 mod stop;
 mod sweep;
 mod verifiers;
+mod verify_email;
