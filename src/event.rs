@@ -86,9 +86,11 @@ events! {
     ForwardRefused WARN "forward_refused" { reason: &'static str }
     SigningKeyAdded INFO "signing_key_added" { number: i64 }
     AccessRefused INFO "access_refused" { path: Option<&'a str> }
-    CodeAsked INFO "code_asked" { account: Option<&'a str> }
-    CodeResent INFO "code_resent" { account: Option<&'a str> }
-    CodeRefused INFO "code_refused" { account: Option<&'a str>, reason: &'static str }
+    CodeAsked INFO "code_asked" { account: Option<&'a str>, purpose: &'static str }
+    CodeResent INFO "code_resent" { account: Option<&'a str>, purpose: &'static str }
+    CodeRefused INFO "code_refused" {
+        account: Option<&'a str>, purpose: &'static str, reason: &'static str
+    }
     LinkRefused INFO "link_refused" { purpose: &'static str }
     PasswordReset INFO "password_reset" { account: &'a str }
     PasswordChanged INFO "password_changed" { account: &'a str }

@@ -10,6 +10,7 @@ pub mod logged_in;
 pub mod navigation;
 pub mod peer;
 
+use std::collections::BTreeMap;
 use std::mem::{discriminant, take};
 
 use axum::extract::FromRequestParts;
@@ -23,7 +24,7 @@ use tower_sessions::{Expiry, Session};
 use crate::accounts::email::EmailAddress;
 use crate::accounts::field_errors::FieldErrors;
 use crate::accounts::new_password::RecentSessions;
-use crate::accounts::password_reset::PendingReset;
+use crate::accounts::one_time_code::PendingCode;
 use crate::accounts::reauthenticate::RECENT;
 use crate::accounts::requester::Requester;
 use crate::accounts::username::Username;
@@ -31,6 +32,7 @@ use crate::app::App;
 use crate::current_user::CurrentUser;
 use crate::error::RequestError;
 use crate::flash::Flash;
+use crate::models::one_time_code::Purpose;
 use crate::models::session::{
     DATA, Login, OPTIONAL, loaded_login, loaded_user, session_key, write_if_possible,
 };
@@ -50,9 +52,12 @@ struct SessionData {
     /// What the next page shows once.
     #[serde(rename = "notices", default, skip_serializing_if = "Vec::is_empty")]
     flashes: Vec<Flash>,
-    /// The code that was requested in this browser.
-    #[serde(rename = "reset", default, skip_serializing_if = "Option::is_none")]
-    pending_reset: Option<PendingReset>,
+    /// The codes that were requested in this browser.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    codes: BTreeMap<Purpose, PendingCode>,
+    /// Where earlier versions stored the one of a reset.
+    #[serde(default, skip_serializing)]
+    reset: Option<PendingCode>,
     /// The digest of the session that this browser last set a password in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     password_set_in: Option<String>,
@@ -89,7 +94,10 @@ impl FromRequestParts<App> for Visitor {
             device_tokens: cookies::device_tokens(&app.config, &cookies),
             user_agent: user_agent.map(str::to_owned),
         };
-        let data = session.get(DATA).await?.unwrap_or_default();
+        let mut data: SessionData = session.get(DATA).await?.unwrap_or_default();
+        if let Some(reset) = data.reset.take() {
+            data.codes.insert(Purpose::PasswordReset, reset);
+        }
         Ok(Self {
             app: app.clone(),
             requester,
@@ -272,30 +280,35 @@ impl Visitor {
         })
     }
 
-    /// The reset under way in this browser.
-    pub fn pending_reset(&self) -> Option<&PendingReset> {
-        self.data.pending_reset.as_ref()
+    /// The code for `purpose` that was requested in this browser.
+    pub fn pending_code(&self, purpose: Purpose) -> Option<&PendingCode> {
+        self.data.codes.get(&purpose)
     }
 
-    /// Whether this browser has a code that can still be used, whether or not an account matched.
+    /// Whether this browser has a code for a reset that can still be used, whether or not an account matched.
     pub async fn has_code(&self) -> Result<bool, RequestError> {
-        match self.pending_reset() {
-            Some(pending) => Ok(pending.invalid_reason(&self.app).await?.is_none()),
+        let purpose = Purpose::PasswordReset;
+        match self.pending_code(purpose) {
+            Some(pending) => Ok(pending.invalid_reason(&self.app, purpose).await?.is_none()),
             None => Ok(false),
         }
     }
 
-    /// Replaces the reset under way.
-    pub async fn begin_reset(&mut self, pending: PendingReset) -> Result<(), RequestError> {
-        self.data.pending_reset = Some(pending);
+    /// Keeps a code that was requested in this browser in place of the one before.
+    pub async fn keep_code(
+        &mut self,
+        purpose: Purpose,
+        pending: PendingCode,
+    ) -> Result<(), RequestError> {
+        self.data.codes.insert(purpose, pending);
         self.save().await
     }
 
     /// Records that the page that asks for the code was shown.
-    pub async fn mark_code_page_shown(&mut self) -> Result<(), RequestError> {
+    pub async fn mark_code_page_shown(&mut self, purpose: Purpose) -> Result<(), RequestError> {
         if self.shows_page()
-            && let Some(pending) = &mut self.data.pending_reset
-            && take(&mut pending.code.is_unseen)
+            && let Some(pending) = self.data.codes.get_mut(&purpose)
+            && take(&mut pending.is_unseen)
         {
             self.save().await?;
         }
@@ -364,7 +377,8 @@ mod tests {
         assert!(data.login.is_some_and(|login| login.remember && login.credential_version == 2));
         assert_eq!(data.flashes.len(), 1);
         assert_eq!(data.password_set_in.as_deref(), Some("p"));
-        let code = data.pending_reset.unwrap().code;
+        let code = data.reset.unwrap();
+        assert_eq!((&*code.username, &*code.email), ("ann", "ann@meadow.example"));
         assert_eq!((&*code.digest, code.codes_sent, code.sent_at), ("d", 3, 7));
         assert_eq!(code.attempts_key, "id u 2");
     }

@@ -26,6 +26,7 @@ pub mod reauthenticate;
 pub mod register;
 pub mod requester;
 pub mod reserved_names;
+pub mod send_code;
 pub mod trusted_devices;
 pub mod username;
 pub mod verify_password;

@@ -72,6 +72,12 @@ impl fmt::Display for OneTimeCode {
 /// Sessions outlive an update of the program, so the stored names stay.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PendingCode {
+    /// The username that it was requested for, in its canonical form; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub username: String,
+    /// The address that it was requested for, as it was typed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub email: String,
     pub id: String,
     /// Keyed digest of the id and the code.
     pub digest: String,
@@ -99,22 +105,22 @@ impl PendingCode {
         (self.sent_at + (self.codes_sent - 1) * COOL_DOWN - now).max(0)
     }
 
-    /// The user whose code `typed` is. The attempt is counted before it is compared: at the code, and at
-    /// the account over all its codes.
+    /// Whom `typed` is the code of. The attempt is counted before it is compared: at the code, and at the
+    /// account over all its codes.
     pub async fn check(
         &self,
         app: &App,
         purpose: Purpose,
         typed: &OneTimeCode,
-    ) -> Result<User, Error> {
+    ) -> Result<String, Error> {
         let (db, now, max) = (&app.db, app.clock.now(), app.config.limits.reset_code);
         let Some(row) = count_attempt(db.writer(), purpose, &self.id, max, now).await? else {
             let reason = self.invalid_reason(app, purpose).await?;
-            return Err(rejected(None, reason.unwrap_or(Rejection::TooMany)));
+            return Err(rejected(purpose, None, reason.unwrap_or(Rejection::TooMany)));
         };
-        let account = row.user_id.as_deref();
+        let subject = row.user_id.as_deref();
         let counter = Counter::of(app, RateLimit::ResetAccount, &self.attempts_key);
-        let counted = Attempt::count(app, Vec::from_iter(counter), account).await;
+        let counted = Attempt::count(app, Vec::from_iter(counter), subject).await;
         if counted.is_err() {
             self.refund(app, purpose).await;
         }
@@ -122,13 +128,23 @@ impl PendingCode {
         // In constant time (ASVS 11.2.4).
         let digest = typed.digest(app, &self.id);
         let is_right = bool::from(digest.as_bytes().ct_eq(self.digest.as_bytes()));
-        let Some(id) = account.filter(|_| is_right) else {
-            return Err(rejected(account, Rejection::Wrong(max - row.attempts)));
+        let Some(subject) = subject.filter(|_| is_right) else {
+            return Err(rejected(purpose, subject, Rejection::Wrong(max - row.attempts)));
         };
-        let user = find_user(db.reader(), id).await?;
-        let user = user.ok_or_else(|| rejected(account, Rejection::Gone))?;
         attempt.refund(app).await;
-        Ok(user)
+        Ok(subject.to_owned())
+    }
+
+    /// As [`PendingCode::check`], for a code of an account: its user.
+    pub async fn check_user(
+        &self,
+        app: &App,
+        purpose: Purpose,
+        typed: &OneTimeCode,
+    ) -> Result<User, Error> {
+        let id = self.check(app, purpose, typed).await?;
+        let user = find_user(app.db.reader(), &id).await?;
+        user.ok_or_else(|| rejected(purpose, Some(&id), Rejection::Gone))
     }
 
     /// Refunds an attempt that was not compared, or was right and changed nothing. Returns whether the code
@@ -167,8 +183,9 @@ impl PendingCode {
     }
 }
 
-fn rejected(account: Option<&str>, rejection: Rejection) -> Error {
-    Event::CodeRefused { account, reason: rejection.name() }.write();
+fn rejected(purpose: Purpose, account: Option<&str>, rejection: Rejection) -> Error {
+    let (purpose, reason) = (purpose.name(), rejection.name());
+    Event::CodeRefused { account, purpose, reason }.write();
     rejection.into()
 }
 

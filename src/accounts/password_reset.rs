@@ -10,30 +10,11 @@ use super::password::{Password, PasswordError};
 use super::rate_limits::{self, Counter, RateLimit};
 use super::requester::Requester;
 use crate::app::App;
-use crate::db::DbError;
 use crate::models::one_time_code::Purpose;
 use crate::models::user::User;
 use crate::password_hasher::{HashError, PasswordHasher, PasswordMatch};
 
-pub(super) const PURPOSE: Purpose = Purpose::PasswordReset;
-
-/// The reset under way in a browser, as its session keeps it. It is the same whether an account matched.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct PendingReset {
-    /// In its canonical form.
-    pub username: String,
-    /// As it was typed.
-    pub email: String,
-    #[serde(flatten)]
-    pub code: PendingCode,
-}
-
-impl PendingReset {
-    /// Why the code cannot be used any more; `None` when it can.
-    pub async fn invalid_reason(&self, app: &App) -> Result<Option<Rejection>, DbError> {
-        self.code.invalid_reason(app, PURPOSE).await
-    }
-}
+pub const PURPOSE: Purpose = Purpose::PasswordReset;
 
 /// How an attempt to set a password with a code ended.
 pub enum PasswordReset {
@@ -49,7 +30,7 @@ pub enum PasswordReset {
 pub async fn reset_password(
     app: &App,
     requester: &Requester,
-    pending: Option<&PendingReset>,
+    pending: Option<&PendingCode>,
     code: &str,
     new: NewPassword<'_>,
 ) -> Result<PasswordReset, Error> {
@@ -68,23 +49,23 @@ pub async fn reset_password(
 async fn reset(
     app: &App,
     requester: &Requester,
-    pending: &PendingReset,
+    pending: &PendingCode,
     code: &str,
     new: NewPassword<'_>,
 ) -> Result<PasswordReset, Error> {
     let (code, password) = validate(app, requester, pending, code, new).await?;
-    let user = pending.code.check(app, PURPOSE, &code).await?;
+    let user = pending.check_user(app, PURPOSE, &code).await?;
     let hash = match hash_unless_current(&requester.hasher(app), &password, &user).await {
         Ok(Some(hash)) => hash,
         // Neither a full queue nor the same password may use the code up.
         same_or_busy => {
-            let exists = pending.code.refund(app, PURPOSE).await;
+            let exists = pending.refund(app, PURPOSE).await;
             same_or_busy?;
             let same = FieldErrors::single("password", PasswordError::Current.to_string());
             return Err(if exists { Error::Invalid(same) } else { Rejection::Gone.into() });
         }
     };
-    let used = Some((PURPOSE, pending.code.id.as_str()));
+    let used = Some((PURPOSE, pending.id.as_str()));
     let update = PasswordUpdate { hash: &hash, sessions: new.sessions, code: used };
     let set = set_password(app, requester, &user, update).await?;
     // The code was used or replaced after it was compared.
@@ -95,7 +76,7 @@ async fn reset(
 async fn validate(
     app: &App,
     requester: &Requester,
-    pending: &PendingReset,
+    pending: &PendingCode,
     code: &str,
     new: NewPassword<'_>,
 ) -> Result<(OneTimeCode, Password), Error> {
@@ -106,7 +87,7 @@ async fn validate(
         let chosen = Password::choose(new.password, app.config.password_min);
         errors.record("password", chosen, PasswordError::Empty)
     } else {
-        let key = format!("code {}", pending.code.id);
+        let key = format!("code {}", pending.id);
         rate_limits::count(app, Counter::of(app, RateLimit::NewPassword, &key), None).await?;
         let (hasher, names) = (requester.hasher(app), [&*pending.username, &*pending.email]);
         choose_password(app, &hasher, new.password, names, &mut errors).await?

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod app_login;
 pub mod change_password;
+pub mod code_form;
 pub mod forward;
 pub mod health;
 pub mod home;

@@ -3,17 +3,21 @@
 use askama::Template;
 use serde::Deserialize;
 
+use super::code_form::{CodeForm, ended, show_code_form};
 use super::{HandlerResult, redirect, show as show_page, show_form_again};
 use crate::accounts::field_errors::FieldErrors;
 use crate::accounts::new_password::NewPassword;
-use crate::accounts::one_time_code::Rejection;
-use crate::accounts::password_reset::{PasswordReset, PendingReset, reset_password};
-use crate::accounts::password_reset_request::{CodeRequest, request_code, resend_code};
+use crate::accounts::one_time_code::PendingCode;
+use crate::accounts::password_reset::{PURPOSE, PasswordReset, reset_password};
+use crate::accounts::password_reset_request::{request_code, resend_code};
 use crate::error::RequestError;
 use crate::flash::Flash;
 use crate::forms::Fields;
 use crate::page::Page;
 use crate::visitor::Visitor;
+
+/// The page that asks for the code, and the one before.
+const PAGES: [&str; 2] = ["/reset", "/forgot"];
 
 #[derive(Template)]
 #[template(path = "password_reset_request.html")]
@@ -29,12 +33,7 @@ struct RequestPage {
 #[template(path = "password_reset.html")]
 struct ResetPage {
     page: Page,
-    code: String,
-    pending: PendingReset,
-    /// Seconds until another code can be sent, for the script that counts them down and in words.
-    wait: i64,
-    /// Why the code can no longer be used.
-    rejection: Option<Rejection>,
+    form: CodeForm,
 }
 
 #[derive(Default, Deserialize)]
@@ -54,8 +53,8 @@ pub struct ResetForm {
 
 /// What was typed here or at the login, or who is logged in, need not be typed again.
 pub async fn show_request(mut visitor: Visitor) -> HandlerResult {
-    let form = if let Some(PendingReset { username, email, .. }) = visitor.pending_reset().cloned()
-    {
+    let pending = visitor.pending_code(PURPOSE).cloned();
+    let form = if let Some(PendingCode { username, email, .. }) = pending {
         RequestForm { username, email }
     } else {
         let name = visitor.user.as_ref().map(|user| user.username.clone());
@@ -81,9 +80,10 @@ pub async fn submit_request(
 }
 
 async fn try_request(visitor: &mut Visitor, form: &RequestForm) -> HandlerResult {
-    let (app, requester, pending) = (&visitor.app, &visitor.requester, visitor.pending_reset());
+    let (app, requester, pending) =
+        (&visitor.app, &visitor.requester, visitor.pending_code(PURPOSE));
     let requested = request_code(app, requester, &form.username, &form.email, pending).await?;
-    show_code_form(visitor, requested, Flash::CodeReplaced).await
+    show_code_form(visitor, PURPOSE, requested, Flash::CodeReplaced, PAGES).await
 }
 
 pub async fn resend(mut visitor: Visitor) -> HandlerResult {
@@ -92,51 +92,32 @@ pub async fn resend(mut visitor: Visitor) -> HandlerResult {
 }
 
 async fn try_resend(visitor: &mut Visitor) -> HandlerResult {
-    let (app, requester, pending) = (&visitor.app, &visitor.requester, visitor.pending_reset());
+    let (app, requester, pending) =
+        (&visitor.app, &visitor.requester, visitor.pending_code(PURPOSE));
     let requested = resend_code(app, requester, pending).await?;
-    show_code_form(visitor, requested, Flash::CodeSentAgain).await
-}
-
-async fn show_code_form(
-    visitor: &mut Visitor,
-    requested: CodeRequest,
-    replaced: Flash,
-) -> HandlerResult {
-    match requested {
-        CodeRequest::Sent { pending, is_replacement } => {
-            if is_replacement {
-                visitor.add_flash(replaced).await?;
-            }
-            visitor.begin_reset(pending).await?;
-        }
-        CodeRequest::Repeated => {}
-        CodeRequest::TooEarly(seconds) => visitor.add_flash(Flash::TooEarly(seconds)).await?,
-        CodeRequest::NotPending => return ended(visitor),
-    }
-    redirect(&visitor.app, "/reset")
+    show_code_form(visitor, PURPOSE, requested, Flash::CodeSentAgain, PAGES).await
 }
 
 pub async fn show(mut visitor: Visitor) -> HandlerResult {
-    match visitor.pending_reset().cloned() {
-        Some(pending) => {
-            show_page(&page(&mut visitor, &pending, "", FieldErrors::default()).await?)
-        }
+    match visitor.pending_code(PURPOSE).cloned() {
+        Some(pending) => show_page(&page(&mut visitor, pending, "", FieldErrors::default()).await?),
         None => redirect(&visitor.app, "/forgot"),
     }
 }
 
 pub async fn submit(mut visitor: Visitor, Fields(form): Fields<ResetForm>) -> HandlerResult {
     let result = try_reset(&mut visitor, &form).await;
-    show_reset_form_again(&mut visitor, form.code.trim(), result).await
+    show_reset_form_again(&mut visitor, &form.code, result).await
 }
 
 async fn try_reset(visitor: &mut Visitor, form: &ResetForm) -> HandlerResult {
     let ResetForm { code, password, password_confirm } = form;
     let new = NewPassword { password, password_confirm, sessions: &visitor.recent_sessions() };
-    let (app, requester, pending) = (&visitor.app, &visitor.requester, visitor.pending_reset());
+    let (app, requester, pending) =
+        (&visitor.app, &visitor.requester, visitor.pending_code(PURPOSE));
     match reset_password(app, requester, pending, code, new).await? {
         PasswordReset::Done { device_tokens } => changed(visitor, device_tokens).await,
-        PasswordReset::NotPending => ended(visitor),
+        PasswordReset::NotPending => ended(visitor, PAGES[1]),
     }
 }
 
@@ -145,9 +126,8 @@ async fn show_reset_form_again(
     code: &str,
     result: HandlerResult,
 ) -> HandlerResult {
-    let Some(pending) = visitor.pending_reset().cloned() else { return result };
-    show_form_again(result, "code", async |errors| page(visitor, &pending, code, errors).await)
-        .await
+    let Some(pending) = visitor.pending_code(PURPOSE).cloned() else { return result };
+    show_form_again(result, "code", async |errors| page(visitor, pending, code, errors).await).await
 }
 
 /// Does not log in: a mailed code recovers an account and authenticates no user (NIST SP 800-63B-4
@@ -160,12 +140,6 @@ async fn changed(visitor: &mut Visitor, device_tokens: Option<Vec<String>>) -> H
     visitor.record_password_set().await?;
     visitor.add_flash(Flash::PasswordReset).await?;
     redirect(&visitor.app, "/login")
-}
-
-/// Redirects a form that was sent after its session had ended.
-fn ended(visitor: &Visitor) -> HandlerResult {
-    visitor.set_flash_cookie(&Flash::ResetEnded);
-    redirect(&visitor.app, "/forgot")
 }
 
 async fn request_page(
@@ -183,16 +157,10 @@ async fn request_page(
 
 async fn page(
     visitor: &mut Visitor,
-    pending: &PendingReset,
+    pending: PendingCode,
     code: &str,
     errors: FieldErrors,
 ) -> Result<ResetPage, RequestError> {
-    visitor.mark_code_page_shown().await?;
-    Ok(ResetPage {
-        page: visitor.page("Set a new password").await?.with_errors(errors),
-        code: code.to_owned(),
-        pending: pending.clone(),
-        wait: pending.code.wait(visitor.app.clock.now()),
-        rejection: pending.invalid_reason(&visitor.app).await?,
-    })
+    let form = CodeForm::new(visitor, PURPOSE, pending, code).await?;
+    Ok(ResetPage { page: visitor.page("Set a new password").await?.with_errors(errors), form })
 }

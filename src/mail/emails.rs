@@ -5,12 +5,10 @@ use std::net::IpAddr;
 use askama::Template;
 
 use crate::config::{Accent, BaseUrl, Notice};
+use crate::models::one_time_code::Purpose;
 use crate::models::outbox::{Email, GIVE_UP_AFTER};
 use crate::random;
 use crate::times;
-
-/// The kind of the email that holds a one-time code.
-const RESET_CODE: &str = "reset_code";
 
 /// What every email reports: the recipient, the site, and the time, device and address of the event. No
 /// text has a line break: a visitor could write paragraphs of our emails.
@@ -18,7 +16,7 @@ pub struct EmailContext<'a> {
     pub site: &'a str,
     /// All links start with it.
     pub base_url: &'a BaseUrl,
-    /// The name in the salutation.
+    /// The name in the salutation; may be empty.
     pub username: &'a str,
     /// The stored address, never one that was just typed.
     pub to: &'a str,
@@ -34,6 +32,11 @@ pub struct EmailContext<'a> {
 
 /// For the templates.
 impl EmailContext<'_> {
+    fn greeting(&self) -> String {
+        let space = if self.username.is_empty() { "" } else { " " };
+        format!("Hello{space}{},", self.username)
+    }
+
     fn when(&self) -> String {
         times::day_and_time(self.at)
     }
@@ -116,6 +119,7 @@ emails! {
 /// A one-time code to be mailed.
 #[derive(Clone, Copy)]
 pub struct Code<'a> {
+    pub purpose: Purpose,
     /// `XXXX-XXXX`
     pub shown: &'a str,
     /// How many seconds it is valid.
@@ -124,21 +128,47 @@ pub struct Code<'a> {
     pub in_subject: bool,
 }
 
+/// What an email with a code says, by the code's purpose.
+struct CodeWords {
+    kind: &'static str,
+    name: &'static str,
+    /// Completes "Use this code to".
+    purpose: String,
+    /// The page that asks for it.
+    path: &'static str,
+}
+
+impl CodeWords {
+    fn of(purpose: Purpose, site: &str) -> Self {
+        let (kind, name, purpose, path) = match purpose {
+            Purpose::PasswordReset => (
+                "reset_code",
+                "password reset code",
+                format!("reset your {site} password"),
+                "/reset",
+            ),
+        };
+        Self { kind, name, purpose, path }
+    }
+}
+
 /// The one-time code. The email expires with it.
-pub fn reset_code(context: &EmailContext<'_>, code: Code<'_>) -> Result<Email, askama::Error> {
+pub fn code(context: &EmailContext<'_>, code: Code<'_>) -> Result<Email, askama::Error> {
+    let CodeWords { kind, name, purpose, path } = CodeWords::of(code.purpose, context.site);
     let subject = if code.in_subject {
-        format!("{} is your password reset code for {}", code.shown, context.site)
+        format!("{} is your {name} for {}", code.shown, context.site)
     } else {
-        format!("Your password reset code for {}", context.site)
+        format!("Your {name} for {}", context.site)
     };
     let (code, ttl, lifetime) = (code.shown, code.ttl, &*times::life(code.ttl));
+    let purpose = &*purpose;
     let email = render!(
-        RESET_CODE,
+        kind,
         context,
         subject,
-        "mail/password_reset_code.txt",
-        "mail/password_reset_code.html",
-        [code, lifetime]
+        "mail/code.txt",
+        "mail/code.html",
+        [code, lifetime, name, purpose, path]
     );
     email.map(|email| Email { expires_at: context.at + ttl, ..email })
 }
@@ -148,7 +178,7 @@ pub fn code_in<'a>(kind: &str, text: &'a str) -> Option<&'a str> {
     let is_code = |line: &&str| {
         line.split_once('-').is_some_and(|(head, tail)| random::is_code(&format!("{head}{tail}")))
     };
-    text.lines().find(is_code).filter(|_| kind == RESET_CODE)
+    text.lines().find(is_code).filter(|_| kind.ends_with("_code"))
 }
 
 #[cfg(test)]

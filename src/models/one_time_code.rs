@@ -3,6 +3,8 @@
 //! The session keeps a code's id and its keyed digest; what is used up (attempts, time, the code
 //! itself) is counted here, in SQL, before an attempt is compared.
 
+use serde::{Deserialize, Serialize};
+
 use crate::db::{DbError, Executor, row, sql};
 use crate::random;
 
@@ -13,13 +15,15 @@ pub const COOL_DOWN: i64 = 30;
 const EXPIRED_CODE_RETENTION: i64 = 60 * 60;
 
 /// What a code is for.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Purpose {
     PasswordReset,
 }
 
 impl Purpose {
-    fn name(self) -> &'static str {
+    /// As rows and log lines name it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::PasswordReset => "password_reset",
         }
@@ -30,7 +34,8 @@ row! {
     columns code_columns;
     /// A code that was sent, or would have been if an account had matched.
     pub struct OneTimeCodeRow {
-        /// `None` when no account matched, or its credentials have changed: then no code is right.
+        /// Whom it is for. `None` when no account matched, or its credentials have changed: then no code is
+        /// right.
         pub user_id: Option<String>,
         pub attempts: i64,
         /// Unix time; 0 once it was replaced.

@@ -240,17 +240,18 @@ async fn a_code_is_logged_when_requested_resent_refused_and_used() {
     let (mut here, mut there) = (visit.browser(), visit.browser());
     visit.post(&mut here, "/register", &new_account(NAME, &email_of(NAME))).await;
     let account = id_of(&visit.site, NAME).await;
-    let refused = |reason| json!({"event": "code_refused", "account": account, "reason": reason});
-    let dead = |reason| json!({"event": "code_refused", "reason": reason});
+    let refused = |reason| json!({"event": "code_refused", "account": account, "purpose": "password_reset", "reason": reason});
+    let dead =
+        |reason| json!({"event": "code_refused", "purpose": "password_reset", "reason": reason});
     assert_eq!(
         visit.ask(&mut there, NAME).await,
-        [json!({"event": "code_asked", "account": account})]
+        [json!({"event": "code_asked", "account": account, "purpose": "password_reset"})]
     );
     let first = visit.keep_code().await;
     visit.site.wait(1);
     assert_eq!(
         visit.post(&mut there, "/reset/resend", &[]).await,
-        [json!({"event": "code_resent", "account": account})]
+        [json!({"event": "code_resent", "account": account, "purpose": "password_reset"})]
     );
     for _ in 0..5 {
         assert_eq!(visit.guess(&mut there, &first).await, [refused("wrong")]);
@@ -271,7 +272,10 @@ async fn a_code_is_logged_when_requested_resent_refused_and_used() {
     );
     assert_eq!(visit.guess(&mut second_tab, &code).await, [] as [Value; 0], "its session is over");
     let nobody = [("username", "nobody"), ("email", "wilhelmina@meadow.example")];
-    assert_eq!(visit.post(&mut there, "/forgot", &nobody).await, [json!({"event": "code_asked"})]);
+    assert_eq!(
+        visit.post(&mut there, "/forgot", &nobody).await,
+        [json!({"event": "code_asked", "purpose": "password_reset"})]
+    );
     visit.holds_no_secret();
 }
 

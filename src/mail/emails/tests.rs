@@ -34,13 +34,13 @@ fn context() -> EmailContext<'static> {
 }
 
 fn code(ttl: i64) -> Code<'static> {
-    Code { shown: "CDFG-HJKL", ttl, in_subject: false }
+    Code { purpose: Purpose::PasswordReset, shown: "CDFG-HJKL", ttl, in_subject: false }
 }
 
 fn all() -> Vec<Email> {
     let context = context();
     let reports = EVENT_EMAILS.iter().map(|render| render(&context));
-    reports.chain([reset_code(&context, code(600))]).map(Result::unwrap).collect()
+    reports.chain([super::code(&context, code(600))]).map(Result::unwrap).collect()
 }
 
 /// The preview that mail programs show after the subject, and the email itself.
@@ -160,7 +160,7 @@ fn an_unknown_device_or_address_is_called_unknown() {
 
 #[test]
 fn the_code_is_alone_on_its_line_and_in_no_other_email() {
-    let email = reset_code(&context(), code(600)).unwrap();
+    let email = super::code(&context(), code(600)).unwrap();
     assert!(email.text.lines().any(|line| line == "CDFG-HJKL"), "{}", email.text);
     assert_eq!(email.html.matches("CDFG").count(), 1);
     assert!(email.html.contains(">CDFG-HJKL</p>"), "{}", email.html);
@@ -176,7 +176,7 @@ fn the_code_is_alone_on_its_line_and_in_no_other_email() {
 
 #[test]
 fn an_email_expires_with_its_code_or_after_a_day() {
-    assert_eq!(reset_code(&context(), code(600)).unwrap().expires_at, AT + 600);
+    assert_eq!(super::code(&context(), code(600)).unwrap().expires_at, AT + 600);
     assert_eq!(login(&context()).unwrap().expires_at, AT + 86_400);
 }
 
@@ -308,9 +308,9 @@ fn only_an_email_with_a_code_has_one() {
 
 #[test]
 fn the_subject_shows_the_code_if_the_settings_say_so() {
-    let shown = reset_code(&context(), Code { in_subject: true, ..code(600) }).unwrap();
+    let shown = super::code(&context(), Code { in_subject: true, ..code(600) }).unwrap();
     assert_eq!(shown.subject, "CDFG-HJKL is your password reset code for Käse & <Brot>");
-    let hidden = reset_code(&context(), code(600)).unwrap();
+    let hidden = super::code(&context(), code(600)).unwrap();
     assert_eq!(hidden.subject, "Your password reset code for Käse & <Brot>");
     assert_eq!(shown.text, hidden.text);
 }

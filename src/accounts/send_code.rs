@@ -1,0 +1,124 @@
+//! Sends a one-time code, or another one in its place.
+
+use super::Error;
+use super::one_time_code::{OneTimeCode, PendingCode};
+use super::rate_limits::{Counter, may_send};
+use crate::app::App;
+use crate::db::{DbError, Tx};
+use crate::event::Event;
+use crate::mail::emails::{self, EmailContext};
+use crate::models::one_time_code::{Purpose, insert_code};
+use crate::models::outbox::Email;
+
+/// How a request for a code ended. It is the same whether an account matches.
+pub enum CodeRequest {
+    /// A code was sent if an account matches.
+    Sent {
+        /// What the session must keep.
+        pending: PendingCode,
+        /// Whether it replaces another code in this browser.
+        is_replacement: bool,
+    },
+    /// The same request arrived twice. The session must not be changed: the first one does that.
+    Repeated,
+    /// With the seconds until the next code can be sent.
+    TooEarly(i64),
+    /// No code was requested in this browser.
+    NotPending,
+}
+
+impl PendingCode {
+    /// Why no other code can be sent in its place yet.
+    pub fn refuse_resend(&self, app: &App) -> Option<CodeRequest> {
+        if self.is_unseen && self.codes_sent > 1 {
+            return Some(CodeRequest::Repeated);
+        }
+        let seconds = self.wait(app.clock.now());
+        (seconds > 0).then_some(CodeRequest::TooEarly(seconds))
+    }
+}
+
+/// Which code it is in a browser.
+#[derive(Clone, Copy)]
+pub struct CodeTurn {
+    /// How many were sent in a row, including this one.
+    pub codes_sent: i64,
+    /// Whether it replaces another.
+    pub is_replacement: bool,
+}
+
+impl CodeTurn {
+    /// Invalidates `old`, the code that a new one replaces. `None` when a parallel request has just done so.
+    pub async fn begin(
+        app: &App,
+        purpose: Purpose,
+        old: Option<&PendingCode>,
+        is_resend: bool,
+    ) -> Result<Option<Self>, DbError> {
+        let replaced = match old {
+            Some(old) => old.invalidate(app, purpose).await?,
+            None => Some(0),
+        };
+        Ok(replaced.map(|replaced| Self {
+            codes_sent: if is_resend { replaced + 1 } else { 1 },
+            is_replacement: is_resend || replaced > 0,
+        }))
+    }
+
+    /// Writes the event. `account` is the user's id, if the code is for a user.
+    pub fn log(self, purpose: Purpose, account: Option<&str>) {
+        let purpose = purpose.name();
+        if self.codes_sent == 1 {
+            Event::CodeAsked { account, purpose }.write();
+        } else {
+            Event::CodeResent { account, purpose }.write();
+        }
+    }
+}
+
+/// A code to be stored and sent.
+pub struct NewCode<'a> {
+    pub purpose: Purpose,
+    /// Whom it is for; `None` if no code is right.
+    pub subject: Option<&'a str>,
+    pub turn: CodeTurn,
+    pub code: OneTimeCode,
+    /// The email that it is sent with, and what that is counted by.
+    pub email: Email,
+    pub counters: &'a [Counter],
+    /// What attempts at all codes of the account are counted by.
+    pub attempts_key: &'a str,
+}
+
+/// The email with `code`.
+pub fn code_email(
+    app: &App,
+    purpose: Purpose,
+    context: &EmailContext<'_>,
+    code: &OneTimeCode,
+) -> Result<Email, Error> {
+    let (ttl, in_subject) = (app.config.code_ttl, app.config.code_in_subject);
+    let code = emails::Code { purpose, shown: &code.to_string(), ttl, in_subject };
+    Ok(emails::code(context, code)?)
+}
+
+/// Stores a code and enqueues its email within `tx`: a decoy, if the mailbox has had too many. Returns what
+/// the session must keep.
+pub async fn send_code(app: &App, tx: &mut Tx, new: NewCode<'_>) -> Result<PendingCode, DbError> {
+    let (now, codes_sent) = (app.clock.now(), new.turn.codes_sent);
+    let times = (codes_sent, app.config.code_ttl);
+    let id = insert_code(tx.executor(), new.purpose, new.subject, times, now).await?;
+    let may_send = may_send(app, tx, new.counters).await?;
+    let (email, told) = if may_send { (new.email, new.subject) } else { (new.email.decoy(), None) };
+    app.outbox.enqueue(tx, &email, told).await?;
+    Ok(PendingCode {
+        username: String::new(),
+        email: String::new(),
+        digest: new.code.digest(app, &id),
+        id,
+        codes_sent,
+        sent_at: now,
+        attempts_key: new.attempts_key.to_owned(),
+        is_unseen: true,
+    })
+}
