@@ -23,11 +23,12 @@ for (const script of [true, false]) {
     const page = await openPage(on.browser, { site: on.site, script });
     const [ann, bob] = (script ? ["ann", "bob"] : ["anna", "bobby"]).map(steps.person);
 
+    page.expectRefusal("/favicon.ico", 404);
     await page.goto("/");
     await steps.link(page, "My notes").click();
     await page.waitForURL("/login?next=/notes");
     await steps.link(page, "Create an account").click();
-    await page.waitForURL("/register?next=/notes");
+    await page.waitForURL("/register?next=%2Fnotes");
     const { username, email, password } = ann;
     const fields = { Username: username, Email: email, Password: password };
     await steps.send(page, { ...fields, "Confirm password": password }, "Create account");
