@@ -77,6 +77,8 @@ events! {
     LoginRefused INFO "login_refused" { account: Option<&'a str> }
     LoginStopped WARN "login_stopped" { account: Option<&'a str> }
     DeviceNew INFO "device_new" { account: &'a str }
+    DeviceForgotten INFO "device_forgotten" { account: &'a str }
+    DataExported INFO "data_exported" { account: &'a str }
     Limited WARN "limited" {
         account: Option<&'a str>, limit: &'static str, retry_after: Option<i64>
     }

@@ -16,6 +16,11 @@ pub enum Flash {
     SessionEnded,
     PasswordChanged,
     LoggedOutElsewhere,
+    /// One session was ended by its user.
+    LoggedOutThere,
+    /// A session or a trusted device was gone when its user ended it.
+    AlreadyGone,
+    DeviceForgotten,
     PasswordReset,
     /// A form came after its reset had ended.
     ResetEnded,
@@ -40,6 +45,8 @@ impl Flash {
             Self::Registered
             | Self::LoggedOut
             | Self::PasswordChanged
+            | Self::LoggedOutThere
+            | Self::DeviceForgotten
             | Self::PasswordReset
             | Self::CodeSentAgain => ("done", "Done"),
             Self::ResetEnded | Self::TooEarly(_) => ("warning", "Warning"),
@@ -56,6 +63,9 @@ impl Flash {
             Self::SessionEnded => "You were logged out. Log in to continue.",
             Self::PasswordChanged => "Your password was changed.",
             Self::LoggedOutElsewhere => "You've been logged out everywhere else.",
+            Self::LoggedOutThere => "You've been logged out there.",
+            Self::AlreadyGone => "That was removed already.",
+            Self::DeviceForgotten => "That browser is no longer trusted.",
             Self::PasswordReset => "Your password was changed. Log in with the new one.",
             Self::ResetEnded => "Your reset timed out. Request a new code.",
             Self::CodeReplaced => "Your last code no longer works.",

@@ -16,7 +16,7 @@ pub struct PageParts {
     pub title: String,
     /// For `<head>`: the character set, `<title>`, icon, style sheet and script.
     pub head: String,
-    /// For `<body>`: `<main>` with the heading and the form.
+    /// For `<body>`: `<main>` with the heading and the form, and on account pages the links between them.
     pub content: String,
     /// For `<body>`: what has happened, like "You've been logged out."; mostly empty.
     pub notices: String,

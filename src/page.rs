@@ -5,6 +5,14 @@ use crate::app::App;
 use crate::flash::Flash;
 use crate::frame::mark;
 
+/// The pages of the account: path and name.
+pub const ACCOUNT_PAGES: &[(&str, &str)] = &[
+    ("/account", "Account"),
+    ("/account/password", "Password"),
+    ("/account/sessions", "Sessions"),
+    ("/account/history", "History"),
+];
+
 /// The frame of a page, `page` in the templates.
 pub struct Page {
     /// Unique to the page: "Log in".

@@ -15,8 +15,8 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::app::App;
 use crate::controllers::{
-    account, app_login, change_password, forward, health, home, login, logout, mailbox,
-    password_reset, register, session_info, static_files,
+    account, app_login, change_password, export, forward, health, history, home, login, logout,
+    mailbox, password_reset, register, session_info, sessions, static_files,
 };
 use crate::middleware::{
     cookies, csrf, error_pages, fetched, frame, framing, headers, mailbox as mailbox_guard, mount,
@@ -70,6 +70,10 @@ fn pages() -> Router<App> {
         .route("/reset/resend", post(password_reset::resend))
         .route("/account", get(account::show))
         .route("/account/password", get(change_password::show).post(change_password::submit))
+        .route("/account/sessions", get(sessions::show))
+        .route("/account/sessions/revoke", post(sessions::revoke))
+        .route("/account/history", get(history::show))
+        .route("/account/export", post(export::submit))
 }
 
 /// Pages whose forms have `next`.

@@ -4,7 +4,9 @@ use askama::Template;
 use url::Url;
 
 use super::{HandlerResult, show as show_page};
+use crate::accounts::history::last_login;
 use crate::config::Config;
+use crate::models::history::HistoryEntry;
 use crate::models::user::User;
 use crate::page::Page;
 use crate::visitor::logged_in::LoggedIn;
@@ -14,6 +16,7 @@ use crate::visitor::logged_in::LoggedIn;
 struct AccountPage {
     page: Page,
     user: User,
+    last_login: Option<HistoryEntry>,
     way_back: Option<WayBack>,
 }
 
@@ -34,6 +37,8 @@ impl WayBack {
 }
 
 pub async fn show(LoggedIn { mut visitor, user }: LoggedIn) -> HandlerResult {
+    let last_login = last_login(&visitor.app, &user).await?;
     let page = visitor.page("Your account").await?;
-    show_page(&AccountPage { page, user, way_back: WayBack::new(&visitor.app.config) })
+    let way_back = WayBack::new(&visitor.app.config);
+    show_page(&AccountPage { page, user, last_login, way_back })
 }

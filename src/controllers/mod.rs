@@ -4,8 +4,10 @@ pub mod account;
 pub mod app_login;
 pub mod change_password;
 pub mod code_form;
+pub mod export;
 pub mod forward;
 pub mod health;
+pub mod history;
 pub mod home;
 pub mod login;
 pub mod logout;
@@ -13,6 +15,7 @@ pub mod mailbox;
 pub mod password_reset;
 pub mod register;
 pub mod session_info;
+pub mod sessions;
 pub mod static_files;
 
 use askama::Template;

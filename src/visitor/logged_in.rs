@@ -38,3 +38,11 @@ pub fn to_login(app: &App, route: Option<&str>, path: &str) -> Response {
     Event::AccessRefused { path: route }.write();
     Redirect::to(&app.config.base_url.path_of(&login_before(path))).into_response()
 }
+
+impl Visitor {
+    /// Redirects to the login page, which leads back to `page`: a form came after its session had ended.
+    pub fn to_login(&self, page: &'static str) -> Response {
+        self.flash_if_session_expired();
+        to_login(&self.app, Some(page), &self.app.config.base_url.path_of(page))
+    }
+}

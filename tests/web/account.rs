@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use crate::support::Site;
+use crate::support::{PASSWORD, Site};
 
 #[tokio::test]
 async fn the_account_page_names_the_user_and_is_never_stored() {
@@ -16,6 +16,26 @@ async fn the_account_page_names_the_user_and_is_never_stored() {
     );
     assert_eq!(ann.headers["cache-control"], "no-store");
     assert_eq!(ann.attribute("time", "datetime").as_deref(), Some("2026-11-22T18:00:00Z"));
+}
+
+on_both_databases! {
+    async fn the_account_page_shows_the_last_login_and_leads_to_every_page(site: Site) {
+        let mut ann = site.registered("ann").await;
+        ann.open("/account").await;
+        assert!(ann.text().contains("Last login22 November 2026, 18:00 UTCUnknown browser"), "{}", ann.text());
+        assert!(ann.text().contains("ann@meadow.exampleNot confirmed"));
+        site.wait(3600);
+        let mut firefox = site.browser();
+        firefox.user_agent = Some("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0");
+        firefox.log_in("ann", PASSWORD).await;
+        ann.open("/account").await;
+        assert!(ann.text().contains("Last login22 November 2026, 19:00 UTCFirefox on Linux"), "{}", ann.text());
+        for (link, path) in [("Password", "/account/password"), ("Sessions", "/account/sessions"), ("History", "/account/history"), ("Account", "/account")] {
+            ann.click(link).await;
+            assert_eq!((ann.path(), ann.status), (path, StatusCode::OK));
+            assert_eq!(ann.all_text("[aria-current=page]"), [link]);
+        }
+    }
 }
 
 #[tokio::test]
@@ -43,7 +63,15 @@ async fn opening_the_logout_page_does_not_log_out() {
 async fn every_page_of_a_logged_in_person_has_the_button_to_log_out() {
     let site = Site::on_sqlite().await;
     let mut ann = site.registered("ann").await;
-    for path in ["/account", "/account/password", "/forgot", "/logout", "/dev/mailbox"] {
+    for path in [
+        "/account",
+        "/account/password",
+        "/account/sessions",
+        "/account/history",
+        "/forgot",
+        "/logout",
+        "/dev/mailbox",
+    ] {
         ann.open(path).await;
         assert!(ann.attribute("form[action='/logout'] button", "type").is_some(), "{path}");
     }

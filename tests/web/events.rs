@@ -203,6 +203,36 @@ async fn registering_and_logging_in_and_out_is_logged_with_account_peer_and_requ
 }
 
 #[tokio::test]
+async fn ending_sessions_forgetting_devices_and_downloading_data_is_logged() {
+    let mut visit = Visit::new().await;
+    let (mut here, mut there) = (visit.browser(), visit.browser());
+    visit.post(&mut here, "/register", &new_account(NAME, &email_of(NAME))).await;
+    let account = id_of(&visit.site, NAME).await;
+    for field in ["session", "others"] {
+        visit.log_in(&mut there, NAME, PASSWORD).await;
+        here.open("/account/sessions").await;
+        let value = here.attribute(&format!("main input[name={field}]"), "value").unwrap();
+        assert_eq!(
+            visit.post(&mut here, "/account/sessions/revoke", &[(field, &value)]).await,
+            [
+                json!({"event": "session_ended", "account": account, "reason": "ended_by_user", "sessions": 1})
+            ]
+        );
+    }
+    here.open("/account/sessions").await;
+    let device = here.attribute("main input[name=device]", "value").unwrap();
+    assert_eq!(
+        visit.post(&mut here, "/account/sessions/revoke", &[("device", &device)]).await,
+        [json!({"event": "device_forgotten", "account": account})]
+    );
+    assert_eq!(
+        visit.post(&mut here, "/account/export", &[]).await,
+        [json!({"event": "data_exported", "account": account})]
+    );
+    visit.holds_no_secret();
+}
+
+#[tokio::test]
 async fn changing_the_password_is_logged_with_the_sessions_that_it_ended() {
     let mut visit = Visit::new().await;
     let (mut here, mut there) = (visit.browser(), visit.browser());

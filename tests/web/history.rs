@@ -6,6 +6,8 @@ use vestibule::tasks::sweep::sweep;
 
 use crate::support::{OTHER_PASSWORD, PASSWORD, Site};
 
+const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+
 const DAY: i64 = 24 * 60 * 60;
 
 async fn user(site: &Site, name: &str) -> User {
@@ -23,6 +25,44 @@ async fn history(site: &Site, name: &str) -> Vec<String> {
 }
 
 on_both_databases! {
+    async fn the_page_shows_what_happened_when_and_from_where(site: Site) {
+        site.registered("ann").await;
+        site.registered("bob").await;
+        let mut ann = site.browser();
+        ann.user_agent = Some(FIREFOX);
+        ann.log_in("ann", PASSWORD).await;
+        ann.open("/account/history").await;
+        assert_eq!(ann.title(), "History – Vestibule");
+        let entries = ann.all_text(".entries li");
+        assert_eq!(entries.len(), 4, "{entries:?}");
+        assert!(entries.contains(&"Logged in 22 November 2026, 18:00 UTC Firefox on Linux".to_owned()), "{entries:?}");
+        assert!(entries.contains(&"Email sent: new device 22 November 2026, 18:00 UTC".to_owned()), "{entries:?}");
+        assert!(ann.all_text("main a").iter().all(|link| link != "Older" && link != "Newest"));
+    }
+
+    async fn a_long_history_is_shown_in_pages(site: Site) {
+        let mut ann = site.registered("ann").await;
+        let fill = "with recursive n(i) as (select 101 union all select i + 1 from n where i < 198)
+            insert into vestibule_history (user_id, id, kind, created_at)
+            select vestibule_users.id, '00000000000000000000000' || n.i, 'login', 1795370400 from vestibule_users, n";
+        vestibule::db::sql(fill).execute(site.db().writer()).await.unwrap();
+        ann.open("/account/history").await;
+        assert_eq!(ann.all_text(".entries li").len(), 50);
+        ann.click("Older").await;
+        assert_eq!(ann.all_text(".entries li").len(), 50);
+        assert!(ann.all_text("main a").iter().all(|link| link != "Older"));
+        ann.click("Newest").await;
+        assert!(ann.text().contains("Account created"));
+        ann.open("/account/history?before=00000000000000000000000000").await;
+        assert!(ann.text().contains("Nothing more to show."));
+        for made_up in ["%27", "zzz", "0", ""] {
+            ann.open(&format!("/account/history?before={made_up}")).await;
+            assert_eq!(ann.all_text(".entries li").len(), 50, "{made_up}");
+        }
+        ann.open("/account/history?before=a&before=b").await;
+        assert_eq!(ann.status, 400);
+    }
+
     async fn what_was_done_and_which_emails_were_sent_is_recorded(site: Site) {
         let mut ann = site.registered("ann").await;
         site.registered("bob").await;

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::Value;
 
-use crate::support::{Browser, Site, email_of};
+use crate::support::{Browser, PASSWORD, Site, email_of};
 
 fn document() -> Value {
     serde_json::from_str(include_str!("../../docs/openapi.json")).unwrap()
@@ -66,23 +66,26 @@ async fn the_openapi_document_has_every_field_and_no_other() {
     let site = Site::on_sqlite().await;
     let mut ann = site.registered("ann").await;
     ann.ask_for_code("ann", &email_of("ann")).await;
+    site.browser().log_in("ann", PASSWORD).await;
     let mut compared = 0;
     for (path, methods) in document()["paths"].as_object().unwrap() {
         let form = &methods["post"]["requestBody"]["content"]["application/x-www-form-urlencoded"];
         if form.is_null() {
             continue;
         }
-        let needs_session = ["/reset", "/account/password"].contains(&path.as_str());
+        let needs_session = path == "/reset" || path.starts_with("/account/");
         let mut visitor = if needs_session { ann.tab() } else { site.browser() };
-        visitor.open(&format!("{path}?next=/account")).await;
+        let page = path.strip_suffix("/revoke").unwrap_or(path);
+        visitor.open(&format!("{page}?next=/account")).await;
         let schema = &form["schema"];
         assert_eq!(keys(&schema["properties"]), fields(&visitor), "{path}");
         let required = schema["required"].as_array().unwrap();
-        assert!(!required.is_empty() || path == "/logout", "{path}");
+        let is_optional = ["/logout", "/account/sessions/revoke"].contains(&path.as_str());
+        assert!(!required.is_empty() || is_optional, "{path}");
         for name in required {
             assert!(schema["properties"].get(name.as_str().unwrap()).is_some(), "{path}: {name}");
         }
         compared += 1;
     }
-    assert_eq!(compared, 6);
+    assert_eq!(compared, 7);
 }

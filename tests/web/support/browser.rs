@@ -20,6 +20,8 @@ pub struct Browser {
     cookies: BTreeMap<String, String>,
     path: String,
     filled: BTreeMap<String, String>,
+    /// The `User-Agent` header, if it sends one.
+    pub user_agent: Option<&'static str>,
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub html: String,
@@ -34,6 +36,7 @@ impl Browser {
             cookies: BTreeMap::new(),
             path: String::new(),
             filled: BTreeMap::new(),
+            user_agent: None,
             status: StatusCode::OK,
             headers: HeaderMap::new(),
             html: String::new(),
@@ -48,6 +51,7 @@ impl Browser {
             path: self.path.clone(),
             html: self.html.clone(),
             filled: self.filled.clone(),
+            user_agent: self.user_agent,
             ..Self::new(self.router.clone())
         }
     }
@@ -191,6 +195,9 @@ impl Browser {
             let pairs: Vec<String> =
                 self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
             request.headers_mut().insert(header::COOKIE, pairs.join("; ").parse().unwrap());
+        }
+        if let Some(user_agent) = self.user_agent {
+            request.headers_mut().insert(header::USER_AGENT, user_agent.parse().unwrap());
         }
         self.router.clone().oneshot(request).await.unwrap()
     }
