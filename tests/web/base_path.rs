@@ -110,6 +110,11 @@ async fn after_login_and_next_may_lead_out_of_the_path() {
         ];
         let answer = browser.post("/auth/register", &fields).await;
         assert_eq!(location(&answer), place);
+        let cookies: Vec<_> = answer.headers().get_all("set-cookie").iter().collect();
+        assert_eq!(cookies.len(), 2);
+        for cookie in cookies {
+            assert!(cookie.to_str().unwrap().split("; ").any(|part| part == "Path=/"));
+        }
         browser.keep(&answer);
         assert_eq!(location(&open_only(&browser, "/auth/login").await), place);
         let ways_back = ["/notes", "/auth/account/password"].contains(&place);

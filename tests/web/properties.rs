@@ -76,6 +76,15 @@ proptest! {
     }
 
     #[test]
+    fn a_base_url_is_an_origin_and_a_plain_path(
+        typed in near("(HTTPS?|https?)://[a-z.]{1,9}(:[0-9]{1,4})?(/[a-zA-Z0-9._~-]{1,5}){0,3}/?"),
+        odd in "https://a.example(/([a-z]|[.%{}*?#@;:\\\\ ä]|%2e|\\.\\.|/){0,6}){0,2}",
+    ) {
+        rules::base_url(&typed);
+        rules::base_url(&odd);
+    }
+
+    #[test]
     fn what_is_followed_elsewhere_is_an_application(
         text in near("https?://(wiki\\.|WIKI\\.)?example\\.org(:443|\\.|@)?(/app)?[./a-z%25@:?#&=;~-]{0,20}"),
         path in "(/|\\\\|\\.\\.|%2e|%2F|%5c|app|a|;|\\?|#){0,8}",

@@ -20,7 +20,7 @@ use vestibule::accounts::password::{MAX_PASSWORD_LENGTH, Password};
 use vestibule::accounts::pasted::{is_dash, is_invisible, plain};
 use vestibule::accounts::username::{LENGTH, Username};
 use vestibule::client_address::client_address;
-use vestibule::config::{Apps, Limits, SETTINGS, Sender};
+use vestibule::config::{Apps, BaseUrl, Limits, SETTINGS, Sender};
 use vestibule::forwarded::ForwardedUrl;
 use vestibule::mail::Composer;
 use vestibule::models::outbox::{Email, QueuedEmail};
@@ -214,6 +214,21 @@ pub async fn check(router: &Router, endpoint: u8, lines: &[&[u8]]) {
         let login = answer.headers()[header::LOCATION].to_str().unwrap();
         assert!(login.starts_with("http://localhost:8000/login?next=/login/app"), "{login}");
     }
+}
+
+/// A base URL is an origin and a path that no browser, proxy or router reads in another way.
+pub fn base_url(text: &str) {
+    let Ok(base_url) = BaseUrl::parse(text) else { return };
+    let written = base_url.to_string();
+    assert_eq!(written, format!("{}{}", base_url.origin(), base_url.path()));
+    assert_eq!(BaseUrl::parse(&written).as_ref(), Ok(&base_url));
+    let url = Url::parse(&written).unwrap();
+    assert_eq!(url.path().trim_end_matches('/'), base_url.path(), "{text:?}");
+    assert_eq!(url.origin().ascii_serialization(), base_url.origin());
+    assert!(!base_url.path().ends_with('/') && !base_url.path().contains("//"), "{text:?}");
+    // Inserted into HTML, headers and the patterns of routes.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+    assert!(base_url.path().bytes().all(is_plain), "{text:?}");
 }
 
 /// The trusted proxies of the site.
