@@ -13,7 +13,7 @@ import { report, table } from "./support/reports.mjs";
 const HEAVIEST = 10_000;
 const MOST_REQUESTS = 4;
 
-const FINGERPRINTED = /^\/static\/[a-z]+\.[0-9a-f]{8,}\.(css|js)$/;
+const FINGERPRINTED = /^\/_vestibule\/[a-z]+\.[0-9a-f]{8,}\.(css|js)$/;
 
 const ANONYMOUS = ["/login", "/register", "/forgot", "/logout", "/nowhere", "/dev/mailbox"];
 const LOGGED_IN = ["/account", "/account/password"];

@@ -390,7 +390,7 @@ export const PAGES = [
   },
   { name: "408", of: "408", status: 408, open: stalledForm },
   { name: "500", of: "500", status: 500, site: "broken", open: brokenDatabase },
-  { name: "503", of: "503", status: 503, site: "busy", open: tooBusy },
+  { name: "503", of: "login", status: 503, isForm: true, site: "busy", open: tooBusy },
   { name: "branded-login", of: "login", site: "branded", open: (page) => page.goto("/login") },
   {
     name: "branded-register-refused",
