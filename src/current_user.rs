@@ -23,8 +23,7 @@ pub struct CurrentUser {
 
 impl CurrentUser {
     /// `logged_in_at` is Unix time.
-    #[doc(hidden)]
-    pub fn new(user: &User, logged_in_at: i64) -> Self {
+    pub(crate) fn new(user: &User, logged_in_at: i64) -> Self {
         let logged_in_at = OffsetDateTime::from_unix_timestamp(logged_in_at);
         Self {
             id: user.id.clone(),
