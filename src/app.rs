@@ -1,6 +1,7 @@
 //! `App`: what a request needs.
 
 mod builder;
+mod hooks;
 pub(crate) mod in_flight;
 pub(crate) mod signing_keys;
 
@@ -17,6 +18,7 @@ use crate::key::ServerKey;
 use crate::models::outbox::Outbox;
 use crate::password_hasher::PasswordHasher;
 pub use builder::{AppBuilder, StartError};
+pub use hooks::{HookError, Hooks};
 use in_flight::InFlight;
 use signing_keys::SigningKeyCache;
 
@@ -34,6 +36,7 @@ pub struct AppState {
     pub key: ServerKey,
     pub outbox: Outbox,
     pub hasher: PasswordHasher,
+    pub(crate) hooks: Hooks,
     pub(crate) in_flight: InFlight,
     /// The host application's own, around our pages.
     pub(crate) frame: Option<Frame>,

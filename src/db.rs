@@ -89,7 +89,7 @@ impl Db {
     /// Begins a transaction that may write. Never hold it across hashing or mail.
     pub async fn begin(&self) -> Result<Tx, DbError> {
         tracing::trace!("begin");
-        Ok(Tx { connection: self.writers.begin().await?, after_commit: None })
+        Ok(Tx { connection: self.writers.begin().await?, after_commit: Vec::new() })
     }
 
     /// Fails if the database takes no writes: on a read-only disk, or a standby.
@@ -124,7 +124,7 @@ impl std::fmt::Debug for Db {
 /// A transaction, rolled back unless it is committed. After an error nothing more can be done in it.
 pub struct Tx {
     connection: PooledConnection,
-    after_commit: Option<Arc<Notify>>,
+    after_commit: Vec<Arc<Notify>>,
 }
 
 impl Tx {
@@ -138,7 +138,7 @@ impl Tx {
     pub async fn commit(self) -> Result<(), DbError> {
         let done = self.connection.finish().await;
         // After an error, too: the database may have committed.
-        if let Some(notify) = self.after_commit {
+        for notify in self.after_commit {
             notify.notify_one();
         }
         done?;
@@ -148,6 +148,6 @@ impl Tx {
 
     /// Calls `notify_one` after the commit; never for a transaction that is dropped.
     pub fn notify_after_commit(&mut self, notify: &Arc<Notify>) {
-        self.after_commit = Some(Arc::clone(notify));
+        self.after_commit.push(Arc::clone(notify));
     }
 }

@@ -99,6 +99,10 @@ events! {
     CurrentPasswordRefused INFO "current_password_refused" { account: &'a str }
     SessionEnded INFO "session_ended" { account: &'a str, reason: &'static str, sessions: u64 }
     UserAdded INFO "user_added" { account: &'a str }
+    UserDeleted INFO "user_deleted" { account: &'a str }
+    HookFailed WARN "hook_failed" {
+        cause: &'a dyn Display, hook: &'static str, account: &'a str, tries: i64, wait: i64
+    }
     CrossSiteRefused WARN "cross_site_refused" { origin: Option<&'a str> }
     HostRefused WARN "host_refused"
     MailboxRefused WARN "mailbox_refused"

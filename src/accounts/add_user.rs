@@ -1,12 +1,13 @@
 //! Add an account from the command line, without an email or a limit.
 
-use super::Error;
 use super::email::EmailAddress;
 use super::field_errors::FieldErrors;
 use super::new_password::choose_password;
 use super::username::Username;
+use super::{Error, hooks};
 use crate::app::App;
 use crate::event::Event;
+use crate::models::hook_event::HookKind;
 use crate::models::user::{NewUser, User, insert_user};
 
 /// Adds an account; `None` when the username or the address belongs to another.
@@ -31,8 +32,11 @@ pub async fn add_user(
         // The operator's word, and no proof.
         email_verified_at: Some(0),
     };
-    let added = insert_user(app.db.writer(), new, app.clock.now()).await?;
+    let mut tx = app.db.begin().await?;
+    let added = insert_user(tx.executor(), new, app.clock.now()).await?;
     if let Some(user) = &added {
+        hooks::enqueue(app, &mut tx, HookKind::Registered, user).await?;
+        tx.commit().await?;
         Event::UserAdded { account: &user.id }.write();
     }
     Ok(added)

@@ -10,10 +10,11 @@ use super::requester::Requester;
 use super::reserved_names::insert_unreserved;
 use super::username::{Username, UsernameError};
 use super::verify_password::is_repeated_password;
-use super::{Error, history, notices, trusted_devices};
+use super::{Error, history, hooks, notices, trusted_devices};
 use crate::app::App;
 use crate::config::Notice;
 use crate::event::Event;
+use crate::models::hook_event::HookKind;
 use crate::models::user::{NewUser, User, find_user_registered_in};
 
 /// What was typed.
@@ -71,6 +72,7 @@ pub async fn register(
     let (_, device_tokens) = trusted_devices::record_login(app, &mut tx, requester, &user).await?;
     history::record(app, &mut tx, requester, &user, HistoryEvent::Registered).await?;
     notices::send(app, &mut tx, requester, &user, Notice::Registered).await?;
+    hooks::enqueue(app, &mut tx, HookKind::Registered, &user).await?;
     tx.commit().await?;
     Event::Registered { account: &user.id }.write();
     Ok(Registration::Registered { user, device_tokens, is_repeat: false })

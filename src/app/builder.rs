@@ -2,15 +2,18 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::hooks::{HookError, Hooks};
 use super::in_flight::InFlight;
 use super::signing_keys::SigningKeyCache;
 use super::{App, AppState};
 use crate::assets::Assets;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::current_user::CurrentUser;
 use crate::db::{Db, DbError, Location, PgPool, SqlitePool};
 use crate::frame::{Frame, PageParts};
 use crate::key::ServerKey;
+use crate::models::hook_event::{HookKind, note_hook};
 use crate::models::outbox::Outbox;
 use crate::password_hasher::{HashError, PasswordHasher};
 use crate::random;
@@ -39,11 +42,12 @@ pub struct AppBuilder {
     pub(crate) config: Config,
     clock: Clock,
     frame: Option<Frame>,
+    hooks: Hooks,
 }
 
 impl AppBuilder {
     pub(super) fn new(config: Config) -> Self {
-        Self { config, clock: Clock::System, frame: None }
+        Self { config, clock: Clock::System, hooks: Hooks::default(), frame: None }
     }
 
     /// Uses the SQLite database that `pool` connects to; `VESTIBULE_DATABASE_URL` is ignored. Vestibule
@@ -70,6 +74,29 @@ impl AppBuilder {
         self
     }
 
+    /// Calls `hook` for each new account, at least once: after the commit, again if it fails or the process
+    /// ends before it is done, and never twice at a time. [`crate::tasks::spawn`] runs it, in any process
+    /// that set it. It has 60 seconds. `logged_in_at` is when the account was made.
+    pub fn on_registered<F, Done>(mut self, hook: F) -> Self
+    where
+        F: Fn(CurrentUser) -> Done + Send + Sync + 'static,
+        Done: Future<Output = Result<(), HookError>> + Send + 'static,
+    {
+        self.hooks.set(HookKind::Registered, hook);
+        self
+    }
+
+    /// Calls `hook` for each account that was deleted, by the rules of [`Self::on_registered`]. The rows of
+    /// the account are gone. `logged_in_at` is when it was deleted.
+    pub fn on_deleted<F, Done>(mut self, hook: F) -> Self
+    where
+        F: Fn(CurrentUser) -> Done + Send + Sync + 'static,
+        Done: Future<Output = Result<(), HookError>> + Send + 'static,
+    {
+        self.hooks.set(HookKind::Deleted, hook);
+        self
+    }
+
     #[doc(hidden)]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -81,11 +108,15 @@ impl AppBuilder {
     /// # Errors
     /// With what to do, for people.
     pub async fn build(self) -> Result<App, StartError> {
-        let Self { config, clock, frame } = self;
+        let Self { config, clock, hooks, frame } = self;
         let db = Db::open_for(&config.database, config.database_wait).await?;
         let key = key(&config, &db).await?;
+        for kind in hooks.kinds() {
+            note_hook(db.writer(), kind, clock.now()).await?;
+        }
         Ok(App(Arc::new(AppState {
             hasher: PasswordHasher::start(&config.hash)?,
+            hooks,
             in_flight: InFlight::default(),
             frame,
             touching: Mutex::default(),

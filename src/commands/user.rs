@@ -1,24 +1,26 @@
-//! `vestibule user`: add an account, show one, list any number.
+//! `vestibule user`: add an account, show one, delete one, list any number.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{CommandError, print};
 use crate::accounts::add_user::add_user;
+use crate::accounts::delete_account::{Deletion, delete_account};
 use crate::accounts::email::EmailAddress;
 use crate::accounts::login_name::find_user_by_login_name;
 use crate::accounts::username::Username;
 use crate::app::App;
 use crate::config::Config;
 use crate::db::Location;
-use crate::models::user::{User, search_users};
+use crate::models::user::{User, find_user, search_users};
 use crate::times;
 
 pub const EXAMPLES: &str = "Examples:
   vestibule user add ann ann@example.com
   vestibule user show ann
+  vestibule user delete ann
   vestibule user list --search example.com";
 
 #[derive(clap::Subcommand)]
@@ -38,12 +40,27 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Show the one account with this username or email; fail when there is none
+    /// Show the one account with this username, address or id; fail when there is none
     #[command(after_help = "Example:\n  vestibule user show ann@example.com --json")]
     Show {
-        #[arg(value_name = "USERNAME or EMAIL")]
+        #[arg(value_name = "USER")]
         login: String,
         /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete one account and everything that is stored about it
+    #[command(
+        after_help = "It asks first; without a terminal it needs --yes.\n\nExamples:\n  vestibule user delete ann\n  vestibule user delete ann@example.com --yes --json"
+    )]
+    Delete {
+        /// A username, an address or an id
+        #[arg(value_name = "USER")]
+        user: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        /// Print the deleted account as JSON
         #[arg(long)]
         json: bool,
     },
@@ -65,8 +82,16 @@ pub enum Command {
 }
 
 pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
+    if let Command::Add { .. } | Command::Delete { .. } = command {
+        super::log::start(config.log);
+    }
     match (&command, &config.database) {
-        (Command::Add { .. }, _) => super::log::start(config.log),
+        (Command::Add { .. }, _) => {}
+        (Command::Delete { yes: false, .. }, _) if !io::stdin().is_terminal() => {
+            return Err(CommandError::Usage(
+                "user delete asks before it deletes: without a terminal it needs --yes".to_owned(),
+            ));
+        }
         // Reading must not create an empty database in the wrong folder.
         (_, Location::Sqlite(path)) if !path.exists() => {
             let path = path.display();
@@ -80,6 +105,7 @@ pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
     let result = match command {
         Command::Add { username, email, json } => add(&app, username, email, json).await,
         Command::Show { login, json } => show(&app, &login, json).await,
+        Command::Delete { user, yes, json } => delete(&app, &user, yes, json).await,
         Command::List { search, limit, json } => {
             list(&app, &search.unwrap_or_default(), limit, json).await
         }
@@ -106,12 +132,52 @@ async fn add(
 }
 
 async fn show(app: &App, login: &str, json: bool) -> Result<(), CommandError> {
-    match find_user_by_login_name(&app.db, login).await?.0 {
-        Some(user) => print_user(&user, json),
-        None => {
-            Err(CommandError::Failed(format!("no account has the username or address {login:?}")))
-        }
+    print_user(&find_account(app, login).await?, json)
+}
+
+/// The one account with this username, address or id, in any letter case.
+async fn find_account(app: &App, typed: &str) -> Result<User, CommandError> {
+    let named = find_user_by_login_name(&app.db, typed).await?.0;
+    let id = typed.trim().to_lowercase();
+    let identified = find_user(app.db.reader(), &id.replace('\0', "")).await?;
+    match (named, identified) {
+        (Some(user), None) | (None, Some(user)) => Ok(user),
+        (None, None) => Err(CommandError::Failed(format!(
+            "no account has the username, address or id {typed:?}"
+        ))),
+        (Some(user), Some(same)) if user.id == same.id => Ok(user),
+        // Anyone may choose another account's id as a username.
+        (Some(_), Some(_)) => Err(CommandError::Failed(format!(
+            "{typed:?} is the username of one account and the id of another: name the address"
+        ))),
     }
+}
+
+async fn delete(app: &App, typed: &str, yes: bool, json: bool) -> Result<(), CommandError> {
+    let user = find_account(app, typed).await?;
+    let User { username, email, .. } = &user;
+    if !yes && !confirm(&format!("Delete the account {username} ({email})?"))? {
+        return Err(CommandError::Failed("nothing was deleted".to_owned()));
+    }
+    match delete_account(app, &user).await? {
+        Deletion::Deleted => {
+            eprintln!("The account was deleted.");
+            print_user(&user, json)
+        }
+        Deletion::Gone => Err(CommandError::Failed(format!("{username} was deleted already"))),
+        Deletion::Referenced(cause) => Err(CommandError::Failed(format!(
+            "{username} was not deleted: another table refers to the account and forbids it ({cause})"
+        ))),
+    }
+}
+
+/// Asks on the terminal; only `y` and `yes` mean yes.
+fn confirm(question: &str) -> Result<bool, CommandError> {
+    eprint!("{question} [y/N] ");
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
 }
 
 async fn list(app: &App, search: &str, limit: Option<i64>, json: bool) -> Result<(), CommandError> {

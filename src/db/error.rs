@@ -48,6 +48,12 @@ impl DbError {
         is_session_code(&self.code())
     }
 
+    /// Whether rows of another table refer to what should be deleted, and forbid it: a foreign key without
+    /// `on delete cascade`, or a trigger on SQLite.
+    pub fn is_reference(&self) -> bool {
+        matches!(self.code().as_str(), "23503" | "23001" | "787" | "1811")
+    }
+
     /// With another name for the database, if it is named.
     pub(super) fn at(self, place: &str) -> Self {
         match self {

@@ -113,6 +113,15 @@ pub async fn list_entries(
     page.bind(limit).fetch_all(executor).await
 }
 
+/// Deletes the history of a user.
+pub async fn delete_history_of_user(executor: Executor<'_>, user_id: &str) -> Result<(), DbError> {
+    sql("delete from vestibule_history where user_id = $1")
+        .bind(user_id)
+        .execute(executor)
+        .await
+        .map(drop)
+}
+
 /// The newest entry of one of these kinds.
 pub async fn find_newest_entry(
     executor: Executor<'_>,

@@ -132,8 +132,9 @@ impl Outbox {
         let content = serde_json::to_vec(email).unwrap_or_default();
         let domain = email.to.rsplit_once('@').map_or("", |(_, domain)| domain).to_lowercase();
         sql("insert into vestibule_outbox
-             (id, kind, sealed, tries, created_at, next_try_at, claimed_until, expires_at, priority, domain)
-             values ($1, $2, $3, 0, $4, $5, 0, $6, $7, $8)")
+             (id, kind, sealed, tries, created_at, next_try_at, claimed_until, expires_at, priority, domain,
+                 user_id)
+             values ($1, $2, $3, 0, $4, $5, 0, $6, $7, $8, $9)")
         .bind(&id)
         .bind(&email.kind)
         .bind(self.key.seal(&id, &content))
@@ -142,6 +143,7 @@ impl Outbox {
         .bind(email.expires_at.max(now))
         .bind(priority(email, 0))
         .bind(self.key.digest("mail domain", &[domain.as_str()]))
+        .bind(user_id.unwrap_or_default())
         .execute(tx.executor())
         .await?;
         insert_email(tx, user_id, &email.kind, &self.clock).await?;
@@ -222,6 +224,15 @@ fn list(domains: &[String]) -> String {
 /// Deletes an email that was sent or given up.
 pub async fn remove(executor: Executor<'_>, id: &str) -> Result<(), DbError> {
     sql("delete from vestibule_outbox where id = $1").bind(id).execute(executor).await.map(drop)
+}
+
+/// Deletes the emails about a user.
+pub async fn delete_emails_of_user(executor: Executor<'_>, user_id: &str) -> Result<(), DbError> {
+    sql("delete from vestibule_outbox where user_id = $1")
+        .bind(user_id)
+        .execute(executor)
+        .await
+        .map(drop)
 }
 
 /// Ends the claim of an email that is due again at `next_try_at`, after so many `tries`. Does nothing

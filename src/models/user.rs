@@ -201,3 +201,9 @@ pub async fn rehash_password(
         .await
         .map(drop)
 }
+
+/// Deletes a user, with the rows of other tables that refer to it. Returns whether it was there.
+pub async fn delete_user(executor: Executor<'_>, id: &str) -> Result<bool, DbError> {
+    let delete = sql("delete from vestibule_users where id = $1").bind(id);
+    Ok(delete.execute(executor).await? > 0)
+}

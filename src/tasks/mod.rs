@@ -1,5 +1,6 @@
-//! Background tasks: the mail worker and the sweep.
+//! Background tasks: the mail worker, the hooks and the sweep.
 
+pub mod hooks;
 pub mod sweep;
 
 use std::panic::AssertUnwindSafe;
@@ -26,7 +27,7 @@ pub struct Tasks {
     running: JoinSet<()>,
 }
 
-/// Starts the mail worker and the sweep.
+/// Starts the mail worker, the hooks and the sweep.
 ///
 /// # Errors
 /// When no mail can be sent with the settings of `app`.
@@ -42,6 +43,10 @@ pub(crate) fn spawn_with(app: &App, mailer: Option<Mailer>) -> Tasks {
         tasks.spawn("outbox", move |stop| {
             Worker::new(db.clone(), outbox.clone(), Arc::clone(&mailer)).run(stop)
         });
+    }
+    if !app.hooks.kinds().is_empty() {
+        let app = app.clone();
+        tasks.spawn("hooks", move |stop| hooks::run(app.clone(), stop));
     }
     let app = app.clone();
     tasks.spawn("sweep", move |stop| sweep::run(app.clone(), stop));

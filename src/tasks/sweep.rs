@@ -11,6 +11,7 @@ use crate::db::{AdvisoryLock, DbError};
 use crate::event::Event;
 use crate::models::device::sweep_devices;
 use crate::models::history::sweep_history;
+use crate::models::hook_event::{note_hook, sweep_hook_events};
 use crate::models::mail_link::sweep_links;
 use crate::models::one_time_code::sweep_codes;
 use crate::models::outbox;
@@ -50,6 +51,10 @@ pub async fn sweep(app: &App) -> Result<u64, DbError> {
         return Ok(0);
     };
     let (db, now) = (&app.db, app.clock.now());
+    for kind in app.hooks.kinds() {
+        note_hook(db.writer(), kind, now).await?;
+    }
+    let hooks = in_batches(&mut lock, || sweep_hook_events(db, BATCH_ROWS, now)).await?;
     let sessions = in_batches(&mut lock, || sweep_sessions(db.writer(), BATCH_ROWS, now)).await?;
     let codes = in_batches(&mut lock, || sweep_codes(db.writer(), BATCH_ROWS, now)).await?;
     let limits = in_batches(&mut lock, || sweep_limits(db.writer(), BATCH_ROWS, now)).await?;
@@ -63,7 +68,7 @@ pub async fn sweep(app: &App) -> Result<u64, DbError> {
         outbox::trim_mailbox(db.writer(), now).await?;
     }
     lock.release().await?;
-    Ok(sessions + codes + limits + tickets + devices + history + links + names)
+    Ok(hooks + sessions + codes + limits + tickets + devices + history + links + names)
 }
 
 /// Calls `delete` until it deletes nothing, and returns how many rows it deleted.

@@ -10,7 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use vestibule::{App, Config};
 
 use crate::support::host_database::{HostDatabase, HostPool, register};
-use crate::support::{Browser, PASSWORD, postgres_url};
+use crate::support::{Browser, PASSWORD, new_schema};
 
 /// The settings of a host that sets only `variables`.
 fn config(variables: &[(&str, &str)]) -> Config {
@@ -137,7 +137,7 @@ async fn a_database_in_memory_needs_no_key_file() {
 
 #[tokio::test]
 async fn on_postgresql_a_host_must_give_the_key() {
-    let Some(url) = postgres_url() else { return };
+    let Some(url) = new_schema().await else { return };
     let pool = sqlx::PgPool::connect(&url).await.unwrap();
     let error = App::builder(config(&[])).postgres(pool).build().await.unwrap_err().to_string();
     assert!(error.contains("VESTIBULE_SECRET"), "{error}");

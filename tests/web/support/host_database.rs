@@ -11,6 +11,9 @@ use vestibule::{App, Config};
 use super::program::Folder;
 use super::{Browser, KEY, PASSWORD, email_of, new_schema};
 
+/// 22 November 2026, 18:00 UTC.
+pub const START: i64 = 1_795_370_400;
+
 /// A host application's database, which Vestibule shares.
 pub struct HostDatabase {
     pub pool: HostPool,
@@ -46,7 +49,7 @@ impl HostDatabase {
     }
 
     fn of(pool: HostPool) -> Self {
-        Self { pool, folder: Folder::new(), clock: Clock::manual(1_795_370_400) }
+        Self { pool, folder: Folder::new(), clock: Clock::manual(START) }
     }
 
     /// A builder that was given the pool. All that it builds have one clock.
@@ -61,6 +64,11 @@ impl HostDatabase {
             HostPool::Sqlite(pool) => builder.sqlite(pool.clone()),
             HostPool::Postgres(pool) => builder.postgres(pool.clone()),
         }
+    }
+
+    /// Advances the clock.
+    pub fn wait(&self, seconds: i64) {
+        self.clock.advance(seconds);
     }
 
     /// Runs statements as the host.

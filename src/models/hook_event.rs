@@ -1,0 +1,176 @@
+//! The `vestibule_hook_events` table: what an application's hooks have yet to be told.
+
+use crate::clock::Clock;
+use crate::db::{Db, DbError, Executor, row, sql};
+use crate::random;
+
+/// How long a process holds a claimed event: longer than a hook may run.
+pub const LEASE_SECONDS: i64 = 90;
+
+/// The longest wait for the next try. An event that is due later was written before the clock was put back.
+pub const MAX_WAIT: i64 = 60 * 60;
+
+/// How long a hook counts as set after a process with it was last seen, in seconds: 30 days.
+const HOOK_LIFETIME: i64 = 30 * 24 * 60 * 60;
+
+/// What a hook is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HookKind {
+    Registered,
+    Deleted,
+}
+
+impl HookKind {
+    const ALL: [Self; 2] = [Self::Registered, Self::Deleted];
+
+    /// As the table calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Registered => "registered",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+row! {
+    columns hook_event_columns;
+    struct HookEventRow {
+        id: String,
+        kind: String,
+        user_id: String,
+        user_json: String,
+        tries: i64,
+        claimed_until: i64,
+    }
+}
+
+/// An event that this process has claimed.
+pub struct HookEvent {
+    pub kind: HookKind,
+    pub user_id: String,
+    /// The user as the hook gets it, as JSON.
+    pub user_json: String,
+    /// How often it was tried, this time included.
+    pub tries: i64,
+    id: String,
+    claimed_until: i64,
+}
+
+/// Only where a hook is set, in any process.
+const INSERT: &str = "insert into vestibule_hook_events
+    (id, kind, user_id, user_json, tries, created_at, next_try_at, claimed_until)
+    select $1, $2, $3, $4, 0, $5, $5, 0
+    where exists (select 1 from vestibule_hooks where kind = $2 and seen_at > $6)";
+
+/// Events of the hooks `$2` and `$3` that are due at `$1`.
+macro_rules! due {
+    () => {
+        " from vestibule_hook_events where kind in ($2, $3)
+            and (next_try_at <= $1 or next_try_at > $4)
+            and (claimed_until <= $1 or claimed_until > $5)
+        order by next_try_at, id limit 1"
+    };
+}
+
+const IS_DUE: &str = concat!("select id", due!());
+
+const CLAIM: &str = concat!(
+    "with picked as materialized (select id",
+    due!(),
+    " for update skip locked)
+    update vestibule_hook_events set claimed_until = $5, tries = tries + 1
+        where id in (select id from picked) returning ",
+    hook_event_columns!()
+);
+
+const RESCHEDULE: &str = "update vestibule_hook_events set claimed_until = 0, next_try_at = $1
+    where id = $2 and claimed_until = $3";
+
+const NOTE: &str = "insert into vestibule_hooks (kind, seen_at) values ($1, $2)
+    on conflict (kind) do update set seen_at = $2";
+
+const SWEEP: &str = "with picked as materialized (
+        select id from vestibule_hook_events where kind = $1
+            and not exists (select 1 from vestibule_hooks where kind = $1 and seen_at > $2)
+        limit $3 for update skip locked)
+    delete from vestibule_hook_events where id in (select id from picked)";
+
+/// Notes that an application has set a hook.
+pub async fn note_hook(executor: Executor<'_>, kind: HookKind, now: i64) -> Result<(), DbError> {
+    sql(NOTE).bind(kind.name()).bind(now).execute(executor).await.map(drop)
+}
+
+/// Adds an event about a user, if an application has set a hook of this kind.
+pub async fn insert_event(
+    executor: Executor<'_>,
+    kind: HookKind,
+    (user_id, user_json): (&str, &str),
+    clock: &Clock,
+) -> Result<(), DbError> {
+    let insert = sql(INSERT).bind(random::id(clock.millis())).bind(kind.name());
+    let insert = insert.bind(user_id).bind(user_json).bind(clock.now());
+    let insert = insert.bind(clock.now() - HOOK_LIFETIME);
+    insert.execute(executor).await.map(drop)
+}
+
+/// Claims the next event that is due for one of `kinds`, for [`LEASE_SECONDS`], and counts a try. One
+/// statement: of several processes, one gets the event. Nothing is written where none is due.
+pub async fn claim_event(
+    db: &Db,
+    kinds: &[HookKind],
+    now: i64,
+) -> Result<Option<HookEvent>, DbError> {
+    let bound = |text| {
+        let name = |kind| if kinds.contains(&kind) { kind.name() } else { "" };
+        let [registered, deleted] = HookKind::ALL.map(name);
+        let due = sql(text).bind(now).bind(registered).bind(deleted);
+        due.bind(now + MAX_WAIT).bind(now + LEASE_SECONDS)
+    };
+    if bound(IS_DUE).fetch_optional::<(String,)>(db.reader()).await?.is_none() {
+        return Ok(None);
+    }
+    let row = bound(CLAIM).fetch_optional::<HookEventRow>(db.writer()).await?;
+    Ok(row.and_then(|row| {
+        let kind = HookKind::ALL.into_iter().find(|kind| kind.name() == row.kind)?;
+        let HookEventRow { id, user_id, user_json, tries, claimed_until, .. } = row;
+        Some(HookEvent { kind, user_id, user_json, tries, id, claimed_until })
+    }))
+}
+
+/// Deletes an event that the hook was told of.
+pub async fn delete_event(executor: Executor<'_>, event: &HookEvent) -> Result<(), DbError> {
+    sql("delete from vestibule_hook_events where id = $1")
+        .bind(&event.id)
+        .execute(executor)
+        .await
+        .map(drop)
+}
+
+/// Ends the claim of an event that is due again at `next_try_at`. Does nothing when the claim has run out.
+pub async fn reschedule_event(
+    executor: Executor<'_>,
+    event: &HookEvent,
+    next_try_at: i64,
+) -> Result<(), DbError> {
+    let reschedule = sql(RESCHEDULE).bind(next_try_at).bind(&event.id).bind(event.claimed_until);
+    reschedule.execute(executor).await.map(drop)
+}
+
+/// Deletes the events about a user.
+pub async fn delete_events_of_user(executor: Executor<'_>, user_id: &str) -> Result<(), DbError> {
+    sql("delete from vestibule_hook_events where user_id = $1")
+        .bind(user_id)
+        .execute(executor)
+        .await
+        .map(drop)
+}
+
+/// Deletes up to `limit` events of each hook that no process has had for [`HOOK_LIFETIME`], and returns how many.
+pub async fn sweep_hook_events(db: &Db, limit: i64, now: i64) -> Result<u64, DbError> {
+    let mut deleted = 0;
+    for kind in HookKind::ALL {
+        let sweep = sql(SWEEP).bind(kind.name()).bind(now - HOOK_LIFETIME).bind(limit);
+        deleted += sweep.execute(db.writer()).await?;
+    }
+    Ok(deleted)
+}

@@ -1,0 +1,203 @@
+//! Delete an account, and what that does to a host application's rows.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use vestibule::accounts::delete_account::{Deletion, delete_account};
+use vestibule::db::sql;
+use vestibule::models::user::find_user_by_username;
+use vestibule::{App, random};
+
+use crate::support::host_database::{HostDatabase, register};
+use crate::support::program::Folder;
+use crate::support::{PASSWORD, Site, email_of};
+
+async fn delete(app: &App, username: &str) -> Deletion {
+    let user = find_user_by_username(app.db.reader(), username).await.unwrap().unwrap();
+    delete_account(app, &user).await.unwrap()
+}
+
+on_both_databases! {
+    async fn nothing_of_a_deleted_account_is_left(site: Site) {
+        let mut ann = site.registered("ann").await;
+        site.registered("bob").await;
+        let (mut resetting, code) = site.with_code("ann").await;
+        let id = find_user_by_username(site.db().reader(), "ann").await.unwrap().unwrap().id;
+        let tables = "select table_name from information_schema.tables where table_schema = current_schema()";
+        let tables_on_sqlite = "select name from sqlite_schema where type = 'table'";
+        let is_sqlite = site.db().sqlite_file().await.unwrap().is_some();
+        let tables = sql(if is_sqlite { tables_on_sqlite } else { tables });
+        let tables = tables.fetch_all::<(String,)>(site.db().reader()).await.unwrap();
+        assert!(matches!(delete(&site.app, "ann").await, Deletion::Deleted));
+        for (table,) in tables {
+            let rows = rows_of(&site, &table).await;
+            // An anonymous session keeps what was typed at /forgot.
+            let names = if table == "vestibule_sessions" { &[][..] } else { &["ann@", ",ann,", "'ann'"] };
+            for trace in names.iter().chain([&id.as_str()]) {
+                assert!(!rows.contains(*trace), "{table}: {rows}");
+            }
+        }
+        assert!(!ann.is_logged_in().await);
+        assert_eq!(site.mails_to("ann").await, Vec::<String>::new());
+        assert_eq!(site.mails_to("bob").await, ["registered"]);
+        assert_eq!(site.count("select count(*) from vestibule_users").await, 1);
+        let wrong = site.browser().log_in("ann", PASSWORD).await.text();
+        assert_eq!(wrong, site.browser().log_in("nobody", PASSWORD).await.text());
+        resetting.reset(&code, PASSWORD).await;
+        assert_eq!(resetting.path(), "/reset", "the code is wrong, as for nobody: {}", resetting.text());
+        assert_eq!(site.registered("ann").await.path(), "/account", "the name is free");
+    }
+
+    async fn an_account_is_deleted_once(site: Site) {
+        site.registered("ann").await;
+        let user = find_user_by_username(site.db().reader(), "ann").await.unwrap().unwrap();
+        let both = tokio::join!(delete_account(&site.app, &user), delete_account(&site.app, &user));
+        let outcomes = [both.0.unwrap(), both.1.unwrap()];
+        let deleted = outcomes.iter().filter(|outcome| matches!(outcome, Deletion::Deleted));
+        assert_eq!(deleted.count(), 1);
+        assert!(outcomes.iter().any(|outcome| matches!(outcome, Deletion::Gone)));
+    }
+}
+
+/// All rows of a table as text.
+async fn rows_of(site: &Site, table: &str) -> String {
+    let db = site.db();
+    if db.sqlite_file().await.unwrap().is_none() {
+        let query = format!("select coalesce(string_agg(rows::text, ' '), '') from {table} rows");
+        return text(site, query).await;
+    }
+    let columns = format!(
+        "select coalesce(group_concat('coalesce(quote(' || name || '), '''')', ' || '',''  || '), '''''') from pragma_table_info('{table}')"
+    );
+    let columns = text(site, columns).await;
+    text(site, format!("select coalesce(group_concat(',' || {columns} || ','), '') from {table}"))
+        .await
+}
+
+async fn text(site: &Site, query: String) -> String {
+    let row = sql(query.leak()).fetch_optional::<(String,)>(site.db().reader()).await;
+    row.unwrap().unwrap().0
+}
+
+const HOST_TABLES: &str = "
+    create table notes (id integer primary key,
+        user_id text not null references vestibule_users (id) on delete cascade);
+    create table comments (id integer primary key,
+        user_id text references vestibule_users (id) on delete set null);
+    insert into notes (id, user_id) select 1, id from vestibule_users where username = 'ann';
+    insert into comments (id, user_id) select 1, id from vestibule_users where username = 'ann'";
+
+#[tokio::test]
+async fn rows_of_a_host_that_refer_to_the_account_are_deleted_or_cleared() {
+    for host in HostDatabase::all().await {
+        let app = host.builder().build().await.unwrap();
+        register(&app, "ann").await;
+        host.run(HOST_TABLES).await;
+        assert!(matches!(delete(&app, "ann").await, Deletion::Deleted));
+        assert_eq!(host.count("select count(*) from notes").await, 0);
+        assert_eq!(host.count("select count(*) from comments where user_id is null").await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_host_may_forbid_a_deletion_and_then_nothing_is_changed() {
+    for (at, rule) in ["on delete restrict", "on delete no action", "deferrable initially deferred"]
+        .iter()
+        .enumerate()
+    {
+        for host in HostDatabase::all().await {
+            let app = host.builder().build().await.unwrap();
+            let mut ann = register(&app, "ann").await;
+            host.run(
+                ["create table invoices (id integer primary key,
+                    user_id text not null references vestibule_users (id) on delete restrict)",
+                "create table invoices (id integer primary key,
+                    user_id text not null references vestibule_users (id) on delete no action)",
+                "create table invoices (id integer primary key,
+                    user_id text not null references vestibule_users (id) deferrable initially deferred)"][at],
+            )
+            .await;
+            host.run("insert into invoices (id, user_id) select 1, id from vestibule_users").await;
+            let outcome = delete(&app, "ann").await;
+            assert!(matches!(outcome, Deletion::Referenced(_)), "{rule}");
+            assert!(ann.is_logged_in().await, "{rule}");
+            assert_eq!(host.count("select count(*) from vestibule_outbox").await, 1);
+            host.run("delete from invoices").await;
+            assert!(matches!(delete(&app, "ann").await, Deletion::Deleted), "{rule}");
+        }
+    }
+}
+
+#[test]
+fn the_command_deletes_one_account_and_asks_first() {
+    let folder = Folder::new();
+    let run = |arguments: &[&str]| folder.run(&[&["user"], arguments].concat(), &[], PASSWORD);
+    let missing = run(&["delete", "ann", "--yes"]);
+    assert_eq!((missing.status, missing.err.contains("no database")), (1, true), "{}", missing.err);
+    for name in ["ann", "bob", "cat"] {
+        assert_eq!(run(&["add", name, &email_of(name)]).status, 0);
+    }
+    let unasked = run(&["delete", "ann"]);
+    assert_eq!((unasked.status, unasked.out.as_str()), (2, ""), "no terminal: {}", unasked.err);
+    assert!(unasked.err.contains("--yes"), "{}", unasked.err);
+    assert_eq!(run(&["show", "ann"]).status, 0, "nothing was deleted");
+    assert_eq!(run(&["delete", "--yes"]).status, 2);
+    assert_eq!(run(&["delete", "eve", "--yes"]).status, 1);
+    let deleted = run(&["delete", "ANN", "--yes", "--json"]);
+    assert_eq!(deleted.status, 0, "{}", deleted.err);
+    let user: serde_json::Value = serde_json::from_str(&deleted.out).unwrap();
+    assert_eq!(
+        (user["username"].as_str(), user["email"].as_str()),
+        (Some("ann"), Some("ann@meadow.example"))
+    );
+    assert!(deleted.err.contains("user_deleted"), "{}", deleted.err);
+    assert_eq!(run(&["delete", "Bob@Meadow.Example", "--yes"]).status, 0);
+    let cat: serde_json::Value =
+        serde_json::from_str(&run(&["show", "cat", "--json"]).out).unwrap();
+    let id = cat["id"].as_str().unwrap().to_uppercase();
+    assert_eq!(run(&["show", &id]).out, run(&["show", "cat"]).out, "an id in any letter case");
+    let deleted = run(&["delete", &id, "--yes"]);
+    assert_eq!((deleted.status, deleted.out.starts_with("cat\tcat@meadow.example\t")), (0, true));
+    assert_eq!(run(&["list"]).out, "");
+    assert_eq!(run(&["delete", "cat", "--yes"]).status, 1);
+}
+
+#[test]
+fn an_id_that_is_another_accounts_username_is_refused() {
+    let folder = Folder::new();
+    let run = |arguments: &[&str]| folder.run(&[&["user"], arguments].concat(), &[], PASSWORD);
+    assert_eq!(run(&["add", "ann", &email_of("ann")]).status, 0);
+    let ann: serde_json::Value =
+        serde_json::from_str(&run(&["show", "ann", "--json"]).out).unwrap();
+    let id = ann["id"].as_str().unwrap();
+    assert_eq!(run(&["add", id, &email_of("eve")]).status, 0);
+    for command in [&["show", id][..], &["delete", id, "--yes"]] {
+        let refused = run(command);
+        assert_eq!(
+            (refused.status, refused.err.contains("name the address")),
+            (1, true),
+            "{}",
+            refused.err
+        );
+    }
+    assert_eq!(random::id(0).len(), id.len());
+}
+
+#[test]
+fn on_a_terminal_the_command_asks() {
+    let folder = Folder::new();
+    assert_eq!(folder.run(&["user", "add", "ann", &email_of("ann")], &[], PASSWORD).status, 0);
+    for (answer, status) in [("n\n", 1), ("\n", 1), ("yes\n", 0)] {
+        let command = format!("{} user delete ann", env!("CARGO_BIN_EXE_vestibule"));
+        let mut terminal = Command::new("script");
+        terminal.args(["-qec", &command, "/dev/null"]).current_dir(&folder.0);
+        terminal.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut running = terminal.spawn().unwrap();
+        running.stdin.take().unwrap().write_all(answer.as_bytes()).unwrap();
+        let ended = running.wait_with_output().unwrap();
+        let shown = String::from_utf8_lossy(&ended.stdout);
+        assert_eq!(ended.status.code(), Some(status), "{answer:?}: {shown}");
+        assert!(shown.contains("Delete the account ann (ann@meadow.example)? [y/N]"), "{shown}");
+    }
+    assert_eq!(folder.run(&["user", "list"], &[], "").out, "");
+}
