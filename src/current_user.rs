@@ -49,6 +49,7 @@ mod tests {
             credential_version: 1,
             created_at: 0,
             email_verified_at: Some(1),
+            password_blocked_at: None,
         };
         let user = CurrentUser::new(&user, 1_795_370_400);
         let json = serde_json::to_value(&user).unwrap();

@@ -93,6 +93,10 @@ events! {
     CodeRefused INFO "code_refused" {
         account: Option<&'a str>, purpose: &'static str, reason: &'static str
     }
+    UsernameChanged INFO "username_changed" { account: &'a str }
+    EmailRestored WARN "email_restored" { account: &'a str }
+    NotMe WARN "not_me" { account: &'a str }
+    Unlocked INFO "unlocked" { account: &'a str }
     LinkRefused INFO "link_refused" { purpose: &'static str }
     PasswordReset INFO "password_reset" { account: &'a str }
     PasswordChanged INFO "password_changed" { account: &'a str }

@@ -15,6 +15,12 @@ pub enum Flash {
     /// A form came after its session had ended.
     SessionEnded,
     PasswordChanged,
+    UsernameChanged,
+    /// Somebody else was reported: the password is blocked.
+    PasswordBlocked,
+    EmailRestored,
+    /// A browser may try again although logins are stopped.
+    Unlocked,
     LoggedOutElsewhere,
     /// One session was ended by its user.
     LoggedOutThere,
@@ -48,6 +54,10 @@ impl Flash {
             | Self::LoggedOutThere
             | Self::DeviceForgotten
             | Self::PasswordReset
+            | Self::UsernameChanged
+            | Self::PasswordBlocked
+            | Self::EmailRestored
+            | Self::Unlocked
             | Self::CodeSentAgain => ("done", "Done"),
             Self::ResetEnded | Self::TooEarly(_) => ("warning", "Warning"),
             _ => ("info", "Information"),
@@ -62,6 +72,12 @@ impl Flash {
             Self::LoggedOut => "You've been logged out.",
             Self::SessionEnded => "You were logged out. Log in to continue.",
             Self::PasswordChanged => "Your password was changed.",
+            Self::UsernameChanged => "Your username was changed.",
+            Self::PasswordBlocked => {
+                "Everyone was logged out, and the password no longer works. Set a new one now."
+            }
+            Self::EmailRestored => "Your account has its earlier email again.",
+            Self::Unlocked => "You can log in with your password in this browser now.",
             Self::LoggedOutElsewhere => "You've been logged out everywhere else.",
             Self::LoggedOutThere => "You've been logged out there.",
             Self::AlreadyGone => "That was removed already.",

@@ -132,12 +132,11 @@ impl Visitor {
         self.save().await
     }
 
-    #[expect(dead_code, reason = "for forms that change the account")]
-    /// Whether the user who is logged in gave the password a moment ago.
-    pub fn is_recently_authenticated(&self) -> bool {
+    /// Whether a form that changes the account asks for the password: not if it was given a moment ago.
+    pub fn asks_password(&self) -> bool {
         let now = self.app.clock.now();
         let is_recent = |login: &Login| (0..RECENT).contains(&(now - login.authenticated_at));
-        self.data.login.as_ref().is_some_and(is_recent)
+        !self.data.login.as_ref().is_some_and(is_recent)
     }
 
     /// Records that the user who is logged in has just given the password.

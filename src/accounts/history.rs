@@ -38,6 +38,10 @@ history_events! {
     Registered "registered" "Account created"
     LoggedIn "login" "Logged in"
     PasswordChanged "password_changed" "Password changed"
+    UsernameChanged "username_changed" "Username changed"
+    EmailRestored "email_restored" "Email changed back by a link"
+    NotMe "not_me" "Reported as not you, and password blocked"
+    Unlocked "unlocked" "Browser allowed to log in by a link"
     PasswordReset "password_reset" "Password reset with an emailed code"
     /// One session or all others, on the page of sessions.
     SessionsEnded "sessions_ended" "Logged out elsewhere"

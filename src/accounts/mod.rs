@@ -3,10 +3,12 @@
 pub mod add_user;
 pub mod app_login;
 pub mod change_password;
+pub mod change_username;
 pub mod client_trust;
 pub mod current_session;
 pub mod delete_account;
 pub mod email;
+pub mod end_access;
 pub mod export;
 pub mod field_errors;
 pub mod history;
@@ -18,6 +20,7 @@ pub mod mail_limits;
 pub mod mail_link;
 pub mod mailbox;
 pub mod new_password;
+pub mod not_me;
 pub mod notices;
 pub mod one_time_code;
 pub mod password;
@@ -32,6 +35,7 @@ pub mod reserved_names;
 pub mod send_code;
 pub mod sessions;
 pub mod trusted_devices;
+pub mod unlock;
 pub mod username;
 pub mod verify_password;
 

@@ -2,12 +2,14 @@
 
 use super::Error;
 use super::mail_limits::MailQuota;
+use super::mail_link::make_link;
 use super::rate_limits::may_send;
 use super::requester::Requester;
 use crate::app::App;
 use crate::config::Notice;
 use crate::db::Tx;
 use crate::mail::emails::{self, EmailContext};
+use crate::models::mail_link::LinkPurpose;
 use crate::models::user::User;
 
 /// An address that cannot exist (RFC 2606), for decoys.
@@ -29,7 +31,19 @@ pub fn context<'a>(
         device: requester.device_name(),
         address: requester.known_address(),
         accent: &app.config.accent,
+        link: "",
+        detail: "",
     }
+}
+
+/// Whom a notice is sent to.
+#[derive(Clone, Copy)]
+pub struct Recipient<'a> {
+    /// As the account was when the address `to` was its own: the link in the notice goes back to that.
+    pub user: &'a User,
+    pub to: &'a str,
+    /// What the notice names besides.
+    pub detail: &'a str,
 }
 
 /// Sends `notice` to `user` within `tx`, unless the settings leave it out or too many were sent.
@@ -40,27 +54,60 @@ pub async fn send(
     user: &User,
     notice: Notice,
 ) -> Result<(), Error> {
+    let recipient = Recipient { user, to: &user.email, detail: "" };
+    send_to(app, tx, requester, recipient, notice).await.map(drop)
+}
+
+/// As [`send`]. Returns whether it is sent, or not to be sent: not whether there were too many.
+pub async fn send_to(
+    app: &App,
+    tx: &mut Tx,
+    requester: &Requester,
+    Recipient { user, to, detail }: Recipient<'_>,
+    notice: Notice,
+) -> Result<bool, Error> {
     if !app.config.notices.sends(notice) {
-        return Ok(());
+        return Ok(true);
     }
-    // A used-up limit must not hide a new password.
+    // A used-up limit must not hide that somebody takes the account over.
     let quotas = match notice {
-        Notice::PasswordChanged => &MailQuota::ALL[..],
+        Notice::PasswordChanged | Notice::EmailChanged | Notice::UsernameChanged => {
+            &MailQuota::ALL[..]
+        }
         _ => &[MailQuota::Notices],
     };
     for quota in quotas {
-        if may_send(app, tx, &quota.counters(app, &user.email, requester)).await? {
+        if may_send(app, tx, &quota.counters(app, to, requester)).await? {
             // After the count: rendering is the slowest part of a login but for its hash.
-            let email =
-                emails::notice(notice, &context(app, requester, &user.username, &user.email))?;
+            let token = make_link(app, tx, LinkPurpose::NotMe, Some(user), to).await?;
+            let link = &format!("/not-me/{token}");
+            let context = context(app, requester, &user.username, to);
+            let email = emails::notice(notice, &EmailContext { link, detail, ..context })?;
             app.outbox.enqueue(tx, &email, Some(&user.id)).await?;
-            break;
+            return Ok(true);
         }
+    }
+    Ok(false)
+}
+
+/// Tells the address `replaced` within `tx` that `user` has an earlier address again. It has no link: whoever
+/// has this address may be who took the account over.
+pub async fn send_email_restored(
+    app: &App,
+    tx: &mut Tx,
+    requester: &Requester,
+    user: &User,
+    replaced: &str,
+) -> Result<(), Error> {
+    if may_send(app, tx, &MailQuota::Notices.counters(app, replaced, requester)).await? {
+        let email = emails::email_restored(&context(app, requester, &user.username, replaced))?;
+        app.outbox.enqueue(tx, &email, Some(&user.id)).await?;
     }
     Ok(())
 }
 
-/// Reports that logins to `account` are stopped (ASVS 6.3.5). Without a user, a decoy costs the same.
+/// Reports that logins to `account` are stopped (ASVS 6.3.5), with a link that lets a browser try again.
+/// Without a user, a decoy costs the same.
 pub async fn send_login_stopped(
     app: &App,
     requester: &Requester,
@@ -70,15 +117,18 @@ pub async fn send_login_stopped(
     if !app.config.notices.sends(Notice::LoginStopped) {
         return Ok(());
     }
-    let email = match user {
-        Some(user) => emails::login_stopped(&context(app, requester, &user.username, &user.email))?,
-        None => emails::login_stopped(&context(app, requester, "nobody", DECOY_ADDRESS))?.decoy(),
+    let (counted, (username, to)) = match user {
+        Some(user) => (&*user.email, (&*user.username, &*user.email)),
+        None => (account, ("nobody", DECOY_ADDRESS)),
     };
-    let to = user.map_or(account, |user| &user.email);
     let mut tx = app.db.begin().await?;
-    if may_send(app, &mut tx, &MailQuota::Notices.counters(app, to, requester)).await? {
-        let user_id = user.map(|user| user.id.as_str());
-        app.outbox.enqueue(&mut tx, &email, user_id).await?;
+    if may_send(app, &mut tx, &MailQuota::Notices.counters(app, counted, requester)).await? {
+        let token = make_link(app, &mut tx, LinkPurpose::Unlock, user, to).await?;
+        let link = &format!("/unlock/{token}");
+        let context = context(app, requester, username, to);
+        let email = emails::login_stopped(&EmailContext { link, ..context })?;
+        let email = if user.is_some() { email } else { email.decoy() };
+        app.outbox.enqueue(&mut tx, &email, user.map(|user| user.id.as_str())).await?;
     }
     tx.commit().await?;
     Ok(())

@@ -19,7 +19,7 @@ pub async fn record_login(
     requester: &Requester,
     user: &User,
 ) -> Result<(DeviceStatus, Vec<String>), DbError> {
-    let (status, tokens) = record(app, tx, requester, user, true).await?;
+    let (status, tokens) = record(app, tx, requester, user, Use::Login).await?;
     if status == DeviceStatus::New {
         Event::DeviceNew { account: &user.id }.write();
     }
@@ -34,7 +34,26 @@ pub async fn record_password(
     requester: &Requester,
     user: &User,
 ) -> Result<Vec<String>, DbError> {
-    record(app, tx, requester, user, false).await.map(|(_, tokens)| tokens)
+    record(app, tx, requester, user, Use::Password).await.map(|(_, tokens)| tokens)
+}
+
+/// Trusts this browser within `tx` as one that `user` has not failed to log in from. Returns the tokens that
+/// it must keep.
+pub async fn trust_anew(
+    app: &App,
+    tx: &mut Tx,
+    requester: &Requester,
+    user: &User,
+) -> Result<Vec<String>, DbError> {
+    record(app, tx, requester, user, Use::Unlock).await.map(|(_, tokens)| tokens)
+}
+
+/// What a browser was used for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Login,
+    Password,
+    Unlock,
 }
 
 async fn record(
@@ -42,17 +61,19 @@ async fn record(
     tx: &mut Tx,
     requester: &Requester,
     user: &User,
-    is_login: bool,
+    used_for: Use,
 ) -> Result<(DeviceStatus, Vec<String>), DbError> {
     let (sent, now) = (&requester.device_tokens, app.clock.now());
     let known = find_device(tx.executor(), Some(user), sent, now).await?;
     // A token that was sent counts only if `user` got it here under the present password. Any other may
     // have been planted by an attacker, whose browser would be trusted with it.
     let token = match &known {
-        Some(known) if known.is_trusted => known.token.clone(),
+        // The failures of an earlier token are not those of a new one.
+        Some(known) if known.is_trusted && used_for != Use::Unlock => known.token.clone(),
         _ => random::token(),
     };
-    let logins = if is_login { 1 } else { known.as_ref().map_or(0, |known| known.logins) };
+    let logins =
+        if used_for == Use::Login { 1 } else { known.as_ref().map_or(0, |known| known.logins) };
     let status = record_device(tx, user, (&token, requester.client()), logins, now).await?;
     // Before those of other accounts, without the one that it replaces.
     let replaced = known.map(|known| known.token);

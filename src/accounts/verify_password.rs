@@ -18,7 +18,11 @@ pub async fn verify_password(
     password: &Password,
 ) -> Result<PasswordMatch, HashError> {
     let stored = user.map(|user| user.password_hash.as_str());
-    let matched = requester.hasher(app).verify(password.as_bytes(), stored).await;
+    let mut matched = requester.hasher(app).verify(password.as_bytes(), stored).await;
+    // A blocked password is compared all the same: the answer takes as long as for a wrong one.
+    if matched.is_ok() && user.is_some_and(|user| user.password_blocked_at.is_some()) {
+        matched = Ok(PasswordMatch::Incorrect);
+    }
     match matched {
         Ok(PasswordMatch::Incorrect) => drop(attempt),
         Ok(PasswordMatch::Correct { .. }) => attempt.clear_failures(app).await,

@@ -40,6 +40,8 @@ pub async fn run(command: Command, config: &Config) -> Result<(), CommandError> 
         device: None,
         address: None,
         accent: &config.accent,
+        link: "",
+        detail: "",
     })?;
     let (id, created_at) = (random::id(clock.millis()), clock.now());
     let queued = QueuedEmail { id, email, created_at, ..QueuedEmail::default() };

@@ -77,15 +77,21 @@ pub enum Notice {
     NewDevice,
     /// The password was changed or reset.
     PasswordChanged,
+    /// The address was changed. The old one and the new one are told.
+    EmailChanged,
+    /// The username was changed.
+    UsernameChanged,
     /// So many logins failed that new browsers cannot log in any more.
     LoginStopped,
 }
 
-const NAMES: [(&str, Notice); 5] = [
+const NAMES: [(&str, Notice); 7] = [
     ("registered", Notice::Registered),
     ("login", Notice::Login),
     ("new_device", Notice::NewDevice),
     ("password_changed", Notice::PasswordChanged),
+    ("email_changed", Notice::EmailChanged),
+    ("username_changed", Notice::UsernameChanged),
     ("login_stopped", Notice::LoginStopped),
 ];
 

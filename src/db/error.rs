@@ -37,6 +37,11 @@ impl DbError {
             || is_transient_code(&self.code())
     }
 
+    /// Whether a row with the same key exists.
+    pub fn is_duplicate(&self) -> bool {
+        matches!(self, Self::Driver(sqlx::Error::Database(cause)) if cause.is_unique_violation())
+    }
+
     /// Whether the server has closed the connection, or the network is cut.
     pub(super) fn is_connection_lost(&self) -> bool {
         let is_io = matches!(self, Self::Driver(sqlx::Error::Io(_)));

@@ -27,6 +27,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (11, "mail links", include_str!("../../migrations/0011_mail_links.sql")),
     (13, "email verified", include_str!("../../migrations/0013_email_verified.sql")),
     (14, "hooks", include_str!("../../migrations/0014_hooks.sql")),
+    (16, "password blocked", include_str!("../../migrations/0016_password_blocked.sql")),
 ];
 
 /// What a new database gets instead of the migrations up to [`SCHEMA_VERSION`], whose names for tables may

@@ -28,6 +28,10 @@ pub struct EmailContext<'a> {
     pub address: Option<IpAddr>,
     /// The colour of links and buttons.
     pub accent: &'a Accent,
+    /// The path of the page where the recipient answers; empty if there is none.
+    pub link: &'a str,
+    /// What a notice names besides: the new address, or the old username.
+    pub detail: &'a str,
 }
 
 /// For the templates.
@@ -109,6 +113,15 @@ emails! {
     /// The password was changed, by a code or on the account page.
     password_changed = PasswordChanged: "Your password at {} was changed",
         "mail/password_changed.txt", "mail/password_changed.html";
+    /// The address was changed. Goes to the old one, which the link gives back, and to the new one.
+    email_changed = EmailChanged: "Your email at {} was changed",
+        "mail/email_changed.txt", "mail/email_changed.html";
+    /// The old address was given back by its link. Goes to the one that it replaces.
+    email_restored: "Your email at {} was changed back",
+        "mail/email_restored.txt", "mail/email_restored.html";
+    /// The username was changed.
+    username_changed = UsernameChanged: "Your username at {} was changed",
+        "mail/username_changed.txt", "mail/username_changed.html";
     /// So many logins failed that new browsers cannot log in with the password alone.
     login_stopped = LoginStopped: "Someone is trying to log in to your {} account",
         "mail/login_stopped.txt", "mail/login_stopped.html";

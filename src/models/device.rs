@@ -157,6 +157,12 @@ pub async fn delete_device(tx: &mut Tx, user_id: &str, key: &[u8]) -> Result<boo
     Ok(delete.bind(user_id).bind(key.to_vec()).execute(tx.executor()).await? > 0)
 }
 
+/// Forgets every device of a user.
+pub async fn delete_devices(tx: &mut Tx, user_id: &str) -> Result<(), DbError> {
+    let delete = sql("delete from vestibule_devices where user_id = $1").bind(user_id);
+    delete.execute(tx.executor()).await.map(drop)
+}
+
 /// Deletes up to `limit` devices without a login for [`LIFETIME`] and returns how many.
 pub async fn sweep_devices(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
     sql(SWEEP).bind(now - LIFETIME).bind(limit).execute(executor).await

@@ -132,6 +132,7 @@ row! {
         credential_version: i64,
         created_at: i64,
         email_verified_at: Option<i64>,
+        password_blocked_at: Option<i64>,
     }
 }
 
@@ -141,7 +142,7 @@ row! {
 const LOAD: &str = "select data, sessions.created_at as begun_at, last_seen_at, coalesce(username, '') as username,
         coalesce(email, '') as email, coalesce(password_hash, '') as password_hash,
         coalesce(users.credential_version, 0) as credential_version,
-        coalesce(users.created_at, 0) as created_at, email_verified_at
+        coalesce(users.created_at, 0) as created_at, email_verified_at, password_blocked_at
     from vestibule_sessions as sessions
     left join vestibule_users as users on users.id = sessions.user_id
         and users.credential_version = sessions.credential_version
@@ -176,6 +177,7 @@ const LIST: &str = concat!(
 
 const DELETE: &str = "delete from vestibule_sessions where id_hash = $1";
 const DELETE_OTHERS: &str = "delete from vestibule_sessions where user_id = $1 and id_hash <> $2";
+const KEEP: &str = "update vestibule_sessions set credential_version = $2 where id_hash = $1";
 const DELETE_OF_USER: &str = "delete from vestibule_sessions where user_id = $1";
 
 /// Keeps the new session and the 99 others that were used last. Two logins at once, or one and a change
@@ -214,6 +216,12 @@ pub async fn revoke_others(
     key: &[u8],
 ) -> Result<u64, DbError> {
     sql(DELETE_OTHERS).bind(user_id).bind(key.to_vec()).execute(executor).await
+}
+
+/// Keeps the session with this key valid for `user`, whose credentials have changed in it.
+pub async fn keep_session(executor: Executor<'_>, key: &[u8], user: &User) -> Result<(), DbError> {
+    let keep = sql(KEEP).bind(key.to_vec()).bind(user.credential_version);
+    keep.execute(executor).await.map(drop)
 }
 
 /// The sessions in which a user is logged in, the last used first.
@@ -307,6 +315,7 @@ impl SessionRow {
             credential_version: self.credential_version,
             created_at: self.created_at,
             email_verified_at: self.email_verified_at,
+            password_blocked_at: self.password_blocked_at,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The `vestibule_users` table.
 
-use crate::db::{DbError, Executor, row, sql};
+use crate::db::{DbError, Executor, Statement, Tx, row, sql};
 use crate::random;
 
 row! {
@@ -23,6 +23,8 @@ row! {
         /// When the owner of the address proved that they have it; `None` when a stranger may have typed it,
         /// 0 when that is not known.
         pub email_verified_at: Option<i64>,
+        /// Since when the password is not accepted, until a new one is set.
+        pub password_blocked_at: Option<i64>,
     }
 }
 
@@ -78,8 +80,29 @@ const SET_PASSWORD: &str = concat!(
     "update vestibule_users
     set password_hash = $1, credential_version = credential_version + 1,
         password_set_in = $4, password_set_at = $5,
-        email_verified_at = coalesce($6, email_verified_at)
+        email_verified_at = coalesce($6, email_verified_at), password_blocked_at = null
     where id = $2 and credential_version = $3 returning ",
+    user_columns!()
+);
+
+const SET_USERNAME: &str = concat!(
+    "update vestibule_users
+    set username = $1, credential_version = credential_version + 1
+    where id = $2 and credential_version = $3 returning ",
+    user_columns!()
+);
+
+const BLOCK_PASSWORD: &str = concat!(
+    "update vestibule_users
+    set password_blocked_at = $2, credential_version = credential_version + 1
+    where id = $1 returning ",
+    user_columns!()
+);
+
+const RESTORE_EMAIL: &str = concat!(
+    "update vestibule_users set email = $2, email_key = $3, email_verified_at = $4
+    where id = $1 and email_key <> $3
+    and not exists (select 1 from vestibule_users other where other.email_key = $3) returning ",
     user_columns!()
 );
 
@@ -185,6 +208,47 @@ pub async fn set_password(
     let set = sql(SET_PASSWORD).bind(new.hash).bind(&user.id).bind(user.credential_version);
     let set = set.bind(new.session).bind(now).bind(new.proves_email.then_some(now));
     set.fetch_optional(executor).await
+}
+
+/// How a change of a user's names ended.
+pub enum NameChange {
+    Changed(User),
+    /// Another account has the name.
+    Taken,
+    /// The credentials have changed since the user was read.
+    Superseded,
+}
+
+impl NameChange {
+    async fn of(update: Statement, executor: Executor<'_>) -> Result<Self, DbError> {
+        match update.fetch_optional(executor).await {
+            Ok(user) => Ok(user.map_or(Self::Superseded, Self::Changed)),
+            Err(error) if error.is_duplicate() => Ok(Self::Taken),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Sets the username. After [`NameChange::Taken`] the transaction cannot be used any more.
+pub async fn set_username(tx: &mut Tx, user: &User, username: &str) -> Result<NameChange, DbError> {
+    let set = sql(SET_USERNAME).bind(username).bind(&user.id).bind(user.credential_version);
+    NameChange::of(set, tx.executor()).await
+}
+
+/// Stops accepting the password of a user, and returns the user as they are then.
+pub async fn block_password(tx: &mut Tx, id: &str, now: i64) -> Result<Option<User>, DbError> {
+    sql(BLOCK_PASSWORD).bind(id).bind(now).fetch_optional(tx.executor()).await
+}
+
+/// Gives a user an earlier address back, which the owner has proved by a link; `None` when it is the present one, or another account has it.
+pub async fn restore_email(
+    tx: &mut Tx,
+    id: &str,
+    (email, email_key): (&str, &str),
+    now: i64,
+) -> Result<Option<User>, DbError> {
+    let restore = sql(RESTORE_EMAIL).bind(id).bind(email).bind(email_key).bind(now);
+    restore.fetch_optional(tx.executor()).await
 }
 
 /// Replaces the hash by another of the same password, unless the password has changed.

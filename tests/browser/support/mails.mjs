@@ -9,7 +9,7 @@ import * as steps from "./journey.mjs";
 const SECOND_PASSWORD = "velvet anchor pudding";
 
 /** The kinds, as /dev/mailbox.json names them. */
-export const KINDS = ["registered", "login", "new_device", "reset_code", "password_changed", "login_stopped"];
+export const KINDS = ["registered", "login", "new_device", "reset_code", "password_changed", "username_changed", "login_stopped"];
 
 /** Does all that is told by mail; the HTML of one mail of each kind. */
 export async function receiveMails(browser, site) {
@@ -20,6 +20,10 @@ export async function receiveMails(browser, site) {
   await steps.logOut(page);
   await logIn(page, who);
   await steps.changePassword(page, who.password, SECOND_PASSWORD);
+  await page.waitForURL("/account");
+  await page.goto("/account/username");
+  who.username = "addressee-2";
+  await steps.send(page, { "New username": who.username }, "Change username");
   await page.waitForURL("/account");
   const elsewhere = await openPage(browser, { site });
   await logIn(elsewhere, { ...who, password: SECOND_PASSWORD });

@@ -1,0 +1,51 @@
+//! Unlock: an emailed link lets a browser try to log in although logins are stopped. It does not log in.
+
+use super::Error;
+use super::history::{self, HistoryEvent};
+use super::mail_link::{count_attempt, open_link, refuse, use_link};
+use super::requester::Requester;
+use super::trusted_devices::trust_anew;
+use crate::app::App;
+use crate::db::DbError;
+use crate::event::Event;
+use crate::models::mail_link::LinkPurpose;
+use crate::models::user::{User, find_user};
+
+/// A browser that may try again.
+pub struct Unlocked {
+    pub user: User,
+    /// The device tokens that the browser must keep.
+    pub device_tokens: Vec<String>,
+}
+
+/// The user whose link this token is. It changes nothing: programs that check emails open links, too.
+pub async fn open_unlock(app: &App, token: &str) -> Result<Option<User>, DbError> {
+    let Some(link) = open_link(app, LinkPurpose::Unlock, token).await? else { return Ok(None) };
+    let Some(id) = link.user_id else { return Ok(None) };
+    find_user(app.db.reader(), &id).await
+}
+
+/// Gives this browser attempts of its own, as a trusted device has them. `None` if the link does not work.
+pub async fn unlock(
+    app: &App,
+    requester: &Requester,
+    token: &str,
+) -> Result<Option<Unlocked>, Error> {
+    let attempt = count_attempt(app, requester).await?;
+    let mut tx = app.db.begin().await?;
+    let link = use_link(app, &mut tx, LinkPurpose::Unlock, token).await?;
+    let user = match link.and_then(|link| link.user_id) {
+        Some(id) => find_user(tx.executor(), &id).await?,
+        None => None,
+    };
+    let Some(user) = user else {
+        refuse(LinkPurpose::Unlock);
+        return Ok(None);
+    };
+    let device_tokens = trust_anew(app, &mut tx, requester, &user).await?;
+    history::record(app, &mut tx, requester, &user, HistoryEvent::Unlocked).await?;
+    tx.commit().await?;
+    attempt.refund(app).await;
+    Event::Unlocked { account: &user.id }.write();
+    Ok(Some(Unlocked { user, device_tokens }))
+}

@@ -1,0 +1,76 @@
+//! Change the username.
+
+use askama::Template;
+use serde::Deserialize;
+
+use super::{HandlerResult, redirect, show as show_page, show_form_again};
+use crate::accounts::change_username::{UsernameChange, change_username};
+use crate::accounts::field_errors::FieldErrors;
+use crate::error::RequestError;
+use crate::flash::Flash;
+use crate::forms::Fields;
+use crate::models::user::User;
+use crate::page::Page;
+use crate::visitor::Visitor;
+use crate::visitor::logged_in::LoggedIn;
+
+#[derive(Template)]
+#[template(path = "change_username.html")]
+struct UsernamePage {
+    page: Page,
+    username: String,
+    asks_password: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct UsernameForm {
+    username: String,
+    current_password: String,
+}
+
+pub async fn show(LoggedIn { mut visitor, .. }: LoggedIn) -> HandlerResult {
+    show_page(&page(&mut visitor, "", FieldErrors::default()).await?)
+}
+
+pub async fn submit(
+    LoggedIn { mut visitor, user }: LoggedIn,
+    Fields(form): Fields<UsernameForm>,
+) -> HandlerResult {
+    let result = try_change(&mut visitor, &user, &form).await;
+    show_form_again(result, "username", async |errors| {
+        page(&mut visitor, &form.username, errors).await
+    })
+    .await
+}
+
+async fn try_change(visitor: &mut Visitor, user: &User, form: &UsernameForm) -> HandlerResult {
+    let session = visitor.session_key().unwrap_or_default();
+    let current = visitor.asks_password().then_some(form.current_password.as_str());
+    let (app, requester) = (&visitor.app, &visitor.requester);
+    match change_username(app, requester, (user, &session), &form.username, current).await? {
+        UsernameChange::Changed { device_tokens } => {
+            visitor.set_device_cookie(&device_tokens);
+            visitor.add_flash(Flash::UsernameChanged).await?;
+            visitor.add_flash(Flash::LoggedOutElsewhere).await?;
+        }
+        UsernameChange::Same => {}
+        UsernameChange::LoggedOut => {
+            visitor.set_flash_cookie(&Flash::SessionEnded);
+            return redirect(&visitor.app, "/login");
+        }
+    }
+    redirect(&visitor.app, "/account")
+}
+
+async fn page(
+    visitor: &mut Visitor,
+    username: &str,
+    errors: FieldErrors,
+) -> Result<UsernamePage, RequestError> {
+    Ok(UsernamePage {
+        page: visitor.page("Change your username").await?.with_errors(errors),
+        username: username.trim().to_owned(),
+        asks_password: visitor.asks_password(),
+    })
+}

@@ -1,0 +1,43 @@
+//! "This wasn't me": the page that notices link to.
+
+use askama::Template;
+use axum::extract::Path;
+
+use super::{HandlerResult, redirect, show as show_page, show_dead_link};
+use crate::accounts::not_me::{Report, open_report, report};
+use crate::flash::Flash;
+use crate::page::Page;
+use crate::visitor::Visitor;
+
+#[derive(Template)]
+#[template(path = "not_me.html")]
+struct NotMePage {
+    page: Page,
+    token: String,
+    report: Report,
+}
+
+/// A page with the button only.
+pub async fn show(mut visitor: Visitor, Path(token): Path<String>) -> HandlerResult {
+    match open_report(&visitor.app, &token).await? {
+        Some(report) => {
+            let page = visitor.page("This wasn't you?").await?;
+            show_page(&NotMePage { page, token, report })
+        }
+        None => show_dead_link(&mut visitor).await,
+    }
+}
+
+pub async fn submit(mut visitor: Visitor, Path(token): Path<String>) -> HandlerResult {
+    let Some(report) = report(&visitor.app, &visitor.requester, &token).await? else {
+        return show_dead_link(&mut visitor).await;
+    };
+    // The session of this browser may be one of those that ended.
+    visitor.end_session().await?;
+    visitor.keep_login_name(&report.username);
+    if report.restored_email.is_some() {
+        visitor.add_flash(Flash::EmailRestored).await?;
+    }
+    visitor.add_flash(Flash::PasswordBlocked).await?;
+    redirect(&visitor.app, "/forgot")
+}
