@@ -27,6 +27,7 @@ pub enum Flash {
     /// A session or a trusted device was gone when its user ended it.
     AlreadyGone,
     DeviceForgotten,
+    AccountDeleted,
     PasswordReset,
     /// A form came after its reset had ended.
     ResetEnded,
@@ -53,6 +54,7 @@ impl Flash {
             | Self::PasswordChanged
             | Self::LoggedOutThere
             | Self::DeviceForgotten
+            | Self::AccountDeleted
             | Self::PasswordReset
             | Self::UsernameChanged
             | Self::PasswordBlocked
@@ -81,6 +83,7 @@ impl Flash {
             Self::LoggedOutElsewhere => "You've been logged out everywhere else.",
             Self::LoggedOutThere => "You've been logged out there.",
             Self::AlreadyGone => "That was removed already.",
+            Self::AccountDeleted => "Your account was deleted.",
             Self::DeviceForgotten => "That browser is no longer trusted.",
             Self::PasswordReset => "Your password was changed. Log in with the new one.",
             Self::ResetEnded => "Your reset timed out. Request a new code.",

@@ -15,9 +15,9 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::app::App;
 use crate::controllers::{
-    account, app_login, change_password, change_username, export, forward, health, history, home,
-    login, logout, mailbox, not_me, password_reset, register, session_info, sessions, static_files,
-    unlock,
+    account, app_login, change_password, change_username, delete_account, export, forward, health,
+    history, home, login, logout, mailbox, not_me, password_reset, register, session_info,
+    sessions, static_files, unlock,
 };
 use crate::middleware::{
     cookies, csrf, error_pages, fetched, frame, framing, headers, mailbox as mailbox_guard, mount,
@@ -74,6 +74,7 @@ fn pages() -> Router<App> {
         .route("/account/sessions", get(sessions::show))
         .route("/account/sessions/revoke", post(sessions::revoke))
         .route("/account/history", get(history::show))
+        .route("/account/delete", get(delete_account::show).post(delete_account::submit))
         .route("/account/export", post(export::submit))
         .route("/account/username", get(change_username::show).post(change_username::submit))
         .route("/not-me/{token}", get(not_me::show).post(not_me::submit))

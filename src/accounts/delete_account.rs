@@ -1,6 +1,10 @@
 //! Delete an account, with everything that is stored about it.
 
-use super::{Error, hooks};
+use super::field_errors::FieldErrors;
+use super::pasted::plain;
+use super::reauthenticate::reauthenticate;
+use super::requester::Requester;
+use super::{Error, hooks, notices};
 use crate::app::App;
 use crate::db::DbError;
 use crate::event::Event;
@@ -8,6 +12,7 @@ use crate::models::history::delete_history_of_user;
 use crate::models::hook_event::{HookKind, delete_events_of_user};
 use crate::models::one_time_code;
 use crate::models::outbox::delete_emails_of_user;
+use crate::models::reserved_username::reserve_username;
 use crate::models::user::{User, delete_user};
 
 /// How a deletion ended.
@@ -19,20 +24,54 @@ pub enum Deletion {
     Referenced(DbError),
 }
 
-/// Deletes the account of `user`, all or nothing. Its sessions, devices and links go with its row, and so
+/// What its owner typed.
+#[derive(Clone, Copy)]
+pub struct Confirmation<'a> {
+    /// The username; the address of an account without one.
+    pub name: &'a str,
+    pub current_password: &'a str,
+}
+
+/// Deletes the account of `user`, who is logged in, and tells the address.
+pub async fn delete_own_account(
+    app: &App,
+    requester: &Requester,
+    user: &User,
+    confirmation: Confirmation<'_>,
+) -> Result<Deletion, Error> {
+    let mut errors = FieldErrors::default();
+    let name = user.display_name();
+    if plain(confirmation.name).trim().to_lowercase() != name.to_lowercase() {
+        errors.add("username", format!("Type {name} to confirm."));
+    }
+    // Also when it was given a moment ago: this cannot be undone.
+    let password = Some(confirmation.current_password);
+    reauthenticate(app, requester, user, password, &mut errors).await?;
+    errors.into_result(Some(()))?;
+    delete_account(app, user, Some(requester)).await
+}
+
+/// Deletes the account of `user`, all or nothing. When its owner asks, who is the `requester`, the address
+/// is told and the username reserved. Its sessions, devices and links go with its row, and so
 /// do the rows of a host application that say so. Limits stay: they count by keyed digests, and a deletion
 /// must not reset what an address or a network has used up.
-pub async fn delete_account(app: &App, user: &User) -> Result<Deletion, Error> {
-    match delete_rows(app, user).await {
+pub async fn delete_account(
+    app: &App,
+    user: &User,
+    requester: Option<&Requester>,
+) -> Result<Deletion, Error> {
+    match delete_rows(app, user, requester).await {
         Ok(true) => Event::UserDeleted { account: &user.id }.write(),
         Ok(false) => return Ok(Deletion::Gone),
-        Err(error) if error.is_reference() => return Ok(Deletion::Referenced(error)),
-        Err(error) => return Err(error.into()),
+        Err(Error::Database(error)) if error.is_reference() => {
+            return Ok(Deletion::Referenced(error));
+        }
+        Err(error) => return Err(error),
     }
     Ok(Deletion::Deleted)
 }
 
-async fn delete_rows(app: &App, user: &User) -> Result<bool, DbError> {
+async fn delete_rows(app: &App, user: &User, requester: Option<&Requester>) -> Result<bool, Error> {
     let mut tx = app.db.begin().await?;
     if !delete_user(tx.executor(), &user.id).await? {
         return Ok(false);
@@ -44,5 +83,11 @@ async fn delete_rows(app: &App, user: &User) -> Result<bool, DbError> {
     // A registration that was not told yet is of no use any more.
     delete_events_of_user(tx.executor(), &user.id).await?;
     hooks::enqueue(app, &mut tx, HookKind::Deleted, user).await?;
-    tx.commit().await.map(|()| true)
+    if let Some(requester) = requester {
+        // Applications may know people by it.
+        reserve_username(tx.executor(), &user.username, None, app.clock.now()).await?;
+        notices::send_account_deleted(app, &mut tx, requester, user).await?;
+    }
+    tx.commit().await?;
+    Ok(true)
 }

@@ -106,7 +106,12 @@ impl Login {
                 rehash(&app, &requester, user, &password).await;
             }
             // A client that hangs up must not hide the login from the account's owner.
-            return run_to_completion(complete_login(app, requester, user.clone())).await;
+            let login = complete_login(app.clone(), requester.clone(), user.clone());
+            match run_to_completion(login).await {
+                // The account was deleted in the meantime.
+                Err(Error::Database(error)) if error.is_reference() => {}
+                completed => return completed,
+            }
         }
         let account_id = user.as_ref().map(|user| user.id.as_str());
         Event::LoginRefused { account: account_id }.write();

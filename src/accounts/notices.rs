@@ -90,6 +90,27 @@ pub async fn send_to(
     Ok(false)
 }
 
+/// Tells the address of `user` within `tx` that the account was deleted. It has no link, and is in no
+/// history: the account is gone.
+pub async fn send_account_deleted(
+    app: &App,
+    tx: &mut Tx,
+    requester: &Requester,
+    user: &User,
+) -> Result<(), Error> {
+    if !app.config.notices.sends(Notice::AccountDeleted) {
+        return Ok(());
+    }
+    for quota in MailQuota::ALL {
+        if may_send(app, tx, &quota.counters(app, &user.email, requester)).await? {
+            let context = context(app, requester, &user.username, &user.email);
+            app.outbox.enqueue(tx, &emails::account_deleted(&context)?, None).await?;
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// Tells the address `replaced` within `tx` that `user` has an earlier address again. It has no link: whoever
 /// has this address may be who took the account over.
 pub async fn send_email_restored(

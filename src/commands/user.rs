@@ -159,7 +159,7 @@ async fn delete(app: &App, typed: &str, yes: bool, json: bool) -> Result<(), Com
     if !yes && !confirm(&format!("Delete the account {username} ({email})?"))? {
         return Err(CommandError::Failed("nothing was deleted".to_owned()));
     }
-    match delete_account(app, &user).await? {
+    match delete_account(app, &user, None).await? {
         Deletion::Deleted => {
             eprintln!("The account was deleted.");
             print_user(&user, json)

@@ -83,9 +83,11 @@ pub enum Notice {
     UsernameChanged,
     /// So many logins failed that new browsers cannot log in any more.
     LoginStopped,
+    /// The account was deleted by its owner.
+    AccountDeleted,
 }
 
-const NAMES: [(&str, Notice); 7] = [
+const NAMES: [(&str, Notice); 8] = [
     ("registered", Notice::Registered),
     ("login", Notice::Login),
     ("new_device", Notice::NewDevice),
@@ -93,6 +95,7 @@ const NAMES: [(&str, Notice); 7] = [
     ("email_changed", Notice::EmailChanged),
     ("username_changed", Notice::UsernameChanged),
     ("login_stopped", Notice::LoginStopped),
+    ("account_deleted", Notice::AccountDeleted),
 ];
 
 /// Which notices are sent.

@@ -5,6 +5,7 @@ pub mod app_login;
 pub mod change_password;
 pub mod change_username;
 pub mod code_form;
+pub mod delete_account;
 pub mod export;
 pub mod forward;
 pub mod health;

@@ -125,6 +125,9 @@ emails! {
     /// So many logins failed that new browsers cannot log in with the password alone.
     login_stopped = LoginStopped: "Someone is trying to log in to your {} account",
         "mail/login_stopped.txt", "mail/login_stopped.html";
+    /// The owner has deleted the account.
+    account_deleted = AccountDeleted: "Your account at {} was deleted",
+        "mail/account_deleted.txt", "mail/account_deleted.html";
     /// Shows that mail arrives. Uses neither `username`, `device` nor `address`.
     test: "Test email from {}", "mail/test.txt", "mail/test.html";
 }

@@ -355,7 +355,11 @@ impl SessionStore for SqlSessionStore {
             .bind(expires_at)
             .bind(user.clone())
             .bind(login.map(|login| login.credential_version));
-        let others = insert.fetch_optional::<(i64,)>(self.db.writer()).await.map_err(backend)?;
+        let others = match insert.fetch_optional::<(i64,)>(self.db.writer()).await {
+            // The account was deleted in the meantime: there is nothing to be logged in to.
+            Err(error) if error.is_reference() => return Ok(()),
+            inserted => inserted.map_err(backend)?,
+        };
         if let Some(user) = user
             && others >= Some((MAX_SESSIONS,))
         {

@@ -68,6 +68,7 @@ async fn every_page_of_a_logged_in_person_has_the_button_to_log_out() {
         "/account/password",
         "/account/sessions",
         "/account/history",
+        "/account/delete",
         "/forgot",
         "/logout",
         "/dev/mailbox",

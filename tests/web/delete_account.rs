@@ -1,20 +1,26 @@
-//! Delete an account, and what that does to a host application's rows.
+//! Delete an account, by its owner or the operator, and what that does to a host application's rows.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use axum::http::StatusCode;
+use tower_sessions::SessionStore;
 use vestibule::accounts::delete_account::{Deletion, delete_account};
+use vestibule::config::Notices;
 use vestibule::db::sql;
+use vestibule::models::session::SqlSessionStore;
 use vestibule::models::user::find_user_by_username;
 use vestibule::{App, random};
 
 use crate::support::host_database::{HostDatabase, register};
 use crate::support::program::Folder;
-use crate::support::{PASSWORD, Site, email_of};
+use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of};
+
+const DAY: i64 = 24 * 60 * 60;
 
 async fn delete(app: &App, username: &str) -> Deletion {
     let user = find_user_by_username(app.db.reader(), username).await.unwrap().unwrap();
-    delete_account(app, &user).await.unwrap()
+    delete_account(app, &user, None).await.unwrap()
 }
 
 on_both_databases! {
@@ -51,12 +57,152 @@ on_both_databases! {
     async fn an_account_is_deleted_once(site: Site) {
         site.registered("ann").await;
         let user = find_user_by_username(site.db().reader(), "ann").await.unwrap().unwrap();
-        let both = tokio::join!(delete_account(&site.app, &user), delete_account(&site.app, &user));
+        let both = tokio::join!(delete_account(&site.app, &user, None), delete_account(&site.app, &user, None));
         let outcomes = [both.0.unwrap(), both.1.unwrap()];
         let deleted = outcomes.iter().filter(|outcome| matches!(outcome, Deletion::Deleted));
         assert_eq!(deleted.count(), 1);
         assert!(outcomes.iter().any(|outcome| matches!(outcome, Deletion::Gone)));
     }
+}
+
+const PATH: &str = "/account/delete";
+
+/// Types both and sends the form.
+async fn leave(browser: &mut Browser, name: &str, password: &str) {
+    browser.open(PATH).await;
+    browser.fill("Username", name).fill("Current password", password);
+    browser.press("Delete account").await;
+}
+
+on_both_databases! {
+    async fn the_owner_deletes_the_account_with_its_name_and_the_password(site: Site) {
+        let mut ann = site.registered("ann").await;
+        let mut phone = site.browser();
+        phone.log_in("ann", PASSWORD).await;
+        let id = find_user_by_username(site.db().reader(), "ann").await.unwrap().unwrap().id;
+        ann.open("/account").await.click("Delete your account").await;
+        assert_eq!((ann.path(), ann.title().as_str()), (PATH, "Delete your account – Vestibule"));
+        leave(&mut ann, " Ann ", PASSWORD).await;
+        assert_eq!(ann.visited, [PATH, "/login"]);
+        assert_eq!(ann.flashes(), ["Your account was deleted."]);
+        assert!(!ann.is_logged_in().await && !phone.is_logged_in().await);
+        assert_eq!(site.mails_to("ann").await, ["account_deleted"]);
+        for table in ["select count(*) from vestibule_users", "select count(*) from vestibule_devices", "select count(*) from vestibule_history where user_id <> ''", "select count(*) from vestibule_sessions where user_id is not null"] {
+            assert_eq!(site.count(table).await, 0, "{table}");
+        }
+        assert!(!rows_of(&site, "vestibule_outbox").await.contains(&id), "the last mail is about nobody");
+        assert_eq!(ann.log_in("ann", PASSWORD).await.path(), "/login");
+    }
+
+    async fn a_refused_form_deletes_nothing(site: Site) {
+        let mut ann = site.registered("ann").await;
+        let wrong_name = "Type ann to confirm.";
+        for (name, password, problems) in [
+            ("bob", PASSWORD, &[wrong_name][..]),
+            ("", PASSWORD, &[wrong_name]),
+            ("ann@meadow.example", PASSWORD, &[wrong_name]),
+            ("ann", "not the password", &["Current password is incorrect."]),
+            ("ann", "", &["Enter your current password."]),
+            ("x", "", &[wrong_name, "Enter your current password."]),
+        ] {
+            leave(&mut ann, name, password).await;
+            assert_eq!((ann.status, ann.problems()), (StatusCode::UNPROCESSABLE_ENTITY, problems.iter().map(|&p| p.to_owned()).collect()));
+            assert_eq!(ann.attribute("#username", "value").as_deref(), Some(name));
+            assert!(ann.attribute("#current_password", "value").is_none());
+        }
+        assert!(ann.is_logged_in().await);
+        assert_eq!(site.mails_to("ann").await, ["registered"]);
+    }
+
+    async fn guesses_of_the_password_are_limited_together_with_those_at_other_forms(site: Site) {
+        let mut ann = site.registered("ann").await;
+        for _ in 0..10 {
+            leave(&mut ann, "ann", "not the password").await;
+        }
+        leave(&mut ann, "ann", PASSWORD).await;
+        assert_eq!(ann.status, StatusCode::TOO_MANY_REQUESTS);
+        let fields = [("current_password", PASSWORD), ("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
+        assert_eq!(ann.post("/account/password", &fields).await.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(site.count("select count(*) from vestibule_users").await, 1);
+    }
+
+    async fn two_tabs_at_once_both_end_at_the_login_and_one_mail_is_sent(site: Site) {
+        let ann = site.registered("ann").await;
+        let fields = [("username", "ann"), ("current_password", PASSWORD)];
+        let (one, other) = tokio::join!(ann.post(PATH, &fields), ann.post(PATH, &fields));
+        for answer in [one, other] {
+            assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+            assert!(answer.headers()["location"].to_str().unwrap().starts_with("/login"));
+        }
+        assert_eq!(site.mails_to("ann").await, ["account_deleted"]);
+        let late = ann.post(PATH, &fields).await;
+        assert_eq!(late.headers()["location"], "/login?next=/account/delete");
+    }
+
+    async fn a_form_from_before_a_new_password_deletes_nothing(site: Site) {
+        let ann = site.registered("ann").await;
+        let (mut other, code) = site.with_code("ann").await;
+        other.reset(&code, OTHER_PASSWORD).await;
+        let answer = ann.post(PATH, &[("username", "ann"), ("current_password", OTHER_PASSWORD)]).await;
+        assert_eq!(answer.headers()["location"], "/login?next=/account/delete");
+        assert_eq!(site.count("select count(*) from vestibule_users").await, 1);
+    }
+
+    async fn a_login_while_the_account_is_deleted_is_refused_or_ends_with_it(site: Site) {
+        for round in 0..10 {
+            let name = format!("ann{round}");
+            let ann = site.registered(&name).await;
+            let fields = [("username", name.as_str()), ("current_password", PASSWORD)];
+            let login = [("username", name.as_str()), ("password", PASSWORD)];
+            let mut phone = site.browser();
+            let (deleted, logged_in) = tokio::join!(ann.post(PATH, &fields), phone.post("/login", &login));
+            assert_eq!(deleted.status(), StatusCode::SEE_OTHER);
+            let status = logged_in.status();
+            assert!([StatusCode::SEE_OTHER, StatusCode::UNPROCESSABLE_ENTITY].contains(&status), "{status}");
+            phone.keep(&logged_in);
+            assert!(!phone.is_logged_in().await);
+            site.wait(60);
+        }
+        assert_eq!(site.count("select count(*) from vestibule_users").await, 0);
+        assert_eq!(site.count("select count(*) from vestibule_history where user_id <> ''").await, 0);
+    }
+
+    async fn a_session_of_an_account_that_is_gone_is_not_begun(site: Site) {
+        let ann = site.registered("ann").await;
+        let id = ann.cookie("vestibule").unwrap().parse().unwrap();
+        let config = &site.app.config;
+        let store = SqlSessionStore::new(site.app.db.clone(), site.app.clock.clone(), config.sessions);
+        let mut record = store.load(&id).await.unwrap().unwrap();
+        delete(&site.app, "ann").await;
+        record.id = tower_sessions::session::Id::default();
+        store.create(&mut record).await.unwrap();
+        assert!(store.load(&record.id).await.unwrap().is_none());
+    }
+
+    async fn the_username_is_reserved_for_ninety_days(site: Site) {
+        let mut ann = site.registered("ann").await;
+        leave(&mut ann, "ann", PASSWORD).await;
+        site.wait(90 * DAY - 60);
+        let mut other = site.browser();
+        other.register("ann", "other@meadow.example", PASSWORD).await;
+        assert_eq!(other.visited.last().unwrap(), "/login");
+        assert_eq!(site.count("select count(*) from vestibule_users").await, 0);
+        other.register("anna", "ann@meadow.example", PASSWORD).await;
+        assert_eq!(other.path(), "/account", "the address is free at once: {}", other.text());
+        site.wait(60);
+        let mut third = site.browser();
+        third.register("ann", "third@meadow.example", PASSWORD).await;
+        assert_eq!(third.path(), "/account", "{}", third.text());
+    }
+}
+
+#[tokio::test]
+async fn without_the_notice_no_mail_is_sent() {
+    let site = Site::with(|config| config.notices = Notices::parse("none").unwrap()).await;
+    let mut ann = site.registered("ann").await;
+    leave(&mut ann, "ann", PASSWORD).await;
+    assert_eq!(ann.flashes(), ["Your account was deleted."]);
+    assert_eq!(site.mails_to("ann").await, Vec::<String>::new());
 }
 
 /// All rows of a table as text.

@@ -58,7 +58,7 @@ const WAITING: &str = "select count(*) from vestibule_hook_events";
 
 async fn delete(app: &App, username: &str) {
     let user = find_user_by_username(app.db.reader(), username).await.unwrap().unwrap();
-    assert!(matches!(delete_account(app, &user).await.unwrap(), Deletion::Deleted));
+    assert!(matches!(delete_account(app, &user, None).await.unwrap(), Deletion::Deleted));
 }
 
 /// Runs everything that is due.

@@ -109,7 +109,7 @@ fn a_notice_says_who_when_where_and_what_to_do() {
             "Device:      Firefox on Linux",
             "IP address:  192.0.2.7",
             "If this wasn't you",
-            next_page(&email),
+            next_step(&email),
         ] {
             assert!(email.text.lines().any(|l| l == line), "{}: {line}", email.kind);
         }
@@ -117,12 +117,15 @@ fn a_notice_says_who_when_where_and_what_to_do() {
     }
 }
 
-/// A line with the page that the email asks its recipient to open.
-fn next_page(email: &Email) -> &'static str {
+/// A line with the page that the email asks its recipient to open, or with what there is to do elsewhere.
+fn next_step(email: &Email) -> &'static str {
     match email.kind.as_str() {
         "reset_code" => "https://example.com/accounts/reset",
         // Its recipient may be who took the account over.
         "email_restored" => "https://example.com/accounts/login",
+        "account_deleted" => {
+            "Someone knew your password. The account can't be brought back. Change the password wherever else you use it."
+        }
         _ => "https://example.com/accounts/a-page/AAAAAAAAAAAAAAAAAAAAAA",
     }
 }
@@ -130,8 +133,8 @@ fn next_page(email: &Email) -> &'static str {
 #[test]
 fn an_email_has_one_button_at_most() {
     for email in all() {
-        let asks_for_nothing =
-            ["reset_code", "email_restored", "test"].contains(&email.kind.as_str());
+        let asks_for_nothing = ["reset_code", "email_restored", "account_deleted", "test"]
+            .contains(&email.kind.as_str());
         let buttons = email.html.matches("class=\"button\"").count();
         assert_eq!(buttons, usize::from(!asks_for_nothing), "{}", email.kind);
     }
