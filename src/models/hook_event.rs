@@ -165,7 +165,7 @@ pub async fn delete_events_of_user(executor: Executor<'_>, user_id: &str) -> Res
         .map(drop)
 }
 
-/// Deletes up to `limit` events of each hook that no process has had for [`HOOK_LIFETIME`], and returns how many.
+/// Deletes up to `limit` events of each hook that no process has had for 30 days, and returns how many.
 pub async fn sweep_hook_events(db: &Db, limit: i64, now: i64) -> Result<u64, DbError> {
     let mut deleted = 0;
     for kind in HookKind::ALL {
