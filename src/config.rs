@@ -71,6 +71,8 @@ pub struct Config {
     pub notices: Notices,
     /// Whether the subject of an email with a code shows the code.
     pub code_in_subject: bool,
+    /// Whether people may log in with an emailed code in place of the password.
+    pub login_code: bool,
     /// The applications behind the login.
     pub apps: Apps,
     /// Where people go after they have logged in without `next`: a path on the origin, or a
@@ -162,6 +164,7 @@ impl Config {
             smtp: SmtpServer::read(raw),
             mail_from,
             notices: raw.value("MAIL_NOTICES", Notices::parse),
+            login_code: raw.value("LOGIN_CODE", values::yes_or_no),
             code_in_subject: raw.value("MAIL_CODE_IN_SUBJECT", values::yes_or_no),
             after_login: raw.value("AFTER_LOGIN", |text| apps::after_login(text, &apps)),
             apps,

@@ -74,6 +74,7 @@ events! {
     Registered INFO "registered" { account: &'a str }
     RegisterRefused INFO "register_refused" { reason: &'static str }
     Login INFO "login" { account: &'a str }
+    LoginByCode INFO "login_by_code" { account: &'a str }
     LoginRefused INFO "login_refused" { account: Option<&'a str> }
     LoginStopped WARN "login_stopped" { account: Option<&'a str> }
     DeviceNew INFO "device_new" { account: &'a str }
@@ -93,6 +94,7 @@ events! {
     CodeRefused INFO "code_refused" {
         account: Option<&'a str>, purpose: &'static str, reason: &'static str
     }
+    EmailChanged INFO "email_changed" { account: &'a str }
     UsernameChanged INFO "username_changed" { account: &'a str }
     EmailRestored WARN "email_restored" { account: &'a str }
     NotMe WARN "not_me" { account: &'a str }

@@ -15,6 +15,7 @@ pub enum Flash {
     /// A form came after its session had ended.
     SessionEnded,
     PasswordChanged,
+    EmailChanged,
     UsernameChanged,
     /// Somebody else was reported: the password is blocked.
     PasswordBlocked,
@@ -31,8 +32,12 @@ pub enum Flash {
     PasswordReset,
     /// A form came after its reset had ended.
     ResetEnded,
+    /// The same of another code.
+    CodeEnded,
     CodeReplaced,
     CodeSentAgain,
+    /// As [`Flash::CodeSentAgain`], where nobody must find out who has an account.
+    NewCodeSent,
     /// Another code was requested too early; the seconds that are left.
     TooEarly(i64),
     /// A sentence, as earlier versions stored them.
@@ -56,12 +61,14 @@ impl Flash {
             | Self::DeviceForgotten
             | Self::AccountDeleted
             | Self::PasswordReset
+            | Self::EmailChanged
             | Self::UsernameChanged
             | Self::PasswordBlocked
             | Self::EmailRestored
             | Self::Unlocked
-            | Self::CodeSentAgain => ("done", "Done"),
-            Self::ResetEnded | Self::TooEarly(_) => ("warning", "Warning"),
+            | Self::CodeSentAgain
+            | Self::NewCodeSent => ("done", "Done"),
+            Self::ResetEnded | Self::CodeEnded | Self::TooEarly(_) => ("warning", "Warning"),
             _ => ("info", "Information"),
         }
     }
@@ -74,6 +81,7 @@ impl Flash {
             Self::LoggedOut => "You've been logged out.",
             Self::SessionEnded => "You were logged out. Log in to continue.",
             Self::PasswordChanged => "Your password was changed.",
+            Self::EmailChanged => "Your email was changed.",
             Self::UsernameChanged => "Your username was changed.",
             Self::PasswordBlocked => {
                 "Everyone was logged out, and the password no longer works. Set a new one now."
@@ -87,8 +95,10 @@ impl Flash {
             Self::DeviceForgotten => "That browser is no longer trusted.",
             Self::PasswordReset => "Your password was changed. Log in with the new one.",
             Self::ResetEnded => "Your reset timed out. Request a new code.",
+            Self::CodeEnded => "That took too long. Request a new code.",
             Self::CodeReplaced => "Your last code no longer works.",
             Self::CodeSentAgain => "If your details match an account, we've sent a new code.",
+            Self::NewCodeSent => "We've sent a new code.",
             Self::TooEarly(seconds) => {
                 return format!("Wait {} before requesting another code.", times::wait(*seconds));
             }

@@ -4,7 +4,7 @@
 //! not UTF-8, gives several addresses one timeout, and trusts no self-signed certificate.
 
 pub mod emails;
-mod mask;
+pub mod mask;
 mod message;
 mod smtp;
 pub mod worker;

@@ -15,9 +15,9 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::app::App;
 use crate::controllers::{
-    account, app_login, change_password, change_username, delete_account, export, forward, health,
-    history, home, login, logout, mailbox, not_me, password_reset, register, session_info,
-    sessions, static_files, unlock,
+    account, app_login, change_email, change_password, change_username, delete_account, export,
+    forward, health, history, home, login, login_code, logout, mailbox, not_me, password_reset,
+    register, session_info, sessions, static_files, unlock,
 };
 use crate::middleware::{
     cookies, csrf, error_pages, fetched, frame, framing, headers, mailbox as mailbox_guard, mount,
@@ -54,7 +54,7 @@ pub fn site(app: &App) -> Router {
 }
 
 fn pages_for(app: &App, longest: Duration) -> Router<App> {
-    let leading_on = leading_on().layer(headers::form_action_layer(&app.config));
+    let leading_on = leading_on(app).layer(headers::form_action_layer(&app.config));
     let mailbox = if app.has_mailbox() { development(app) } else { Router::new() };
     let forms = around_forms(pages().merge(leading_on).merge(mailbox), app);
     let pages = around_sessions(forms, app).merge(without_session());
@@ -64,6 +64,7 @@ fn pages_for(app: &App, longest: Duration) -> Router<App> {
 }
 
 fn pages() -> Router<App> {
+    let confirm_email = get(change_email::show_confirm).post(change_email::submit_confirm);
     Router::new()
         .route("/login/app", get(app_login::send_ticket))
         .route("/forgot", get(password_reset::show_request).post(password_reset::submit_request))
@@ -76,17 +77,28 @@ fn pages() -> Router<App> {
         .route("/account/history", get(history::show))
         .route("/account/delete", get(delete_account::show).post(delete_account::submit))
         .route("/account/export", post(export::submit))
+        .route("/account/email", get(change_email::show).post(change_email::submit))
+        .route("/account/email/confirm", confirm_email)
+        .route("/account/email/resend", post(change_email::resend))
         .route("/account/username", get(change_username::show).post(change_username::submit))
         .route("/not-me/{token}", get(not_me::show).post(not_me::submit))
         .route("/unlock/{token}", get(unlock::show).post(unlock::submit))
 }
 
 /// Pages whose forms have `next`.
-fn leading_on() -> Router<App> {
-    Router::new()
+fn leading_on(app: &App) -> Router<App> {
+    let pages = Router::new()
         .route("/register", get(register::show).post(register::submit))
         .route("/login", get(login::show).post(login::submit))
-        .route("/logout", get(logout::show).post(logout::submit))
+        .route("/logout", get(logout::show).post(logout::submit));
+    if !app.config.login_code {
+        return pages;
+    }
+    let confirm_code = get(login_code::show_confirm).post(login_code::submit_confirm);
+    pages
+        .route("/login/code", get(login_code::show).post(login_code::submit))
+        .route("/login/code/confirm", confirm_code)
+        .route("/login/code/resend", post(login_code::resend))
 }
 
 fn development(app: &App) -> Router<App> {

@@ -132,6 +132,19 @@ impl Visitor {
         self.save().await
     }
 
+    /// As [`Visitor::log_in`], by a code: forms that change the account ask for the password.
+    pub async fn log_in_without_password(
+        &mut self,
+        user: &User,
+        remember: bool,
+    ) -> Result<(), RequestError> {
+        self.log_in(user, remember).await?;
+        if let Some(login) = &mut self.data.login {
+            login.authenticated_at = 0;
+        }
+        self.save().await
+    }
+
     /// Whether a form that changes the account asks for the password: not if it was given a moment ago.
     pub fn asks_password(&self) -> bool {
         let now = self.app.clock.now();

@@ -38,6 +38,7 @@ history_events! {
     Registered "registered" "Account created"
     LoggedIn "login" "Logged in"
     PasswordChanged "password_changed" "Password changed"
+    EmailChanged "email_changed" "Email changed"
     UsernameChanged "username_changed" "Username changed"
     EmailRestored "email_restored" "Email changed back by a link"
     NotMe "not_me" "Reported as not you, and password blocked"

@@ -11,6 +11,7 @@ use super::verify_password::verify_password;
 use super::{Error, history, notices, run_to_completion, trusted_devices};
 use crate::app::App;
 use crate::config::Notice;
+use crate::db::Tx;
 use crate::event::Event;
 use crate::models::device::DeviceStatus;
 use crate::models::user::{User, rehash_password};
@@ -132,17 +133,28 @@ async fn rehash(app: &App, requester: &Requester, user: &User, password: &Passwo
     }
 }
 
-/// Records the device and notifies the owner.
+/// Records the login, even if the client hangs up.
 async fn complete_login(app: App, requester: Requester, user: User) -> Result<LoginOutcome, Error> {
     let mut tx = app.db.begin().await?;
-    let (status, device_tokens) =
-        trusted_devices::record_login(&app, &mut tx, &requester, &user).await?;
-    history::record(&app, &mut tx, &requester, &user, HistoryEvent::LoggedIn).await?;
-    // One email at most.
-    let is_new = status == DeviceStatus::New && app.config.notices.sends(Notice::NewDevice);
-    let notice = if is_new { Notice::NewDevice } else { Notice::Login };
-    notices::send(&app, &mut tx, &requester, &user, notice).await?;
+    let device_tokens = record_login(&app, &mut tx, &requester, &user).await?;
     tx.commit().await?;
     Event::Login { account: &user.id }.write();
     Ok(LoginOutcome { user, device_tokens })
+}
+
+/// Records the device within `tx` and notifies the owner. Returns the device tokens that the browser must
+/// keep.
+pub(super) async fn record_login(
+    app: &App,
+    tx: &mut Tx,
+    requester: &Requester,
+    user: &User,
+) -> Result<Vec<String>, Error> {
+    let (status, device_tokens) = trusted_devices::record_login(app, tx, requester, user).await?;
+    history::record(app, tx, requester, user, HistoryEvent::LoggedIn).await?;
+    // One email at most.
+    let is_new = status == DeviceStatus::New && app.config.notices.sends(Notice::NewDevice);
+    let notice = if is_new { Notice::NewDevice } else { Notice::Login };
+    notices::send(app, tx, requester, user, notice).await?;
+    Ok(device_tokens)
 }

@@ -2,6 +2,7 @@
 
 pub mod add_user;
 pub mod app_login;
+pub mod change_email;
 pub mod change_password;
 pub mod change_username;
 pub mod client_trust;
@@ -15,6 +16,7 @@ pub mod history;
 pub mod hooks;
 pub mod identity_token;
 pub mod log_in;
+pub mod log_in_by_code;
 pub mod login_name;
 pub mod mail_limits;
 pub mod mail_link;

@@ -13,7 +13,7 @@ use crate::models::mail_link::LinkPurpose;
 use crate::models::user::User;
 
 /// An address that cannot exist (RFC 2606), for decoys.
-const DECOY_ADDRESS: &str = "nobody@example.invalid";
+pub const DECOY_ADDRESS: &str = "nobody@example.invalid";
 
 /// What an email to `username`, at the address `to`, says about this request.
 pub fn context<'a>(

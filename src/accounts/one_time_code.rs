@@ -119,7 +119,11 @@ impl PendingCode {
             return Err(rejected(purpose, None, reason.unwrap_or(Rejection::TooMany)));
         };
         let subject = row.user_id.as_deref();
-        let counter = Counter::of(app, RateLimit::ResetAccount, &self.attempts_key);
+        let limit = match purpose {
+            Purpose::LogIn => RateLimit::LoginCode,
+            _ => RateLimit::ResetAccount,
+        };
+        let counter = Counter::of(app, limit, &self.attempts_key);
         let counted = Attempt::count(app, Vec::from_iter(counter), subject).await;
         if counted.is_err() {
             self.refund(app, purpose).await;

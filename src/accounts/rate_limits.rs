@@ -24,6 +24,10 @@ const FORMS_PER_REGISTRATION: i64 = 10;
 /// Forms that a network may always make: a person who corrects a dozen mistakes must get through.
 const MIN_FORMS: i64 = 20;
 
+/// Wrong codes to log in with are a fourth of those for a reset, so that both together take an account over
+/// with a chance of less than one in ten million a year.
+const LOGIN_CODE_PART: i64 = 4;
+
 /// How long an attempt may wait for those in flight: longer than a full hash queue takes.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
@@ -43,6 +47,9 @@ pub enum RateLimit {
     ForgotAccount,
     /// Wrong codes for an account, over all its codes.
     ResetAccount,
+    /// The same for codes to log in with. Counted separately: with one count, an attacker could see at one
+    /// page whether a username and an address that were tried at the other belong together.
+    LoginCode,
     MailAddress,
     MailDomain,
     /// Emails that one network causes.
@@ -74,6 +81,13 @@ impl RateLimit {
             Self::ForgotIp => ("forgot_ip", limits.forgot_ip),
             Self::ForgotAccount => ("forgot_account", limits.forgot_account),
             Self::ResetAccount => ("reset_account", limits.reset_account),
+            Self::LoginCode => {
+                let part = |Rate { count, period }| Rate {
+                    count: (count / LOGIN_CODE_PART).max(1),
+                    period,
+                };
+                ("login_code", limits.reset_account.map(part))
+            }
             Self::MailAddress => ("mail_address", limits.mail_address),
             Self::MailDomain => ("mail_domain", limits.mail_domain),
             Self::MailNetwork => ("mail_network", limits.mail_site),

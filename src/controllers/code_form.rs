@@ -62,6 +62,7 @@ pub async fn show_code_form(
 
 /// Redirects a form that was sent after its session had ended.
 pub fn ended(visitor: &Visitor, start: &str) -> HandlerResult {
-    visitor.set_flash_cookie(&Flash::ResetEnded);
+    let flash = if start == "/forgot" { Flash::ResetEnded } else { Flash::CodeEnded };
+    visitor.set_flash_cookie(&flash);
     redirect(&visitor.app, start)
 }

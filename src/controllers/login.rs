@@ -62,15 +62,13 @@ async fn try_log_in(visitor: &mut Visitor, form: &LoginForm) -> HandlerResult {
     let credentials = Credentials { login: &form.username, password: &form.password };
     let login = log_in(&visitor.app, &visitor.requester, credentials).await?;
     visitor.set_device_cookie(&login.device_tokens);
-    visitor.log_in(&login.user, form.remembers()).await?;
+    visitor.log_in(&login.user, is_ticked(&form.remember)).await?;
     redirect_to(visitor.next(&form.next).or(&visitor.app.config.after_login()))
 }
 
-impl LoginForm {
-    /// A box that is ticked sends `on`, or nothing; scripts may say no in words.
-    fn remembers(&self) -> bool {
-        !matches!(self.remember.as_str(), "" | "0" | "off" | "no" | "false")
-    }
+/// A box that is ticked sends `on`, or nothing; scripts may say no in words.
+pub(super) fn is_ticked(value: &str) -> bool {
+    !matches!(value, "" | "0" | "off" | "no" | "false")
 }
 
 async fn page(
@@ -81,7 +79,7 @@ async fn page(
     Ok(LoginPage {
         page: visitor.page("Log in").await?.with_errors(errors),
         username: form.username.trim().to_owned(),
-        remember: form.remembers(),
+        remember: is_ticked(&form.remember),
         next: visitor.next(&form.next),
         has_code: visitor.has_code().await?,
     })

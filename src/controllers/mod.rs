@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod app_login;
+pub mod change_email;
 pub mod change_password;
 pub mod change_username;
 pub mod code_form;
@@ -12,6 +13,7 @@ pub mod health;
 pub mod history;
 pub mod home;
 pub mod login;
+pub mod login_code;
 pub mod logout;
 pub mod mailbox;
 pub mod not_me;

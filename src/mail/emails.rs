@@ -163,6 +163,15 @@ impl CodeWords {
                 format!("reset your {site} password"),
                 "/reset",
             ),
+            Purpose::LogIn => {
+                ("login_code", "login code", format!("log in to {site}"), "/login/code/confirm")
+            }
+            Purpose::ChangeEmail => (
+                "email_code",
+                "email confirmation code",
+                format!("confirm this email for your {site} account"),
+                "/account/email/confirm",
+            ),
         };
         Self { kind, name, purpose, path }
     }

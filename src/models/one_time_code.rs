@@ -19,6 +19,9 @@ const EXPIRED_CODE_RETENTION: i64 = 60 * 60;
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     PasswordReset,
+    LogIn,
+    /// Proves the address that an account is to have.
+    ChangeEmail,
 }
 
 impl Purpose {
@@ -26,6 +29,8 @@ impl Purpose {
     pub fn name(self) -> &'static str {
         match self {
             Self::PasswordReset => "password_reset",
+            Self::LogIn => "log_in",
+            Self::ChangeEmail => "change_email",
         }
     }
 }

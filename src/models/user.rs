@@ -92,6 +92,13 @@ const SET_USERNAME: &str = concat!(
     user_columns!()
 );
 
+const SET_EMAIL: &str = concat!(
+    "update vestibule_users
+    set email = $1, email_key = $2, email_verified_at = $3, credential_version = credential_version + 1
+    where id = $4 and credential_version = $5 returning ",
+    user_columns!()
+);
+
 const BLOCK_PASSWORD: &str = concat!(
     "update vestibule_users
     set password_blocked_at = $2, credential_version = credential_version + 1
@@ -232,6 +239,19 @@ impl NameChange {
 /// Sets the username. After [`NameChange::Taken`] the transaction cannot be used any more.
 pub async fn set_username(tx: &mut Tx, user: &User, username: &str) -> Result<NameChange, DbError> {
     let set = sql(SET_USERNAME).bind(username).bind(&user.id).bind(user.credential_version);
+    NameChange::of(set, tx.executor()).await
+}
+
+/// Sets the address, which the owner has proved. After [`NameChange::Taken`] the transaction cannot be used
+/// any more.
+pub async fn set_email(
+    tx: &mut Tx,
+    user: &User,
+    (email, email_key): (&str, &str),
+    now: i64,
+) -> Result<NameChange, DbError> {
+    let set = sql(SET_EMAIL).bind(email).bind(email_key).bind(now);
+    let set = set.bind(&user.id).bind(user.credential_version);
     NameChange::of(set, tx.executor()).await
 }
 

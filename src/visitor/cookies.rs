@@ -44,8 +44,12 @@ pub const FLASH: OwnCookie = OwnCookie {
 
 /// The values of [`FLASH`]: a session that expired or was revoked elsewhere, a reset that timed out, a
 /// repeated "Log out".
-pub const COOKIE_FLASHES: [(&str, Flash); 3] =
-    [("1", Flash::SessionEnded), ("reset", Flash::ResetEnded), ("logged_out", Flash::LoggedOut)];
+pub const COOKIE_FLASHES: [(&str, Flash); 4] = [
+    ("1", Flash::SessionEnded),
+    ("reset", Flash::ResetEnded),
+    ("code", Flash::CodeEnded),
+    ("logged_out", Flash::LoggedOut),
+];
 
 /// The name of a refused login. Nothing is stored that is written or read in two ways.
 pub const LOGIN_NAME: OwnCookie = OwnCookie {

@@ -181,6 +181,40 @@ on_both_databases! {
         assert!(journeys[0].seen.len() > 60, "{}", journeys[0].seen.len());
     }
 
+    async fn logging_in_with_a_code_shows_the_same_whether_there_is_an_account(site: Site) {
+        site.registered(KNOWN).await;
+        for logins in [
+            [KNOWN, NOBODY, " ZzKnown", " ZzNobod"],
+            [ADDRESS, NO_ADDRESS, "ZZknown@MEADOW.example ", "ZZnobod@MEADOW.example "],
+        ] {
+            let mut journeys = Vec::new();
+            for login in logins {
+                site.wait(2 * 24 * 60 * 60);
+                let fresh = site.changed(|config| {
+                    config.login_code = true;
+                    config.limits.forgot_ip = None;
+                }).await;
+                let mut journey = Journey::new(fresh, &[login]);
+                let claim = [("username", login), ("next", "/account")];
+                let confirm = "/login/code/confirm?next=/account";
+                assert_eq!(journey.send("/login/code", &claim, confirm).await, StatusCode::SEE_OTHER);
+                for code in ["not a code", "CCCC-CCCC", "CCCC-CCCC", "CCCC-CCCC"] {
+                    journey.send("/login/code/confirm", &[("code", code)], confirm).await;
+                }
+                for seconds in [0, 0, 29, 1] {
+                    site.wait(seconds);
+                    journey.send("/login/code/resend", &[], confirm).await;
+                }
+                journey.send_until_refused("/login/code/confirm", &[("code", "CCCC-CCCC")], confirm).await;
+                site.wait(600);
+                journey.get(confirm).await;
+                journey.send_until_refused("/login/code", &claim, confirm).await;
+                journeys.push(journey);
+            }
+            assert_alike(&journeys);
+        }
+    }
+
     async fn failed_logins_show_the_same_whether_there_is_an_account(site: Site) {
         site.registered(KNOWN).await;
         let fresh = without_address_limits(&site).await;
@@ -207,7 +241,11 @@ on_both_databases! {
         let mut works = Vec::new();
         for (name, email) in &CLAIMS[..4] {
             site.wait(24 * 60 * 60);
-            works.push(work_for(&without_address_limits(&site).await, name, email).await);
+            let browser = site.changed(|config| {
+                config.login_code = true;
+                config.limits.forgot_ip = None;
+            }).await;
+            works.push(work_for(&browser, name, email).await);
         }
         for (number, (name, email)) in CLAIMS[..4].iter().enumerate() {
             for (step, known) in &works[0] {
@@ -279,6 +317,9 @@ async fn work_for(browser: &Browser, name: &str, email: &str) -> Vec<(&'static s
         ("early resend", "/reset/resend", &[]),
         ("guess at the second code", "/reset", &guess),
         ("forgot again", "/forgot", &claim),
+        ("login code", "/login/code", &[("username", name)]),
+        ("guess at the login code", "/login/code/confirm", &[("code", "CCCC-CCCC")]),
+        ("login code by address", "/login/code", &[("username", email)]),
     ] {
         let (answer, work) = work_of(browser.post(path, fields)).await;
         assert!(!work.is_empty(), "{step}");

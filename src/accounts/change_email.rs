@@ -1,0 +1,218 @@
+//! Change the email address: a code proves the new one, and a link in a notice gives the old one back.
+//!
+//! Whether another account has the new address is only looked up after it is proved: before, the answer
+//! would tell who has an account (ASVS 6.3.8).
+
+use super::Error;
+use super::email::{EmailAddress, EmailError};
+use super::end_access::{EndedAccess, end_access};
+use super::field_errors::FieldErrors;
+use super::history::{self, HistoryEvent};
+use super::mail_limits::MailQuota;
+use super::notices::{self, Recipient, send_to};
+use super::one_time_code::{CodeError, OneTimeCode, PendingCode, Rejection};
+use super::rate_limits::{self, Counter, RateLimit};
+use super::reauthenticate::reauthenticate;
+use super::requester::Requester;
+use super::send_code::{CodeRequest, CodeTurn, NewCode, code_email, send_code};
+use crate::app::App;
+use crate::config::Notice;
+use crate::db::Tx;
+use crate::event::Event;
+use crate::mail::mask::mask;
+use crate::models::mail_link::is_email_held;
+use crate::models::one_time_code::{Purpose, use_code};
+use crate::models::user::{NameChange, User, find_user, set_email};
+
+pub const PURPOSE: Purpose = Purpose::ChangeEmail;
+
+const NOTICE: Notice = Notice::EmailChanged;
+
+/// When a notice can be sent again that could not be sent, in seconds: limits of emails last a day.
+const RETRY_AFTER: i64 = 24 * 60 * 60;
+
+/// How a change of the address ended.
+pub enum EmailChange {
+    Changed {
+        /// The device tokens that the browser must keep.
+        device_tokens: Vec<String>,
+    },
+    /// The account has this address: the form has come twice.
+    Same,
+    /// No code was requested in this browser.
+    NotPending,
+    /// The credentials have changed in the meantime.
+    LoggedOut,
+}
+
+/// Sends a code to the address that `user` wants to have. `current` is what was typed as the password; `None`
+/// if that was given a moment ago. `pending` is the code that was requested in this browser before.
+pub async fn request_code(
+    app: &App,
+    requester: &Requester,
+    user: &User,
+    (typed, current): (&str, Option<&str>),
+    pending: Option<&PendingCode>,
+) -> Result<CodeRequest, Error> {
+    let mut errors = FieldErrors::default();
+    let email = errors.record("email", EmailAddress::parse(typed), EmailError::Empty);
+    if email.as_ref().is_some_and(|email| is_address_of(user, email)) {
+        errors.add("email", "This is your email already. Enter another one.");
+    }
+    reauthenticate(app, requester, user, current, &mut errors).await?;
+    let email = errors.into_result(email)?;
+    let is_repeat = |old: &PendingCode| {
+        old.is_unseen
+            && old.sent_at > app.clock.now() - app.config.code_ttl
+            && old.email == email.as_typed()
+    };
+    if pending.is_some_and(is_repeat) {
+        return Ok(CodeRequest::Repeated);
+    }
+    send(app, requester, user, &email, (pending, false)).await
+}
+
+/// Replaces the code of `pending` by a new one.
+pub async fn resend_code(
+    app: &App,
+    requester: &Requester,
+    user: &User,
+    pending: Option<&PendingCode>,
+) -> Result<CodeRequest, Error> {
+    let Some(pending) = pending else { return Ok(CodeRequest::NotPending) };
+    // It was valid when it was stored, but the site may have been updated.
+    let Ok(email) = EmailAddress::parse(&pending.email) else {
+        return Ok(CodeRequest::NotPending);
+    };
+    if let Some(refusal) = pending.refuse_resend(app) {
+        return Ok(refusal);
+    }
+    send(app, requester, user, &email, (Some(pending), true)).await
+}
+
+/// Counts the request, invalidates the older code and sends a new one: whoever has the address.
+async fn send(
+    app: &App,
+    requester: &Requester,
+    user: &User,
+    email: &EmailAddress,
+    (pending, is_resend): (Option<&PendingCode>, bool),
+) -> Result<CodeRequest, Error> {
+    let mut counters = Counter::of_networks(app, RateLimit::ForgotIp, requester.counted_networks());
+    let key = format!("change email of {}", user.id);
+    counters.extend(Counter::of(app, RateLimit::ForgotAccount, &key));
+    rate_limits::count(app, counters, Some(&user.id)).await?;
+    let Some(turn) = CodeTurn::begin(app, PURPOSE, pending, is_resend).await? else {
+        return Ok(CodeRequest::Repeated);
+    };
+    let code = OneTimeCode::generate();
+    let context = notices::context(app, requester, &user.username, email.as_typed());
+    let mail = code_email(app, PURPOSE, &context, &code)?;
+    let mut tx = app.db.begin().await?;
+    let new = NewCode {
+        purpose: PURPOSE,
+        subject: Some(&user.id),
+        turn,
+        code,
+        email: mail,
+        // Not those of codes: strangers must not use up those of an account with this address.
+        counters: &MailQuota::Notices.counters(app, email.as_typed(), requester),
+        // By address, or many accounts could guess at the code for one.
+        attempts_key: &format!("address {}", email.key()),
+    };
+    let pending = send_code(app, &mut tx, new).await?;
+    tx.commit().await?;
+    turn.log(PURPOSE, Some(&user.id));
+    let pending = PendingCode { email: email.as_typed().to_owned(), ..pending };
+    Ok(CodeRequest::Sent { pending, is_replacement: turn.is_replacement })
+}
+
+/// Gives `user`, who is logged in in the session with the key `session`, the address that the code was sent
+/// to. The same form sent again succeeds as well.
+pub async fn change_email(
+    app: &App,
+    requester: &Requester,
+    (user, session): (&User, &[u8]),
+    pending: Option<&PendingCode>,
+    code: &str,
+) -> Result<EmailChange, Error> {
+    let Some(pending) = pending else { return Ok(EmailChange::NotPending) };
+    let Ok(email) = EmailAddress::parse(&pending.email) else {
+        return Ok(EmailChange::NotPending);
+    };
+    let outcome = change(app, requester, (user, session), (pending, &email), code).await;
+    if matches!(outcome, Ok(EmailChange::LoggedOut) | Err(Error::CodeRejected(_))) {
+        // The writer waits for a commit in progress.
+        let now = find_user(app.db.writer(), &user.id).await?;
+        if now.is_some_and(|user| is_address_of(&user, &email)) {
+            return Ok(EmailChange::Same);
+        }
+    }
+    outcome
+}
+
+async fn change(
+    app: &App,
+    requester: &Requester,
+    (user, session): (&User, &[u8]),
+    (pending, email): (&PendingCode, &EmailAddress),
+    code: &str,
+) -> Result<EmailChange, Error> {
+    let mut errors = FieldErrors::default();
+    let code = errors.record("code", OneTimeCode::parse(code), CodeError::Empty);
+    let code = errors.into_result(code)?;
+    if pending.check(app, PURPOSE, &code).await? != user.id {
+        return Err(Rejection::Gone.into());
+    }
+    let key = format!("email changed by {}", user.id);
+    let counter = MailQuota::PasswordChanges.counter_of_account(app, &key);
+    rate_limits::count(app, counter, Some(&user.id)).await?;
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let changed = match set_email(&mut tx, user, (email.as_typed(), email.key()), now).await? {
+        NameChange::Changed(user) => user,
+        NameChange::Taken => return Err(taken()),
+        NameChange::Superseded => return Ok(EmailChange::LoggedOut),
+    };
+    if is_email_held(tx.executor(), email.key(), &user.id, now).await? {
+        return Err(taken());
+    }
+    if !use_code(tx.executor(), PURPOSE, &pending.id, &user.id, now).await? {
+        return Err(Rejection::Gone.into());
+    }
+    let EndedAccess { sessions, device_tokens } =
+        end_access(app, &mut tx, requester, (&changed, session)).await?;
+    history::record(app, &mut tx, requester, &changed, HistoryEvent::EmailChanged).await?;
+    tell_both(app, &mut tx, requester, [user, &changed]).await?;
+    tx.commit().await?;
+    let account = &user.id;
+    Event::EmailChanged { account }.write();
+    Event::SessionEnded { account, reason: "email_change", sessions }.write();
+    Ok(EmailChange::Changed { device_tokens })
+}
+
+/// Sends the notice to the old and to the new address. The old one must not lose the account without it.
+async fn tell_both(
+    app: &App,
+    tx: &mut Tx,
+    requester: &Requester,
+    [old, new]: [&User; 2],
+) -> Result<(), Error> {
+    let detail = &mask(&new.email);
+    let [told, _] = [
+        send_to(app, tx, requester, Recipient { user: old, to: &old.email, detail }, NOTICE)
+            .await?,
+        send_to(app, tx, requester, Recipient { user: new, to: &new.email, detail }, NOTICE)
+            .await?,
+    ];
+    if told { Ok(()) } else { Err(Error::RateLimited { retry_after: RETRY_AFTER }) }
+}
+
+fn is_address_of(user: &User, email: &EmailAddress) -> bool {
+    EmailAddress::parse(&user.email).is_ok_and(|own| own.key() == email.key())
+}
+
+fn taken() -> Error {
+    let message = "Another account uses this email. Log in to that one, or use a different email.";
+    Error::Invalid(FieldErrors::for_form("code", message))
+}
