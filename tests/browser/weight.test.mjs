@@ -16,7 +16,13 @@ const MOST_REQUESTS = 4;
 const FINGERPRINTED = /^\/_vestibule\/[a-z]+\.[0-9a-f]{8,}\.(css|js)$/;
 
 const ANONYMOUS = ["/login", "/register", "/forgot", "/logout", "/nowhere", "/dev/mailbox"];
-const LOGGED_IN = ["/account", "/account/password"];
+const LOGGED_IN = [
+  "/account",
+  "/account/password",
+  "/account/sessions",
+  "/account/history",
+  "/account/delete",
+];
 
 const rows = [];
 const on = siteAndBrowser();

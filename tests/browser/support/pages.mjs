@@ -196,6 +196,48 @@ export const PAGES = [
     },
   },
   {
+    name: "sessions",
+    of: "sessions",
+    open: async (page, site) => {
+      const who = await register("traveller")(page);
+      // Another session, with cookies of its own.
+      const body = new URLSearchParams({ username: who.username, password: who.password });
+      const headers = { "Sec-Fetch-Site": "same-origin" };
+      await fetch(`${site.url}/login`, { method: "POST", body, headers, redirect: "manual" });
+      await page.goto("/account/sessions");
+      await steps.button(page, "Log out everywhere else").waitFor();
+    },
+  },
+  {
+    name: "history",
+    of: "history",
+    open: async (page) => {
+      await register("historian")(page);
+      await page.goto("/account/history");
+    },
+  },
+  {
+    name: "delete",
+    of: "delete",
+    open: async (page) => {
+      await register("leaver")(page);
+      await page.goto("/account");
+      await steps.link(page, "Delete your account").click();
+      await page.waitForURL("/account/delete");
+    },
+  },
+  {
+    name: "delete-refused",
+    of: "delete",
+    status: 422,
+    open: async (page) => {
+      await register("undecided")(page);
+      await page.goto("/account/delete");
+      const send = () => steps.send(page, { Username: "x" }, "Delete account");
+      await steps.refused(page, "/account/delete", 422, send);
+    },
+  },
+  {
     name: "password",
     of: "password",
     open: async (page) => {
