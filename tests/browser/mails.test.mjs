@@ -22,7 +22,7 @@ const LOOK = readFileSync(new URL("support/look.js", import.meta.url), "utf8");
 const LEFT_OUT = ["landmark-one-main", "region", "p-as-heading"];
 
 const ALL_NOTICES = {
-  VESTIBULE_MAIL_NOTICES: "registered,login,new_device,password_changed,username_changed,login_stopped",
+  VESTIBULE_MAIL_NOTICES: "registered,login,new_device,password_changed,username_changed,email_changed,login_stopped",
   VESTIBULE_LIMIT_LOGIN_ACCOUNT: "1000/15m",
 };
 

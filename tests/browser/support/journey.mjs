@@ -54,6 +54,13 @@ export async function askForCode(page, who) {
   await send(page, { Username: who.username, "Email": who.email }, "Email me a code");
 }
 
+/** The path that begins with `start` in a mail to `who`. */
+export async function readLink(page, who, start) {
+  const mails = await (await page.request.get("/dev/mailbox.json")).json();
+  const text = mails.filter(({ to }) => to === who.email).map((mail) => mail.text).join("\n");
+  return text.match(new RegExp(`${start}[\\w-]+`))[0];
+}
+
 /** The code of the newest mail with one, read in a tab of its own. */
 export async function readCode(page) {
   const mailbox = await page.context().newPage();

@@ -9,7 +9,7 @@ import * as steps from "./journey.mjs";
 const SECOND_PASSWORD = "velvet anchor pudding";
 
 /** The kinds, as /dev/mailbox.json names them. */
-export const KINDS = ["registered", "login", "new_device", "reset_code", "password_changed", "username_changed", "login_stopped"];
+export const KINDS = ["registered", "login", "new_device", "reset_code", "password_changed", "username_changed", "email_code", "email_changed", "login_stopped"];
 
 /** Does all that is told by mail; the HTML of one mail of each kind. */
 export async function receiveMails(browser, site) {
@@ -24,6 +24,12 @@ export async function receiveMails(browser, site) {
   await page.goto("/account/username");
   who.username = "addressee-2";
   await steps.send(page, { "New username": who.username }, "Change username");
+  await page.waitForURL("/account");
+  who.email = "addressee-2@garden.example";
+  await page.goto("/account/email");
+  await steps.send(page, { "New email": who.email }, "Email me a code");
+  await page.waitForURL("/account/email/confirm");
+  await steps.send(page, { Code: await steps.readCode(page) }, "Change email");
   await page.waitForURL("/account");
   const elsewhere = await openPage(browser, { site });
   await logIn(elsewhere, { ...who, password: SECOND_PASSWORD });

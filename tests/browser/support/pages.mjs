@@ -21,6 +21,7 @@ export const SITES = {
     VESTIBULE_HASH_QUEUE: "1",
   },
   quiet: {},
+  coded: { VESTIBULE_LOGIN_CODE: "on" },
   broken: {},
   // The longest name there may be, a wide logo and another colour.
   branded: {
@@ -68,6 +69,15 @@ function ask(name) {
     await steps.askForCode(page, who);
     await page.waitForURL("/reset");
     return who;
+  };
+}
+
+function askForEmail(name) {
+  return async (page) => {
+    await register(name)(page);
+    await page.goto("/account/email");
+    await steps.send(page, { "New email": `${name}@garden.example` }, "Email me a code");
+    await page.waitForURL("/account/email/confirm");
   };
 }
 
@@ -262,6 +272,79 @@ export const PAGES = [
       const who = await register("changed")(page);
       await steps.changePassword(page, who.password, SECOND_PASSWORD);
       await page.waitForURL("/account");
+    },
+  },
+  {
+    name: "username",
+    of: "username",
+    open: async (page) => {
+      await register("renamer")(page);
+      await page.goto("/account/username");
+    },
+  },
+  {
+    name: "username-refused",
+    of: "username",
+    status: 422,
+    open: async (page) => {
+      await register("misnamed")(page);
+      await page.goto("/account/username");
+      const send = () => steps.send(page, { "New username": "x y" }, "Change username");
+      await steps.refused(page, "/account/username", 422, send);
+    },
+  },
+  {
+    name: "email",
+    of: "email",
+    open: async (page) => {
+      await register("mover")(page);
+      await page.goto("/account/email");
+    },
+  },
+  { name: "email-code", of: "email-code", open: askForEmail("moving") },
+  {
+    name: "email-code-wrong",
+    of: "email-code",
+    status: 422,
+    open: async (page) => {
+      await askForEmail("mistyper")(page);
+      const send = () => steps.send(page, { Code: WRONG_CODE }, "Change email");
+      await steps.refused(page, "/account/email/confirm", 422, send);
+    },
+  },
+  {
+    name: "not-me",
+    of: "not-me",
+    open: async (page) => {
+      const who = await register("burgled")(page);
+      await page.goto(await steps.readLink(page, who, "/not-me/"));
+    },
+  },
+  {
+    name: "dead-link",
+    of: "dead-link",
+    status: 404,
+    open: missing("/not-me/AAAAAAAAAAAAAAAAAAAAAA", 404),
+  },
+  {
+    name: "forgot-not-me",
+    of: "forgot",
+    open: async (page) => {
+      const who = await register("robbed")(page);
+      await page.goto(await steps.readLink(page, who, "/not-me/"));
+      await steps.button(page, "This wasn't me").click();
+      await page.waitForURL("/forgot");
+    },
+  },
+  { name: "login-code", of: "login-code", site: "coded", open: (page) => page.goto("/login/code") },
+  {
+    name: "login-code-entry",
+    of: "login-code-entry",
+    site: "coded",
+    open: async (page) => {
+      await page.goto("/login/code");
+      await steps.send(page, { "Username or email": "anybody" }, "Email me a code");
+      await page.waitForURL("/login/code/confirm");
     },
   },
   {
