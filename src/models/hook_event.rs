@@ -4,10 +4,14 @@ use crate::clock::Clock;
 use crate::db::{Db, DbError, Executor, row, sql};
 use crate::random;
 
-/// How long a process holds a claimed event: longer than a hook may run.
+/// How far the clocks of two processes may be apart, in seconds. A process may also read its clock, and
+/// then wait for the database while another one claims the event.
+pub const CLOCK_SKEW: i64 = 30;
+
+/// How long a process holds a claimed event: longer than a hook may run, by [`CLOCK_SKEW`].
 pub const LEASE_SECONDS: i64 = 90;
 
-/// The longest wait for the next try. An event that is due later was written before the clock was put back.
+/// The longest wait for the next try.
 pub const MAX_WAIT: i64 = 60 * 60;
 
 /// How long a hook counts as set after a process with it was last seen, in seconds: 30 days.
@@ -62,7 +66,8 @@ const INSERT: &str = "insert into vestibule_hook_events
     select $1, $2, $3, $4, 0, $5, $5, 0
     where exists (select 1 from vestibule_hooks where kind = $2 and seen_at > $6)";
 
-/// Events of the hooks `$2` and `$3` that are due at `$1`.
+/// Events of the hooks `$2` and `$3` that are due at `$1`. A time after `$4` or `$5` was written before the
+/// clock was put back.
 macro_rules! due {
     () => {
         " from vestibule_hook_events where kind in ($2, $3)
@@ -78,7 +83,7 @@ const CLAIM: &str = concat!(
     "with picked as materialized (select id",
     due!(),
     " for update skip locked)
-    update vestibule_hook_events set claimed_until = $5, tries = tries + 1
+    update vestibule_hook_events set claimed_until = $6, tries = tries + 1
         where id in (select id from picked) returning ",
     hook_event_columns!()
 );
@@ -124,12 +129,13 @@ pub async fn claim_event(
         let name = |kind| if kinds.contains(&kind) { kind.name() } else { "" };
         let [registered, deleted] = HookKind::ALL.map(name);
         let due = sql(text).bind(now).bind(registered).bind(deleted);
-        due.bind(now + MAX_WAIT).bind(now + LEASE_SECONDS)
+        due.bind(now + MAX_WAIT + CLOCK_SKEW).bind(now + LEASE_SECONDS + CLOCK_SKEW)
     };
     if bound(IS_DUE).fetch_optional::<(String,)>(db.reader()).await?.is_none() {
         return Ok(None);
     }
-    let row = bound(CLAIM).fetch_optional::<HookEventRow>(db.writer()).await?;
+    let claim = bound(CLAIM).bind(now + LEASE_SECONDS);
+    let row = claim.fetch_optional::<HookEventRow>(db.writer()).await?;
     Ok(row.and_then(|row| {
         let kind = HookKind::ALL.into_iter().find(|kind| kind.name() == row.kind)?;
         let HookEventRow { id, user_id, user_json, tries, claimed_until, .. } = row;

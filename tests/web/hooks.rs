@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use tokio::sync::Notify;
 use vestibule::accounts::delete_account::{Deletion, delete_account};
 use vestibule::app::AppBuilder;
-use vestibule::models::hook_event::LEASE_SECONDS;
+use vestibule::models::hook_event::{CLOCK_SKEW, HookKind, LEASE_SECONDS, claim_event};
 use vestibule::models::user::find_user_by_username;
 use vestibule::tasks::hooks::run_next;
 use vestibule::tasks::sweep::sweep;
@@ -241,6 +241,22 @@ async fn events_are_due_at_once_after_the_clock_was_put_back() {
         host.wait(-24 * 60 * 60);
         run_due(&app).await;
         assert_eq!(told.names().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_process_whose_clock_is_slow_does_not_run_a_hook_that_is_running() {
+    for host in HostDatabase::all().await {
+        let told = Told::default();
+        let app = told.hear(host.builder()).build().await.unwrap();
+        register(&app, "ann").await;
+        let kinds = [HookKind::Registered, HookKind::Deleted];
+        let now = START + LEASE_SECONDS;
+        assert!(claim_event(&app.db, &kinds, now).await.unwrap().is_some());
+        for behind in [1, CLOCK_SKEW] {
+            let claimed = claim_event(&app.db, &kinds, now - behind).await.unwrap();
+            assert!(claimed.is_none(), "{behind} s behind");
+        }
     }
 }
 
