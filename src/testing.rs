@@ -20,10 +20,10 @@ use crate::app::{App, AppBuilder};
 use crate::clock::Clock;
 use crate::config::{Config, HashCost};
 use crate::current_user::CurrentUser;
-use crate::db::Location;
+use crate::db::{Db, DbError, Location};
 use crate::key::ServerKey;
 use crate::models::client::Client;
-use crate::models::outbox;
+use crate::models::outbox::{self, QueuedEmail};
 use crate::models::session::{DATA, Login, SqlSessionStore};
 use crate::models::user::find_user;
 use crate::random;
@@ -118,6 +118,15 @@ impl TestApp {
     }
 }
 
+/// A connection to PostgreSQL works in the runtime that opened it.
+async fn newest(app: &App) -> Result<Vec<QueuedEmail>, DbError> {
+    let db = match &app.config.database {
+        Location::Sqlite(_) | Location::SqlitePool(_) => app.db.clone(),
+        postgres => Db::open(postgres).await?,
+    };
+    outbox::newest(db.reader(), &app.key, i64::MAX).await
+}
+
 impl Drop for TestApp {
     fn drop(&mut self) {
         if let Some(folder) = &self.folder {
@@ -133,8 +142,7 @@ impl Mailbox<'_> {
         // In a runtime of its own: a test cannot wait here for the one that it runs in.
         let read = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let emails = outbox::newest(app.db.reader(), &app.key, i64::MAX);
-            runtime.expect("a runtime").block_on(emails).expect("a database")
+            runtime.expect("a runtime").block_on(newest(&app)).expect("a database")
         };
         let emails = std::thread::spawn(read).join().expect("the emails");
         let emails = emails.into_iter().rev().map(|queued| queued.email);

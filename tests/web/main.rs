@@ -79,6 +79,7 @@ mod sessions;
 mod settings;
 mod stop;
 mod sweep;
+mod test_app;
 mod unlock;
 mod verifiers;
 mod verify_email;
