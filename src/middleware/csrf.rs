@@ -42,12 +42,14 @@ fn is_same_origin(config: &Config, headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether a request names `origin` as its own, and nothing else.
+/// Whether a request names `origin` as its own, and nothing else. `null` names none: browsers send it with
+/// the forms of pages that have `Referrer-Policy: no-referrer`, as with Express's helmet.
 pub fn is_from(origin: &str, headers: &HeaderMap) -> bool {
     let site = headers.get("sec-fetch-site");
     let is_same = site.is_some_and(|site| site == "same-origin");
     let is_other = !is_same && site.is_some_and(|site| site != "none");
-    !is_other && origin_of(headers).map_or(is_same, |named| named == origin)
+    let named = origin_of(headers).filter(|named| named != "null");
+    !is_other && named.map_or(is_same, |named| named == origin)
 }
 
 /// Without a configured base URL the site is opened by any address that leads to it. An `Origin`

@@ -213,6 +213,8 @@ async fn logging_out_is_taken_from_the_applications_own_origin_alone() {
         &[("sec-fetch-site", "same-site"), ("origin", WIKI)],
         &[("sec-fetch-site", "cross-site"), ("origin", WIKI)],
         &[("sec-fetch-site", "none")],
+        &[("sec-fetch-site", "none"), ("origin", "null")],
+        &[("sec-fetch-site", "cross-site"), ("origin", "null")],
         &[same, ("origin", "http://localhost:8000")],
         &[same, ("origin", "https://evil.example")],
     ] {
@@ -224,6 +226,7 @@ async fn logging_out_is_taken_from_the_applications_own_origin_alone() {
         &[("origin", WIKI)][..],
         &[("referer", "https://wiki.example.org/a")],
         &[same],
+        &[same, ("origin", "null")],
         &[same, ("origin", WIKI)],
     ] {
         let headers = [&on_host(WIKI)[..], named].concat();
