@@ -40,7 +40,6 @@ row! {
     columns hook_event_columns;
     struct HookEventRow {
         id: String,
-        kind: String,
         user_id: String,
         user_json: String,
         tries: i64,
@@ -66,14 +65,13 @@ const INSERT: &str = "insert into vestibule_hook_events
     select $1, $2, $3, $4, 0, $5, $5, 0
     where exists (select 1 from vestibule_hooks where kind = $2 and seen_at > $6)";
 
-/// Events of the hooks `$2` and `$3` that are due at `$1`. A time after `$4` or `$5` was written before the
-/// clock was put back.
+/// The event of hook `$1` that has been due at `$2` for the longest. A claim that ends after `$3` was made
+/// before the clock was put back. With an order by `id`, too, each claim would sort a whole backlog.
 macro_rules! due {
     () => {
-        " from vestibule_hook_events where kind in ($2, $3)
-            and (next_try_at <= $1 or next_try_at > $4)
-            and (claimed_until <= $1 or claimed_until > $5)
-        order by next_try_at, id limit 1"
+        " from vestibule_hook_events where kind = $1 and next_try_at <= $2
+            and (claimed_until <= $2 or claimed_until > $3)
+        order by next_try_at limit 1"
     };
 }
 
@@ -83,7 +81,7 @@ const CLAIM: &str = concat!(
     "with picked as materialized (select id",
     due!(),
     " for update skip locked)
-    update vestibule_hook_events set claimed_until = $6, tries = tries + 1
+    update vestibule_hook_events set claimed_until = $4, tries = tries + 1
         where id in (select id from picked) returning ",
     hook_event_columns!()
 );
@@ -118,28 +116,23 @@ pub async fn insert_event(
     insert.execute(executor).await.map(drop)
 }
 
-/// Claims the next event that is due for one of `kinds`, for [`LEASE_SECONDS`], and counts a try. One
-/// statement: of several processes, one gets the event. Nothing is written where none is due.
-pub async fn claim_event(
-    db: &Db,
-    kinds: &[HookKind],
-    now: i64,
-) -> Result<Option<HookEvent>, DbError> {
-    let bound = |text| {
-        let name = |kind| if kinds.contains(&kind) { kind.name() } else { "" };
-        let [registered, deleted] = HookKind::ALL.map(name);
-        let due = sql(text).bind(now).bind(registered).bind(deleted);
-        due.bind(now + MAX_WAIT + CLOCK_SKEW).bind(now + LEASE_SECONDS + CLOCK_SKEW)
-    };
+/// Claims the next event of this kind that is due, for [`LEASE_SECONDS`], and counts a try. One statement:
+/// of several processes, one gets the event. Nothing is written where none is due.
+pub async fn claim_event(db: &Db, kind: HookKind, now: i64) -> Result<Option<HookEvent>, DbError> {
+    let claimed_until = now + LEASE_SECONDS;
+    let bound = |text| sql(text).bind(kind.name()).bind(now).bind(claimed_until + CLOCK_SKEW);
     if bound(IS_DUE).fetch_optional::<(String,)>(db.reader()).await?.is_none() {
         return Ok(None);
     }
-    let claim = bound(CLAIM).bind(now + LEASE_SECONDS);
+    let claim = bound(CLAIM).bind(claimed_until);
     let row = claim.fetch_optional::<HookEventRow>(db.writer()).await?;
-    Ok(row.and_then(|row| {
-        let kind = HookKind::ALL.into_iter().find(|kind| kind.name() == row.kind)?;
-        let HookEventRow { id, user_id, user_json, tries, claimed_until, .. } = row;
-        Some(HookEvent { kind, user_id, user_json, tries, id, claimed_until })
+    Ok(row.map(|HookEventRow { id, user_id, user_json, tries, claimed_until }| HookEvent {
+        kind,
+        user_id,
+        user_json,
+        tries,
+        id,
+        claimed_until,
     }))
 }
 
@@ -166,6 +159,21 @@ pub async fn reschedule_event(
 pub async fn delete_events_of_user(executor: Executor<'_>, user_id: &str) -> Result<(), DbError> {
     sql("delete from vestibule_hook_events where user_id = $1")
         .bind(user_id)
+        .execute(executor)
+        .await
+        .map(drop)
+}
+
+/// Makes the events due now whose next try was set before the clock was put back.
+pub async fn rebase_events(
+    executor: Executor<'_>,
+    kind: HookKind,
+    now: i64,
+) -> Result<(), DbError> {
+    sql("update vestibule_hook_events set next_try_at = $1 where kind = $2 and next_try_at > $3")
+        .bind(now)
+        .bind(kind.name())
+        .bind(now + MAX_WAIT + CLOCK_SKEW)
         .execute(executor)
         .await
         .map(drop)

@@ -10,7 +10,9 @@ use tokio::time::{sleep, timeout};
 use crate::app::{App, HookError};
 use crate::db::DbError;
 use crate::event::Event;
-use crate::models::hook_event::{HookEvent, MAX_WAIT, claim_event, delete_event, reschedule_event};
+use crate::models::hook_event::{
+    HookEvent, HookKind, MAX_WAIT, claim_event, delete_event, reschedule_event,
+};
 
 /// How often the table is read for what other processes enqueued, and for what is due again.
 const POLL: Duration = Duration::from_secs(2);
@@ -18,7 +20,7 @@ const POLL: Duration = Duration::from_secs(2);
 /// How long a hook may run: less than the lease of its event, so that no other process runs it as well.
 const TIME_LIMIT: Duration = Duration::from_mins(1);
 
-/// Runs hooks until `stop` turns true, then finishes the one that is running.
+/// Runs hooks until `stop` turns true, then finishes the round of [`run_next`].
 pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
         match run_next(&app).await {
@@ -34,9 +36,18 @@ pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Runs the next hook that is due, and returns whether there was one.
+/// Runs the next hook of each kind that is due, and returns whether there was one. In turn: a backlog of
+/// one kind delays no other.
 pub async fn run_next(app: &App) -> Result<bool, DbError> {
-    let claimed = claim_event(&app.db, &app.hooks.kinds(), app.clock.now()).await?;
+    let mut has_run = false;
+    for kind in app.hooks.kinds() {
+        has_run |= run_next_of(app, kind).await?;
+    }
+    Ok(has_run)
+}
+
+async fn run_next_of(app: &App, kind: HookKind) -> Result<bool, DbError> {
+    let claimed = claim_event(&app.db, kind, app.clock.now()).await?;
     let Some(event) = claimed else { return Ok(false) };
     let Err(cause) = run_hook(app, &event).await else {
         delete_event(app.db.writer(), &event).await?;

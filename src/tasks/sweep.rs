@@ -11,7 +11,7 @@ use crate::db::{AdvisoryLock, DbError};
 use crate::event::Event;
 use crate::models::device::sweep_devices;
 use crate::models::history::sweep_history;
-use crate::models::hook_event::{note_hook, sweep_hook_events};
+use crate::models::hook_event::{note_hook, rebase_events, sweep_hook_events};
 use crate::models::mail_link::sweep_links;
 use crate::models::one_time_code::sweep_codes;
 use crate::models::outbox;
@@ -53,6 +53,7 @@ pub async fn sweep(app: &App) -> Result<u64, DbError> {
     let (db, now) = (&app.db, app.clock.now());
     for kind in app.hooks.kinds() {
         note_hook(db.writer(), kind, now).await?;
+        rebase_events(db.writer(), kind, now).await?;
     }
     let hooks = in_batches(&mut lock, || sweep_hook_events(db, BATCH_ROWS, now)).await?;
     let sessions = in_batches(&mut lock, || sweep_sessions(db.writer(), BATCH_ROWS, now)).await?;

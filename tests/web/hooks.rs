@@ -233,12 +233,13 @@ async fn a_deletion_takes_back_a_registration_that_was_not_told() {
 }
 
 #[tokio::test]
-async fn events_are_due_at_once_after_the_clock_was_put_back() {
+async fn events_are_due_after_the_clock_was_put_back() {
     for host in HostDatabase::all().await {
         let told = Told::default();
         let app = told.hear(host.builder()).build().await.unwrap();
         register(&app, "ann").await;
         host.wait(-24 * 60 * 60);
+        sweep(&app).await.unwrap();
         run_due(&app).await;
         assert_eq!(told.names().len(), 1);
     }
@@ -250,11 +251,10 @@ async fn a_process_whose_clock_is_slow_does_not_run_a_hook_that_is_running() {
         let told = Told::default();
         let app = told.hear(host.builder()).build().await.unwrap();
         register(&app, "ann").await;
-        let kinds = [HookKind::Registered, HookKind::Deleted];
         let now = START + LEASE_SECONDS;
-        assert!(claim_event(&app.db, &kinds, now).await.unwrap().is_some());
+        assert!(claim_event(&app.db, HookKind::Registered, now).await.unwrap().is_some());
         for behind in [1, CLOCK_SKEW] {
-            let claimed = claim_event(&app.db, &kinds, now - behind).await.unwrap();
+            let claimed = claim_event(&app.db, HookKind::Registered, now - behind).await.unwrap();
             assert!(claimed.is_none(), "{behind} s behind");
         }
     }

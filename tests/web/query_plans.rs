@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnection};
+use vestibule::App;
 use vestibule::db::Location;
 use vestibule::mail::worker::Worker;
+use vestibule::tasks::hooks::run_next;
 use vestibule::tasks::sweep::sweep;
 
 use crate::support::apps::{WIKI, app_cookie, ask_proxy, behind_proxy};
@@ -20,7 +22,11 @@ const SMALL_TABLES: [&str; 2] = ["vestibule_migrations", "vestibule_signing_keys
 
 /// Whatever people and tasks do on a site.
 async fn everything(site: &Site) {
+    let with_hook = App::builder(site.app.config.clone()).clock(site.app.clock.clone());
+    let with_hook = with_hook.on_registered(async |_| Err("the host is away".into()));
+    let with_hook = with_hook.build().await.unwrap();
     let mut ann = site.registered("ann").await;
+    assert!(run_next(&with_hook).await.unwrap());
     ann.click("Change password").await;
     ann.fill("Current password", PASSWORD).fill("New password", OTHER_PASSWORD);
     ann.fill("Confirm password", OTHER_PASSWORD).press("Change password").await;
@@ -37,7 +43,7 @@ async fn everything(site: &Site) {
     site.wait(60);
     ann.press("Send a new code").await;
     ann.reset(&code, PASSWORD).await.reset(&site.newest_code().await, PASSWORD).await;
-    sweep(&site.app).await.unwrap();
+    sweep(&with_hook).await.unwrap();
     let server = FakeSmtp::start().await;
     server.refuse("ann@meadow.example", "451 4.7.1 greylisted");
     let mailer = mailer(&server.url());
@@ -69,11 +75,15 @@ async fn scans(database: &Location, statement: &str) -> Vec<String> {
 }
 
 async fn scans_on_sqlite(connection: &mut SqliteConnection, statement: &str) -> Vec<String> {
-    let explain = AssertSqlSafe(format!("explain query plan {statement}"));
-    let steps = connection.fetch_all(explain).await.unwrap();
-    let steps = steps.iter().map(|step| step.get::<String, _>("detail"));
+    let steps = plan_on_sqlite(connection, statement).await.into_iter();
     let scanned = |step: &String| step.strip_prefix("SCAN ").is_some_and(is_of_large_table);
     steps.filter(scanned).collect()
+}
+
+async fn plan_on_sqlite(connection: &mut SqliteConnection, statement: &str) -> Vec<String> {
+    let explain = AssertSqlSafe(format!("explain query plan {statement}"));
+    let steps = connection.fetch_all(explain).await.unwrap();
+    steps.iter().map(|step| step.get("detail")).collect()
 }
 
 /// PostgreSQL prefers to read a small table as a whole, so it is kept from that where there is an index.
@@ -126,6 +136,22 @@ on_both_databases! {
             let scans = scans(&site.app.config.database, statement).await;
             assert!(scans.is_empty(), "{statement}: {scans:#?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_claim_does_not_sort_the_hooks_that_wait() {
+    let site = Site::on_sqlite().await;
+    let ((), work) = work_of(Box::pin(everything(&site))).await;
+    let mut claims = statements(&work);
+    claims.retain(|statement| statement.contains("vestibule_hook_events where kind = $1 and next"));
+    assert_eq!(claims.len(), 2, "{claims:#?}");
+    let Location::Sqlite(path) = &site.app.config.database else { panic!("a file") };
+    let url = format!("sqlite:{}", path.display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    for claim in claims {
+        let plan = plan_on_sqlite(&mut connection, claim).await;
+        assert!(!plan.iter().any(|step| step.contains("ORDER BY")), "{plan:?}");
     }
 }
 
