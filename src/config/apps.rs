@@ -69,18 +69,12 @@ impl AppUrl {
         format!("{}{}/", self.origin, self.path)
     }
 
-    /// Whether `path`, in which [`Url`] has resolved the dot segments as browsers do, is the application's
-    /// path or lies under it.
-    fn contains(&self, path: &str) -> bool {
+    /// Whether `path` begins with the application's path, and no server can read it as one that leaves
+    /// that path, not even to come back: servers do not agree on which dot segments they resolve.
+    pub fn contains(&self, path: &str) -> bool {
         let rest = path.strip_prefix(self.path.as_str());
-        let is_below = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        is_below && self.contains_for_servers(path)
-    }
-
-    /// Whether servers find `path` within the application: nginx decodes it and merges slashes before it
-    /// resolves dot segments, and Java servers drop what follows a semicolon in a segment.
-    pub fn contains_for_servers(&self, path: &str) -> bool {
-        segments_of(path).starts_with(&segments_of(&self.path))
+        let is_below = |rest: &str| rest.is_empty() || rest.starts_with('/');
+        self.path.is_empty() || rest.is_some_and(|rest| is_below(rest) && stays_below(rest))
     }
 }
 
@@ -93,17 +87,26 @@ fn is_bare(url: &Url) -> bool {
         && url.fragment().is_none()
 }
 
-fn segments_of(path: &str) -> Vec<Vec<u8>> {
-    let decoded: Vec<u8> = percent_decode_str(path).collect();
-    let mut segments = Vec::new();
-    for segment in decoded.split(|byte| matches!(byte, b'/' | b'\\')) {
-        match segment.split(|byte| *byte == b';').next().unwrap_or_default() {
-            b"" | b"." => {}
-            b".." => drop(segments.pop()),
-            _ => segments.push(segment.to_vec()),
+/// Whether no dot segments of `path` lead above its start, in the reading in which they lead highest:
+/// nginx decodes a path and merges slashes before it resolves them, some servers take a backslash for a
+/// slash, and Java servers drop what follows a semicolon in a segment.
+fn stays_below(path: &str) -> bool {
+    let mut depth = 0_usize;
+    for segment in path.split('/') {
+        let decoded: Vec<u8> = percent_decode_str(segment).collect();
+        let parts: Vec<_> = decoded.split(|byte| matches!(byte, b'/' | b'\\')).collect();
+        // Several segments to one server, a single one to another.
+        let is_ambiguous = parts.len() > 1;
+        for part in parts {
+            match part.split(|byte| *byte == b';').next().unwrap_or_default() {
+                b".." if depth == 0 => return false,
+                b".." => depth -= 1,
+                b"" | b"." => {}
+                _ => depth += usize::from(!is_ambiguous),
+            }
         }
     }
-    segments
+    true
 }
 
 /// A path on this site, or a URL within `apps`.
@@ -142,7 +145,6 @@ mod tests {
         "https://example.org/app/a;b/..;/c",
         "https://example.org/x/../app/",
         "https://example.org/app/%2e%2e/app/",
-        "https://example.org/app/a%2f..%2fb",
         "http://localhost:3000/",
     ];
 
@@ -173,6 +175,8 @@ mod tests {
         "https://example.org/app/..%5cadmin",
         "https://example.org/app/..\\admin",
         "https://example.org/app/a//..%2f..%2fadmin",
+        "https://example.org/app/a%2f..%2fb",
+        "https://example.org/app/a%2fb/..;/..;/admin",
         "http://localhost/",
         "http://localhost:3001/",
         "https://localhost:3000/",

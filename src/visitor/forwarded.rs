@@ -89,8 +89,8 @@ impl ForwardedRequest {
         let origin = url.url.origin().ascii_serialization();
         let is_own = origin == app.config.base_url.origin();
         let asked = url.path.split('?').next().unwrap_or_default();
-        let found = app.config.apps.find(&url.url).filter(|app| app.contains_for_servers(asked));
-        if !is_own && found.is_none() {
+        let is_app = app.config.apps.at(&origin).any(|app| app.contains(asked));
+        if !is_own && !is_app {
             return Err(Refusal::UnknownApp);
         }
         Ok(Self { origin, is_own, path: url.path, method })

@@ -150,7 +150,7 @@ async fn a_path_ends_where_any_server_would_leave_it() {
     let cookie = app_cookie(&proxy, "https://example.org", &session(&ann)).await;
     for (path, is_within) in [
         ("/app/a;b=c/d", true),
-        ("/app/%2e%2e%2fapp/", true),
+        ("/app/%2e%2e%2fapp/", false),
         ("/app/%25%32%65", true),
         ("/app/..;/admin", false),
         ("/app/..;a=b/admin", false),
@@ -168,7 +168,26 @@ async fn a_path_ends_where_any_server_would_leave_it() {
         ("//app/x", false),
         ("/app//..//..//admin", false),
         ("/app//../admin", false),
-        ("/app//../app/x?y=/../..", true),
+        ("/app/x?y=/../../..", true),
+        ("/app/x/../y", true),
+        ("/app/x/%2e%2E/y", true),
+        ("/app//../app/x", false),
+        ("/app/../app/x", false),
+        ("/app/x#/../..", false),
+        // Within once the dot segments are resolved; a server that resolves none of them, or not all,
+        // shows another application's page.
+        ("/secret/../app/x", false),
+        ("/secret/%2e%2e/app/x", false),
+        ("/secret/x/../../app/x", false),
+        ("/secret/;/../../app/x", false),
+        ("/secret/x#/../../app/x", false),
+        ("/./app/x", false),
+        ("/app/../secret/%2e%2e/app/x", false),
+        ("/app/%2e%2e/secret/../app/x", false),
+        ("/app/x%2fy/../../secret", false),
+        ("/app/x%5cy/..;/../secret", false),
+        ("/app/.;/..;/secret/../app", false),
+        ("/app/x//../../secret/../app", false),
         ("/app/x/..%2f..%2f..%2fadmin", false),
         ("/app/..%c0%afadmin", true),
         ("/app/\t../../admin", true),
@@ -195,7 +214,7 @@ async fn bytes_that_no_proxy_sends_are_403_or_lead_to_the_login_encoded() {
             }
             let request = request.body(Body::empty()).unwrap();
             let answer = proxy.clone().oneshot(request).await.unwrap();
-            let expected = if at == 3 && byte != b' ' { 302 } else { 403 };
+            let expected = if at == 3 && !b" #".contains(&byte) { 302 } else { 403 };
             assert_eq!(answer.status(), expected, "{at} {byte:#x}");
             let login =
                 location(&answer).strip_prefix("https://wiki.example.org/.vestibule/login?next=/a");
