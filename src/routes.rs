@@ -66,7 +66,7 @@ fn pages_for(app: &App, longest: Duration) -> Router<App> {
 fn pages() -> Router<App> {
     let confirm_email = get(change_email::show_confirm).post(change_email::submit_confirm);
     Router::new()
-        .route("/login/app", get(app_login::send_ticket))
+        .route("/login/app", get(app_login::send_ticket).head(app_login::leave_unused))
         .route("/forgot", get(password_reset::show_request).post(password_reset::submit_request))
         .route("/reset", get(password_reset::show).post(password_reset::submit))
         .route("/reset/resend", post(password_reset::resend))
@@ -131,7 +131,7 @@ fn for_programs() -> Router<App> {
 fn on_app_hosts(app: &App) -> Router<App> {
     let routes = Router::new()
         .route("/.vestibule/login", get(app_login::start_login))
-        .route("/.vestibule/callback", get(app_login::callback))
+        .route("/.vestibule/callback", get(app_login::callback).head(app_login::leave_unused))
         .route("/.vestibule/logout", post(app_login::log_out));
     around_all(limited(routes, REQUEST_TIMEOUT), app)
 }

@@ -102,6 +102,11 @@ pub async fn callback(
     }
 }
 
+/// HEAD of a URL whose GET issues or uses up a ticket: a HEAD changes nothing (RFC 9110).
+pub async fn leave_unused() -> StatusCode {
+    StatusCode::OK
+}
+
 /// POST `/.vestibule/logout` on the application's host: ends the login session everywhere.
 pub async fn log_out(State(app): State<App>, request: Request) -> Result<Response, Refusal> {
     let origin = app_host(&app, request.extensions(), request.headers())?;

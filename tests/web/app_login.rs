@@ -75,6 +75,28 @@ on_both_databases! {
         }
     }
 
+    async fn a_head_neither_issues_nor_uses_up_a_ticket(site: Site) {
+        let ann = site.registered("ann").await;
+        let proxy = behind_proxy(&site).await;
+        let head = async |path: &str, headers: &[(&str, &str)]| {
+            let request = headers.iter().fold(Request::head(path), |it, (name, value)| it.header(*name, *value));
+            proxy.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+        };
+        let login = AppLogin::start(&proxy, WIKI, &session(&ann)).await;
+        let callback = login.callback.strip_prefix(WIKI).unwrap();
+        let enter = format!("/login/app?next=https://wiki.example.org/&browser={}", "A".repeat(43));
+        let session = session(&ann);
+        let host = [("x-forwarded-proto", "https"), ("x-forwarded-host", "wiki.example.org")];
+        let cookie = [("cookie", login.browser_cookie.as_str())];
+        for (path, headers) in [(callback, [&host[..], &cookie].concat()), (&enter, vec![("cookie", &*session)])] {
+            let answer = head(path, &headers).await;
+            assert_eq!(answer.status(), StatusCode::OK, "{path}");
+            assert!(!answer.headers().contains_key("set-cookie"), "{path}");
+            assert_eq!(site.count("select count(*) from vestibule_tickets").await, 1, "{path}");
+        }
+        assert_eq!(login.finish(&proxy, WIKI, &login.browser_cookie).await.status(), StatusCode::SEE_OTHER);
+    }
+
     async fn a_ticket_lives_for_half_a_minute(site: Site) {
         let ann = site.registered("ann").await;
         let proxy = behind_proxy(&site).await;
