@@ -1,8 +1,9 @@
 //! Forward auth: a proxy asks with each request of an application who is logged in.
 
+use askama::Template;
 use axum::extract::State;
 use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::session_info::as_json;
@@ -22,6 +23,14 @@ const GROUPS: &str = "users";
 
 /// How long a verifier may keep the keys: each is published a day before it signs.
 const KEYS_MAX_AGE: HeaderValue = HeaderValue::from_static("public, max-age=3600");
+
+/// A form that a browser sends to an application without a login. Of a bare 401 it shows an error of
+/// its own, without a way on.
+#[derive(Template)]
+#[template(path = "form_not_sent.html")]
+struct FormNotSent {
+    login_url: String,
+}
 
 /// GET `/forward/nginx`: nginx makes an error page of all but 2xx, 401 and 403.
 pub async fn nginx(
@@ -45,12 +54,21 @@ pub async fn proxy(
     let request = ForwardedRequest::from_forwarded_headers(&app, &extensions, &headers)?;
     let answer = answer(&app, &request, &headers).await;
     Ok(answer.unwrap_or_else(|| {
+        let login_url = request.login_url(&app);
         if request.is_for_a_page(&headers) {
-            (StatusCode::FOUND, [(header::LOCATION, request.login_url(&app))]).into_response()
+            (StatusCode::FOUND, [(header::LOCATION, login_url)]).into_response()
         } else {
-            StatusCode::UNAUTHORIZED.into_response()
+            unauthorized(&headers, FormNotSent { login_url })
         }
     }))
+}
+
+fn unauthorized(headers: &HeaderMap, page: FormNotSent) -> Response {
+    let is_shown = headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
+    match page.render() {
+        Ok(page) if is_shown => (StatusCode::UNAUTHORIZED, Html(page)).into_response(),
+        _ => StatusCode::UNAUTHORIZED.into_response(),
+    }
 }
 
 /// GET `/.well-known/jwks.json`.

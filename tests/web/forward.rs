@@ -229,6 +229,26 @@ async fn scripts_and_other_methods_get_401_where_a_page_gets_the_login() {
 }
 
 #[tokio::test]
+async fn a_form_without_a_login_is_told_so_with_a_link_to_the_login() {
+    let site = Site::on_sqlite().await;
+    let proxy = behind_proxy(&site).await;
+    let mut asked = forwarded("https://wiki.example.org/a?b=%22c");
+    asked[0].1 = "POST";
+    for mode in ["navigate", "cors", "no-cors", ""] {
+        let headers = [&asked[..], &[HTML, ("sec-fetch-mode", mode)]].concat();
+        let answer = get(&proxy, "/forward/proxy", &headers).await;
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{mode}");
+        assert_bare(&answer, mode);
+        assert_eq!(location(&answer), "", "{mode}");
+        let body = body_of(answer).await;
+        let login = "https://wiki.example.org/.vestibule/login?next=/a%3Fb%3D%2522c";
+        let link = format!("<a href=\"{login}\">Log in</a>");
+        assert_eq!(body.contains(&link), mode == "navigate", "{mode}: {body}");
+        assert_eq!(body.is_empty(), mode != "navigate", "{mode}: {body}");
+    }
+}
+
+#[tokio::test]
 async fn an_application_that_the_settings_do_not_name_is_403_also_for_who_is_logged_in() {
     let site = Site::on_sqlite().await;
     let ann = site.registered("ann").await;
