@@ -38,6 +38,7 @@ async fn the_documented_static_site_behind_caddy() {
     };
     let page = register_at(&mut setup.browser(), "https://wiki.example.org/page.html").await;
     assert_eq!(page.body, "<p>a static page</p>");
+    assert_eq!(page.header("cache-control"), Some("private, no-cache"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,6 +61,7 @@ async fn the_documented_static_site_on_ones_own_machine() {
     let mut ann = HostsBrowser::new(address, &Authority::new());
     let page = register_at(&mut ann, &format!("{app}/page.html")).await;
     assert_eq!(page.body, "<p>a static page</p>", "{:?}", ann.way);
+    assert_eq!(page.header("cache-control"), Some("private, no-cache"));
     assert_eq!(ann.way.last().unwrap(), &format!("{app}/page.html"));
 }
 

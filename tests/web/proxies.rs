@@ -74,7 +74,9 @@ async fn two_hosts(kind: Kind) {
     let callback = ann.way.iter().find(|url| url.contains("/.vestibule/callback")).unwrap().clone();
 
     what_is_forged_changes_nothing(&mut ann, &mut setup.browser()).await;
+    no_client_removes_the_identity(kind, &mut ann, PAGE).await;
     scripts_and_forms(&mut ann, &mut setup.browser()).await;
+    only_pages_lead_to_the_login(kind, &mut setup.browser(), PAGE).await;
 
     for url in ["/forward/proxy", "/forward/nginx", "/.vestibule/login", "/.vestibule/callback"] {
         let answer = ann.send("GET", &format!("https://id.example.org{url}"), &FORGED, "").await;
@@ -90,6 +92,7 @@ async fn two_hosts(kind: Kind) {
 async fn what_is_forged_changes_nothing(ann: &mut HostsBrowser, stranger: &mut HostsBrowser) {
     let honest = ann.send("GET", PAGE, &[], "").await;
     let forged = ann.send("GET", PAGE, &FORGED, "").await;
+    assert_nothing_forged_about_the_request(&forged);
     assert_eq!((honest.status, forged.status), (200, 200));
     for name in HEADERS {
         let values = got(&forged, name);
@@ -109,6 +112,51 @@ async fn what_is_forged_changes_nothing(ann: &mut HostsBrowser, stranger: &mut H
     }
 }
 
+/// A proxy must remove each header that `Connection` names (RFC 9110), and Caddy takes its own for such.
+async fn no_client_removes_the_identity(kind: Kind, ann: &mut HostsBrowser, page: &str) {
+    for name in ["Remote-User", "remote-token", "x, REMOTE-ID"] {
+        let hop = format!("close, {name}");
+        let answer = ann.send("GET", page, &[("Connection", &hop)], "").await;
+        if kind == Kind::Caddy {
+            assert_eq!(answer.status, 400, "{name}: {}", answer.body);
+        } else {
+            assert_eq!((answer.status, got(&answer, "remote-user").len()), (200, 1), "{name}");
+        }
+    }
+    assert_eq!(ann.send("GET", page, &[("Connection", "close")], "").await.status, 200);
+}
+
+/// What docs/apps.md promises under "Requests without a login".
+async fn only_pages_lead_to_the_login(kind: Kind, stranger: &mut HostsBrowser, page: &str) {
+    let curl = [("Accept", "*/*"), ("Sec-Fetch-Mode", "")];
+    for (method, headers, status) in [
+        ("GET", &[][..], 302),
+        ("HEAD", &[], 302),
+        ("GET", &[("Sec-Fetch-Mode", "cors")], 401),
+        ("GET", &[("X-Requested-With", "XMLHttpRequest")], 401),
+        ("GET", &[("Accept", "application/json")], 401),
+        ("GET", &curl, 401),
+        ("POST", &[], 401),
+        ("DELETE", &[], 401),
+    ] {
+        let answer = stranger.send(method, page, headers, "").await;
+        assert_eq!(answer.status, status, "{method} {headers:?} {}", answer.body);
+        assert_eq!(answer.header("location").is_some(), status == 302, "{method} {headers:?}");
+        if (kind, method) == (Kind::Caddy, "POST") {
+            assert!(answer.body.contains("/login?next="), "{}", answer.body);
+        }
+    }
+}
+
+/// Headers about the request itself, by which an application may build links or addresses.
+fn assert_nothing_forged_about_the_request(forged: &Answer) {
+    for name in ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"] {
+        for forgery in ["evil.example", "http", "127.0.0.1, 127.0.0.1"] {
+            assert!(!got(forged, name).contains(&forgery), "{name}: {}", forged.body);
+        }
+    }
+}
+
 async fn scripts_and_forms(ann: &mut HostsBrowser, stranger: &mut HostsBrowser) {
     let script = [("Sec-Fetch-Mode", "cors"), ("Accept", "application/json")];
     assert_eq!(stranger.send("GET", PAGE, &script, "").await.status, 401);
@@ -121,7 +169,7 @@ async fn scripts_and_forms(ann: &mut HostsBrowser, stranger: &mut HostsBrowser) 
     );
     let refused =
         stranger.send("POST", PAGE, &[("Content-Type", "text/plain")], "some words").await;
-    assert!([302, 401].contains(&refused.status) && !refused.body.contains("some words"));
+    assert!(refused.status == 401 && !refused.body.contains("some words"));
     for (part, times) in [("y", 7000), ("y", 1900), ("&", 1000), ("%C3%A4", 300)] {
         let long = format!("{PAGE}&x={}", part.repeat(times));
         assert_eq!(ann.send("GET", &long, &[], "").await.status, 200);
@@ -168,13 +216,17 @@ async fn one_host(kind: Kind, path: &str) {
         assert!(got(&forged, name).iter().all(|value| !value.contains("root")), "{}", forged.body);
     }
     assert_eq!(got(&forged, "remote-token").len(), 1);
+    assert_nothing_forged_about_the_request(&forged);
+    no_client_removes_the_identity(kind, &mut ann, page).await;
+    only_pages_lead_to_the_login(kind, &mut setup.browser(), page).await;
     let answer = setup.browser().send("GET", page, &FORGED, "").await;
     assert_eq!(answer.status, 302);
     let login = format!("{base}/login?next=/wiki/a%3Fb%3Dc%26d");
     assert_eq!(answer.header("location").unwrap(), login);
     let check = ann.send("GET", &format!("{base}/forward/proxy"), &FORGED, "").await;
     assert_eq!(check.status, 404);
-    ann.submit(&format!("{base}/logout"), &[]).await;
+    ann.submit(&format!("{base}/logout"), &[("next", "/wiki/")]).await;
+    assert_eq!(ann.way[1], "https://example.org/wiki/");
     assert_eq!(ann.send("GET", page, &[], "").await.status, 302);
 }
 
