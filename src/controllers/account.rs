@@ -23,7 +23,7 @@ struct AccountPage {
 /// A link to where people go after they have logged in.
 struct WayBack {
     href: String,
-    /// The application's host, or the site's name.
+    /// The application's host, or the path on this one.
     name: String,
 }
 
@@ -31,7 +31,7 @@ impl WayBack {
     fn new(config: &Config) -> Option<Self> {
         let href = config.after_login();
         let host = Url::parse(&href).ok().and_then(|url| url.host_str().map(str::to_owned));
-        let name = host.unwrap_or_else(|| config.site_name.clone());
+        let name = host.unwrap_or_else(|| href.clone());
         (href != config.base_url.path_of("/account")).then_some(Self { href, name })
     }
 }

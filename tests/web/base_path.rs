@@ -119,7 +119,7 @@ async fn after_login_and_next_may_lead_out_of_the_path() {
         assert_eq!(location(&open_only(&browser, "/auth/login").await), place);
         let ways_back = ["/notes", "/auth/account/password"].contains(&place);
         browser.open("/auth/account").await;
-        assert_eq!(browser.text().contains("Back to Vestibule"), ways_back, "{place}");
+        assert_eq!(browser.text().contains(&format!("Back to {place}")), ways_back, "{place}");
         assert_eq!(location(&open_only(&browser, "/auth/login?next=/x").await), "/x");
         assert_eq!(location(&browser.post("/auth/logout", &[("next", "/x")]).await), "/x");
     }

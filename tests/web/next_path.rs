@@ -214,7 +214,7 @@ async fn the_logout_page_passes_next_on_and_no_body_stops_a_logout() {
 async fn without_next_one_goes_where_the_settings_say_and_the_account_page_leads_there() {
     for (place, name) in [
         ("https://wiki.example.org/start", "Back to wiki.example.org"),
-        ("/notes", "Back to Vestibule"),
+        ("/notes", "Back to /notes"),
         ("/account", ""),
     ] {
         let site = with_apps(place).await;
