@@ -72,6 +72,7 @@ macro_rules! events {
 
 events! {
     Registered INFO "registered" { account: &'a str }
+    EmailVerified INFO "email_verified" { account: &'a str }
     RegisterRefused INFO "register_refused" { reason: &'static str }
     Login INFO "login" { account: &'a str }
     LoginByCode INFO "login_by_code" { account: &'a str }

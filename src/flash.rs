@@ -38,6 +38,7 @@ pub enum Flash {
     CodeSentAgain,
     /// As [`Flash::CodeSentAgain`], where nobody must find out who has an account.
     NewCodeSent,
+    EmailVerified,
     /// Another code was requested too early; the seconds that are left.
     TooEarly(i64),
     /// A sentence, as earlier versions stored them.
@@ -67,7 +68,8 @@ impl Flash {
             | Self::EmailRestored
             | Self::Unlocked
             | Self::CodeSentAgain
-            | Self::NewCodeSent => ("done", "Done"),
+            | Self::NewCodeSent
+            | Self::EmailVerified => ("done", "Done"),
             Self::ResetEnded | Self::CodeEnded | Self::TooEarly(_) => ("warning", "Warning"),
             _ => ("info", "Information"),
         }
@@ -99,6 +101,7 @@ impl Flash {
             Self::CodeReplaced => "Your last code no longer works.",
             Self::CodeSentAgain => "If your details match an account, we've sent a new code.",
             Self::NewCodeSent => "We've sent a new code.",
+            Self::EmailVerified => "Your email is confirmed.",
             Self::TooEarly(seconds) => {
                 return format!("Wait {} before requesting another code.", times::wait(*seconds));
             }

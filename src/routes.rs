@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::controllers::{
     account, app_login, change_email, change_password, change_username, delete_account, export,
     forward, health, history, home, login, login_code, logout, mailbox, not_me, password_reset,
-    register, session_info, sessions, static_files, unlock,
+    register, session_info, sessions, static_files, unlock, verify_email,
 };
 use crate::middleware::{
     cookies, csrf, error_pages, fetched, frame, framing, headers, mailbox as mailbox_guard, mount,
@@ -70,6 +70,8 @@ fn pages() -> Router<App> {
         .route("/forgot", get(password_reset::show_request).post(password_reset::submit_request))
         .route("/reset", get(password_reset::show).post(password_reset::submit))
         .route("/reset/resend", post(password_reset::resend))
+        .route("/verify", get(verify_email::show).post(verify_email::submit))
+        .route("/verify/resend", post(verify_email::resend))
         .route("/account", get(account::show))
         .route("/account/password", get(change_password::show).post(change_password::submit))
         .route("/account/sessions", get(sessions::show))

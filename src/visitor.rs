@@ -316,6 +316,14 @@ impl Visitor {
         self.save().await
     }
 
+    /// Forgets a code that was used.
+    pub async fn forget_code(&mut self, purpose: Purpose) -> Result<(), RequestError> {
+        match self.data.codes.remove(&purpose) {
+            Some(_) => self.save().await,
+            None => Ok(()),
+        }
+    }
+
     /// Records that the page that asks for the code was shown.
     pub async fn mark_code_page_shown(&mut self, purpose: Purpose) -> Result<(), RequestError> {
         if self.shows_page()

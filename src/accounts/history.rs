@@ -37,6 +37,7 @@ macro_rules! history_events {
 history_events! {
     Registered "registered" "Account created"
     LoggedIn "login" "Logged in"
+    EmailVerified "email_verified" "Email confirmed"
     PasswordChanged "password_changed" "Password changed"
     EmailChanged "email_changed" "Email changed"
     UsernameChanged "username_changed" "Username changed"

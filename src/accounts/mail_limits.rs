@@ -28,18 +28,23 @@ pub enum MailQuota {
     Codes,
     /// Codes for trusted devices: others must not use these up.
     TrustedCodes,
-    /// Notices of a registration, of logins and of stopped logins.
+    /// Welcomes, which go to addresses that anybody may have typed.
+    Welcomes,
+    /// Codes to addresses that are not proved. Of the emails to one mailbox, they have the same part as
+    /// welcomes.
+    UnprovedCodes,
+    /// Notices of logins and of stopped logins.
     Notices,
     /// Notices of a changed password.
     PasswordChanges,
 }
 
 impl MailQuota {
-    /// Every kind, in the order in which an email that must be sent uses them up.
-    pub const ALL: [Self; 4] =
+    /// Those that notices of a takeover use up, in this order: they must be sent.
+    pub const FOR_TAKEOVER: [Self; 4] =
         [Self::PasswordChanges, Self::TrustedCodes, Self::Notices, Self::Codes];
 
-    /// The name in the counter's key, and the part of `whole`: a third each for codes and notices, a
+    /// The name in the counter's key, and the part of `whole`: a third each for codes and for notices, a
     /// sixth each for the others. The parts add up to the whole.
     pub fn part_of(self, whole: Rate) -> (&'static str, Rate) {
         if whole.count < MIN_DIVIDED {
@@ -47,9 +52,9 @@ impl MailQuota {
         }
         let (third, sixth) = (whole.count / 3, whole.count / 6);
         let (name, count) = match self {
-            Self::Codes => ("codes", whole.count - third - 2 * sixth),
+            Self::Codes | Self::UnprovedCodes => ("codes", whole.count - third - 2 * sixth),
             Self::TrustedCodes => ("trusted codes", sixth),
-            Self::Notices => ("notices", third),
+            Self::Notices | Self::Welcomes => ("notices", third),
             Self::PasswordChanges => ("changes", sixth),
         };
         (name, Rate { count, ..whole })
@@ -62,7 +67,7 @@ impl MailQuota {
         // Emails that only the owner can trigger use the plain address's own counter.
         let key = match self {
             Self::TrustedCodes | Self::PasswordChanges => own_key,
-            Self::Codes | Self::Notices => key,
+            _ => key,
         };
         let mut counters = vec![
             self.counter(app, RateLimit::MailAddress, &key, 1),
@@ -78,8 +83,16 @@ impl MailQuota {
     }
 
     fn counter(self, app: &App, limit: RateLimit, key: &str, factor: i64) -> Option<Counter> {
-        let (name, Rate { count, period }) = self.part_of(limit.rate(app)?);
+        let whole = limit.rate(app)?;
+        // A stranger who types an address must not use up its owner's emails.
+        let is_mailbox = limit == RateLimit::MailAddress && whole.count >= MIN_DIVIDED;
+        let is_strangers = is_mailbox && [Self::Welcomes, Self::UnprovedCodes].contains(&self);
+        let quota = if is_strangers { Self::Notices } else { self };
+        let (name, Rate { count, period }) = quota.part_of(whole);
+        let name = if is_strangers { "unproved" } else { name };
         let count = match limit {
+            _ if is_strangers => (count / 2).max(1),
+            _ if is_mailbox && self == Self::Notices => (count - count / 2).max(1),
             RateLimit::MailNetwork => (count / NETWORK_PART).max(MIN_PER_NETWORK),
             RateLimit::MailNetworkDomain => (count / NETWORK_DOMAIN_PART).max(MIN_PER_NETWORK),
             _ => count,
@@ -103,7 +116,7 @@ mod tests {
     fn the_parts_of_a_limit_add_up_to_it_and_none_is_empty() {
         for whole in 1..=100 {
             let whole_rate = Rate { count: whole, period: 60 };
-            let mut parts = MailQuota::ALL.map(|quota| quota.part_of(whole_rate));
+            let mut parts = MailQuota::FOR_TAKEOVER.map(|quota| quota.part_of(whole_rate));
             assert!(parts.iter().all(|(_, part)| part.count > 0 && part.period == 60));
             parts.sort_by_key(|(name, _)| *name);
             let names = parts.chunk_by(|one, other| one.0 == other.0).map(|same| same[0].1.count);

@@ -39,6 +39,7 @@ pub mod sessions;
 pub mod trusted_devices;
 pub mod unlock;
 pub mod username;
+pub mod verify_email;
 pub mod verify_password;
 
 use crate::db::DbError;

@@ -66,13 +66,13 @@ pub async fn send_to(
     Recipient { user, to, detail }: Recipient<'_>,
     notice: Notice,
 ) -> Result<bool, Error> {
-    if !app.config.notices.sends(notice) {
+    if !app.config.notices.sends(notice) || !user.takes_notices() {
         return Ok(true);
     }
     // A used-up limit must not hide that somebody takes the account over.
     let quotas = match notice {
         Notice::PasswordChanged | Notice::EmailChanged | Notice::UsernameChanged => {
-            &MailQuota::ALL[..]
+            &MailQuota::FOR_TAKEOVER[..]
         }
         _ => &[MailQuota::Notices],
     };
@@ -98,10 +98,10 @@ pub async fn send_account_deleted(
     requester: &Requester,
     user: &User,
 ) -> Result<(), Error> {
-    if !app.config.notices.sends(Notice::AccountDeleted) {
+    if !app.config.notices.sends(Notice::AccountDeleted) || !user.takes_notices() {
         return Ok(());
     }
-    for quota in MailQuota::ALL {
+    for quota in MailQuota::FOR_TAKEOVER {
         if may_send(app, tx, &quota.counters(app, &user.email, requester)).await? {
             let context = context(app, requester, &user.username, &user.email);
             app.outbox.enqueue(tx, &emails::account_deleted(&context)?, None).await?;
@@ -138,6 +138,7 @@ pub async fn send_login_stopped(
     if !app.config.notices.sends(Notice::LoginStopped) {
         return Ok(());
     }
+    let user = user.filter(|user| user.takes_notices());
     let (counted, (username, to)) = match user {
         Some(user) => (&*user.email, (&*user.username, &*user.email)),
         None => (account, ("nobody", DECOY_ADDRESS)),

@@ -4,15 +4,16 @@ use super::email::{EmailAddress, EmailError};
 use super::field_errors::FieldErrors;
 use super::history::HistoryEvent;
 use super::new_password::{REPEATED_WITHIN, choose_password};
+use super::one_time_code::PendingCode;
 use super::password::Password;
 use super::rate_limits::{self, Counter, RateLimit};
 use super::requester::Requester;
 use super::reserved_names::insert_unreserved;
 use super::username::{Username, UsernameError};
+use super::verify_email::send_welcome;
 use super::verify_password::is_repeated_password;
-use super::{Error, history, hooks, notices, trusted_devices};
+use super::{Error, history, hooks, trusted_devices};
 use crate::app::App;
-use crate::config::Notice;
 use crate::event::Event;
 use crate::models::hook_event::HookKind;
 use crate::models::user::{NewUser, User, find_user_registered_in};
@@ -32,6 +33,8 @@ pub enum Registration {
         user: User,
         /// The device tokens that the browser must keep.
         device_tokens: Vec<String>,
+        /// The code that proves the address, if one was sent.
+        pending: Option<Box<PendingCode>>,
         /// Whether the same form made the account a moment ago: a double click.
         is_repeat: bool,
     },
@@ -71,11 +74,11 @@ pub async fn register(
     };
     let (_, device_tokens) = trusted_devices::record_login(app, &mut tx, requester, &user).await?;
     history::record(app, &mut tx, requester, &user, HistoryEvent::Registered).await?;
-    notices::send(app, &mut tx, requester, &user, Notice::Registered).await?;
+    let pending = send_welcome(app, &mut tx, requester, &user).await?.map(Box::new);
     hooks::enqueue(app, &mut tx, HookKind::Registered, &user).await?;
     tx.commit().await?;
     Event::Registered { account: &user.id }.write();
-    Ok(Registration::Registered { user, device_tokens, is_repeat: false })
+    Ok(Registration::Registered { user, device_tokens, pending, is_repeat: false })
 }
 
 async fn validate(
@@ -112,7 +115,12 @@ async fn taken(app: &App, requester: &Requester, new: NewAccount) -> Result<Regi
         let (_, device_tokens) =
             trusted_devices::record_login(app, &mut tx, requester, &user).await?;
         tx.commit().await?;
-        return Ok(Registration::Registered { user, device_tokens, is_repeat: true });
+        return Ok(Registration::Registered {
+            user,
+            device_tokens,
+            pending: None,
+            is_repeat: true,
+        });
     }
     Event::RegisterRefused { reason: "taken" }.write();
     Ok(Registration::Taken(new.username))

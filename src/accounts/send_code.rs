@@ -48,6 +48,8 @@ pub struct CodeTurn {
 }
 
 impl CodeTurn {
+    pub const FIRST: Self = Self { codes_sent: 1, is_replacement: false };
+
     /// Invalidates `old`, the code that a new one replaces. `None` when a parallel request has just done so.
     pub async fn begin(
         app: &App,

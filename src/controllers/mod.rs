@@ -23,6 +23,7 @@ pub mod session_info;
 pub mod sessions;
 pub mod static_files;
 pub mod unlock;
+pub mod verify_email;
 
 use askama::Template;
 use axum::extract::FromRequestParts;

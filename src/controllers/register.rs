@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::{HandlerResult, Next, redirect, redirect_to, show as show_page, show_form_again};
 use crate::accounts::field_errors::FieldErrors;
 use crate::accounts::register::{Registration, RegistrationForm, register};
+use crate::accounts::verify_email;
 use crate::error::RequestError;
 use crate::flash::Flash;
 use crate::forms::Fields;
@@ -53,12 +54,15 @@ async fn try_register(visitor: &mut Visitor, form: &RegisterForm) -> HandlerResu
     let RegisterForm { username, email, password, password_confirm, .. } = form;
     let form = RegistrationForm { username, email, password, password_confirm };
     match register(&visitor.app, &visitor.requester, form).await? {
-        Registration::Registered { user, device_tokens, is_repeat } => {
+        Registration::Registered { user, device_tokens, pending, is_repeat } => {
             visitor.set_device_cookie(&device_tokens);
             if is_repeat {
                 visitor.continue_as(&user).await?;
             } else {
                 visitor.log_in(&user, false).await?;
+            }
+            if let Some(pending) = pending {
+                visitor.keep_code(verify_email::PURPOSE, *pending).await?;
             }
             visitor.add_flash(Flash::Registered).await?;
             redirect_to(next.or(&visitor.app.config.after_login()))

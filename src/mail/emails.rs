@@ -94,6 +94,7 @@ macro_rules! emails {
         /// The email that reports what `notice` is about.
         pub fn notice(notice: Notice, context: &EmailContext<'_>) -> Result<Email, askama::Error> {
             match notice {
+                Notice::Registered => registered(context, None),
                 $($(Notice::$notice => $name(context),)?)*
             }
         }
@@ -104,8 +105,6 @@ macro_rules! emails {
 }
 
 emails! {
-    /// An account was made with this address.
-    registered = Registered: "Your new account at {}", "mail/registered.txt", "mail/registered.html";
     /// Somebody logged in.
     login = Login: "New login to {}", "mail/login.txt", "mail/login.html";
     /// Somebody logged in from a browser that was new to this account.
@@ -172,6 +171,12 @@ impl CodeWords {
                 format!("confirm this email for your {site} account"),
                 "/account/email/confirm",
             ),
+            Purpose::VerifyEmail => (
+                "verify_code",
+                "confirmation code",
+                format!("confirm your email at {site}"),
+                "/verify",
+            ),
         };
         Self { kind, name, purpose, path }
     }
@@ -198,12 +203,30 @@ pub fn code(context: &EmailContext<'_>, code: Code<'_>) -> Result<Email, askama:
     email.map(|email| Email { expires_at: context.at + ttl, ..email })
 }
 
+/// An account was made with this address; the code, if there is one, proves it.
+pub fn registered(
+    context: &EmailContext<'_>,
+    code: Option<Code<'_>>,
+) -> Result<Email, askama::Error> {
+    let subject = format!("Your new account at {}", context.site);
+    let lifetime = &*code.map(|code| times::life(code.ttl)).unwrap_or_default();
+    let code = code.map_or("", |code| code.shown);
+    render!(
+        "registered",
+        context,
+        subject,
+        "mail/registered.txt",
+        "mail/registered.html",
+        [code, lifetime]
+    )
+}
+
 /// The one-time code in the text of an email of this kind, `XXXX-XXXX`.
 pub fn code_in<'a>(kind: &str, text: &'a str) -> Option<&'a str> {
     let is_code = |line: &&str| {
         line.split_once('-').is_some_and(|(head, tail)| random::is_code(&format!("{head}{tail}")))
     };
-    text.lines().find(is_code).filter(|_| kind.ends_with("_code"))
+    text.lines().find(is_code).filter(|_| kind.ends_with("_code") || kind == "registered")
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub enum Purpose {
     LogIn,
     /// Proves the address that an account is to have.
     ChangeEmail,
+    /// Proves the address of the account that is logged in.
+    VerifyEmail,
 }
 
 impl Purpose {
@@ -31,6 +33,7 @@ impl Purpose {
             Self::PasswordReset => "password_reset",
             Self::LogIn => "log_in",
             Self::ChangeEmail => "change_email",
+            Self::VerifyEmail => "verify_email",
         }
     }
 }

@@ -40,6 +40,11 @@ impl User {
         if self.username.is_empty() { &self.email } else { &self.username }
     }
 
+    /// Whether notices go to the address: to one that a stranger may have typed goes nothing but codes.
+    pub fn takes_notices(&self) -> bool {
+        self.email_verified_at.is_some()
+    }
+
     /// Whether the owner of the address has confirmed it.
     pub fn is_email_verified(&self) -> bool {
         self.email_verified_at.is_some_and(|at| at > 0)
@@ -112,6 +117,9 @@ const RESTORE_EMAIL: &str = concat!(
     and not exists (select 1 from vestibule_users other where other.email_key = $3) returning ",
     user_columns!()
 );
+
+const VERIFY_EMAIL: &str = "update vestibule_users set email_verified_at = $3
+    where id = $1 and credential_version = $2";
 
 const REHASH: &str =
     "update vestibule_users set password_hash = $1 where id = $2 and password_hash = $3";
@@ -269,6 +277,13 @@ pub async fn restore_email(
 ) -> Result<Option<User>, DbError> {
     let restore = sql(RESTORE_EMAIL).bind(id).bind(email).bind(email_key).bind(now);
     restore.fetch_optional(tx.executor()).await
+}
+
+/// Records that the owner of the address has proved it, unless the credentials have changed since `user` was
+/// read.
+pub async fn verify_email(executor: Executor<'_>, user: &User, now: i64) -> Result<bool, DbError> {
+    let verify = sql(VERIFY_EMAIL).bind(&user.id).bind(user.credential_version).bind(now);
+    Ok(verify.execute(executor).await? > 0)
 }
 
 /// Replaces the hash by another of the same password, unless the password has changed.

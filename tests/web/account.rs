@@ -23,7 +23,7 @@ on_both_databases! {
         let mut ann = site.registered("ann").await;
         ann.open("/account").await;
         assert!(ann.text().contains("Last login22 November 2026, 18:00 UTCUnknown browser"), "{}", ann.text());
-        assert!(ann.text().contains("ann@meadow.exampleNot confirmed"));
+        assert!(ann.text().contains("ann@meadow.exampleConfirmed"));
         site.wait(3600);
         let mut firefox = site.browser();
         firefox.user_agent = Some("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0");

@@ -149,6 +149,7 @@ async fn code_to(program: &Program, server: &FakeSmtp, email: &str) -> Option<St
     let is_code = |line: &&str| line.len() == 9 && line.as_bytes()[4] == b'-';
     let mailed = server.until(|server| {
         let texts: Vec<_> = server.mails_to(email).iter().map(Received::text).collect();
+        let texts: Vec<String> = texts.into_iter().filter(|text| text.contains("/reset")).collect();
         let mut lines = texts.iter().flat_map(|text| text.lines()).map(str::trim);
         lines.find(is_code).map(str::to_owned)
     });

@@ -92,7 +92,7 @@ on_both_databases! {
             "id": user.id,
             "username": "ann",
             "email": "ann@meadow.example",
-            "email_verified": false,
+            "email_verified": true,
             "logged_in_at": "2026-11-22T18:00:00Z",
         });
         assert_eq!(told(open(&ann.at(&host), "/who").await).await, (200, expected.clone()));

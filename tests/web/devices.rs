@@ -50,6 +50,7 @@ on_both_databases! {
         eves.log_in("eve", PASSWORD).await;
         let issued = token(&eves);
         for planted in [MADE_UP, &issued, &format!("{issued}.{MADE_UP}")] {
+            site.wait(24 * 60 * 60);
             let mut victim = site.browser();
             victim.set_cookie(DEVICE, planted);
             victim.log_in("ann", PASSWORD).await;

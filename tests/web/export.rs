@@ -25,7 +25,7 @@ on_both_databases! {
         let json = export(&ann).await;
         assert_eq!(json["username"], "ann");
         assert_eq!(json["email"], "ann@meadow.example");
-        assert_eq!(json["email_verified"], false);
+        assert_eq!(json["email_verified"], true);
         assert_eq!(json["created_at"], "2026-11-22T18:00:00Z");
         assert_eq!(json["sessions"].as_array().unwrap().len(), 2);
         assert_eq!(json["devices"].as_array().unwrap().len(), 2);

@@ -73,7 +73,7 @@ on_both_databases! {
                 "exp": now + 60,
                 "preferred_username": "ann",
                 "email": "ann@meadow.example",
-                "email_verified": false,
+                "email_verified": true,
             });
             assert_eq!(claims, expected);
         }

@@ -165,7 +165,7 @@ async fn the_limits_table_contains_no_usernames_and_no_addresses() {
 async fn notices_stop_at_the_mailbox_limit_and_logins_still_work() {
     let site = Site::with(|config| {
         config.notices = Notices::parse("login").unwrap();
-        config.limits.mail_address = rate(9);
+        config.limits.mail_address = rate(18);
     })
     .await;
     site.registered("ann").await;

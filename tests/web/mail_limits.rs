@@ -23,9 +23,12 @@ async fn mails_like(site: &Site, name: &str) -> Vec<String> {
 }
 
 /// Registers an account and presses every button that sends an email to `email`.
-async fn press_every_button(site: &Site, name: &str, email: &str) {
+async fn press_every_button(site: &Site, name: &str, email: &str, is_proved: bool) {
     let mut owner = site.browser();
     owner.register(name, email, PASSWORD).await;
+    if is_proved {
+        site.prove_addresses().await;
+    }
     for browser in [&mut site.browser(), &mut site.browser()] {
         browser.log_in(name, PASSWORD).await;
         browser.press("Log out").await;
@@ -70,7 +73,7 @@ on_both_databases! {
     async fn a_mailbox_gets_no_more_emails_however_many_accounts_lead_to_it(site: Site) {
         let _bob = site.registered("bob").await;
         for number in 0..12 {
-            press_every_button(&site, &format!("name{number}"), &format!("victim+{number}@meadow.example")).await;
+            press_every_button(&site, &format!("name{number}"), &format!("victim+{number}@meadow.example"), true).await;
         }
         for number in 0..100 {
             site.wait(if number % 10 == 0 { 900 } else { 0 });
@@ -83,8 +86,29 @@ on_both_databases! {
         site.browser().ask_for_code("bob", &email_of("bob")).await;
         assert_eq!(site.mails_to("bob").await, ["registered", "reset_code"]);
         site.wait(DAY);
-        press_every_button(&site, "name12", "victim@meadow.example").await;
+        press_every_button(&site, "name12", "victim@meadow.example", true).await;
         assert!(mails_like(&site, "victim").await.len() > 30, "the limit is per day");
+    }
+
+    async fn an_address_that_is_not_proved_gets_nothing_but_a_few_codes(site: Site) {
+        site.registered("victim").await;
+        for number in 0..12 {
+            press_every_button(&site, &format!("name{number}"), &format!("victim+{number}@meadow.example"), false).await;
+        }
+        let mails = mails_like(&site, "victim+").await;
+        assert_eq!(mails.len(), 4, "five with the owner's welcome: {mails:?}");
+        assert!(mails.iter().all(|kind| ["registered", "reset_code"].contains(&kind.as_str())), "{mails:?}");
+        site.browser().log_in("victim", PASSWORD).await;
+        site.wait(1);
+        site.browser().ask_for_code("victim", &email_of("victim")).await;
+        assert_eq!(site.mails_to("victim").await, ["registered", "new_device", "reset_code"], "the owner's are counted apart");
+    }
+
+    async fn a_stranger_sends_one_email_to_an_address(site: Site) {
+        let mut stranger = site.registered_unproved("ann").await;
+        site.browser().log_in("ann", PASSWORD).await;
+        change_password(&mut stranger).await;
+        assert_eq!(site.mails_to("ann").await, ["registered"]);
     }
 
     async fn knowing_only_an_address_does_not_use_up_its_emails(site: Site) {
@@ -120,6 +144,7 @@ on_both_databases! {
         for number in 0..12 {
             let (name, email) = (format!("name{}", number / 6), format!("ann+{}@meadow.example", number / 6));
             site.browser().register(&name, &email, PASSWORD).await;
+            site.prove_addresses().await;
             site.browser().ask_for_code(&name, &email).await;
         }
         let mut works = Vec::new();
@@ -137,6 +162,7 @@ on_both_databases! {
     async fn an_account_with_another_spelling_does_not_limit_the_owners_password_change(site: Site) {
         let mut owner = site.browser();
         owner.register("victim", "victim@gmail.com", PASSWORD).await;
+        site.prove_addresses().await;
         assert!(change(&mut owner, PASSWORD, OTHER_PASSWORD).await);
         for (name, email) in [("eve", "v.ictim+1@gmail.com"), ("eva", "victim+2@gmail.com"), ("evi", "victim@googlemail.com")] {
             let mut visitor = site.browser();
@@ -156,6 +182,7 @@ on_both_databases! {
         owner.register("victim", owner_email, PASSWORD).await.press("Log out").await;
         let mut visitor = site.browser();
         visitor.register("eve", email, PASSWORD).await.press("Log out").await;
+        site.prove_addresses().await;
         for _ in 0..5 {
             site.wait(1);
             visitor.tab().ask_for_code("eve", email).await;
@@ -169,7 +196,7 @@ on_both_databases! {
         for number in 0..10 {
             let tag = if number == 0 { String::new() } else { format!("+{number}") };
             let (name, email) = (format!("name{number}"), format!("victim{tag}@meadow.example"));
-            press_every_button(&site, &name, &email).await;
+            press_every_button(&site, &name, &email, true).await;
             let mut owner = site.browser();
             owner.log_in(&name, OTHER_PASSWORD).await.press("Log out").await;
             for _ in 0..5 {
@@ -223,6 +250,7 @@ async fn notices_leave_codes_their_part_of_the_emails_of_a_domain_and_of_the_sit
         assert_eq!(mails_like(&site, "ann").await.len(), 8, "and a third for codes");
         let mut owner = site.browser();
         owner.register("eve", "eve@other.example", PASSWORD).await.press("Log out").await;
+        site.prove_addresses().await;
         owner.ask_for_code("eve", "eve@other.example").await;
         let others = mails_like(&site, "eve@").await;
         assert_eq!(others.len(), if is_site { 1 } else { 2 }, "{others:?}");
@@ -252,6 +280,7 @@ async fn one_network_causes_at_most_120_emails_an_hour_to_a_domain() {
         let (name, email) = (format!("ann{number}"), format!("u{number}@victim.example"));
         let mut owner = browser.tab();
         owner.register(&name, &email, PASSWORD).await;
+        site.prove_addresses().await;
         change_password(&mut owner).await;
         owner.press("Log out").await.ask_for_code(&name, &email).await;
         browser.tab().ask_for_code(&name, &email).await;

@@ -76,7 +76,7 @@ on_both_databases! {
             assert!(!data.to_string().contains(&username.to_uppercase()));
         }
         assert_eq!(shapes[0], shapes[1]);
-        assert_eq!(site.count("select count(*) from vestibule_one_time_codes").await, 2);
+        assert_eq!(site.count("select count(*) from vestibule_one_time_codes where purpose = 'password_reset'").await, 2);
         assert_eq!(site.count("select count(*) from vestibule_outbox").await, 3, "a registration, a code, a decoy");
         assert_eq!(site.mails().await.len(), 2, "the decoy is not a mail");
     }

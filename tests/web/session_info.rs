@@ -32,7 +32,7 @@ on_both_databases! {
             "id": user.id,
             "username": "ann",
             "email": "ann@meadow.example",
-            "email_verified": false,
+            "email_verified": true,
             "logged_in_at": "2026-11-22T18:00:01Z",
         });
         assert_eq!(told(ask(&ann).await).await, (200, expected));

@@ -42,7 +42,13 @@ fn code(ttl: i64) -> Code<'static> {
 fn all() -> Vec<Email> {
     let context = context();
     let reports = EVENT_EMAILS.iter().map(|render| render(&context));
-    reports.chain([super::code(&context, code(600))]).map(Result::unwrap).collect()
+    let verify = Code { purpose: Purpose::VerifyEmail, ..code(600) };
+    let more = [
+        super::code(&context, code(600)),
+        super::code(&context, verify),
+        registered(&context, None),
+    ];
+    reports.chain(more).map(Result::unwrap).collect()
 }
 
 /// The preview that mail programs show after the subject, and the email itself.
@@ -85,7 +91,8 @@ fn values<'a>(html: &'a str, name: &str) -> Vec<&'a str> {
 
 #[test]
 fn text_and_html_say_the_same() {
-    for email in all() {
+    let welcome = registered(&context(), Some(code(600))).unwrap();
+    for email in all().into_iter().chain([welcome]) {
         let (_, shown) = preview_and_body(&email.html);
         assert_eq!(words_of(shown), in_one_line(&email.text), "{}", email.kind);
     }
@@ -121,6 +128,7 @@ fn a_notice_says_who_when_where_and_what_to_do() {
 fn next_step(email: &Email) -> &'static str {
     match email.kind.as_str() {
         "reset_code" => "https://example.com/accounts/reset",
+        "verify_code" => "https://example.com/accounts/verify",
         // Its recipient may be who took the account over.
         "email_restored" => "https://example.com/accounts/login",
         "account_deleted" => {
@@ -133,12 +141,12 @@ fn next_step(email: &Email) -> &'static str {
 #[test]
 fn an_email_has_one_button_at_most() {
     for email in all() {
-        let asks_for_nothing = ["reset_code", "email_restored", "account_deleted", "test"]
-            .contains(&email.kind.as_str());
+        let asks_for_nothing = email.is_code()
+            || ["email_restored", "account_deleted", "test"].contains(&&*email.kind);
         let buttons = email.html.matches("class=\"button\"").count();
         assert_eq!(buttons, usize::from(!asks_for_nothing), "{}", email.kind);
     }
-    assert!(registered(&context()).unwrap().html.contains(">Log in</a></td>"));
+    assert!(registered(&context(), None).unwrap().html.contains(">Log in</a></td>"));
 }
 
 #[test]
@@ -175,7 +183,7 @@ fn the_code_is_alone_on_its_line_and_in_no_other_email() {
         words
             .contains("expires in 10 minutes and works only in the browser where you requested it")
     );
-    for other in all().into_iter().filter(|other| other.kind != "reset_code") {
+    for other in all().into_iter().filter(|other| !other.is_code()) {
         assert!(!format!("{}{}", other.text, other.html).contains("CDFG"), "{}", other.kind);
     }
 }
@@ -303,10 +311,12 @@ fn the_words_are_plain() {
 #[test]
 fn only_an_email_with_a_code_has_one() {
     for email in all() {
-        let code = (email.kind == "reset_code").then_some("CDFG-HJKL");
+        let code = email.is_code().then_some("CDFG-HJKL");
         assert_eq!(code_in(&email.kind, &email.text), code);
     }
-    assert_eq!(code_in("registered", "CDFG-HJKL"), None);
+    let welcome = registered(&context(), Some(code(600))).unwrap();
+    assert_eq!(code_in(&welcome.kind, &welcome.text), Some("CDFG-HJKL"));
+    assert_eq!(code_in("password_changed", "CDFG-HJKL"), None);
     for text in ["CDFGHJKL", "cdfg-hjkl", "CDFG-HJKL or", "AAAA-AAAA", "CDFG-HJK", ""] {
         assert_eq!(code_in("reset_code", text), None, "{text}");
     }

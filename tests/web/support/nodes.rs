@@ -92,6 +92,8 @@ impl Nodes {
         let mailed = self.server.until(|server| {
             let texts: Vec<_> =
                 server.mails_to(email).iter().rev().map(super::smtp::Received::text).collect();
+            let texts: Vec<String> =
+                texts.into_iter().filter(|text| text.contains("/reset")).collect();
             let mut lines = texts.iter().flat_map(|text| text.lines()).map(str::trim);
             lines.find(is_code).map(str::to_owned)
         });
