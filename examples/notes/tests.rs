@@ -6,13 +6,13 @@ use axum::response::Response;
 use tower::ServiceExt;
 use vestibule::testing::TestApp;
 
-use super::{App, Config, Notes, Router, SqlitePool, StatusCode, routes};
+use super::{App, Config, Router, SqlitePool, StatusCode, routes};
 
 /// The application, on a database in memory that it shares with the accounts.
 async fn notes() -> (TestApp, Router) {
     let db = SqlitePool::connect("sqlite::memory:").await.unwrap();
     let test = TestApp::with(App::builder(Config::default()).sqlite(db.clone())).await;
-    let router = routes(Notes { accounts: test.app().clone(), db }).await.unwrap();
+    let router = routes(test.app(), db).await.unwrap();
     (test, router)
 }
 
