@@ -5,6 +5,7 @@ use super::rate_limits::{Counter, RateLimit};
 use super::requester::Requester;
 use crate::app::App;
 use crate::config::Rate;
+use crate::models::user::User;
 
 /// One network may cause a tenth of the site's emails, so that many accounts of one person leave
 /// enough for the others.
@@ -28,8 +29,8 @@ pub enum MailQuota {
     Codes,
     /// Codes for trusted devices: others must not use these up.
     TrustedCodes,
-    /// Welcomes, which go to addresses that anybody may have typed.
-    Welcomes,
+    /// Welcomes, and notices to addresses that are not proved: anybody may have typed these.
+    Unproved,
     /// Codes to addresses that are not proved. Of the emails to one mailbox, they have the same part as
     /// welcomes.
     UnprovedCodes,
@@ -44,6 +45,16 @@ impl MailQuota {
     pub const FOR_TAKEOVER: [Self; 4] =
         [Self::PasswordChanges, Self::TrustedCodes, Self::Notices, Self::Codes];
 
+    /// Those that a notice of a takeover to `user` uses up, in this order.
+    pub fn for_takeover(user: &User) -> &'static [Self] {
+        if user.has_known_address() { &Self::FOR_TAKEOVER } else { &[Self::Unproved] }
+    }
+
+    /// The one that another notice to `user` uses up.
+    pub fn for_notice(user: &User) -> Self {
+        if user.has_known_address() { Self::Notices } else { Self::Unproved }
+    }
+
     /// The name in the counter's key, and the part of `whole`: a third each for codes and for notices, a
     /// sixth each for the others. The parts add up to the whole.
     pub fn part_of(self, whole: Rate) -> (&'static str, Rate) {
@@ -54,7 +65,7 @@ impl MailQuota {
         let (name, count) = match self {
             Self::Codes | Self::UnprovedCodes => ("codes", whole.count - third - 2 * sixth),
             Self::TrustedCodes => ("trusted codes", sixth),
-            Self::Notices | Self::Welcomes => ("notices", third),
+            Self::Notices | Self::Unproved => ("notices", third),
             Self::PasswordChanges => ("changes", sixth),
         };
         (name, Rate { count, ..whole })
@@ -86,7 +97,7 @@ impl MailQuota {
         let whole = limit.rate(app)?;
         // A stranger who types an address must not use up its owner's emails.
         let is_mailbox = limit == RateLimit::MailAddress && whole.count >= MIN_DIVIDED;
-        let is_strangers = is_mailbox && [Self::Welcomes, Self::UnprovedCodes].contains(&self);
+        let is_strangers = is_mailbox && [Self::Unproved, Self::UnprovedCodes].contains(&self);
         let quota = if is_strangers { Self::Notices } else { self };
         let (name, Rate { count, period }) = quota.part_of(whole);
         let name = if is_strangers { "unproved" } else { name };

@@ -66,15 +66,15 @@ pub async fn send_to(
     Recipient { user, to, detail }: Recipient<'_>,
     notice: Notice,
 ) -> Result<bool, Error> {
-    if !app.config.notices.sends(notice) || !user.takes_notices() {
+    if !app.config.notices.sends(notice) {
         return Ok(true);
     }
     // A used-up limit must not hide that somebody takes the account over.
     let quotas = match notice {
         Notice::PasswordChanged | Notice::EmailChanged | Notice::UsernameChanged => {
-            &MailQuota::FOR_TAKEOVER[..]
+            MailQuota::for_takeover(user)
         }
-        _ => &[MailQuota::Notices],
+        _ => &[MailQuota::for_notice(user)],
     };
     for quota in quotas {
         if may_send(app, tx, &quota.counters(app, to, requester)).await? {
@@ -98,10 +98,10 @@ pub async fn send_account_deleted(
     requester: &Requester,
     user: &User,
 ) -> Result<(), Error> {
-    if !app.config.notices.sends(Notice::AccountDeleted) || !user.takes_notices() {
+    if !app.config.notices.sends(Notice::AccountDeleted) {
         return Ok(());
     }
-    for quota in MailQuota::FOR_TAKEOVER {
+    for quota in MailQuota::for_takeover(user) {
         if may_send(app, tx, &quota.counters(app, &user.email, requester)).await? {
             let context = context(app, requester, &user.username, &user.email);
             app.outbox.enqueue(tx, &emails::account_deleted(&context)?, None).await?;
@@ -138,13 +138,13 @@ pub async fn send_login_stopped(
     if !app.config.notices.sends(Notice::LoginStopped) {
         return Ok(());
     }
-    let user = user.filter(|user| user.takes_notices());
     let (counted, (username, to)) = match user {
         Some(user) => (&*user.email, (&*user.username, &*user.email)),
         None => (account, ("nobody", DECOY_ADDRESS)),
     };
+    let quota = user.map_or(MailQuota::Notices, MailQuota::for_notice);
     let mut tx = app.db.begin().await?;
-    if may_send(app, &mut tx, &MailQuota::Notices.counters(app, counted, requester)).await? {
+    if may_send(app, &mut tx, &quota.counters(app, counted, requester)).await? {
         let token = make_link(app, &mut tx, LinkPurpose::Unlock, user, to).await?;
         let link = &format!("/unlock/{token}");
         let context = context(app, requester, username, to);

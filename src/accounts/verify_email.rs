@@ -46,7 +46,7 @@ pub async fn send_welcome(
     let link = &format!("/not-me/{token}");
     let context = notices::context(app, requester, &user.username, &user.email);
     let email = emails::registered(&EmailContext { link, ..context }, Some(shown))?;
-    let counters = MailQuota::Welcomes.counters(app, &user.email, requester);
+    let counters = MailQuota::Unproved.counters(app, &user.email, requester);
     send(app, tx, user, &counters, (CodeTurn::FIRST, code, email)).await.map(Some)
 }
 

@@ -40,8 +40,8 @@ impl User {
         if self.username.is_empty() { &self.email } else { &self.username }
     }
 
-    /// Whether notices go to the address: to one that a stranger may have typed goes nothing but codes.
-    pub fn takes_notices(&self) -> bool {
+    /// Whether the address is proved or older than proofs. Others may have been typed by a stranger.
+    pub fn has_known_address(&self) -> bool {
         self.email_verified_at.is_some()
     }
 
