@@ -92,9 +92,7 @@ impl ClientTrust {
         user: Option<&User>,
         to: &str,
     ) -> Vec<Counter> {
-        let is_proved = user.is_none_or(User::has_known_address);
-        let quota = if is_proved { self.code_quota() } else { MailQuota::UnprovedCodes };
-        let mut counters = quota.counters(app, to, requester);
+        let mut counters = self.code_quota().counters(app, to, requester);
         for counter in &mut counters {
             counter.adds = i64::from(user.is_some());
         }

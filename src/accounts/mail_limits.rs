@@ -29,11 +29,8 @@ pub enum MailQuota {
     Codes,
     /// Codes for trusted devices: others must not use these up.
     TrustedCodes,
-    /// Welcomes, and notices to addresses that are not proved: anybody may have typed these.
-    Unproved,
-    /// Codes to addresses that are not proved. Of the emails to one mailbox, they have the same part as
-    /// welcomes.
-    UnprovedCodes,
+    /// Welcomes, and codes that prove an address: anybody may have typed it.
+    Proofs,
     /// Notices of logins and of stopped logins.
     Notices,
     /// Notices of a changed password.
@@ -45,14 +42,10 @@ impl MailQuota {
     pub const FOR_TAKEOVER: [Self; 4] =
         [Self::PasswordChanges, Self::TrustedCodes, Self::Notices, Self::Codes];
 
-    /// Those that a notice of a takeover to `user` uses up, in this order.
+    /// Those that a notice of a takeover to `user` uses up, in this order. A stranger who registers with
+    /// somebody's address must not use them all up.
     pub fn for_takeover(user: &User) -> &'static [Self] {
-        if user.has_known_address() { &Self::FOR_TAKEOVER } else { &[Self::Unproved] }
-    }
-
-    /// The one that another notice to `user` uses up.
-    pub fn for_notice(user: &User) -> Self {
-        if user.has_known_address() { Self::Notices } else { Self::Unproved }
+        if user.has_known_address() { &Self::FOR_TAKEOVER } else { &[Self::Notices] }
     }
 
     /// The name in the counter's key, and the part of `whole`: a third each for codes and for notices, a
@@ -63,9 +56,9 @@ impl MailQuota {
         }
         let (third, sixth) = (whole.count / 3, whole.count / 6);
         let (name, count) = match self {
-            Self::Codes | Self::UnprovedCodes => ("codes", whole.count - third - 2 * sixth),
+            Self::Codes => ("codes", whole.count - third - 2 * sixth),
             Self::TrustedCodes => ("trusted codes", sixth),
-            Self::Notices | Self::Unproved => ("notices", third),
+            Self::Notices | Self::Proofs => ("notices", third),
             Self::PasswordChanges => ("changes", sixth),
         };
         (name, Rate { count, ..whole })
@@ -97,10 +90,10 @@ impl MailQuota {
         let whole = limit.rate(app)?;
         // A stranger who types an address must not use up its owner's emails.
         let is_mailbox = limit == RateLimit::MailAddress && whole.count >= MIN_DIVIDED;
-        let is_strangers = is_mailbox && [Self::Unproved, Self::UnprovedCodes].contains(&self);
+        let is_strangers = is_mailbox && self == Self::Proofs;
         let quota = if is_strangers { Self::Notices } else { self };
         let (name, Rate { count, period }) = quota.part_of(whole);
-        let name = if is_strangers { "unproved" } else { name };
+        let name = if is_strangers { "proofs" } else { name };
         let count = match limit {
             _ if is_strangers => (count / 2).max(1),
             _ if is_mailbox && self == Self::Notices => (count - count / 2).max(1),

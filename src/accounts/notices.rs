@@ -74,7 +74,7 @@ pub async fn send_to(
         Notice::PasswordChanged | Notice::EmailChanged | Notice::UsernameChanged => {
             MailQuota::for_takeover(user)
         }
-        _ => &[MailQuota::for_notice(user)],
+        _ => &[MailQuota::Notices],
     };
     for quota in quotas {
         if may_send(app, tx, &quota.counters(app, to, requester)).await? {
@@ -142,9 +142,8 @@ pub async fn send_login_stopped(
         Some(user) => (&*user.email, (&*user.username, &*user.email)),
         None => (account, ("nobody", DECOY_ADDRESS)),
     };
-    let quota = user.map_or(MailQuota::Notices, MailQuota::for_notice);
     let mut tx = app.db.begin().await?;
-    if may_send(app, &mut tx, &quota.counters(app, counted, requester)).await? {
+    if may_send(app, &mut tx, &MailQuota::Notices.counters(app, counted, requester)).await? {
         let token = make_link(app, &mut tx, LinkPurpose::Unlock, user, to).await?;
         let link = &format!("/unlock/{token}");
         let context = context(app, requester, username, to);

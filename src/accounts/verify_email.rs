@@ -46,7 +46,7 @@ pub async fn send_welcome(
     let link = &format!("/not-me/{token}");
     let context = notices::context(app, requester, &user.username, &user.email);
     let email = emails::registered(&EmailContext { link, ..context }, Some(shown))?;
-    let counters = MailQuota::Unproved.counters(app, &user.email, requester);
+    let counters = MailQuota::Proofs.counters(app, &user.email, requester);
     send(app, tx, user, &counters, (CodeTurn::FIRST, code, email)).await.map(Some)
 }
 
@@ -70,7 +70,7 @@ pub async fn request_verification(
     let context = notices::context(app, requester, &user.username, &user.email);
     let email = code_email(app, PURPOSE, &context, &code)?;
     let mut tx = app.db.begin().await?;
-    let counters = MailQuota::UnprovedCodes.counters(app, &user.email, requester);
+    let counters = MailQuota::Proofs.counters(app, &user.email, requester);
     let pending = send(app, &mut tx, user, &counters, (turn, code, email)).await?;
     tx.commit().await?;
     turn.log(PURPOSE, Some(&user.id));
