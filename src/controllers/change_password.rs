@@ -12,7 +12,7 @@ use crate::flash::Flash;
 use crate::forms::Fields;
 use crate::page::Page;
 use crate::visitor::Visitor;
-use crate::visitor::logged_in::{LoggedIn, to_login};
+use crate::visitor::logged_in::LoggedIn;
 
 const PATH: &str = "/account/password";
 
@@ -60,8 +60,7 @@ async fn try_change(visitor: &mut Visitor, form: &PasswordForm) -> HandlerResult
             return if is_superseded {
                 redirect(&visitor.app, "/login")
             } else {
-                let route = visitor.app.config.base_url.path_of(PATH);
-                Ok(to_login(&visitor.app, Some(&route), PATH))
+                Ok(visitor.to_login(PATH))
             };
         }
     }

@@ -43,6 +43,7 @@ impl Visitor {
     /// Redirects to the login page, which leads back to `page`: a form came after its session had ended.
     pub fn to_login(&self, page: &'static str) -> Response {
         self.flash_if_session_expired();
-        to_login(&self.app, Some(page), &self.app.config.base_url.path_of(page))
+        let path = self.app.config.base_url.path_of(page);
+        to_login(&self.app, Some(&path), &path)
     }
 }

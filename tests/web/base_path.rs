@@ -125,6 +125,21 @@ async fn after_login_and_next_may_lead_out_of_the_path() {
     }
 }
 
+#[tokio::test]
+async fn a_form_that_comes_after_its_session_leads_back_under_the_path() {
+    let site = site_under("/auth").await;
+    let visitor = site.browser();
+    for (form, page) in [
+        ("/account/password", "/account/password"),
+        ("/account/delete", "/account/delete"),
+        ("/account/sessions/revoke", "/account/sessions"),
+        ("/account/export", "/account"),
+    ] {
+        let answer = visitor.post(&format!("/auth{form}"), &[]).await;
+        assert_eq!(location(&answer), format!("/auth/login?next=/auth{page}"));
+    }
+}
+
 /// The tours above do not see every line.
 #[test]
 fn no_template_and_no_controller_writes_a_url_without_the_path() {
