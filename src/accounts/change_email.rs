@@ -1,7 +1,7 @@
 //! Change the email address: a code proves the new one, and a link in a notice gives the old one back.
 //!
-//! Whether another account has the new address is only looked up after it is proved: before, the answer
-//! would tell who has an account (ASVS 6.3.8).
+//! Whether another account has the new address is looked up only once it is proved: an earlier answer
+//! would reveal who has an account (ASVS 6.3.8).
 
 use super::Error;
 use super::email::{EmailAddress, EmailError};
@@ -9,12 +9,12 @@ use super::end_access::{EndedAccess, end_access};
 use super::field_errors::FieldErrors;
 use super::history::{self, HistoryEvent};
 use super::mail_limits::MailQuota;
-use super::notices::{self, Recipient, send_to};
-use super::one_time_code::{CodeError, OneTimeCode, PendingCode, Rejection};
+use super::notices::{Recipient, send_to};
+use super::one_time_code::{OneTimeCode, PendingCode, Rejection};
 use super::rate_limits::{self, Counter, RateLimit};
 use super::reauthenticate::reauthenticate;
 use super::requester::Requester;
-use super::send_code::{CodeRequest, CodeTurn, NewCode, code_email, send_code};
+use super::send_code::{self, CodeRequest, NewRequest};
 use crate::app::App;
 use crate::config::Notice;
 use crate::db::Tx;
@@ -61,12 +61,7 @@ pub async fn request_code(
     }
     reauthenticate(app, requester, user, current, &mut errors).await?;
     let email = errors.into_result(email)?;
-    let is_repeat = |old: &PendingCode| {
-        old.is_unseen
-            && old.sent_at > app.clock.now() - app.config.code_ttl
-            && old.email == email.as_typed()
-    };
-    if pending.is_some_and(is_repeat) {
+    if pending.is_some_and(|old| old.is_of_same_form(app, "", email.as_typed())) {
         return Ok(CodeRequest::Repeated);
     }
     send(app, requester, user, &email, (pending, false)).await
@@ -90,41 +85,29 @@ pub async fn resend_code(
     send(app, requester, user, &email, (Some(pending), true)).await
 }
 
-/// Counts the request, invalidates the older code and sends a new one: whoever has the address.
+/// Sends the code whether or not another account has the address.
 async fn send(
     app: &App,
     requester: &Requester,
     user: &User,
     email: &EmailAddress,
-    (pending, is_resend): (Option<&PendingCode>, bool),
+    old: (Option<&PendingCode>, bool),
 ) -> Result<CodeRequest, Error> {
     let mut counters = Counter::of_networks(app, RateLimit::ForgotIp, requester.counted_networks());
     let key = format!("change email of {}", user.id);
     counters.extend(Counter::of(app, RateLimit::ForgotAccount, &key));
-    rate_limits::count(app, counters, Some(&user.id)).await?;
-    let Some(turn) = CodeTurn::begin(app, PURPOSE, pending, is_resend).await? else {
-        return Ok(CodeRequest::Repeated);
-    };
-    let code = OneTimeCode::generate();
-    let context = notices::context(app, requester, &user.username, email.as_typed());
-    let mail = code_email(app, PURPOSE, &context, &code)?;
-    let mut tx = app.db.begin().await?;
-    let new = NewCode {
+    let request = NewRequest {
         purpose: PURPOSE,
-        subject: Some(&user.id),
-        turn,
-        code,
-        email: mail,
+        user: Some(user),
+        recipient: (&user.username, email.as_typed()),
+        typed: ("", email.as_typed()),
+        counters,
         // Not those of codes: strangers must not use up those of an account with this address.
-        counters: &MailQuota::Notices.counters(app, email.as_typed(), requester),
+        mail_counters: &MailQuota::Notices.counters(app, email.as_typed(), requester),
         // By address, or many accounts could guess at the code for one.
         attempts_key: &format!("address {}", email.key()),
     };
-    let pending = send_code(app, &mut tx, new).await?;
-    tx.commit().await?;
-    turn.log(PURPOSE, Some(&user.id));
-    let pending = PendingCode { email: email.as_typed().to_owned(), ..pending };
-    Ok(CodeRequest::Sent { pending, is_replacement: turn.is_replacement })
+    send_code::request_code(app, requester, request, old).await
 }
 
 /// Gives `user`, who is logged in in the session with the key `session`, the address that the code was sent
@@ -158,9 +141,7 @@ async fn change(
     (pending, email): (&PendingCode, &EmailAddress),
     code: &str,
 ) -> Result<EmailChange, Error> {
-    let mut errors = FieldErrors::default();
-    let code = errors.record("code", OneTimeCode::parse(code), CodeError::Empty);
-    let code = errors.into_result(code)?;
+    let code = OneTimeCode::from_form(code)?;
     if pending.check(app, PURPOSE, &code).await? != user.id {
         return Err(Rejection::Gone.into());
     }

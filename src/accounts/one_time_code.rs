@@ -7,6 +7,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 use super::Error;
+use super::field_errors::FieldErrors;
 use super::pasted::{is_dash, is_invisible};
 use super::rate_limits::{Attempt, Counter, RateLimit};
 use crate::app::App;
@@ -49,6 +50,13 @@ impl OneTimeCode {
             return Err(CodeError::Empty);
         }
         if random::is_code(&code) { Ok(Self(code)) } else { Err(CodeError::Shape) }
+    }
+
+    /// Reads the field `code` of a form that has no other.
+    pub fn from_form(typed: &str) -> Result<Self, Error> {
+        let mut errors = FieldErrors::default();
+        let code = errors.record("code", Self::parse(typed), CodeError::Empty);
+        errors.into_result(code)
     }
 
     pub fn as_str(&self) -> &str {
@@ -105,7 +113,7 @@ impl PendingCode {
         (self.sent_at + (self.codes_sent - 1) * COOL_DOWN - now).max(0)
     }
 
-    /// Whom `typed` is the code of. The attempt is counted before it is compared: at the code, and at the
+    /// The id of the user whose code `typed` is. The attempt is counted before it is compared: at the code, and at the
     /// account over all its codes.
     pub async fn check(
         &self,

@@ -1,14 +1,16 @@
 //! Sends a one-time code, or another one in its place.
 
-use super::Error;
 use super::one_time_code::{OneTimeCode, PendingCode};
-use super::rate_limits::{Counter, may_send};
+use super::rate_limits::{self, Counter, may_send};
+use super::requester::Requester;
+use super::{Error, notices};
 use crate::app::App;
 use crate::db::{DbError, Tx};
 use crate::event::Event;
 use crate::mail::emails::{self, EmailContext};
 use crate::models::one_time_code::{Purpose, insert_code};
 use crate::models::outbox::Email;
+use crate::models::user::User;
 
 /// How a request for a code ended. It is the same whether an account matches.
 pub enum CodeRequest {
@@ -28,6 +30,13 @@ pub enum CodeRequest {
 }
 
 impl PendingCode {
+    /// Whether the form with these names requested this code a moment ago: a double click.
+    pub fn is_of_same_form(&self, app: &App, username: &str, email: &str) -> bool {
+        self.is_unseen
+            && self.sent_at > app.clock.now() - app.config.code_ttl
+            && (&*self.username, &*self.email) == (username, email)
+    }
+
     /// Why no other code can be sent in its place yet.
     pub fn refuse_resend(&self, app: &App) -> Option<CodeRequest> {
         if self.is_unseen && self.codes_sent > 1 {
@@ -51,7 +60,7 @@ impl CodeTurn {
     pub const FIRST: Self = Self { codes_sent: 1, is_replacement: false };
 
     /// Invalidates `old`, the code that a new one replaces. `None` when a parallel request has just done so.
-    pub async fn begin(
+    async fn begin(
         app: &App,
         purpose: Purpose,
         old: Option<&PendingCode>,
@@ -68,7 +77,7 @@ impl CodeTurn {
     }
 
     /// Writes the event. `account` is the user's id, if the code is for a user.
-    pub fn log(self, purpose: Purpose, account: Option<&str>) {
+    fn log(self, purpose: Purpose, account: Option<&str>) {
         let purpose = purpose.name();
         if self.codes_sent == 1 {
             Event::CodeAsked { account, purpose }.write();
@@ -78,10 +87,57 @@ impl CodeTurn {
     }
 }
 
+/// A request for a code, and what limits it.
+pub struct NewRequest<'a> {
+    pub purpose: Purpose,
+    /// `None` if no account matches: then no code is right, and the email is a decoy.
+    pub user: Option<&'a User>,
+    /// The name in the salutation, and the address.
+    pub recipient: (&'a str, &'a str),
+    /// The username and the address that were typed; both may be empty.
+    pub typed: (&'a str, &'a str),
+    /// What the request is counted by.
+    pub counters: Vec<Counter>,
+    /// What the email is counted by.
+    pub mail_counters: &'a [Counter],
+    /// What attempts at all codes of the account are counted by.
+    pub attempts_key: &'a str,
+}
+
+/// Counts the request, invalidates `old` and sends a new code. Where no account matches, the same is counted,
+/// written and answered.
+pub async fn request_code(
+    app: &App,
+    requester: &Requester,
+    request: NewRequest<'_>,
+    (old, is_resend): (Option<&PendingCode>, bool),
+) -> Result<CodeRequest, Error> {
+    let NewRequest { purpose, user, recipient, typed, counters, mail_counters, attempts_key } =
+        request;
+    let subject = user.map(|user| user.id.as_str());
+    rate_limits::count(app, counters, subject).await?;
+    let Some(turn) = CodeTurn::begin(app, purpose, old, is_resend).await? else {
+        return Ok(CodeRequest::Repeated);
+    };
+    let code = OneTimeCode::generate();
+    let context = notices::context(app, requester, recipient.0, recipient.1);
+    let email = code_email(app, purpose, &context, &code)?;
+    let email = if user.is_some() { email } else { email.decoy() };
+    let mut tx = app.db.begin().await?;
+    let new =
+        NewCode { purpose, subject, turn, code, email, counters: mail_counters, attempts_key };
+    let pending = send_code(app, &mut tx, new).await?;
+    tx.commit().await?;
+    turn.log(purpose, subject);
+    let (username, email) = (typed.0.to_owned(), typed.1.to_owned());
+    let pending = PendingCode { username, email, ..pending };
+    Ok(CodeRequest::Sent { pending, is_replacement: turn.is_replacement })
+}
+
 /// A code to be stored and sent.
 pub struct NewCode<'a> {
     pub purpose: Purpose,
-    /// Whom it is for; `None` if no code is right.
+    /// The id of the user; `None` if no code is right.
     pub subject: Option<&'a str>,
     pub turn: CodeTurn,
     pub code: OneTimeCode,
@@ -93,7 +149,7 @@ pub struct NewCode<'a> {
 }
 
 /// The email with `code`.
-pub fn code_email(
+fn code_email(
     app: &App,
     purpose: Purpose,
     context: &EmailContext<'_>,

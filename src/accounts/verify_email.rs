@@ -1,16 +1,15 @@
 //! Prove that the address of an account is its owner's, with an emailed code.
 
 use super::Error;
-use super::field_errors::FieldErrors;
 use super::history::{self, HistoryEvent};
 use super::mail_limits::MailQuota;
 use super::mail_link::make_link;
 use super::mailbox::Mailbox;
 use super::notices;
-use super::one_time_code::{CodeError, OneTimeCode, PendingCode, Rejection};
-use super::rate_limits::{self, Counter, RateLimit};
+use super::one_time_code::{OneTimeCode, PendingCode, Rejection};
+use super::rate_limits::{Counter, RateLimit};
 use super::requester::Requester;
-use super::send_code::{CodeRequest, CodeTurn, NewCode, code_email, send_code};
+use super::send_code::{self, CodeRequest, CodeTurn, NewCode, NewRequest, send_code};
 use crate::app::App;
 use crate::config::Notice;
 use crate::db::Tx;
@@ -18,7 +17,6 @@ use crate::event::Event;
 use crate::mail::emails::{self, EmailContext};
 use crate::models::mail_link::LinkPurpose;
 use crate::models::one_time_code::{Purpose, use_code};
-use crate::models::outbox::Email;
 use crate::models::user::{User, find_user, verify_email};
 
 pub const PURPOSE: Purpose = Purpose::VerifyEmail;
@@ -46,8 +44,16 @@ pub async fn send_welcome(
     let link = &format!("/not-me/{token}");
     let context = notices::context(app, requester, &user.username, &user.email);
     let email = emails::registered(&EmailContext { link, ..context }, Some(shown))?;
-    let counters = MailQuota::Proofs.counters(app, &user.email, requester);
-    send(app, tx, user, &counters, (CodeTurn::FIRST, code, email)).await.map(Some)
+    let new = NewCode {
+        purpose: PURPOSE,
+        subject: Some(&user.id),
+        turn: CodeTurn::FIRST,
+        code,
+        email,
+        counters: &MailQuota::Proofs.counters(app, &user.email, requester),
+        attempts_key: &attempts_key(app, &user.email),
+    };
+    Ok(Some(send_code(app, tx, new).await?))
 }
 
 /// Sends a code to the address of `user`, who is logged in, in place of `pending`.
@@ -61,32 +67,16 @@ pub async fn request_verification(
         return Ok(refusal);
     }
     let key = format!("verify {}", user.id);
-    rate_limits::count(app, Counter::of(app, RateLimit::ForgotAccount, &key), Some(&user.id))
-        .await?;
-    let Some(turn) = CodeTurn::begin(app, PURPOSE, pending, pending.is_some()).await? else {
-        return Ok(CodeRequest::Repeated);
+    let request = NewRequest {
+        purpose: PURPOSE,
+        user: Some(user),
+        recipient: (&user.username, &user.email),
+        typed: ("", ""),
+        counters: Counter::of(app, RateLimit::ForgotAccount, &key).into_iter().collect(),
+        mail_counters: &MailQuota::Proofs.counters(app, &user.email, requester),
+        attempts_key: &attempts_key(app, &user.email),
     };
-    let code = OneTimeCode::generate();
-    let context = notices::context(app, requester, &user.username, &user.email);
-    let email = code_email(app, PURPOSE, &context, &code)?;
-    let mut tx = app.db.begin().await?;
-    let counters = MailQuota::Proofs.counters(app, &user.email, requester);
-    let pending = send(app, &mut tx, user, &counters, (turn, code, email)).await?;
-    tx.commit().await?;
-    turn.log(PURPOSE, Some(&user.id));
-    Ok(CodeRequest::Sent { pending, is_replacement: turn.is_replacement })
-}
-
-async fn send(
-    app: &App,
-    tx: &mut Tx,
-    user: &User,
-    counters: &[Counter],
-    (turn, code, email): (CodeTurn, OneTimeCode, Email),
-) -> Result<PendingCode, Error> {
-    let (subject, attempts_key) = (Some(user.id.as_str()), &*attempts_key(app, &user.email));
-    let new = NewCode { purpose: PURPOSE, subject, turn, code, email, counters, attempts_key };
-    Ok(send_code(app, tx, new).await?)
+    send_code::request_code(app, requester, request, (pending, pending.is_some())).await
 }
 
 /// How an attempt to prove the address ended.
@@ -123,9 +113,7 @@ async fn try_verify(
     pending: &PendingCode,
     typed: &str,
 ) -> Result<(), Error> {
-    let mut errors = FieldErrors::default();
-    let code = errors.record("code", OneTimeCode::parse(typed), CodeError::Empty);
-    let code = errors.into_result(code)?;
+    let code = OneTimeCode::from_form(typed)?;
     let id = pending.check(app, PURPOSE, &code).await?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
