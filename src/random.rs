@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::{Rng, RngExt};
+use sha2::{Digest, Sha256};
 
 /// No vowels, so that no code is a word, and one character of those that look alike: D for 0, O and Q, L
 /// for 1 and I, 2 for Z, 5 for S, 8 for B, V for U and Y.
@@ -31,6 +32,11 @@ const TOKEN_LENGTH: usize = 22;
 /// A secret of 128 bits for a cookie or a link.
 pub fn token() -> String {
     URL_SAFE_NO_PAD.encode(bytes::<16>())
+}
+
+/// What a table has in place of a token. A plain hash is enough: no token of 128 bits can be guessed (ASVS 6.5.2).
+pub fn token_hash(token: &str) -> Vec<u8> {
+    Sha256::digest(token).to_vec()
 }
 
 /// Whether `text` has the form of a token.

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::event::Event;
 use crate::models::session::delete_session;
 use crate::models::ticket::{Ticket, has_ticket, insert_ticket, take_ticket};
-use crate::random;
+use crate::random::{self, token_hash};
 
 /// How long a ticket is valid, in seconds: the way from one host to the other.
 pub const TICKET_LIFETIME: i64 = 30;
@@ -64,7 +64,7 @@ pub async fn issue_ticket(
 ) -> Result<String, Error> {
     let (token, now) = (new_token(), app.clock.now());
     let ticket = Ticket {
-        token_hash: hash(&token),
+        token_hash: token_hash(&token),
         session_key,
         app: origin,
         browser,
@@ -79,7 +79,7 @@ pub async fn issue_ticket(
 }
 
 /// Redeems a ticket that came to the application at `origin`, from a browser with the cookie `browser`.
-/// None if it was issued for another one of them; it is used up all the same.
+/// `None` if it was issued for another application or browser. Either way the ticket is used up.
 pub async fn redeem_ticket(
     app: &App,
     origin: &str,
@@ -91,10 +91,10 @@ pub async fn redeem_ticket(
         Ok(None)
     };
     // A made-up ticket costs a read and no write, or anybody could keep SQLite's only writer busy.
-    if !is_token(token) || !has_ticket(app.db.reader(), &hash(token)).await? {
+    if !is_token(token) || !has_ticket(app.db.reader(), &token_hash(token)).await? {
         return refused("unknown");
     }
-    let Some(ticket) = take_ticket(app.db.writer(), hash(token)).await? else {
+    let Some(ticket) = take_ticket(app.db.writer(), token_hash(token)).await? else {
         return refused("unknown");
     };
     if ticket.expires_at <= app.clock.now() {
@@ -139,8 +139,4 @@ pub async fn log_out_of_app(app: &App, session_key: &[u8]) -> Result<(), Error> 
         Event::SessionEnded { account, reason: "logout", sessions: 1 }.write();
     }
     Ok(())
-}
-
-fn hash(token: &str) -> Vec<u8> {
-    Sha256::digest(token).to_vec()
 }

@@ -1,7 +1,5 @@
 //! Links in emails: a token that works once. Only its digest is stored.
 
-use sha2::{Digest, Sha256};
-
 use super::Error;
 use super::email::EmailAddress;
 use super::rate_limits::{Attempt, Counter, RateLimit};
@@ -11,7 +9,7 @@ use crate::db::{DbError, Tx};
 use crate::event::Event;
 use crate::models::mail_link::{LinkPurpose, MailLink, find_link, insert_link, take_link};
 use crate::models::user::User;
-use crate::random;
+use crate::random::{self, token_hash};
 
 /// How long a link works, in seconds: 72 hours.
 pub const LINK_LIFE: i64 = 72 * 60 * 60;
@@ -33,7 +31,8 @@ pub async fn make_link(
         email: to.to_owned(),
         email_key: email.map_or_else(|_| to.to_lowercase(), |email| email.key().to_owned()),
     };
-    insert_link(tx.executor(), purpose, hash(&token), link, (LINK_LIFE, app.clock.now())).await?;
+    insert_link(tx.executor(), purpose, token_hash(&token), link, (LINK_LIFE, app.clock.now()))
+        .await?;
     Ok(token)
 }
 
@@ -43,7 +42,7 @@ pub async fn open_link(
     purpose: LinkPurpose,
     token: &str,
 ) -> Result<Option<MailLink>, DbError> {
-    find_link(app.db.reader(), purpose, hash(token), app.clock.now()).await
+    find_link(app.db.reader(), purpose, token_hash(token), app.clock.now()).await
 }
 
 /// Uses up the link with this token within `tx`; `None` when it was used or has expired.
@@ -53,7 +52,7 @@ pub async fn use_link(
     purpose: LinkPurpose,
     token: &str,
 ) -> Result<Option<MailLink>, DbError> {
-    take_link(tx.executor(), purpose, hash(token), app.clock.now()).await
+    take_link(tx.executor(), purpose, token_hash(token), app.clock.now()).await
 }
 
 /// Counts an attempt at a link by network, before it is looked up. One that is not refunded made its token up,
@@ -70,8 +69,4 @@ pub async fn count_attempt(app: &App, requester: &Requester) -> Result<Attempt, 
 /// Writes the event of a link that does nothing.
 pub fn refuse(purpose: LinkPurpose) {
     Event::LinkRefused { purpose: purpose.name() }.write();
-}
-
-fn hash(token: &str) -> Vec<u8> {
-    Sha256::digest(token).to_vec()
 }

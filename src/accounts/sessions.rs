@@ -10,9 +10,10 @@ use crate::app::App;
 use crate::db::DbError;
 use crate::event::Event;
 use crate::models::client::Client;
-use crate::models::device::{delete_device, hash, list_devices};
+use crate::models::device::{delete_device, list_devices};
 use crate::models::session::{UserSession, delete_session, list_sessions, revoke_others};
 use crate::models::user::User;
+use crate::random::token_hash;
 
 /// A session or a trusted device.
 #[derive(Clone, Debug)]
@@ -50,7 +51,7 @@ pub async fn sessions_of(
 /// The devices that `user` was logged in on, the last used first. `current` are the tokens of the one that
 /// asks.
 pub async fn devices_of(app: &App, user: &User, current: &[String]) -> Result<Vec<Entry>, DbError> {
-    let current: Vec<_> = current.iter().map(|token| hash(token)).collect();
+    let current: Vec<_> = current.iter().map(|token| token_hash(token)).collect();
     let devices = list_devices(app.db.reader(), &user.id, app.clock.now()).await?.into_iter();
     let entries = devices.map(|device| Entry {
         id: public_id(app, &device.token_hash),

@@ -1,10 +1,9 @@
 //! The `vestibule_devices` table: browsers that an account was used from, recognised by a cookie.
 
-use sha2::{Digest, Sha256};
-
 use super::client::Client;
 use super::user::User;
 use crate::db::{DbError, Executor, Tx, row, sql};
+use crate::random::token_hash;
 
 /// How long a browser is remembered after its last login, in seconds: as long as browsers keep a
 /// cookie at most (RFC 6265bis, 400 days).
@@ -66,7 +65,7 @@ row! {
 impl DeviceRow {
     /// The device as `user` knows it, with the one of `tokens` that it was found by.
     fn known(self, user: &User, tokens: &[String]) -> Option<KnownDevice> {
-        let token = tokens.iter().find(|token| hash(token) == self.token_hash)?.clone();
+        let token = tokens.iter().find(|token| token_hash(token) == self.token_hash)?.clone();
         let is_trusted = self.credential_version == user.credential_version;
         Some(KnownDevice { token, is_trusted, logins: self.logins })
     }
@@ -114,7 +113,7 @@ pub async fn find_device(
     now: i64,
 ) -> Result<Option<KnownDevice>, DbError> {
     let find = sql(FIND).bind(user.map_or("", |user| &user.id));
-    let hash_at = |at: usize| tokens.get(at).map_or_else(Vec::new, |token| hash(token));
+    let hash_at = |at: usize| tokens.get(at).map_or_else(Vec::new, |token| token_hash(token));
     let find = (0..MAX_TOKENS).fold(find, |find, at| find.bind(hash_at(at)));
     let found = find.bind(now - LIFETIME).fetch_optional::<DeviceRow>(executor).await?;
     Ok(found.zip(user).and_then(|(row, user)| row.known(user, tokens)))
@@ -128,7 +127,7 @@ pub async fn record_device(
     logins: i64,
     now: i64,
 ) -> Result<DeviceStatus, DbError> {
-    let record = sql(RECORD).bind(hash(token)).bind(&user.id).bind(logins).bind(now);
+    let record = sql(RECORD).bind(token_hash(token)).bind(&user.id).bind(logins).bind(now);
     let record = record.bind(user.credential_version).bind(client.device).bind(client.address);
     let recorded = record.fetch_optional(tx.executor()).await?;
     let (logins, other_devices) = recorded.unwrap_or((logins, 0));
@@ -166,9 +165,4 @@ pub async fn delete_devices(tx: &mut Tx, user_id: &str) -> Result<(), DbError> {
 /// Deletes up to `limit` devices without a login for [`LIFETIME`] and returns how many.
 pub async fn sweep_devices(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
     sql(SWEEP).bind(now - LIFETIME).bind(limit).execute(executor).await
-}
-
-/// What the row of the device that holds `token` has instead.
-pub fn hash(token: &str) -> Vec<u8> {
-    Sha256::digest(token.as_bytes()).to_vec()
 }
