@@ -4,7 +4,7 @@
 //! would reveal who has an account (ASVS 6.3.8).
 
 use super::Error;
-use super::email::{EmailAddress, EmailError};
+use super::email::{EmailAddress, EmailError, has_address};
 use super::end_access::{EndedAccess, end_access};
 use super::field_errors::FieldErrors;
 use super::history::{self, HistoryEvent};
@@ -56,7 +56,7 @@ pub async fn request_code(
 ) -> Result<CodeRequest, Error> {
     let mut errors = FieldErrors::default();
     let email = errors.record("email", EmailAddress::parse(typed), EmailError::Empty);
-    if email.as_ref().is_some_and(|email| is_address_of(user, email)) {
+    if email.as_ref().is_some_and(|email| has_address(user, email.key())) {
         errors.add("email", "This is your email already. Enter another one.");
     }
     reauthenticate(app, requester, user, current, &mut errors).await?;
@@ -127,7 +127,7 @@ pub async fn change_email(
     if matches!(outcome, Ok(EmailChange::LoggedOut) | Err(Error::CodeRejected(_))) {
         // The writer waits for a commit in progress.
         let now = find_user(app.db.writer(), &user.id).await?;
-        if now.is_some_and(|user| is_address_of(&user, &email)) {
+        if now.is_some_and(|user| has_address(&user, email.key())) {
             return Ok(EmailChange::Same);
         }
     }
@@ -187,10 +187,6 @@ async fn tell_both(
             .await?,
     ];
     if told { Ok(()) } else { Err(Error::RateLimited { retry_after: RETRY_AFTER }) }
-}
-
-fn is_address_of(user: &User, email: &EmailAddress) -> bool {
-    EmailAddress::parse(&user.email).is_ok_and(|own| own.key() == email.key())
 }
 
 fn taken() -> Error {

@@ -2,6 +2,7 @@
 
 use super::pasted::plain;
 use crate::config::{MAX_ADDRESS_LENGTH, is_dot_atom};
+use crate::models::user::User;
 
 /// An address that mail can be sent to.
 ///
@@ -55,6 +56,11 @@ impl EmailAddress {
     pub fn key(&self) -> &str {
         &self.key
     }
+}
+
+/// Whether the address with this key is that of `user`.
+pub fn has_address(user: &User, key: &str) -> bool {
+    EmailAddress::parse(&user.email).is_ok_and(|email| email.key() == key)
 }
 
 /// The address without what surrounds it in an email or in a link. An address has no `<` and no

@@ -1,6 +1,6 @@
 //! "This wasn't me": an emailed link ends what somebody else has of the account.
 
-use super::email::EmailAddress;
+use super::email::has_address;
 use super::history::{self, HistoryEvent};
 use super::mail_link::{count_attempt, open_link, refuse, use_link};
 use super::requester::Requester;
@@ -28,7 +28,7 @@ pub async fn open_report(app: &App, token: &str) -> Result<Option<Report>, DbErr
     let Some(id) = &link.user_id else { return Ok(None) };
     let user = find_user(app.db.reader(), id).await?;
     Ok(user.map(|user| Report {
-        restored_email: (!is_address_of(&user, &link)).then(|| link.email.clone()),
+        restored_email: (!has_address(&user, &link.email_key)).then(|| link.email.clone()),
         username: user.username,
     }))
 }
@@ -89,8 +89,4 @@ async fn restore(
     history::record(app, tx, requester, user, HistoryEvent::EmailRestored).await?;
     notices::send_email_restored(app, tx, requester, &restored, &user.email).await?;
     Ok(Some(restored.email))
-}
-
-fn is_address_of(user: &User, link: &MailLink) -> bool {
-    EmailAddress::parse(&user.email).is_ok_and(|email| email.key() == link.email_key)
 }
