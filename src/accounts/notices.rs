@@ -7,7 +7,7 @@ use super::rate_limits::may_send;
 use super::requester::Requester;
 use crate::app::App;
 use crate::config::Notice;
-use crate::db::Tx;
+use crate::db::{DbError, Tx};
 use crate::mail::emails::{self, EmailContext};
 use crate::models::mail_link::LinkPurpose;
 use crate::models::user::User;
@@ -36,7 +36,7 @@ pub fn context<'a>(
     }
 }
 
-/// Whom a notice is sent to.
+/// The recipient of a notice.
 #[derive(Clone, Copy)]
 pub struct Recipient<'a> {
     /// As the account was when the address `to` was its own: the link in the notice goes back to that.
@@ -76,22 +76,37 @@ pub async fn send_to(
         }
         _ => &[MailQuota::Notices],
     };
+    if !may_send_within(app, tx, requester, to, quotas).await? {
+        return Ok(false);
+    }
+    // After the count: rendering is the slowest part of a login but for its hash.
+    let token = make_link(app, tx, LinkPurpose::NotMe, Some(user), to).await?;
+    let link = &format!("/not-me/{token}");
+    let context = context(app, requester, &user.username, to);
+    let email = emails::notice(notice, &EmailContext { link, detail, ..context })?;
+    app.outbox.enqueue(tx, &email, Some(&user.id)).await?;
+    Ok(true)
+}
+
+/// Counts an email to the address `to` by the first of `quotas` that is not used up, and returns whether there
+/// is one.
+async fn may_send_within(
+    app: &App,
+    tx: &mut Tx,
+    requester: &Requester,
+    to: &str,
+    quotas: &[MailQuota],
+) -> Result<bool, DbError> {
     for quota in quotas {
         if may_send(app, tx, &quota.counters(app, to, requester)).await? {
-            // After the count: rendering is the slowest part of a login but for its hash.
-            let token = make_link(app, tx, LinkPurpose::NotMe, Some(user), to).await?;
-            let link = &format!("/not-me/{token}");
-            let context = context(app, requester, &user.username, to);
-            let email = emails::notice(notice, &EmailContext { link, detail, ..context })?;
-            app.outbox.enqueue(tx, &email, Some(&user.id)).await?;
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// Tells the address of `user` within `tx` that the account was deleted. It has no link, and is in no
-/// history: the account is gone.
+/// Notifies the address of `user` within `tx` that the account was deleted. The email has no link and no
+/// history entry: the account is gone.
 pub async fn send_account_deleted(
     app: &App,
     tx: &mut Tx,
@@ -101,18 +116,16 @@ pub async fn send_account_deleted(
     if !app.config.notices.sends(Notice::AccountDeleted) {
         return Ok(());
     }
-    for quota in MailQuota::for_takeover(user) {
-        if may_send(app, tx, &quota.counters(app, &user.email, requester)).await? {
-            let context = context(app, requester, &user.username, &user.email);
-            app.outbox.enqueue(tx, &emails::account_deleted(&context)?, None).await?;
-            break;
-        }
+    let quotas = MailQuota::for_takeover(user);
+    if may_send_within(app, tx, requester, &user.email, quotas).await? {
+        let context = context(app, requester, &user.username, &user.email);
+        app.outbox.enqueue(tx, &emails::account_deleted(&context)?, None).await?;
     }
     Ok(())
 }
 
-/// Tells the address `replaced` within `tx` that `user` has an earlier address again. It has no link: whoever
-/// has this address may be who took the account over.
+/// Notifies the address `replaced` within `tx` that `user` has an earlier address again. The email has no link:
+/// its recipient may have taken the account over.
 pub async fn send_email_restored(
     app: &App,
     tx: &mut Tx,
