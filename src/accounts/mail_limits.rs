@@ -88,15 +88,15 @@ impl MailQuota {
 
     fn counter(self, app: &App, limit: RateLimit, key: &str, factor: i64) -> Option<Counter> {
         let whole = limit.rate(app)?;
-        // A stranger who types an address must not use up its owner's emails.
+        let (name, Rate { count, period }) = self.part_of(whole);
         let is_mailbox = limit == RateLimit::MailAddress && whole.count >= MIN_DIVIDED;
-        let is_strangers = is_mailbox && self == Self::Proofs;
-        let quota = if is_strangers { Self::Notices } else { self };
-        let (name, Rate { count, period }) = quota.part_of(whole);
-        let name = if is_strangers { "proofs" } else { name };
+        let (name, count) = match self {
+            // A stranger who types an address must not use up its owner's notices.
+            Self::Proofs if is_mailbox => ("proofs", (count / 2).max(1)),
+            Self::Notices if is_mailbox => (name, (count - count / 2).max(1)),
+            _ => (name, count),
+        };
         let count = match limit {
-            _ if is_strangers => (count / 2).max(1),
-            _ if is_mailbox && self == Self::Notices => (count - count / 2).max(1),
             RateLimit::MailNetwork => (count / NETWORK_PART).max(MIN_PER_NETWORK),
             RateLimit::MailNetworkDomain => (count / NETWORK_DOMAIN_PART).max(MIN_PER_NETWORK),
             _ => count,
