@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::models::user::User;
 use crate::password_hasher::PasswordMatch;
 
-/// How long nobody is asked for the password again who has given it, in seconds.
+/// How long a password is not asked for again after it was given, in seconds.
 pub const RECENT: i64 = 10 * 60;
 
 /// Checks what was typed as the current password of `user`; `None` when it was given a moment ago. `errors`
