@@ -118,18 +118,9 @@ pub async fn user(session: &Session) -> Option<CurrentUser> {
 }
 
 impl Visitor {
-    /// Starts a new session for `user` under a new id: an attacker may have planted the old one (ASVS
-    /// 7.2.4).
+    /// Starts a new session for `user`, who has just given the password.
     pub async fn log_in(&mut self, user: &User, remember: bool) -> Result<(), RequestError> {
-        self.end_session().await?;
-        self.data.login = Some(Login {
-            user_id: user.id.clone(),
-            credential_version: user.credential_version,
-            remember,
-            client: self.requester.client(),
-            authenticated_at: self.app.clock.now(),
-        });
-        self.save().await
+        self.begin_session(user, remember, self.app.clock.now()).await
     }
 
     /// As [`Visitor::log_in`], by a code: forms that change the account ask for the password.
@@ -138,10 +129,24 @@ impl Visitor {
         user: &User,
         remember: bool,
     ) -> Result<(), RequestError> {
-        self.log_in(user, remember).await?;
-        if let Some(login) = &mut self.data.login {
-            login.authenticated_at = 0;
-        }
+        self.begin_session(user, remember, 0).await
+    }
+
+    /// Starts a new session under a new id: an attacker may have planted the old one (ASVS 7.2.4).
+    async fn begin_session(
+        &mut self,
+        user: &User,
+        remember: bool,
+        authenticated_at: i64,
+    ) -> Result<(), RequestError> {
+        self.end_session().await?;
+        self.data.login = Some(Login {
+            user_id: user.id.clone(),
+            credential_version: user.credential_version,
+            remember,
+            client: self.requester.client(),
+            authenticated_at,
+        });
         self.save().await
     }
 
@@ -180,11 +185,7 @@ impl Visitor {
             return Ok(());
         }
         let Some(before) = self.data.login.clone() else { return self.log_in(user, false).await };
-        self.log_in(user, before.remember).await?;
-        if let Some(login) = &mut self.data.login {
-            login.authenticated_at = before.authenticated_at;
-        }
-        self.save().await
+        self.begin_session(user, before.remember, before.authenticated_at).await
     }
 
     /// The digests of the sessions that this browser may have set a password in.
