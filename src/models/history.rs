@@ -133,12 +133,6 @@ pub async fn find_newest_entry(
     newest.bind(now - LIFETIME).fetch_optional(executor).await
 }
 
-/// Deletes the history of a user.
-pub async fn delete_history(executor: Executor<'_>, user_id: &str) -> Result<(), DbError> {
-    let delete = sql("delete from vestibule_history where user_id = $1").bind(user_id);
-    delete.execute(executor).await.map(drop)
-}
-
 /// Deletes up to `limit` entries older than [`LIFETIME`] and returns how many.
 pub async fn sweep_history(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
     sql(SWEEP).bind(now - LIFETIME).bind(limit).execute(executor).await
