@@ -57,6 +57,7 @@ impl Site {
             password_hash: "none",
             password_set_in: None,
             email_verified_at: None,
+            terms: None,
         };
         let now = self.app.clock.now();
         insert_user(self.app.db.writer(), new, now).await.unwrap().unwrap()

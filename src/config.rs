@@ -17,6 +17,7 @@ mod hash;
 mod limits;
 mod logo;
 mod mail;
+mod registration;
 mod sessions;
 mod settings;
 mod smtp_server;
@@ -32,8 +33,9 @@ pub use colour::Colour;
 pub use hash::HashCost;
 pub use limits::Limits;
 pub use logo::{Logo, Picture};
-pub(crate) use mail::{MAX_ADDRESS_LENGTH, is_dot_atom};
+pub(crate) use mail::{MAX_ADDRESS_LENGTH, canonical_domain, is_dot_atom};
 pub use mail::{Notice, Notices, Sender};
+pub use registration::{Domains, RegistrationMode, RegistrationRules};
 pub use sessions::SessionLife;
 pub use settings::{SETTINGS, Setting};
 pub use smtp_server::{SmtpLogin, SmtpServer, SmtpTls};
@@ -71,6 +73,8 @@ pub struct Config {
     pub notices: Notices,
     /// Whether the subject of an email with a code shows the code.
     pub code_in_subject: bool,
+    /// Who may register.
+    pub registration: RegistrationRules,
     /// Whether people may log in with an emailed code in place of the password.
     pub login_code: bool,
     /// The applications behind the login.
@@ -164,6 +168,7 @@ impl Config {
             smtp: SmtpServer::read(raw),
             mail_from,
             notices: raw.value("MAIL_NOTICES", Notices::parse),
+            registration: RegistrationRules::read(raw),
             login_code: raw.value("LOGIN_CODE", values::yes_or_no),
             code_in_subject: raw.value("MAIL_CODE_IN_SUBJECT", values::yes_or_no),
             after_login: raw.value("AFTER_LOGIN", |text| apps::after_login(text, &apps)),

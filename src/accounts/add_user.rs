@@ -31,6 +31,7 @@ pub async fn add_user(
         password_set_in: None,
         // The operator's word, and no proof.
         email_verified_at: Some(0),
+        terms: None,
     };
     let mut tx = app.db.begin().await?;
     let added = insert_user(tx.executor(), new, app.clock.now()).await?;

@@ -55,7 +55,8 @@ pub async fn request_code(
     pending: Option<&PendingCode>,
 ) -> Result<CodeRequest, Error> {
     let mut errors = FieldErrors::default();
-    let email = errors.record("email", EmailAddress::parse(typed), EmailError::Empty);
+    let email = EmailAddress::parse_new(typed, &app.config.registration.domains);
+    let email = errors.record("email", email, EmailError::Empty);
     if email.as_ref().is_some_and(|email| has_address(user, email.key())) {
         errors.add("email", "This is your email already. Enter another one.");
     }

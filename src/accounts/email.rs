@@ -1,7 +1,7 @@
 //! An email address: what may be one, as it was typed and in its one canonical form.
 
 use super::pasted::plain;
-use crate::config::{MAX_ADDRESS_LENGTH, is_dot_atom};
+use crate::config::{Domains, MAX_ADDRESS_LENGTH, canonical_domain, is_dot_atom};
 use crate::models::user::User;
 
 /// An address that mail can be sent to.
@@ -16,7 +16,7 @@ pub struct EmailAddress {
 }
 
 /// Why a text is no address. Its `Display` is what the visitor reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EmailError {
     #[error("Enter your email.")]
     Empty,
@@ -24,6 +24,9 @@ pub enum EmailError {
     Long,
     #[error("Enter an email like name@example.com.")]
     Shape,
+    /// With the accepted domains.
+    #[error("Use an email that ends in {0}.")]
+    Domain(Domains),
 }
 
 impl EmailAddress {
@@ -47,6 +50,13 @@ impl EmailAddress {
         Ok(Self { typed, key })
     }
 
+    /// Reads an address for an account, whose domain must be one of `domains`.
+    pub fn parse_new(typed: &str, domains: &Domains) -> Result<Self, EmailError> {
+        let email = Self::parse(typed)?;
+        let domain = email.key.rsplit_once('@').map_or("", |(_, domain)| domain);
+        if domains.accept(domain) { Ok(email) } else { Err(EmailError::Domain(domains.clone())) }
+    }
+
     /// As it was typed: what is stored and shown, and where mail goes.
     pub fn as_typed(&self) -> &str {
         &self.typed
@@ -63,6 +73,11 @@ pub fn has_address(user: &User, key: &str) -> bool {
     EmailAddress::parse(&user.email).is_ok_and(|email| email.key() == key)
 }
 
+/// The rule about the domain of an address, in words; empty if every domain is accepted.
+pub fn domain_rule(domains: &Domains) -> String {
+    if domains.is_empty() { String::new() } else { EmailError::Domain(domains.clone()).to_string() }
+}
+
 /// The address without what surrounds it in an email or in a link. An address has no `<` and no
 /// `:`, so this makes none of another one.
 fn bare(text: &str) -> &str {
@@ -72,15 +87,6 @@ fn bare(text: &str) -> &str {
         _ => inner,
     };
     inner.trim()
-}
-
-/// Lower-case punycode of a dotted domain, or `None`. No address literals, no bare host names:
-/// mail to `root@localhost` is the machine's, not a visitor's.
-fn canonical_domain(domain: &str) -> Option<String> {
-    let ascii = idna::domain_to_ascii_strict(domain).ok()?;
-    let top_level = ascii.rsplit_once('.')?.1;
-    // An all-numeric top level is an IPv4 address in disguise.
-    (!top_level.bytes().all(|byte| byte.is_ascii_digit()) && ascii.len() <= 253).then_some(ascii)
 }
 
 #[cfg(test)]

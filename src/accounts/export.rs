@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::db::DbError;
 use crate::event::Event;
 use crate::models::history::{EMAIL, HistoryEntry};
-use crate::models::user::User;
+use crate::models::user::{AcceptedTerms, User, find_accepted_terms};
 use crate::times;
 
 /// More than an account can have.
@@ -30,17 +30,23 @@ async fn everything_about(app: &App, user: &User) -> Result<Value, DbError> {
         history_of(app, user, None, ALL).await?.into_iter().partition(|entry| entry.kind == EMAIL);
     let sessions = sessions_of(app, user, None).await?;
     let devices = devices_of(app, user, &[]).await?;
+    let accepted = find_accepted_terms(app.db.reader(), &user.id).await?;
     Ok(json!({
         "id": user.id,
         "username": user.username,
         "email": user.email,
         "email_verified": user.is_email_verified(),
         "created_at": times::iso(user.created_at),
+        "terms": accepted.as_ref().map(terms),
         "sessions": sessions.iter().map(entry).collect::<Value>(),
         "devices": devices.iter().map(entry).collect::<Value>(),
         "history": history.iter().map(event).collect::<Value>(),
         "emails": emails.iter().map(email).collect::<Value>(),
     }))
+}
+
+fn terms(accepted: &AcceptedTerms) -> Value {
+    json!({ "url": accepted.terms_url, "accepted_at": times::iso(accepted.terms_accepted_at) })
 }
 
 fn entry(entry: &Entry) -> Value {

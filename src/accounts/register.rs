@@ -14,9 +14,10 @@ use super::verify_email::send_welcome;
 use super::verify_password::is_repeated_password;
 use super::{Error, history, hooks, trusted_devices};
 use crate::app::App;
+use crate::config::RegistrationMode;
 use crate::event::Event;
 use crate::models::hook_event::HookKind;
-use crate::models::user::{NewUser, User, find_user_registered_in};
+use crate::models::user::{AcceptedTerms, NewUser, User, find_user_registered_in};
 
 /// What was typed.
 #[derive(Clone, Copy)]
@@ -25,6 +26,8 @@ pub struct RegistrationForm<'a> {
     pub email: &'a str,
     pub password: &'a str,
     pub password_confirm: &'a str,
+    /// Whether the box with the terms is ticked.
+    pub accepts_terms: bool,
 }
 
 /// How a registration ended.
@@ -40,12 +43,15 @@ pub enum Registration {
     },
     /// This username, or the address, belongs to another account.
     Taken(Username),
+    /// Nobody can register.
+    Closed,
 }
 
 struct NewAccount {
     username: Username,
     email: EmailAddress,
     password: Password,
+    terms: Option<AcceptedTerms>,
 }
 
 /// Makes an account, trusts the browser and sends the notice, all or nothing.
@@ -54,6 +60,10 @@ pub async fn register(
     requester: &Requester,
     form: RegistrationForm<'_>,
 ) -> Result<Registration, Error> {
+    if app.config.registration.mode == RegistrationMode::Closed {
+        Event::RegisterRefused { reason: "closed" }.write();
+        return Ok(Registration::Closed);
+    }
     let new = validate(app, requester, form).await?;
     let counters = Counter::of_networks(app, RateLimit::RegisterIp, requester.counted_networks());
     rate_limits::count(app, counters, None).await?;
@@ -67,6 +77,7 @@ pub async fn register(
         password_hash: &password_hash,
         password_set_in: Some(&browser_digest(app, requester)),
         email_verified_at: None,
+        terms: new.terms.as_ref(),
     };
     let Some(user) = insert_unreserved(app, &mut tx, row).await? else {
         drop(tx);
@@ -91,14 +102,25 @@ async fn validate(
     let mut errors = FieldErrors::default();
     let username =
         errors.record("username", Username::parse_new(form.username), UsernameError::Empty);
-    let email = errors.record("email", EmailAddress::parse(form.email), EmailError::Empty);
+    let email = EmailAddress::parse_new(form.email, &app.config.registration.domains);
+    let email = errors.record("email", email, EmailError::Empty);
     let names = [form.username, form.email];
     let hasher = requester.hasher(app);
     let password = choose_password(app, &hasher, form.password, names, &mut errors).await?;
     errors.confirm(form.password, form.password_confirm);
+    let terms = accepted_terms(app, form.accepts_terms, &mut errors);
     let new = username.zip(email).zip(password);
     let ((username, email), password) = errors.into_result(new)?;
-    Ok(NewAccount { username, email, password })
+    Ok(NewAccount { username, email, password, terms })
+}
+
+/// The terms that the form accepts; `None` if there are none. `errors` gets a box that is not ticked.
+fn accepted_terms(app: &App, is_ticked: bool, errors: &mut FieldErrors) -> Option<AcceptedTerms> {
+    let terms_url = app.config.registration.terms_url.clone()?;
+    if !is_ticked {
+        errors.add("terms", "Accept the terms to create an account.");
+    }
+    Some(AcceptedTerms { terms_url, terms_accepted_at: app.clock.now() })
 }
 
 /// The account may come from the same form, sent twice. This browser may not have received the first

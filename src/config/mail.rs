@@ -66,6 +66,15 @@ pub(crate) fn is_dot_atom(local: &str) -> bool {
         && local.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(is_atom_byte))
 }
 
+/// Lower-case punycode of a dotted domain, or `None`. No address literals, no bare host names:
+/// mail to `root@localhost` is the machine's, not a visitor's.
+pub(crate) fn canonical_domain(domain: &str) -> Option<String> {
+    let ascii = idna::domain_to_ascii_strict(domain).ok()?;
+    let top_level = ascii.rsplit_once('.')?.1;
+    // An all-numeric top level is an IPv4 address in disguise.
+    (!top_level.bytes().all(|byte| byte.is_ascii_digit()) && ascii.len() <= 253).then_some(ascii)
+}
+
 /// An email that reports an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Notice {

@@ -8,6 +8,7 @@ use super::{HandlerResult, redirect, show as show_page, show_form_again};
 use crate::accounts::change_email::{
     EmailChange, PURPOSE, change_email, request_code, resend_code,
 };
+use crate::accounts::email::domain_rule;
 use crate::accounts::field_errors::FieldErrors;
 use crate::accounts::one_time_code::PendingCode;
 use crate::error::RequestError;
@@ -28,6 +29,8 @@ struct EmailPage {
     /// The present one.
     current: String,
     email: String,
+    /// Which domains it may have.
+    email_hint: String,
     asks_password: bool,
 }
 
@@ -149,6 +152,7 @@ async fn page(
         page: visitor.page("Change your email").await?.with_errors(errors),
         current: user.email.clone(),
         email: email.trim().to_owned(),
+        email_hint: domain_rule(&visitor.app.config.registration.domains),
         asks_password: visitor.asks_password(),
     })
 }

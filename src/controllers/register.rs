@@ -3,10 +3,13 @@
 use askama::Template;
 use serde::Deserialize;
 
+use super::login::is_ticked;
 use super::{HandlerResult, Next, redirect, redirect_to, show as show_page, show_form_again};
+use crate::accounts::email::domain_rule;
 use crate::accounts::field_errors::FieldErrors;
 use crate::accounts::register::{Registration, RegistrationForm, register};
 use crate::accounts::verify_email;
+use crate::config::RegistrationMode;
 use crate::error::RequestError;
 use crate::flash::Flash;
 use crate::forms::Fields;
@@ -20,9 +23,19 @@ struct RegisterPage {
     page: Page,
     username: String,
     email: String,
+    /// Which domains it may have, and what it is for.
+    email_hint: String,
+    accepts_terms: bool,
     next: NextPath,
     /// Whether a code can be entered already.
     has_code: bool,
+}
+
+#[derive(Template)]
+#[template(path = "register_closed.html")]
+struct ClosedPage {
+    page: Page,
+    next: NextPath,
 }
 
 #[derive(Default, Deserialize)]
@@ -32,12 +45,19 @@ pub struct RegisterForm {
     email: String,
     password: String,
     password_confirm: String,
+    terms: String,
     next: String,
 }
 
 pub async fn show(mut visitor: Visitor, Next(next): Next) -> HandlerResult {
     if visitor.user.is_some() {
         return redirect_to(next.or(&visitor.app.config.after_login()));
+    }
+    if visitor.app.config.registration.mode == RegistrationMode::Closed {
+        return show_page(&ClosedPage {
+            page: visitor.page("Registration is closed").await?,
+            next,
+        });
     }
     let form = RegisterForm { next: next.as_str().to_owned(), ..RegisterForm::default() };
     show_page(&page(&mut visitor, &form, FieldErrors::default()).await?)
@@ -52,7 +72,8 @@ pub async fn submit(mut visitor: Visitor, Fields(form): Fields<RegisterForm>) ->
 async fn try_register(visitor: &mut Visitor, form: &RegisterForm) -> HandlerResult {
     let next = visitor.next(&form.next);
     let RegisterForm { username, email, password, password_confirm, .. } = form;
-    let form = RegistrationForm { username, email, password, password_confirm };
+    let accepts_terms = is_ticked(&form.terms);
+    let form = RegistrationForm { username, email, password, password_confirm, accepts_terms };
     match register(&visitor.app, &visitor.requester, form).await? {
         Registration::Registered { user, device_tokens, pending, is_repeat } => {
             visitor.set_device_cookie(&device_tokens);
@@ -71,6 +92,7 @@ async fn try_register(visitor: &mut Visitor, form: &RegisterForm) -> HandlerResu
             visitor.add_flash(Flash::Taken(username.as_str().to_owned())).await?;
             redirect(&visitor.app, &format!("/login{}", next.query()))
         }
+        Registration::Closed => redirect(&visitor.app, &format!("/register{}", next.query())),
     }
 }
 
@@ -79,10 +101,13 @@ async fn page(
     form: &RegisterForm,
     errors: FieldErrors,
 ) -> Result<RegisterPage, RequestError> {
+    let rule = domain_rule(&visitor.app.config.registration.domains);
     Ok(RegisterPage {
         page: visitor.page("Create an account").await?.with_errors(errors),
         username: form.username.trim().to_owned(),
         email: form.email.trim().to_owned(),
+        email_hint: format!("{rule} For security alerts and password resets.").trim().to_owned(),
+        accepts_terms: is_ticked(&form.terms),
         next: visitor.next(&form.next),
         has_code: visitor.has_code().await?,
     })

@@ -28,6 +28,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (13, "email verified", include_str!("../../migrations/0013_email_verified.sql")),
     (14, "hooks", include_str!("../../migrations/0014_hooks.sql")),
     (16, "password blocked", include_str!("../../migrations/0016_password_blocked.sql")),
+    (22, "terms", include_str!("../../migrations/0022_terms.sql")),
 ];
 
 /// What a new database gets instead of the migrations up to [`SCHEMA_VERSION`], whose names for tables may

@@ -51,6 +51,18 @@ impl User {
     }
 }
 
+row! {
+    columns terms_columns;
+    /// The terms that a user accepted to register.
+    #[derive(Clone, Debug)]
+    pub struct AcceptedTerms {
+        /// A URL, or a path on the origin.
+        pub terms_url: String,
+        /// Unix time.
+        pub terms_accepted_at: i64,
+    }
+}
+
 /// An account to be made.
 #[derive(Clone, Copy)]
 pub struct NewUser<'a> {
@@ -63,6 +75,7 @@ pub struct NewUser<'a> {
     pub password_set_in: Option<&'a str>,
     /// As in [`User`].
     pub email_verified_at: Option<i64>,
+    pub terms: Option<&'a AcceptedTerms>,
 }
 
 /// A query for users.
@@ -76,8 +89,8 @@ macro_rules! users {
 const INSERT: &str = concat!(
     "insert into vestibule_users
     (id, username, email, email_key, password_hash, credential_version, created_at,
-        password_set_in, password_set_at, email_verified_at)
-    values ($1, $2, $3, $4, $5, 1, $6, $7, $6, $8) on conflict do nothing returning ",
+        password_set_in, password_set_at, email_verified_at, terms_url, terms_accepted_at)
+    values ($1, $2, $3, $4, $5, 1, $6, $7, $6, $8, $9, $10) on conflict do nothing returning ",
     user_columns!()
 );
 
@@ -120,6 +133,12 @@ const RESTORE_EMAIL: &str = concat!(
 
 const VERIFY_EMAIL: &str = "update vestibule_users set email_verified_at = $3
     where id = $1 and credential_version = $2";
+
+const FIND_TERMS: &str = concat!(
+    "select ",
+    terms_columns!(),
+    " from vestibule_users where id = $1 and terms_url is not null"
+);
 
 const REHASH: &str =
     "update vestibule_users set password_hash = $1 where id = $2 and password_hash = $3";
@@ -175,6 +194,14 @@ pub async fn find_user_registered_in(
     find.bind(username).bind(email_key).bind(browser).bind(since).fetch_optional(executor).await
 }
 
+/// The terms that a user accepted, if there were any.
+pub async fn find_accepted_terms(
+    executor: Executor<'_>,
+    id: &str,
+) -> Result<Option<AcceptedTerms>, DbError> {
+    sql(FIND_TERMS).bind(id).fetch_optional(executor).await
+}
+
 /// Up to `limit` users whose username or address contains `part`, by username.
 pub async fn search_users(
     executor: Executor<'_>,
@@ -199,6 +226,8 @@ pub async fn insert_user(
     let insert = sql(INSERT).bind(random::id(now * 1000).as_str()).bind(new.username);
     let insert = insert.bind(new.email).bind(new.email_key).bind(new.password_hash).bind(now);
     let insert = insert.bind(new.password_set_in).bind(new.email_verified_at);
+    let insert = insert.bind(new.terms.map(|terms| terms.terms_url.as_str()));
+    let insert = insert.bind(new.terms.map(|terms| terms.terms_accepted_at));
     insert.fetch_optional(executor).await
 }
 

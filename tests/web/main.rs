@@ -70,6 +70,7 @@ mod protection;
 mod proxies;
 mod query_plans;
 mod register;
+mod registration;
 mod repeats;
 mod requests;
 mod security;
