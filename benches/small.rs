@@ -22,6 +22,7 @@ use tower_sessions::session::{Id, Record};
 use vestibule::accounts::email::EmailAddress;
 use vestibule::accounts::password::Password;
 use vestibule::accounts::username::Username;
+use vestibule::config::UsernameRule;
 use vestibule::db::Location;
 use vestibule::models::one_time_code::{Purpose, count_attempt, insert_code};
 use vestibule::models::session::{DATA, SqlSessionStore};
@@ -48,10 +49,11 @@ impl Site {
     }
 
     async fn user(&self) -> User {
-        let username = Username::parse_new("ann").unwrap();
+        let username = Username::parse_new("ann", UsernameRule::Ascii).unwrap();
         let email = EmailAddress::parse("ann@meadow.example").unwrap();
         let new = NewUser {
             username: username.as_str(),
+            username_key: &username.key(),
             email: email.as_typed(),
             email_key: email.key(),
             password_hash: "none",

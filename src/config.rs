@@ -24,6 +24,7 @@ mod smtp_server;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod usernames;
 mod values;
 
 pub use accent::{Accent, Shades};
@@ -40,6 +41,7 @@ pub use sessions::SessionLife;
 pub use settings::{SETTINGS, Setting};
 pub use smtp_server::{SmtpLogin, SmtpServer, SmtpTls};
 pub use sources::ConfigErrors;
+pub use usernames::{UsernameMode, UsernameRule, Usernames};
 pub use values::{LogFormat, MailboxReaders, Rate};
 
 use sources::RawSettings;
@@ -90,6 +92,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long an emailed code is valid, in seconds (ASVS 6.5.5: 10 minutes at most).
     pub code_ttl: i64,
+    /// Whether accounts have usernames, and which.
+    pub usernames: Usernames,
     /// The shortest password, in code points; 8 is the least.
     pub password_min: usize,
     /// The server's key; `None` on SQLite is the key file next to the database.
@@ -177,6 +181,7 @@ impl Config {
             hash: HashCost::read(raw),
             limits: Limits::read(raw),
             code_ttl: raw.value("CODE_TTL", values::time(MINUTE..=HOUR)),
+            usernames: Usernames::read(raw),
             password_min: raw.value("PASSWORD_MIN", values::whole(8..=64)),
             secret: raw.optional("SECRET", ServerKey::from_base64),
             sessions: SessionLife::read(raw),

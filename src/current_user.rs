@@ -10,7 +10,8 @@ use crate::models::user::User;
 pub struct CurrentUser {
     /// Opaque, 26 characters; never changes. `vestibule_users(id)` in the database.
     pub id: String,
-    /// Lower-case, unique; a user may change it.
+    /// Lower-case, unique; a user may change it. The address, as `email`, where the account has no username:
+    /// no other account has that as its username.
     pub username: String,
     /// As the user typed it.
     pub email: String,
@@ -27,7 +28,7 @@ impl CurrentUser {
         let logged_in_at = OffsetDateTime::from_unix_timestamp(logged_in_at);
         Self {
             id: user.id.clone(),
-            username: user.username.clone(),
+            username: user.display_name().to_owned(),
             email: user.email.clone(),
             email_verified: user.is_email_verified(),
             logged_in_at: logged_in_at.unwrap_or(OffsetDateTime::UNIX_EPOCH),

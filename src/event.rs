@@ -96,6 +96,7 @@ events! {
         account: Option<&'a str>, purpose: &'static str, reason: &'static str
     }
     EmailChanged INFO "email_changed" { account: &'a str }
+    UsernameAsked INFO "username_asked" { account: Option<&'a str> }
     UsernameChanged INFO "username_changed" { account: &'a str }
     EmailRestored WARN "email_restored" { account: &'a str }
     NotMe WARN "not_me" { account: &'a str }

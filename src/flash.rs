@@ -11,6 +11,10 @@ pub enum Flash {
     Registered,
     /// The username or email of a registration belongs to an account; the username that was typed.
     Taken(String),
+    /// The same on a site without usernames; the address.
+    EmailTaken(String),
+    /// A mail with the username was requested.
+    UsernameSent,
     LoggedOut,
     /// A form came after its session had ended.
     SessionEnded,
@@ -47,9 +51,12 @@ pub enum Flash {
 }
 
 impl Flash {
-    /// The username to log in with.
+    /// The username or email to log in with.
     pub fn username(&self) -> Option<&str> {
-        if let Self::Taken(username) = self { Some(username) } else { None }
+        match self {
+            Self::Taken(name) | Self::EmailTaken(name) => Some(name),
+            _ => None,
+        }
     }
 
     /// The CSS class, and the word for screen readers.
@@ -69,7 +76,8 @@ impl Flash {
             | Self::Unlocked
             | Self::CodeSentAgain
             | Self::NewCodeSent
-            | Self::EmailVerified => ("done", "Done"),
+            | Self::EmailVerified
+            | Self::UsernameSent => ("done", "Done"),
             Self::ResetEnded | Self::CodeEnded | Self::TooEarly(_) => ("warning", "Warning"),
             _ => ("info", "Information"),
         }
@@ -80,6 +88,8 @@ impl Flash {
         let message = match self {
             Self::Registered => "Your account was created.",
             Self::Taken(_) => "That username or email is already registered.",
+            Self::EmailTaken(_) => "That email is already registered.",
+            Self::UsernameSent => "If that email has an account, we've emailed its username.",
             Self::LoggedOut => "You've been logged out.",
             Self::SessionEnded => "You were logged out. Log in to continue.",
             Self::PasswordChanged => "Your password was changed.",

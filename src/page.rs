@@ -2,6 +2,7 @@
 
 use crate::accounts::field_errors::FieldErrors;
 use crate::app::App;
+use crate::config::{UsernameMode, UsernameRule};
 use crate::flash::Flash;
 use crate::frame::mark;
 
@@ -33,6 +34,29 @@ impl Page {
     #[must_use]
     pub fn with_errors(self, errors: FieldErrors) -> Self {
         Self { errors, ..self }
+    }
+
+    /// The label of the field for what people log in with.
+    pub fn login_label(&self) -> &'static str {
+        if self.app.config.usernames.are_used() { "Username or email" } else { "Email" }
+    }
+
+    /// The label of the field for a username.
+    pub fn username_label(&self) -> &'static str {
+        match self.app.config.usernames.mode {
+            UsernameMode::Optional => "Username (optional)",
+            _ => "Username",
+        }
+    }
+
+    /// What a new username may be.
+    pub fn username_hint(&self) -> &'static str {
+        match self.app.config.usernames.rule {
+            UsernameRule::Ascii => {
+                "3–30 characters: letters, numbers, and single dots, dashes or underscores in between."
+            }
+            UsernameRule::Unicode => "Letters of one alphabet, numbers, and @ . + - _",
+        }
     }
 
     /// What the path of every link and form begins with.

@@ -16,8 +16,8 @@ use tower_http::timeout::TimeoutLayer;
 use crate::app::App;
 use crate::controllers::{
     account, app_login, change_email, change_password, change_username, delete_account, export,
-    forward, health, history, home, login, login_code, logout, mailbox, not_me, password_reset,
-    register, session_info, sessions, static_files, unlock, verify_email,
+    forgotten_username, forward, health, history, home, login, login_code, logout, mailbox, not_me,
+    password_reset, register, session_info, sessions, static_files, unlock, verify_email,
 };
 use crate::middleware::{
     cookies, csrf, error_pages, fetched, frame, framing, headers, mailbox as mailbox_guard, mount,
@@ -68,6 +68,7 @@ fn pages() -> Router<App> {
     Router::new()
         .route("/login/app", get(app_login::send_ticket).head(app_login::leave_unused))
         .route("/forgot", get(password_reset::show_request).post(password_reset::submit_request))
+        .route("/forgot/username", get(forgotten_username::show).post(forgotten_username::submit))
         .route("/reset", get(password_reset::show).post(password_reset::submit))
         .route("/reset/resend", post(password_reset::resend))
         .route("/verify", get(verify_email::show).post(verify_email::submit))

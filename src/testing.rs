@@ -89,10 +89,13 @@ impl TestApp {
 
     /// Adds a user with the address `NAME@example.test` and the password [`PASSWORD`].
     pub async fn user(&self, name: &str) -> CurrentUser {
-        let username = Username::parse_new(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let usernames = self.app.config.usernames;
+        let username = Username::parse_new(name, usernames.rule);
+        let username = username.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let username = usernames.are_used().then_some(&username);
         let email = EmailAddress::parse(&format!("{name}@example.test"));
         let email = email.unwrap_or_else(|error| panic!("{name}: {error}"));
-        let added = add_user(&self.app, &username, &email, PASSWORD).await.expect("a new user");
+        let added = add_user(&self.app, username, &email, PASSWORD).await.expect("a new user");
         let user = added.unwrap_or_else(|| panic!("there is a user {name} already"));
         CurrentUser::new(&user, self.app.clock.now())
     }

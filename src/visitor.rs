@@ -246,7 +246,8 @@ impl Visitor {
     /// address: people type their password there by mistake. Not in the session: a refused login must not
     /// cost a database row.
     pub fn keep_login_name(&self, typed: &str) {
-        let username = Username::parse(typed).map(|name| name.as_str().to_owned());
+        let username = Username::parse(typed, self.app.config.usernames.rule)
+            .map(|name| name.as_str().to_owned());
         let email = || EmailAddress::parse(typed).map(|email| email.as_typed().to_owned());
         let name = username.or_else(|_| email());
         if let Ok(name) = name
@@ -288,7 +289,7 @@ impl Visitor {
             app: self.app.clone(),
             flashes: if self.shows_page() { self.take_flashes().await? } else { Vec::new() },
             errors: FieldErrors::default(),
-            username: self.user.as_ref().map(|user| user.username.clone()),
+            username: self.user.as_ref().map(|user| user.display_name().to_owned()),
             mailbox: self.reads_mailbox,
         })
     }

@@ -42,8 +42,9 @@ impl Seed {
 /// $1 is a list of `[number, user's number, session's hash, device's hash]`, $2 a past time, $3 a future
 /// time, $4 the password hash.
 const ROWS: [&str; 6] = [
-    "insert into vestibule_users (id, username, email, email_key, password_hash, credential_version, created_at)
-     select printf('%026d', value ->> 0), printf('user%08d', value ->> 0),
+    "insert into vestibule_users
+     (id, username, username_key, email, email_key, password_hash, credential_version, created_at)
+     select printf('%026d', value ->> 0), printf('user%08d', value ->> 0), printf('user%08d', value ->> 0),
          printf('user%08d@meadow.example', value ->> 0),
          printf('user%08d@meadow.example', value ->> 0), $4, 1, $2 from json_each($1)",
     "insert into vestibule_devices (token_hash, user_id, logins, last_login_at, credential_version)

@@ -3,28 +3,30 @@
 use super::email::EmailAddress;
 use super::field_errors::FieldErrors;
 use super::new_password::choose_password;
-use super::username::Username;
+use super::username::{Username, name_and_key};
 use super::{Error, hooks};
 use crate::app::App;
 use crate::event::Event;
 use crate::models::hook_event::HookKind;
-use crate::models::user::{NewUser, User, insert_user};
+use crate::models::user::{NewUser, User, insert_user, is_email_of_another};
 
 /// Adds an account; `None` when the username or the address belongs to another.
 pub async fn add_user(
     app: &App,
-    username: &Username,
+    username: Option<&Username>,
     email: &EmailAddress,
     password: &str,
 ) -> Result<Option<User>, Error> {
-    let (username, email_key, email) = (username.as_str(), email.key(), email.as_typed());
+    let (username, username_key) = &name_and_key(username, email);
+    let (email_key, email) = (email.key(), email.as_typed());
     let mut errors = FieldErrors::default();
-    let names = [username, email];
+    let names = [username.as_str(), email];
     let password = choose_password(app, &app.hasher, password, names, &mut errors).await?;
     let password = errors.into_result(password)?;
     let password_hash = &app.hasher.hash(password.as_bytes()).await?;
     let new = NewUser {
         username,
+        username_key,
         email,
         email_key,
         password_hash,
@@ -34,11 +36,15 @@ pub async fn add_user(
         terms: None,
     };
     let mut tx = app.db.begin().await?;
-    let added = insert_user(tx.executor(), new, app.clock.now()).await?;
-    if let Some(user) = &added {
-        hooks::enqueue(app, &mut tx, HookKind::Registered, user).await?;
-        tx.commit().await?;
-        Event::UserAdded { account: &user.id }.write();
+    let Some(user) = insert_user(tx.executor(), new, app.clock.now()).await? else {
+        return Ok(None);
+    };
+    // The operator gives out again what was given up, but nothing that is another's.
+    if is_email_of_another(tx.executor(), username_key, &user.id).await? {
+        return Ok(None);
     }
-    Ok(added)
+    hooks::enqueue(app, &mut tx, HookKind::Registered, &user).await?;
+    tx.commit().await?;
+    Event::UserAdded { account: &user.id }.write();
+    Ok(Some(user))
 }

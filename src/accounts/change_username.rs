@@ -1,6 +1,7 @@
 //! Change the username.
 
 use super::Error;
+use super::email::EmailAddress;
 use super::end_access::{EndedAccess, end_access};
 use super::field_errors::FieldErrors;
 use super::history::{self, HistoryEvent};
@@ -8,11 +9,13 @@ use super::notices::{Recipient, send_to};
 use super::rate_limits::{self, Counter, RateLimit};
 use super::reauthenticate::reauthenticate;
 use super::requester::Requester;
-use super::username::{Username, UsernameError};
+use super::reserved_names::is_username_kept;
+use super::username::{Username, UsernameError, key_of};
 use crate::app::App;
 use crate::config::Notice;
+use crate::db::Tx;
 use crate::event::Event;
-use crate::models::reserved_username::{is_username_reserved, reserve_username};
+use crate::models::reserved_username::reserve_username;
 use crate::models::user::{NameChange, User, set_username};
 
 /// How a change of the username ended.
@@ -37,7 +40,9 @@ pub async fn change_username(
     current: Option<&str>,
 ) -> Result<UsernameChange, Error> {
     let mut errors = FieldErrors::default();
-    let username = errors.record("username", Username::parse_new(typed), UsernameError::Empty);
+    let email = EmailAddress::parse(&user.email).ok();
+    let username = Username::choose(typed, app.config.usernames, email.as_ref());
+    let username = errors.record("username", username, UsernameError::Empty);
     if username.as_ref().is_some_and(|username| username.as_str() == user.username) {
         return Ok(UsernameChange::Same);
     }
@@ -46,21 +51,17 @@ pub async fn change_username(
     // Like registrations: both show which usernames are taken.
     let counters = Counter::of_networks(app, RateLimit::RegisterIp, requester.counted_networks());
     rate_limits::count(app, counters, Some(&user.id)).await?;
-    let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    let changed = match set_username(&mut tx, user, username.as_str()).await? {
-        NameChange::Changed(user) => user,
-        NameChange::Taken => return Err(taken()),
-        NameChange::Superseded => return Ok(UsernameChange::LoggedOut),
+    let Some(changed) = set_unless_taken(app, &mut tx, user, &username).await? else {
+        return Ok(UsernameChange::LoggedOut);
     };
-    if is_username_reserved(tx.executor(), &changed.username, &user.id, now).await? {
-        return Err(taken());
-    }
     let EndedAccess { sessions, device_tokens } =
         end_access(app, &mut tx, requester, (&changed, session)).await?;
-    reserve_username(tx.executor(), &user.username, Some(&user.id), now).await?;
+    if let Some(old) = user.username() {
+        reserve_username(tx.executor(), &key_of(old), Some(&user.id), app.clock.now()).await?;
+    }
     history::record(app, &mut tx, requester, &changed, HistoryEvent::UsernameChanged).await?;
-    let recipient = Recipient { user: &changed, to: &changed.email, detail: &user.username };
+    let recipient = Recipient { user: &changed, to: &changed.email, detail: user.display_name() };
     send_to(app, &mut tx, requester, recipient, Notice::UsernameChanged).await?;
     tx.commit().await?;
     let account = &user.id;
@@ -69,6 +70,20 @@ pub async fn change_username(
     Ok(UsernameChange::Changed { device_tokens })
 }
 
-fn taken() -> Error {
-    Error::Invalid(FieldErrors::single("username", "That username is taken. Choose another."))
+/// Gives `user` the username within `tx`, unless it is another's; `None` if the credentials have changed.
+async fn set_unless_taken(
+    app: &App,
+    tx: &mut Tx,
+    user: &User,
+    username: &Username,
+) -> Result<Option<User>, Error> {
+    match set_username(tx, user, (username.as_str(), &username.key())).await? {
+        NameChange::Superseded => return Ok(None),
+        NameChange::Changed(user) if !is_username_kept(app, tx, &user).await? => {
+            return Ok(Some(user));
+        }
+        NameChange::Changed(_) | NameChange::Taken => {}
+    }
+    let message = "That username is taken. Choose another.";
+    Err(Error::Invalid(FieldErrors::single("username", message)))
 }

@@ -4,6 +4,7 @@ use super::field_errors::FieldErrors;
 use super::pasted::plain;
 use super::reauthenticate::reauthenticate;
 use super::requester::Requester;
+use super::username::key_of;
 use super::{Error, hooks, notices};
 use crate::app::App;
 use crate::db::DbError;
@@ -84,8 +85,10 @@ async fn delete_rows(app: &App, user: &User, requester: Option<&Requester>) -> R
     delete_events_of_user(tx.executor(), &user.id).await?;
     hooks::enqueue(app, &mut tx, HookKind::Deleted, user).await?;
     if let Some(requester) = requester {
-        // Applications may know people by it.
-        reserve_username(tx.executor(), &user.username, None, app.clock.now()).await?;
+        if let Some(username) = user.username() {
+            // Applications may know people by it.
+            reserve_username(tx.executor(), &key_of(username), None, app.clock.now()).await?;
+        }
         notices::send_account_deleted(app, &mut tx, requester, user).await?;
     }
     tx.commit().await?;

@@ -33,7 +33,7 @@ async fn everything_about(app: &App, user: &User) -> Result<Value, DbError> {
     let accepted = find_accepted_terms(app.db.reader(), &user.id).await?;
     Ok(json!({
         "id": user.id,
-        "username": user.username,
+        "username": user.username(),
         "email": user.email,
         "email_verified": user.is_email_verified(),
         "created_at": times::iso(user.created_at),

@@ -39,7 +39,7 @@ pub async fn log_in(
     requester: &Requester,
     credentials: Credentials<'_>,
 ) -> Result<LoginOutcome, Error> {
-    credentials.check()?;
+    credentials.check(app)?;
     let (user, name) = find_user_by_login_name(&app.db, credentials.login).await?;
     let account = user.as_ref().map_or_else(|| format!("name {name}"), User::credentials);
     let trust = ClientTrust::of(app, requester, user.as_ref(), account.clone()).await?;
@@ -54,10 +54,10 @@ pub async fn log_in(
 
 impl Credentials<'_> {
     /// Whether both were typed.
-    fn check(&self) -> Result<(), Error> {
+    fn check(&self, app: &App) -> Result<(), Error> {
         let mut errors = FieldErrors::default();
         if self.login.trim().is_empty() {
-            errors.add("username", "Enter your username or email.");
+            errors.add("username", app.config.usernames.enter_login());
         }
         if self.password.is_empty() {
             errors.add("password", "Enter your password.");
@@ -120,7 +120,8 @@ impl Login {
             Event::LoginStopped { account: account_id }.write();
             notices::send_login_stopped(&app, &requester, user.as_ref(), &account).await?;
         }
-        let message = "Incorrect username or password.";
+        let name = if app.config.usernames.are_used() { "username" } else { "email" };
+        let message = format!("Incorrect {name} or password.");
         Err(Error::Invalid(FieldErrors::for_form("username", message)))
     }
 }

@@ -35,7 +35,7 @@ pub async fn request_code(
 ) -> Result<CodeRequest, Error> {
     let login: String = login.trim().chars().take(MAX_LOGIN).collect();
     if login.is_empty() {
-        let message = "Enter your username or email.";
+        let message = app.config.usernames.enter_login();
         return Err(Error::Invalid(FieldErrors::single("username", message)));
     }
     if pending.is_some_and(|old| old.is_of_same_form(app, &login, "")) {

@@ -35,6 +35,8 @@ pub enum MailQuota {
     Notices,
     /// Notices of a changed password.
     PasswordChanges,
+    /// Forgotten usernames, besides the others: the address alone is enough to ask for one.
+    Usernames,
 }
 
 impl MailQuota {
@@ -60,6 +62,7 @@ impl MailQuota {
             Self::TrustedCodes => ("trusted codes", sixth),
             Self::Notices | Self::Proofs => ("notices", third),
             Self::PasswordChanges => ("changes", sixth),
+            Self::Usernames => ("usernames", sixth),
         };
         (name, Rate { count, ..whole })
     }

@@ -12,6 +12,7 @@ pub mod email;
 pub mod end_access;
 pub mod export;
 pub mod field_errors;
+pub mod forgotten_username;
 pub mod history;
 pub mod hooks;
 pub mod identity_token;

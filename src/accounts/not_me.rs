@@ -29,7 +29,7 @@ pub async fn open_report(app: &App, token: &str) -> Result<Option<Report>, DbErr
     let user = find_user(app.db.reader(), id).await?;
     Ok(user.map(|user| Report {
         restored_email: (!has_address(&user, &link.email_key)).then(|| link.email.clone()),
-        username: user.username,
+        username: user.display_name().to_owned(),
     }))
 }
 
@@ -70,7 +70,7 @@ pub async fn report(
     if restored_email.is_some() {
         Event::EmailRestored { account }.write();
     }
-    Ok(Some(Report { username: user.username, restored_email }))
+    Ok(Some(Report { username: user.display_name().to_owned(), restored_email }))
 }
 
 /// Gives `user` within `tx` the address that `link` was sent to, unless another account has it, and tells

@@ -26,6 +26,7 @@ pub fn context<'a>(
         site: &app.config.site_name,
         base_url: &app.config.base_url,
         username,
+        asks_username: app.config.usernames.asked_when_forgotten,
         to,
         at: app.clock.now(),
         device: requester.device_name(),

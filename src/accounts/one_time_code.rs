@@ -102,6 +102,11 @@ pub struct PendingCode {
 }
 
 impl PendingCode {
+    /// What it was requested for, as one would log in.
+    pub fn login_name(&self) -> &str {
+        if self.username.is_empty() { &self.email } else { &self.username }
+    }
+
     /// Seconds until another code can be sent in this browser: the first repeat is free, each further one
     /// waits longer. From the session and not from the row, so that no page can tell what became of that
     /// (ASVS 6.3.8).

@@ -10,18 +10,28 @@ use super::requester::Requester;
 use super::send_code::{self, CodeRequest, NewRequest};
 use super::username::{Username, UsernameError};
 use crate::app::App;
-use crate::models::user::find_user_by_username_and_email;
+use crate::config::UsernameMode;
+use crate::models::user::{find_user_by_email, find_user_by_username_and_email};
 
 /// The account that a code is requested for.
 struct Claim {
-    username: Username,
+    /// Empty if it is not asked for, or the account has none.
+    username: String,
     email: EmailAddress,
 }
 
 impl Claim {
-    fn parse(username: &str, email: &str) -> Result<Self, Error> {
+    fn parse(app: &App, username: &str, email: &str) -> Result<Self, Error> {
+        let usernames = app.config.usernames;
         let mut errors = FieldErrors::default();
-        let username = errors.record("username", Username::parse(username), UsernameError::Empty);
+        let username = match Username::parse_existing(username, usernames.rule) {
+            _ if !usernames.asked_when_forgotten => Ok(String::new()),
+            Err(UsernameError::Empty) if usernames.mode == UsernameMode::Optional => {
+                Ok(String::new())
+            }
+            username => username.map(|username| username.as_str().to_owned()),
+        };
+        let username = errors.record("username", username, UsernameError::Empty);
         let email = errors.record("email", EmailAddress::parse(email), EmailError::Empty);
         errors.into_result(username.zip(email)).map(|(username, email)| Self { username, email })
     }
@@ -29,7 +39,7 @@ impl Claim {
     /// The key of codes and attempts at them: with both, so that the username alone is not enough to use up
     /// the owner's.
     fn key(&self) -> String {
-        format!("{} {}", self.username.as_str(), self.email.key())
+        format!("{} {}", self.username, self.email.key())
     }
 }
 
@@ -42,7 +52,7 @@ pub async fn request_code(
     email: &str,
     pending: Option<&PendingCode>,
 ) -> Result<CodeRequest, Error> {
-    let claim = Claim::parse(username, email)?;
+    let claim = Claim::parse(app, username, email)?;
     let (username, email) = (claim.username.as_str(), claim.email.as_typed());
     if pending.is_some_and(|old| old.is_of_same_form(app, username, email)) {
         return Ok(CodeRequest::Repeated);
@@ -58,7 +68,7 @@ pub async fn resend_code(
 ) -> Result<CodeRequest, Error> {
     let Some(pending) = pending else { return Ok(CodeRequest::NotPending) };
     // It was valid when it was stored, but the site may have been updated.
-    let Ok(claim) = Claim::parse(&pending.username, &pending.email) else {
+    let Ok(claim) = Claim::parse(app, &pending.username, &pending.email) else {
         return Ok(CodeRequest::NotPending);
     };
     if let Some(refusal) = pending.refuse_resend(app) {
@@ -74,15 +84,19 @@ async fn send(
     old: (Option<&PendingCode>, bool),
 ) -> Result<CodeRequest, Error> {
     let (username, typed) = (claim.username.as_str(), claim.email.as_typed());
-    let found =
-        find_user_by_username_and_email(app.db.reader(), username, claim.email.key()).await?;
+    let (reader, email_key) = (app.db.reader(), claim.email.key());
+    let found = if app.config.usernames.asked_when_forgotten {
+        find_user_by_username_and_email(reader, username, email_key).await?
+    } else {
+        find_user_by_email(reader, email_key).await?
+    };
     let user = found.as_ref();
     let trust = ClientTrust::of(app, requester, user, claim.key()).await?;
     let to = user.map_or(typed, |user| &user.email);
     let request = NewRequest {
         purpose: PURPOSE,
         user,
-        recipient: (username, to),
+        recipient: (user.map_or(username, |user| &user.username), to),
         typed: (username, typed),
         counters: trust.code_counters(app, requester),
         mail_counters: &trust.code_mail_counters(app, requester, user, to),

@@ -9,12 +9,12 @@ use super::password::Password;
 use super::rate_limits::{self, Counter, RateLimit};
 use super::requester::Requester;
 use super::reserved_names::insert_unreserved;
-use super::username::{Username, UsernameError};
+use super::username::{Username, UsernameError, name_and_key};
 use super::verify_email::send_welcome;
 use super::verify_password::is_repeated_password;
 use super::{Error, history, hooks, trusted_devices};
 use crate::app::App;
-use crate::config::RegistrationMode;
+use crate::config::{RegistrationMode, UsernameMode};
 use crate::event::Event;
 use crate::models::hook_event::HookKind;
 use crate::models::user::{AcceptedTerms, NewUser, User, find_user_registered_in};
@@ -41,14 +41,14 @@ pub enum Registration {
         /// Whether the same form made the account a moment ago: a double click.
         is_repeat: bool,
     },
-    /// This username, or the address, belongs to another account.
-    Taken(Username),
+    /// This username, or the address, belongs to another account: with what was typed to log in with.
+    Taken(String),
     /// Nobody can register.
     Closed,
 }
 
 struct NewAccount {
-    username: Username,
+    username: Option<Username>,
     email: EmailAddress,
     password: Password,
     terms: Option<AcceptedTerms>,
@@ -70,8 +70,10 @@ pub async fn register(
     // Before the name is looked up: both outcomes take the same time.
     let password_hash = requester.hasher(app).hash(new.password.as_bytes()).await?;
     let mut tx = app.db.begin().await?;
+    let (username, username_key) = &name_and_key(new.username.as_ref(), &new.email);
     let row = NewUser {
-        username: new.username.as_str(),
+        username,
+        username_key,
         email: new.email.as_typed(),
         email_key: new.email.key(),
         password_hash: &password_hash,
@@ -100,9 +102,9 @@ async fn validate(
     let counters = Counter::of_networks(app, RateLimit::NewPassword, requester.counted_networks());
     rate_limits::count(app, counters, None).await?;
     let mut errors = FieldErrors::default();
-    let username =
-        errors.record("username", Username::parse_new(form.username), UsernameError::Empty);
     let email = EmailAddress::parse_new(form.email, &app.config.registration.domains);
+    let username = parse_username(app, form.username, email.as_ref().ok());
+    let username = errors.record("username", username, UsernameError::Empty);
     let email = errors.record("email", email, EmailError::Empty);
     let names = [form.username, form.email];
     let hasher = requester.hasher(app);
@@ -123,11 +125,28 @@ fn accepted_terms(app: &App, is_ticked: bool, errors: &mut FieldErrors) -> Optio
     Some(AcceptedTerms { terms_url, terms_accepted_at: app.clock.now() })
 }
 
+/// The username of a new account, if it has one.
+fn parse_username(
+    app: &App,
+    typed: &str,
+    email: Option<&EmailAddress>,
+) -> Result<Option<Username>, UsernameError> {
+    let usernames = app.config.usernames;
+    if !usernames.are_used() {
+        return Ok(None);
+    }
+    match Username::choose(typed, usernames, email) {
+        Err(UsernameError::Empty) if usernames.mode == UsernameMode::Optional => Ok(None),
+        username => username.map(Some),
+    }
+}
+
 /// The account may come from the same form, sent twice. This browser may not have received the first
 /// response, so it has neither the session nor the device token: it is recognised by its network and name.
 async fn taken(app: &App, requester: &Requester, new: NewAccount) -> Result<Registration, Error> {
     let (browser, since) = (browser_digest(app, requester), app.clock.now() - REPEATED_WITHIN);
-    let names = (new.username.as_str(), new.email.key());
+    let (username, _) = name_and_key(new.username.as_ref(), &new.email);
+    let names = (username.as_str(), new.email.key());
     // The writer waits for a commit in progress.
     let user = find_user_registered_in(app.db.writer(), names, &browser, since).await?;
     if let Some(user) = user
@@ -145,7 +164,8 @@ async fn taken(app: &App, requester: &Requester, new: NewAccount) -> Result<Regi
         });
     }
     Event::RegisterRefused { reason: "taken" }.write();
-    Ok(Registration::Taken(new.username))
+    let name = if username.is_empty() { new.email.as_typed().to_owned() } else { username };
+    Ok(Registration::Taken(name))
 }
 
 fn browser_digest(app: &App, requester: &Requester) -> String {

@@ -35,6 +35,7 @@ pub async fn run(command: Command, config: &Config) -> Result<(), CommandError> 
         site: &config.site_name,
         base_url: &config.base_url,
         username: address.as_typed(),
+        asks_username: false,
         to: address.as_typed(),
         at: clock.now(),
         device: None,

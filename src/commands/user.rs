@@ -12,7 +12,7 @@ use crate::accounts::email::EmailAddress;
 use crate::accounts::login_name::find_user_by_login_name;
 use crate::accounts::username::Username;
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, UsernameMode};
 use crate::db::Location;
 use crate::models::user::{User, find_user, search_users};
 use crate::times;
@@ -27,12 +27,13 @@ pub const EXAMPLES: &str = "Examples:
 pub enum Command {
     /// Add an account; the password is asked for, or read from standard input
     #[command(
-        after_help = "Examples:\n  vestibule user add ann ann@example.com\n  vestibule user add ann ann@example.com < password.txt"
+        allow_missing_positional = true,
+        after_help = "Examples:\n  vestibule user add ann ann@example.com\n  vestibule user add ann ann@example.com < password.txt\n  VESTIBULE_USERNAME=none vestibule user add ann@example.com"
     )]
     Add {
-        /// 3–30 characters: letters, numbers, and single . - _ in between
-        #[arg(value_parser = Username::parse)]
-        username: Username,
+        /// 3–30 characters: letters, numbers, and single . - _ in between, unless the settings say
+        /// otherwise. Leave it out for an account without a username
+        username: Option<String>,
         /// Where codes and notices go
         #[arg(value_parser = EmailAddress::parse)]
         email: EmailAddress,
@@ -101,9 +102,14 @@ pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
         }
         _ => {}
     }
+    // Before the database is created.
+    let username = match &command {
+        Command::Add { username, .. } => parse_username(&config, username.as_deref())?,
+        _ => None,
+    };
     let app = App::start(config).await?;
     let result = match command {
-        Command::Add { username, email, json } => add(&app, username, email, json).await,
+        Command::Add { email, json, .. } => add(&app, username, email, json).await,
         Command::Show { login, json } => show(&app, &login, json).await,
         Command::Delete { user, yes, json } => delete(&app, &user, yes, json).await,
         Command::List { search, limit, json } => {
@@ -114,17 +120,36 @@ pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
     result
 }
 
+/// The username of a new account, if the settings allow or demand one.
+fn parse_username(config: &Config, typed: Option<&str>) -> Result<Option<Username>, CommandError> {
+    let usage = |message: String| CommandError::Usage(message);
+    match (config.usernames.mode, typed) {
+        (UsernameMode::Required, None) => {
+            Err(usage("give a username and an address: VESTIBULE_USERNAME is required".to_owned()))
+        }
+        (UsernameMode::None, Some(_)) => {
+            Err(usage("give the address alone: VESTIBULE_USERNAME is none".to_owned()))
+        }
+        (_, None) => Ok(None),
+        (_, Some(typed)) => Username::parse(typed, config.usernames.rule)
+            .map(Some)
+            .map_err(|error| usage(format!("{typed:?} is no username: {error}"))),
+    }
+}
+
 async fn add(
     app: &App,
-    username: Username,
+    username: Option<Username>,
     email: EmailAddress,
     json: bool,
 ) -> Result<(), CommandError> {
     let typed = read_password()?;
-    let Some(user) = add_user(app, &username, &email, &typed).await? else {
-        let (username, email) = (username.as_str(), email.as_typed());
+    let Some(user) = add_user(app, username.as_ref(), &email, &typed).await? else {
+        let username = username
+            .map(|name| format!("the username {:?}, what looks like it, or ", name.as_str()));
+        let (username, email) = (username.unwrap_or_default(), email.as_typed());
         return Err(CommandError::Failed(format!(
-            "the username {username:?} or the address {email:?} belongs to an account already; see `vestibule user show`"
+            "{username}the address {email:?} belongs to an account already; see `vestibule user show`"
         )));
     };
     eprintln!("The account was created.");
@@ -217,7 +242,7 @@ fn print_user(user: &User, json: bool) -> Result<(), CommandError> {
 fn as_json(user: &User) -> Value {
     json!({
         "id": user.id,
-        "username": user.username,
+        "username": user.username(),
         "email": user.email,
         "created_at": times::iso(user.created_at),
         "email_verified": user.is_email_verified(),

@@ -324,3 +324,19 @@ fn after_login_may_name_an_application_and_nothing_else_outside() {
     let message = errors(&[(place, "https://wiki.example.org/a")]);
     assert!(message.contains("a URL within VESTIBULE_APPS"), "{message}");
 }
+
+#[test]
+fn without_usernames_a_forgotten_password_asks_for_the_email_alone() {
+    let read = |pairs| from(pairs).unwrap().usernames;
+    let usernames = read(&[]);
+    assert_eq!((usernames.mode, usernames.rule), (UsernameMode::Required, UsernameRule::Ascii));
+    assert!(usernames.asked_when_forgotten);
+    assert!(!read(&[("VESTIBULE_USERNAME", "none")]).asked_when_forgotten);
+    assert!(!read(&[("VESTIBULE_FORGOT", "email")]).asked_when_forgotten);
+    assert!(read(&[("VESTIBULE_USERNAME", "optional")]).asked_when_forgotten);
+    let both = [("VESTIBULE_USERNAME", "none"), ("VESTIBULE_FORGOT", "username_and_email")];
+    assert!(errors(&both).contains("VESTIBULE_FORGOT"));
+    for (name, value) in [("USERNAME", "no"), ("USERNAME_RULE", "latin"), ("FORGOT", "username")] {
+        assert!(from(&[(&format!("VESTIBULE_{name}"), value)]).is_err(), "{name}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Change the username.
 
 use askama::Template;
+use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::{HandlerResult, redirect, show as show_page, show_form_again};
@@ -30,6 +31,7 @@ pub struct UsernameForm {
 }
 
 pub async fn show(LoggedIn { mut visitor, .. }: LoggedIn) -> HandlerResult {
+    refuse_without_usernames(&visitor)?;
     show_page(&page(&mut visitor, "", FieldErrors::default()).await?)
 }
 
@@ -37,11 +39,18 @@ pub async fn submit(
     LoggedIn { mut visitor, user }: LoggedIn,
     Fields(form): Fields<UsernameForm>,
 ) -> HandlerResult {
+    refuse_without_usernames(&visitor)?;
     let result = try_change(&mut visitor, &user, &form).await;
     show_form_again(result, "username", async |errors| {
         page(&mut visitor, &form.username, errors).await
     })
     .await
+}
+
+/// The page does not exist on a site without usernames.
+fn refuse_without_usernames(visitor: &Visitor) -> Result<(), RequestError> {
+    let are_used = visitor.app.config.usernames.are_used();
+    if are_used { Ok(()) } else { Err(StatusCode::NOT_FOUND.into()) }
 }
 
 async fn try_change(visitor: &mut Visitor, user: &User, form: &UsernameForm) -> HandlerResult {

@@ -8,6 +8,7 @@ pub mod change_username;
 pub mod code_form;
 pub mod delete_account;
 pub mod export;
+pub mod forgotten_username;
 pub mod forward;
 pub mod health;
 pub mod history;

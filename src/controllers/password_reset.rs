@@ -57,7 +57,7 @@ pub async fn show_request(mut visitor: Visitor) -> HandlerResult {
     let form = if let Some(PendingCode { username, email, .. }) = pending {
         RequestForm { username, email }
     } else {
-        let name = visitor.user.as_ref().map(|user| user.username.clone());
+        let name = visitor.user.as_ref().map(|user| user.display_name().to_owned());
         let name = name.or_else(|| visitor.login_name()).unwrap_or_default();
         let (username, email) =
             if name.contains('@') { (String::new(), name) } else { (name, String::new()) };

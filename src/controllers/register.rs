@@ -88,8 +88,10 @@ async fn try_register(visitor: &mut Visitor, form: &RegisterForm) -> HandlerResu
             visitor.add_flash(Flash::Registered).await?;
             redirect_to(next.or(&visitor.app.config.after_login()))
         }
-        Registration::Taken(username) => {
-            visitor.add_flash(Flash::Taken(username.as_str().to_owned())).await?;
+        Registration::Taken(name) => {
+            let are_used = visitor.app.config.usernames.are_used();
+            let flash = if are_used { Flash::Taken(name) } else { Flash::EmailTaken(name) };
+            visitor.add_flash(flash).await?;
             redirect(&visitor.app, &format!("/login{}", next.query()))
         }
         Registration::Closed => redirect(&visitor.app, &format!("/register{}", next.query())),

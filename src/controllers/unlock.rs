@@ -23,7 +23,7 @@ pub async fn show(mut visitor: Visitor, Path(token): Path<String>) -> HandlerRes
     match open_unlock(&visitor.app, &token).await? {
         Some(user) => {
             let page = visitor.page("Log in with this browser").await?;
-            show_page(&UnlockPage { page, token, owner: user.username })
+            show_page(&UnlockPage { page, token, owner: user.display_name().to_owned() })
         }
         None => show_dead_link(&mut visitor).await,
     }

@@ -18,6 +18,8 @@ pub struct EmailContext<'a> {
     pub base_url: &'a BaseUrl,
     /// The name in the salutation; may be empty.
     pub username: &'a str,
+    /// Whether a new password needs it.
+    pub asks_username: bool,
     /// The stored address, never one that was just typed.
     pub to: &'a str,
     /// Unix time at which it happened.
@@ -39,6 +41,20 @@ impl EmailContext<'_> {
     fn greeting(&self) -> String {
         let space = if self.username.is_empty() { "" } else { " " };
         format!("Hello{space}{},", self.username)
+    }
+
+    /// What the page for a forgotten password asks for.
+    fn needed(&self) -> String {
+        if self.asks_username && !self.username.is_empty() {
+            format!("You'll need your username, {}, and this email.", self.username)
+        } else {
+            "You'll need this email.".to_owned()
+        }
+    }
+
+    /// What its owner logs in with.
+    fn login_names(&self) -> &'static str {
+        if self.username.is_empty() { "this email" } else { "your username or this email" }
     }
 
     fn when(&self) -> String {
@@ -127,6 +143,8 @@ emails! {
     /// The owner has deleted the account.
     account_deleted = AccountDeleted: "Your account at {} was deleted",
         "mail/account_deleted.txt", "mail/account_deleted.html";
+    /// Somebody asked for the username.
+    username_reminder: "Your username at {}", "mail/username_reminder.txt", "mail/username_reminder.html";
     /// Shows that mail arrives. Uses neither `username`, `device` nor `address`.
     test: "Test email from {}", "mail/test.txt", "mail/test.html";
 }

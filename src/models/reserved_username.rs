@@ -1,41 +1,43 @@
-//! The `vestibule_reserved_usernames` table: usernames that were given up, for their last owner alone.
+//! The `vestibule_reserved_usernames` table: usernames that were given up, for their last owner alone, with what
+//! looks like them.
 
 use crate::db::{DbError, Executor, sql};
 
 /// How long a username is reserved, in seconds: 90 days.
 pub const RESERVED_FOR: i64 = 90 * 24 * 60 * 60;
 
-const RESERVE: &str = "insert into vestibule_reserved_usernames (username, user_id, reserved_until)
+const RESERVE: &str =
+    "insert into vestibule_reserved_usernames (username_key, user_id, reserved_until)
     values ($1, $2, $3)
-    on conflict (username) do update set user_id = $2, reserved_until = $3";
+    on conflict (username_key) do update set user_id = $2, reserved_until = $3";
 
 const IS_RESERVED: &str = "select reserved_until from vestibule_reserved_usernames
-    where username = $1 and (user_id is null or user_id <> $2) and reserved_until > $3";
+    where username_key = $1 and (user_id is null or user_id <> $2) and reserved_until > $3";
 
 const SWEEP: &str = "with picked as materialized (
-        select username from vestibule_reserved_usernames where reserved_until <= $1 limit $2
+        select username_key from vestibule_reserved_usernames where reserved_until <= $1 limit $2
         for update skip locked)
-    delete from vestibule_reserved_usernames where username in (select username from picked)";
+    delete from vestibule_reserved_usernames where username_key in (select username_key from picked)";
 
-/// Reserves `username` for `user_id`, who gives it up; for nobody when the account is deleted.
+/// Reserves the username with this key for `user_id`, who gives it up; for nobody when the account is deleted.
 pub async fn reserve_username(
     executor: Executor<'_>,
-    username: &str,
+    username_key: &str,
     user_id: Option<&str>,
     now: i64,
 ) -> Result<(), DbError> {
-    let reserve = sql(RESERVE).bind(username).bind(user_id).bind(now + RESERVED_FOR);
+    let reserve = sql(RESERVE).bind(username_key).bind(user_id).bind(now + RESERVED_FOR);
     reserve.execute(executor).await.map(drop)
 }
 
-/// Whether `username` is reserved for another user than `user_id`, which may be empty.
+/// Whether the username with this key is reserved for another user than `user_id`, which may be empty.
 pub async fn is_username_reserved(
     executor: Executor<'_>,
-    username: &str,
+    username_key: &str,
     user_id: &str,
     now: i64,
 ) -> Result<bool, DbError> {
-    let reserved = sql(IS_RESERVED).bind(username).bind(user_id).bind(now);
+    let reserved = sql(IS_RESERVED).bind(username_key).bind(user_id).bind(now);
     Ok(reserved.fetch_optional::<(i64,)>(executor).await?.is_some())
 }
 

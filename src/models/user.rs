@@ -10,7 +10,7 @@ row! {
     pub struct User {
         /// Opaque, 26 characters; never changes.
         pub id: String,
-        /// Lower-case, unique.
+        /// Lower-case, unique; empty if the account has none.
         pub username: String,
         /// As it was typed; mail goes here.
         pub email: String,
@@ -33,6 +33,11 @@ impl User {
     /// be equal to it.
     pub fn credentials(&self) -> String {
         format!("id {} {}", self.id, self.credential_version)
+    }
+
+    /// The username, if there is one.
+    pub fn username(&self) -> Option<&str> {
+        Some(self.username.as_str()).filter(|username| !username.is_empty())
     }
 
     /// The username; the address where there is none.
@@ -66,7 +71,10 @@ row! {
 /// An account to be made.
 #[derive(Clone, Copy)]
 pub struct NewUser<'a> {
+    /// Empty for an account without one.
     pub username: &'a str,
+    /// No two accounts share it: of the username, or of the address where there is none.
+    pub username_key: &'a str,
     pub email: &'a str,
     /// Two addresses with the same key belong to the same account.
     pub email_key: &'a str,
@@ -89,8 +97,8 @@ macro_rules! users {
 const INSERT: &str = concat!(
     "insert into vestibule_users
     (id, username, email, email_key, password_hash, credential_version, created_at,
-        password_set_in, password_set_at, email_verified_at, terms_url, terms_accepted_at)
-    values ($1, $2, $3, $4, $5, 1, $6, $7, $6, $8, $9, $10) on conflict do nothing returning ",
+        password_set_in, password_set_at, email_verified_at, terms_url, terms_accepted_at, username_key)
+    values ($1, $2, $3, $4, $5, 1, $6, $7, $6, $8, $9, $10, $11) on conflict do nothing returning ",
     user_columns!()
 );
 
@@ -105,14 +113,15 @@ const SET_PASSWORD: &str = concat!(
 
 const SET_USERNAME: &str = concat!(
     "update vestibule_users
-    set username = $1, credential_version = credential_version + 1
+    set username = $1, username_key = $4, credential_version = credential_version + 1
     where id = $2 and credential_version = $3 returning ",
     user_columns!()
 );
 
 const SET_EMAIL: &str = concat!(
     "update vestibule_users
-    set email = $1, email_key = $2, email_verified_at = $3, credential_version = credential_version + 1
+    set email = $1, email_key = $2, email_verified_at = $3, credential_version = credential_version + 1,
+        username_key = case when username = '' then $2 else username_key end
     where id = $4 and credential_version = $5 returning ",
     user_columns!()
 );
@@ -125,9 +134,11 @@ const BLOCK_PASSWORD: &str = concat!(
 );
 
 const RESTORE_EMAIL: &str = concat!(
-    "update vestibule_users set email = $2, email_key = $3, email_verified_at = $4
+    "update vestibule_users set email = $2, email_key = $3, email_verified_at = $4,
+        username_key = case when username = '' then $3 else username_key end
     where id = $1 and email_key <> $3
-    and not exists (select 1 from vestibule_users other where other.email_key = $3) returning ",
+    and not exists (select 1 from vestibule_users other where other.email_key = $3
+        or (other.username_key = $3 and vestibule_users.username = '')) returning ",
     user_columns!()
 );
 
@@ -151,7 +162,7 @@ pub async fn find_user_by_username(
     executor: Executor<'_>,
     username: &str,
 ) -> Result<Option<User>, DbError> {
-    users!("where username = $1").bind(username).fetch_optional(executor).await
+    users!("where username = $1 and username <> ''").bind(username).fetch_optional(executor).await
 }
 
 pub async fn find_user_by_email(
@@ -161,13 +172,39 @@ pub async fn find_user_by_email(
     users!("where email_key = $1").bind(email_key).fetch_optional(executor).await
 }
 
-/// The user with this username and this address, if one account has both.
+/// The user with this address; where there is none, the user with this username. The owner of an address can
+/// prove it, so that a username that is the same captures no login.
+pub async fn find_user_by_email_or_username(
+    executor: Executor<'_>,
+    email_key: &str,
+    username: &str,
+) -> Result<Option<User>, DbError> {
+    let find = users!(
+        "where email_key = $1 or (username = $2 and username <> '')
+            order by case when email_key = $1 then 0 else 1 end limit 1"
+    );
+    find.bind(email_key).bind(username).fetch_optional(executor).await
+}
+
+/// Whether the key is that of the address of another user than `id`.
+pub async fn is_email_of_another(
+    executor: Executor<'_>,
+    key: &str,
+    id: &str,
+) -> Result<bool, DbError> {
+    let find = sql("select id from vestibule_users where email_key = $1 and id <> $2");
+    Ok(find.bind(key).bind(id).fetch_optional::<(String,)>(executor).await?.is_some())
+}
+
+/// The user with this username and this address, if one account has both. An account without a username has
+/// the empty one, and its address.
 pub async fn find_user_by_username_and_email(
     executor: Executor<'_>,
     username: &str,
     email_key: &str,
 ) -> Result<Option<User>, DbError> {
-    let find = users!("where username = $1 and email_key = $2");
+    let find =
+        users!("where email_key = $2 and (username = $1 or (username = '' and email_key = $1))");
     find.bind(username).bind(email_key).fetch_optional(executor).await
 }
 
@@ -212,7 +249,7 @@ pub async fn search_users(
     let part = part.replace('!', "!!").replace('%', "!%").replace('_', "!_");
     let search = users!(
         "where username like $1 escape '!' or email_key like $1 escape '!'
-            or lower(email) like $1 escape '!' order by username limit $2"
+            or lower(email) like $1 escape '!' order by username, email_key limit $2"
     );
     search.bind(format!("%{part}%").as_str()).bind(limit).fetch_all(executor).await
 }
@@ -228,6 +265,7 @@ pub async fn insert_user(
     let insert = insert.bind(new.password_set_in).bind(new.email_verified_at);
     let insert = insert.bind(new.terms.map(|terms| terms.terms_url.as_str()));
     let insert = insert.bind(new.terms.map(|terms| terms.terms_accepted_at));
+    let insert = insert.bind(new.username_key);
     insert.fetch_optional(executor).await
 }
 
@@ -273,9 +311,14 @@ impl NameChange {
     }
 }
 
-/// Sets the username. After [`NameChange::Taken`] the transaction cannot be used any more.
-pub async fn set_username(tx: &mut Tx, user: &User, username: &str) -> Result<NameChange, DbError> {
+/// Sets the username and its key. After [`NameChange::Taken`] the transaction cannot be used any more.
+pub async fn set_username(
+    tx: &mut Tx,
+    user: &User,
+    (username, key): (&str, &str),
+) -> Result<NameChange, DbError> {
     let set = sql(SET_USERNAME).bind(username).bind(&user.id).bind(user.credential_version);
+    let set = set.bind(key);
     NameChange::of(set, tx.executor()).await
 }
 

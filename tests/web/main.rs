@@ -82,5 +82,6 @@ mod stop;
 mod sweep;
 mod test_app;
 mod unlock;
+mod usernames;
 mod verifiers;
 mod verify_email;

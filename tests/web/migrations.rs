@@ -12,6 +12,9 @@ use crate::support::program::Folder;
 /// The migration that gave the tables their prefix.
 const RENAMED: i64 = 7;
 
+/// The migration that made the column of usernames that of their keys.
+const USERNAMES: i64 = 20;
+
 const USER: &str = "insert into {users} (id, username, email, email_key, password_hash, credential_version, created_at)
     values ('u1', 'ann', 'ann@meadow.example', 'ann@meadow.example', 'x', 1, 1)";
 
@@ -86,7 +89,10 @@ impl Database {
     /// Runs `text`, in which `{users}` is the table of users at `version`.
     async fn run(&mut self, text: &str, version: i64) {
         let users = if version < RENAMED { "users" } else { "vestibule_users" };
-        let text = sqlx::raw_sql(AssertSqlSafe(text.replace("{users}", users)));
+        let key = if version < USERNAMES { "username" } else { "username_key" };
+        let text =
+            text.replace("{users}", users).replace("(id, username,", &format!("(id, {key},"));
+        let text = sqlx::raw_sql(AssertSqlSafe(text));
         match &mut self.host {
             Host::Sqlite(host) => text.execute(host).await.map(drop).unwrap(),
             Host::Postgres(host) => text.execute(host).await.map(drop).unwrap(),
@@ -190,7 +196,7 @@ async fn a_new_database_may_contain_a_host_applications_tables_of_any_name() {
             assert_eq!(count(&db, "select count(*) from vestibule_users").await, 0);
             db.close().await;
         }
-        database.run(USER, RENAMED).await;
+        database.run(USER, USERNAMES).await;
         database.run("insert into sessions (id, user_id) values (2, 1)", RENAMED).await;
     }
 }
@@ -218,6 +224,34 @@ async fn programs_that_start_together_create_the_tables_once() {
         let db = database.open().await;
         let version = count(&db, "select max(version) from vestibule_migrations").await;
         assert_eq!(version, latest_version());
+        db.close().await;
+    }
+}
+
+/// They were not refused before. One of them gets the key that they have in common.
+#[tokio::test]
+async fn usernames_that_look_alike_are_kept_by_an_upgrade() {
+    for mut database in Database::both().await {
+        database.migrate(USERNAMES - 1).await;
+        for (at, name) in ["pau1", "paul", "m1", "ml", "ann"].into_iter().enumerate() {
+            let user = USER.replace("u1", &format!("u{at}")).replace("ann", name);
+            database.run(&user, USERNAMES - 1).await;
+        }
+        for name in ["m0", "mo", "k1m"] {
+            let reserve = format!(
+                "insert into vestibule_reserved_usernames (username, reserved_until) values ('{name}', 1)"
+            );
+            database.run(&reserve, USERNAMES - 1).await;
+        }
+        let db = database.open().await;
+        let kept = "select count(*) from vestibule_users where username in ('pau1', 'paul', 'm1', 'ml', 'ann')";
+        assert_eq!(count(&db, kept).await, 5);
+        let keys = "select count(*) from vestibule_users where username || ' ' || username_key in
+            ('pau1 pau1', 'paul paul', 'm1 rnl', 'ml ml', 'ann ann')";
+        assert_eq!(count(&db, keys).await, 5);
+        let reserved = "select count(*) from vestibule_reserved_usernames
+            where username_key in ('rno', 'mo', 'klrn')";
+        assert_eq!(count(&db, reserved).await, 3);
         db.close().await;
     }
 }

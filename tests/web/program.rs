@@ -395,6 +395,25 @@ fn a_body_over_64_kib_is_refused_with_a_page() {
 }
 
 #[test]
+fn users_without_a_username_are_added_by_their_address() {
+    let folder = Folder::new();
+    let run = |mode: &str, arguments: &[&str]| {
+        folder.run(arguments, &[("VESTIBULE_USERNAME", mode)], PASSWORD)
+    };
+    let added = run("none", &["user", "add", "ann@meadow.example", "--json"]);
+    let user: serde_json::Value = serde_json::from_str(&added.out).unwrap();
+    assert!(user["username"].is_null() && user["email"] == "ann@meadow.example", "{user}");
+    assert_eq!(run("optional", &["user", "add", "bob@meadow.example"]).status, 0);
+    assert_eq!(run("optional", &["user", "add", "cat", "cat@meadow.example"]).status, 0);
+    assert_eq!(run("none", &["user", "add", "dan", "dan@meadow.example"]).status, 2);
+    let missing = run("required", &["user", "add", "dan@meadow.example"]);
+    assert_eq!(missing.status, 2, "{}", missing.err);
+    assert!(missing.err.contains("VESTIBULE_USERNAME"), "{}", missing.err);
+    let shown = run("none", &["user", "show", "ann@meadow.example"]);
+    assert!(shown.out.starts_with("\tann@meadow.example\t"), "{}", shown.out);
+}
+
+#[test]
 fn users_are_added_shown_and_listed_on_the_command_line() {
     let folder = Folder::new();
     let run = |arguments: &[&str], input: &str| folder.run(arguments, &[], input);

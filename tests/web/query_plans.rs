@@ -168,7 +168,7 @@ async fn scans_of_a_table_and_of_an_index_are_found() {
         ] {
             assert_eq!(scans(database, statement).await.len(), 1, "{statement}");
         }
-        let found = "select id from vestibule_users where username = $1";
+        let found = "select id from vestibule_users where email_key = $1";
         assert!(scans(database, found).await.is_empty());
     }
 }

@@ -25,6 +25,7 @@ fn context() -> EmailContext<'static> {
         site: "Käse & <Brot>",
         base_url: &BASE_URL,
         username: "ann",
+        asks_username: true,
         to: "ann@example.com",
         at: AT,
         device: Some("Firefox on Linux".to_owned()),
@@ -130,7 +131,7 @@ fn next_step(email: &Email) -> &'static str {
         "reset_code" => "https://example.com/accounts/reset",
         "verify_code" => "https://example.com/accounts/verify",
         // Its recipient may be who took the account over.
-        "email_restored" => "https://example.com/accounts/login",
+        "username_reminder" | "email_restored" => "https://example.com/accounts/login",
         "account_deleted" => {
             "Someone knew your password. The account can't be brought back. Change the password wherever else you use it."
         }
@@ -329,4 +330,22 @@ fn the_subject_shows_the_code_if_the_settings_say_so() {
     let hidden = super::code(&context(), code(600)).unwrap();
     assert_eq!(hidden.subject, "Your password reset code for Käse & <Brot>");
     assert_eq!(shown.text, hidden.text);
+}
+
+/// Nobody is greeted without a name, and nobody is asked for what the page does not ask for.
+#[test]
+fn emails_to_an_account_without_a_username_name_none() {
+    for username in ["", "ann"] {
+        let context = || EmailContext { username, asks_username: false, ..context() };
+        let reports = EVENT_EMAILS.iter().map(|render| render(&context()));
+        let registered = registered(&context(), Some(code(600)));
+        for email in reports.chain([registered]).map(Result::unwrap) {
+            assert!(!email.text.contains("need your username"), "{}", email.kind);
+            assert!(!email.text.contains("Hello ,"), "{}", email.kind);
+            let is_about_names = ["username_changed", "username_reminder"].contains(&&*email.kind);
+            let names_it =
+                email.text.contains("your username") || email.html.contains("your username");
+            assert!(is_about_names || !username.is_empty() || !names_it, "{}", email.kind);
+        }
+    }
 }

@@ -119,6 +119,13 @@ impl Browser {
         self.press("Log in").await
     }
 
+    /// As [`Browser::ask_for_code`], whatever the label of the username is.
+    pub async fn ask_for_code_as(&mut self, username: &str, email: &str) -> &mut Self {
+        let answer = self.post("/forgot", &[("username", username), ("email", email)]).await;
+        self.keep(&answer);
+        self.open("/reset").await
+    }
+
     pub async fn ask_for_code(&mut self, username: &str, email: &str) -> &mut Self {
         self.open("/forgot").await;
         self.fill("Username", username).fill("Email", email);

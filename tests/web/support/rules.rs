@@ -20,7 +20,7 @@ use vestibule::accounts::password::{MAX_PASSWORD_LENGTH, Password};
 use vestibule::accounts::pasted::{is_dash, is_invisible, plain};
 use vestibule::accounts::username::{LENGTH, Username};
 use vestibule::client_address::client_address;
-use vestibule::config::{Apps, BaseUrl, Limits, SETTINGS, Sender};
+use vestibule::config::{Apps, BaseUrl, Limits, SETTINGS, Sender, UsernameRule};
 use vestibule::forwarded::ForwardedUrl;
 use vestibule::mail::Composer;
 use vestibule::models::outbox::{Email, QueuedEmail};
@@ -41,7 +41,7 @@ pub fn no_limits() -> Limits {
 
 /// A username is the typed text in lower case, and consists of ASCII letters, digits and single dots.
 pub fn username(typed: &str) {
-    let Ok(name) = Username::parse(typed) else { return };
+    let Ok(name) = Username::parse(typed, UsernameRule::Ascii) else { return };
     let name = name.as_str();
     assert_eq!(name, plain(typed).to_ascii_lowercase());
     assert!(LENGTH.contains(&name.len()));
@@ -52,8 +52,11 @@ pub fn username(typed: &str) {
     let ends_so = name.as_bytes().first().copied().is_some_and(is_dot)
         || name.as_bytes().last().copied().is_some_and(is_dot);
     assert!(!has_two && !ends_so, "{name:?}");
-    assert_eq!(Username::parse(name).unwrap().as_str(), name);
-    assert_eq!(Username::parse(&name.to_ascii_uppercase()).unwrap().as_str(), name);
+    assert_eq!(Username::parse(name, UsernameRule::Ascii).unwrap().as_str(), name);
+    assert_eq!(
+        Username::parse(&name.to_ascii_uppercase(), UsernameRule::Ascii).unwrap().as_str(),
+        name
+    );
 }
 
 /// An email address is the typed text, and the only recipient of an email.

@@ -1,0 +1,248 @@
+//! Usernames: sites without them, names of any script, names that look alike or are addresses, and a
+//! forgotten one.
+
+use axum::http::StatusCode;
+use vestibule::Config;
+use vestibule::config::{UsernameMode, UsernameRule};
+
+use crate::support::work::work_of;
+use crate::support::{Browser, PASSWORD, Site, body_of, email_of};
+
+const TAKEN: &str =
+    "That username or email is already registered. Log in, reset your password, or choose another.";
+
+fn without_usernames(config: &mut Config) {
+    config.usernames.mode = UsernameMode::None;
+    config.usernames.asked_when_forgotten = false;
+}
+
+fn by_email(config: &mut Config) {
+    config.usernames.asked_when_forgotten = false;
+}
+
+fn optional(config: &mut Config) {
+    config.usernames.mode = UsernameMode::Optional;
+    config.usernames.rule = UsernameRule::Unicode;
+}
+
+fn unicode(config: &mut Config) {
+    config.usernames.rule = UsernameRule::Unicode;
+}
+
+async fn register(browser: &mut Browser, username: Option<&str>, email: &str) {
+    let mut fields = vec![("email", email), ("password", PASSWORD), ("password_confirm", PASSWORD)];
+    fields.extend(username.map(|username| ("username", username)));
+    browser.open("/register").await;
+    let answer = browser.post("/register", &fields).await;
+    browser.keep(&answer);
+    browser.status = answer.status();
+    let place = answer.headers().get("location").map(|place| place.to_str().unwrap().to_owned());
+    browser.html = body_of(answer).await;
+    if let Some(place) = place {
+        browser.open(&place).await;
+    }
+}
+
+async fn logs_in(mut browser: Browser, login: &str) -> bool {
+    let answer = browser.post("/login", &[("username", login), ("password", PASSWORD)]).await;
+    browser.keep(&answer);
+    browser.is_logged_in().await
+}
+
+on_both_databases! {
+    async fn a_site_without_usernames_asks_for_the_email_alone(site: Site) {
+        let mut ann = site.changed(without_usernames).await;
+        ann.open("/register").await;
+        assert!(!ann.html.contains("name=\"username\""));
+        register(&mut ann, Some("ignored"), "Ann@meadow.example").await;
+        assert_eq!(ann.path(), "/account");
+        assert!(!ann.html.contains("<dt>Username</dt>"));
+        let session = ann.open("/session").await.html.clone();
+        assert!(session.contains(r#""username":"Ann@meadow.example""#), "{session}");
+        assert_eq!(ann.open("/account/username").await.status, StatusCode::NOT_FOUND);
+        let mails = site.mails().await;
+        assert!(mails[0].text.contains("Hello,\n") && mails[0].text.contains("Log in with this email."));
+        assert!(!mails[0].text.contains("username"), "{}", mails[0].text);
+        let mut other = site.changed(without_usernames).await;
+        other.open("/login").await;
+        other.fill("Email", "ann@MEADOW.example").fill("Password", PASSWORD);
+        other.press("Log in").await;
+        assert_eq!(other.path(), "/account");
+        register(&mut site.changed(without_usernames).await, None, "bob@meadow.example").await;
+        assert_eq!(site.count("select count(*) from vestibule_users where username = ''").await, 2);
+        // Later it is no repeat of the same form.
+        site.wait(61);
+        let mut again = site.changed(without_usernames).await;
+        register(&mut again, None, "bob@meadow.example").await;
+        assert_eq!(again.path(), "/login");
+        assert_eq!(again.flashes(), ["That email is already registered. Log in, reset your password, or use another."]);
+    }
+
+    async fn a_code_is_mailed_to_an_address_alone_where_the_site_says_so(site: Site) {
+        site.registered("ann").await;
+        for change in [without_usernames as fn(&mut Config), by_email] {
+            site.wait(60);
+            let mut browser = site.changed(change).await;
+            browser.open("/forgot").await;
+            browser.fill("Email", "ann@meadow.example");
+            browser.press("Email me a code").await;
+            assert_eq!(browser.path(), "/reset");
+            assert!(browser.text().contains("If ann@meadow.example matches an account"), "{}", browser.text());
+            let code = site.newest_code().await;
+            let password = format!("moss lantern quartz {}", site.mails().await.len());
+            browser.reset(&code, &password).await;
+            assert_eq!(browser.path(), "/login", "{}", browser.text());
+        }
+    }
+
+    async fn every_name_that_exists_logs_in_whatever_the_settings(site: Site) {
+        site.registered("ann").await;
+        register(&mut site.changed(unicode).await, Some("мария"), "maria@meadow.example").await;
+        register(&mut site.changed(optional).await, None, "bob@meadow.example").await;
+        for change in [without_usernames as fn(&mut Config), optional, unicode, |_: &mut Config| ()] {
+            for login in ["ann", "ANN@meadow.example", "Мария", "maria@meadow.example", "bob@meadow.example"] {
+                assert!(logs_in(site.changed(change).await, login).await, "{login}");
+            }
+        }
+    }
+
+    async fn accounts_without_a_username_reset_their_passwords_in_every_mode(site: Site) {
+        register(&mut site.changed(without_usernames).await, None, "bob@meadow.example").await;
+        register(&mut site.browser(), Some("ann"), "ann@meadow.example").await;
+        for (change, username) in [(optional as fn(&mut Config), ""), (|_: &mut Config| (), "bob@meadow.example")] {
+            site.wait(1);
+            site.changed(change).await.ask_for_code_as(username, "bob@meadow.example").await;
+        }
+        site.changed(optional).await.ask_for_code_as("", "ann@meadow.example").await;
+        assert_eq!(site.mails_to("bob").await, ["registered", "reset_code", "reset_code"]);
+        assert_eq!(site.mails_to("ann").await, ["registered"]);
+    }
+
+    async fn names_that_look_alike_are_taken(site: Site) {
+        site.registered("paul").await;
+        for username in ["раul", "pau1", "PAUL", "рауl"] {
+            let mut browser = site.changed(unicode).await;
+            register(&mut browser, Some(username), "other@meadow.example").await;
+            assert!(!browser.is_logged_in().await, "{username}");
+        }
+        for (at, username) in ["ann@example.org", "josé", "_x_", "a", "ann+b", "山田太郎", &"é".repeat(150)].iter().enumerate() {
+            let mut browser = site.changed(unicode).await;
+            register(&mut browser, Some(username), &format!("n{at}@meadow.example")).await;
+            assert!(browser.is_logged_in().await, "{username} {}", browser.text());
+            assert!(logs_in(site.browser(), username).await, "{username}");
+        }
+    }
+
+    async fn a_username_captures_no_login_of_the_address_that_it_is(site: Site) {
+        site.registered("victim").await;
+        let mut eve = site.changed(unicode).await;
+        register(&mut eve, Some("victim@meadow.example"), "eve@meadow.example").await;
+        assert_eq!(eve.flashes(), [TAKEN]);
+        // Before the owner of the address comes.
+        let mut eve = site.changed(unicode).await;
+        register(&mut eve, Some("late@meadow.example"), "eve@meadow.example").await;
+        assert!(eve.is_logged_in().await);
+        register(&mut site.changed(unicode).await, Some("late"), "late@meadow.example").await;
+        let mut late = site.browser();
+        late.log_in("late@meadow.example", PASSWORD).await;
+        assert!(late.text().contains("late@meadow.example") && !late.text().contains("eve@"));
+        // Eve logs in with her own address.
+        assert!(logs_in(site.browser(), "eve@meadow.example").await);
+    }
+
+    async fn no_username_is_the_address_that_an_account_without_one_is_known_by(site: Site) {
+        register(&mut site.changed(optional).await, None, "victim@meadow.example").await;
+        for change in [unicode as fn(&mut Config), optional] {
+            let mut eve = site.changed(change).await;
+            register(&mut eve, Some("Victim@meadow.example"), "eve@meadow.example").await;
+            assert!(!eve.is_logged_in().await);
+        }
+        // Where people may have none, nobody takes the address of a person who comes later.
+        let mut eve = site.changed(optional).await;
+        register(&mut eve, Some("late@meadow.example"), "eve@meadow.example").await;
+        assert!(eve.text().contains("Use your own email, or a username without @."), "{}", eve.text());
+        register(&mut eve, Some("eve@meadow.example"), "eve@meadow.example").await;
+        assert!(eve.is_logged_in().await);
+        for (username, words) in [
+            ("late@meadow.example", "Use your own email, or a username without @."),
+            ("victim@meadow.example", "Use your own email, or a username without @."),
+            ("eve.x", "eve.x"),
+        ] {
+            eve.open("/account/username").await;
+            eve.fill("New username", username);
+            eve.press("Change username").await;
+            assert!(eve.text().contains(words), "{}", eve.text());
+        }
+    }
+
+    async fn an_account_without_a_username_keeps_its_address_to_itself_when_it_changes(site: Site) {
+        let mut ann = site.changed(optional).await;
+        register(&mut ann, None, "ann@meadow.example").await;
+        site.wait(601);
+        ann.post("/account/email", &[("email", "new@meadow.example"), ("current_password", PASSWORD)]).await;
+        let mail = site.mails().await.into_iter().find(|mail| mail.to == "new@meadow.example").unwrap();
+        let code = mail.text.lines().find(|line| line.len() == 9 && line.as_bytes()[4] == b'-').unwrap().to_owned();
+        ann.open("/account/email/confirm").await.fill("Code", &code);
+        ann.press("Change email").await;
+        assert_eq!(site.count("select count(*) from vestibule_users where username_key = 'new@meadow.example'").await, 1);
+        let mut eve = site.changed(unicode).await;
+        register(&mut eve, Some("new@meadow.example"), "eve@meadow.example").await;
+        assert!(!eve.is_logged_in().await);
+        // A username can be chosen later, and its key is then of that.
+        ann.open("/account/username").await.fill("New username", "ann");
+        ann.press("Change username").await;
+        assert_eq!(site.count("select count(*) from vestibule_users where username_key = 'ann' and username = 'ann'").await, 1);
+    }
+
+    async fn a_forgotten_username_is_mailed_to_the_stored_address(site: Site) {
+        site.registered("ann").await;
+        let mut browser = site.browser();
+        browser.open("/forgot").await;
+        browser.click("Forgot your username?").await;
+        browser.fill("Email", "ANN@meadow.example");
+        browser.press("Email me my username").await;
+        assert_eq!(browser.path(), "/login");
+        assert_eq!(browser.flashes(), ["If that email has an account, we've emailed its username."]);
+        let mails = site.mails().await;
+        assert_eq!((mails[0].kind.as_str(), mails[0].to.as_str()), ("username_reminder", "ann@meadow.example"));
+        assert!(mails[0].text.contains("It is ann."));
+    }
+
+    async fn asking_for_a_username_shows_nobody_whether_there_is_an_account(site: Site) {
+        site.registered("zzknown").await;
+        let app = site.changed(by_email).await;
+        // The first request of a site opens connections.
+        app.post("/forgot/username", &[("email", "zzother@meadow.example")]).await;
+        for path in ["/forgot/username", "/forgot"] {
+            let mut seen = Vec::new();
+            for name in ["zzknown", "zznobod"] {
+                let email = email_of(name);
+                let mut all = Vec::new();
+                for _ in 0..12 {
+                    let browser = app.tab();
+                    let (answer, work) = work_of(browser.post(path, &[("email", &email)])).await;
+                    let status = answer.status();
+                    let place = answer.headers().get("location").cloned();
+                    all.push((status, place, body_of(answer).await.replace(&email, "X"), work));
+                }
+                assert_eq!(all.last().unwrap().0, StatusCode::TOO_MANY_REQUESTS, "{path}");
+                seen.push(all);
+            }
+            let at = seen[0].iter().zip(&seen[1]).position(|(one, other)| one.0 != other.0 || one.1 != other.1 || one.3 != other.3);
+            assert_eq!(at, None, "{path} {:?}", at.map(|at| (&seen[0][at].3, &seen[1][at].3)));
+        }
+        assert_eq!(site.mails_to("zznobod").await, [""; 0]);
+    }
+
+    async fn requests_for_a_username_use_up_no_codes(site: Site) {
+        site.registered("ann").await;
+        for _ in 0..30 {
+            site.wait(3600);
+            site.browser().post("/forgot/username", &[("email", "ann@meadow.example")]).await;
+        }
+        site.browser().ask_for_code("ann", "ann@meadow.example").await;
+        let kinds = site.mails_to("ann").await;
+        assert_eq!(kinds.iter().filter(|kind| *kind == "reset_code").count(), 1);
+        assert!(kinds.iter().filter(|kind| *kind == "username_reminder").count() < 12, "{kinds:?}");
+    }
+}
