@@ -157,9 +157,7 @@ impl Config {
         let site_name = raw.value("SITE_NAME", values::site_name);
         let apps = raw.value("APPS", Apps::parse);
         let mail_from = raw.optional("MAIL_FROM", Sender::parse);
-        let no_reply = || format!("no-reply@{}", base_url.mail_host());
-        let mail_from =
-            mail_from.unwrap_or_else(|| Sender { name: site_name.clone(), address: no_reply() });
+        let mail_from = mail_from.unwrap_or_else(|| Sender::no_reply(&site_name, &base_url));
         Self {
             listen,
             base_url,

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 
+use super::BaseUrl;
+
 const SENDER_EXPECTED: &str =
     "expected NAME <ADDRESS> or just an address, like Vestibule <no-reply@example.org>";
 
@@ -36,6 +38,11 @@ impl Sender {
             }
             _ => Err(SENDER_EXPECTED),
         }
+    }
+
+    pub(super) fn no_reply(site_name: &str, base_url: &BaseUrl) -> Self {
+        let address = format!("no-reply@{}", base_url.mail_host());
+        Self { name: site_name.to_owned(), address }
     }
 }
 
