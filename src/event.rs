@@ -106,6 +106,8 @@ events! {
     PasswordChanged INFO "password_changed" { account: &'a str }
     CurrentPasswordRefused INFO "current_password_refused" { account: &'a str }
     SessionEnded INFO "session_ended" { account: &'a str, reason: &'static str, sessions: u64 }
+    Invited INFO "invited" { to: &'a str }
+    InvitationRevoked INFO "invitation_revoked" { to: &'a str }
     UserAdded INFO "user_added" { account: &'a str }
     UserDeleted INFO "user_deleted" { account: &'a str }
     HookFailed WARN "hook_failed" {

@@ -84,6 +84,10 @@ async fn set_unless_taken(
         }
         NameChange::Changed(_) | NameChange::Taken => {}
     }
-    let message = "That username is taken. Choose another.";
-    Err(Error::Invalid(FieldErrors::single("username", message)))
+    Err(username_taken())
+}
+
+/// The username belongs to another account, or is reserved for one.
+pub fn username_taken() -> Error {
+    Error::Invalid(FieldErrors::single("username", "That username is taken. Choose another."))
 }

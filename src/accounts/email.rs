@@ -53,8 +53,11 @@ impl EmailAddress {
     /// Reads an address for an account, whose domain must be one of `domains`.
     pub fn parse_new(typed: &str, domains: &Domains) -> Result<Self, EmailError> {
         let email = Self::parse(typed)?;
-        let domain = email.key.rsplit_once('@').map_or("", |(_, domain)| domain);
-        if domains.accept(domain) { Ok(email) } else { Err(EmailError::Domain(domains.clone())) }
+        if domains.accept(email.domain()) {
+            Ok(email)
+        } else {
+            Err(EmailError::Domain(domains.clone()))
+        }
     }
 
     /// As it was typed: what is stored and shown, and where mail goes.
@@ -65,6 +68,11 @@ impl EmailAddress {
     /// What makes two addresses the same account.
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Lower-case punycode.
+    pub fn domain(&self) -> &str {
+        self.key.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 }
 

@@ -11,11 +11,14 @@ use crate::models::mail_link::{LinkPurpose, MailLink, find_link, insert_link, ta
 use crate::models::user::User;
 use crate::random::{self, token_hash};
 
-/// How long a link works, in seconds: 72 hours.
+/// How long the link of a notice works, in seconds: 72 hours.
 pub const LINK_LIFE: i64 = 72 * 60 * 60;
 
+/// How long an invitation works, in seconds: seven days. People register when they have the time.
+pub const INVITATION_LIFE: i64 = 7 * 24 * 60 * 60;
+
 /// Makes a link within `tx` and returns its token, for an email to the address `to`. Without a user the same
-/// is written, and the link does nothing.
+/// is written, and a link that is about an account does nothing.
 pub async fn make_link(
     app: &App,
     tx: &mut Tx,
@@ -31,8 +34,8 @@ pub async fn make_link(
         email: to.to_owned(),
         email_key: email.map_or_else(|_| to.to_lowercase(), |email| email.key().to_owned()),
     };
-    insert_link(tx.executor(), purpose, token_hash(&token), link, (LINK_LIFE, app.clock.now()))
-        .await?;
+    let life = if purpose == LinkPurpose::Invite { INVITATION_LIFE } else { LINK_LIFE };
+    insert_link(tx.executor(), purpose, token_hash(&token), link, (life, app.clock.now())).await?;
     Ok(token)
 }
 

@@ -23,17 +23,11 @@ pub fn context<'a>(
     to: &'a str,
 ) -> EmailContext<'a> {
     EmailContext {
-        site: &app.config.site_name,
-        base_url: &app.config.base_url,
         username,
         asks_username: app.config.usernames.asked_when_forgotten,
-        to,
-        at: app.clock.now(),
         device: requester.device_name(),
         address: requester.known_address(),
-        accent: &app.config.accent,
-        link: "",
-        detail: "",
+        ..EmailContext::new(&app.config, to, app.clock.now())
     }
 }
 

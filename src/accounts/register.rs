@@ -1,8 +1,11 @@
 //! Register: a new account for a username and an email address.
 
+use super::change_username::username_taken;
 use super::email::{EmailAddress, EmailError};
 use super::field_errors::FieldErrors;
 use super::history::HistoryEvent;
+use super::invitation::{self, RegistrationRefusal, check_invitation, open_invitation, refusal};
+use super::mail_link::use_link;
 use super::new_password::{REPEATED_WITHIN, choose_password};
 use super::one_time_code::PendingCode;
 use super::password::Password;
@@ -14,7 +17,7 @@ use super::verify_email::send_welcome;
 use super::verify_password::is_repeated_password;
 use super::{Error, history, hooks, trusted_devices};
 use crate::app::App;
-use crate::config::{RegistrationMode, UsernameMode};
+use crate::config::UsernameMode;
 use crate::event::Event;
 use crate::models::hook_event::HookKind;
 use crate::models::user::{AcceptedTerms, NewUser, User, find_user_registered_in};
@@ -26,6 +29,8 @@ pub struct RegistrationForm<'a> {
     pub email: &'a str,
     pub password: &'a str,
     pub password_confirm: &'a str,
+    /// The token of an invitation; empty without one.
+    pub invite: &'a str,
     /// Whether the box with the terms is ticked.
     pub accepts_terms: bool,
 }
@@ -43,15 +48,16 @@ pub enum Registration {
     },
     /// This username, or the address, belongs to another account: with what was typed to log in with.
     Taken(String),
-    /// Nobody can register.
-    Closed,
+    Refused(RegistrationRefusal),
 }
 
-struct NewAccount {
+struct NewAccount<'a> {
     username: Option<Username>,
     email: EmailAddress,
     password: Password,
     terms: Option<AcceptedTerms>,
+    /// The token of the invitation that proves the address.
+    invite: Option<&'a str>,
 }
 
 /// Makes an account, trusts the browser and sends the notice, all or nothing.
@@ -60,15 +66,28 @@ pub async fn register(
     requester: &Requester,
     form: RegistrationForm<'_>,
 ) -> Result<Registration, Error> {
-    if app.config.registration.mode == RegistrationMode::Closed {
-        Event::RegisterRefused { reason: "closed" }.write();
-        return Ok(Registration::Closed);
+    let invited = check_invitation(app, requester, form.invite).await?;
+    if let Some(refusal) = refusal(app, form.invite, invited.as_ref()) {
+        return refuse(app, requester, form, refusal).await;
     }
-    let new = validate(app, requester, form).await?;
+    let new = validate(app, requester, form, invited).await?;
     let counters = Counter::of_networks(app, RateLimit::RegisterIp, requester.counted_networks());
     rate_limits::count(app, counters, None).await?;
     // Before the name is looked up: both outcomes take the same time.
     let password_hash = requester.hasher(app).hash(new.password.as_bytes()).await?;
+    match create(app, requester, &new, &password_hash).await? {
+        Some(registered) => Ok(registered),
+        None => taken(app, requester, new).await,
+    }
+}
+
+/// `None` when the username or the address is taken, or the invitation was used or revoked.
+async fn create(
+    app: &App,
+    requester: &Requester,
+    new: &NewAccount<'_>,
+    password_hash: &str,
+) -> Result<Option<Registration>, Error> {
     let mut tx = app.db.begin().await?;
     let (username, username_key) = &name_and_key(new.username.as_ref(), &new.email);
     let row = NewUser {
@@ -76,44 +95,49 @@ pub async fn register(
         username_key,
         email: new.email.as_typed(),
         email_key: new.email.key(),
-        password_hash: &password_hash,
+        password_hash,
         password_set_in: Some(&browser_digest(app, requester)),
-        email_verified_at: None,
+        email_verified_at: new.invite.map(|_| app.clock.now()),
         terms: new.terms.as_ref(),
     };
-    let Some(user) = insert_unreserved(app, &mut tx, row).await? else {
-        drop(tx);
-        return taken(app, requester, new).await;
-    };
+    let Some(user) = insert_unreserved(app, &mut tx, row).await? else { return Ok(None) };
+    if let Some(token) = new.invite
+        && use_link(app, &mut tx, invitation::PURPOSE, token).await?.is_none()
+    {
+        return Ok(None);
+    }
     let (_, device_tokens) = trusted_devices::record_login(app, &mut tx, requester, &user).await?;
     history::record(app, &mut tx, requester, &user, HistoryEvent::Registered).await?;
     let pending = send_welcome(app, &mut tx, requester, &user).await?.map(Box::new);
     hooks::enqueue(app, &mut tx, HookKind::Registered, &user).await?;
     tx.commit().await?;
     Event::Registered { account: &user.id }.write();
-    Ok(Registration::Registered { user, device_tokens, pending, is_repeat: false })
+    Ok(Some(Registration::Registered { user, device_tokens, pending, is_repeat: false }))
 }
 
-async fn validate(
+async fn validate<'a>(
     app: &App,
     requester: &Requester,
-    form: RegistrationForm<'_>,
-) -> Result<NewAccount, Error> {
+    form: RegistrationForm<'a>,
+    invited: Option<EmailAddress>,
+) -> Result<NewAccount<'a>, Error> {
     let counters = Counter::of_networks(app, RateLimit::NewPassword, requester.counted_networks());
     rate_limits::count(app, counters, None).await?;
     let mut errors = FieldErrors::default();
-    let email = EmailAddress::parse_new(form.email, &app.config.registration.domains);
+    let invite = invited.as_ref().map(|_| form.invite);
+    let parse_typed = || EmailAddress::parse_new(form.email, &app.config.registration.domains);
+    let email = invited.map_or_else(parse_typed, Ok);
     let username = parse_username(app, form.username, email.as_ref().ok());
     let username = errors.record("username", username, UsernameError::Empty);
     let email = errors.record("email", email, EmailError::Empty);
-    let names = [form.username, form.email];
+    let names = [form.username, email.as_ref().map_or(form.email, EmailAddress::as_typed)];
     let hasher = requester.hasher(app);
     let password = choose_password(app, &hasher, form.password, names, &mut errors).await?;
     errors.confirm(form.password, form.password_confirm);
     let terms = accepted_terms(app, form.accepts_terms, &mut errors);
     let new = username.zip(email).zip(password);
     let ((username, email), password) = errors.into_result(new)?;
-    Ok(NewAccount { username, email, password, terms })
+    Ok(NewAccount { username, email, password, terms, invite })
 }
 
 /// The terms that the form accepts; `None` if there are none. `errors` gets a box that is not ticked.
@@ -141,31 +165,69 @@ fn parse_username(
     }
 }
 
-/// The account may come from the same form, sent twice. This browser may not have received the first
-/// response, so it has neither the session nor the device token: it is recognised by its network and name.
-async fn taken(app: &App, requester: &Requester, new: NewAccount) -> Result<Registration, Error> {
+/// Refuses a form, unless it is the repeat of one that used up its invitation.
+async fn refuse(
+    app: &App,
+    requester: &Requester,
+    form: RegistrationForm<'_>,
+    refusal: RegistrationRefusal,
+) -> Result<Registration, Error> {
+    if refusal == RegistrationRefusal::DeadInvitation
+        && let Ok(email) = EmailAddress::parse(form.email)
+        && let Ok(username) = parse_username(app, form.username, Some(&email))
+        && let Ok(password) = Password::choose(form.password, app.config.password_min)
+    {
+        let new = NewAccount { username, email, password, terms: None, invite: Some(form.invite) };
+        if let Some(repeated) = find_repeated(app, requester, &new).await? {
+            return Ok(repeated);
+        }
+    }
+    Event::RegisterRefused { reason: refusal.name() }.write();
+    Ok(Registration::Refused(refusal))
+}
+
+/// The account may come from the same form, sent twice. Who is invited has proved the address, and learns
+/// that the username is taken.
+async fn taken(
+    app: &App,
+    requester: &Requester,
+    new: NewAccount<'_>,
+) -> Result<Registration, Error> {
+    if let Some(repeated) = find_repeated(app, requester, &new).await? {
+        return Ok(repeated);
+    }
+    Event::RegisterRefused { reason: "taken" }.write();
+    let Some(token) = new.invite else {
+        let (username, _) = name_and_key(new.username.as_ref(), &new.email);
+        let name = if username.is_empty() { new.email.as_typed().to_owned() } else { username };
+        return Ok(Registration::Taken(name));
+    };
+    match open_invitation(app, token).await? {
+        Some(_) => Err(username_taken()),
+        None => Ok(Registration::Refused(RegistrationRefusal::DeadInvitation)),
+    }
+}
+
+/// The account that the same form made a moment ago. This browser may not have received the first response,
+/// so it has neither the session nor the device token: it is recognised by its network and name.
+async fn find_repeated(
+    app: &App,
+    requester: &Requester,
+    new: &NewAccount<'_>,
+) -> Result<Option<Registration>, Error> {
     let (browser, since) = (browser_digest(app, requester), app.clock.now() - REPEATED_WITHIN);
     let (username, _) = name_and_key(new.username.as_ref(), &new.email);
     let names = (username.as_str(), new.email.key());
     // The writer waits for a commit in progress.
     let user = find_user_registered_in(app.db.writer(), names, &browser, since).await?;
-    if let Some(user) = user
-        && is_repeated_password(app, requester, &user, &new.password).await?
-    {
-        let mut tx = app.db.begin().await?;
-        let (_, device_tokens) =
-            trusted_devices::record_login(app, &mut tx, requester, &user).await?;
-        tx.commit().await?;
-        return Ok(Registration::Registered {
-            user,
-            device_tokens,
-            pending: None,
-            is_repeat: true,
-        });
+    let Some(user) = user else { return Ok(None) };
+    if !is_repeated_password(app, requester, &user, &new.password).await? {
+        return Ok(None);
     }
-    Event::RegisterRefused { reason: "taken" }.write();
-    let name = if username.is_empty() { new.email.as_typed().to_owned() } else { username };
-    Ok(Registration::Taken(name))
+    let mut tx = app.db.begin().await?;
+    let (_, device_tokens) = trusted_devices::record_login(app, &mut tx, requester, &user).await?;
+    tx.commit().await?;
+    Ok(Some(Registration::Registered { user, device_tokens, pending: None, is_repeat: true }))
 }
 
 fn browser_digest(app: &App, requester: &Requester) -> String {

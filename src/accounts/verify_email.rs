@@ -26,14 +26,18 @@ pub fn attempts_key(app: &App, to: &str) -> String {
     app.key.digest("attempts to prove", &[&Mailbox::of(to).key])
 }
 
-/// Sends the welcome to the user who registers within `tx`, with a code that proves the address. Returns
-/// what the session must keep; `None` if the settings leave the email out.
+/// Sends the welcome to the user who registers within `tx`, with a code that proves the address unless it is
+/// proved. Returns what the session must keep; `None` if there is no code.
 pub async fn send_welcome(
     app: &App,
     tx: &mut Tx,
     requester: &Requester,
     user: &User,
 ) -> Result<Option<PendingCode>, Error> {
+    if user.is_email_verified() {
+        notices::send(app, tx, requester, user, Notice::Registered).await?;
+        return Ok(None);
+    }
     if !app.config.notices.sends(Notice::Registered) {
         return Ok(None);
     }

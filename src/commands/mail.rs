@@ -31,19 +31,7 @@ pub async fn run(command: Command, config: &Config) -> Result<(), CommandError> 
         ));
     };
     let clock = Clock::System;
-    let email = emails::test(&EmailContext {
-        site: &config.site_name,
-        base_url: &config.base_url,
-        username: address.as_typed(),
-        asks_username: false,
-        to: address.as_typed(),
-        at: clock.now(),
-        device: None,
-        address: None,
-        accent: &config.accent,
-        link: "",
-        detail: "",
-    })?;
+    let email = emails::test(&EmailContext::new(config, address.as_typed(), clock.now()))?;
     let (id, created_at) = (random::id(clock.millis()), clock.now());
     let queued = QueuedEmail { id, email, created_at, ..QueuedEmail::default() };
     let failure = match mailer.send(&queued).await {

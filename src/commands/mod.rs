@@ -2,6 +2,7 @@
 
 mod flags;
 mod huge_pages;
+mod invitation;
 pub mod log;
 mod mail;
 mod migrate;
@@ -42,7 +43,7 @@ enum Command {
     /// Bring the database to this program's version (serve does it too)
     #[command(after_help = migrate::EXAMPLE)]
     Migrate,
-    /// Add an account, show one, list any number
+    /// Add an account, invite people, show one, list any number
     #[command(subcommand, after_help = help(user::EXAMPLES))]
     User(user::Command),
     /// Check that mail goes out

@@ -1,11 +1,11 @@
-//! `vestibule user`: add an account, show one, delete one, list any number.
+//! `vestibule user`: add an account, show one, delete one, list any number; invite people.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{CommandError, print};
+use super::{CommandError, invitation, print};
 use crate::accounts::add_user::add_user;
 use crate::accounts::delete_account::{Deletion, delete_account};
 use crate::accounts::email::EmailAddress;
@@ -21,7 +21,8 @@ pub const EXAMPLES: &str = "Examples:
   vestibule user add ann ann@example.com
   vestibule user show ann
   vestibule user delete ann
-  vestibule user list --search example.com";
+  vestibule user list --search example.com
+  vestibule user invite ann@example.com";
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -65,6 +66,9 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Invite people by email to create an account
+    #[command(after_help = super::help(invitation::EXAMPLES))]
+    Invite(invitation::Invite),
     /// List accounts by username: any number, also none
     #[command(
         after_help = "Examples:\n  vestibule user list\n  vestibule user list --search example.com --json"
@@ -83,7 +87,7 @@ pub enum Command {
 }
 
 pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
-    if let Command::Add { .. } | Command::Delete { .. } = command {
+    if let Command::Add { .. } | Command::Delete { .. } | Command::Invite(_) = command {
         super::log::start(config.log);
     }
     match (&command, &config.database) {
@@ -112,6 +116,7 @@ pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
         Command::Add { email, json, .. } => add(&app, username, email, json).await,
         Command::Show { login, json } => show(&app, &login, json).await,
         Command::Delete { user, yes, json } => delete(&app, &user, yes, json).await,
+        Command::Invite(command) => invitation::run(&app, command).await,
         Command::List { search, limit, json } => {
             list(&app, &search.unwrap_or_default(), limit, json).await
         }

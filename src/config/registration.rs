@@ -17,12 +17,17 @@ const EXPECTED_TERMS: &str =
 pub enum RegistrationMode {
     /// By anybody, at once.
     Open,
+    /// By who was invited by email.
+    Invite,
     /// By the operator alone.
     Closed,
 }
 
-const MODES: [(&str, RegistrationMode); 2] =
-    [("open", RegistrationMode::Open), ("closed", RegistrationMode::Closed)];
+const MODES: [(&str, RegistrationMode); 3] = [
+    ("open", RegistrationMode::Open),
+    ("invite", RegistrationMode::Invite),
+    ("closed", RegistrationMode::Closed),
+];
 
 impl RegistrationMode {
     fn parse(text: &str) -> Result<Self, String> {
@@ -118,7 +123,10 @@ mod tests {
     fn a_mode_is_one_of_a_list_that_the_error_names() {
         assert_eq!(RegistrationMode::parse("closed"), Ok(RegistrationMode::Closed));
         for text in ["", "Open", "none", "yes"] {
-            assert_eq!(RegistrationMode::parse(text), Err("expected one of open, closed".into()));
+            assert_eq!(
+                RegistrationMode::parse(text),
+                Err("expected one of open, invite, closed".into())
+            );
         }
     }
 

@@ -1,18 +1,20 @@
 //! Register: an account for a username and an address that nobody has yet.
 
 use askama::Template;
+use axum::extract::RawQuery;
+use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::login::is_ticked;
 use super::{HandlerResult, Next, redirect, redirect_to, show as show_page, show_form_again};
-use crate::accounts::email::domain_rule;
+use crate::accounts::email::{EmailAddress, domain_rule};
 use crate::accounts::field_errors::FieldErrors;
+use crate::accounts::invitation::{RegistrationRefusal, open_invitation, refusal};
 use crate::accounts::register::{Registration, RegistrationForm, register};
 use crate::accounts::verify_email;
-use crate::config::RegistrationMode;
 use crate::error::RequestError;
 use crate::flash::Flash;
-use crate::forms::Fields;
+use crate::forms::{Fields, read_query};
 use crate::next_path::NextPath;
 use crate::page::Page;
 use crate::visitor::Visitor;
@@ -26,16 +28,25 @@ struct RegisterPage {
     /// Which domains it may have, and what it is for.
     email_hint: String,
     accepts_terms: bool,
+    /// The token of an invitation, which the address belongs to; empty without one.
+    invite: String,
     next: NextPath,
     /// Whether a code can be entered already.
     has_code: bool,
 }
 
 #[derive(Template)]
-#[template(path = "register_closed.html")]
-struct ClosedPage {
+#[template(path = "register_refused.html")]
+struct RefusedPage {
     page: Page,
+    refusal: RegistrationRefusal,
     next: NextPath,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RegisterQuery {
+    invite: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -46,21 +57,47 @@ pub struct RegisterForm {
     password: String,
     password_confirm: String,
     terms: String,
+    invite: String,
     next: String,
 }
 
-pub async fn show(mut visitor: Visitor, Next(next): Next) -> HandlerResult {
+pub async fn show(
+    mut visitor: Visitor,
+    Next(next): Next,
+    RawQuery(query): RawQuery,
+) -> HandlerResult {
     if visitor.user.is_some() {
         return redirect_to(next.or(&visitor.app.config.after_login()));
     }
-    if visitor.app.config.registration.mode == RegistrationMode::Closed {
-        return show_page(&ClosedPage {
-            page: visitor.page("Registration is closed").await?,
-            next,
-        });
+    let query: Option<RegisterQuery> = read_query(&query.unwrap_or_default());
+    let invite = query.unwrap_or_default().invite;
+    let invited = open_invitation(&visitor.app, &invite).await?;
+    if let Some(refusal) = refusal(&visitor.app, &invite, invited.as_ref()) {
+        let status = match refusal {
+            RegistrationRefusal::DeadInvitation => StatusCode::NOT_FOUND,
+            _ => StatusCode::OK,
+        };
+        return show_refusal(&mut visitor, refusal, next, status).await;
     }
-    let form = RegisterForm { next: next.as_str().to_owned(), ..RegisterForm::default() };
+    let form = RegisterForm { invite, next: next.as_str().to_owned(), ..RegisterForm::default() };
     show_page(&page(&mut visitor, &form, FieldErrors::default()).await?)
+}
+
+/// Why nobody can register here, and the way to log in.
+async fn show_refusal(
+    visitor: &mut Visitor,
+    refusal: RegistrationRefusal,
+    next: NextPath,
+    status: StatusCode,
+) -> HandlerResult {
+    let title = match refusal {
+        RegistrationRefusal::Closed => "Registration is closed",
+        RegistrationRefusal::NotInvited => "You need an invitation",
+        RegistrationRefusal::DeadInvitation => "This invitation no longer works",
+    };
+    let mut response = show_page(&RefusedPage { page: visitor.page(title).await?, refusal, next })?;
+    *response.status_mut() = status;
+    Ok(response)
 }
 
 pub async fn submit(mut visitor: Visitor, Fields(form): Fields<RegisterForm>) -> HandlerResult {
@@ -71,9 +108,10 @@ pub async fn submit(mut visitor: Visitor, Fields(form): Fields<RegisterForm>) ->
 
 async fn try_register(visitor: &mut Visitor, form: &RegisterForm) -> HandlerResult {
     let next = visitor.next(&form.next);
-    let RegisterForm { username, email, password, password_confirm, .. } = form;
+    let RegisterForm { username, email, password, password_confirm, invite, .. } = form;
     let accepts_terms = is_ticked(&form.terms);
-    let form = RegistrationForm { username, email, password, password_confirm, accepts_terms };
+    let form =
+        RegistrationForm { username, email, password, password_confirm, invite, accepts_terms };
     match register(&visitor.app, &visitor.requester, form).await? {
         Registration::Registered { user, device_tokens, pending, is_repeat } => {
             visitor.set_device_cookie(&device_tokens);
@@ -94,7 +132,12 @@ async fn try_register(visitor: &mut Visitor, form: &RegisterForm) -> HandlerResu
             visitor.add_flash(flash).await?;
             redirect(&visitor.app, &format!("/login{}", next.query()))
         }
-        Registration::Closed => redirect(&visitor.app, &format!("/register{}", next.query())),
+        Registration::Refused(RegistrationRefusal::Closed) => {
+            redirect(&visitor.app, &format!("/register{}", next.query()))
+        }
+        Registration::Refused(refusal) => {
+            show_refusal(visitor, refusal, next, StatusCode::UNPROCESSABLE_ENTITY).await
+        }
     }
 }
 
@@ -103,13 +146,16 @@ async fn page(
     form: &RegisterForm,
     errors: FieldErrors,
 ) -> Result<RegisterPage, RequestError> {
+    let invited = open_invitation(&visitor.app, &form.invite).await?;
+    let email = invited.as_ref().map_or(form.email.trim(), EmailAddress::as_typed).to_owned();
     let rule = domain_rule(&visitor.app.config.registration.domains);
     Ok(RegisterPage {
         page: visitor.page("Create an account").await?.with_errors(errors),
         username: form.username.trim().to_owned(),
-        email: form.email.trim().to_owned(),
+        email,
         email_hint: format!("{rule} For security alerts and password resets.").trim().to_owned(),
         accepts_terms: is_ticked(&form.terms),
+        invite: form.invite.clone(),
         next: visitor.next(&form.next),
         has_code: visitor.has_code().await?,
     })

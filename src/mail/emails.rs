@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use askama::Template;
 
-use crate::config::{Accent, BaseUrl, Notice};
+use crate::config::{Accent, BaseUrl, Config, Notice};
 use crate::models::one_time_code::Purpose;
 use crate::models::outbox::{Email, GIVE_UP_AFTER};
 use crate::random;
@@ -34,6 +34,25 @@ pub struct EmailContext<'a> {
     pub link: &'a str,
     /// What a notice names besides: the new address, or the old username.
     pub detail: &'a str,
+}
+
+impl<'a> EmailContext<'a> {
+    /// What all emails to the address `to` say, without an event.
+    pub fn new(config: &'a Config, to: &'a str, at: i64) -> Self {
+        Self {
+            site: &config.site_name,
+            base_url: &config.base_url,
+            username: "",
+            asks_username: false,
+            to,
+            at,
+            device: None,
+            address: None,
+            accent: &config.accent,
+            link: "",
+            detail: "",
+        }
+    }
 }
 
 /// For the templates.
@@ -145,6 +164,8 @@ emails! {
         "mail/account_deleted.txt", "mail/account_deleted.html";
     /// Somebody asked for the username.
     username_reminder: "Your username at {}", "mail/username_reminder.txt", "mail/username_reminder.html";
+    /// Somebody may register with the link. Uses neither `username`, `device` nor `address`.
+    invitation: "Your invitation to {}", "mail/invitation.txt", "mail/invitation.html";
     /// Shows that mail arrives. Uses neither `username`, `device` nor `address`.
     test: "Test email from {}", "mail/test.txt", "mail/test.html";
 }

@@ -9,6 +9,8 @@ pub enum LinkPurpose {
     NotMe,
     /// Lets a browser try to log in although logins are stopped.
     Unlock,
+    /// Lets the owner of the address register.
+    Invite,
 }
 
 impl LinkPurpose {
@@ -17,6 +19,7 @@ impl LinkPurpose {
         match self {
             Self::NotMe => "not_me",
             Self::Unlock => "unlock",
+            Self::Invite => "invite",
         }
     }
 }
@@ -33,6 +36,18 @@ row! {
         /// The address that it was sent to, as it was typed.
         pub email: String,
         pub email_key: String,
+    }
+}
+
+row! {
+    columns invitation_columns;
+    /// A link that lets the owner of an address register.
+    #[derive(Clone, Debug)]
+    pub struct Invitation {
+        /// As it was typed.
+        pub email: String,
+        pub created_at: i64,
+        pub expires_at: i64,
     }
 }
 
@@ -59,6 +74,16 @@ const REVOKE_SINCE: &str =
 
 const IS_EMAIL_HELD: &str = "select expires_at from vestibule_mail_links
     where email_key = $1 and purpose = 'not_me' and user_id <> $2 and expires_at > $3 limit 1";
+
+const LIST_INVITATIONS: &str = concat!(
+    "select ",
+    invitation_columns!(),
+    " from vestibule_mail_links where purpose = 'invite' and expires_at > $1
+    order by created_at, email"
+);
+
+const REVOKE_INVITATION: &str = "delete from vestibule_mail_links
+    where email_key = $1 and purpose = 'invite' returning expires_at";
 
 const SWEEP: &str = "with picked as materialized (
         select token_hash from vestibule_mail_links where expires_at <= $1 limit $2
@@ -117,6 +142,24 @@ pub async fn is_email_held(
 ) -> Result<bool, DbError> {
     let held = sql(IS_EMAIL_HELD).bind(email_key).bind(user_id).bind(now);
     Ok(held.fetch_optional::<(i64,)>(executor).await?.is_some())
+}
+
+/// The invitations that can be used, oldest first.
+pub async fn list_invitations(
+    executor: Executor<'_>,
+    now: i64,
+) -> Result<Vec<Invitation>, DbError> {
+    sql(LIST_INVITATIONS).bind(now).fetch_all(executor).await
+}
+
+/// Deletes the invitation to this address. Returns whether it could be used.
+pub async fn revoke_invitation(
+    executor: Executor<'_>,
+    email_key: &str,
+    now: i64,
+) -> Result<bool, DbError> {
+    let revoked = sql(REVOKE_INVITATION).bind(email_key).fetch_all::<(i64,)>(executor).await?;
+    Ok(revoked.iter().any(|(expires_at,)| *expires_at > now))
 }
 
 /// Deletes up to `limit` links that have expired and returns how many.

@@ -41,6 +41,7 @@ mod history;
 mod hooks;
 mod host_database;
 mod identity_tokens;
+mod invitation;
 mod journey;
 mod layers;
 mod limits;

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::Value;
+use vestibule::accounts::email::EmailAddress;
+use vestibule::accounts::invitation::invite;
 
 use crate::support::{Browser, PASSWORD, Site, email_of};
 
@@ -62,6 +64,18 @@ fn fields(browser: &Browser) -> BTreeSet<String> {
     names.into_iter().collect()
 }
 
+/// What the form to register has in addition with an invitation and with terms.
+async fn register_fields(site: &Site) -> BTreeSet<String> {
+    let to = EmailAddress::parse("carl@meadow.example").unwrap();
+    invite(&site.app, &to).await.unwrap();
+    let mails = site.mails().await;
+    let invitation = mails.iter().find(|mail| mail.kind == "invitation").unwrap();
+    let link = invitation.text.lines().find_map(|line| line.strip_prefix("http://localhost:8000"));
+    let terms = Some("/terms".to_owned());
+    let mut carl = site.changed(|config| config.registration.terms_url = terms).await;
+    fields(carl.open(link.unwrap()).await)
+}
+
 #[tokio::test]
 async fn the_openapi_document_has_every_field_and_no_other() {
     let site = Site::with(|config| config.login_code = true).await;
@@ -77,6 +91,7 @@ async fn the_openapi_document_has_every_field_and_no_other() {
     let mut coded = site.browser();
     coded.open("/login/code").await.fill("Username or email", "ann").press("Email me a code").await;
     let bob = site.registered_unproved("bob").await;
+    let register = register_fields(&site).await;
     let mut compared = 0;
     for (path, methods) in document()["paths"].as_object().unwrap() {
         let form = &methods["post"]["requestBody"]["content"]["application/x-www-form-urlencoded"];
@@ -93,7 +108,11 @@ async fn the_openapi_document_has_every_field_and_no_other() {
         let page = path.strip_suffix("/revoke").unwrap_or(path);
         visitor.open(&format!("{page}?next=/account")).await;
         let schema = &form["schema"];
-        assert_eq!(keys(&schema["properties"]), fields(&visitor), "{path}");
+        let mut shown = fields(&visitor);
+        if path == "/register" {
+            shown.extend(register.clone());
+        }
+        assert_eq!(keys(&schema["properties"]), shown, "{path}");
         let required = schema["required"].as_array().unwrap();
         let is_optional = ["/logout", "/account/sessions/revoke"].contains(&path.as_str());
         assert!(!required.is_empty() || is_optional, "{path}");
