@@ -11,9 +11,13 @@ use crate::models::user::User;
 /// enough for the others.
 const NETWORK_PART: i64 = 10;
 
-/// One network may cause a 25th of a domain's emails (120 an hour): all addresses of a domain may belong
-/// to one person.
+/// One network may cause a 25th of a domain's emails (40 codes and 40 notices an hour): all addresses of a
+/// domain may belong to one person.
 const NETWORK_DOMAIN_PART: i64 = 25;
+
+/// The same for welcomes and codes that prove an address: a tenth of their part (100 an hour). A class of 60
+/// registers behind one address, and some of them ask for a second code.
+const NETWORK_PROOFS_PART: i64 = 10;
 
 /// Minimum number of emails that a network may trigger.
 const MIN_PER_NETWORK: i64 = 10;
@@ -102,15 +106,19 @@ impl MailQuota {
         let whole = limit.rate(app)?;
         let (name, Rate { count, period }) = self.part_of(whole);
         let is_mailbox = limit == RateLimit::MailAddress && whole.count >= MIN_DIVIDED;
-        let (name, count) = match self {
+        let (name, count) = match (self, limit) {
             // A stranger who types an address must not use up its owner's notices.
-            Self::Proofs if is_mailbox => ("proofs", (count / 2).max(1)),
-            Self::Notices if is_mailbox => (name, (count - count / 2).max(1)),
+            (Self::Proofs, _) if is_mailbox => ("proofs", (count / 2).max(1)),
+            (Self::Notices, _) if is_mailbox => (name, (count - count / 2).max(1)),
+            (Self::Proofs, RateLimit::MailNetworkDomain) => ("proofs", count),
             _ => (name, count),
         };
-        let count = match limit {
-            RateLimit::MailNetwork => (count / NETWORK_PART).max(MIN_PER_NETWORK),
-            RateLimit::MailNetworkDomain => (count / NETWORK_DOMAIN_PART).max(MIN_PER_NETWORK),
+        let count = match (limit, self) {
+            (RateLimit::MailNetwork, _) => (count / NETWORK_PART).max(MIN_PER_NETWORK),
+            (RateLimit::MailNetworkDomain, Self::Proofs) => {
+                (count / NETWORK_PROOFS_PART).max(MIN_PER_NETWORK)
+            }
+            (RateLimit::MailNetworkDomain, _) => (count / NETWORK_DOMAIN_PART).max(MIN_PER_NETWORK),
             _ => count,
         };
         let rate = Rate { count, period }.times(factor);
