@@ -32,7 +32,7 @@
 //! | `accounts` | the use cases and their values |
 //! | [`app`] | what a request needs: settings, database, clock, key, hasher, outbox |
 //! | `mail`, `models` | emails and their delivery; one file per table |
-//! | `password_hasher`, `assets` | Argon2id on dedicated threads; static files |
+//! | `password_hasher`, `imported_hash`, `assets` | Argon2id on dedicated threads; hashes of other programs; static files |
 //! | [`config`], `db`, `key` | settings; the two databases; the server's key |
 //! | `clock`, `random`, `event` … | time, random numbers, the log |
 
@@ -74,6 +74,8 @@ pub mod db;
 pub mod event;
 #[doc(hidden)]
 pub mod forwarded;
+#[doc(hidden)]
+pub mod imported_hash;
 #[doc(hidden)]
 pub mod key;
 #[doc(hidden)]

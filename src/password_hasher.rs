@@ -1,11 +1,13 @@
-//! The password hasher: Argon2id, and other slow work on passwords, on a pool of dedicated threads
-//! behind a bounded queue that is fair between networks.
+//! The password hasher: Argon2id, the hashes of other programs, and other slow work on passwords, on a pool
+//! of dedicated threads behind a bounded queue that is fair between networks.
 //!
 //! A login storm slows logins and no page: requests never hash on the runtime's threads, memory is
-//! one buffer per thread, and work that does not fit into the queue is refused at once.
+//! one buffer per thread, and work that does not fit into the queue is refused at once. An imported hash may
+//! need up to 128 MiB while it is compared.
 
 mod pool;
 mod queue;
+mod refusals;
 #[cfg(test)]
 mod tests;
 
@@ -15,13 +17,18 @@ use std::sync::Arc;
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
+use subtle::ConstantTimeEq;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use self::pool::Pool;
 use self::queue::NetworkPath;
+use self::refusals::{Refusals, thread_time};
 use crate::config::HashCost;
 use crate::event::{self, Event};
+use crate::imported_hash::{
+    Algorithm as ImportedAlgorithm, ImportedHash, MAX_PASSWORD_BYTES, Output as ImportedOutput,
+};
 use crate::random;
 
 /// Stored hashes with larger parameters are not verified: a planted one could use up the machine.
@@ -39,6 +46,7 @@ pub struct PasswordHasher {
     params: Params,
     /// A hash to compare with when there is no account, so that the work is the same.
     dummy: Arc<str>,
+    refusals: Arc<Refusals>,
     /// The networks that the work of this handle is queued for.
     path: NetworkPath,
 }
@@ -71,7 +79,8 @@ impl PasswordHasher {
         let check_pool = start("strength", cost.threads.div_ceil(2)).map_err(failed)?;
         let dummy = phc_string(&params, &random::bytes::<16>(), &random::bytes::<32>())?;
         let path = [IpAddr::V4(Ipv4Addr::UNSPECIFIED); 2];
-        Ok(Self { hash_pool, check_pool, params, dummy: dummy.into(), path })
+        let refusals = Arc::default();
+        Ok(Self { hash_pool, check_pool, params, dummy: dummy.into(), refusals, path })
     }
 
     /// The same threads, for work of visitors from a network: a wide network, and the part of it that they
@@ -92,24 +101,56 @@ impl PasswordHasher {
         .await?
     }
 
-    /// Compares a password with a stored PHC string. Without one, or with one that cannot be used,
-    /// the same work is done and the password is incorrect (ASVS 6.3.8: nobody can tell by time or
-    /// status who has an account).
+    /// Compares a password with a stored hash: a PHC string, or an imported one. Without one, or with one
+    /// that cannot be used, the same work is done and the password is incorrect (ASVS 6.3.8: nobody can
+    /// tell by time or status who has an account).
     pub async fn verify(
         &self,
         password: &[u8],
         stored: Option<&str>,
     ) -> Result<PasswordMatch, HashError> {
         let (password, params) = (Zeroizing::new(password.to_vec()), self.params.clone());
-        let dummy = Arc::clone(&self.dummy);
+        let (dummy, refusals) = (Arc::clone(&self.dummy), Arc::clone(&self.refusals));
         let stored = stored.map_or_else(|| Arc::clone(&dummy), Arc::from);
         self.run(&self.hash_pool, move |memory| {
-            compare(&params, &password, &stored, memory).or_else(|error| {
+            let start = thread_time();
+            let imported = ImportedHash::from_stored(&stored);
+            let compared = match &imported {
+                Some(hash) => compare_imported(&params, &password, hash, memory),
+                None => compare(&params, &password, &stored, memory),
+            };
+            let compared = compared.or_else(|error| {
                 Event::log_fault("a_stored_password_hash_cannot_be_used", &error);
                 compare(&params, &password, &dummy, memory)
-            })
+            });
+            if imported.is_some() {
+                refusals.learn(thread_time().saturating_sub(start));
+            }
+            if let Ok(PasswordMatch::Incorrect) = compared {
+                refusals.complete(start);
+            }
+            compared
         })
         .await?
+    }
+
+    /// The text to be stored for a hash of another program, and its scheme if it is not one of our own.
+    pub async fn adopt(&self, hash: ImportedHash) -> Result<(String, Option<String>), HashError> {
+        let params = self.params.clone();
+        if let Some(stored) = as_own(&params, &hash)? {
+            return Ok((stored, None));
+        }
+        let hash = if hash.algorithm.is_fast() {
+            self.run(&self.hash_pool, move |memory| wrap(&params, hash, memory)).await??
+        } else {
+            hash
+        };
+        Ok((hash.to_stored(), Some(hash.scheme())))
+    }
+
+    /// Has refusals take as long as they do without imported hashes.
+    pub fn forget_imported(&self) {
+        self.refusals.forget();
     }
 
     /// Runs a check of a new password's strength, which costs as much as hashing.
@@ -188,13 +229,65 @@ fn compare(
     memory.shrink_to(today.block_count());
     // Never the other way: a hash that was made with more work is not replaced by a weaker one.
     let needs_rehash = work(&params) < work(today);
-    if bool::from(subtle::ConstantTimeEq::ct_eq(found.as_slice(), expected.as_bytes())) {
+    if bool::from(found.as_slice().ct_eq(expected.as_bytes())) {
         return Ok(PasswordMatch::Correct { needs_rehash });
     }
     if needs_rehash {
         do_missing_work(today, &params, memory)?;
     }
     Ok(PasswordMatch::Incorrect)
+}
+
+/// Compares with the hash of another program, which is always to be replaced by one of our own.
+fn compare_imported(
+    today: &Params,
+    password: &[u8],
+    hash: &ImportedHash,
+    memory: &mut Vec<Block>,
+) -> Result<PasswordMatch, HashError> {
+    if password.len() > MAX_PASSWORD_BYTES {
+        return Ok(PasswordMatch::Incorrect);
+    }
+    let found =
+        hash.output_for(password).ok_or_else(|| failed("the imported hash cannot be computed"))?;
+    let is_correct = match &hash.output {
+        ImportedOutput::Plain(expected) => found.ct_eq(&expected.0).into(),
+        ImportedOutput::Wrapped(stored) => {
+            compare(today, &found, stored, memory)? != PasswordMatch::Incorrect
+        }
+    };
+    let needs_rehash = true;
+    Ok(if is_correct { PasswordMatch::Correct { needs_rehash } } else { PasswordMatch::Incorrect })
+}
+
+/// The hash as a PHC string, if it is what this program makes today.
+fn as_own(today: &Params, hash: &ImportedHash) -> Result<Option<String>, HashError> {
+    let own = ImportedAlgorithm::Argon2 {
+        variant: Algorithm::Argon2id.as_str().to_owned(),
+        version: Version::V0x13.into(),
+        memory_kib: today.m_cost(),
+        passes: today.t_cost(),
+        lanes: today.p_cost(),
+    };
+    match &hash.output {
+        ImportedOutput::Plain(output) if hash.is_made_with(&own) => {
+            phc_string(today, &hash.salt.0, &output.0).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Hashes the output of a fast algorithm, so that a stolen hash is as hard to guess as one of our own.
+fn wrap(
+    today: &Params,
+    hash: ImportedHash,
+    memory: &mut Vec<Block>,
+) -> Result<ImportedHash, HashError> {
+    let ImportedOutput::Plain(inner) = &hash.output else { return Ok(hash) };
+    let salt = random::bytes::<16>();
+    let output = derive(today, &inner.0, &salt, memory)?;
+    let output = ImportedOutput::Wrapped(phc_string(today, &salt, &output)?);
+    Ok(hash.with_output(output))
 }
 
 /// Does the rest of today's work after a comparison with a weaker hash: else the time of the answer to

@@ -3,6 +3,7 @@
 use std::sync::mpsc;
 
 use super::*;
+use crate::imported_hash;
 
 fn cost(memory_kib: u32, iterations: u32) -> HashCost {
     HashCost { memory_kib, iterations, threads: 1, queue: 4 }
@@ -150,4 +151,88 @@ async fn strength_checks_have_their_own_queue_and_threads() {
 /// Polls once, so that the job is in the queue. Returns whether it is still waiting.
 async fn is_waiting<F: Future + Unpin>(future: &mut F) -> bool {
     futures_util::poll!(future).is_pending()
+}
+
+/// A hash of another program for the password "correct horse 7".
+fn imported(kind: &str, hash: &str) -> ImportedHash {
+    let source = imported_hash::Source { kind, hash, extra: &serde_json::Value::Null };
+    imported_hash::parse(source).unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_fast_hash_is_not_stored_as_it_is() {
+    let hasher = PasswordHasher::start(&cost(64, 1)).unwrap();
+    let hash = imported("ldap SHA", "{SHA}4DMkbUWC5+z+kdxI7HpWtce8VNQ=");
+    let (stored, scheme) = hasher.adopt(hash).await.unwrap();
+    assert!(stored.contains("argon2id") && !stored.contains("4DMkbUWC5"), "{stored}");
+    assert!(scheme.is_some());
+    for (password, expected) in [
+        ("correct horse 7", PasswordMatch::Correct { needs_rehash: true }),
+        ("correct horse 8", PasswordMatch::Incorrect),
+    ] {
+        let compared = hasher.verify(password.as_bytes(), Some(&stored)).await.unwrap();
+        assert_eq!(compared, expected, "{password}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_hash_is_stored_as_it_is_and_one_of_our_own_as_a_phc_string() {
+    let hasher = PasswordHasher::start(&cost(8192, 2)).unwrap();
+    let own = "$argon2id$v=19$m=8192,t=2,p=1$ZnlwLnR6M3gxV2pFTmZORg$g/zj5p0DGVXmwQgJ/Giq48A2r+p+6SRJq9j25+43jAw";
+    assert_eq!(hasher.adopt(imported("php", own)).await.unwrap(), (own.to_owned(), None));
+    let slow = imported(
+        "werkzeug",
+        "scrypt:32768:8:1$iUpdR1ZVaBOG3w2t$dbfff2f99521d90b70cd7744af733b32c0d95ce341fcda0e08cad319e0d5c436794485f87c984c745ce87bb38884eaf0bf39ae83db555593d85d902c41e5f827",
+    );
+    let (stored, scheme) = hasher.adopt(slow).await.unwrap();
+    assert!(scheme.is_some_and(|scheme| !scheme.contains("wrapped")));
+    let compared = hasher.verify(b"correct horse 7", Some(&stored)).await.unwrap();
+    assert_eq!(compared, PasswordMatch::Correct { needs_rehash: true });
+}
+
+/// The processor time of the one thread is the same, however busy the machine is.
+#[tokio::test]
+async fn every_refusal_takes_as_long_as_one_with_the_slowest_imported_hash() {
+    let hasher = PasswordHasher::start(&cost(64, 1)).unwrap();
+    let slow = imported(
+        "django",
+        "pbkdf2_sha256$1000000$QzyD8VtHrh8xk3TnRxbtnu$ZmvwKucDN+b+FUkDAQCrvVYMiEsEZj7JD9B1n/zxu8o=",
+    );
+    let (slow, _) = hasher.adopt(slow).await.unwrap();
+    let fast = hasher.adopt(imported("ldap", "{SHA}4DMkbUWC5+z+kdxI7HpWtce8VNQ=")).await.unwrap().0;
+    let own = hasher.hash(b"correct horse 7").await.unwrap();
+    let time_of = async |stored: Option<&str>| {
+        let time = async || hasher.run(&hasher.hash_pool, |_| thread_time()).await.unwrap();
+        let before = time().await;
+        assert_eq!(hasher.verify(b"wrong", stored).await.unwrap(), PasswordMatch::Incorrect);
+        time().await.saturating_sub(before)
+    };
+    let own_before = time_of(Some(&own)).await;
+    let slowest = time_of(Some(&slow)).await;
+    assert!(own_before * 4 < slowest, "{own_before:?} and {slowest:?}");
+    for (name, stored) in [("own", Some(&own)), ("fast", Some(&fast)), ("nobody", None)] {
+        let time = time_of(stored.map(String::as_str)).await;
+        assert!(time >= slowest.mul_f64(0.95), "{name}: {time:?} and {slowest:?}");
+        assert!(time < slowest.mul_f64(1.5), "{name}: {time:?} and {slowest:?}");
+    }
+    hasher.forget_imported();
+    assert!(time_of(None).await * 4 < slowest, "no imported hash is left");
+}
+
+#[tokio::test]
+async fn a_long_password_and_a_planted_hash_are_refused() {
+    let hasher = PasswordHasher::start(&cost(64, 1)).unwrap();
+    let (stored, _) =
+        hasher.adopt(imported("wordpress", "$P$BXk4BrWuTR8WSNEu6pni/ncgVjritC/")).await.unwrap();
+    let long = vec![b'x'; 64 * 1024];
+    assert_eq!(hasher.verify(&long, Some(&stored)).await.unwrap(), PasswordMatch::Incorrect);
+    for planted in
+        [stored.replace("8192", "4294967295"), stored.replace("argon2id", "argon2"), "{".to_owned()]
+    {
+        assert_eq!(
+            hasher.verify(b"x", Some(&planted)).await.unwrap(),
+            PasswordMatch::Incorrect,
+            "{planted}"
+        );
+    }
 }

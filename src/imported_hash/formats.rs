@@ -1,0 +1,383 @@
+//! The formats in which other programs write password hashes.
+
+use base64::alphabet::{BCRYPT, STANDARD};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::prelude::Engine as _;
+use serde_json::Value;
+
+use super::algorithm::{Algorithm, Digest};
+use super::{Bytes, ImportedHash, OUTPUT_LENGTHS, Preparation, crypt_base64};
+
+/// A hash as another program wrote it.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// The program and, for people, the algorithm: `django pbkdf2_sha256`.
+    pub kind: &'a str,
+    pub hash: &'a str,
+    /// What the program keeps elsewhere, such as a pepper.
+    pub extra: &'a Value,
+}
+
+/// Why a hash is not imported. Its `Display` is for the operator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HashRefusal {
+    #[error("the kind of hash {0:?} is unknown: expected one that begins with {programs}", programs = programs())]
+    UnknownKind(String),
+    #[error(
+        "md5-crypt, DES and Django's md5$ and sha1$ are too weak to be imported: leave the hash out, and the owner sets a password with \"Forgot your password?\""
+    )]
+    Weak,
+    #[error(
+        "the hash costs more to verify than is allowed: leave it out, and the owner sets a password with \"Forgot your password?\""
+    )]
+    Costly,
+    #[error("the hash is damaged, or it is no hash of the kind {0:?}")]
+    Damaged(String),
+}
+
+type Parser = fn(Source) -> Option<ImportedHash>;
+
+/// The first word of a kind, and how its hashes are read. Most programs use the texts of crypt(3), where
+/// `$…$` names the algorithm.
+const PROGRAMS: &[(&str, Parser)] = &[
+    ("aspnet", aspnet),
+    ("auth0", crypt),
+    ("better-auth", better_auth),
+    ("crypt", crypt),
+    ("devise", devise),
+    ("django", django),
+    ("drupal", crypt),
+    ("firebase", firebase),
+    ("keycloak", keycloak),
+    ("ldap", ldap),
+    ("nextcloud", nextcloud),
+    ("passlib", crypt),
+    ("php", crypt),
+    ("rails", crypt),
+    ("spring", spring),
+    ("werkzeug", werkzeug),
+    ("wordpress", wordpress),
+];
+
+/// How hashes begin that are as good as the password.
+const WEAK: [&str; 7] = ["md5$", "sha1$", "crypt$", "$1$", "$apr1$", "$md5", "_"];
+
+/// With or without padding, which some programs leave out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
+
+/// Some programs set the last bits of the last character.
+const BCRYPT_BASE64: GeneralPurpose = GeneralPurpose::new(&BCRYPT, LENIENT);
+
+const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+    .with_decode_allow_trailing_bits(true);
+
+/// Reads a hash; `None` where no password opens the account.
+pub fn parse(source: Source) -> Result<Option<ImportedHash>, HashRefusal> {
+    let kind = source.kind.to_owned();
+    let program = kind.split(' ').next().unwrap_or_default();
+    let parser = PROGRAMS.iter().find(|(name, _)| *name == program);
+    let Some((_, parser)) = parser else { return Err(HashRefusal::UnknownKind(kind)) };
+    let text = source.hash.strip_prefix("{CRYPT}").unwrap_or(source.hash);
+    // Locked, in Django and in crypt(3).
+    if text.is_empty() || text.starts_with(['!', '*']) {
+        return Ok(None);
+    }
+    let is_des = text.len() == 13 && !text.contains('$');
+    if is_des || WEAK.iter().any(|start| text.starts_with(start)) {
+        return Err(HashRefusal::Weak);
+    }
+    let Some(parsed) = parser(source) else { return Err(HashRefusal::Damaged(kind)) };
+    if !OUTPUT_LENGTHS.contains(&parsed.output_length) {
+        return Err(HashRefusal::Damaged(kind));
+    }
+    if parsed.is_bounded() { Ok(Some(parsed)) } else { Err(HashRefusal::Costly) }
+}
+
+fn programs() -> String {
+    PROGRAMS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+fn aspnet(source: Source) -> Option<ImportedHash> {
+    let bytes = base64(source.hash)?;
+    let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let (digest, rounds, salt_and_output, salt_length) = match bytes.first()? {
+        0 if bytes.len() == 49 => (Digest::Sha1, 1000, &bytes[1..], 16),
+        1 => {
+            let digest = match number(1)? {
+                0 => Digest::Sha1,
+                1 => Digest::Sha256,
+                2 => Digest::Sha512,
+                _ => return None,
+            };
+            (digest, number(5)?, bytes.get(13..)?, usize::try_from(number(9)?).ok()?)
+        }
+        _ => return None,
+    };
+    let (salt, output) = salt_and_output.split_at_checked(salt_length)?;
+    Some(ImportedHash::new(Algorithm::Pbkdf2 { digest, rounds }, salt.to_vec(), output.to_vec()))
+}
+
+/// The salt is used as it is written.
+fn better_auth(source: Source) -> Option<ImportedHash> {
+    let (salt, output) = source.hash.split_once(':')?;
+    let algorithm = Algorithm::Scrypt { log_n: 14, r: 16, p: 1 };
+    Some(ImportedHash::new(algorithm, salt.into(), hex(output)?).after(Preparation::Nfkc))
+}
+
+fn devise(source: Source) -> Option<ImportedHash> {
+    let pepper = source.extra["pepper"].as_str()?.to_owned();
+    Some(crypt(source)?.after(Preparation::Pepper(pepper)))
+}
+
+/// Salts are used as they are written.
+fn django(source: Source) -> Option<ImportedHash> {
+    let (algorithm, rest) = source.hash.split_once('$')?;
+    let fields: Vec<&str> = rest.split('$').collect();
+    match (algorithm, &fields[..]) {
+        ("pbkdf2_sha256", [rounds, salt, output]) => {
+            pbkdf2(Digest::Sha256, rounds, salt.as_bytes(), base64(output)?)
+        }
+        ("pbkdf2_sha1", [rounds, salt, output]) => {
+            pbkdf2(Digest::Sha1, rounds, salt.as_bytes(), base64(output)?)
+        }
+        ("scrypt", [n, salt, r, p, output]) => scrypt([n, r, p], salt, base64(output)?),
+        ("argon2", _) => argon2(&fields),
+        ("bcrypt", _) => crypt(Source { hash: rest, ..source }),
+        ("bcrypt_sha256", _) => {
+            Some(crypt(Source { hash: rest, ..source })?.after(Preparation::HexSha256))
+        }
+        _ => None,
+    }
+}
+
+fn firebase(Source { hash, extra, .. }: Source) -> Option<ImportedHash> {
+    let text = |name: &str| base64(extra[name].as_str()?);
+    let number = |name: &str| u32::try_from(extra[name].as_u64()?).ok();
+    let algorithm = Algorithm::Firebase {
+        log_n: number("memCost")?,
+        r: number("rounds")?,
+        signer_key: Bytes(text("signerKey")?),
+    };
+    let salt = [text("salt")?, text("saltSeparator")?].concat();
+    let output = base64(hash)?;
+    let is_whole = output.len() == text("signerKey")?.len();
+    is_whole.then(|| ImportedHash::new(algorithm, salt, output))
+}
+
+/// The rows of Keycloak's table `credential`: two JSON texts in a JSON object.
+fn keycloak(source: Source) -> Option<ImportedHash> {
+    let both: Value = serde_json::from_str(source.hash).ok()?;
+    let inner = |name: &str| serde_json::from_str::<Value>(both[name].as_str()?).ok();
+    let (data, secret) = (inner("credentialData")?, inner("secretData")?);
+    let rounds = u32::try_from(data["hashIterations"].as_u64()?).ok()?;
+    let more = |name: &str| data["additionalParameters"][name][0].as_str();
+    let algorithm = match data["algorithm"].as_str()? {
+        "pbkdf2" => Algorithm::Pbkdf2 { digest: Digest::Sha1, rounds },
+        "pbkdf2-sha256" => Algorithm::Pbkdf2 { digest: Digest::Sha256, rounds },
+        "pbkdf2-sha512" => Algorithm::Pbkdf2 { digest: Digest::Sha512, rounds },
+        "argon2" => Algorithm::Argon2 {
+            variant: format!("argon2{}", more("type")?),
+            version: if more("version")? == "1.3" { 0x13 } else { 0x10 },
+            memory_kib: number(more("memory")?)?,
+            passes: rounds,
+            lanes: number(more("parallelism")?)?,
+        },
+        _ => return None,
+    };
+    let [salt, output] = ["salt", "value"].map(|name| base64(secret[name].as_str()?));
+    Some(ImportedHash::new(algorithm, salt?, output?))
+}
+
+/// `{SCHEME}…`.
+fn ldap(source: Source) -> Option<ImportedHash> {
+    let (scheme, rest) = source.hash.strip_prefix('{')?.split_once('}')?;
+    let digest = match scheme {
+        "SMD5" => Digest::Md5,
+        "SHA" | "SSHA" => Digest::Sha1,
+        "SSHA256" => Digest::Sha256,
+        "SSHA512" => Digest::Sha512,
+        "ARGON2" | "CRYPT" => return crypt(Source { hash: rest, ..source }),
+        _ => return None,
+    };
+    let bytes = base64(rest)?;
+    let (output, salt) = bytes.split_at_checked(digest.length())?;
+    Some(ImportedHash::new(Algorithm::Digest { digest }, salt.to_vec(), output.to_vec()))
+}
+
+/// A version, and then a text of PHP.
+fn nextcloud(source: Source) -> Option<ImportedHash> {
+    let (_, hash) = source.hash.split_once('|')?;
+    crypt(Source { hash, ..source })
+}
+
+fn spring(source: Source) -> Option<ImportedHash> {
+    crypt(Source { hash: source.hash.strip_prefix("{bcrypt}")?, ..source })
+}
+
+/// `method$salt$output`, where the salt is used as it is written.
+fn werkzeug(source: Source) -> Option<ImportedHash> {
+    let [method, salt, output] = source.hash.split('$').collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    match method.split(':').collect::<Vec<_>>()[..] {
+        ["scrypt", n, r, p] => scrypt([n, r, p], salt, hex(output)?),
+        ["pbkdf2", digest, rounds] => {
+            let digest = match digest {
+                "sha1" => Digest::Sha1,
+                "sha256" => Digest::Sha256,
+                "sha512" => Digest::Sha512,
+                _ => return None,
+            };
+            pbkdf2(digest, rounds, salt.as_bytes(), hex(output)?)
+        }
+        _ => None,
+    }
+}
+
+/// Before 2007 it wrote a plain MD5.
+fn wordpress(source: Source) -> Option<ImportedHash> {
+    if source.hash.starts_with('$') {
+        return crypt(source);
+    }
+    let output = hex(source.hash).filter(|output| output.len() == Digest::Md5.length())?;
+    Some(ImportedHash::new(Algorithm::Digest { digest: Digest::Md5 }, Vec::new(), output))
+}
+
+/// `$id$…`.
+fn crypt(source: Source) -> Option<ImportedHash> {
+    let fields: Vec<&str> = source.hash.strip_prefix('$')?.split('$').collect();
+    match fields[..] {
+        ["argon2id" | "argon2i" | "argon2d", ..] => argon2(&fields),
+        ["2a" | "2b" | "2y", cost, salt_and_output] => bcrypt(cost, salt_and_output),
+        ["bcrypt-sha256", params, salt, output] if params.starts_with("v=2,t=2b,") => {
+            let hash = bcrypt(parameter(params, "r")?, &format!("{salt}{output}"))?;
+            Some(hash.after(Preparation::HmacSha256(salt.to_owned())))
+        }
+        ["wp", "2y", cost, salt_and_output] => {
+            Some(bcrypt(cost, salt_and_output)?.after(Preparation::WordPress))
+        }
+        ["pbkdf2", rounds, salt, output] => {
+            pbkdf2(Digest::Sha1, rounds, &ab64(salt)?, ab64(output)?)
+        }
+        ["pbkdf2-sha256", rounds, salt, output] => {
+            pbkdf2(Digest::Sha256, rounds, &ab64(salt)?, ab64(output)?)
+        }
+        ["pbkdf2-sha512", rounds, salt, output] => {
+            pbkdf2(Digest::Sha512, rounds, &ab64(salt)?, ab64(output)?)
+        }
+        ["scrypt", params, salt, output] => {
+            let [log_n, r, p] = ["ln", "r", "p"].map(|name| number(parameter(params, name)?));
+            let algorithm = Algorithm::Scrypt { log_n: log_n?, r: r?, p: p? };
+            Some(ImportedHash::new(algorithm, base64(salt)?, base64(output)?))
+        }
+        ["5", ..] => sha_crypt(Digest::Sha256, &fields[1..]),
+        ["6", ..] => sha_crypt(Digest::Sha512, &fields[1..]),
+        ["7", params_and_salt, output] => crypt_scrypt(params_and_salt, output),
+        ["y", params, salt, output] => {
+            let algorithm = Algorithm::Yescrypt { params: params.to_owned() };
+            let [salt, output] = [salt, output].map(crypt_base64::decode);
+            Some(ImportedHash::new(algorithm, salt?, output?))
+        }
+        ["P" | "H", rest] => phpass(Digest::Md5, rest),
+        ["S", rest] => phpass(Digest::Sha512, rest),
+        _ => None,
+    }
+}
+
+/// `argon2id$v=19$m=…,t=…,p=…$salt$output`, of which old texts have no version.
+fn argon2(fields: &[&str]) -> Option<ImportedHash> {
+    let (variant, version, params, salt, output) = match fields {
+        [variant, version, params, salt, output] => (variant, *version, params, salt, output),
+        [variant, params, salt, output] => (variant, "v=16", params, salt, output),
+        _ => return None,
+    };
+    let algorithm = Algorithm::Argon2 {
+        variant: (*variant).to_owned(),
+        version: number(parameter(version, "v")?)?,
+        memory_kib: number(parameter(params, "m")?)?,
+        passes: number(parameter(params, "t")?)?,
+        lanes: number(parameter(params, "p")?)?,
+    };
+    Some(ImportedHash::new(algorithm, base64(salt)?, base64(output)?))
+}
+
+fn bcrypt(cost: &str, salt_and_output: &str) -> Option<ImportedHash> {
+    let (salt, output) = salt_and_output.split_at_checked(22)?;
+    let decode = |text| BCRYPT_BASE64.decode(text).ok();
+    let (salt, output) = (decode(salt)?, decode(output).filter(|output| output.len() == 23)?);
+    Some(ImportedHash::new(Algorithm::Bcrypt { cost: number(cost)? }, salt, output))
+}
+
+fn pbkdf2(digest: Digest, rounds: &str, salt: &[u8], output: Vec<u8>) -> Option<ImportedHash> {
+    let algorithm = Algorithm::Pbkdf2 { digest, rounds: number(rounds)? };
+    Some(ImportedHash::new(algorithm, salt.to_vec(), output))
+}
+
+/// The logarithm of the rounds, eight characters of salt, and the output.
+fn phpass(digest: Digest, text: &str) -> Option<ImportedHash> {
+    let (log_rounds, rest) = text.split_at_checked(1)?;
+    let (salt, output) = rest.split_at_checked(8)?;
+    let rounds = 1_u32.checked_shl(crypt_base64::number(log_rounds)?)?;
+    let output = crypt_base64::decode(output)?;
+    Some(ImportedHash::new(Algorithm::Phpass { digest, rounds }, salt.into(), output))
+}
+
+fn scrypt([n, r, p]: [&str; 3], salt: &str, output: Vec<u8>) -> Option<ImportedHash> {
+    let n = number(n).filter(|n| n.is_power_of_two())?;
+    let algorithm = Algorithm::Scrypt { log_n: n.trailing_zeros(), r: number(r)?, p: number(p)? };
+    Some(ImportedHash::new(algorithm, salt.into(), output))
+}
+
+/// The logarithm of N as one character, r and p as five each, and the salt as it is used.
+fn crypt_scrypt(params_and_salt: &str, output: &str) -> Option<ImportedHash> {
+    let (log_n, rest) = params_and_salt.split_at_checked(1)?;
+    let (r, rest) = rest.split_at_checked(5)?;
+    let (p, salt) = rest.split_at_checked(5)?;
+    let [log_n, r, p] = [log_n, r, p].map(crypt_base64::number);
+    let algorithm = Algorithm::Scrypt { log_n: log_n?, r: r?, p: p? };
+    Some(ImportedHash::new(algorithm, salt.into(), crypt_base64::decode(output)?))
+}
+
+/// The rounds, which may be left out, the salt as it is used, and the output.
+fn sha_crypt(digest: Digest, fields: &[&str]) -> Option<ImportedHash> {
+    let (rounds, salt, output) = match fields {
+        [salt, output] => ("5000", salt, output),
+        [rounds, salt, output] => (parameter(rounds, "rounds")?, salt, output),
+        _ => return None,
+    };
+    let output = crypt_base64::decode(output).filter(|output| output.len() == digest.length())?;
+    let rounds = number(rounds).filter(|rounds| *rounds >= sha_crypt::Params::ROUNDS_MIN)?;
+    let algorithm = Algorithm::ShaCrypt { digest, rounds };
+    Some(ImportedHash::new(algorithm, (*salt).into(), output))
+}
+
+/// The value of a name in `name=value,…`.
+fn parameter<'a>(params: &'a str, name: &str) -> Option<&'a str> {
+    let pairs = params.split(',').filter_map(|pair| pair.split_once('='));
+    pairs.into_iter().find_map(|(known, value)| (known == name).then_some(value))
+}
+
+/// A positive number. One that is too large is the largest: its hash costs too much, and is not damaged.
+fn number(text: &str) -> Option<u32> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(u32::MAX)).filter(|number| *number > 0)
+}
+
+fn base64(text: &str) -> Option<Vec<u8>> {
+    BASE64.decode(text).ok()
+}
+
+/// passlib writes `.` for `+`.
+fn ab64(text: &str) -> Option<Vec<u8>> {
+    base64(&text.replace('.', "+"))
+}
+
+fn hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.chars().map(|digit| digit.to_digit(16));
+    let digits: Vec<u8> = digits.map(|digit| u8::try_from(digit?).ok()).collect::<Option<_>>()?;
+    digits
+        .len()
+        .is_multiple_of(2)
+        .then(|| digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+}
