@@ -6,7 +6,7 @@ use crate::config::{UsernameMode, UsernameRule};
 use crate::flash::Flash;
 use crate::frame::mark;
 
-/// The pages of the account: path and name.
+/// The pages of the account: path and name. Those that change one thing belong to the first.
 pub const ACCOUNT_PAGES: &[(&str, &str)] = &[
     ("/account", "Account"),
     ("/account/password", "Password"),

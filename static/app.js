@@ -175,9 +175,11 @@ const sendOnce = (event) => {
   if (event.target === sent?.target) return event.preventDefault();
   settle();
   sent = latest = event;
-  event.submitter?.setAttribute("aria-busy", "true");
+  // Nothing tells that a file has come: the page stays.
+  const isDownload = "download" in event.target.dataset;
+  if (!isDownload) event.submitter?.setAttribute("aria-busy", "true");
   // The connection may have died: a later press tries again.
-  patience = setTimeout(settle, 8000);
+  patience = setTimeout(settle, isDownload ? 1000 : 8000);
   if (!event.target.querySelector("[autocomplete=new-password]")) return;
   event.preventDefault();
   sendByFetch(event);

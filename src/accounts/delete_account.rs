@@ -41,9 +41,12 @@ pub async fn delete_own_account(
     confirmation: Confirmation<'_>,
 ) -> Result<Deletion, Error> {
     let mut errors = FieldErrors::default();
-    let name = user.display_name();
-    if plain(confirmation.name).trim().to_lowercase() != name.to_lowercase() {
-        errors.add("username", format!("Type {name} to confirm."));
+    let what = if user.username.is_empty() { "email" } else { "username" };
+    let typed = plain(confirmation.name).trim().to_lowercase();
+    if typed.is_empty() {
+        errors.add("username", format!("Enter your {what}."));
+    } else if typed != user.display_name().to_lowercase() {
+        errors.add("username", format!("That isn't your {what}."));
     }
     // Also when it was given a moment ago: this cannot be undone.
     let password = Some(confirmation.current_password);

@@ -79,11 +79,27 @@ pub async fn last_login(app: &App, user: &User) -> Result<Option<HistoryEntry>, 
     find_newest_entry(app.db.reader(), &user.id, kinds, app.clock.now()).await
 }
 
+/// What the owner reads about an email of this kind, if the name of the kind does not say it.
+fn email_words_of(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "registered" => "welcome",
+        "login" => "new login",
+        "new_device" => "login from a new device",
+        "login_stopped" => "login attempts blocked",
+        "reset_code" => "password reset code",
+        "email_code" | "verify_code" => "email confirmation code",
+        "email_restored" => "email changed back",
+        _ => return None,
+    })
+}
+
 /// What the owner reads about an entry; also about kinds that a later version wrote.
 pub fn words(entry: &HistoryEntry) -> String {
-    let plain = |name: &str| name.replace('_', " ");
+    let or_name = |words: Option<&str>, name: &str| {
+        words.map_or_else(|| name.replace('_', " "), str::to_owned)
+    };
     match (entry.kind.as_str(), &entry.detail) {
-        (EMAIL, Some(kind)) => format!("Email sent: {}", plain(kind)),
-        (kind, _) => words_of(kind).map_or_else(|| plain(kind), str::to_owned),
+        (EMAIL, Some(kind)) => format!("Email sent: {}", or_name(email_words_of(kind), kind)),
+        (kind, _) => or_name(words_of(kind), kind),
     }
 }

@@ -96,10 +96,10 @@ on_both_databases! {
 
     async fn a_refused_form_deletes_nothing(site: Site) {
         let mut ann = site.registered("ann").await;
-        let wrong_name = "Type ann to confirm.";
+        let wrong_name = "That isn't your username.";
         for (name, password, problems) in [
             ("bob", PASSWORD, &[wrong_name][..]),
-            ("", PASSWORD, &[wrong_name]),
+            ("", PASSWORD, &["Enter your username."]),
             ("ann@meadow.example", PASSWORD, &[wrong_name]),
             ("ann", "not the password", &["Current password is incorrect."]),
             ("ann", "", &["Enter your current password."]),

@@ -36,7 +36,7 @@ on_both_databases! {
         let entries = ann.all_text(".entries li");
         assert_eq!(entries.len(), 4, "{entries:?}");
         assert!(entries.contains(&"Logged in 22 November 2026, 18:00 UTC Firefox on Linux".to_owned()), "{entries:?}");
-        assert!(entries.contains(&"Email sent: new device 22 November 2026, 18:00 UTC".to_owned()), "{entries:?}");
+        assert!(entries.contains(&"Email sent: login from a new device 22 November 2026, 18:00 UTC".to_owned()), "{entries:?}");
         assert!(ann.all_text("main a").iter().all(|link| link != "Older" && link != "Newest"));
     }
 
@@ -74,8 +74,8 @@ on_both_databases! {
         browser.reset(&code, OTHER_PASSWORD).await;
         site.wait(60);
         site.browser().log_in("ann", "not the password").await;
-        let expected = ["Account created", "Email sent: registered", "Logged in",
-            "Email sent: password changed", "Email sent: reset code", "Password reset with an emailed code"];
+        let expected = ["Account created", "Email sent: welcome", "Logged in",
+            "Email sent: password changed", "Email sent: password reset code", "Password reset with an emailed code"];
         assert_eq!(history(&site, "ann").await, expected);
         assert_eq!(history(&site, "bob").await, expected[..2]);
     }
@@ -98,7 +98,7 @@ on_both_databases! {
         sweep(&site.app).await.unwrap();
         assert_eq!(site.count("select count(*) from vestibule_history").await, 4);
         site.wait(DAY);
-        assert_eq!(history(&site, "ann").await, ["Email sent: new device", "Logged in"], "before the sweep");
+        assert_eq!(history(&site, "ann").await, ["Email sent: login from a new device", "Logged in"], "before the sweep");
         sweep(&site.app).await.unwrap();
         assert_eq!(site.count("select count(*) from vestibule_history").await, 2);
     }
