@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::net::IpAddr;
 
-use tracing::Level;
+use tracing::{Instrument, Level};
 use tracing::field::Value;
 
 /// The most characters of one text: a database or a mail server may say a lot.
@@ -33,6 +33,11 @@ pub fn current_origin() -> Option<Origin> {
 /// Runs a future whose lines belong to the request `origin`.
 pub async fn with_origin<F: Future>(origin: Option<Origin>, work: F) -> F::Output {
     ORIGIN.scope(origin, work).await
+}
+
+/// A future whose lines and traces belong to the current request, on any task.
+pub fn in_current_request<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    with_origin(current_origin(), work).in_current_span()
 }
 
 /// Runs a closure whose lines belong to the request `origin`.

@@ -96,5 +96,5 @@ impl Error {
 async fn run_to_completion<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
-    tokio::spawn(event::with_origin(event::current_origin(), work)).await?
+    tokio::spawn(event::in_current_request(work)).await?
 }
