@@ -41,7 +41,7 @@ pub async fn delete_own_account(
     confirmation: Confirmation<'_>,
 ) -> Result<Deletion, Error> {
     let mut errors = FieldErrors::default();
-    let what = if user.username.is_empty() { "email" } else { "username" };
+    let what = if user.username().is_some() { "username" } else { "email" };
     let typed = plain(confirmation.name).trim().to_lowercase();
     if typed.is_empty() {
         errors.add("username", format!("Enter your {what}."));

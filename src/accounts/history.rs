@@ -85,6 +85,7 @@ fn email_words_of(kind: &str) -> Option<&'static str> {
         "registered" => "welcome",
         "login" => "new login",
         "new_device" => "login from a new device",
+        "login_limited" => "too many failed logins",
         "login_stopped" => "login attempts blocked",
         "reset_code" => "password reset code",
         "email_code" | "verify_code" => "email confirmation code",

@@ -5,7 +5,7 @@ use super::field_errors::FieldErrors;
 use super::history::HistoryEvent;
 use super::login_name::find_user_by_login_name;
 use super::password::Password;
-use super::rate_limits::{Attempt, Counter};
+use super::rate_limits::{Attempt, Counter, RateLimit};
 use super::requester::Requester;
 use super::verify_password::verify_password;
 use super::{Error, history, notices, run_to_completion, trusted_devices};
@@ -76,7 +76,7 @@ struct Login {
 }
 
 enum Counted {
-    /// The attempt was the last one allowed, and its password was correct.
+    /// The attempt was the last one within a limit, and its password was correct.
     Last(LoginOutcome),
     Attempt {
         login: Login,
@@ -86,13 +86,13 @@ enum Counted {
 }
 
 impl Login {
-    /// Counts the attempt, and compares it at once if it is the last one allowed: a client that hangs up
-    /// must not hide the failure that stops further logins. The other attempts end with the request, so
+    /// Counts the attempt, and compares it at once if it is the last one within a limit: a client that hangs
+    /// up must not hide the failure that stops further logins. The other attempts end with the request, so
     /// that the hash queue drops the jobs of clients that have hung up.
     async fn count(self, counters: Vec<Counter>, password: Password) -> Result<Counted, Error> {
         let id = self.user.as_ref().map(|user| &*user.id);
         let attempt = Attempt::count(&self.app, counters, id).await?;
-        if attempt.is_last {
+        if attempt.reached.is_some() {
             return self.compare(attempt, password).await.map(Counted::Last);
         }
         Ok(Counted::Attempt { login: self, attempt, password })
@@ -100,7 +100,7 @@ impl Login {
 
     async fn compare(self, attempt: Attempt, password: Password) -> Result<LoginOutcome, Error> {
         let Self { app, requester, user, account } = self;
-        let is_last = attempt.is_last;
+        let reached = attempt.reached;
         let matched = verify_password(&app, &requester, attempt, user.as_ref(), &password).await?;
         if let (PasswordMatch::Correct { needs_rehash }, Some(user)) = (matched, &user) {
             if needs_rehash {
@@ -116,9 +116,11 @@ impl Login {
         }
         let account_id = user.as_ref().map(|user| user.id.as_str());
         Event::LoginRefused { account: account_id }.write();
-        if is_last {
+        if reached == Some(RateLimit::LoginInARow) {
             Event::LoginStopped { account: account_id }.write();
-            notices::send_login_stopped(&app, &requester, user.as_ref(), &account).await?;
+        }
+        if let Some(limit) = reached {
+            notices::send_failed_logins(&app, &requester, (user.as_ref(), &account), limit).await?;
         }
         let name = if app.config.usernames.are_used() { "username" } else { "email" };
         let message = format!("Incorrect {name} or password.");

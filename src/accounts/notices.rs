@@ -3,17 +3,20 @@
 use super::Error;
 use super::mail_limits::MailQuota;
 use super::mail_link::make_link;
-use super::rate_limits::may_send;
+use super::rate_limits::{Counter, RateLimit, may_send};
 use super::requester::Requester;
 use crate::app::App;
-use crate::config::Notice;
+use crate::config::{Notice, Rate};
 use crate::db::{DbError, Tx};
 use crate::mail::emails::{self, EmailContext};
 use crate::models::mail_link::LinkPurpose;
 use crate::models::user::User;
+use crate::times;
 
 /// An address that cannot exist (RFC 2606), for decoys.
 pub const DECOY_ADDRESS: &str = "nobody@example.invalid";
+
+const ONCE_A_DAY: Rate = Rate { count: 1, period: 24 * 60 * 60 };
 
 /// What an email to `username`, at the address `to`, says about this request.
 pub fn context<'a>(
@@ -135,15 +138,17 @@ pub async fn send_email_restored(
     Ok(())
 }
 
-/// Reports that logins to `account` are stopped (ASVS 6.3.5), with a link that lets a browser try again.
-/// Without a user, a decoy costs the same.
-pub async fn send_login_stopped(
+/// Reports that so many logins to `account` failed that `limit` is reached (ASVS 6.3.5), with a link that lets
+/// a browser try again. Without a user, a decoy costs the same.
+pub async fn send_failed_logins(
     app: &App,
     requester: &Requester,
-    user: Option<&User>,
-    account: &str,
+    (user, account): (Option<&User>, &str),
+    limit: RateLimit,
 ) -> Result<(), Error> {
-    if !app.config.notices.sends(Notice::LoginStopped) {
+    let is_stopped = limit == RateLimit::LoginInARow;
+    let notice = if is_stopped { Notice::LoginStopped } else { Notice::LoginLimited };
+    if !app.config.notices.sends(notice) {
         return Ok(());
     }
     let (counted, (username, to)) = match user {
@@ -151,14 +156,21 @@ pub async fn send_login_stopped(
         None => (account, ("nobody", DECOY_ADDRESS)),
     };
     let mut tx = app.db.begin().await?;
-    if may_send(app, &mut tx, &MailQuota::Notices.counters(app, counted, requester)).await? {
-        let token = make_link(app, &mut tx, LinkPurpose::Unlock, user, to).await?;
-        let link = &format!("/unlock/{token}");
-        let context = context(app, requester, username, to);
-        let email = emails::login_stopped(&EmailContext { link, ..context })?;
-        let email = if user.is_some() { email } else { email.decoy() };
-        app.outbox.enqueue(&mut tx, &email, user.map(|user| user.id.as_str())).await?;
+    // A stranger can reach that limit again and again.
+    let key = format!("limited logins to {account}");
+    let daily = Counter::new(app, RateLimit::MailAddress, &key, ONCE_A_DAY);
+    if !is_stopped && !may_send(app, &mut tx, &[daily]).await? {
+        return Ok(());
     }
+    let is_sent = may_send_within(app, &mut tx, requester, counted, &[MailQuota::Notices]).await?;
+    let user = user.filter(|_| is_sent);
+    let token = make_link(app, &mut tx, LinkPurpose::Unlock, user, to).await?;
+    let wait = RateLimit::LoginAccount.rate(app).map(|rate| times::wait(rate.period));
+    let (link, detail) = (&format!("/unlock/{token}"), &wait.unwrap_or_default());
+    let context = EmailContext { link, detail, ..context(app, requester, username, to) };
+    let email = emails::notice(notice, &context)?;
+    let email = if user.is_some() { email } else { email.decoy() };
+    app.outbox.enqueue(&mut tx, &email, user.map(|user| user.id.as_str())).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -156,8 +156,8 @@ impl Counter {
 /// What counting showed.
 enum Counted {
     WithinLimits {
-        /// Whether a failure now is the last in a row that is allowed.
-        is_last: bool,
+        /// The limit of failed logins that a failure now reaches.
+        reached: Option<RateLimit>,
     },
     Exceeded(Exceeded),
 }
@@ -205,7 +205,7 @@ pub async fn may_send(app: &App, tx: &mut Tx, counters: &[Counter]) -> Result<bo
 
 async fn count_all(app: &App, counters: &[Counter]) -> Result<Counted, DbError> {
     if counters.is_empty() {
-        return Ok(Counted::WithinLimits { is_last: false });
+        return Ok(Counted::WithinLimits { reached: None });
     }
     let mut tx = app.db.begin().await?;
     let counted = count_in(app, &mut tx, counters).await?;
@@ -216,7 +216,7 @@ async fn count_all(app: &App, counters: &[Counter]) -> Result<Counted, DbError> 
 /// use anything up. The order of the counters must be the same everywhere, so that transactions do not
 /// deadlock.
 async fn count_in(app: &App, tx: &mut Tx, counters: &[Counter]) -> Result<Counted, DbError> {
-    let (now, mut is_last) = (app.clock.now(), false);
+    let (now, mut reached) = (app.clock.now(), None);
     for (at, counter) in counters.iter().enumerate() {
         let RateLimitRow { count, window_ends_at } = counter.count(tx, now).await?;
         let retry_after = (window_ends_at - now).max(1);
@@ -225,13 +225,15 @@ async fn count_in(app: &App, tx: &mut Tx, counters: &[Counter]) -> Result<Counte
             return Ok(Counted::Exceeded(Exceeded { counter: counter.clone(), retry_after }));
         }
         if count == counter.rate.count && counter.adds > 0 {
-            is_last |= counter.limit == RateLimit::LoginInARow;
+            if counter.limit.is_about_failed_logins() {
+                reached = Some(counter.limit);
+            }
             if counter.limit == RateLimit::MailSite {
                 Event::MailLimitReached { limit: counter.name, retry_after }.write();
             }
         }
     }
-    Ok(Counted::WithinLimits { is_last })
+    Ok(Counted::WithinLimits { reached })
 }
 
 /// Refunds what was counted. With `clears_failures`, the earlier failures at the account are cleared as
@@ -257,8 +259,8 @@ async fn refund_in(
 pub struct Attempt {
     counters: Vec<Counter>,
     in_flight: InFlightAttempt,
-    /// Whether a failure now stops logins until the password is reset.
-    pub is_last: bool,
+    /// The limit of failed logins that a failure now reaches; of two, the one that has no end.
+    pub reached: Option<RateLimit>,
 }
 
 impl Attempt {
@@ -275,8 +277,8 @@ impl Attempt {
             let subjects = counters.iter().map(|counter| counter.subject.as_str());
             let in_flight = app.in_flight.begin(subjects);
             let exceeded = match count_all(app, &counters).await? {
-                Counted::WithinLimits { is_last } => {
-                    return Ok(Self { counters, in_flight, is_last });
+                Counted::WithinLimits { reached } => {
+                    return Ok(Self { counters, in_flight, reached });
                 }
                 Counted::Exceeded(exceeded) => exceeded,
             };

@@ -97,19 +97,22 @@ pub enum Notice {
     EmailChanged,
     /// The username was changed.
     UsernameChanged,
+    /// So many logins failed that new browsers must wait.
+    LoginLimited,
     /// So many logins failed that new browsers cannot log in any more.
     LoginStopped,
     /// The account was deleted by its owner.
     AccountDeleted,
 }
 
-const NAMES: [(&str, Notice); 8] = [
+const NAMES: [(&str, Notice); 9] = [
     ("registered", Notice::Registered),
     ("login", Notice::Login),
     ("new_device", Notice::NewDevice),
     ("password_changed", Notice::PasswordChanged),
     ("email_changed", Notice::EmailChanged),
     ("username_changed", Notice::UsernameChanged),
+    ("login_limited", Notice::LoginLimited),
     ("login_stopped", Notice::LoginStopped),
     ("account_deleted", Notice::AccountDeleted),
 ];

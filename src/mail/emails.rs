@@ -32,7 +32,7 @@ pub struct EmailContext<'a> {
     pub accent: &'a Accent,
     /// The path of the page where the recipient answers; empty if there is none.
     pub link: &'a str,
-    /// What a notice names besides: the new address, or the old username.
+    /// What a notice names besides: the new address, the old username, or how long to wait.
     pub detail: &'a str,
 }
 
@@ -156,6 +156,9 @@ emails! {
     /// The username was changed.
     username_changed = UsernameChanged: "Your username at {} was changed",
         "mail/username_changed.txt", "mail/username_changed.html";
+    /// So many logins failed that new browsers must wait for as long as `detail` says.
+    login_limited = LoginLimited: "Failed logins to your {} account",
+        "mail/login_limited.txt", "mail/login_limited.html";
     /// So many logins failed that new browsers cannot log in with the password alone.
     login_stopped = LoginStopped: "Someone is trying to log in to your {} account",
         "mail/login_stopped.txt", "mail/login_stopped.html";

@@ -260,12 +260,12 @@ on_both_databases! {
         }
         let mut tick = tokio::time::interval(std::time::Duration::from_millis(10));
         for _ in 0..1000 {
-            if site.mails_to("ann").await.len() > 1 {
+            if site.mails_to("ann").await.len() > 2 {
                 break;
             }
             tick.tick().await;
         }
-        assert_eq!(site.mails_to("ann").await, ["registered", "login_stopped"]);
+        assert_eq!(site.mails_to("ann").await, ["registered", "login_limited", "login_stopped"]);
     }
 
     async fn the_key_of_a_counter_typed_as_a_username_does_not_count_for_it(site: Site) {
@@ -294,8 +294,8 @@ on_both_databases! {
             pages.push(untrusted.html.replace(&format!("value=\"{login}\""), ""));
         }
         assert_eq!(pages[0], pages[1], "the same whether the account exists");
-        assert_eq!(site.mails_to("ann").await, ["registered", "login_stopped"]);
-        assert_eq!(site.mails().await.len(), 2, "no email is sent for an unknown name");
+        assert_eq!(site.mails_to("ann").await, ["registered", "login_limited", "login_stopped"]);
+        assert_eq!(site.mails().await.len(), 3, "no email is sent for an unknown name");
         assert!(trusted.log_in("ann", PASSWORD).await.is_logged_in().await);
         site.wait(200 * 24 * 3600);
         assert_eq!(site.browser().log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS, "no wait ends it");

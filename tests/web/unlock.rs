@@ -1,8 +1,9 @@
-//! Unlock: the link in the email about stopped logins.
+//! Unlock: the link in the emails about limited and stopped logins.
 
 use axum::http::StatusCode;
 use vestibule::accounts::mail_link::LINK_LIFE;
 
+use crate::support::work::work_of;
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site};
 
 /// Three hours of guesses, at full speed.
@@ -20,9 +21,24 @@ async fn guess_for_three_hours(site: &Site, login: &str) -> Browser {
     attacker
 }
 
+/// As often as the account may within a quarter of an hour.
+async fn reach_the_limit(site: &Site, login: &str) -> Browser {
+    let mut attacker = site.browser();
+    for _ in 0..10 {
+        assert_eq!(attacker.log_in(login, "wrong").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    assert_eq!(attacker.log_in(login, "wrong").await.status, StatusCode::TOO_MANY_REQUESTS);
+    attacker
+}
+
 async fn link(site: &Site) -> String {
+    link_of(site, "login_stopped").await
+}
+
+/// The path of the link in the newest email of this kind.
+async fn link_of(site: &Site, kind: &str) -> String {
     let mails = site.mails().await;
-    let mail = mails.iter().find(|mail| mail.kind == "login_stopped").expect("a mail");
+    let mail = mails.iter().find(|mail| mail.kind == kind).expect("a mail");
     let mut lines = mail.text.lines().filter_map(|line| line.strip_prefix("http://localhost:8000"));
     let path = lines.find(|path| path.starts_with("/unlock/")).expect("a link");
     assert!(mail.html.contains(path), "{}", mail.html);
@@ -99,9 +115,81 @@ on_both_databases! {
         for login in ["ann", "bob"] {
             let before = rows().await;
             guess_for_three_hours(&site, login).await;
-            assert_eq!(rows().await, before.map(|rows| rows + 1), "{login}");
+            assert_eq!(rows().await, before.map(|rows| rows + 2), "{login}: of limited and of stopped logins");
         }
-        assert_eq!(site.count("select count(*) from vestibule_mail_links where user_id is null").await, 1);
+        assert_eq!(site.count("select count(*) from vestibule_mail_links where user_id is null").await, 2);
+    }
+
+    async fn the_owner_gets_in_by_the_email_while_strangers_use_up_each_quarter_of_an_hour(site: Site) {
+        site.registered("ann").await;
+        let mut attacker = reach_the_limit(&site, "ann").await;
+        let mut owner = site.browser();
+        assert_eq!(owner.log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+        let link = link_of(&site, "login_limited").await;
+        owner.open(&link).await;
+        assert_eq!(owner.log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS, "to open the link changes nothing");
+        owner.open(&link).await.press("Let me log in here").await;
+        assert_eq!(attacker.log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+        assert!(owner.log_in("ann", PASSWORD).await.is_logged_in().await);
+        site.wait(900);
+        reach_the_limit(&site, "ann").await;
+        owner.open("/account").await.press("Log out").await;
+        assert!(owner.log_in("ann", PASSWORD).await.is_logged_in().await, "from now on the browser is known");
+    }
+
+    async fn strangers_cause_one_email_a_day_to_an_account(site: Site) {
+        site.registered("ann").await;
+        site.registered("bob").await;
+        let told = async || site.mails_to("ann").await.iter().filter(|kind| *kind == "login_limited").count();
+        for quarter in 0..9 {
+            reach_the_limit(&site, if quarter % 2 == 0 { "ann" } else { "ann@meadow.example" }).await;
+            assert_eq!(told().await, 1, "{quarter}");
+            site.wait(900);
+        }
+        reach_the_limit(&site, "bob").await;
+        assert_eq!(site.mails_to("bob").await, ["registered", "login_limited"], "another account has its own");
+        site.wait(24 * 60 * 60 - 9 * 900);
+        reach_the_limit(&site, "ann").await;
+        assert_eq!(site.mails_to("ann").await, ["registered", "login_limited", "login_stopped"], "the hundredth failure sends the other one");
+        let (mut owner, code) = site.with_code("ann").await;
+        owner.reset(&code, OTHER_PASSWORD).await;
+        reach_the_limit(&site, "ann").await;
+        assert_eq!(told().await, 2, "a new password starts a new count");
+    }
+
+    async fn a_reached_limit_costs_the_same_work_for_nobody(site: Site) {
+        site.registered("ann").await;
+        let mut works = Vec::new();
+        for login in ["ann", "bob"] {
+            let stranger = site.browser();
+            let mut work = Vec::new();
+            for _ in 0..3 {
+                for _ in 0..11 {
+                    let fields = [("username", login), ("password", "wrong")];
+                    work.push(work_of(stranger.post("/login", &fields)).await.1);
+                }
+                site.wait(900);
+            }
+            works.push(work);
+        }
+        for (at, (nobody, ann)) in works[1].iter().zip(&works[0]).enumerate() {
+            assert_eq!(nobody, ann, "attempt {at}");
+        }
+        let count = |at: usize, what: &str| works[0][at].iter().filter(|line| line.starts_with(what)).count();
+        assert_eq!([8, 9, 20].map(|at| count(at, "insert into vestibule_mail_links")), [0, 1, 0]);
+        assert_eq!([8, 9, 20].map(|at| count(at, "insert into vestibule_outbox")), [0, 1, 0]);
+    }
+
+    async fn after_a_new_password_elsewhere_the_owners_other_browser_gets_in_while_strangers_cannot(site: Site) {
+        let mut here = site.registered("ann").await;
+        let mut there = site.browser();
+        there.log_in("ann", PASSWORD).await.press("Log out").await;
+        here.open("/account/password").await.fill("Current password", PASSWORD);
+        here.fill("New password", OTHER_PASSWORD).fill("Confirm password", OTHER_PASSWORD);
+        here.press("Change password").await;
+        let mut attacker = guess_for_three_hours(&site, "ann").await;
+        assert_eq!(attacker.log_in("ann", OTHER_PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+        assert!(there.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await);
     }
 
     async fn a_new_password_ends_the_trust_that_a_link_gave(site: Site) {
