@@ -6,8 +6,8 @@
 use std::fmt::Display;
 use std::net::IpAddr;
 
-use tracing::{Instrument, Level};
 use tracing::field::Value;
+use tracing::{Instrument, Level};
 
 /// The most characters of one text: a database or a mail server may say a lot.
 const MAX_TEXT: usize = 300;

@@ -164,5 +164,8 @@ async fn confirm_page(
     errors: FieldErrors,
 ) -> Result<ConfirmPage, RequestError> {
     let form = CodeForm::new(visitor, PURPOSE, pending, code).await?;
-    Ok(ConfirmPage { page: visitor.page("Confirm your email").await?.with_errors(errors), form })
+    Ok(ConfirmPage {
+        page: visitor.page("Confirm your new email").await?.with_errors(errors),
+        form,
+    })
 }

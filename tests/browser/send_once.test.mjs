@@ -60,6 +60,16 @@ visit("a form under way does not hold up another", "/reset", async (page) => {
   assert.deepEqual([await isBusy(page, "Change password"), await isBusy(page, "Send a new code")], [false, true]);
 });
 
+visit("a download is not asked for twice at once, and its button is not busy", "/account", async (page) => {
+  const sent = await count(page);
+  await button(page, "Download your data").dblclick();
+  assert.ok(!(await isBusy(page, "Download your data")));
+  assert.deepEqual(await sent(), ["/account/export"]);
+  await page.clock.runFor(1000);
+  await button(page, "Download your data").click();
+  assert.deepEqual(await sent(), ["/account/export", "/account/export"]);
+});
+
 visit("nothing moves for those who want no motion", "/login", async (page) => {
   await page.emulateMedia({ reducedMotion: "reduce" });
   await count(page);

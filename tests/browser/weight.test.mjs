@@ -15,17 +15,20 @@ const MOST_REQUESTS = 4;
 
 const FINGERPRINTED = /^\/_vestibule\/[a-z]+\.[0-9a-f]{8,}\.(css|js)$/;
 
-const ANONYMOUS = ["/login", "/register", "/forgot", "/logout", "/nowhere", "/dev/mailbox"];
+const ANONYMOUS = ["/login", "/login/code", "/register", "/forgot", "/logout", "/nowhere", "/dev/mailbox"];
 const LOGGED_IN = [
   "/account",
   "/account/password",
+  "/account/email",
+  "/account/username",
   "/account/sessions",
   "/account/history",
   "/account/delete",
+  "/verify",
 ];
 
 const rows = [];
-const on = siteAndBrowser();
+const on = siteAndBrowser({ VESTIBULE_LOGIN_CODE: "on" });
 
 after(() => {
   if (rows.length) report("weight", table([["page", "HTML", "CSS", "script", "requests"], ...rows]));

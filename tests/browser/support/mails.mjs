@@ -9,7 +9,22 @@ import * as steps from "./journey.mjs";
 const SECOND_PASSWORD = "velvet anchor pudding";
 
 /** The kinds, as /dev/mailbox.json names them. */
-export const KINDS = ["registered", "login", "new_device", "reset_code", "password_changed", "username_changed", "email_code", "email_changed", "login_stopped"];
+export const KINDS = [
+  "registered",
+  "verify_code",
+  "login",
+  "new_device",
+  "login_code",
+  "login_limited",
+  "login_stopped",
+  "reset_code",
+  "password_changed",
+  "username_changed",
+  "email_code",
+  "email_changed",
+  "email_restored",
+  "account_deleted",
+];
 
 /** Does all that is told by mail; the HTML of one mail of each kind. */
 export async function receiveMails(browser, site) {
@@ -38,9 +53,53 @@ export async function receiveMails(browser, site) {
   await steps.logOut(elsewhere);
   await steps.askForCode(elsewhere, who);
   await elsewhere.waitForURL("/reset");
+  await page.goto("/logout");
+  await steps.logOut(page);
+  await steps.link(page, "Email me a code instead").click();
+  await steps.send(page, { "Username or email": who.username }, "Email me a code");
+  await page.waitForURL("/login/code/confirm");
+  await moveAndLeave(page);
   const mails = await (await page.request.get("/dev/mailbox.json")).json();
   await Promise.all([page, elsewhere].map((one) => one.context().close()));
   return Object.fromEntries(mails.map(({ kind, html }) => [kind, html]));
+}
+
+/** The mail about limited logins, of a site that takes one wrong password. */
+export async function receiveLimited(browser, site) {
+  const page = await openPage(browser, { site });
+  const who = steps.person("addressee");
+  await steps.register(page, who);
+  await page.waitForURL("/account");
+  const stranger = await openPage(browser, { site });
+  await steps.refused(stranger, "/login", 422, () => steps.logIn(stranger, { ...who, password: "wrong" }));
+  const mails = await (await page.request.get("/dev/mailbox.json")).json();
+  await Promise.all([page, stranger].map((one) => one.context().close()));
+  return mails.find(({ kind }) => kind === "login_limited").html;
+}
+
+/** Someone else confirms the address, changes it, has it given back, and leaves. */
+async function moveAndLeave(page) {
+  const who = steps.person("mover");
+  await steps.register(page, who);
+  await page.waitForURL("/account");
+  await page.goto("/verify");
+  await steps.button(page, "Send a new code").click();
+  await page.getByText("We've sent a new code").waitFor();
+  await page.goto("/account/email");
+  await steps.send(page, { "New email": "mover@garden.example" }, "Email me a code");
+  await page.waitForURL("/account/email/confirm");
+  await steps.send(page, { Code: await steps.readCode(page) }, "Change email");
+  await page.waitForURL("/account");
+  await page.goto(await steps.readLink(page, who, "/not-me/"));
+  await steps.button(page, "This wasn't me").click();
+  await page.waitForURL("/forgot");
+  const leaver = steps.person("leaver");
+  await steps.register(page, leaver);
+  await page.waitForURL("/account");
+  await page.goto("/account/delete");
+  const fields = { Username: leaver.username, "Current password": leaver.password };
+  await steps.send(page, fields, "Delete account");
+  await page.waitForURL("/login");
 }
 
 /** A hundred times in a row, as a stranger. */

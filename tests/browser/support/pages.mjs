@@ -81,6 +81,27 @@ function askForEmail(name) {
   };
 }
 
+/** The page that confirms the address of a new account, where its code has come with the welcome. */
+function verify(name) {
+  return async (page) => {
+    await register(name)(page);
+    await steps.link(page, "Confirm your email").click();
+    await page.waitForURL("/verify");
+  };
+}
+
+/** In a site that takes one wrong password: the link in the email about it. */
+function unlock(name) {
+  return async (page) => {
+    const who = await register(name)(page);
+    await steps.logOut(page);
+    // Here the account is known, and has attempts of its own.
+    await page.context().clearCookies();
+    await steps.refused(page, "/login", 422, () => steps.logIn(page, { ...who, password: "wrong" }));
+    await page.goto(await steps.readLink(page, who, "/unlock/"));
+  };
+}
+
 function missing(path, status) {
   return (page) => steps.refused(page, path, status, () => page.goto(path));
 }
@@ -312,12 +333,55 @@ export const PAGES = [
       await steps.refused(page, "/account/email/confirm", 422, send);
     },
   },
+  { name: "verify", of: "verify", open: verify("confirmer") },
+  {
+    name: "verify-wrong",
+    of: "verify",
+    status: 422,
+    open: async (page) => {
+      await verify("confuser")(page);
+      const send = () => steps.send(page, { Code: WRONG_CODE }, "Confirm email");
+      await steps.refused(page, "/verify", 422, send);
+    },
+  },
+  {
+    name: "verify-first",
+    of: "verify",
+    open: async (page) => {
+      const who = await register("latecomer")(page);
+      await steps.logOut(page);
+      await steps.logIn(page, who);
+      await page.waitForURL("/account");
+      await page.goto("/verify");
+      await steps.button(page, "Email me a code").waitFor();
+    },
+  },
+  {
+    name: "account-confirmed",
+    of: "account",
+    open: async (page) => {
+      await verify("confirmed")(page);
+      await steps.send(page, { Code: await steps.readCode(page) }, "Confirm email");
+      await page.waitForURL("/account");
+    },
+  },
   {
     name: "not-me",
     of: "not-me",
     open: async (page) => {
       const who = await register("burgled")(page);
       await page.goto(await steps.readLink(page, who, "/not-me/"));
+    },
+  },
+  { name: "unlock", of: "unlock", site: "strict", open: unlock("locked") },
+  {
+    name: "login-unlocked",
+    of: "login",
+    site: "strict",
+    open: async (page) => {
+      await unlock("unlocked")(page);
+      await steps.button(page, "Let me log in here").click();
+      await page.waitForURL("/login");
     },
   },
   {
@@ -348,6 +412,19 @@ export const PAGES = [
     },
   },
   {
+    name: "login-code-wrong",
+    of: "login-code-entry",
+    site: "coded",
+    status: 422,
+    open: async (page) => {
+      await page.goto("/login/code");
+      await steps.send(page, { "Username or email": "somebody" }, "Email me a code");
+      await page.waitForURL("/login/code/confirm");
+      const send = () => steps.send(page, { Code: WRONG_CODE }, "Log in");
+      await steps.refused(page, "/login/code/confirm", 422, send);
+    },
+  },
+  {
     name: "logout",
     of: "logout",
     open: async (page) => {
@@ -362,6 +439,15 @@ export const PAGES = [
     status: 422,
     open: (page) =>
       steps.refused(page, "/forgot", 422, () => steps.askForCode(page, { username: "", email: "x" })),
+  },
+  {
+    name: "forgot-has-code",
+    of: "forgot",
+    open: async (page) => {
+      await ask("returner")(page);
+      await page.goto("/forgot");
+      await steps.link(page, "I have a code").waitFor();
+    },
   },
   { name: "reset", of: "reset", open: ask("asker") },
   {
