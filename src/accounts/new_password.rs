@@ -10,6 +10,7 @@ use super::{Error, history, notices, trusted_devices};
 use crate::app::App;
 use crate::config::Notice;
 use crate::event::Event;
+use crate::models::device::delete_devices;
 use crate::models::one_time_code::{self, Purpose, use_code};
 use crate::models::session;
 use crate::models::user::{self, NewPasswordHash, User, find_user_by_password_set_in};
@@ -81,7 +82,7 @@ pub async fn set_password(
     let (hash, proves_email) = (update.hash, update.code.is_some());
     let new = NewPasswordHash { hash, session: set_in, proves_email };
     let changed = user::set_password(tx.executor(), user, new, now).await?;
-    let Some(user) = changed else { return Ok(None) };
+    let (before, Some(user)) = (user, changed) else { return Ok(None) };
     let revoked = session::revoke_all_for_user(tx.executor(), &user.id).await?;
     if let Some((purpose, id)) = update.code
         && !use_code(tx.executor(), purpose, id, &user.id, now).await?
@@ -89,6 +90,10 @@ pub async fn set_password(
         return Ok(None);
     }
     one_time_code::revoke_all_for_user(tx.executor(), &user.id).await?;
+    if !before.has_known_address() && user.has_known_address() {
+        // Somebody else may have registered with it: their browsers must not stay trusted.
+        delete_devices(&mut tx, &user.id).await?;
+    }
     let device_tokens = trusted_devices::record_password(app, &mut tx, requester, &user).await?;
     let (event, reason) = match update.code {
         Some(_) => (HistoryEvent::PasswordReset, "reset"),
@@ -98,10 +103,8 @@ pub async fn set_password(
     notices::send(app, &mut tx, requester, &user, Notice::PasswordChanged).await?;
     tx.commit().await?;
     let account = &user.id;
-    match update.code {
-        Some(_) => Event::PasswordReset { account }.write(),
-        None => Event::PasswordChanged { account }.write(),
-    }
+    let changed = Event::PasswordChanged { account };
+    update.code.map_or(changed, |_| Event::PasswordReset { account }).write();
     Event::SessionEnded { account, reason, sessions: revoked }.write();
     Ok(Some((user, device_tokens)))
 }

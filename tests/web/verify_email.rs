@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use vestibule::config::Notices;
 
-use crate::support::{OTHER_PASSWORD, PASSWORD, Site, email_of};
+use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of};
 
 const VERIFIED: &str = "select count(*) from vestibule_users where email_verified_at > 0";
 
@@ -93,17 +93,55 @@ on_both_databases! {
         assert_eq!(site.browser().open("/verify").await.path(), "/login?next=/verify");
     }
 
-    async fn the_owner_takes_over_an_account_that_a_stranger_made_with_the_address(site: Site) {
-        let mut stranger = site.registered_unproved("ann").await;
+    async fn whoever_registered_with_the_address_of_another_loses_all_that_they_set_up(site: Site) {
+        let router = vestibule::site(&site.app_with(|config| config.login_code = true).await);
+        let mut strangers = [(); 3].map(|()| Browser::new(router.clone()));
+        strangers[0].register("ann", &email_of("ann"), PASSWORD).await;
+        strangers[1].open("/login").await.tick("Keep me logged in on this device");
+        strangers[1].fill("Username or email", "ann").fill("Password", PASSWORD).press("Log in").await;
+        site.wait(1);
+        strangers[0].open("/account/email").await.fill("New email", "thief@other.example");
+        strangers[0].press("Email me a code").await;
+        let change = site.newest_code().await;
+        site.wait(1);
+        strangers[2].open("/login/code").await.fill("Username or email", "ann").press("Email me a code").await;
+        let login = site.newest_code().await;
+        let (mut old_reset, reset) = site.with_code("ann").await;
+        let former = strangers.iter().map(Browser::tab).collect::<Vec<_>>();
+
         let (mut owner, code) = site.with_code("ann").await;
         owner.reset(&code, OTHER_PASSWORD).await;
-        assert!(!stranger.is_logged_in().await);
-        stranger.log_in("ann", PASSWORD).await;
-        assert_eq!(stranger.status, StatusCode::UNPROCESSABLE_ENTITY);
-        stranger.log_in("ann", OTHER_PASSWORD).await;
-        assert!(site.mails_to("ann").await.contains(&"new_device".to_owned()), "the stranger's browser is not trusted");
-        assert_eq!(site.count(VERIFIED).await, 1);
+        assert_eq!(owner.path(), "/login");
+        owner.log_in("ann", OTHER_PASSWORD).await;
+        assert!(owner.text().contains("ann@meadow.example") && !owner.text().contains("Not confirmed"));
+
+        for browser in &mut strangers {
+            assert!(!browser.is_logged_in().await);
+        }
+        let answer = former[0].post("/account/email/confirm", &[("code", &*change)]).await;
+        assert!(answer.headers()["location"].to_str().unwrap().starts_with("/login"), "the change is off");
+        let answer = former[2].post("/login/code/confirm", &[("code", &*login)]).await;
+        assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        old_reset.reset(&reset, PASSWORD).await;
+        assert_eq!(old_reset.status, StatusCode::UNPROCESSABLE_ENTITY);
+        for browser in &mut strangers[..2] {
+            browser.log_in("ann", PASSWORD).await;
+            assert_eq!(browser.status, StatusCode::UNPROCESSABLE_ENTITY);
+        }
+        owner.open("/account/sessions").await;
+        assert_eq!(owner.all_text(".entries li").len(), 2, "one session and one trusted browser: {}", owner.text());
+        assert_eq!(site.count("select count(*) from vestibule_sessions where user_id is not null").await, 1);
+        assert_eq!(site.count("select count(*) from vestibule_devices").await, 1);
         assert_eq!(site.count("select count(*) from vestibule_one_time_codes where user_id is not null").await, 0);
+        assert_eq!(site.count("select count(*) from vestibule_mail_links where email_key <> 'ann@meadow.example'").await, 0);
+        assert_eq!(site.count(VERIFIED).await, 1);
+    }
+
+    async fn a_reset_of_a_proved_account_keeps_the_budgets_of_its_browsers(site: Site) {
+        site.registered("ann").await;
+        let (mut owner, code) = site.with_code("ann").await;
+        owner.reset(&code, OTHER_PASSWORD).await;
+        assert_eq!(site.count("select count(*) from vestibule_devices").await, 2);
     }
 }
 
