@@ -38,6 +38,8 @@ pub enum Flash {
     ResetEnded,
     /// The same of another code.
     CodeEnded,
+    /// The same of a registration, or it was confirmed before.
+    RegistrationEnded,
     CodeReplaced,
     CodeSentAgain,
     /// As [`Flash::CodeSentAgain`], where nobody must find out who has an account.
@@ -108,6 +110,9 @@ impl Flash {
             Self::PasswordReset => "Your password was changed. Log in with the new one.",
             Self::ResetEnded => "Your reset timed out. Request a new code.",
             Self::CodeEnded => "That took too long. Request a new code.",
+            Self::RegistrationEnded => {
+                "You've finished signing up, or it took too long. Log in, or start again."
+            }
             Self::CodeReplaced => "Your last code no longer works.",
             Self::CodeSentAgain => "If your details match an account, we've sent a new code.",
             Self::NewCodeSent => "We've sent a new code.",

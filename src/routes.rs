@@ -15,9 +15,10 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::app::App;
 use crate::controllers::{
-    account, app_login, change_email, change_password, change_username, delete_account, export,
-    forgotten_username, forward, health, history, home, login, login_code, logout, mailbox, not_me,
-    password_reset, register, session_info, sessions, static_files, unlock, verify_email,
+    account, app_login, change_email, change_password, change_username, confirm_registration,
+    delete_account, export, forgotten_username, forward, health, history, home, login, login_code,
+    logout, mailbox, not_me, password_reset, register, session_info, sessions, static_files,
+    unlock, verify_email,
 };
 use crate::middleware::{
     cookies, csrf, error_pages, fetched, frame, framing, headers, mailbox as mailbox_guard, mount,
@@ -90,10 +91,16 @@ fn pages() -> Router<App> {
 
 /// Pages whose forms have `next`.
 fn leading_on(app: &App) -> Router<App> {
-    let pages = Router::new()
+    let mut pages = Router::new()
         .route("/register", get(register::show).post(register::submit))
         .route("/login", get(login::show).post(login::submit))
         .route("/logout", get(logout::show).post(logout::submit));
+    if app.config.registration.mode.proves_addresses() {
+        let confirm = get(confirm_registration::show).post(confirm_registration::submit);
+        pages = pages
+            .route("/register/confirm", confirm)
+            .route("/register/resend", post(confirm_registration::resend));
+    }
     if !app.config.login_code {
         return pages;
     }

@@ -15,6 +15,7 @@ use super::rate_limits::{self, Counter, RateLimit};
 use super::reauthenticate::reauthenticate;
 use super::requester::Requester;
 use super::send_code::{self, CodeRequest, NewRequest};
+use super::verify_email::attempts_key;
 use crate::app::App;
 use crate::config::Notice;
 use crate::db::Tx;
@@ -100,13 +101,14 @@ async fn send(
     let request = NewRequest {
         purpose: PURPOSE,
         user: Some(user),
+        registration: None,
         recipient: (&user.username, email.as_typed()),
         typed: ("", email.as_typed()),
         counters,
         // Not those of codes: strangers must not use up those of an account with this address.
         mail_counters: &MailQuota::Notices.counters(app, email.as_typed(), requester),
         // By address, or many accounts could guess at the code for one.
-        attempts_key: &format!("address {}", email.key()),
+        attempts_key: &attempts_key(app, email.as_typed()),
     };
     send_code::request_code(app, requester, request, old).await
 }

@@ -88,6 +88,8 @@ fn email_words_of(kind: &str) -> Option<&'static str> {
         "login_limited" => "too many failed logins",
         "login_stopped" => "login attempts blocked",
         "reset_code" => "password reset code",
+        // Those with a code go to nobody's account.
+        "register_code" => "sign-up with your email",
         "email_code" | "verify_code" => "email confirmation code",
         "email_restored" => "email changed back",
         _ => return None,

@@ -131,7 +131,7 @@ pub fn refusal(
         RegistrationMode::Closed => Some(RegistrationRefusal::Closed),
         _ if invited.is_none() && !token.is_empty() => Some(RegistrationRefusal::DeadInvitation),
         RegistrationMode::Invite if token.is_empty() => Some(RegistrationRefusal::NotInvited),
-        RegistrationMode::Invite | RegistrationMode::Open => None,
+        _ => None,
     }
 }
 

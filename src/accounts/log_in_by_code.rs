@@ -73,6 +73,7 @@ async fn send(
     let request = NewRequest {
         purpose: PURPOSE,
         user,
+        registration: None,
         recipient,
         typed: (login, ""),
         counters: trust.code_counters(app, requester),

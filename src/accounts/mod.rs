@@ -6,6 +6,7 @@ pub mod change_email;
 pub mod change_password;
 pub mod change_username;
 pub mod client_trust;
+pub mod confirm_registration;
 pub mod current_session;
 pub mod delete_account;
 pub mod email;

@@ -118,8 +118,8 @@ impl PendingCode {
         (self.sent_at + (self.codes_sent - 1) * COOL_DOWN - now).max(0)
     }
 
-    /// The id of the user whose code `typed` is. The attempt is counted before it is compared: at the code, and at the
-    /// account over all its codes.
+    /// The id of what the code is for, a user or a registration, if `typed` is right. The attempt is counted
+    /// before it is compared: at the code, and at the account over all its codes.
     pub async fn check(
         &self,
         app: &App,
@@ -132,12 +132,14 @@ impl PendingCode {
             return Err(rejected(purpose, None, reason.unwrap_or(Rejection::TooMany)));
         };
         let subject = row.user_id.as_deref();
+        // For the log: a registration is no account.
+        let account = subject.filter(|_| purpose != Purpose::Register);
         let limit = match purpose {
             Purpose::LogIn => RateLimit::LoginCode,
             _ => RateLimit::ResetAccount,
         };
         let counter = Counter::of(app, limit, &self.attempts_key);
-        let counted = Attempt::count(app, Vec::from_iter(counter), subject).await;
+        let counted = Attempt::count(app, Vec::from_iter(counter), account).await;
         if counted.is_err() {
             self.refund(app, purpose).await;
         }
@@ -146,7 +148,7 @@ impl PendingCode {
         let digest = typed.digest(app, &self.id);
         let is_right = bool::from(digest.as_bytes().ct_eq(self.digest.as_bytes()));
         let Some(subject) = subject.filter(|_| is_right) else {
-            return Err(rejected(purpose, subject, Rejection::Wrong(max - row.attempts)));
+            return Err(rejected(purpose, account, Rejection::Wrong(max - row.attempts)));
         };
         attempt.refund(app).await;
         Ok(subject.to_owned())

@@ -96,6 +96,7 @@ async fn send(
     let request = NewRequest {
         purpose: PURPOSE,
         user,
+        registration: None,
         recipient: (user.map_or(username, |user| &user.username), to),
         typed: (username, typed),
         counters: trust.code_counters(app, requester),

@@ -12,12 +12,12 @@ use super::password::Password;
 use super::rate_limits::{self, Counter, RateLimit};
 use super::requester::Requester;
 use super::reserved_names::insert_unreserved;
+use super::send_code::CodeRequest;
 use super::username::{Username, UsernameError, name_and_key};
 use super::verify_email::send_welcome;
 use super::verify_password::is_repeated_password;
-use super::{Error, history, hooks, trusted_devices};
+use super::{Error, confirm_registration, history, hooks, trusted_devices};
 use crate::app::App;
-use crate::config::UsernameMode;
 use crate::event::Event;
 use crate::models::hook_event::HookKind;
 use crate::models::user::{AcceptedTerms, NewUser, User, find_user_registered_in};
@@ -48,6 +48,8 @@ pub enum Registration {
     },
     /// This username, or the address, belongs to another account: with what was typed to log in with.
     Taken(String),
+    /// The address must be proved first, if no account has it.
+    CodeSent(CodeRequest),
     Refused(RegistrationRefusal),
 }
 
@@ -60,11 +62,13 @@ struct NewAccount<'a> {
     invite: Option<&'a str>,
 }
 
-/// Makes an account, trusts the browser and sends the notice, all or nothing.
+/// Makes an account and trusts the browser; or sends a code, if the address must be proved first. `pending` is
+/// the code that was requested in this browser before.
 pub async fn register(
     app: &App,
     requester: &Requester,
     form: RegistrationForm<'_>,
+    pending: Option<&PendingCode>,
 ) -> Result<Registration, Error> {
     let invited = check_invitation(app, requester, form.invite).await?;
     if let Some(refusal) = refusal(app, form.invite, invited.as_ref()) {
@@ -75,33 +79,38 @@ pub async fn register(
     rate_limits::count(app, counters, None).await?;
     // Before the name is looked up: both outcomes take the same time.
     let password_hash = requester.hasher(app).hash(new.password.as_bytes()).await?;
-    match create(app, requester, &new, &password_hash).await? {
-        Some(registered) => Ok(registered),
-        None => taken(app, requester, new).await,
-    }
-}
-
-/// `None` when the username or the address is taken, or the invitation was used or revoked.
-async fn create(
-    app: &App,
-    requester: &Requester,
-    new: &NewAccount<'_>,
-    password_hash: &str,
-) -> Result<Option<Registration>, Error> {
-    let mut tx = app.db.begin().await?;
     let (username, username_key) = &name_and_key(new.username.as_ref(), &new.email);
     let row = NewUser {
         username,
         username_key,
         email: new.email.as_typed(),
         email_key: new.email.key(),
-        password_hash,
+        password_hash: &password_hash,
         password_set_in: Some(&browser_digest(app, requester)),
         email_verified_at: new.invite.map(|_| app.clock.now()),
         terms: new.terms.as_ref(),
     };
-    let Some(user) = insert_unreserved(app, &mut tx, row).await? else { return Ok(None) };
-    if let Some(token) = new.invite
+    if app.config.registration.mode.proves_addresses() && new.invite.is_none() {
+        let requested = confirm_registration::request_code(app, requester, row, pending).await?;
+        return Ok(Registration::CodeSent(requested));
+    }
+    match create(app, requester, row, new.invite).await? {
+        Some(registered) => Ok(registered),
+        None => taken(app, requester, new).await,
+    }
+}
+
+/// Makes an account, trusts the browser and sends the notice, all or nothing; `None` when the username or the
+/// address is taken, or the invitation was used or revoked.
+async fn create(
+    app: &App,
+    requester: &Requester,
+    new: NewUser<'_>,
+    invite: Option<&str>,
+) -> Result<Option<Registration>, Error> {
+    let mut tx = app.db.begin().await?;
+    let Some(user) = insert_unreserved(app, &mut tx, new).await? else { return Ok(None) };
+    if let Some(token) = invite
         && use_link(app, &mut tx, invitation::PURPOSE, token).await?.is_none()
     {
         return Ok(None);
@@ -127,7 +136,8 @@ async fn validate<'a>(
     let invite = invited.as_ref().map(|_| form.invite);
     let parse_typed = || EmailAddress::parse_new(form.email, &app.config.registration.domains);
     let email = invited.map_or_else(parse_typed, Ok);
-    let username = parse_username(app, form.username, email.as_ref().ok());
+    let username =
+        Username::choose_optional(form.username, app.config.usernames, email.as_ref().ok());
     let username = errors.record("username", username, UsernameError::Empty);
     let email = errors.record("email", email, EmailError::Empty);
     let names = [form.username, email.as_ref().map_or(form.email, EmailAddress::as_typed)];
@@ -149,22 +159,6 @@ fn accepted_terms(app: &App, is_ticked: bool, errors: &mut FieldErrors) -> Optio
     Some(AcceptedTerms { terms_url, terms_accepted_at: app.clock.now() })
 }
 
-/// The username of a new account, if it has one.
-fn parse_username(
-    app: &App,
-    typed: &str,
-    email: Option<&EmailAddress>,
-) -> Result<Option<Username>, UsernameError> {
-    let usernames = app.config.usernames;
-    if !usernames.are_used() {
-        return Ok(None);
-    }
-    match Username::choose(typed, usernames, email) {
-        Err(UsernameError::Empty) if usernames.mode == UsernameMode::Optional => Ok(None),
-        username => username.map(Some),
-    }
-}
-
 /// Refuses a form, unless it is the repeat of one that used up its invitation.
 async fn refuse(
     app: &App,
@@ -174,7 +168,8 @@ async fn refuse(
 ) -> Result<Registration, Error> {
     if refusal == RegistrationRefusal::DeadInvitation
         && let Ok(email) = EmailAddress::parse(form.email)
-        && let Ok(username) = parse_username(app, form.username, Some(&email))
+        && let Ok(username) =
+            Username::choose_optional(form.username, app.config.usernames, Some(&email))
         && let Ok(password) = Password::choose(form.password, app.config.password_min)
     {
         let new = NewAccount { username, email, password, terms: None, invite: Some(form.invite) };

@@ -92,6 +92,9 @@ pub struct NewRequest<'a> {
     pub purpose: Purpose,
     /// `None` if no account matches: then no code is right, and the email is a decoy.
     pub user: Option<&'a User>,
+    /// The id of the registration that the code confirms. If there is a `user`, the address is theirs, and they
+    /// are told so in place of the code.
+    pub registration: Option<&'a str>,
     /// The name in the salutation, and the address.
     pub recipient: (&'a str, &'a str),
     /// The username and the address that were typed; both may be empty.
@@ -112,23 +115,22 @@ pub async fn request_code(
     request: NewRequest<'_>,
     (old, is_resend): (Option<&PendingCode>, bool),
 ) -> Result<CodeRequest, Error> {
-    let NewRequest { purpose, user, recipient, typed, counters, mail_counters, attempts_key } =
-        request;
-    let subject = user.map(|user| user.id.as_str());
-    rate_limits::count(app, counters, subject).await?;
+    let NewRequest { purpose, recipient, typed, .. } = request;
+    let account = request.user.map(|user| user.id.as_str());
+    rate_limits::count(app, request.counters, account).await?;
     let Some(turn) = CodeTurn::begin(app, purpose, old, is_resend).await? else {
         return Ok(CodeRequest::Repeated);
     };
     let code = OneTimeCode::generate();
     let context = notices::context(app, requester, recipient.0, recipient.1);
-    let email = code_email(app, purpose, &context, &code)?;
-    let email = if user.is_some() { email } else { email.decoy() };
+    let email = code_email(app, (purpose, account.is_some()), &context, &code)?;
+    let subject = request.registration.or(account);
+    let (counters, attempts_key) = (request.mail_counters, request.attempts_key);
+    let new = NewCode { purpose, subject, account, turn, code, email, counters, attempts_key };
     let mut tx = app.db.begin().await?;
-    let new =
-        NewCode { purpose, subject, turn, code, email, counters: mail_counters, attempts_key };
     let pending = send_code(app, &mut tx, new).await?;
     tx.commit().await?;
-    turn.log(purpose, subject);
+    turn.log(purpose, account);
     let (username, email) = (typed.0.to_owned(), typed.1.to_owned());
     let pending = PendingCode { username, email, ..pending };
     Ok(CodeRequest::Sent { pending, is_replacement: turn.is_replacement })
@@ -137,8 +139,10 @@ pub async fn request_code(
 /// A code to be stored and sent.
 pub struct NewCode<'a> {
     pub purpose: Purpose,
-    /// The id of the user; `None` if no code is right.
+    /// What it is for, a user's or a registration's id; `None` if no code is right.
     pub subject: Option<&'a str>,
+    /// The id of the user whom the email is about, if there is one.
+    pub account: Option<&'a str>,
     pub turn: CodeTurn,
     pub code: OneTimeCode,
     /// The email that it is sent with, and what that is counted by.
@@ -148,16 +152,23 @@ pub struct NewCode<'a> {
     pub attempts_key: &'a str,
 }
 
-/// The email with `code`.
+/// The email with `code`, or what goes out in its place: a decoy if there is no account, and if there is one
+/// with the address of a registration, the news of it.
 fn code_email(
     app: &App,
-    purpose: Purpose,
+    (purpose, has_account): (Purpose, bool),
     context: &EmailContext<'_>,
     code: &OneTimeCode,
 ) -> Result<Email, Error> {
     let (ttl, in_subject) = (app.config.code_ttl, app.config.code_in_subject);
     let code = emails::Code { purpose, shown: &code.to_string(), ttl, in_subject };
-    Ok(emails::code(context, code)?)
+    let email = emails::code(context, code)?;
+    if purpose != Purpose::Register {
+        return Ok(if has_account { email } else { email.decoy() });
+    }
+    // Rendered in any case, so that both take the same time.
+    let already_registered = emails::already_registered(context, ttl)?;
+    Ok(if has_account { already_registered } else { email })
 }
 
 /// Stores a code and enqueues its email within `tx`: a decoy, if the mailbox has had too many. Returns what
@@ -167,7 +178,7 @@ pub async fn send_code(app: &App, tx: &mut Tx, new: NewCode<'_>) -> Result<Pendi
     let times = (codes_sent, app.config.code_ttl);
     let id = insert_code(tx.executor(), new.purpose, new.subject, times, now).await?;
     let may_send = may_send(app, tx, new.counters).await?;
-    let (email, told) = if may_send { (new.email, new.subject) } else { (new.email.decoy(), None) };
+    let (email, told) = if may_send { (new.email, new.account) } else { (new.email.decoy(), None) };
     app.outbox.enqueue(tx, &email, told).await?;
     Ok(PendingCode {
         username: String::new(),

@@ -91,6 +91,19 @@ impl Username {
         Ok(name)
     }
 
+    /// As [`Username::choose`]; `None` for a person without one, where the site allows that.
+    pub fn choose_optional(
+        typed: &str,
+        usernames: Usernames,
+        email: Option<&EmailAddress>,
+    ) -> Result<Option<Self>, UsernameError> {
+        match Self::choose(typed, usernames, email) {
+            _ if !usernames.are_used() => Ok(None),
+            Err(UsernameError::Empty) if usernames.mode == UsernameMode::Optional => Ok(None),
+            username => username.map(Some),
+        }
+    }
+
     /// Reads a username that an account may have, whatever the rule was when it was chosen. The error is
     /// that of today's.
     pub fn parse_existing(typed: &str, rule: UsernameRule) -> Result<Self, UsernameError> {

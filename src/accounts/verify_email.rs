@@ -51,6 +51,7 @@ pub async fn send_welcome(
     let new = NewCode {
         purpose: PURPOSE,
         subject: Some(&user.id),
+        account: Some(&user.id),
         turn: CodeTurn::FIRST,
         code,
         email,
@@ -74,6 +75,7 @@ pub async fn request_verification(
     let request = NewRequest {
         purpose: PURPOSE,
         user: Some(user),
+        registration: None,
         recipient: (&user.username, &user.email),
         typed: ("", ""),
         counters: Counter::of(app, RateLimit::ForgotAccount, &key).into_iter().collect(),

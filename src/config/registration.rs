@@ -17,14 +17,17 @@ const EXPECTED_TERMS: &str =
 pub enum RegistrationMode {
     /// By anybody, at once.
     Open,
+    /// By anybody who proves their address.
+    Verified,
     /// By who was invited by email.
     Invite,
     /// By the operator alone.
     Closed,
 }
 
-const MODES: [(&str, RegistrationMode); 3] = [
+const MODES: [(&str, RegistrationMode); 4] = [
     ("open", RegistrationMode::Open),
+    ("verified", RegistrationMode::Verified),
     ("invite", RegistrationMode::Invite),
     ("closed", RegistrationMode::Closed),
 ];
@@ -36,6 +39,11 @@ impl RegistrationMode {
             let names = MODES.map(|(name, _)| name).join(", ");
             format!("expected one of {names}")
         })
+    }
+
+    /// Whether an account is made only once its address is proved.
+    pub fn proves_addresses(self) -> bool {
+        self == Self::Verified
     }
 }
 
@@ -125,7 +133,7 @@ mod tests {
         for text in ["", "Open", "none", "yes"] {
             assert_eq!(
                 RegistrationMode::parse(text),
-                Err("expected one of open, invite, closed".into())
+                Err("expected one of open, verified, invite, closed".into())
             );
         }
     }

@@ -62,7 +62,11 @@ pub async fn show_code_form(
 
 /// Redirects a form that was sent after its session had ended.
 pub fn ended(visitor: &Visitor, start: &str) -> HandlerResult {
-    let flash = if start == "/forgot" { Flash::ResetEnded } else { Flash::CodeEnded };
+    let flash = match start {
+        "/forgot" => Flash::ResetEnded,
+        "/login" => Flash::RegistrationEnded,
+        _ => Flash::CodeEnded,
+    };
     visitor.set_flash_cookie(&flash);
     redirect(&visitor.app, start)
 }

@@ -6,6 +6,7 @@ pub mod change_email;
 pub mod change_password;
 pub mod change_username;
 pub mod code_form;
+pub mod confirm_registration;
 pub mod delete_account;
 pub mod export;
 pub mod forgotten_username;

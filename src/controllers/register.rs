@@ -5,8 +5,10 @@ use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use serde::Deserialize;
 
+use super::confirm_registration::show_code_page;
 use super::login::is_ticked;
 use super::{HandlerResult, Next, redirect, redirect_to, show as show_page, show_form_again};
+use crate::accounts::confirm_registration;
 use crate::accounts::email::{EmailAddress, domain_rule};
 use crate::accounts::field_errors::FieldErrors;
 use crate::accounts::invitation::{RegistrationRefusal, open_invitation, refusal};
@@ -112,7 +114,8 @@ async fn try_register(visitor: &mut Visitor, form: &RegisterForm) -> HandlerResu
     let accepts_terms = is_ticked(&form.terms);
     let form =
         RegistrationForm { username, email, password, password_confirm, invite, accepts_terms };
-    match register(&visitor.app, &visitor.requester, form).await? {
+    let pending = visitor.pending_code(confirm_registration::PURPOSE);
+    match register(&visitor.app, &visitor.requester, form, pending).await? {
         Registration::Registered { user, device_tokens, pending, is_repeat } => {
             visitor.set_device_cookie(&device_tokens);
             if is_repeat {
@@ -132,6 +135,7 @@ async fn try_register(visitor: &mut Visitor, form: &RegisterForm) -> HandlerResu
             visitor.add_flash(flash).await?;
             redirect(&visitor.app, &format!("/login{}", next.query()))
         }
+        Registration::CodeSent(requested) => show_code_page(visitor, requested, &next).await,
         Registration::Refused(RegistrationRefusal::Closed) => {
             redirect(&visitor.app, &format!("/register{}", next.query()))
         }

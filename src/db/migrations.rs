@@ -29,6 +29,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (14, "hooks", include_str!("../../migrations/0014_hooks.sql")),
     (16, "password blocked", include_str!("../../migrations/0016_password_blocked.sql")),
     (20, "usernames", include_str!("../../migrations/0020_usernames.sql")),
+    (21, "registrations", include_str!("../../migrations/0021_registrations.sql")),
     (22, "terms", include_str!("../../migrations/0022_terms.sql")),
 ];
 

@@ -219,10 +219,19 @@ impl CodeWords {
                 format!("confirm your email at {site}"),
                 "/verify",
             ),
+            Purpose::Register => (
+                REGISTER_CODE,
+                "sign-up code",
+                format!("create your {site} account"),
+                "/register/confirm",
+            ),
         };
         Self { kind, name, purpose, path }
     }
 }
+
+/// The kind of both emails that answer a registration: neither a log nor a table shows which one it is.
+const REGISTER_CODE: &str = "register_code";
 
 /// The one-time code. The email expires with it.
 pub fn code(context: &EmailContext<'_>, code: Code<'_>) -> Result<Email, askama::Error> {
@@ -261,6 +270,21 @@ pub fn registered(
         "mail/registered.html",
         [code, lifetime]
     )
+}
+
+/// Somebody has tried to register with an address that has an account. It goes out in place of a code, which
+/// would expire after `ttl` seconds.
+pub fn already_registered(context: &EmailContext<'_>, ttl: i64) -> Result<Email, askama::Error> {
+    let subject = format!("You already have an account at {}", context.site);
+    let email = render!(
+        REGISTER_CODE,
+        context,
+        subject,
+        "mail/already_registered.txt",
+        "mail/already_registered.html",
+        []
+    );
+    email.map(|email| Email { expires_at: context.at + ttl, ..email })
 }
 
 /// The one-time code in the text of an email of this kind, `XXXX-XXXX`.

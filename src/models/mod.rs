@@ -8,6 +8,7 @@ pub mod mail_link;
 pub mod one_time_code;
 pub mod outbox;
 pub mod rate_limit;
+pub mod registration;
 pub mod reserved_username;
 pub mod session;
 pub mod signing_key;

@@ -24,6 +24,8 @@ pub enum Purpose {
     ChangeEmail,
     /// Proves the address of the account that is logged in.
     VerifyEmail,
+    /// Proves the address of a registration. `user_id` is the registration's id.
+    Register,
 }
 
 impl Purpose {
@@ -34,6 +36,7 @@ impl Purpose {
             Self::LogIn => "log_in",
             Self::ChangeEmail => "change_email",
             Self::VerifyEmail => "verify_email",
+            Self::Register => "register",
         }
     }
 }

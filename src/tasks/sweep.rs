@@ -1,5 +1,5 @@
-//! Deletes expired sessions, codes, links, counters, devices, history, reserved usernames and emails of the
-//! development mailbox, on one node at a time.
+//! Deletes expired sessions, codes, links, counters, devices, history, reserved usernames, registrations and
+//! emails of the development mailbox, on one node at a time.
 
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use crate::models::mail_link::sweep_links;
 use crate::models::one_time_code::sweep_codes;
 use crate::models::outbox;
 use crate::models::rate_limit::sweep_limits;
+use crate::models::registration::sweep_registrations;
 use crate::models::reserved_username::sweep_reserved_usernames;
 use crate::models::session::sweep_sessions;
 use crate::models::ticket::sweep_tickets;
@@ -65,11 +66,22 @@ pub async fn sweep(app: &App) -> Result<u64, DbError> {
     let links = in_batches(&mut lock, || sweep_links(db.writer(), BATCH_ROWS, now)).await?;
     let names =
         in_batches(&mut lock, || sweep_reserved_usernames(db.writer(), BATCH_ROWS, now)).await?;
+    let registrations =
+        in_batches(&mut lock, || sweep_registrations(db.writer(), BATCH_ROWS, now)).await?;
     if app.config.smtp.is_none() {
         outbox::trim_mailbox(db.writer(), now).await?;
     }
     lock.release().await?;
-    Ok(hooks + sessions + codes + limits + tickets + devices + history + links + names)
+    Ok(hooks
+        + sessions
+        + codes
+        + limits
+        + tickets
+        + devices
+        + history
+        + links
+        + names
+        + registrations)
 }
 
 /// Calls `delete` until it deletes nothing, and returns how many rows it deleted.

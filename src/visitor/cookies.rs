@@ -44,10 +44,11 @@ pub const FLASH: OwnCookie = OwnCookie {
 
 /// The values of [`FLASH`]: a session that expired or was revoked elsewhere, a reset that timed out, a
 /// repeated "Log out".
-pub const COOKIE_FLASHES: [(&str, Flash); 4] = [
+pub const COOKIE_FLASHES: [(&str, Flash); 5] = [
     ("1", Flash::SessionEnded),
     ("reset", Flash::ResetEnded),
     ("code", Flash::CodeEnded),
+    ("register", Flash::RegistrationEnded),
     ("logged_out", Flash::LoggedOut),
 ];
 

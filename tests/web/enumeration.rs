@@ -3,7 +3,7 @@
 
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
-use vestibule::config::{HashCost, Rate};
+use vestibule::config::{HashCost, Rate, RegistrationMode};
 use vestibule::mail::worker::Worker;
 
 use crate::support::outbox::mailer;
@@ -151,6 +151,43 @@ async fn recover(site: &Site, journey: &mut Journey, (name, email): (&str, &str)
     journey.send("/reset/resend", &[], "/reset").await;
 }
 
+/// Registers, guesses, asks for other codes early and late, and goes on until nothing more is taken.
+async fn register(site: &Site, journey: &mut Journey, (name, email): (&str, &str)) {
+    let (registration, confirm) = (registration(name, email), "/register/confirm?next=/account");
+    let weak = [("username", name), ("email", email), ("password", name), ("password_confirm", "")];
+    journey.post("/register", &weak).await;
+    assert_eq!(journey.send("/register", &registration, confirm).await, StatusCode::SEE_OTHER);
+    journey.send("/register", &registration, confirm).await;
+    for code in ["", "not a code", "CCCC-CCCC", "CCCC-CCCC"] {
+        journey.post("/register/confirm", &[("code", code), ("username", "another")]).await;
+    }
+    for seconds in [0, 0, 29, 1, 0, 60] {
+        site.wait(seconds);
+        journey.send("/register/resend?next=/account", &[], confirm).await;
+    }
+    site.wait(600);
+    journey.send("/register/confirm", &[("code", "CCCC-CCCC")], confirm).await;
+    for _ in 0..MOST_TRIES {
+        let guessed = journey.post("/register/confirm", &[("code", "CCCC-CCCC")]).await;
+        if guessed == StatusCode::TOO_MANY_REQUESTS {
+            break;
+        }
+        site.wait(600);
+        journey.send("/register/resend", &[], confirm).await;
+    }
+    for path in ["/register", "/login", "/account", "/"] {
+        journey.get(path).await;
+    }
+    journey.send_until_refused("/register", &registration, confirm).await;
+    journey.send("/register/resend", &[], confirm).await;
+}
+
+fn registration<'a>(name: &'a str, email: &'a str) -> [(&'a str, &'a str); 5] {
+    let new = OTHER_PASSWORD;
+    let [username, email] = [("username", name), ("email", email)];
+    [username, email, ("password", new), ("password_confirm", new), ("next", "/account")]
+}
+
 fn reset_fields<'a>(code: &'a str, password: &'a str) -> [(&'a str, &'a str); 3] {
     [("code", code), ("password", password), ("password_confirm", password)]
 }
@@ -215,6 +252,25 @@ on_both_databases! {
         }
     }
 
+    async fn registering_shows_the_same_whether_the_address_or_the_username_has_an_account(site: Site) {
+        site.registered(KNOWN).await;
+        let mut journeys = Vec::new();
+        for (name, email) in CLAIMS {
+            site.wait(2 * 24 * 60 * 60);
+            let fresh = site.changed(|config| {
+                config.registration.mode = RegistrationMode::Verified;
+                config.limits.forgot_ip = None;
+                config.limits.register_ip = Some(Rate { count: 20, period: 24 * 60 * 60 });
+            }).await;
+            let mut journey = Journey::new(fresh, &[name, email]);
+            register(&site, &mut journey, (name, email)).await;
+            journeys.push(journey);
+        }
+        assert_alike(&journeys);
+        assert!(journeys[0].seen.len() > 60, "{}", journeys[0].seen.len());
+        assert_eq!(site.count("select count(*) from vestibule_users").await, 1);
+    }
+
     async fn failed_logins_show_the_same_whether_there_is_an_account(site: Site) {
         site.registered(KNOWN).await;
         let fresh = without_address_limits(&site).await;
@@ -243,6 +299,7 @@ on_both_databases! {
             site.wait(24 * 60 * 60);
             let browser = site.changed(|config| {
                 config.login_code = true;
+                config.registration.mode = RegistrationMode::Verified;
                 config.limits.forgot_ip = None;
             }).await;
             works.push(work_for(&browser, name, email).await);
@@ -263,6 +320,11 @@ on_both_databases! {
         assert_eq!(count("forgot", "committed"), 2, "what it counts, and the code with its mail");
         assert_eq!(count("resend", "insert into vestibule_outbox"), 1);
         assert_eq!(count("guess", "update vestibule_one_time_codes"), 1);
+        assert_eq!(count("register", "hashed"), 1);
+        assert_eq!(count("register", "insert into vestibule_registrations"), 1);
+        assert_eq!(count("register", "insert into vestibule_outbox"), 1);
+        assert_eq!(count("resend the registration's code", "insert into vestibule_outbox"), 1);
+        assert_eq!(count("guess at the registration's code", "update vestibule_one_time_codes"), 1);
     }
 
     async fn a_weaker_stored_hash_costs_a_wrong_password_as_much_as_no_account(site: Site) {
@@ -306,6 +368,7 @@ async fn work_for(browser: &Browser, name: &str, email: &str) -> Vec<(&'static s
     let claim = [("username", name), ("email", email)];
     let guess = reset_fields("CCCC-CCCC", OTHER_PASSWORD);
     let login = |typed| [("username", typed), ("password", "not the one")];
+    let registration = registration(name, email);
     let mut browser = browser.tab();
     let mut works = Vec::new();
     for (step, path, fields) in [
@@ -320,6 +383,10 @@ async fn work_for(browser: &Browser, name: &str, email: &str) -> Vec<(&'static s
         ("login code", "/login/code", &[("username", name)]),
         ("guess at the login code", "/login/code/confirm", &[("code", "CCCC-CCCC")]),
         ("login code by address", "/login/code", &[("username", email)]),
+        ("register", "/register", &registration),
+        ("guess at the registration's code", "/register/confirm", &[("code", "CCCC-CCCC")]),
+        ("resend the registration's code", "/register/resend", &[]),
+        ("register again", "/register", &registration),
     ] {
         let (answer, work) = work_of(browser.post(path, fields)).await;
         assert!(!work.is_empty(), "{step}");

@@ -19,6 +19,7 @@ mod brand;
 mod change_email;
 mod change_password;
 mod change_username;
+mod confirm_registration;
 mod cookies;
 mod crashes;
 mod current_user;

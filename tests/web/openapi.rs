@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::Value;
+use vestibule::Config;
 use vestibule::accounts::email::EmailAddress;
 use vestibule::accounts::invitation::invite;
+use vestibule::config::RegistrationMode;
 
 use crate::support::{Browser, PASSWORD, Site, email_of};
 
@@ -44,7 +46,7 @@ fn every_reference_leads_somewhere() {
 
 #[tokio::test]
 async fn the_openapi_document_has_every_method_and_no_other() {
-    let site = Site::with(|config| config.login_code = true).await;
+    let site = Site::with(with_every_page).await;
     for (path, methods) in document()["paths"].as_object().unwrap() {
         let url = path.replace("{id}", "00000000000000000000000000").replace("{name}", "app.css");
         let url = url.replace("{token}", "AAAAAAAAAAAAAAAAAAAAAA");
@@ -56,6 +58,11 @@ async fn the_openapi_document_has_every_method_and_no_other() {
             allowed.filter(|method| *method != "HEAD").map(str::to_lowercase).collect();
         assert_eq!(keys(methods), allowed, "{path}");
     }
+}
+
+fn with_every_page(config: &mut Config) {
+    config.login_code = true;
+    config.registration.mode = RegistrationMode::Verified;
 }
 
 /// The names of what a page's form sends, but for the field that tells password managers the name.
@@ -78,8 +85,10 @@ async fn register_fields(site: &Site) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn the_openapi_document_has_every_field_and_no_other() {
-    let site = Site::with(|config| config.login_code = true).await;
-    let mut ann = site.registered("ann").await;
+    let site = Site::on_sqlite().await;
+    let ann = site.registered("ann").await;
+    let router = vestibule::site(&site.app_with(with_every_page).await);
+    let (fresh, mut ann) = (Browser::new(router.clone()), ann.at(&router));
     // Then forms ask for the password again.
     site.wait(600);
     ann.ask_for_code("ann", &email_of("ann")).await;
@@ -88,10 +97,15 @@ async fn the_openapi_document_has_every_field_and_no_other() {
         .await;
     site.wait(600);
     site.browser().log_in("ann", PASSWORD).await;
-    let mut coded = site.browser();
+    let mut coded = fresh.tab();
     coded.open("/login/code").await.fill("Username or email", "ann").press("Email me a code").await;
     let bob = site.registered_unproved("bob").await;
     let register = register_fields(&site).await;
+    let [mut registering, mut renaming] = [fresh.tab(), fresh.tab()];
+    registering.register("cid", "cid@meadow.example", PASSWORD).await;
+    site.wait(1);
+    renaming.register("ann", "dan@meadow.example", PASSWORD).await;
+    renaming.fill("Code", &site.newest_code().await).press("Create account").await;
     let mut compared = 0;
     for (path, methods) in document()["paths"].as_object().unwrap() {
         let form = &methods["post"]["requestBody"]["content"]["application/x-www-form-urlencoded"];
@@ -101,9 +115,10 @@ async fn the_openapi_document_has_every_field_and_no_other() {
         let needs_session = path == "/reset" || path.starts_with("/account/");
         let mut visitor = match path.as_str() {
             "/login/code/confirm" => coded.tab(),
-            "/verify" => bob.tab(),
+            "/register/confirm" => registering.tab(),
+            "/verify" => bob.at(&router),
             _ if needs_session => ann.tab(),
-            _ => site.browser(),
+            _ => fresh.tab(),
         };
         let page = path.strip_suffix("/revoke").unwrap_or(path);
         visitor.open(&format!("{page}?next=/account")).await;
@@ -111,6 +126,9 @@ async fn the_openapi_document_has_every_field_and_no_other() {
         let mut shown = fields(&visitor);
         if path == "/register" {
             shown.extend(register.clone());
+        }
+        if path == "/register/confirm" {
+            shown.extend(fields(&renaming));
         }
         assert_eq!(keys(&schema["properties"]), shown, "{path}");
         let required = schema["required"].as_array().unwrap();
@@ -121,5 +139,5 @@ async fn the_openapi_document_has_every_field_and_no_other() {
         }
         compared += 1;
     }
-    assert_eq!(compared, 15);
+    assert_eq!(compared, 16);
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnection};
 use vestibule::App;
+use vestibule::config::RegistrationMode;
 use vestibule::db::Location;
 use vestibule::mail::worker::Worker;
 use vestibule::tasks::hooks::run_next;
@@ -37,6 +38,14 @@ async fn everything(site: &Site) {
     let proxy = behind_proxy(site).await;
     let cookie = app_cookie(&proxy, WIKI, &session).await;
     ask_proxy(&proxy, WIKI, &cookie).await;
+    let mut cid =
+        site.changed(|config| config.registration.mode = RegistrationMode::Verified).await;
+    for name in ["ann", "cid"] {
+        cid.register(name, "cid@meadow.example", PASSWORD).await;
+        site.wait(1);
+        cid.press("Send a new code").await;
+        cid.fill("Code", &site.newest_code().await).press("Create account").await;
+    }
     let mut bob = site.browser();
     bob.ask_for_code("bob", "bob@meadow.example").await.reset("CCCC-CCCC", PASSWORD).await;
     let (mut ann, code) = site.with_code("ann").await;

@@ -16,9 +16,10 @@ const AT_ONCE: Duration = Duration::from_secs(3);
 const LEFT: &str = "select (select count(*) from vestibule_sessions where expires_at = 1)
     + (select count(*) from vestibule_rate_limits where window_ends_at = 1)
     + (select count(*) from vestibule_one_time_codes where expires_at = 1)
-    + (select count(*) from vestibule_devices where last_login_at = 1)";
+    + (select count(*) from vestibule_devices where last_login_at = 1)
+    + (select count(*) from vestibule_registrations where expires_at = 1)";
 
-/// `many` rows in each of the four tables, which expired long ago.
+/// `many` rows in each of the five tables, which expired long ago.
 async fn expired(site: &Site, many: u8) {
     site.registered("ann").await;
     let user = find_user_by_username(site.db().reader(), "ann").await.unwrap().unwrap().id;
@@ -37,6 +38,10 @@ async fn expired(site: &Site, many: u8) {
                 values ($1, $2, 1, 1)")
             .bind(bytes)
             .bind(&user),
+            sql("insert into vestibule_registrations
+                (id, username, username_key, email, email_key, password_hash, created_at, expires_at)
+                values ($1, '', '', '', '', '', 1, 1)")
+            .bind(&text),
         ] {
             insert.execute(site.db().writer()).await.unwrap();
         }
@@ -50,7 +55,7 @@ async fn sweep_at_once(site: &Site) -> u64 {
 on_both_databases! {
     async fn a_sweep_deletes_more_than_a_batch_and_keeps_live_rows(site: Site) {
         expired(&site, 120).await;
-        assert_eq!(sweep_at_once(&site).await, 480);
+        assert_eq!(sweep_at_once(&site).await, 600);
         assert_eq!(sweep_at_once(&site).await, 0);
         assert!(site.browser().log_in("ann", PASSWORD).await.path() == "/account");
         assert_eq!(site.count("select count(*) from vestibule_sessions").await, 2);
@@ -78,13 +83,14 @@ async fn rows_locked_by_a_request_are_left_for_the_next_sweep() {
         "update vestibule_rate_limits set count = 2 where subject = '1'",
         "update vestibule_one_time_codes set attempts = 1 where id = '1'",
         "update vestibule_devices set logins = 2 where token_hash = '\\x01'",
+        "update vestibule_registrations set proved_at = 2 where id = '1'",
     ] {
         assert_eq!(sql(hold).execute(request.executor()).await.unwrap(), 1);
     }
-    assert_eq!(sweep_at_once(&site).await, 8);
+    assert_eq!(sweep_at_once(&site).await, 10);
     request.commit().await.unwrap();
-    assert_eq!(site.count(LEFT).await, 4);
-    assert_eq!(sweep_at_once(&site).await, 4);
+    assert_eq!(site.count(LEFT).await, 5);
+    assert_eq!(sweep_at_once(&site).await, 5);
 }
 
 #[tokio::test]
@@ -94,11 +100,11 @@ async fn one_node_sweeps_at_a_time() {
     let other = Db::open(&site.app.config.database).await.unwrap();
     let mut lock = other.try_advisory_lock("sweep").await.unwrap().expect("no node holds the lock");
     assert_eq!(sweep_at_once(&site).await, 0);
-    assert_eq!(site.count(LEFT).await, 4);
+    assert_eq!(site.count(LEFT).await, 5);
     assert!(other.try_advisory_lock("something else").await.unwrap().is_some());
     lock.keep_alive().await.unwrap();
     lock.release().await.unwrap();
-    assert_eq!(sweep_at_once(&site).await, 4);
+    assert_eq!(sweep_at_once(&site).await, 5);
     let mine = site.db().try_advisory_lock("sweep").await.unwrap();
     assert!(mine.is_some(), "its own lock is released, too");
 }
@@ -109,7 +115,7 @@ async fn a_site_in_another_schema_has_its_own_lock() {
     let other = Site::on_postgresql().await.unwrap();
     let _lock = other.db().try_advisory_lock("sweep").await.unwrap().unwrap();
     expired(&site, 1).await;
-    assert_eq!(sweep_at_once(&site).await, 4);
+    assert_eq!(sweep_at_once(&site).await, 5);
 }
 
 /// What PostgreSQL sees of a node that is gone: its connection ends.
@@ -127,7 +133,7 @@ async fn a_node_that_loses_its_connection_loses_the_lock_and_stops() {
     let ended = sqlx::query(end).fetch_all(&mut admin).await.unwrap();
     assert_eq!(ended.len(), 1);
     assert!(lock.keep_alive().await.is_err(), "it must not continue while another node sweeps");
-    assert_eq!(sweep_at_once(&site).await, 4);
+    assert_eq!(sweep_at_once(&site).await, 5);
 }
 
 /// Else a login could wait for a change of the password, and both for each other.

@@ -44,12 +44,20 @@ fn all() -> Vec<Email> {
     let context = context();
     let reports = EVENT_EMAILS.iter().map(|render| render(&context));
     let verify = Code { purpose: Purpose::VerifyEmail, ..code(600) };
+    let register = Code { purpose: Purpose::Register, ..code(600) };
     let more = [
         super::code(&context, code(600)),
         super::code(&context, verify),
+        super::code(&context, register),
+        already_registered(&context, 600),
         registered(&context, None),
     ];
     reports.chain(more).map(Result::unwrap).collect()
+}
+
+/// All of the kind of a code but one.
+fn has_code(email: &Email) -> bool {
+    email.is_code() && !email.subject.starts_with("You already")
 }
 
 /// The preview that mail programs show after the subject, and the email itself.
@@ -131,6 +139,10 @@ fn next_step(email: &Email) -> &'static str {
     match email.kind.as_str() {
         "reset_code" => "https://example.com/accounts/reset",
         "verify_code" => "https://example.com/accounts/verify",
+        REGISTER_CODE if email.subject.starts_with("You already") => {
+            "https://example.com/accounts/forgot"
+        }
+        REGISTER_CODE => "https://example.com/accounts/register/confirm",
         // Its recipient may be who took the account over.
         "username_reminder" | "email_restored" => "https://example.com/accounts/login",
         "account_deleted" => {
@@ -143,7 +155,7 @@ fn next_step(email: &Email) -> &'static str {
 #[test]
 fn an_email_has_one_button_at_most() {
     for email in all() {
-        let asks_for_nothing = email.is_code()
+        let asks_for_nothing = has_code(&email)
             || ["email_restored", "account_deleted", "test"].contains(&&*email.kind);
         let buttons = email.html.matches("class=\"button\"").count();
         assert_eq!(buttons, usize::from(!asks_for_nothing), "{}", email.kind);
@@ -313,7 +325,7 @@ fn the_words_are_plain() {
 #[test]
 fn only_an_email_with_a_code_has_one() {
     for email in all() {
-        let code = email.is_code().then_some("CDFG-HJKL");
+        let code = has_code(&email).then_some("CDFG-HJKL");
         assert_eq!(code_in(&email.kind, &email.text), code);
     }
     let welcome = registered(&context(), Some(code(600))).unwrap();

@@ -1,0 +1,233 @@
+//! Confirm a registration with an emailed code, where accounts are made only for proved addresses.
+//!
+//! Whether the username or the address is taken is told only once the address is proved: an earlier answer
+//! would reveal who has an account (ASVS 6.3.8). Until then the same is written, sent and answered.
+
+use super::change_username::username_taken;
+use super::email::EmailAddress;
+use super::field_errors::FieldErrors;
+use super::history::HistoryEvent;
+use super::mail_limits::MailQuota;
+use super::one_time_code::{OneTimeCode, PendingCode, Rejection};
+use super::rate_limits::{self, Counter, RateLimit};
+use super::requester::Requester;
+use super::reserved_names::insert_unreserved;
+use super::send_code::{self, CodeRequest, NewRequest};
+use super::username::{Username, UsernameError};
+use super::verify_email::attempts_key;
+use super::{Error, history, hooks, notices, trusted_devices};
+use crate::app::App;
+use crate::config::Notice;
+use crate::db::DbError;
+use crate::event::Event;
+use crate::models::hook_event::HookKind;
+use crate::models::mail_link::is_email_held;
+use crate::models::one_time_code::Purpose;
+use crate::models::registration::{
+    Registration, delete_registration, find_registration_by_code, insert_registration,
+    prove_registration,
+};
+use crate::models::user::{NewUser, User, find_user_by_email};
+
+pub const PURPOSE: Purpose = Purpose::Register;
+
+/// What was typed on the page that asks for the code, and for another username if the first one is taken.
+#[derive(Clone, Copy)]
+pub struct ConfirmationForm<'a> {
+    pub code: &'a str,
+    pub username: &'a str,
+}
+
+/// How an attempt to confirm a registration ended.
+pub enum Confirmation {
+    Registered {
+        user: User,
+        /// The device tokens that the browser must keep.
+        device_tokens: Vec<String>,
+    },
+    /// The address belongs to an account. Only who has proved it is told.
+    AlreadyRegistered,
+    /// No registration is under way in this browser, or it was confirmed before.
+    NotPending,
+}
+
+/// Stores a registration and sends a code to its address, or how to log in if an account has it. `pending` is
+/// the code that was requested in this browser before.
+pub async fn request_code(
+    app: &App,
+    requester: &Requester,
+    new: NewUser<'_>,
+    pending: Option<&PendingCode>,
+) -> Result<CodeRequest, Error> {
+    if pending.is_some_and(|old| old.is_of_same_form(app, new.username, new.email)) {
+        return Ok(CodeRequest::Repeated);
+    }
+    let registration = insert_registration(app.db.writer(), new, app.clock.now()).await?;
+    send(app, requester, &registration, (pending, false)).await
+}
+
+/// Replaces the code of `pending` by a new one.
+pub async fn resend_code(
+    app: &App,
+    requester: &Requester,
+    pending: Option<&PendingCode>,
+) -> Result<CodeRequest, Error> {
+    let Some(pending) = pending else { return Ok(CodeRequest::NotPending) };
+    let Some(registration) = find_registration(app, pending).await? else {
+        return Ok(CodeRequest::NotPending);
+    };
+    if registration.proved_at.is_some() {
+        return Ok(CodeRequest::Repeated);
+    }
+    if let Some(refusal) = pending.refuse_resend(app) {
+        return Ok(refusal);
+    }
+    send(app, requester, &registration, (Some(pending), true)).await
+}
+
+async fn send(
+    app: &App,
+    requester: &Requester,
+    registration: &Registration,
+    old: (Option<&PendingCode>, bool),
+) -> Result<CodeRequest, Error> {
+    let Registration { id, username, email, email_key, .. } = registration;
+    let user = find_user_by_email(app.db.reader(), email_key).await?;
+    let mut counters = Counter::of_networks(app, RateLimit::ForgotIp, requester.counted_networks());
+    counters.extend(Counter::of(app, RateLimit::ForgotAccount, &format!("registration {id}")));
+    let request = NewRequest {
+        purpose: PURPOSE,
+        user: user.as_ref(),
+        registration: Some(id),
+        // Without the username that was typed: strangers must not write in our emails.
+        recipient: user.as_ref().map_or(("", email), |user| (&user.username, &user.email)),
+        typed: (username, email),
+        counters,
+        mail_counters: &MailQuota::Proofs.counters(app, email, requester),
+        attempts_key: &attempts_key(app, email),
+    };
+    send_code::request_code(app, requester, request, old).await
+}
+
+/// The registration that `pending` is for, if it was not confirmed and has not expired.
+pub async fn find_registration(
+    app: &App,
+    pending: &PendingCode,
+) -> Result<Option<Registration>, DbError> {
+    find_registration_by_code(app.db.reader(), &pending.id, app.clock.now()).await
+}
+
+/// Makes the account with the code that was emailed. If its username is taken, the address stays proved, and
+/// the next form needs another username in place of the code.
+pub async fn confirm(
+    app: &App,
+    requester: &Requester,
+    pending: Option<&PendingCode>,
+    form: ConfirmationForm<'_>,
+) -> Result<Confirmation, Error> {
+    let Some(pending) = pending else { return Ok(Confirmation::NotPending) };
+    let Some(registration) = find_registration(app, pending).await? else {
+        return Ok(Confirmation::NotPending);
+    };
+    let outcome = try_confirm(app, requester, (pending, registration), form).await;
+    // The writer waits for a commit in progress: the same form may have come twice.
+    if matches!(outcome, Err(Error::CodeRejected(Rejection::Gone)))
+        && find_registration_by_code(app.db.writer(), &pending.id, app.clock.now()).await?.is_none()
+    {
+        return Ok(Confirmation::NotPending);
+    }
+    outcome
+}
+
+async fn try_confirm(
+    app: &App,
+    requester: &Requester,
+    (pending, registration): (&PendingCode, Registration),
+    form: ConfirmationForm<'_>,
+) -> Result<Confirmation, Error> {
+    let registration = if registration.proved_at.is_some() {
+        with_username(app, requester, registration, form.username).await?
+    } else {
+        let code = OneTimeCode::from_form(form.code)?;
+        pending.check(app, PURPOSE, &code).await?;
+        registration
+    };
+    match make_account(app, requester, &registration).await? {
+        Some(confirmation) => Ok(confirmation),
+        None => refuse(app, &registration).await,
+    }
+}
+
+/// The registration with another username. Each is counted: the answer reveals whether it is taken.
+async fn with_username(
+    app: &App,
+    requester: &Requester,
+    registration: Registration,
+    typed: &str,
+) -> Result<Registration, Error> {
+    let counters = Counter::of_networks(app, RateLimit::RegisterIp, requester.counted_networks());
+    rate_limits::count(app, counters, None).await?;
+    let mut errors = FieldErrors::default();
+    let email = EmailAddress::parse(&registration.email).ok();
+    let username = Username::choose_optional(typed, app.config.usernames, email.as_ref());
+    let username = errors.record("username", username, UsernameError::Empty);
+    let (username, username_key) = match errors.into_result(username)? {
+        Some(username) => (username.as_str().to_owned(), username.key()),
+        None => (String::new(), registration.email_key.clone()),
+    };
+    Ok(Registration { username, username_key, ..registration })
+}
+
+/// Makes the account, trusts the browser and sends the notice, all or nothing; `None` when the username or the
+/// address is taken.
+async fn make_account(
+    app: &App,
+    requester: &Requester,
+    registration: &Registration,
+) -> Result<Option<Confirmation>, Error> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    // First: it uses the registration up, whatever is sent in parallel.
+    if !delete_registration(tx.executor(), &registration.id, now).await? {
+        return Ok(Some(Confirmation::NotPending));
+    }
+    let terms = registration.terms();
+    let new = NewUser {
+        username: &registration.username,
+        username_key: &registration.username_key,
+        email: &registration.email,
+        email_key: &registration.email_key,
+        password_hash: &registration.password_hash,
+        password_set_in: None,
+        email_verified_at: Some(now),
+        terms: terms.as_ref(),
+    };
+    let Some(user) = insert_unreserved(app, &mut tx, new).await? else { return Ok(None) };
+    let (_, device_tokens) = trusted_devices::record_login(app, &mut tx, requester, &user).await?;
+    history::record(app, &mut tx, requester, &user, HistoryEvent::Registered).await?;
+    notices::send(app, &mut tx, requester, &user, Notice::Registered).await?;
+    hooks::enqueue(app, &mut tx, HookKind::Registered, &user).await?;
+    tx.commit().await?;
+    Event::Registered { account: &user.id }.write();
+    Ok(Some(Confirmation::Registered { user, device_tokens }))
+}
+
+/// Refuses a registration whose address is proved: another account has that, or the username.
+async fn refuse(app: &App, registration: &Registration) -> Result<Confirmation, Error> {
+    let Registration { id, email_key, username, .. } = registration;
+    let now = app.clock.now();
+    Event::RegisterRefused { reason: "taken" }.write();
+    let mut tx = app.db.begin().await?;
+    let is_email_taken = find_user_by_email(tx.executor(), email_key).await?.is_some()
+        || is_email_held(tx.executor(), email_key, "", now).await?
+        // Somebody has it as a username.
+        || username.is_empty();
+    if is_email_taken {
+        delete_registration(tx.executor(), id, now).await?;
+        tx.commit().await?;
+        return Ok(Confirmation::AlreadyRegistered);
+    }
+    prove_registration(tx.executor(), id, now).await?;
+    tx.commit().await?;
+    Err(username_taken())
+}
