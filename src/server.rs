@@ -140,8 +140,10 @@ fn reject(stream: TcpStream) {
 pub struct Signals([Signal; 2]);
 
 impl Signals {
-    /// From now on the signals no longer end the process by themselves.
+    /// From now on the signals no longer end the process by themselves. SIGHUP does nothing: a closed
+    /// terminal, and `systemctl reload` or logrotate of other programs' recipes, must not stop the site.
     pub fn listen() -> std::io::Result<Self> {
+        drop(signal(SignalKind::hangup())?);
         Ok(Self([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?]))
     }
 

@@ -9,6 +9,17 @@ use crate::support::program::Folder;
 const SOON: Duration = Duration::from_secs(5);
 
 #[test]
+fn a_hangup_does_not_stop_the_site() {
+    let program = Folder::new().serve(&[]);
+    program.hang_up();
+    assert_eq!(program.get("/login", "").status, 200);
+    program.terminate();
+    let (status, log) = program.ended();
+    assert_eq!(status, 0);
+    assert!(log.contains("finished"), "{log}");
+}
+
+#[test]
 fn half_a_head_does_not_delay_the_stop() {
     let folder = Folder::new();
     let program = folder.serve(&[]);

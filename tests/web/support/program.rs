@@ -240,6 +240,10 @@ impl Program {
         self.signal("-INT");
     }
 
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
     fn signal(&self, which: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([which, &pid]).status().unwrap().success());
