@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use ipnet::IpNet;
 
 use crate::db::{self, Location};
@@ -86,6 +87,8 @@ pub struct Config {
     pub after_login: String,
     /// The proxies whose `X-Forwarded-For` is trusted, and which may ask who is logged in.
     pub trusted_proxies: Vec<IpNet>,
+    /// `Strict-Transport-Security` on answers over https; `None` if it is off.
+    pub hsts: Option<HeaderValue>,
     /// What a password hash costs.
     pub hash: HashCost,
     /// How often things may happen.
@@ -143,6 +146,11 @@ impl Config {
         }
     }
 
+    /// The `Strict-Transport-Security` of answers. Browsers ignore it on http (RFC 6797, 8.1).
+    pub(crate) fn hsts(&self) -> Option<HeaderValue> {
+        self.hsts.clone().filter(|_| self.base_url.is_https())
+    }
+
     fn check(mut raw: RawSettings) -> Result<Self, ConfigErrors> {
         let config = Self::read(&mut raw);
         config.check_production(&mut raw);
@@ -176,6 +184,7 @@ impl Config {
             after_login: raw.value("AFTER_LOGIN", |text| apps::after_login(text, &apps)),
             apps,
             trusted_proxies: raw.value("TRUSTED_PROXIES", values::trusted_proxies),
+            hsts: raw.value("HSTS", values::hsts),
             hash: HashCost::read(raw),
             limits: Limits::read(raw),
             code_ttl: raw.value("CODE_TTL", values::time(MINUTE..=HOUR)),

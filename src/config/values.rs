@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use axum::http::HeaderValue;
 use ipnet::IpNet;
 
 pub(super) const MINUTE: i64 = 60;
@@ -91,6 +92,30 @@ pub(super) fn yes_or_no(text: &str) -> Result<bool, &'static str> {
         "no" | "false" | "off" | "0" => Ok(false),
         _ => Err("expected yes or no (or true, on, 1, false, off, 0)"),
     }
+}
+
+/// The value of `Strict-Transport-Security` (RFC 6797, 6.1), or `off`.
+pub(super) fn hsts(text: &str) -> Result<Option<HeaderValue>, &'static str> {
+    const EXPECTED: &str = "expected max-age=SECONDS, which \"; includeSubDomains\" and \"; preload\" may follow, or off";
+    if text == "off" {
+        return Ok(None);
+    }
+    let mut directives = text.split(';').map(str::trim).map(str::to_ascii_lowercase);
+    let max_age = directives.next().and_then(|first| first.strip_prefix("max-age=")?.parse().ok());
+    let max_age: u32 = max_age.ok_or(EXPECTED)?;
+    let mut value = format!("max-age={max_age}");
+    for directive in directives {
+        let addition = match directive.as_str() {
+            "includesubdomains" => "; includeSubDomains",
+            "preload" => "; preload",
+            _ => return Err(EXPECTED),
+        };
+        if value.contains(addition) {
+            return Err(EXPECTED);
+        }
+        value.push_str(addition);
+    }
+    HeaderValue::try_from(value).map(Some).map_err(|_| EXPECTED)
 }
 
 pub(super) fn listen(text: &str) -> Result<SocketAddr, &'static str> {
@@ -268,6 +293,34 @@ mod tests {
         }
         let message = trusted_proxies("10.0.0.1,caddy").unwrap_err();
         assert!(message.starts_with("expected addresses or CIDRs"));
+    }
+
+    #[test]
+    fn hsts_is_written_as_the_header_is() {
+        let written = |text: &str| hsts(text).unwrap().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(written("max-age=0"), "max-age=0");
+        let preload = "max-age=63072000; includeSubDomains; preload";
+        assert_eq!(written(preload), preload);
+        assert_eq!(written("Max-Age=63072000;INCLUDESUBDOMAINS;preload"), preload);
+        assert_eq!(written("max-age=60;preload"), "max-age=60; preload");
+        assert_eq!(hsts("off"), Ok(None));
+        for text in [
+            "",
+            "on",
+            "max-age",
+            "max-age=",
+            "max-age=-1",
+            "max-age=1d",
+            "max-age=99999999999",
+            "includeSubDomains",
+            "includeSubDomains; max-age=60",
+            "max-age=60,includeSubDomains",
+            "max-age=60; includeSubDomains; includeSubDomains",
+            "max-age=60;",
+            "max-age=60; x\r\nSet-Cookie: a=b",
+        ] {
+            assert!(hsts(text).unwrap_err().starts_with("expected max-age=SECONDS"), "{text}");
+        }
     }
 
     #[test]

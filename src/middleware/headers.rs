@@ -12,10 +12,6 @@ use crate::config::Config;
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Two years, with subdomains (ASVS 3.4.1).
-const STRICT_TRANSPORT_SECURITY: HeaderValue =
-    HeaderValue::from_static("max-age=63072000; includeSubDomains");
-
 /// On our own answers.
 const OWN: [(HeaderName, HeaderValue); 2] = [
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY)),
@@ -44,23 +40,23 @@ const ALWAYS: [(HeaderName, HeaderValue); 6] = [
 
 /// Adds the headers that an answer of ours does not have.
 pub fn layer(config: &Config) -> MapResponseLayer<impl Fn(Response) -> Response + Clone + use<>> {
-    let is_https = config.base_url.is_https();
+    let (is_https, hsts) = (config.base_url.is_https(), config.hsts());
     MapResponseLayer::new(move |mut response: Response| {
-        add_missing(response.headers_mut(), OWN, is_https);
+        add_missing(response.headers_mut(), OWN, hsts.clone());
         complete_cookies(response.headers_mut(), is_https);
         response
     })
 }
 
-/// Adds `special` and what every answer needs, unless they are there.
+/// Adds `special`, what every answer needs and `hsts`, unless they are there.
 pub fn add_missing<const N: usize>(
     headers: &mut HeaderMap,
     special: [(HeaderName, HeaderValue); N],
-    is_https: bool,
+    hsts: Option<HeaderValue>,
 ) {
-    let hsts = (header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
+    let hsts = hsts.map(|value| (header::STRICT_TRANSPORT_SECURITY, value));
     headers.reserve(N + ALWAYS.len() + 1);
-    for (name, value) in special.into_iter().chain(ALWAYS).chain(is_https.then_some(hsts)) {
+    for (name, value) in special.into_iter().chain(ALWAYS).chain(hsts) {
         headers.entry(name).or_insert(value);
     }
 }

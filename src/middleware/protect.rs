@@ -64,7 +64,7 @@ async fn run_and_add_headers(app: App, request: Request, next: Next) -> Response
 
 fn add_headers(app: &App, headers: &mut HeaderMap) {
     let policy = [(header::CONTENT_SECURITY_POLICY, POLICY)];
-    add_missing(headers, policy, app.config.base_url.is_https());
+    add_missing(headers, policy, app.config.hsts());
 }
 
 /// No cache keeps an answer that depends on who is logged in (ASVS 14.3.2), unless the handler says so;

@@ -8,7 +8,7 @@ use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, body_of, email_of}
 
 const HTTP: &str = "http://localhost:8000";
 const HTTPS: &str = "https://accounts.example";
-const TWO_YEARS: &str = "max-age=63072000; includeSubDomains";
+const TWO_YEARS: &str = "max-age=63072000";
 
 /// The answers of a tour of the whole site and of its refusals.
 struct Tour {
@@ -206,6 +206,27 @@ async fn static_files_have_the_security_headers_and_may_be_cached() {
             assert_guarded(&what, headers, TWO_YEARS);
             assert!(value(headers, "cache-control").starts_with("public, max-age="), "{what}");
             assert!(cookies(&answer).next().is_none(), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn hsts_is_the_header_that_is_configured_and_only_on_https() {
+    for (origin, hsts, expected) in [
+        (HTTPS, "max-age=60; includeSubDomains", Some("max-age=60; includeSubDomains")),
+        (HTTPS, "off", None),
+        (HTTP, "max-age=60", None),
+    ] {
+        let site = Site::with(|config| {
+            config.base_url = BaseUrl::parse(origin).unwrap();
+            config.hsts = (hsts != "off").then(|| hsts.parse().unwrap());
+        })
+        .await;
+        for path in ["/login", "/nowhere", "/healthz"] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let answer = site.browser().send(request).await;
+            let sent = answer.headers().get(header::STRICT_TRANSPORT_SECURITY);
+            assert_eq!(sent.map(|value| value.to_str().unwrap()), expected, "{origin} {path}");
         }
     }
 }
