@@ -105,10 +105,15 @@ async fn complete(
     code: String,
 ) -> Result<LoginOutcome, Error> {
     let mut tx = app.db.begin().await?;
+    // Users before codes, as in a deletion: parallel requests must not deadlock.
+    let device_tokens = match record_login(&app, &mut tx, &requester, &user).await {
+        // The account was deleted in the meantime.
+        Err(Error::Database(error)) if error.is_reference() => return Err(Rejection::Gone.into()),
+        recorded => recorded?,
+    };
     if !use_code(tx.executor(), PURPOSE, &code, &user.id, app.clock.now()).await? {
         return Err(Rejection::Gone.into());
     }
-    let device_tokens = record_login(&app, &mut tx, &requester, &user).await?;
     tx.commit().await?;
     Event::LoginByCode { account: &user.id }.write();
     Ok(LoginOutcome { user, device_tokens })

@@ -162,9 +162,14 @@ pub async fn send_failed_logins(
     if !is_stopped && !may_send(app, &mut tx, &[daily]).await? {
         return Ok(());
     }
+    // Users before the limits of emails, as in a deletion: parallel requests must not deadlock.
+    let token = match make_link(app, &mut tx, LinkPurpose::Unlock, user, to).await {
+        // The account was deleted in the meantime.
+        Err(error) if error.is_reference() => return Ok(()),
+        made => made?,
+    };
     let is_sent = may_send_within(app, &mut tx, requester, counted, &[MailQuota::Notices]).await?;
     let user = user.filter(|_| is_sent);
-    let token = make_link(app, &mut tx, LinkPurpose::Unlock, user, to).await?;
     let wait = RateLimit::LoginAccount.rate(app).map(|rate| times::wait(rate.period));
     let (link, detail) = (&format!("/unlock/{token}"), &wait.unwrap_or_default());
     let context = EmailContext { link, detail, ..context(app, requester, username, to) };

@@ -32,20 +32,37 @@ pub async fn unlock(
     token: &str,
 ) -> Result<Option<Unlocked>, Error> {
     let attempt = count_attempt(app, requester).await?;
-    let mut tx = app.db.begin().await?;
-    let link = use_link(app, &mut tx, LinkPurpose::Unlock, token).await?;
-    let user = match link.and_then(|link| link.user_id) {
-        Some(id) => find_user(tx.executor(), &id).await?,
+    let unlocked = match open_unlock(app, token).await? {
+        Some(user) => trust(app, requester, user, token).await?,
         None => None,
     };
-    let Some(user) = user else {
-        refuse(LinkPurpose::Unlock);
-        return Ok(None);
+    match &unlocked {
+        Some(Unlocked { user, .. }) => {
+            attempt.refund(app).await;
+            Event::Unlocked { account: &user.id }.write();
+        }
+        None => refuse(LinkPurpose::Unlock),
+    }
+    Ok(unlocked)
+}
+
+async fn trust(
+    app: &App,
+    requester: &Requester,
+    user: User,
+    token: &str,
+) -> Result<Option<Unlocked>, DbError> {
+    let mut tx = app.db.begin().await?;
+    // Users before links, as in a deletion: parallel requests must not deadlock.
+    let device_tokens = match trust_anew(app, &mut tx, requester, &user).await {
+        // The account was deleted in the meantime.
+        Err(error) if error.is_reference() => return Ok(None),
+        trusted => trusted?,
     };
-    let device_tokens = trust_anew(app, &mut tx, requester, &user).await?;
+    if use_link(app, &mut tx, LinkPurpose::Unlock, token).await?.is_none() {
+        return Ok(None);
+    }
     history::record(app, &mut tx, requester, &user, HistoryEvent::Unlocked).await?;
     tx.commit().await?;
-    attempt.refund(app).await;
-    Event::Unlocked { account: &user.id }.write();
     Ok(Some(Unlocked { user, device_tokens }))
 }

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
 use tower_sessions::SessionStore;
 use vestibule::accounts::delete_account::{Deletion, delete_account};
 use vestibule::config::Notices;
@@ -194,6 +195,66 @@ on_both_databases! {
         third.register("ann", "third@meadow.example", PASSWORD).await;
         assert_eq!(third.path(), "/account", "{}", third.text());
     }
+}
+
+/// The answer to `request`, during which an account is deleted: as soon as it waits for the account's row.
+/// SQLite has one writer at a time.
+async fn during_a_deletion(
+    site: &Site,
+    request: impl Future<Output = Response<Body>>,
+) -> Response<Body> {
+    let mut deletion = site.db().begin().await.unwrap();
+    let lock = "select pg_current_xact_id()::xid::text from vestibule_users for update";
+    let (own,) = sql(lock).fetch_optional::<(String,)>(deletion.executor()).await.unwrap().unwrap();
+    let waits = "select count(*) from pg_locks where not granted and transactionid::text = $1";
+    let mut request = std::pin::pin!(request);
+    let mut is_waiting = false;
+    while !is_waiting {
+        assert!(futures_util::poll!(&mut request).is_pending(), "it needs no row of the account");
+        let (count,) = sql(waits)
+            .bind(&own)
+            .fetch_optional::<(i64,)>(site.db().reader())
+            .await
+            .unwrap()
+            .unwrap();
+        is_waiting = count > 0;
+    }
+    sql("delete from vestibule_users").execute(deletion.executor()).await.unwrap();
+    deletion.commit().await.unwrap();
+    request.await
+}
+
+#[tokio::test]
+async fn what_waits_for_an_account_holds_nothing_that_its_deletion_needs() {
+    let Some(site) = Site::on_postgresql().await else { return };
+    let wrong = [("username", "ann"), ("password", "wrong")];
+    // The failure that emails a link, and the link.
+    site.registered("ann").await;
+    let mut stranger = site.browser();
+    for _ in 0..9 {
+        stranger.log_in("ann", "wrong").await;
+    }
+    let answer = during_a_deletion(&site, stranger.post("/login", &wrong)).await;
+    assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(site.mails().await.len(), 1, "the welcome");
+    site.registered("ann").await;
+    for _ in 0..10 {
+        stranger.log_in("ann", "wrong").await;
+    }
+    let mails = site.mails().await;
+    let link =
+        mails.iter().flat_map(|mail| mail.text.lines()).find(|line| line.contains("/unlock/"));
+    let link = link.unwrap().trim_start_matches("http://localhost:8000").to_owned();
+    let answer = during_a_deletion(&site, stranger.post(&link, &[])).await;
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    // A login with a code.
+    site.registered("ann").await;
+    let mut coded = site.changed(|config| config.login_code = true).await;
+    coded.open("/login/code").await.fill("Username or email", "ann").press("Email me a code").await;
+    let code = site.newest_code().await;
+    let answer =
+        during_a_deletion(&site, coded.post("/login/code/confirm", &[("code", &*code)])).await;
+    assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
 }
 
 #[tokio::test]

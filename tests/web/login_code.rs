@@ -96,6 +96,28 @@ on_both_databases! {
         assert!(owner.problems()[0].starts_with("Incorrect code."));
     }
 
+    async fn a_login_while_the_account_is_deleted_is_refused_or_ends_with_it(site: Site) {
+        for round in 0..6 {
+            let name = format!("ann{round}");
+            let owner = site.registered(&name).await;
+            let mut browser = allowed(&site).await;
+            ask(&mut browser, &name).await;
+            let code = newest_code(&site).await;
+            let fields = [("username", name.as_str()), ("current_password", PASSWORD)];
+            let form = [("code", &*code)];
+            let (deleted, logged_in) =
+                tokio::join!(owner.post("/account/delete", &fields), browser.post("/login/code/confirm", &form));
+            assert_eq!(deleted.status(), StatusCode::SEE_OTHER);
+            let status = logged_in.status();
+            assert!([StatusCode::SEE_OTHER, StatusCode::UNPROCESSABLE_ENTITY].contains(&status), "{status}");
+            browser.keep(&logged_in);
+            assert!(!browser.is_logged_in().await);
+            site.wait(60);
+        }
+        assert_eq!(site.count("select count(*) from vestibule_users").await, 0);
+        assert_eq!(site.count("select count(*) from vestibule_sessions where user_id is not null").await, 0);
+    }
+
     async fn it_does_not_count_as_giving_the_password(site: Site) {
         site.registered("ann").await;
         let mut browser = allowed(&site).await;
