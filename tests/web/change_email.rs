@@ -225,6 +225,23 @@ on_both_databases! {
         assert!(owner.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await);
     }
 
+    async fn an_undo_wins_over_another_change_at_the_same_instant(site: Site) {
+        let mut thief = site.registered("ann").await;
+        change(&site, &mut thief, NEW).await;
+        site.wait(60);
+        ask(&mut thief, NEWER).await;
+        let code = code_to(&site, NEWER).await;
+        let (link, owner) = (link_to(&site, &email_of("ann")).await, site.browser());
+        let form = [("code", &*code)];
+        let (changed, undone) = tokio::join!(thief.post("/account/email/confirm", &form), owner.post(&link, &[]));
+        assert_eq!(undone.status(), StatusCode::SEE_OTHER);
+        thief.keep(&changed);
+        assert!(!thief.is_logged_in().await);
+        assert_eq!(ann(&site).await.email, email_of("ann"));
+        let late = thief.post("/account/email/confirm", &form).await;
+        assert_eq!(late.headers()["location"], "/login?next=/account/email/confirm");
+    }
+
     async fn the_link_at_the_new_address_does_not_undo_the_undo(site: Site) {
         let mut thief = site.registered("ann").await;
         change(&site, &mut thief, NEW).await;

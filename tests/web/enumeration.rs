@@ -3,8 +3,11 @@
 
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
+use vestibule::accounts::mail_link::{LINK_LIFE, make_link};
 use vestibule::config::{HashCost, Rate, RegistrationMode};
 use vestibule::mail::worker::Worker;
+use vestibule::models::mail_link::LinkPurpose;
+use vestibule::models::user::{User, find_user_by_username};
 
 use crate::support::outbox::mailer;
 use crate::support::smtp::FakeSmtp;
@@ -88,7 +91,7 @@ impl Journey {
         let lines = lines.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
         let headers = lines.map(|line| self.masked(&without_id(&line))).collect();
         let body = self.masked(&body_of(answer).await);
-        self.seen.push((step, Seen { status, headers, body }));
+        self.seen.push((self.masked(&step), Seen { status, headers, body }));
         status
     }
 
@@ -271,6 +274,41 @@ on_both_databases! {
         assert_eq!(site.count("select count(*) from vestibule_users").await, 1);
     }
 
+    async fn links_that_do_not_work_show_the_same_whatever_became_of_them(site: Site) {
+        site.registered(KNOWN).await;
+        let user = find_user_by_username(site.db().reader(), KNOWN).await.unwrap().unwrap();
+        for (purpose, other, path) in [
+            (LinkPurpose::NotMe, LinkPurpose::Unlock, "/not-me"),
+            (LinkPurpose::Unlock, LinkPurpose::NotMe, "/unlock"),
+        ] {
+            let expired = link(&site, purpose, Some(&user)).await;
+            site.wait(LINK_LIFE);
+            let used = link(&site, purpose, Some(&user)).await;
+            let answer = site.browser().post(&format!("{path}/{used}"), &[]).await;
+            assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+            let another = link(&site, other, Some(&user)).await;
+            let nobodys = link(&site, purpose, None).await;
+            let (mut journeys, mut works) = (Vec::new(), Vec::new());
+            for token in ["A".repeat(22), expired, used, another, nobodys.clone()] {
+                let address = format!("{path}/{token}");
+                let mut journey = Journey::new(site.browser(), &[&token]);
+                let ((), work) = work_of(async {
+                    journey.get(&address).await;
+                    assert_eq!(journey.post(&address, &[]).await, StatusCode::NOT_FOUND);
+                }).await;
+                journey.get(&address).await;
+                journeys.push(journey);
+                works.extend((token != nobodys).then_some(work));
+            }
+            assert_alike(&journeys);
+            // Nobody can have a link that was made for nobody: it is in no email.
+            assert_eq!(works.len(), 4);
+            assert!(works[0].iter().any(|line| line.contains("vestibule_mail_links")), "{:#?}", works[0]);
+            works.dedup();
+            assert_eq!(works.len(), 1, "{works:#?}");
+        }
+    }
+
     async fn failed_logins_show_the_same_whether_there_is_an_account(site: Site) {
         site.registered(KNOWN).await;
         let fresh = without_address_limits(&site).await;
@@ -382,7 +420,10 @@ async fn work_for(browser: &Browser, name: &str, email: &str) -> Vec<(&'static s
         ("forgot again", "/forgot", &claim),
         ("login code", "/login/code", &[("username", name)]),
         ("guess at the login code", "/login/code/confirm", &[("code", "CCCC-CCCC")]),
+        ("login code resend", "/login/code/resend", &[]),
         ("login code by address", "/login/code", &[("username", email)]),
+        ("guess at the reset beside the login", "/reset", &guess),
+        ("guess at the login beside the reset", "/login/code/confirm", &[("code", "DDDD-DDDD")]),
         ("register", "/register", &registration),
         ("guess at the registration's code", "/register/confirm", &[("code", "CCCC-CCCC")]),
         ("resend the registration's code", "/register/resend", &[]),
@@ -393,5 +434,22 @@ async fn work_for(browser: &Browser, name: &str, email: &str) -> Vec<(&'static s
         browser.keep_cookies(answer.headers());
         works.push((step, work));
     }
+    for path in
+        ["/login", "/login/code", "/login/code/confirm", "/forgot", "/reset", "/register/confirm"]
+    {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let (answer, work) = work_of(browser.send(request)).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        browser.keep_cookies(answer.headers());
+        works.push((path, work));
+    }
     works
+}
+
+/// The token of a new link.
+async fn link(site: &Site, purpose: LinkPurpose, user: Option<&User>) -> String {
+    let mut tx = site.db().begin().await.unwrap();
+    let token = make_link(&site.app, &mut tx, purpose, user, ADDRESS).await.unwrap();
+    tx.commit().await.unwrap();
+    token
 }

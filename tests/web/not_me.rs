@@ -135,6 +135,34 @@ on_both_databases! {
         assert_eq!(works[2], works[0]);
     }
 
+    async fn nothing_that_happens_at_the_instant_of_the_report_outlives_it(site: Site) {
+        let new = [("current_password", PASSWORD), ("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
+        for round in 0..10 {
+            let name = format!("ann{round}");
+            let thief = site.registered(&name).await;
+            let (link, owner) = (link(&site, "registered").await, site.browser());
+            let login = [("username", name.as_str()), ("password", PASSWORD)];
+            let mut phone = site.browser();
+            let (reported, changed, logged_in) = if round % 2 == 0 {
+                tokio::join!(owner.post(&link, &[]), thief.post("/account/password", &new), phone.post("/login", &login))
+            } else {
+                let (logged_in, changed, reported) =
+                    tokio::join!(phone.post("/login", &login), thief.post("/account/password", &new), owner.post(&link, &[]));
+                (reported, changed, logged_in)
+            };
+            assert_eq!(reported.status(), StatusCode::SEE_OTHER);
+            let mut thief = thief.tab();
+            thief.keep(&changed);
+            phone.keep(&logged_in);
+            assert!(!thief.is_logged_in().await && !phone.is_logged_in().await);
+            for password in [PASSWORD, OTHER_PASSWORD] {
+                assert!(!site.browser().log_in(&name, password).await.is_logged_in().await);
+            }
+            site.wait(900);
+        }
+        assert_eq!(site.count("select count(*) from vestibule_users where password_blocked_at is null").await, 0);
+    }
+
     async fn links_that_do_not_work_are_limited_by_network_and_logins_are_not(site: Site) {
         site.registered("ann").await;
         let link = link(&site, "registered").await;

@@ -80,6 +80,21 @@ on_both_databases! {
         assert_eq!(again.log_in("ann", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
     }
 
+    async fn two_browsers_that_use_one_link_at_the_same_instant_share_no_attempts(site: Site) {
+        site.registered("ann").await;
+        reach_the_limit(&site, "ann").await;
+        let link = link_of(&site, "login_limited").await;
+        let (mut one, mut other) = (site.browser(), site.browser());
+        let answers = tokio::join!(one.post(&link, &[]), other.post(&link, &[]));
+        let mut statuses = [answers.0.status(), answers.1.status()];
+        one.keep(&answers.0);
+        other.keep(&answers.1);
+        statuses.sort();
+        assert_eq!(statuses, [StatusCode::SEE_OTHER, StatusCode::NOT_FOUND]);
+        let let_in = [one.log_in("ann", PASSWORD).await.is_logged_in().await, other.log_in("ann", PASSWORD).await.is_logged_in().await];
+        assert_eq!(let_in.iter().filter(|is_in| **is_in).count(), 1);
+    }
+
     async fn a_trusted_browser_that_used_up_its_attempts_gets_new_ones(site: Site) {
         let mut own = site.registered("ann").await;
         own.press("Log out").await;
