@@ -57,12 +57,23 @@ pub async fn choose_password(
     errors: &mut FieldErrors,
 ) -> Result<Option<Password>, HashError> {
     let mut chosen = Password::choose(typed, app.config.password_min);
-    if let Ok(password) = chosen.clone() {
-        let context = [username, email, app.config.site_name.as_str()].map(plain).to_vec();
-        let weakness = hasher.run_strength_check(move || password.weakness(&context)).await?;
+    if let Ok(password) = &chosen {
+        let weakness = find_weakness(app, hasher, password, [username, email]).await?;
         chosen = weakness.map_or(chosen, Err);
     }
     Ok(errors.record("password", chosen, PasswordError::Empty))
+}
+
+/// Why `password` is easy to guess for an account with these names, if it is.
+pub async fn find_weakness(
+    app: &App,
+    hasher: &PasswordHasher,
+    password: &Password,
+    [username, email]: [&str; 2],
+) -> Result<Option<PasswordError>, HashError> {
+    let context = [username, email, app.config.site_name.as_str()].map(plain).to_vec();
+    let password = password.clone();
+    hasher.run_strength_check(move || password.weakness(&context)).await
 }
 
 /// Sets the password of `user`, uses up the code, revokes every session and code of the account, trusts

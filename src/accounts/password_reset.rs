@@ -3,7 +3,7 @@
 use super::Error;
 use super::field_errors::FieldErrors;
 use super::new_password::{
-    NewPassword, PasswordUpdate, choose_password, find_repeat, set_password,
+    NewPassword, PasswordUpdate, choose_password, find_repeat, find_weakness, set_password,
 };
 use super::one_time_code::{CodeError, OneTimeCode, PendingCode, Rejection};
 use super::password::{Password, PasswordError};
@@ -12,7 +12,7 @@ use super::requester::Requester;
 use crate::app::App;
 use crate::models::one_time_code::Purpose;
 use crate::models::user::User;
-use crate::password_hasher::{HashError, PasswordHasher, PasswordMatch};
+use crate::password_hasher::{HashError, PasswordMatch};
 
 pub const PURPOSE: Purpose = Purpose::PasswordReset;
 
@@ -55,14 +55,17 @@ async fn reset(
 ) -> Result<PasswordReset, Error> {
     let (code, password) = validate(app, requester, pending, code, new).await?;
     let user = pending.check_user(app, PURPOSE, &code).await?;
-    let hash = match hash_unless_current(&requester.hasher(app), &password, &user).await {
-        Ok(Some(hash)) => hash,
-        // Neither a full queue nor the same password may use the code up.
-        same_or_busy => {
+    let hash = match hash_for(app, requester, pending, &password, &user).await {
+        Ok(Ok(hash)) => hash,
+        // Neither a full queue nor a refused password may use the code up.
+        Ok(Err(refused)) => {
+            let errors = FieldErrors::single("password", refused.to_string());
             let exists = pending.refund(app, PURPOSE).await;
-            same_or_busy?;
-            let same = FieldErrors::single("password", PasswordError::Current.to_string());
-            return Err(if exists { Error::Invalid(same) } else { Rejection::Gone.into() });
+            return Err(if exists { Error::Invalid(errors) } else { Rejection::Gone.into() });
+        }
+        Err(busy) => {
+            pending.refund(app, PURPOSE).await;
+            return Err(busy.into());
         }
     };
     let used = Some((PURPOSE, pending.id.as_str()));
@@ -96,15 +99,25 @@ async fn validate(
     errors.into_result(code.zip(password))
 }
 
-/// The hash of `password`; none if it is the password of `user` already. Only the owner of a right code
-/// learns that, and only by an attempt that sets the password if it is not.
-async fn hash_unless_current(
-    hasher: &PasswordHasher,
+/// The hash of `password`, unless it is the password of `user` already or is made of the username, where the
+/// form for the code did not ask for that. Only the owner of a right code learns either, and only by an
+/// attempt that sets the password if it is not refused.
+async fn hash_for(
+    app: &App,
+    requester: &Requester,
+    pending: &PendingCode,
     password: &Password,
     user: &User,
-) -> Result<Option<String>, HashError> {
+) -> Result<Result<String, PasswordError>, HashError> {
+    let hasher = requester.hasher(app);
+    if pending.username != user.username {
+        let names = [user.username.as_str(), &user.email];
+        if let Some(weakness) = find_weakness(app, &hasher, password, names).await? {
+            return Ok(Err(weakness));
+        }
+    }
     match hasher.verify(password.as_bytes(), Some(&user.password_hash)).await? {
-        PasswordMatch::Incorrect => hasher.hash(password.as_bytes()).await.map(Some),
-        PasswordMatch::Correct { .. } => Ok(None),
+        PasswordMatch::Incorrect => hasher.hash(password.as_bytes()).await.map(Ok),
+        PasswordMatch::Correct { .. } => Ok(Err(PasswordError::Current)),
     }
 }

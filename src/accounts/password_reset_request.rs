@@ -29,17 +29,26 @@ impl Claim {
             Err(UsernameError::Empty) if usernames.mode == UsernameMode::Optional => {
                 Ok(String::new())
             }
-            username => username.map(|username| username.as_str().to_owned()),
+            Ok(username) => Ok(username.as_str().to_owned()),
+            // An account without a username is known by its address.
+            Err(error) => {
+                EmailAddress::parse(username).map(|email| email.key().to_owned()).map_err(|_| error)
+            }
         };
         let username = errors.record("username", username, UsernameError::Empty);
         let email = errors.record("email", EmailAddress::parse(email), EmailError::Empty);
         errors.into_result(username.zip(email)).map(|(username, email)| Self { username, email })
     }
 
+    /// What the account is known by: two ways to name one account must not be counted apart.
+    fn name(&self) -> &str {
+        if self.username.is_empty() { self.email.key() } else { &self.username }
+    }
+
     /// The key of codes and attempts at them: with both, so that the username alone is not enough to use up
     /// the owner's.
     fn key(&self) -> String {
-        format!("{} {}", self.username, self.email.key())
+        format!("{} {}", self.name(), self.email.key())
     }
 }
 
@@ -86,7 +95,7 @@ async fn send(
     let (username, typed) = (claim.username.as_str(), claim.email.as_typed());
     let (reader, email_key) = (app.db.reader(), claim.email.key());
     let found = if app.config.usernames.asked_when_forgotten {
-        find_user_by_username_and_email(reader, username, email_key).await?
+        find_user_by_username_and_email(reader, claim.name(), email_key).await?
     } else {
         find_user_by_email(reader, email_key).await?
     };

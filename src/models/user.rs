@@ -196,8 +196,8 @@ pub async fn is_email_of_another(
     Ok(find.bind(key).bind(id).fetch_optional::<(String,)>(executor).await?.is_some())
 }
 
-/// The user with this username and this address, if one account has both. An account without a username has
-/// the empty one, and its address.
+/// The user with this username and this address, if one account has both. The username of an account without
+/// one is its address.
 pub async fn find_user_by_username_and_email(
     executor: Executor<'_>,
     username: &str,
