@@ -1,10 +1,9 @@
 //! Delete an account, with everything that is stored about it.
 
 use super::field_errors::FieldErrors;
-use super::pasted::plain;
 use super::reauthenticate::reauthenticate;
 use super::requester::Requester;
-use super::username::key_of;
+use super::username::{key_of, spelled};
 use super::{Error, hooks, notices};
 use crate::app::App;
 use crate::db::DbError;
@@ -42,10 +41,10 @@ pub async fn delete_own_account(
 ) -> Result<Deletion, Error> {
     let mut errors = FieldErrors::default();
     let what = if user.username().is_some() { "username" } else { "email" };
-    let typed = plain(confirmation.name).trim().to_lowercase();
+    let typed = spelled(confirmation.name);
     if typed.is_empty() {
         errors.add("username", format!("Enter your {what}."));
-    } else if typed != user.display_name().to_lowercase() {
+    } else if typed != spelled(user.display_name()) {
         errors.add("username", format!("That isn't your {what}."));
     }
     // Also when it was given a moment ago: this cannot be undone.

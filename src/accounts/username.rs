@@ -16,6 +16,10 @@ pub const LENGTH: RangeInclusive<usize> = 3..=30;
 /// How many characters it may have by the Unicode rule: as in Django.
 pub const MAX_LENGTH: usize = 150;
 
+/// How many bytes its key may have: `PostgreSQL` indexes 2704. Only names of Korean syllables that nobody
+/// reads have more.
+const MAX_KEY_LENGTH: usize = 2600;
+
 /// What the Unicode rule allows besides letters and digits.
 const PUNCTUATION: &str = "@.+-_";
 
@@ -162,7 +166,7 @@ fn check_ascii(name: &str) -> Result<(), UsernameError> {
 /// Chinese mix. With `@` it looks like an address, so it must be ASCII as those are.
 fn check_unicode(name: &str) -> Result<(), UsernameError> {
     // First, because the other checks read the whole text.
-    if name.chars().nth(MAX_LENGTH).is_some() {
+    if name.chars().nth(MAX_LENGTH).is_some() || key_of(name).len() > MAX_KEY_LENGTH {
         return Err(UsernameError::Long);
     }
     let letters: String = name.chars().filter(|c| !PUNCTUATION.contains(*c)).collect();
@@ -175,13 +179,17 @@ fn check_unicode(name: &str) -> Result<(), UsernameError> {
 }
 
 /// Whether each combining mark belongs to a letter that needs it. After an ASCII letter or a sign it composes
-/// with nothing: `i` with a second dot looks like `i`.
+/// with nothing: `i` with a second dot looks like `i`. One mark twice looks like one (UTS 39, 5.4).
 fn has_plain_marks(name: &str) -> bool {
-    let marks_of = |part: &str| part.chars().take_while(|c| is_combining_mark(*c)).count();
-    let follows =
-        |(at, c): (usize, char)| marks_of(&name[at + c.len_utf8()..]) == 0 || !c.is_ascii();
-    let are_few = |(at, _): (usize, char)| marks_of(&name[at..]) <= MAX_MARKS;
-    marks_of(name) == 0 && name.char_indices().all(|at| follows(at) && are_few(at))
+    let (mut before, mut marks) = (None, 0);
+    let are_needed = name.chars().all(|c| {
+        let after = before.replace(c);
+        marks = if is_combining_mark(c) { marks + 1 } else { 0 };
+        marks == 0 || (marks <= MAX_MARKS && after.is_some_and(|after: char| !after.is_ascii()))
+    });
+    let decomposed: Vec<char> = name.nfd().collect();
+    let is_doubled = |pair: &[char]| pair[0] == pair[1] && is_combining_mark(pair[0]);
+    are_needed && !decomposed.windows(2).any(is_doubled)
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ mod limits;
 mod lockout;
 mod login;
 mod login_code;
+mod look_alikes;
 mod mail_limits;
 mod mail_links;
 mod mailbox;

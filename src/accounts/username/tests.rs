@@ -71,6 +71,9 @@ fn too_short_and_too_long_are_refused() {
     assert_eq!(ascii("  "), Err(UsernameError::Empty));
     assert!(unicode(&"é".repeat(150)).is_ok());
     assert_eq!(unicode(&"é".repeat(151)), Err(UsernameError::Long));
+    let syllable = "\u{cb94}";
+    assert!(unicode(&syllable.repeat(MAX_KEY_LENGTH / key_of(syllable).len())).is_ok());
+    assert_eq!(unicode(&syllable.repeat(MAX_LENGTH)), Err(UsernameError::Long));
     assert_eq!(unicode("\u{200b}"), Err(UsernameError::Empty));
 }
 
@@ -106,6 +109,8 @@ fn the_unicode_rule_refuses_mixed_alphabets_signs_and_marks_that_belong_to_no_le
         "ann😀",
         "\u{301}ann",
         "i\u{307}",
+        "jos\u{e9}\u{301}",
+        "a\u{308}\u{308}",
         "\u{130}",
         "mi\u{212a}e",
         "é\u{316}\u{316}\u{316}\u{316}\u{316}",
