@@ -49,16 +49,18 @@ enum Kind {
     Login,
     LoginByAddress,
     Forgot,
+    ForgottenUsername,
     /// A page right after a code request, while the email is sent.
     PageAfterForgot,
     Guess,
     Resend,
 }
 
-const KINDS: [(&str, Kind); 6] = [
+const KINDS: [(&str, Kind); 7] = [
     ("login", Kind::Login),
     ("login-by-address", Kind::LoginByAddress),
     ("forgot", Kind::Forgot),
+    ("forgotten-username", Kind::ForgottenUsername),
     ("page-after-forgot", Kind::PageAfterForgot),
     ("reset-guess", Kind::Guess),
     ("resend", Kind::Resend),
@@ -161,6 +163,7 @@ fn sample(to: &mut Connection, kind: Kind, account: &Account) -> Duration {
             to.post("/login", &[("username", email), ("password", "not the one")], 422)
         }
         Kind::Forgot => request_code(to, account),
+        Kind::ForgottenUsername => to.post("/forgot/username", &[("email", email)], 303),
         Kind::PageAfterForgot => {
             request_code(to, account);
             to.get("/reset", 200)

@@ -55,7 +55,9 @@ impl Page {
             UsernameRule::Ascii => {
                 "3–30 characters: letters, numbers, and single dots, dashes or underscores in between."
             }
-            UsernameRule::Unicode => "Letters of one alphabet, numbers, and @ . + - _",
+            UsernameRule::Unicode => {
+                "Letters of one alphabet, numbers, and @\u{a0}.\u{a0}+\u{a0}-\u{a0}_"
+            }
         }
     }
 

@@ -57,7 +57,8 @@ pub fn site(app: &App) -> Router {
 fn pages_for(app: &App, longest: Duration) -> Router<App> {
     let leading_on = leading_on(app).layer(headers::form_action_layer(&app.config));
     let mailbox = if app.has_mailbox() { development(app) } else { Router::new() };
-    let forms = around_forms(pages().merge(leading_on).merge(mailbox), app);
+    let names = if app.config.usernames.are_used() { about_usernames() } else { Router::new() };
+    let forms = around_forms(pages().merge(names).merge(leading_on).merge(mailbox), app);
     let pages = around_sessions(forms, app).merge(without_session());
     let programs = around_all(limited(for_programs(), longest), app);
     let check = from_fn_with_state(app.clone(), mount::check);
@@ -69,7 +70,6 @@ fn pages() -> Router<App> {
     Router::new()
         .route("/login/app", get(app_login::send_ticket).head(app_login::leave_unused))
         .route("/forgot", get(password_reset::show_request).post(password_reset::submit_request))
-        .route("/forgot/username", get(forgotten_username::show).post(forgotten_username::submit))
         .route("/reset", get(password_reset::show).post(password_reset::submit))
         .route("/reset/resend", post(password_reset::resend))
         .route("/verify", get(verify_email::show).post(verify_email::submit))
@@ -84,9 +84,14 @@ fn pages() -> Router<App> {
         .route("/account/email", get(change_email::show).post(change_email::submit))
         .route("/account/email/confirm", confirm_email)
         .route("/account/email/resend", post(change_email::resend))
-        .route("/account/username", get(change_username::show).post(change_username::submit))
         .route("/not-me/{token}", get(not_me::show).post(not_me::submit))
         .route("/unlock/{token}", get(unlock::show).post(unlock::submit))
+}
+
+fn about_usernames() -> Router<App> {
+    Router::new()
+        .route("/forgot/username", get(forgotten_username::show).post(forgotten_username::submit))
+        .route("/account/username", get(change_username::show).post(change_username::submit))
 }
 
 /// Pages whose forms have `next`.

@@ -246,7 +246,7 @@ impl Visitor {
     /// address: people type their password there by mistake. Not in the session: a refused login must not
     /// cost a database row.
     pub fn keep_login_name(&self, typed: &str) {
-        let username = Username::parse(typed, self.app.config.usernames.rule)
+        let username = Username::parse_existing(typed, self.app.config.usernames.rule)
             .map(|name| name.as_str().to_owned());
         let email = || EmailAddress::parse(typed).map(|email| email.as_typed().to_owned());
         let name = username.or_else(|_| email());

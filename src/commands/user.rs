@@ -185,8 +185,8 @@ async fn find_account(app: &App, typed: &str) -> Result<User, CommandError> {
 
 async fn delete(app: &App, typed: &str, yes: bool, json: bool) -> Result<(), CommandError> {
     let user = find_account(app, typed).await?;
-    let User { username, email, .. } = &user;
-    if !yes && !confirm(&format!("Delete the account {username} ({email})?"))? {
+    let (name, email) = (user.display_name(), &user.email);
+    if !yes && !confirm(&format!("Delete the account {name} ({email})?"))? {
         return Err(CommandError::Failed("nothing was deleted".to_owned()));
     }
     match delete_account(app, &user, None).await? {
@@ -194,9 +194,9 @@ async fn delete(app: &App, typed: &str, yes: bool, json: bool) -> Result<(), Com
             eprintln!("The account was deleted.");
             print_user(&user, json)
         }
-        Deletion::Gone => Err(CommandError::Failed(format!("{username} was deleted already"))),
+        Deletion::Gone => Err(CommandError::Failed(format!("{name} was deleted already"))),
         Deletion::Referenced(cause) => Err(CommandError::Failed(format!(
-            "{username} was not deleted: another table refers to the account and forbids it ({cause})"
+            "{name} was not deleted: another table refers to the account and forbids it ({cause})"
         ))),
     }
 }
@@ -241,7 +241,8 @@ fn print_user(user: &User, json: bool) -> Result<(), CommandError> {
         return print(&as_json(user));
     }
     let since = times::iso(user.created_at);
-    print(&format!("{}\t{}\t{since}\t{}", user.username, user.email, user.id))
+    let username = user.username().unwrap_or("-");
+    print(&format!("{username}\t{}\t{since}\t{}", user.email, user.id))
 }
 
 fn as_json(user: &User) -> Value {

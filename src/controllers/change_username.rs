@@ -1,7 +1,6 @@
 //! Change the username.
 
 use askama::Template;
-use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::{HandlerResult, redirect, show as show_page, show_form_again};
@@ -19,6 +18,8 @@ use crate::visitor::logged_in::LoggedIn;
 #[template(path = "change_username.html")]
 struct UsernamePage {
     page: Page,
+    /// The one that the account has.
+    old: Option<String>,
     username: String,
     asks_password: bool,
 }
@@ -30,27 +31,19 @@ pub struct UsernameForm {
     current_password: String,
 }
 
-pub async fn show(LoggedIn { mut visitor, .. }: LoggedIn) -> HandlerResult {
-    refuse_without_usernames(&visitor)?;
-    show_page(&page(&mut visitor, "", FieldErrors::default()).await?)
+pub async fn show(LoggedIn { mut visitor, user }: LoggedIn) -> HandlerResult {
+    show_page(&page(&mut visitor, &user, "", FieldErrors::default()).await?)
 }
 
 pub async fn submit(
     LoggedIn { mut visitor, user }: LoggedIn,
     Fields(form): Fields<UsernameForm>,
 ) -> HandlerResult {
-    refuse_without_usernames(&visitor)?;
     let result = try_change(&mut visitor, &user, &form).await;
     show_form_again(result, "username", async |errors| {
-        page(&mut visitor, &form.username, errors).await
+        page(&mut visitor, &user, &form.username, errors).await
     })
     .await
-}
-
-/// The page does not exist on a site without usernames.
-fn refuse_without_usernames(visitor: &Visitor) -> Result<(), RequestError> {
-    let are_used = visitor.app.config.usernames.are_used();
-    if are_used { Ok(()) } else { Err(StatusCode::NOT_FOUND.into()) }
 }
 
 async fn try_change(visitor: &mut Visitor, user: &User, form: &UsernameForm) -> HandlerResult {
@@ -74,11 +67,15 @@ async fn try_change(visitor: &mut Visitor, user: &User, form: &UsernameForm) -> 
 
 async fn page(
     visitor: &mut Visitor,
+    user: &User,
     username: &str,
     errors: FieldErrors,
 ) -> Result<UsernamePage, RequestError> {
+    let old = user.username().map(str::to_owned);
+    let title = if old.is_some() { "Change your username" } else { "Choose a username" };
     Ok(UsernamePage {
-        page: visitor.page("Change your username").await?.with_errors(errors),
+        page: visitor.page(title).await?.with_errors(errors),
+        old,
         username: username.trim().to_owned(),
         asks_password: visitor.asks_password(),
     })

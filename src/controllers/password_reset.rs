@@ -73,10 +73,10 @@ pub async fn submit_request(
     Fields(form): Fields<RequestForm>,
 ) -> HandlerResult {
     let result = try_request(&mut visitor, &form).await;
-    show_form_again(result, "username", async |errors| {
-        request_page(&mut visitor, &form, errors).await
-    })
-    .await
+    let asks_username = visitor.app.config.usernames.asked_when_forgotten;
+    let first = if asks_username { "username" } else { "email" };
+    show_form_again(result, first, async |errors| request_page(&mut visitor, &form, errors).await)
+        .await
 }
 
 async fn try_request(visitor: &mut Visitor, form: &RequestForm) -> HandlerResult {

@@ -104,8 +104,8 @@ async fn show_refusal(
 
 pub async fn submit(mut visitor: Visitor, Fields(form): Fields<RegisterForm>) -> HandlerResult {
     let result = try_register(&mut visitor, &form).await;
-    show_form_again(result, "username", async |errors| page(&mut visitor, &form, errors).await)
-        .await
+    let first = if visitor.app.config.usernames.are_used() { "username" } else { "email" };
+    show_form_again(result, first, async |errors| page(&mut visitor, &form, errors).await).await
 }
 
 async fn try_register(visitor: &mut Visitor, form: &RegisterForm) -> HandlerResult {

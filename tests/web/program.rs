@@ -410,7 +410,7 @@ fn users_without_a_username_are_added_by_their_address() {
     assert_eq!(missing.status, 2, "{}", missing.err);
     assert!(missing.err.contains("VESTIBULE_USERNAME"), "{}", missing.err);
     let shown = run("none", &["user", "show", "ann@meadow.example"]);
-    assert!(shown.out.starts_with("\tann@meadow.example\t"), "{}", shown.out);
+    assert!(shown.out.starts_with("-\tann@meadow.example\t"), "{}", shown.out);
 }
 
 #[test]

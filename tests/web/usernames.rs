@@ -3,13 +3,16 @@
 
 use axum::http::StatusCode;
 use vestibule::Config;
-use vestibule::config::{UsernameMode, UsernameRule};
+use vestibule::config::{Rate, UsernameMode, UsernameRule};
 
 use crate::support::work::work_of;
 use crate::support::{Browser, PASSWORD, Site, body_of, email_of};
 
 const TAKEN: &str =
     "That username or email is already registered. Log in, reset your password, or choose another.";
+
+/// A change of the settings.
+type Change = fn(&mut Config);
 
 fn without_usernames(config: &mut Config) {
     config.usernames.mode = UsernameMode::None;
@@ -59,7 +62,9 @@ on_both_databases! {
         assert!(!ann.html.contains("<dt>Username</dt>"));
         let session = ann.open("/session").await.html.clone();
         assert!(session.contains(r#""username":"Ann@meadow.example""#), "{session}");
-        assert_eq!(ann.open("/account/username").await.status, StatusCode::NOT_FOUND);
+        for path in ["/account/username", "/forgot/username"] {
+            assert_eq!(ann.open(path).await.status, StatusCode::NOT_FOUND);
+        }
         let mails = site.mails().await;
         assert!(mails[0].text.contains("Hello,\n") && mails[0].text.contains("Log in with this email."));
         assert!(!mails[0].text.contains("username"), "{}", mails[0].text);
@@ -80,7 +85,7 @@ on_both_databases! {
 
     async fn a_code_is_mailed_to_an_address_alone_where_the_site_says_so(site: Site) {
         site.registered("ann").await;
-        for change in [without_usernames as fn(&mut Config), by_email] {
+        for change in [without_usernames as Change, by_email] {
             site.wait(60);
             let mut browser = site.changed(change).await;
             browser.open("/forgot").await;
@@ -95,11 +100,33 @@ on_both_databases! {
         }
     }
 
+    async fn a_limit_is_told_at_a_field_that_the_page_has(site: Site) {
+        let ann = site.changed(|config| {
+            without_usernames(config);
+            let once = Some(Rate { count: 1, period: 60 });
+            (config.limits.register_ip, config.limits.forgot_ip) = (once, once);
+        });
+        let mut ann = ann.await;
+        for (path, button) in [("/register", "Create account"), ("/forgot", "Email me a code")] {
+            ann.tab().post(path, &[("email", "bob@meadow.example"), ("password", PASSWORD), ("password_confirm", PASSWORD)]).await;
+            ann.open(path).await.fill("Email", "ann@meadow.example");
+            if path == "/register" {
+                ann.fill("Password", PASSWORD).fill("Confirm password", PASSWORD);
+            }
+            ann.press(button).await;
+            assert_eq!(ann.status, StatusCode::TOO_MANY_REQUESTS, "{path}");
+            for link in ann.all_attributes("main a[href^='#']", "href") {
+                assert!(ann.html.contains(&format!("id=\"{}\"", &link[1..])), "{path} {link}");
+            }
+            assert_eq!(ann.problems().len(), 1, "{path}");
+        }
+    }
+
     async fn every_name_that_exists_logs_in_whatever_the_settings(site: Site) {
         site.registered("ann").await;
         register(&mut site.changed(unicode).await, Some("мария"), "maria@meadow.example").await;
         register(&mut site.changed(optional).await, None, "bob@meadow.example").await;
-        for change in [without_usernames as fn(&mut Config), optional, unicode, |_: &mut Config| ()] {
+        for change in [without_usernames as Change, optional, unicode, |_: &mut Config| ()] {
             for login in ["ann", "ANN@meadow.example", "Мария", "maria@meadow.example", "bob@meadow.example"] {
                 assert!(logs_in(site.changed(change).await, login).await, "{login}");
             }
@@ -109,13 +136,47 @@ on_both_databases! {
     async fn accounts_without_a_username_reset_their_passwords_in_every_mode(site: Site) {
         register(&mut site.changed(without_usernames).await, None, "bob@meadow.example").await;
         register(&mut site.browser(), Some("ann"), "ann@meadow.example").await;
-        for (change, username) in [(optional as fn(&mut Config), ""), (|_: &mut Config| (), "bob@meadow.example")] {
+        for (change, username) in [(optional as Change, ""), (|_: &mut Config| (), "bob@meadow.example")] {
             site.wait(1);
             site.changed(change).await.ask_for_code_as(username, "bob@meadow.example").await;
         }
         site.changed(optional).await.ask_for_code_as("", "ann@meadow.example").await;
         assert_eq!(site.mails_to("bob").await, ["registered", "reset_code", "reset_code"]);
         assert_eq!(site.mails_to("ann").await, ["registered"]);
+    }
+
+    async fn both_ways_to_name_an_account_without_a_username_have_one_limit(site: Site) {
+        register(&mut site.changed(without_usernames).await, None, "bob@meadow.example").await;
+        let app = site.changed(optional).await;
+        let mut statuses = Vec::new();
+        for at in 0..12 {
+            let username = if at % 2 == 0 { "" } else { "Bob@meadow.example" };
+            let fields = [("username", username), ("email", "bob@meadow.example")];
+            statuses.push(app.tab().post("/forgot", &fields).await.status());
+        }
+        assert_eq!(statuses[9..], [StatusCode::SEE_OTHER, StatusCode::TOO_MANY_REQUESTS, StatusCode::TOO_MANY_REQUESTS]);
+    }
+
+    async fn an_address_that_is_no_username_names_an_account_without_one(site: Site) {
+        let email = "o'neill@b\u{fc}cher.example";
+        register(&mut site.changed(without_usernames).await, None, email).await;
+        site.browser().ask_for_code_as(&email.to_uppercase(), email).await;
+        assert!(site.mails().await.iter().any(|mail| mail.kind == "reset_code"));
+    }
+
+    async fn a_password_made_of_the_username_is_refused_where_the_code_was_asked_for_by_email(site: Site) {
+        register(&mut site.browser(), Some("harbourkettleribbon"), "ann@meadow.example").await;
+        site.wait(1);
+        let mut ann = site.changed(by_email).await;
+        ann.open("/forgot").await.fill("Email", "ann@meadow.example");
+        ann.press("Email me a code").await;
+        let code = site.newest_code().await;
+        ann.reset(&code, "harbourkettleribbon").await;
+        assert_eq!(ann.path(), "/reset");
+        assert_eq!(ann.problems().len(), 1, "{:?}", ann.problems());
+        // It cost no attempt, and the code is not used up.
+        ann.reset(&code, "harbour moss lantern").await;
+        assert_eq!(ann.path(), "/login", "{}", ann.text());
     }
 
     async fn names_that_look_alike_are_taken(site: Site) {
@@ -152,7 +213,7 @@ on_both_databases! {
 
     async fn no_username_is_the_address_that_an_account_without_one_is_known_by(site: Site) {
         register(&mut site.changed(optional).await, None, "victim@meadow.example").await;
-        for change in [unicode as fn(&mut Config), optional] {
+        for change in [unicode as Change, optional] {
             let mut eve = site.changed(change).await;
             register(&mut eve, Some("Victim@meadow.example"), "eve@meadow.example").await;
             assert!(!eve.is_logged_in().await);
@@ -190,7 +251,8 @@ on_both_databases! {
         assert!(!eve.is_logged_in().await);
         // A username can be chosen later, and its key is then of that.
         ann.open("/account/username").await.fill("New username", "ann");
-        ann.press("Change username").await;
+        assert!(!ann.text().contains("90 days"));
+        ann.press("Choose username").await;
         assert_eq!(site.count("select count(*) from vestibule_users where username_key = 'ann' and username = 'ann'").await, 1);
     }
 
@@ -205,31 +267,43 @@ on_both_databases! {
         assert_eq!(browser.flashes(), ["If that email has an account, we've emailed its username."]);
         let mails = site.mails().await;
         assert_eq!((mails[0].kind.as_str(), mails[0].to.as_str()), ("username_reminder", "ann@meadow.example"));
-        assert!(mails[0].text.contains("It is ann."));
+        assert!(mails[0].text.contains("\n\nann\n\n"));
     }
 
-    async fn asking_for_a_username_shows_nobody_whether_there_is_an_account(site: Site) {
+    async fn forms_with_an_address_alone_show_nobody_whether_there_is_an_account(site: Site) {
         site.registered("zzknown").await;
-        let app = site.changed(by_email).await;
-        // The first request of a site opens connections.
-        app.post("/forgot/username", &[("email", "zzother@meadow.example")]).await;
-        for path in ["/forgot/username", "/forgot"] {
+        register(&mut site.changed(without_usernames).await, None, &email_of("zzalone")).await;
+        let forms: [(Change, &str, &str); 5] = [
+            (by_email, "/forgot/username", "email"),
+            (by_email, "/forgot", "email"),
+            (optional, "/forgot", "email"),
+            (without_usernames, "/forgot", "email"),
+            (without_usernames, "/login", "username"),
+        ];
+        for (change, path, field) in forms {
+            // Limits of before.
+            site.wait(24 * 60 * 60);
+            let app = site.changed(change).await;
+            // The first request of a site opens connections.
+            app.post(path, &[(field, "zzother@meadow.example"), ("password", "x")]).await;
             let mut seen = Vec::new();
-            for name in ["zzknown", "zznobod"] {
+            for name in ["zzknown", "zznobod", "zzalone"] {
                 let email = email_of(name);
                 let mut all = Vec::new();
                 for _ in 0..12 {
                     let browser = app.tab();
-                    let (answer, work) = work_of(browser.post(path, &[("email", &email)])).await;
-                    let status = answer.status();
-                    let place = answer.headers().get("location").cloned();
+                    let fields = [(field, email.as_str()), ("password", "not the one")];
+                    let (answer, work) = work_of(browser.post(path, &fields)).await;
+                    let (status, place) = (answer.status(), answer.headers().get("location").cloned());
                     all.push((status, place, body_of(answer).await.replace(&email, "X"), work));
                 }
                 assert_eq!(all.last().unwrap().0, StatusCode::TOO_MANY_REQUESTS, "{path}");
                 seen.push(all);
             }
-            let at = seen[0].iter().zip(&seen[1]).position(|(one, other)| one.0 != other.0 || one.1 != other.1 || one.3 != other.3);
-            assert_eq!(at, None, "{path} {:?}", at.map(|at| (&seen[0][at].3, &seen[1][at].3)));
+            for known in [&seen[0], &seen[2]] {
+                let at = known.iter().zip(&seen[1]).position(|(one, other)| one != other);
+                assert_eq!(at, None, "{path} {:?}", at.map(|at| (&known[at].3, &seen[1][at].3)));
+            }
         }
         assert_eq!(site.mails_to("zznobod").await, [""; 0]);
     }
