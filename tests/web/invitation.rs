@@ -1,13 +1,15 @@
 //! Invitations: an emailed link lets the owner of an address register.
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use vestibule::Config;
 use vestibule::accounts::email::EmailAddress;
 use vestibule::accounts::invitation::{Invited, invitations, invite, revoke};
 use vestibule::accounts::mail_link::INVITATION_LIFE;
-use vestibule::config::{Domains, Rate, RegistrationMode};
+use vestibule::config::{Domains, LogFormat, Rate, RegistrationMode};
 
+use crate::support::log::Log;
 use crate::support::program::Folder;
 use crate::support::{Browser, PASSWORD, Site, body_of};
 
@@ -299,6 +301,44 @@ async fn terms_are_asked_of_the_invited() {
     ann.tick("I accept the terms (new tab)");
     register(&mut ann, "ann").await;
     assert_eq!(ann.path(), "/account");
+}
+
+#[tokio::test]
+async fn the_log_names_the_events_and_neither_the_token_nor_the_address() {
+    let site = Site::with(by_invitation).await;
+    let log = Log::start(LogFormat::Json);
+    let link = invited(&site, "ann@meadow.example").await;
+    let mut ann = site.browser();
+    // A form that is refused, a request that is, and one that works.
+    ann.open(&link).await;
+    register(&mut ann, "a b").await;
+    ann.send(Request::put(&*link).body(Body::empty()).unwrap()).await;
+    register(&mut ann, "ann").await;
+    assert_dead(&site.router, &link).await;
+    invited(&site, "bob@meadow.example").await;
+    revoke(&site.app, &address("bob@meadow.example")).await.unwrap();
+    let text = log.text();
+    for part in ["\"invited\"", "\"a…@meadow.example\"", "dead_invitation", "invitation_revoked"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    for secret in [link.split('=').nth(1).unwrap(), "ann@meadow.example"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_link_reaches_no_other_site() {
+    let site = Site::with(|config| {
+        by_invitation(config);
+        config.registration.terms_url = Some("https://example.org/terms".to_owned());
+    })
+    .await;
+    let link = invited(&site, "ann@meadow.example").await;
+    let mut ann = site.browser();
+    ann.open(&link).await;
+    assert_eq!(ann.headers["referrer-policy"], "same-origin");
+    assert_eq!(ann.headers["cache-control"], "no-store");
 }
 
 const SETTINGS: [(&str, &str); 1] = [("VESTIBULE_REGISTRATION", "invite")];

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnection};
 use vestibule::App;
+use vestibule::accounts::email::EmailAddress;
+use vestibule::accounts::invitation::{invitations, invite};
 use vestibule::config::RegistrationMode;
 use vestibule::db::Location;
 use vestibule::mail::worker::Worker;
@@ -48,6 +50,18 @@ async fn everything(site: &Site) {
     }
     let mut bob = site.browser();
     bob.ask_for_code("bob", "bob@meadow.example").await.reset("CCCC-CCCC", PASSWORD).await;
+    invite(&site.app, &EmailAddress::parse("dora@meadow.example").unwrap()).await.unwrap();
+    invitations(&site.app).await.unwrap();
+    let mails = site.mails().await;
+    let invitation = mails.iter().find(|mail| mail.kind == "invitation").unwrap();
+    let link = invitation.text.lines().find_map(|line| line.strip_prefix("http://localhost:8000"));
+    let mut dora = site.browser();
+    dora.open(link.unwrap()).await.fill("Username", "dora");
+    dora.fill("Password", PASSWORD)
+        .fill("Confirm password", PASSWORD)
+        .press("Create account")
+        .await;
+    assert_eq!(dora.path(), "/account", "{}", dora.text());
     let (mut ann, code) = site.with_code("ann").await;
     site.wait(60);
     ann.press("Send a new code").await;
