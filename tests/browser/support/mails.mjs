@@ -10,6 +10,7 @@ const SECOND_PASSWORD = "velvet anchor pudding";
 
 /** The kinds, as /dev/mailbox.json names them. */
 export const KINDS = [
+  "invitation",
   "registered",
   "verify_code",
   "login",
@@ -28,6 +29,7 @@ export const KINDS = [
 
 /** Does all that is told by mail; the HTML of one mail of each kind. */
 export async function receiveMails(browser, site) {
+  site.invite("invited@meadow.example");
   const page = await openPage(browser, { site });
   const who = steps.person("addressee");
   await steps.register(page, who);

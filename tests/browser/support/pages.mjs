@@ -23,6 +23,12 @@ export const SITES = {
   quiet: {},
   coded: { VESTIBULE_LOGIN_CODE: "on" },
   broken: {},
+  closed: { VESTIBULE_REGISTRATION: "closed" },
+  invite: {
+    VESTIBULE_REGISTRATION: "invite",
+    VESTIBULE_REGISTRATION_DOMAINS: "meadow.example",
+    VESTIBULE_TERMS_URL: "/terms",
+  },
   // The longest name there may be, a wide logo and another colour.
   branded: {
     VESTIBULE_SITE_NAME: "The Riverside and Meadow Valley Lending Library Co-operative",
@@ -137,6 +143,17 @@ async function guessWrong(page, stem) {
   await steps.refused(page, "/reset", 422, () => steps.reset(page, WRONG_CODE, SECOND_PASSWORD));
 }
 
+/** The form to register that an invitation leads to. */
+function followInvitation(name) {
+  return async (page, site) => {
+    const who = steps.person(name);
+    site.invite(who.email);
+    const mailbox = await page.request.get("/dev/mailbox.json");
+    const mail = (await mailbox.json()).find(({ to }) => to === who.email);
+    await page.goto(/\/register\?invite=[\w-]+/.exec(mail.text)[0]);
+  };
+}
+
 async function badRegistration(page) {
   await page.goto("/register");
   const send = () => steps.send(page, BAD_REGISTRATION, "Create account");
@@ -216,6 +233,27 @@ export const PAGES = [
     of: "register",
     status: 422,
     open: badRegistration,
+  },
+  { name: "register-closed", of: "register-closed", site: "closed", open: (page) => page.goto("/register") },
+  { name: "login-closed", of: "login", site: "closed", open: (page) => page.goto("/login") },
+  { name: "register-uninvited", of: "register-uninvited", site: "invite", open: (page) => page.goto("/register") },
+  { name: "register-invited", of: "register", site: "invite", open: followInvitation("invited") },
+  {
+    name: "register-invited-refused",
+    of: "register",
+    site: "invite",
+    status: 422,
+    open: async (page, site) => {
+      await followInvitation("hasty")(page, site);
+      await steps.refused(page, "/register", 422, () => steps.button(page, "Create account").click());
+    },
+  },
+  {
+    name: "register-dead-invitation",
+    of: "register-dead-invitation",
+    site: "invite",
+    status: 404,
+    open: missing("/register?invite=AAAAAAAAAAAAAAAAAAAAAA", 404),
   },
   { name: "account-new", of: "account", open: register("newcomer") },
   {

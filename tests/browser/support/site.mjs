@@ -1,6 +1,6 @@
 // A site of its own for a test: the built binary, in an empty folder, on a free port.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -26,7 +26,7 @@ const NO_LIMITS = {
 
 /**
  * Starts a site that nobody has visited yet; `settings` are `VESTIBULE_…` variables. `folder` has its
- * data. The second argument is another program's command line.
+ * data, and `invite(address)` emails an invitation. The second argument is another program's command line.
  */
 export async function startSite(settings = {}, [program, ...rest] = VESTIBULE) {
   const folder = mkdtempSync(join(tmpdir(), "vestibule-browser-"));
@@ -46,8 +46,10 @@ export async function startSite(settings = {}, [program, ...rest] = VESTIBULE) {
     process.off("SIGTERM", leave);
     rmSync(folder, { recursive: true, force: true });
   };
+  const invite = (address) =>
+    execFileSync(program, ["user", "invite", address], { cwd: folder, env: settings, stdio: "ignore" });
   try {
-    return { url: await address(child), folder, stop };
+    return { url: await address(child), folder, invite, stop };
   } catch (error) {
     await stop();
     throw error;
