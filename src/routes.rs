@@ -1,12 +1,15 @@
 //! Every URL and every layer, in one table.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
-use tower::ServiceBuilder;
+use axum::routing::{Route, get, post};
+use tower::util::{Oneshot, ServiceFn};
+use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -164,7 +167,8 @@ fn for_machines(app: &App) -> Router<App> {
 fn around_forms(routes: Router<App>, app: &App) -> Router<App> {
     let layers = ServiceBuilder::new()
         .layer(from_fn_with_state(app.clone(), csrf::check))
-        .layer(from_fn(fetched::show_redirect));
+        .layer(from_fn(fetched::show_redirect))
+        .layer_fn(share);
     routes.layer(layers)
 }
 
@@ -172,7 +176,8 @@ fn around_sessions(routes: Router<App>, app: &App) -> Router<App> {
     let layers = ServiceBuilder::new()
         .layer(from_fn(session::keep_user))
         .layer(session::layer(app))
-        .layer(from_fn_with_state(app.clone(), error_pages::add_user));
+        .layer(from_fn_with_state(app.clone(), error_pages::add_user))
+        .layer_fn(share);
     routes.layer(layers)
 }
 
@@ -184,7 +189,8 @@ fn around_pages(routes: Router<App>, app: &App, longest: Duration) -> Router<App
         // The frame is code of the application.
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(app.clone(), frame::apply))
-        .layer(from_fn_with_state(app.clone(), error_pages::render));
+        .layer(from_fn_with_state(app.clone(), error_pages::render))
+        .layer_fn(share);
     around_all(limited(routes, longest).layer(layers), app)
 }
 
@@ -200,8 +206,17 @@ fn limited(routes: Router<App>, longest: Duration) -> Router<App> {
 fn around_all(routes: Router<App>, app: &App) -> Router<App> {
     let layers = ServiceBuilder::new()
         .layer(from_fn_with_state(app.clone(), request_id::assign))
-        .layer(headers::layer(&app.config));
+        .layer(headers::layer(&app.config))
+        .layer_fn(share);
     routes.layer(layers)
+}
+
+/// The innermost layer of a group. axum copies what is inside of a layer for each request, and what is inside
+/// copies its own part again: without this the login page takes a quarter more instructions (119 thousand
+/// instead of 93 thousand).
+fn share(route: Route) -> ServiceFn<impl Fn(Request) -> Oneshot<Route, Request> + Clone> {
+    let route = Arc::new(route);
+    service_fn(move |request| Route::clone(&route).oneshot(request))
 }
 
 #[cfg(test)]
