@@ -107,12 +107,14 @@ fn has_plain_segments(text: &str) -> bool {
 
 /// By the shape of the text first, then as browsers resolve it (WHATWG URL standard).
 fn is_local(text: &str) -> bool {
+    if !text.starts_with('/') || text.starts_with("//") {
+        return false;
+    }
     let resolved = Url::parse("http://vestibule.invalid/").and_then(|base| base.join(text));
-    let is_own = |url: Url| {
+    resolved.is_ok_and(|url| {
         url.origin().ascii_serialization() == "http://vestibule.invalid"
             && !url.path().starts_with("//")
-    };
-    text.starts_with('/') && !text.starts_with("//") && resolved.is_ok_and(is_own)
+    })
 }
 
 #[cfg(test)]
