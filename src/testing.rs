@@ -114,7 +114,8 @@ impl TestApp {
             client: Client::default(),
             authenticated_at: self.app.clock.now(),
         };
-        session.insert(DATA, login).await.expect("a login as JSON");
+        let data = serde_json::to_string(&login).expect("a login as JSON");
+        session.insert(DATA, data).await.expect("a new session");
         session.save().await.expect("a session");
         let id = session.id().expect("the id of a saved session");
         format!("{}={id}", cookies::SESSION.name(&self.app.config))

@@ -19,7 +19,7 @@ use axum::http::{Method, header};
 use serde::{Deserialize, Serialize};
 use time::Duration;
 use tower_cookies::Cookies;
-use tower_sessions::{Expiry, Session};
+use tower_sessions::{Expiry, Session, session};
 
 use crate::accounts::email::EmailAddress;
 use crate::accounts::field_errors::FieldErrors;
@@ -63,6 +63,16 @@ struct SessionData {
     password_set_in: Option<String>,
 }
 
+impl SessionData {
+    fn read(text: &str) -> Result<Self, session::Error> {
+        Ok(serde_json::from_str(text)?)
+    }
+
+    fn text(&self) -> Result<String, session::Error> {
+        Ok(serde_json::to_string(self)?)
+    }
+}
+
 /// The sender of a request. Reading an anonymous session sets no cookie and writes nothing.
 #[derive(Clone)]
 pub struct Visitor {
@@ -94,7 +104,9 @@ impl FromRequestParts<App> for Visitor {
             device_tokens: cookies::device_tokens(&app.config, &cookies),
             user_agent: user_agent.map(str::to_owned),
         };
-        let mut data: SessionData = session.get(DATA).await?.unwrap_or_default();
+        let text: Option<String> = session.get(DATA).await?;
+        let mut data =
+            text.map_or_else(|| Ok(SessionData::default()), |text| SessionData::read(&text))?;
         if let Some(reset) = data.reset.take() {
             data.codes.insert(Purpose::PasswordReset, reset);
         }
@@ -358,7 +370,7 @@ impl Visitor {
     }
 
     async fn save(&self) -> Result<(), RequestError> {
-        self.session.insert(DATA, &self.data).await?;
+        self.session.insert(DATA, self.data.text()?).await?;
         if self.method.is_safe() {
             self.session.insert(OPTIONAL, true).await?;
         }

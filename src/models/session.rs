@@ -25,7 +25,8 @@ use crate::config::SessionLife;
 use crate::db::{Db, DbError, Executor, row, sql};
 use crate::event::Event;
 
-/// The key under which a record has the session's data, an object.
+/// The key under which a record has the session's data, an object as JSON. tower-sessions copies it for each
+/// reader, and the copy of a text is cheaper than that of an object.
 pub const DATA: &str = "data";
 
 /// A key of records that need not be saved: a page has only removed what it showed.
@@ -249,7 +250,7 @@ pub async fn find_user_by_session(
     let found =
         sql(LOAD).bind(key.to_vec()).bind(now).fetch_optional::<SessionRow>(executor).await?;
     Ok(found.and_then(|session| {
-        let login: Login = serde_json::from_str(&session.data).ok()?;
+        let login = login(&session.data)?;
         Some(LoggedInSession {
             key: key.to_vec(),
             logged_in_at: session.begun_at,
@@ -299,8 +300,7 @@ impl LoggedInSession {
 impl ListedRow {
     fn session(self) -> UserSession {
         let Self { id_hash: key, data, created_at, last_seen_at } = self;
-        let login = serde_json::from_str::<Login>(&data).ok();
-        let client = login.map(|login| login.client).unwrap_or_default();
+        let client = login(&data).map(|login| login.client).unwrap_or_default();
         UserSession { key, client, created_at, last_seen_at }
     }
 }
@@ -335,7 +335,7 @@ impl SqlSessionStore {
         login.map_or(MAX_ANONYMOUS_IDLE, |login| self.life.idle_of(login))
     }
 
-    async fn update(&self, id: &Id, data: &Value, new: Option<String>) -> Result<(), DbError> {
+    async fn update(&self, id: &Id, data: &str, new: Option<&str>) -> Result<(), DbError> {
         let now = self.clock.now();
         let update = sql(UPDATE).bind(hash(id)).bind(new);
         let update = update.bind(now).bind(now + self.idle(login(data).as_ref()));
@@ -350,7 +350,7 @@ impl SessionStore for SqlSessionStore {
         let login = login(data);
         let expires_at = now + self.idle(login.as_ref()).min(self.life.max);
         let user = login.as_ref().map(|login| login.user_id.clone());
-        let insert = sql(INSERT).bind(hash(&record.id)).bind(data.to_string()).bind(now);
+        let insert = sql(INSERT).bind(hash(&record.id)).bind(data).bind(now);
         let insert = insert
             .bind(expires_at)
             .bind(user.clone())
@@ -371,7 +371,7 @@ impl SessionStore for SqlSessionStore {
 
     async fn save(&self, record: &Record) -> session_store::Result<()> {
         let data = data(record);
-        let save = self.update(&record.id, data, Some(data.to_string()));
+        let save = self.update(&record.id, data, Some(data));
         if record.data.contains_key(OPTIONAL) {
             write_if_possible("notices_were_not_struck_out", save).await;
             return Ok(());
@@ -384,20 +384,18 @@ impl SessionStore for SqlSessionStore {
         let load = sql(LOAD).bind(hash(id)).bind(now);
         let found = load.fetch_optional::<SessionRow>(self.db.reader()).await.map_err(backend)?;
         let Some(session) = found else { return Ok(None) };
-        let data: Value = serde_json::from_str(&session.data)
-            .map_err(|error| Error::Decode(error.to_string()))?;
-        let login = login(&data);
+        let login = login(&session.data);
         if now - session.last_seen_at >= TOUCH_AFTER.min(self.idle(login.as_ref()) / 4) {
             write_if_possible(
                 "the_last_use_of_a_session_was_not_noted",
-                self.update(id, &data, None),
+                self.update(id, &session.data, None),
             )
             .await;
         }
         let user = login.map(|login| (session.user(&login), session.begun_at));
         // Outside a request, in a test, there is no place for it.
         let _ = USER.try_with(|slot| slot.replace(user));
-        let data = HashMap::from([(DATA.to_owned(), data)]);
+        let data = HashMap::from([(DATA.to_owned(), Value::String(session.data))]);
         Ok(Some(Record { id: *id, data, expiry_date: OffsetDateTime::UNIX_EPOCH }))
     }
 
@@ -411,12 +409,12 @@ fn hash(id: &Id) -> Vec<u8> {
     Sha256::digest(id.0.to_le_bytes()).to_vec()
 }
 
-fn data(record: &Record) -> &Value {
-    record.data.get(DATA).unwrap_or(&Value::Null)
+fn data(record: &Record) -> &str {
+    record.data.get(DATA).and_then(Value::as_str).unwrap_or("{}")
 }
 
-fn login(data: &Value) -> Option<Login> {
-    Login::deserialize(data).ok()
+fn login(data: &str) -> Option<Login> {
+    serde_json::from_str(data).ok()
 }
 
 /// Driver errors are only logged.
