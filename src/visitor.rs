@@ -32,10 +32,9 @@ use crate::app::App;
 use crate::current_user::CurrentUser;
 use crate::error::RequestError;
 use crate::flash::Flash;
+use crate::models::loaded_user::{LastLogin, loaded_user};
 use crate::models::one_time_code::Purpose;
-use crate::models::session::{
-    DATA, Login, OPTIONAL, loaded_login, loaded_user, session_key, write_if_possible,
-};
+use crate::models::session::{DATA, Login, OPTIONAL, session_key, write_if_possible};
 use crate::models::user::User;
 use crate::next_path::NextPath;
 use crate::page::Page;
@@ -81,6 +80,7 @@ pub struct Visitor {
     pub requester: Requester,
     /// The user who is logged in, as the session's query found it.
     pub user: Option<User>,
+    pub last_login: Option<LastLogin>,
     data: SessionData,
     session: Session,
     cookies: Cookies,
@@ -110,10 +110,13 @@ impl FromRequestParts<App> for Visitor {
         if let Some(reset) = data.reset.take() {
             data.codes.insert(Purpose::PasswordReset, reset);
         }
+        let loaded = loaded_user();
+        let last_login = loaded.as_ref().and_then(|loaded| loaded.last_login.clone());
         Ok(Self {
             app: app.clone(),
             requester,
-            user: loaded_user(),
+            user: loaded.map(|loaded| loaded.user),
+            last_login,
             data,
             session,
             cookies,
@@ -126,7 +129,7 @@ impl FromRequestParts<App> for Visitor {
 /// The user who is logged in, if the session can be read.
 pub async fn user(session: &Session) -> Option<CurrentUser> {
     session.get_value(DATA).await.ok().flatten()?;
-    loaded_login().map(|(user, begun_at)| CurrentUser::new(&user, begun_at))
+    loaded_user().map(|loaded| CurrentUser::new(&loaded.user, loaded.begun_at))
 }
 
 impl Visitor {

@@ -4,12 +4,12 @@ use super::requester::Requester;
 use crate::app::App;
 use crate::db::{DbError, Tx};
 use crate::models::history::{
-    EMAIL, HistoryEntry, NewEntry, find_newest_entry, insert_entry, list_entries,
+    EMAIL, HistoryEntry, LOGIN, NewEntry, REGISTERED, insert_entry, list_entries,
 };
 use crate::models::user::User;
 
 macro_rules! history_events {
-    ($($(#[$doc:meta])* $event:ident $kind:literal $words:literal)*) => {
+    ($($(#[$doc:meta])* $event:ident $kind:tt $words:literal)*) => {
         /// Something that was done to an account by its owner, or by somebody in the owner's name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum HistoryEvent {$(
@@ -35,8 +35,8 @@ macro_rules! history_events {
 }
 
 history_events! {
-    Registered "registered" "Account created"
-    LoggedIn "login" "Logged in"
+    Registered REGISTERED "Account created"
+    LoggedIn LOGIN "Logged in"
     EmailVerified "email_verified" "Email confirmed"
     PasswordChanged "password_changed" "Password changed"
     EmailChanged "email_changed" "Email changed"
@@ -71,12 +71,6 @@ pub async fn history_of(
     limit: i64,
 ) -> Result<Vec<HistoryEntry>, DbError> {
     list_entries(app.db.reader(), &user.id, before, limit, app.clock.now()).await
-}
-
-/// The last login of `user`, if there was one. To register is to log in.
-pub async fn last_login(app: &App, user: &User) -> Result<Option<HistoryEntry>, DbError> {
-    let kinds = [HistoryEvent::LoggedIn.kind(), HistoryEvent::Registered.kind()];
-    find_newest_entry(app.db.reader(), &user.id, kinds, app.clock.now()).await
 }
 
 /// What the owner reads about an email of this kind, if the name of the kind does not say it.

@@ -4,9 +4,8 @@ use askama::Template;
 use url::Url;
 
 use super::{HandlerResult, show as show_page};
-use crate::accounts::history::last_login;
 use crate::config::Config;
-use crate::models::history::HistoryEntry;
+use crate::models::loaded_user::LastLogin;
 use crate::models::user::User;
 use crate::page::Page;
 use crate::visitor::logged_in::LoggedIn;
@@ -16,7 +15,7 @@ use crate::visitor::logged_in::LoggedIn;
 struct AccountPage {
     page: Page,
     user: User,
-    last_login: Option<HistoryEntry>,
+    last_login: Option<LastLogin>,
     way_back: Option<WayBack>,
 }
 
@@ -37,7 +36,7 @@ impl WayBack {
 }
 
 pub async fn show(LoggedIn { mut visitor, user }: LoggedIn) -> HandlerResult {
-    let last_login = last_login(&visitor.app, &user).await?;
+    let last_login = visitor.last_login.take();
     let page = visitor.page("Your account").await?;
     let way_back = WayBack::new(&visitor.app.config);
     show_page(&AccountPage { page, user, last_login, way_back })

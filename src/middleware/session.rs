@@ -7,7 +7,8 @@ use tower_sessions::cookie::SameSite;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
 use crate::app::App;
-use crate::models::session::{SqlSessionStore, with_user};
+use crate::models::loaded_user::with_user;
+use crate::models::session::SqlSessionStore;
 use crate::visitor::cookies;
 
 pub fn layer(app: &App) -> SessionManagerLayer<SqlSessionStore> {

@@ -11,6 +11,10 @@ pub const LIFETIME: i64 = 90 * 24 * 60 * 60;
 /// The kind of an entry about an email. Its detail is the email's kind.
 pub const EMAIL: &str = "email";
 
+/// The kinds of the entries about a login. To register is to log in.
+pub const LOGIN: &str = "login";
+pub const REGISTERED: &str = "registered";
+
 /// Entries of one account: each login adds one. From here on [`KEEP_NEWEST`] runs.
 const MAX_ENTRIES: i64 = 1000;
 
@@ -65,13 +69,6 @@ const PAGE: &str = concat!(
     order by id desc limit $4"
 );
 
-const NEWEST_OF_KINDS: &str = concat!(
-    "select ",
-    history_columns!(),
-    " from vestibule_history where user_id = $1 and kind in ($2, $3) and created_at > $4
-    order by id desc limit 1"
-);
-
 /// Entries about emails to nobody's account are only there because they must cost the same.
 const SWEEP: &str = "with picked as materialized (
         select user_id, id from vestibule_history where created_at <= $1 or user_id = '' limit $2
@@ -120,17 +117,6 @@ pub async fn delete_history_of_user(executor: Executor<'_>, user_id: &str) -> Re
         .execute(executor)
         .await
         .map(drop)
-}
-
-/// The newest entry of one of these kinds.
-pub async fn find_newest_entry(
-    executor: Executor<'_>,
-    user_id: &str,
-    kinds: [&str; 2],
-    now: i64,
-) -> Result<Option<HistoryEntry>, DbError> {
-    let newest = sql(NEWEST_OF_KINDS).bind(user_id).bind(kinds[0]).bind(kinds[1]);
-    newest.bind(now - LIFETIME).fetch_optional(executor).await
 }
 
 /// Deletes up to `limit` entries older than [`LIFETIME`] and returns how many.

@@ -4,6 +4,7 @@ pub mod client;
 pub mod device;
 pub mod history;
 pub mod hook_event;
+pub mod loaded_user;
 pub mod mail_link;
 pub mod one_time_code;
 pub mod outbox;

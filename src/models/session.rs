@@ -3,7 +3,6 @@
 //! Rows are keyed by SHA-256 of the session's id: a stolen copy of the table logs nobody in. Saving
 //! never inserts, so that a request in flight cannot bring back a session that was just revoked.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::time::Duration;
@@ -19,7 +18,9 @@ use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{self, Error};
 
 use super::client::Client;
+use super::loaded_user::{LastLogin, LoadedUser};
 use super::user::User;
+use super::{history, loaded_user};
 use crate::clock::Clock;
 use crate::config::SessionLife;
 use crate::db::{Db, DbError, Executor, row, sql};
@@ -57,26 +58,6 @@ const TOUCH_AFTER: i64 = 5 * 60;
 
 /// How long a page waits for a write that it can do without.
 const OPTIONAL_WRITE_TIMEOUT: Duration = Duration::from_millis(500);
-
-tokio::task_local! {
-    /// tower-sessions returns nothing of a session but its JSON, where a password hash has no place.
-    static USER: RefCell<Option<(User, i64)>>;
-}
-
-/// Runs a request in which [`loaded_user`] and [`loaded_login`] can be called.
-pub async fn with_user<F: Future>(request: F) -> F::Output {
-    USER.scope(RefCell::default(), request).await
-}
-
-/// The user that the request's session was loaded with.
-pub fn loaded_user() -> Option<User> {
-    loaded_login().map(|(user, _)| user)
-}
-
-/// The same user, and when the session began.
-pub fn loaded_login() -> Option<(User, i64)> {
-    USER.try_with(|login| login.borrow().clone()).ok().flatten()
-}
 
 /// A session in which a user is logged in, as a request reads it that tower-sessions loads none for.
 #[derive(Clone)]
@@ -134,20 +115,47 @@ row! {
         created_at: i64,
         email_verified_at: Option<i64>,
         password_blocked_at: Option<i64>,
+        last_login_at: Option<i64>,
+        last_login_device: Option<String>,
+        last_login_address: Option<String>,
     }
 }
 
 /// The session with its user: one query for a page. Also refuses a session whose user has changed the
 /// password since: the delete that went with the change can have missed one that was being made at that
 /// moment.
-const LOAD: &str = "select data, sessions.created_at as begun_at, last_seen_at, coalesce(username, '') as username,
-        coalesce(email, '') as email, coalesce(password_hash, '') as password_hash,
-        coalesce(users.credential_version, 0) as credential_version,
-        coalesce(users.created_at, 0) as created_at, email_verified_at, password_blocked_at
-    from vestibule_sessions as sessions
-    left join vestibule_users as users on users.id = sessions.user_id
-        and users.credential_version = sessions.credential_version
-    where id_hash = $1 and expires_at > $2 and (sessions.user_id is null or users.id is not null)";
+macro_rules! load {
+    ($last_login:literal, $join:literal) => {
+        concat!(
+            "select data, sessions.created_at as begun_at, last_seen_at, coalesce(username, '') as username,
+            coalesce(email, '') as email, coalesce(password_hash, '') as password_hash,
+            coalesce(users.credential_version, 0) as credential_version,
+            coalesce(users.created_at, 0) as created_at, email_verified_at, password_blocked_at, ",
+            $last_login,
+            " from vestibule_sessions as sessions
+            left join vestibule_users as users on users.id = sessions.user_id
+                and users.credential_version = sessions.credential_version ",
+            $join,
+            " where id_hash = $1 and expires_at > $2
+                and (sessions.user_id is null or users.id is not null)"
+        )
+    };
+}
+
+const LOAD: &str = load!(
+    "logins.created_at as last_login_at, logins.device as last_login_device,
+    logins.address as last_login_address",
+    "left join vestibule_history as logins on logins.user_id = users.id and logins.id =
+        (select id from vestibule_history where user_id = users.id and kind in ($3, $4) and created_at > $5
+            order by id desc limit 1)"
+);
+
+/// Without the last login: proxies ask with every request of an application.
+const LOAD_USER: &str = load!(
+    "cast(null as bigint) as last_login_at, cast(null as text) as last_login_device,
+    cast(null as text) as last_login_address",
+    ""
+);
 
 const INSERT: &str = "insert into vestibule_sessions
     (id_hash, data, created_at, last_seen_at, expires_at, user_id, credential_version)
@@ -247,8 +255,8 @@ pub async fn find_user_by_session(
     key: &[u8],
     now: i64,
 ) -> Result<Option<LoggedInSession>, DbError> {
-    let found =
-        sql(LOAD).bind(key.to_vec()).bind(now).fetch_optional::<SessionRow>(executor).await?;
+    let load = sql(LOAD_USER).bind(key.to_vec()).bind(now);
+    let found = load.fetch_optional::<SessionRow>(executor).await?;
     Ok(found.and_then(|session| {
         let login = login(&session.data)?;
         Some(LoggedInSession {
@@ -306,6 +314,13 @@ impl ListedRow {
 }
 
 impl SessionRow {
+    fn loaded_user(&self, login: &Login) -> LoadedUser {
+        let (device, address) = (self.last_login_device.clone(), self.last_login_address.clone());
+        let last_login =
+            self.last_login_at.map(|at| LastLogin { at, client: Client { device, address } });
+        LoadedUser { user: self.user(login), begun_at: self.begun_at, last_login }
+    }
+
     fn user(&self, login: &Login) -> User {
         User {
             id: login.user_id.clone(),
@@ -382,6 +397,8 @@ impl SessionStore for SqlSessionStore {
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
         let now = self.clock.now();
         let load = sql(LOAD).bind(hash(id)).bind(now);
+        let load =
+            load.bind(history::LOGIN).bind(history::REGISTERED).bind(now - history::LIFETIME);
         let found = load.fetch_optional::<SessionRow>(self.db.reader()).await.map_err(backend)?;
         let Some(session) = found else { return Ok(None) };
         let login = login(&session.data);
@@ -392,9 +409,7 @@ impl SessionStore for SqlSessionStore {
             )
             .await;
         }
-        let user = login.map(|login| (session.user(&login), session.begun_at));
-        // Outside a request, in a test, there is no place for it.
-        let _ = USER.try_with(|slot| slot.replace(user));
+        loaded_user::set(login.map(|login| session.loaded_user(&login)));
         let data = HashMap::from([(DATA.to_owned(), Value::String(session.data))]);
         Ok(Some(Record { id: *id, data, expiry_date: OffsetDateTime::UNIX_EPOCH }))
     }
