@@ -8,7 +8,8 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArguments, PgQueryResult, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteQueryResult, SqliteRow};
 use sqlx::{
-    Arguments, AssertSqlSafe, Either, Encode, Executor as _, FromRow, Postgres, Sqlite, Type,
+    Arguments, AssertSqlSafe, Either, Encode, Executor as _, FromRow, Postgres, SqlSafeStr, SqlStr,
+    Sqlite, Type,
 };
 
 use super::connection::Connection;
@@ -83,6 +84,14 @@ impl Statement {
         }
     }
 
+    fn text_for_sqlite(&self) -> SqlStr {
+        // No other statement has the clause, and to search for it costs 4,000 instructions.
+        if self.text.starts_with("with ") {
+            return AssertSqlSafe(self.text.replace(SKIP_LOCKED, "")).into_sql_str();
+        }
+        self.text.into_sql_str()
+    }
+
     async fn run_alone<R: Row>(&self, pool: &Arc<Pool>) -> Result<(Vec<R>, u64), DbError> {
         let mut connection = pool.acquire_for_statement().await?;
         let done = self.run_on(&mut connection).await?;
@@ -99,8 +108,8 @@ impl Statement {
         let (sqlite, postgres) = values.map_err(|why| sqlx::Error::Protocol(why.to_string()))?;
         let run = async |connection: &mut Connection| match connection {
             Connection::Sqlite(connection) => {
-                let text = AssertSqlSafe(self.text.replace(SKIP_LOCKED, ""));
-                let query = sqlx::query_with(text, sqlite.clone()).persistent(is_cached);
+                let query = sqlx::query_with(self.text_for_sqlite(), sqlite.clone());
+                let query = query.persistent(is_cached);
                 collect(connection.fetch_many(query), SqliteQueryResult::rows_affected).await
             }
             Connection::Postgres(connection) => {
