@@ -337,7 +337,7 @@ async fn what_is_refused_is_logged_with_the_rule_that_refused_it() {
         ]
     );
     let small = with(&visit.site, |config| {
-        config.limits.mail_site = Some(Rate { count: 6, period: 900 });
+        config.limits.mail_site = Some(Rate { count: 12, period: 900 });
     })
     .await;
     let mut events = Vec::new();

@@ -45,7 +45,7 @@ on_both_databases! {
         let json = export(&ann).await;
         let code = site.newest_code().await;
         let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["created_at", "devices", "email", "email_verified", "emails", "history", "id", "sessions", "username"]);
+        assert_eq!(keys, ["created_at", "devices", "email", "email_verified", "emails", "history", "id", "sessions", "terms", "username"]);
         let text = json.to_string();
         assert!(!text.contains("argon2") && !text.contains("hash") && !text.contains(&code), "{text}");
     }
