@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::http::HeaderValue;
 use ipnet::IpNet;
 
 use crate::db::{self, Location};
@@ -88,7 +87,7 @@ pub struct Config {
     /// The proxies whose `X-Forwarded-For` is trusted, and which may ask who is logged in.
     pub trusted_proxies: Vec<IpNet>,
     /// `Strict-Transport-Security` on answers over https; `None` if it is off.
-    pub hsts: Option<HeaderValue>,
+    pub hsts: Option<String>,
     /// What a password hash costs.
     pub hash: HashCost,
     /// How often things may happen.
@@ -147,8 +146,8 @@ impl Config {
     }
 
     /// The `Strict-Transport-Security` of answers. Browsers ignore it on http (RFC 6797, 8.1).
-    pub(crate) fn hsts(&self) -> Option<HeaderValue> {
-        self.hsts.clone().filter(|_| self.base_url.is_https())
+    pub(crate) fn hsts(&self) -> Option<&str> {
+        self.hsts.as_deref().filter(|_| self.base_url.is_https())
     }
 
     fn check(mut raw: RawSettings) -> Result<Self, ConfigErrors> {

@@ -40,12 +40,17 @@ const ALWAYS: [(HeaderName, HeaderValue); 6] = [
 
 /// Adds the headers that an answer of ours does not have.
 pub fn layer(config: &Config) -> MapResponseLayer<impl Fn(Response) -> Response + Clone + use<>> {
-    let (is_https, hsts) = (config.base_url.is_https(), config.hsts());
+    let (is_https, hsts) = (config.base_url.is_https(), hsts(config));
     MapResponseLayer::new(move |mut response: Response| {
         add_missing(response.headers_mut(), OWN, hsts.clone());
         complete_cookies(response.headers_mut(), is_https);
         response
     })
+}
+
+/// The value of `Strict-Transport-Security`, if there is one.
+pub fn hsts(config: &Config) -> Option<HeaderValue> {
+    config.hsts().and_then(|value| HeaderValue::from_str(value).ok())
 }
 
 /// Adds `special`, what every answer needs and `hsts`, unless they are there.

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::csrf::is_from_elsewhere;
-use super::headers::add_missing;
+use super::headers::{add_missing, hsts};
 use crate::app::App;
 use crate::current_user::CurrentUser;
 use crate::visitor::current_user::UserOfRequest;
@@ -64,7 +64,7 @@ async fn run_and_add_headers(app: App, request: Request, next: Next) -> Response
 
 fn add_headers(app: &App, headers: &mut HeaderMap) {
     let policy = [(header::CONTENT_SECURITY_POLICY, POLICY)];
-    add_missing(headers, policy, app.config.hsts());
+    add_missing(headers, policy, hsts(&app.config));
 }
 
 /// No cache keeps an answer that depends on who is logged in (ASVS 14.3.2), unless the handler says so;
