@@ -54,9 +54,11 @@ enum Kind {
     PageAfterForgot,
     Guess,
     Resend,
+    LoginCode,
+    LoginCodeGuess,
 }
 
-const KINDS: [(&str, Kind); 7] = [
+const KINDS: [(&str, Kind); 9] = [
     ("login", Kind::Login),
     ("login-by-address", Kind::LoginByAddress),
     ("forgot", Kind::Forgot),
@@ -64,6 +66,8 @@ const KINDS: [(&str, Kind); 7] = [
     ("page-after-forgot", Kind::PageAfterForgot),
     ("reset-guess", Kind::Guess),
     ("resend", Kind::Resend),
+    ("login-code", Kind::LoginCode),
+    ("login-code-guess", Kind::LoginCodeGuess),
 ];
 
 /// An account that exists or not. All names have the same length.
@@ -179,6 +183,12 @@ fn sample(to: &mut Connection, kind: Kind, account: &Account) -> Duration {
             request_code(to, account);
             pause(MAIL_DELIVERY);
             to.post("/reset/resend", &[], 303)
+        }
+        Kind::LoginCode => to.post("/login/code", &[("username", name)], 303),
+        Kind::LoginCodeGuess => {
+            to.post("/login/code", &[("username", name)], 303);
+            pause(MAIL_DELIVERY);
+            to.post("/login/code/confirm", &[("code", "CCCC-CCCC")], 422)
         }
     }
 }

@@ -22,6 +22,7 @@ impl Server {
         command.arg("serve").env_clear();
         command.env("VESTIBULE_LISTEN", "127.0.0.1:0");
         command.env("VESTIBULE_SMTP_URL", mail_sink::start());
+        command.env("VESTIBULE_LOGIN_CODE", "on");
         // Not off: counting is a part of what is timed.
         for limit in LIMITS {
             command.env(format!("VESTIBULE_LIMIT_{limit}"), "1000000/1d");

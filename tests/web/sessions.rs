@@ -188,6 +188,22 @@ async fn a_form_with_none_or_several_of_the_fields_is_refused() {
 }
 
 #[tokio::test]
+async fn nothing_of_the_header_of_a_browser_is_repeated() {
+    let site = Site::on_sqlite().await;
+    site.registered("ann").await;
+    let mut ann = site.browser();
+    ann.user_agent = Some("<script>alert(1)</script> (Windows NT 10.0) \"Firefox/140.0 zzmark");
+    ann.log_in("ann", PASSWORD).await;
+    for path in ["/account", "/account/sessions", "/account/history"] {
+        ann.open(path).await;
+        assert!(ann.text().contains("Firefox on Windows"), "{path}: {}", ann.text());
+        assert!(!ann.html.contains("alert(1)") && !ann.html.contains("zzmark"), "{path}");
+    }
+    let mails = site.mails().await;
+    assert!(mails[0].text.contains("Device:      Firefox on Windows"), "{}", mails[0].text);
+}
+
+#[tokio::test]
 async fn the_page_shows_no_key_of_a_session_or_device() {
     let site = Site::on_sqlite().await;
     let mut ann = site.registered("ann").await;
