@@ -12,7 +12,7 @@ const WRONG_CODE = "CCCC-CCCC";
 const SECOND_PASSWORD = "velvet anchor pudding";
 const THIRD_PASSWORD = "copper orchard window";
 
-const on = siteAndBrowser();
+const on = siteAndBrowser({ VESTIBULE_LOGIN_CODE: "on" });
 
 async function sees(page, words) {
   await page.getByRole("status").filter({ hasText: words }).waitFor();
@@ -118,6 +118,71 @@ for (const script of [true, false]) {
     await page.keyboard.press("Enter");
     await page.waitForURL("/account");
     await typist.press("Log out", "Enter", "/login");
+    assert.deepEqual(page.complaints, []);
+    await page.context().close();
+  });
+
+  test(`the account pages by keyboard alone, ${manner}`, async () => {
+    const page = await openPage(on.browser, { site: on.site, script, reducedMotion: "reduce" });
+    const eve = steps.person(script ? "eve" : "evelyn");
+    const typist = typing(page);
+    await steps.register(page, eve);
+    await page.waitForURL("/account");
+
+    await typist.follow("Confirm your email", "/verify");
+    await typist.fill({ Code: await steps.readCode(page) });
+    await typist.press("Confirm email", "Enter", "/account");
+    await typist.follow("Change username", "/account/username");
+    eve.username += "-2";
+    await typist.fill({ "New username": eve.username });
+    await typist.press("Change username", "Enter", "/account");
+    await typist.follow("Change email", "/account/email");
+    await typist.fill({ "New email": `${eve.username}@garden.example` });
+    await typist.press("Email me a code", "Enter", "/account/email/confirm");
+    await typist.fill({ Code: await steps.readCode(page) });
+    await typist.press("Change email", "Enter", "/account");
+    await typist.press("Log out", "Space", "/login");
+
+    await typist.follow("Email me a code instead", "/login/code");
+    const login = steps.field(page, "Username or email");
+    await hasFocus(page, login);
+    await login.press("Control+A");
+    await typist.fill({ "Username or email": eve.username });
+    await typist.press("Email me a code", "Enter", "/login/code/confirm");
+    await typist.fill({ Code: await steps.readCode(page) });
+    await typist.press("Log in", "Enter", "/account");
+
+    const elsewhere = await openPage(on.browser, { site: on.site, script });
+    await steps.logIn(elsewhere, eve);
+    await elsewhere.waitForURL("/account");
+    await typist.follow("Sessions", "/account/sessions");
+    await typist.press("Log out everywhere else", "Space", "/account/sessions");
+    await sees(page, "You've been logged out everywhere else");
+    await isLoggedOut(elsewhere);
+    await typist.follow("History", "/account/history");
+    await typist.follow("Account", "/account");
+    await tabTo(page, steps.button(page, "Download your data"));
+    await Promise.all([page.waitForEvent("download"), page.keyboard.press("Space")]);
+    await typist.follow("Delete your account", "/account/delete");
+    await typist.fill({ Username: eve.username, "Current password": eve.password });
+    await typist.press("Delete account", "Enter", "/login");
+    await sees(page, "Your account was deleted");
+    // Chromium reports a download as a page that did not come.
+    const rest = page.complaints.filter((words) => !words.includes("/account/export net::ERR_ABORTED"));
+    assert.deepEqual([...rest, ...elsewhere.complaints], []);
+    await Promise.all([page, elsewhere].map((one) => one.context().close()));
+  });
+
+  test(`the link of a notice by keyboard alone, ${manner}`, async () => {
+    const page = await openPage(on.browser, { site: on.site, script, reducedMotion: "reduce" });
+    const fay = steps.person(script ? "fay" : "fayette");
+    const typist = typing(page);
+    await steps.register(page, fay);
+    await page.waitForURL("/account");
+    await page.goto(await steps.readLink(page, fay, "/not-me/"));
+    await typist.press("This wasn't me", "Space", "/forgot");
+    await typist.fill({ Email: fay.email });
+    await typist.press("Email me a code", "Enter", "/reset");
     assert.deepEqual(page.complaints, []);
     await page.context().close();
   });
