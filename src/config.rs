@@ -150,6 +150,11 @@ impl Config {
         self.hsts.as_deref().filter(|_| self.base_url.is_https())
     }
 
+    /// Where emails to the operator go.
+    pub(crate) fn operator_address(&self) -> &str {
+        &self.registration.notify.as_ref().unwrap_or(&self.mail_from).address
+    }
+
     fn check(mut raw: RawSettings) -> Result<Self, ConfigErrors> {
         let config = Self::read(&mut raw);
         config.check_production(&mut raw);

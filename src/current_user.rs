@@ -51,6 +51,7 @@ mod tests {
             created_at: 0,
             email_verified_at: Some(1),
             password_blocked_at: None,
+            approval_asked_at: None,
         };
         let user = CurrentUser::new(&user, 1_795_370_400);
         let json = serde_json::to_value(&user).unwrap();

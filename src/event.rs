@@ -77,6 +77,9 @@ macro_rules! events {
 
 events! {
     Registered INFO "registered" { account: &'a str }
+    ApprovalAsked INFO "approval_asked" { account: &'a str }
+    UserApproved INFO "user_approved" { account: &'a str }
+    LoginWaits INFO "login_waits" { account: &'a str }
     EmailVerified INFO "email_verified" { account: &'a str }
     RegisterRefused INFO "register_refused" { reason: &'static str }
     Login INFO "login" { account: &'a str }

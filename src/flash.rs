@@ -9,6 +9,8 @@ use crate::times;
 #[serde(rename_all = "snake_case")]
 pub enum Flash {
     Registered,
+    /// A registration was confirmed, and the operator has to approve it.
+    AwaitsApproval,
     /// The username or email of a registration belongs to an account; the username that was typed.
     Taken(String),
     /// The same on a site without usernames; the address.
@@ -65,6 +67,7 @@ impl Flash {
     pub fn kind(&self) -> (&'static str, &'static str) {
         match self {
             Self::Registered
+            | Self::AwaitsApproval
             | Self::LoggedOut
             | Self::PasswordChanged
             | Self::LoggedOutThere
@@ -89,6 +92,7 @@ impl Flash {
     pub fn message(&self) -> String {
         let message = match self {
             Self::Registered => "Your account was created.",
+            Self::AwaitsApproval => "Email confirmed. We'll email you when you're approved.",
             Self::Taken(_) => "That username or email is already registered.",
             Self::EmailTaken(_) => "That email is already registered.",
             Self::UsernameSent => "If that email has an account, we've emailed its username.",

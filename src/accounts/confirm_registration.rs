@@ -3,6 +3,7 @@
 //! Whether the username or the address is taken is told only once the address is proved: an earlier answer
 //! would reveal who has an account (ASVS 6.3.8). Until then the same is written, sent and answered.
 
+use super::approval::tell_operator;
 use super::change_username::username_taken;
 use super::email::EmailAddress;
 use super::field_errors::FieldErrors;
@@ -17,7 +18,7 @@ use super::username::{Username, UsernameError};
 use super::verify_email::attempts_key;
 use super::{Error, history, hooks, notices, trusted_devices};
 use crate::app::App;
-use crate::config::Notice;
+use crate::config::{Notice, RegistrationMode};
 use crate::db::DbError;
 use crate::event::Event;
 use crate::models::hook_event::HookKind;
@@ -27,7 +28,7 @@ use crate::models::registration::{
     Registration, delete_registration, find_registration_by_code, insert_registration,
     prove_registration,
 };
-use crate::models::user::{NewUser, User, find_user_by_email};
+use crate::models::user::{NewUser, User, ask_for_approval, find_user_by_email};
 
 pub const PURPOSE: Purpose = Purpose::Register;
 
@@ -42,6 +43,11 @@ pub struct ConfirmationForm<'a> {
 pub enum Confirmation {
     Registered {
         user: User,
+        /// The device tokens that the browser must keep.
+        device_tokens: Vec<String>,
+    },
+    /// The account waits for the operator, and nobody is logged in.
+    Waiting {
         /// The device tokens that the browser must keep.
         device_tokens: Vec<String>,
     },
@@ -205,6 +211,13 @@ async fn make_account(
     let Some(user) = insert_unreserved(app, &mut tx, new).await? else { return Ok(None) };
     let (_, device_tokens) = trusted_devices::record_login(app, &mut tx, requester, &user).await?;
     history::record(app, &mut tx, requester, &user, HistoryEvent::Registered).await?;
+    if app.config.registration.mode == RegistrationMode::Approval {
+        let user = ask_for_approval(&mut tx, user, now).await?;
+        tell_operator(app, &mut tx).await?;
+        tx.commit().await?;
+        Event::ApprovalAsked { account: &user.id }.write();
+        return Ok(Some(Confirmation::Waiting { device_tokens }));
+    }
     notices::send(app, &mut tx, requester, &user, Notice::Registered).await?;
     hooks::enqueue(app, &mut tx, HookKind::Registered, &user).await?;
     tx.commit().await?;

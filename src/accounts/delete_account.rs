@@ -85,7 +85,10 @@ async fn delete_rows(app: &App, user: &User, requester: Option<&Requester>) -> R
     delete_emails_of_user(tx.executor(), &user.id).await?;
     // A registration that was not told yet is of no use any more.
     delete_events_of_user(tx.executor(), &user.id).await?;
-    hooks::enqueue(app, &mut tx, HookKind::Deleted, user).await?;
+    // Applications were not told of an account that was never approved.
+    if !user.awaits_approval() {
+        hooks::enqueue(app, &mut tx, HookKind::Deleted, user).await?;
+    }
     if let Some(requester) = requester {
         if let Some(username) = user.username() {
             // Applications may know people by it.

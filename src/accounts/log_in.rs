@@ -1,5 +1,6 @@
 //! Log in with a username or an email address and a password.
 
+use super::approval::check_approved;
 use super::client_trust::ClientTrust;
 use super::field_errors::FieldErrors;
 use super::history::HistoryEvent;
@@ -103,6 +104,7 @@ impl Login {
         let reached = attempt.reached;
         let matched = verify_password(&app, &requester, attempt, user.as_ref(), &password).await?;
         if let (PasswordMatch::Correct { needs_rehash }, Some(user)) = (matched, &user) {
+            check_approved(user, "username")?;
             if needs_rehash {
                 rehash(&app, &requester, user, &password).await;
             }

@@ -1,5 +1,6 @@
 //! Log in with an emailed code in place of the password, where the settings allow it.
 
+use super::approval::check_approved;
 use super::client_trust::ClientTrust;
 use super::field_errors::FieldErrors;
 use super::log_in::{LoginOutcome, record_login};
@@ -93,6 +94,7 @@ pub async fn log_in_by_code(
     let Some(pending) = pending else { return Ok(CodeLogin::NotPending) };
     let code = OneTimeCode::from_form(code)?;
     let user = pending.check_user(app, PURPOSE, &code).await?;
+    check_approved(&user, "code")?;
     // A client that hangs up must not hide the login from the account's owner.
     let login = complete(app.clone(), requester.clone(), user, pending.id.clone());
     run_to_completion(login).await.map(CodeLogin::LoggedIn)

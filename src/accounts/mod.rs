@@ -2,6 +2,7 @@
 
 pub mod add_user;
 pub mod app_login;
+pub mod approval;
 pub mod change_email;
 pub mod change_password;
 pub mod change_username;

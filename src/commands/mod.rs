@@ -1,5 +1,7 @@
 //! The command line: one file per command.
 
+mod account;
+mod approval;
 mod flags;
 mod huge_pages;
 mod invitation;

@@ -1,28 +1,28 @@
-//! `vestibule user`: add an account, show one, delete one, list any number; invite people.
+//! `vestibule user`: add an account, show one, delete one, list any number; invite people; approve
+//! accounts.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{CommandError, invitation, print};
+use super::account::{find_account, print_user, print_users};
+use super::{CommandError, approval, invitation};
 use crate::accounts::add_user::add_user;
 use crate::accounts::delete_account::{Deletion, delete_account};
 use crate::accounts::email::EmailAddress;
-use crate::accounts::login_name::find_user_by_login_name;
 use crate::accounts::username::Username;
 use crate::app::App;
 use crate::config::{Config, UsernameMode};
 use crate::db::Location;
-use crate::models::user::{User, find_user, search_users};
-use crate::times;
+use crate::models::user::search_users;
 
 pub const EXAMPLES: &str = "Examples:
   vestibule user add ann ann@example.com
   vestibule user show ann
   vestibule user delete ann
   vestibule user list --search example.com
-  vestibule user invite ann@example.com";
+  vestibule user invite ann@example.com
+  vestibule user approve ann";
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -69,6 +69,9 @@ pub enum Command {
     /// Invite people by email to create an account
     #[command(after_help = super::help(invitation::EXAMPLES))]
     Invite(invitation::Invite),
+    /// Approve accounts that wait, or list them
+    #[command(after_help = super::help(approval::EXAMPLES))]
+    Approve(approval::Approve),
     /// List accounts by username: any number, also none
     #[command(
         after_help = "Examples:\n  vestibule user list\n  vestibule user list --search example.com --json"
@@ -87,7 +90,7 @@ pub enum Command {
 }
 
 pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
-    if let Command::Add { .. } | Command::Delete { .. } | Command::Invite(_) = command {
+    if !matches!(command, Command::Show { .. } | Command::List { .. }) {
         super::log::start(config.log);
     }
     match (&command, &config.database) {
@@ -117,6 +120,7 @@ pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
         Command::Show { login, json } => show(&app, &login, json).await,
         Command::Delete { user, yes, json } => delete(&app, &user, yes, json).await,
         Command::Invite(command) => invitation::run(&app, command).await,
+        Command::Approve(command) => approval::run(&app, command).await,
         Command::List { search, limit, json } => {
             list(&app, &search.unwrap_or_default(), limit, json).await
         }
@@ -165,24 +169,6 @@ async fn show(app: &App, login: &str, json: bool) -> Result<(), CommandError> {
     print_user(&find_account(app, login).await?, json)
 }
 
-/// The one account with this username, address or id, in any letter case.
-async fn find_account(app: &App, typed: &str) -> Result<User, CommandError> {
-    let named = find_user_by_login_name(&app.db, typed).await?.0;
-    let id = typed.trim().to_lowercase();
-    let identified = find_user(app.db.reader(), &id.replace('\0', "")).await?;
-    match (named, identified) {
-        (Some(user), None) | (None, Some(user)) => Ok(user),
-        (None, None) => Err(CommandError::Failed(format!(
-            "no account has the username, address or id {typed:?}"
-        ))),
-        (Some(user), Some(same)) if user.id == same.id => Ok(user),
-        // Anyone may choose another account's id as a username.
-        (Some(_), Some(_)) => Err(CommandError::Failed(format!(
-            "{typed:?} is the username of one account and the id of another: name the address"
-        ))),
-    }
-}
-
 async fn delete(app: &App, typed: &str, yes: bool, json: bool) -> Result<(), CommandError> {
     let user = find_account(app, typed).await?;
     let (name, email) = (user.display_name(), &user.email);
@@ -216,10 +202,7 @@ async fn list(app: &App, search: &str, limit: Option<i64>, json: bool) -> Result
         let count = users.len();
         eprintln!("These are the first {count}: there may be more, see --limit and --search.");
     }
-    if json {
-        return print(&users.iter().map(as_json).collect::<Value>());
-    }
-    users.iter().try_for_each(|user| print_user(user, false))
+    print_users(&users, json)
 }
 
 /// From a prompt without echo, or the first line of standard input; never from an argument, which
@@ -234,23 +217,4 @@ fn read_password() -> Result<Zeroizing<String>, CommandError> {
     let length = line.trim_end_matches(['\r', '\n']).len();
     line.truncate(length);
     Ok(line)
-}
-
-fn print_user(user: &User, json: bool) -> Result<(), CommandError> {
-    if json {
-        return print(&as_json(user));
-    }
-    let since = times::iso(user.created_at);
-    let username = user.username().unwrap_or("-");
-    print(&format!("{username}\t{}\t{since}\t{}", user.email, user.id))
-}
-
-fn as_json(user: &User) -> Value {
-    json!({
-        "id": user.id,
-        "username": user.username(),
-        "email": user.email,
-        "created_at": times::iso(user.created_at),
-        "email_verified": user.is_email_verified(),
-    })
 }

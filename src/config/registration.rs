@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::Url;
 
-use super::mail::canonical_domain;
+use super::mail::{Sender, canonical_domain};
 use super::sources::RawSettings;
 
 const EXPECTED_DOMAINS: &str = "expected domains of email addresses, separated by commas, like example.org,example.com, or none";
@@ -19,15 +19,18 @@ pub enum RegistrationMode {
     Open,
     /// By anybody who proves their address.
     Verified,
+    /// As `Verified`, and the operator approves each account.
+    Approval,
     /// By who was invited by email.
     Invite,
     /// By the operator alone.
     Closed,
 }
 
-const MODES: [(&str, RegistrationMode); 4] = [
+const MODES: [(&str, RegistrationMode); 5] = [
     ("open", RegistrationMode::Open),
     ("verified", RegistrationMode::Verified),
+    ("approval", RegistrationMode::Approval),
     ("invite", RegistrationMode::Invite),
     ("closed", RegistrationMode::Closed),
 ];
@@ -43,7 +46,7 @@ impl RegistrationMode {
 
     /// Whether an account is made only once its address is proved.
     pub fn proves_addresses(self) -> bool {
-        self == Self::Verified
+        matches!(self, Self::Verified | Self::Approval)
     }
 }
 
@@ -95,6 +98,8 @@ impl fmt::Display for Domains {
 pub struct RegistrationRules {
     /// How accounts are made.
     pub mode: RegistrationMode,
+    /// Who hears of accounts that wait for approval; `None` is the sender of all emails.
+    pub notify: Option<Sender>,
     /// The domains of addresses that people may register with or change to.
     pub domains: Domains,
     /// The terms that people must accept: a URL, or a path on the origin.
@@ -105,6 +110,7 @@ impl RegistrationRules {
     pub(super) fn read(raw: &mut RawSettings) -> Self {
         Self {
             mode: raw.value("REGISTRATION", RegistrationMode::parse),
+            notify: raw.optional("REGISTRATION_NOTIFY", Sender::parse),
             domains: raw.value("REGISTRATION_DOMAINS", Domains::parse),
             terms_url: raw.value("TERMS_URL", terms_url),
         }
@@ -133,7 +139,7 @@ mod tests {
         for text in ["", "Open", "none", "yes"] {
             assert_eq!(
                 RegistrationMode::parse(text),
-                Err("expected one of open, verified, invite, closed".into())
+                Err("expected one of open, verified, approval, invite, closed".into())
             );
         }
     }

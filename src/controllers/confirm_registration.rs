@@ -64,6 +64,12 @@ async fn try_confirm(visitor: &mut Visitor, form: &ConfirmForm) -> HandlerResult
             visitor.add_flash(Flash::Registered).await?;
             redirect_to(next.or(&visitor.app.config.after_login()))
         }
+        Confirmation::Waiting { device_tokens } => {
+            visitor.set_device_cookie(&device_tokens);
+            visitor.forget_code(PURPOSE).await?;
+            visitor.add_flash(Flash::AwaitsApproval).await?;
+            redirect(&visitor.app, &format!("/login{}", next.query()))
+        }
         Confirmation::AlreadyRegistered => {
             visitor.forget_code(PURPOSE).await?;
             let email = pending.map(|pending| pending.email).unwrap_or_default();

@@ -167,6 +167,10 @@ emails! {
         "mail/account_deleted.txt", "mail/account_deleted.html";
     /// Somebody asked for the username.
     username_reminder: "Your username at {}", "mail/username_reminder.txt", "mail/username_reminder.html";
+    /// Accounts wait for the operator, to whom it goes.
+    approval_asked: "New accounts are waiting at {}", "mail/approval_asked.txt", "mail/approval_asked.html";
+    /// The operator has approved the account.
+    approved: "Your account at {} is ready", "mail/approved.txt", "mail/approved.html";
     /// Somebody may register with the link. Uses neither `username`, `device` nor `address`.
     invitation: "Your invitation to {}", "mail/invitation.txt", "mail/invitation.html";
     /// Shows that mail arrives. Uses neither `username`, `device` nor `address`.

@@ -134,7 +134,8 @@ macro_rules! load {
             $last_login,
             " from vestibule_sessions as sessions
             left join vestibule_users as users on users.id = sessions.user_id
-                and users.credential_version = sessions.credential_version ",
+                and users.credential_version = sessions.credential_version
+                and approval_asked_at is null ",
             $join,
             " where id_hash = $1 and expires_at > $2
                 and (sessions.user_id is null or users.id is not null)"
@@ -331,6 +332,7 @@ impl SessionRow {
             created_at: self.created_at,
             email_verified_at: self.email_verified_at,
             password_blocked_at: self.password_blocked_at,
+            approval_asked_at: None,
         }
     }
 }

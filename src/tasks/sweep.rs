@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use crate::accounts::approval::tell_operator_of_others;
 use crate::app::App;
 use crate::db::{AdvisoryLock, DbError};
 use crate::event::Event;
@@ -68,6 +69,7 @@ pub async fn sweep(app: &App) -> Result<u64, DbError> {
         in_batches(&mut lock, || sweep_reserved_usernames(db.writer(), BATCH_ROWS, now)).await?;
     let registrations =
         in_batches(&mut lock, || sweep_registrations(db.writer(), BATCH_ROWS, now)).await?;
+    tell_operator_of_others(app).await;
     if app.config.smtp.is_none() {
         outbox::trim_mailbox(db.writer(), now).await?;
     }

@@ -3,7 +3,8 @@
 use axum::http::StatusCode;
 use futures_util::future::join_all;
 use vestibule::accounts::mail_limits::MailQuota;
-use vestibule::config::Rate;
+use vestibule::config::{Rate, RegistrationMode};
+use vestibule::models::one_time_code::Purpose;
 use vestibule::{Config, random};
 
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, body_of, email_of};
@@ -27,18 +28,37 @@ fn windows_a_year(rate: Rate) -> i64 {
     366 * 24 * 60 * 60 / rate.period + 1
 }
 
+const PURPOSES: [Purpose; 5] = [
+    Purpose::PasswordReset,
+    Purpose::LogIn,
+    Purpose::ChangeEmail,
+    Purpose::VerifyEmail,
+    Purpose::Register,
+];
+
+/// How many guesses at codes for `purpose` are compared in a year with limits of `day`, and can take over one
+/// account. A code that proves an address takes over none: one that an account has is refused.
+fn takeover_guesses(purpose: Purpose, day: Rate) -> i64 {
+    let a_day = match purpose {
+        Purpose::PasswordReset => day.count,
+        // With `VESTIBULE_LOGIN_CODE=on`.
+        Purpose::LogIn => day.count / 4,
+        Purpose::ChangeEmail | Purpose::VerifyEmail | Purpose::Register => 0,
+    };
+    windows_a_year(day) * a_day
+}
+
 #[test]
 fn a_year_of_guessing_takes_over_an_account_with_a_chance_below_one_in_ten_million() {
     let limits = Config::default().limits;
     let day = limits.reset_account.expect("on by default");
-    let reset = windows_a_year(day) * day.count;
-    // With `VESTIBULE_LOGIN_CODE=on`.
-    let log_in = windows_a_year(day) * (day.count / 4);
+    let reset = takeover_guesses(Purpose::PasswordReset, day);
+    let of_all_purposes = PURPOSES.map(|purpose| takeover_guesses(purpose, day)).iter().sum();
     // A made-up link of an email, with a million networks at their limits and a billion links that work.
     let network = limits.login_ip.expect("on by default");
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let links = (windows_a_year(network) * network.count) as f64 * 1e6 * 1e9 / 2_f64.powi(128);
-    let all = chance(reset + log_in) + links;
+    let all = chance(of_all_purposes) + links;
     assert!(all < 1e-7, "{all:e}");
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/security.md"));
     let stated = format!("{:.1}e-8", all * 1e8);
@@ -46,6 +66,17 @@ fn a_year_of_guessing_takes_over_an_account_with_a_chance_below_one_in_ten_milli
     let chance = chance(reset);
     let stated = format!("{:.1}e-8", chance * 1e8);
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/security.md"));
+    assert!(page.unwrap().contains(&stated), "docs/security.md does not state {stated}");
+}
+
+/// One count for a mailbox, whatever the codes are for that prove it: see the test below.
+#[test]
+fn a_year_of_guessing_proves_an_unused_address_with_a_chance_below_one_in_ten_million() {
+    let day = Config::default().limits.reset_account.expect("on by default");
+    let chance = chance(windows_a_year(day) * day.count);
+    assert!(chance < 1e-7, "{chance:e}");
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/security.md"));
+    let stated = format!("somebody's unused address with a probability of {:.1}e-8", chance * 1e8);
     assert!(page.unwrap().contains(&stated), "docs/security.md does not state {stated}");
 }
 
@@ -117,6 +148,31 @@ on_both_databases! {
         }
         assert_eq!(site.count("select cast(sum(attempts) as bigint) from vestibule_one_time_codes").await, 40, "what was not compared is not counted against its code");
         assert_eq!(site.browser().log_in("ann", PASSWORD).await.path(), "/account");
+    }
+
+    async fn guesses_at_all_codes_that_prove_a_mailbox_are_counted_together(site: Site) {
+        let registering = site.changed(|config| config.registration.mode = RegistrationMode::Verified).await;
+        let mut changing = site.registered("eve").await;
+        let verifying = site.registered_unproved("victim").await;
+        let mut compared = 0;
+        let mut guesses = Vec::new();
+        for number in 0..2 {
+            let mut browser = registering.tab();
+            browser.register("ann", &format!("victim+{number}@meadow.example"), PASSWORD).await;
+            guesses.push((browser, "/register/confirm"));
+        }
+        changing.open("/account/email").await.fill("New email", "victim+x@meadow.example").press("Email me a code").await;
+        guesses.extend([(changing, "/account/email/confirm"), (verifying, "/verify")]);
+        for _ in 0..6 {
+            for (browser, path) in &guesses {
+                let answer = browser.post(path, &WRONG[..1]).await;
+                compared += usize::from(body_of(answer).await.contains("Incorrect code"));
+            }
+        }
+        assert_eq!(compared, 20);
+        let mut other = registering.tab();
+        other.register("ann", "victim@meadow.example", PASSWORD).await;
+        assert_eq!(other.post("/register/confirm", &WRONG[..1]).await.status(), StatusCode::TOO_MANY_REQUESTS);
     }
 
     async fn a_new_code_does_not_reset_the_guesses_of_the_day(site: Site) {

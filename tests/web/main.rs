@@ -14,6 +14,7 @@ mod support;
 mod account;
 mod app_examples;
 mod app_login;
+mod approval;
 mod base_path;
 mod brand;
 mod change_email;

@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnection};
 use vestibule::App;
+use vestibule::accounts::approval::approve;
 use vestibule::accounts::email::EmailAddress;
 use vestibule::accounts::invitation::{invitations, invite};
 use vestibule::config::RegistrationMode;
 use vestibule::db::Location;
 use vestibule::mail::worker::Worker;
+use vestibule::models::user::list_waiting;
 use vestibule::tasks::hooks::run_next;
 use vestibule::tasks::sweep::sweep;
 
@@ -47,6 +49,14 @@ async fn everything(site: &Site) {
         site.wait(1);
         cid.press("Send a new code").await;
         cid.fill("Code", &site.newest_code().await).press("Create account").await;
+    }
+    let mut dan =
+        site.changed(|config| config.registration.mode = RegistrationMode::Approval).await;
+    site.wait(1);
+    dan.register("dan", "dan@meadow.example", PASSWORD).await;
+    dan.fill("Code", &site.newest_code().await).press("Create account").await;
+    for user in list_waiting(site.db().reader()).await.unwrap() {
+        assert!(approve(&site.app, &user).await.unwrap());
     }
     let mut bob = site.browser();
     bob.ask_for_code("bob", "bob@meadow.example").await.reset("CCCC-CCCC", PASSWORD).await;

@@ -22,6 +22,8 @@ export const SITES = {
   },
   quiet: {},
   coded: { VESTIBULE_LOGIN_CODE: "on" },
+  verified: { VESTIBULE_REGISTRATION: "verified" },
+  approval: { VESTIBULE_REGISTRATION: "approval" },
   broken: {},
   closed: { VESTIBULE_REGISTRATION: "closed" },
   invite: {
@@ -85,6 +87,21 @@ function askForEmail(name) {
     await steps.send(page, { "New email": `${name}@garden.example` }, "Email me a code");
     await page.waitForURL("/account/email/confirm");
   };
+}
+
+/** Where accounts are made by a code. */
+function confirm(name, email = `${name}@meadow.example`) {
+  return async (page) => {
+    const who = { ...steps.person(name), email };
+    await steps.register(page, who);
+    await page.waitForURL("/register/confirm");
+    return who;
+  };
+}
+
+/** On that page: the code from the email. */
+async function sendCode(page) {
+  return steps.send(page, { Code: await steps.readCode(page) }, "Create account");
 }
 
 /** The page that confirms the address of a new account, where its code has come with the welcome. */
@@ -254,6 +271,56 @@ export const PAGES = [
     site: "invite",
     status: 404,
     open: missing("/register?invite=AAAAAAAAAAAAAAAAAAAAAA", 404),
+  },
+  { name: "register-code", of: "register-code", site: "verified", open: confirm("candidate") },
+  {
+    name: "register-code-wrong",
+    of: "register-code",
+    site: "verified",
+    status: 422,
+    open: async (page) => {
+      await confirm("guesser")(page);
+      const send = () => steps.send(page, { Code: WRONG_CODE }, "Create account");
+      await steps.refused(page, "/register/confirm", 422, send);
+    },
+  },
+  {
+    name: "register-username-taken",
+    of: "register-code",
+    site: "verified",
+    status: 422,
+    open: async (page) => {
+      await confirm("twin")(page);
+      await sendCode(page);
+      await page.waitForURL("/account");
+      await steps.logOut(page);
+      await confirm("twin", "other.twin@meadow.example")(page);
+      const code = await steps.readCode(page);
+      const send = () => steps.send(page, { Code: code }, "Create account");
+      await steps.refused(page, "/register/confirm", 422, send);
+    },
+  },
+  {
+    name: "login-awaits-approval",
+    of: "login",
+    site: "approval",
+    open: async (page) => {
+      await confirm("patient")(page);
+      await sendCode(page);
+      await page.waitForURL("/login");
+    },
+  },
+  {
+    name: "login-not-approved",
+    of: "login",
+    site: "approval",
+    status: 422,
+    open: async (page) => {
+      const who = await confirm("impatient")(page);
+      await sendCode(page);
+      await page.waitForURL("/login");
+      await steps.refused(page, "/login", 422, () => steps.logIn(page, who));
+    },
   },
   { name: "account-new", of: "account", open: register("newcomer") },
   {

@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 const DEBUG_BUILD = fileURLToPath(new URL("../../../target/debug/vestibule", import.meta.url));
-const VESTIBULE = [process.env.VESTIBULE_BINARY ?? DEBUG_BUILD, "serve"];
+export const VESTIBULE = [process.env.VESTIBULE_BINARY ?? DEBUG_BUILD, "serve"];
 
 /** The example application; `cargo build --example notes` makes it. */
 export const NOTES = [join(dirname(VESTIBULE[0]), "examples/notes")];

@@ -1,0 +1,54 @@
+//! How commands find an account that is named, and print accounts.
+
+use serde_json::{Value, json};
+
+use super::{CommandError, print};
+use crate::accounts::login_name::find_user_by_login_name;
+use crate::app::App;
+use crate::models::user::{User, find_user};
+use crate::times;
+
+/// The one account with this username, address or id, in any letter case.
+pub async fn find_account(app: &App, typed: &str) -> Result<User, CommandError> {
+    let named = find_user_by_login_name(&app.db, typed).await?.0;
+    let id = typed.trim().to_lowercase();
+    let identified = find_user(app.db.reader(), &id.replace('\0', "")).await?;
+    match (named, identified) {
+        (Some(user), None) | (None, Some(user)) => Ok(user),
+        (None, None) => Err(CommandError::Failed(format!(
+            "no account has the username, address or id {typed:?}"
+        ))),
+        (Some(user), Some(same)) if user.id == same.id => Ok(user),
+        // Anyone may choose another account's id as a username.
+        (Some(_), Some(_)) => Err(CommandError::Failed(format!(
+            "{typed:?} is the username of one account and the id of another: name the address"
+        ))),
+    }
+}
+
+pub fn print_users(users: &[User], json: bool) -> Result<(), CommandError> {
+    if json {
+        return print(&users.iter().map(as_json).collect::<Value>());
+    }
+    users.iter().try_for_each(|user| print_user(user, false))
+}
+
+pub fn print_user(user: &User, json: bool) -> Result<(), CommandError> {
+    if json {
+        return print(&as_json(user));
+    }
+    let since = times::iso(user.created_at);
+    let username = user.username().unwrap_or("-");
+    print(&format!("{username}\t{}\t{since}\t{}", user.email, user.id))
+}
+
+fn as_json(user: &User) -> Value {
+    json!({
+        "id": user.id,
+        "username": user.username(),
+        "email": user.email,
+        "created_at": times::iso(user.created_at),
+        "email_verified": user.is_email_verified(),
+        "approval_asked_at": user.approval_asked_at.map(times::iso),
+    })
+}
