@@ -16,6 +16,7 @@ mod app_examples;
 mod app_login;
 mod approval;
 mod base_path;
+mod bots;
 mod brand;
 mod change_email;
 mod change_password;
