@@ -68,7 +68,7 @@ test("an account waits until it is approved", async () => {
   await registers(page, bob);
   await type(page, { Code: await steps.readCode(page) });
   await page.waitForURL("/login");
-  await sees(page, "We'll email you when your account is approved.");
+  await sees(page, "We'll email you when you're approved.");
   const logIn = () => type(page, { "Username or email": bob.username, Password: bob.password });
   await steps.refused(page, "/login", 422, logIn);
   await hasFocus(page, steps.summary(page));
