@@ -52,6 +52,7 @@ mod tests {
             email_verified_at: Some(1),
             password_blocked_at: None,
             approval_asked_at: None,
+            disabled_at: None,
         };
         let user = CurrentUser::new(&user, 1_795_370_400);
         let json = serde_json::to_value(&user).unwrap();

@@ -76,6 +76,23 @@ impl Db {
         }
     }
 
+    /// Opens the database of another program, only to read it.
+    pub async fn open_foreign(location: &Location) -> Result<Self, DbError> {
+        let pool = match location {
+            Location::Postgres(server) => postgres::connect_pool(server, WAIT).await?,
+            Location::Sqlite(path) => sqlite::foreign_pool(path, WAIT),
+            Location::SqlitePool(_) | Location::PostgresPool(_) => {
+                return Self::open(location).await;
+            }
+        };
+        Ok(Self { readers: Arc::clone(&pool), writers: pool, _memory: None })
+    }
+
+    /// Whether it is PostgreSQL.
+    pub fn is_postgres(&self) -> bool {
+        matches!(self.readers.source, Source::Postgres { .. })
+    }
+
     /// For a statement that only reads.
     pub fn reader(&self) -> Executor<'_> {
         Executor::Reader(&self.readers)

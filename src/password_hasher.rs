@@ -101,7 +101,7 @@ impl PasswordHasher {
         .await?
     }
 
-    /// Compares a password with a stored hash: a PHC string, or an imported one. Without one, or with one
+    /// Compares a password with a stored hash: a PHC string, or an imported one. Without one, with an empty one, or with one
     /// that cannot be used, the same work is done and the password is incorrect (ASVS 6.3.8: nobody can
     /// tell by time or status who has an account).
     pub async fn verify(
@@ -111,6 +111,7 @@ impl PasswordHasher {
     ) -> Result<PasswordMatch, HashError> {
         let (password, params) = (Zeroizing::new(password.to_vec()), self.params.clone());
         let (dummy, refusals) = (Arc::clone(&self.dummy), Arc::clone(&self.refusals));
+        let stored = stored.filter(|hash| !hash.is_empty());
         let stored = stored.map_or_else(|| Arc::clone(&dummy), Arc::from);
         self.run(&self.hash_pool, move |memory| {
             let start = thread_time();

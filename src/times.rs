@@ -22,6 +22,11 @@ pub fn iso(at: i64) -> String {
     moment(at).format(&Rfc3339).unwrap_or_default()
 }
 
+/// Unix time of a text of RFC 3339.
+pub fn parse_iso(text: &str) -> Option<i64> {
+    OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp)
+}
+
 /// A lifetime, exactly: "10 minutes", "1 hour", "90 seconds".
 pub fn life(seconds: i64) -> String {
     let units = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];

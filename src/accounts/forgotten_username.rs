@@ -10,7 +10,7 @@ use super::requester::Requester;
 use crate::app::App;
 use crate::event::Event;
 use crate::mail::emails;
-use crate::models::user::find_user_by_email;
+use crate::models::user::{User, find_user_by_email};
 
 /// Mails the username to this address if it belongs to an account. The same is counted, written and answered
 /// if it does not; then the email is a decoy. Nothing is counted with the codes: for them the address alone
@@ -20,6 +20,7 @@ pub async fn send_username(app: &App, requester: &Requester, typed: &str) -> Res
     let email = errors.record("email", EmailAddress::parse(typed), EmailError::Empty);
     let email = errors.into_result(email)?;
     let user = find_user_by_email(app.db.reader(), email.key()).await?;
+    let user = user.filter(User::is_enabled);
     let account = user.as_ref().map(|user| user.id.as_str());
     let mut counters = Counter::of_networks(app, RateLimit::ForgotIp, requester.counted_networks());
     let key = format!("username of {}", email.key());

@@ -65,7 +65,7 @@ async fn send(
     old: (Option<&PendingCode>, bool),
 ) -> Result<CodeRequest, Error> {
     let (found, name) = find_user_by_login_name(&app.db, login).await?;
-    let user = found.as_ref();
+    let user = found.as_ref().filter(|user| user.is_enabled());
     let account = user.map_or_else(|| format!("name {name}"), User::credentials);
     let key = format!("log in by code: {account}");
     let trust = ClientTrust::of(app, requester, user, key).await?;

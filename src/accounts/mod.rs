@@ -18,6 +18,7 @@ pub mod forgotten_username;
 pub mod history;
 pub mod hooks;
 pub mod identity_token;
+pub mod import;
 pub mod invitation;
 pub mod log_in;
 pub mod log_in_by_code;

@@ -23,8 +23,19 @@ const REPEATS: &str = "repeats itself";
 ///
 /// NFC, because one keyboard sends `é` as one code point and another as two (NIST SP 800-63B-4
 /// 3.1.1.2). Nothing else is changed: spaces, case and every character count (ASVS 6.2.5, 6.2.8).
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(Zeroizing<String>);
+#[derive(Clone)]
+pub struct Password {
+    text: Zeroizing<String>,
+    /// Other programs hash it as it was typed.
+    typed: Option<Zeroizing<String>>,
+}
+
+/// However it was typed.
+impl PartialEq for Password {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
 
 /// Why a text may not become a password. Its `Display` is what the visitor reads.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +58,9 @@ pub enum PasswordError {
 impl Password {
     /// A password to compare: any text.
     pub fn typed(text: &str) -> Self {
-        Self(Zeroizing::new(text.nfc().collect()))
+        let (typed, text) = (Zeroizing::new(text.to_owned()), Zeroizing::new(text.nfc().collect()));
+        let typed = Some(typed).filter(|typed| *typed != text);
+        Self { text, typed }
     }
 
     /// A new password of at least `min` code points. [`Password::weakness`] is the slow part of the
@@ -57,7 +70,7 @@ impl Password {
             return Err(PasswordError::Empty);
         }
         let password = Self::typed(text);
-        match password.0.chars().count() {
+        match password.text.chars().count() {
             short if short < min => Err(PasswordError::Short(min)),
             long if long > MAX_PASSWORD_LENGTH => Err(PasswordError::Long),
             _ => Ok(password),
@@ -78,15 +91,20 @@ impl Password {
             let found = zxcvbn::zxcvbn(&Zeroizing::new(truncate(text, MAX_CHECKED_LENGTH)), &words);
             (found.score() < Score::Three).then(|| error_of(found.feedback()))
         };
-        judge(&self.0).or_else(|| {
-            let repeats = without_repeats(&self.0).is_some_and(|once| judge(&once).is_some());
+        judge(&self.text).or_else(|| {
+            let repeats = without_repeats(&self.text).is_some_and(|once| judge(&once).is_some());
             repeats.then_some(PasswordError::Guessable(REPEATS))
         })
     }
 
+    /// As it was typed, if that is not NFC.
+    pub fn otherwise_typed(&self) -> Option<&str> {
+        self.typed.as_ref().map(|typed| typed.as_str())
+    }
+
     /// The bytes to hash.
     pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+        self.text.as_bytes()
     }
 }
 

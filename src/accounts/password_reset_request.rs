@@ -99,7 +99,7 @@ async fn send(
     } else {
         find_user_by_email(reader, email_key).await?
     };
-    let user = found.as_ref();
+    let user = found.as_ref().filter(|user| user.is_enabled());
     let trust = ClientTrust::of(app, requester, user, claim.key()).await?;
     let to = user.map_or(typed, |user| &user.email);
     let request = NewRequest {

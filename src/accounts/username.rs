@@ -88,11 +88,21 @@ impl Username {
         email: Option<&EmailAddress>,
     ) -> Result<Self, UsernameError> {
         let name = Self::parse_new(typed, usernames.rule)?;
-        let is_own = email.is_some_and(|email| email.key() == name.0);
-        if usernames.mode == UsernameMode::Optional && name.0.contains('@') && !is_own {
+        name.check_email(usernames, email)?;
+        Ok(name)
+    }
+
+    /// Refuses the address of another person as a username where accounts may have none.
+    pub fn check_email(
+        &self,
+        usernames: Usernames,
+        email: Option<&EmailAddress>,
+    ) -> Result<(), UsernameError> {
+        let is_own = email.is_some_and(|email| email.key() == self.0);
+        if usernames.mode == UsernameMode::Optional && self.0.contains('@') && !is_own {
             return Err(UsernameError::NotOwnEmail);
         }
-        Ok(name)
+        Ok(())
     }
 
     /// As [`Username::choose`]; `None` for a person without one, where the site allows that.

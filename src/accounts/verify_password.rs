@@ -17,11 +17,11 @@ pub async fn verify_password(
     user: Option<&User>,
     password: &Password,
 ) -> Result<PasswordMatch, HashError> {
-    let stored = user.map(|user| user.password_hash.as_str());
-    let mut matched = requester.hasher(app).verify(password.as_bytes(), stored).await;
-    // A blocked password is compared all the same: the answer takes as long as for a wrong one.
-    if matched.is_ok() && user.is_some_and(|user| user.password_blocked_at.is_some()) {
-        matched = Ok(PasswordMatch::Incorrect);
+    let (hasher, stored) = (requester.hasher(app), user.and_then(User::accepted_hash));
+    let mut matched = hasher.verify(password.as_bytes(), stored).await;
+    if let (Ok(PasswordMatch::Incorrect), Some(typed)) = (&matched, password.otherwise_typed()) {
+        // It is compared already: a full queue must not give the attempt back.
+        matched = hasher.verify(typed.as_bytes(), stored).await.or(matched);
     }
     match matched {
         Ok(PasswordMatch::Incorrect) => drop(attempt),

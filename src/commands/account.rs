@@ -39,7 +39,8 @@ pub fn print_user(user: &User, json: bool) -> Result<(), CommandError> {
     }
     let since = times::iso(user.created_at);
     let username = user.username().unwrap_or("-");
-    print(&format!("{username}\t{}\t{since}\t{}", user.email, user.id))
+    let disabled = if user.is_enabled() { "" } else { "\tdisabled" };
+    print(&format!("{username}\t{}\t{since}\t{}{disabled}", user.email, user.id))
 }
 
 fn as_json(user: &User) -> Value {
@@ -49,6 +50,7 @@ fn as_json(user: &User) -> Value {
         "email": user.email,
         "created_at": times::iso(user.created_at),
         "email_verified": user.is_email_verified(),
+        "disabled": !user.is_enabled(),
         "approval_asked_at": user.approval_asked_at.map(times::iso),
     })
 }

@@ -4,6 +4,7 @@ mod account;
 mod approval;
 mod flags;
 mod huge_pages;
+mod import;
 mod invitation;
 pub mod log;
 mod mail;
@@ -48,6 +49,9 @@ enum Command {
     /// Add an account, invite people, show one, list any number
     #[command(subcommand, after_help = help(user::EXAMPLES))]
     User(user::Command),
+    /// Import accounts of another program, with their passwords
+    #[command(subcommand, after_help = help(import::EXAMPLES))]
+    Import(import::Command),
     /// Check that mail goes out
     #[command(subcommand, after_help = help(mail::EXAMPLE))]
     Mail(mail::Command),
@@ -93,6 +97,7 @@ async fn execute(command: Command, config: Config) -> Result<(), CommandError> {
         Command::Serve => serve::run(config).await,
         Command::Migrate => migrate::run(&config).await,
         Command::User(command) => user::run(command, config).await,
+        Command::Import(command) => import::run(command, config).await,
         Command::Mail(command) => mail::run(command, &config).await,
     }
 }

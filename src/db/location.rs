@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{PgPool, SqlitePool};
 use url::Url;
 
 use super::Server;
+use crate::random;
 
 /// Where the data is. `Debug` shows nothing of a URL: it may hold a password.
 #[derive(Clone, Debug)]
@@ -19,6 +21,14 @@ pub enum Location {
 }
 
 impl Location {
+    /// A database in memory, for a trial.
+    pub fn in_memory() -> Self {
+        let options = SqliteConnectOptions::new().in_memory(true).shared_cache(true);
+        Self::SqlitePool(SqlitePool::connect_lazy_with(
+            options.filename(format!("file:{}", random::id(0))),
+        ))
+    }
+
     /// Reads `sqlite:PATH` or a `postgres://` URL. The error repeats nothing that may be a password.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("sqlite:") {

@@ -31,6 +31,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (20, "usernames", include_str!("../../migrations/0020_usernames.sql")),
     (21, "registrations", include_str!("../../migrations/0021_registrations.sql")),
     (22, "terms", include_str!("../../migrations/0022_terms.sql")),
+    (24, "imported users", include_str!("../../migrations/0024_imported_users.sql")),
 ];
 
 /// What a new database gets instead of the migrations up to [`SCHEMA_VERSION`], whose names for tables may

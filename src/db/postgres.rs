@@ -18,8 +18,14 @@ const MAX_CONNECTIONS: u32 = 16;
 /// How long the checks at the start may take after the connection is open.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Connects first without the pool, whose error would only be a timeout.
 pub(super) async fn open(server: &Server, wait: Duration) -> Result<Db, DbError> {
+    let pool = connect_pool(server, wait).await?;
+    migrations::migrate(&pool).await?;
+    Ok(Db { readers: Arc::clone(&pool), writers: pool, _memory: None })
+}
+
+/// Connects first without the pool, whose error would only be a timeout.
+pub(super) async fn connect_pool(server: &Server, wait: Duration) -> Result<Arc<Pool>, DbError> {
     let connected = timeout(wait, connect(server)).await;
     let connected = connected
         .map_err(|_| unusable(format!("nothing answers within {} seconds", wait.as_secs_f32())))?;
@@ -30,9 +36,7 @@ pub(super) async fn open(server: &Server, wait: Duration) -> Result<Db, DbError>
         Event::WeakSetting { cause }.write();
     }
     let source = Source::Postgres { server: server.clone(), lock_timeout: wait };
-    let pool = Pool::new(source, MAX_CONNECTIONS, wait);
-    migrations::migrate(&pool).await?;
-    Ok(Db { readers: Arc::clone(&pool), writers: pool, _memory: None })
+    Ok(Pool::new(source, MAX_CONNECTIONS, wait))
 }
 
 /// Whether `server`, to which `first` is connected, can be used as it is.

@@ -29,6 +29,12 @@ pub(super) async fn open(path: &Path, wait: Duration) -> Result<Db, DbError> {
     add_readers(db, options, path, wait).await
 }
 
+/// Connections to the file of another program, which is only read.
+pub(super) fn foreign_pool(path: &Path, wait: Duration) -> Arc<Pool> {
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(wait);
+    Pool::new(Source::Sqlite(options.pragma("trusted_schema", "OFF")), 1, wait)
+}
+
 /// Opens the database that a host application's pool connects to. The connections are our own: what is
 /// promised of transactions and durability must not depend on how the pool is set up.
 pub(super) async fn open_pool(pool: &SqlitePool, wait: Duration) -> Result<Db, DbError> {

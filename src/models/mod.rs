@@ -2,8 +2,10 @@
 
 pub mod client;
 pub mod device;
+pub mod django_user;
 pub mod history;
 pub mod hook_event;
+pub mod imported_user;
 pub mod loaded_user;
 pub mod mail_link;
 pub mod one_time_code;

@@ -135,7 +135,7 @@ macro_rules! load {
             " from vestibule_sessions as sessions
             left join vestibule_users as users on users.id = sessions.user_id
                 and users.credential_version = sessions.credential_version
-                and approval_asked_at is null ",
+                and approval_asked_at is null and disabled_at is null ",
             $join,
             " where id_hash = $1 and expires_at > $2
                 and (sessions.user_id is null or users.id is not null)"
@@ -333,6 +333,7 @@ impl SessionRow {
             email_verified_at: self.email_verified_at,
             password_blocked_at: self.password_blocked_at,
             approval_asked_at: None,
+            disabled_at: None,
         }
     }
 }

@@ -14,7 +14,7 @@ row! {
         pub username: String,
         /// As it was typed; mail goes here.
         pub email: String,
-        /// PHC string.
+        /// PHC string, or an imported hash; empty without a password.
         pub password_hash: String,
         /// Incremented by each new password or address: sessions and codes of an older one are invalid.
         pub credential_version: i64,
@@ -27,6 +27,8 @@ row! {
         pub password_blocked_at: Option<i64>,
         /// Since when the account waits for the operator; nobody is logged in to it before.
         pub approval_asked_at: Option<i64>,
+        /// Since when the account may not be used.
+        pub disabled_at: Option<i64>,
     }
 }
 
@@ -50,6 +52,17 @@ impl User {
     /// Whether the operator has yet to approve the account.
     pub fn awaits_approval(&self) -> bool {
         self.approval_asked_at.is_some()
+    }
+
+    /// The hash that the right password is compared with, if there is one that opens the account.
+    pub fn accepted_hash(&self) -> Option<&str> {
+        let is_accepted = self.password_blocked_at.is_none() && self.is_enabled();
+        is_accepted.then_some(self.password_hash.as_str())
+    }
+
+    /// Whether the account may be used.
+    pub fn is_enabled(&self) -> bool {
+        self.disabled_at.is_none()
     }
 
     /// Whether the address is proved or older than proofs. Others may have been typed by a stranger.
@@ -111,7 +124,7 @@ const INSERT: &str = concat!(
 
 const SET_PASSWORD: &str = concat!(
     "update vestibule_users
-    set password_hash = $1, credential_version = credential_version + 1,
+    set password_hash = $1, password_scheme = null, credential_version = credential_version + 1,
         password_set_in = $4, password_set_at = $5,
         email_verified_at = coalesce($6, email_verified_at), password_blocked_at = null
     where id = $2 and credential_version = $3 returning ",
@@ -164,8 +177,7 @@ const NOTE_OPERATOR_TOLD: &str = "update vestibule_users set approval_told_at = 
         and not exists (select 1 from vestibule_users other
             where other.approval_asked_at > 0 and other.approval_told_at > $2)";
 
-const REHASH: &str =
-    "update vestibule_users set password_hash = $1 where id = $2 and password_hash = $3";
+const REHASH: &str = "update vestibule_users set password_hash = $1, password_scheme = null where id = $2 and password_hash = $3";
 
 pub async fn find_user(executor: Executor<'_>, id: &str) -> Result<Option<User>, DbError> {
     users!("where id = $1").bind(id).fetch_optional(executor).await

@@ -1,6 +1,7 @@
-//! Background tasks: the mail worker, the hooks and the sweep.
+//! Background tasks: the mail worker, the hooks, the sweep and the measuring of imported hashes.
 
 pub mod hooks;
+pub mod imported_hashes;
 pub mod sweep;
 
 use std::panic::AssertUnwindSafe;
@@ -27,7 +28,7 @@ pub struct Tasks {
     running: JoinSet<()>,
 }
 
-/// Starts the mail worker, the hooks and the sweep.
+/// Starts the mail worker, the hooks, the sweep and the measuring of imported hashes.
 ///
 /// # Errors
 /// When no mail can be sent with the settings of `app`.
@@ -48,8 +49,10 @@ pub(crate) fn spawn_with(app: &App, mailer: Option<Mailer>) -> Tasks {
         let app = app.clone();
         tasks.spawn("hooks", move |stop| hooks::run(app.clone(), stop));
     }
+    let sweeping = app.clone();
+    tasks.spawn("sweep", move |stop| sweep::run(sweeping.clone(), stop));
     let app = app.clone();
-    tasks.spawn("sweep", move |stop| sweep::run(app.clone(), stop));
+    tasks.spawn("imported hashes", move |stop| imported_hashes::run(app.clone(), stop));
     tasks
 }
 

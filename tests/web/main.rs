@@ -44,6 +44,7 @@ mod history;
 mod hooks;
 mod host_database;
 mod identity_tokens;
+mod import;
 mod invitation;
 mod journey;
 mod layers;

@@ -1,0 +1,17 @@
+CREATE TABLE "auth_user" ("id" integer NOT NULL PRIMARY KEY AUTOINCREMENT, "password" varchar(128) NOT NULL, "last_login" datetime NULL, "is_superuser" bool NOT NULL, "username" varchar(150) NOT NULL UNIQUE, "last_name" varchar(150) NOT NULL, "email" varchar(254) NOT NULL, "is_staff" bool NOT NULL, "is_active" bool NOT NULL, "date_joined" datetime NOT NULL, "first_name" varchar(150) NOT NULL);
+INSERT INTO "auth_user" VALUES(1,'pbkdf2_sha256$1000000$1O5ej4Q5EtN7xbpUsAe9OX$QS6Ab60bTbTcTn4eGw1JpWLjQKKz/Tbd4/9yCiUHR7w=',NULL,0,'pbkdf2-sha256','','pbkdf2-sha256@example.test',0,1,'2019-05-04 10:20:30.123456','');
+INSERT INTO "auth_user" VALUES(2,'pbkdf2_sha1$1000000$8PWuyV1xYnNOis9tGU9TjC$BRdrnbdKp2bHB0rJo2Sr99/GmYk=',NULL,0,'pbkdf2-sha1','','pbkdf2-sha1@example.test',0,1,'2019-05-04 10:20:30.123456','');
+INSERT INTO "auth_user" VALUES(3,'argon2$argon2id$v=19$m=102400,t=2,p=8$V2trMXpJTERpSnpkb0JZQzJIakRDcw$5jwPflrxz5hLw8gCDWdfGyTxqHxXDLf8FyockSeGzzU',NULL,0,'argon2','','argon2@example.test',0,1,'2019-05-04 10:20:30.123456','');
+INSERT INTO "auth_user" VALUES(4,'scrypt$16384$ILdrli0xYLx24IYzl6r4Ct$8$5$aBqdHvhRosrlsUtBOiKyoc8yypYHqs/lLUBwLWN/fGLWLRRuot0qNfAilOVlQ1cnV5hrfKGcikQKI25sjkmXDQ==',NULL,0,'scrypt','','scrypt@example.test',0,1,'2019-05-04 10:20:30.123456','');
+INSERT INTO "auth_user" VALUES(5,'bcrypt_sha256$$2b$12$dutAbMeTd3g.WDVX3dR5ru688JPHLhoejQMxnoR2tT.dCI850SHGS',NULL,0,'bcrypt-sha256','','bcrypt-sha256@example.test',0,1,'2019-05-04 10:20:30.123456','');
+INSERT INTO "auth_user" VALUES(6,'bcrypt$$2b$12$DWrJsdYOh7Gl3Y36Ew/p.OaWr2aGSPRbteIdnJPnExXAwpJMx1EDa',NULL,0,'bcrypt','','bcrypt@example.test',0,1,'2019-05-04 10:20:30.123456','');
+INSERT INTO "auth_user" VALUES(7,'md5$jJyE9UVgnfMEwNDwYdWxvX$22dce961227257c3734e0c611ce004a0',NULL,0,'md5','','md5@example.test',0,1,'2019-05-04 10:20:30.123456','');
+INSERT INTO "auth_user" VALUES(8,'!Mi0qAGvXsFtPHPzrIlZYznmEFlBrGTNYwGJj8niq',NULL,0,'unusable','','unusable@example.test',0,1,'2019-05-04 10:20:30.123456','');
+INSERT INTO "auth_user" VALUES(9,'',NULL,0,'empty','','empty@example.test',0,1,'2019-05-04 10:20:30.123456','');
+INSERT INTO "auth_user" VALUES(10,'pbkdf2_sha256$1000000$1O5ej4Q5EtN7xbpUsAe9OX$QS6Ab60bTbTcTn4eGw1JpWLjQKKz/Tbd4/9yCiUHR7w=',NULL,0,'inactive','','inactive@example.test',0,0,'2019-05-04 10:20:30.123456','');
+INSERT INTO "auth_user" VALUES(11,'pbkdf2_sha256$1000000$1O5ej4Q5EtN7xbpUsAe9OX$QS6Ab60bTbTcTn4eGw1JpWLjQKKz/Tbd4/9yCiUHR7w=',NULL,1,'Admin','','admin@example.test',1,1,'2019-05-04 10:20:30.123456','');
+INSERT INTO "auth_user" VALUES(12,'pbkdf2_sha256$1000000$1O5ej4Q5EtN7xbpUsAe9OX$QS6Ab60bTbTcTn4eGw1JpWLjQKKz/Tbd4/9yCiUHR7w=',NULL,0,'no-address','','',0,1,'2019-05-04 10:20:30.123456','');
+INSERT INTO "auth_user" VALUES(13,'pbkdf2_sha256$1000000$1O5ej4Q5EtN7xbpUsAe9OX$QS6Ab60bTbTcTn4eGw1JpWLjQKKz/Tbd4/9yCiUHR7w=',NULL,0,'doubled','','ADMIN@example.test',0,1,'2019-05-04 10:20:30.123456','');
+INSERT INTO "auth_user" VALUES(14,'pbkdf2_sha256$1000000$1O5ej4Q5EtN7xbpUsAe9OX$QS6Ab60bTbTcTn4eGw1JpWLjQKKz/Tbd4/9yCiUHR7w=',NULL,0,'plus+sign@example.test','','plus@example.test',0,1,'2019-05-04 10:20:30.123456','');
+INSERT INTO "auth_user" VALUES(15,'pbkdf2_sha256$2000000000$1O5ej4Q5EtN7xbpUsAe9OX$QS6Ab60bTbTcTn4eGw1JpWLjQKKz/Tbd4/9yCiUHR7w=',NULL,0,'costly','','costly@example.test',0,1,'2019-05-04 10:20:30.123456','');
+INSERT INTO "sqlite_sequence" VALUES('auth_user',15);
