@@ -72,7 +72,7 @@ test("an account waits until it is approved", async () => {
   const logIn = () => type(page, { "Username or email": bob.username, Password: bob.password });
   await steps.refused(page, "/login", 422, logIn);
   await hasFocus(page, steps.summary(page));
-  const told = execFileSync(VESTIBULE[0], ["user", "approve", "bob"], { cwd: approval.site.folder });
+  const told = execFileSync(VESTIBULE[0], ["user", "approve", "bob"], { cwd: approval.site.folder, env: {} });
   assert.match(told.toString(), /bob@meadow\.example/);
   await page.goto("/login");
   await logIn();
