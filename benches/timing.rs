@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use ranks::Distributions;
-use server::{Connection, Server};
+use server::{Connection, PASSWORD, Server};
 use vestibule::random;
 
 /// The number of existing and of other accounts, used in turn: a hundred failures in a row stop logins.
@@ -56,9 +56,13 @@ enum Kind {
     Resend,
     LoginCode,
     LoginCodeGuess,
+    /// With `VESTIBULE_REGISTRATION=verified`, a username and an address that are taken or not.
+    Register,
+    GuessRegistered,
+    ResendRegistered,
 }
 
-const KINDS: [(&str, Kind); 9] = [
+const KINDS: [(&str, Kind); 12] = [
     ("login", Kind::Login),
     ("login-by-address", Kind::LoginByAddress),
     ("forgot", Kind::Forgot),
@@ -66,6 +70,9 @@ const KINDS: [(&str, Kind); 9] = [
     ("page-after-forgot", Kind::PageAfterForgot),
     ("reset-guess", Kind::Guess),
     ("resend", Kind::Resend),
+    ("register", Kind::Register),
+    ("register-guess", Kind::GuessRegistered),
+    ("register-resend", Kind::ResendRegistered),
     ("login-code", Kind::LoginCode),
     ("login-code-guess", Kind::LoginCodeGuess),
 ];
@@ -90,10 +97,11 @@ fn main() -> ExitCode {
     databases.extend(std::env::var("TEST_POSTGRES_URL").ok().map(|url| ("PostgreSQL", Some(url))));
     println!("| database | kind | n each | median known | median unknown | AUC | |");
     println!("|---|---|---|---|---|---|---|");
+    let accounts = ["ghosty", "person"].map(accounts);
     let mut all_similar = true;
     for (database, url) in databases {
-        let server = Server::start(url.as_deref());
-        let accounts = accounts(&server);
+        let known = accounts[1].iter().map(|account| (&*account.name, &*account.email));
+        let server = Server::start(url.as_deref(), known);
         for (name, kind) in KINDS {
             if only.as_deref().is_none_or(|only| only == name) {
                 let measured = measure(&server, kind, &accounts, pairs);
@@ -110,17 +118,8 @@ fn argument(name: &str) -> Option<String> {
     arguments.nth(1)
 }
 
-/// Accounts that do not exist, and accounts that do.
-fn accounts(server: &Server) -> [Vec<Account>; 2] {
-    let accounts =
-        |stem| (0..ACCOUNTS).map(|number| Account::new(stem, number)).collect::<Vec<_>>();
-    let [unknown, known] = [accounts("ghosty"), accounts("person")];
-    let mut connection = server.connect();
-    for account in &known {
-        let answer = connection.register(&account.name, &account.email);
-        assert_eq!(answer.location.as_deref(), Some("/account"), "{}", account.name);
-    }
-    [unknown, known]
+fn accounts(stem: &str) -> Vec<Account> {
+    (0..ACCOUNTS).map(|number| Account::new(stem, number)).collect()
 }
 
 fn measure(
@@ -184,13 +183,40 @@ fn sample(to: &mut Connection, kind: Kind, account: &Account) -> Duration {
             pause(MAIL_DELIVERY);
             to.post("/reset/resend", &[], 303)
         }
-        Kind::LoginCode => to.post("/login/code", &[("username", name)], 303),
+        Kind::Register => register(to, account),
+        Kind::GuessRegistered => {
+            confirm(to, account, "/register/confirm", &[("code", "CCCC-CCCC")], 422)
+        }
+        Kind::ResendRegistered => confirm(to, account, "/register/resend", &[], 303),
+        Kind::LoginCode => request_login_code(to, name),
         Kind::LoginCodeGuess => {
-            to.post("/login/code", &[("username", name)], 303);
+            request_login_code(to, name);
             pause(MAIL_DELIVERY);
             to.post("/login/code/confirm", &[("code", "CCCC-CCCC")], 422)
         }
     }
+}
+
+fn register(to: &mut Connection, Account { name, email }: &Account) -> Duration {
+    let fields = [("username", &**name), ("email", email), ("password", PASSWORD)];
+    to.post("/register", &[&fields[..], &[("password_confirm", PASSWORD)]].concat(), 303)
+}
+
+/// A form on the page that asks for the code of a registration.
+fn confirm(
+    to: &mut Connection,
+    account: &Account,
+    path: &str,
+    fields: &[(&str, &str)],
+    expected: u16,
+) -> Duration {
+    register(to, account);
+    pause(MAIL_DELIVERY);
+    to.post(path, fields, expected)
+}
+
+fn request_login_code(to: &mut Connection, name: &str) -> Duration {
+    to.post("/login/code", &[("username", name)], 303)
 }
 
 fn request_code(to: &mut Connection, account: &Account) -> Duration {

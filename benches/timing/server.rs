@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use vestibule::random;
@@ -12,32 +12,53 @@ use super::limits::LIMITS;
 use super::mail_sink;
 use super::process::{Folder, Program};
 
+/// Of every account.
+pub const PASSWORD: &str = "moss lantern quartz";
+
 /// The server, on SQLite or PostgreSQL.
 pub struct Server(Program);
 
 impl Server {
-    /// On SQLite, or in a new schema on PostgreSQL.
-    pub fn start(postgres: Option<&str>) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
-        command.arg("serve").env_clear();
-        command.env("VESTIBULE_LISTEN", "127.0.0.1:0");
-        command.env("VESTIBULE_SMTP_URL", mail_sink::start());
-        command.env("VESTIBULE_LOGIN_CODE", "on");
-        // Not off: counting is a part of what is timed.
-        for limit in LIMITS {
-            command.env(format!("VESTIBULE_LIMIT_{limit}"), "1000000/1d");
+    /// On SQLite, or in a new schema on PostgreSQL, with accounts of these names and addresses.
+    pub fn start<'a>(
+        postgres: Option<&str>,
+        accounts: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        let folder = Folder::new();
+        let (smtp, schema) = (mail_sink::start(), postgres.map(new_schema));
+        let command = |arguments: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+            command.args(arguments).env_clear().current_dir(&folder.0);
+            command.env("VESTIBULE_LISTEN", "127.0.0.1:0").env("VESTIBULE_SMTP_URL", &smtp);
+            command.env("VESTIBULE_LOGIN_CODE", "on").env("VESTIBULE_REGISTRATION", "verified");
+            // Not off: counting is a part of what is timed.
+            for limit in LIMITS {
+                command.env(format!("VESTIBULE_LIMIT_{limit}"), "1000000/1d");
+            }
+            if let Some(url) = &schema {
+                command.env("VESTIBULE_DATABASE_URL", url);
+                command.env("VESTIBULE_SECRET", "WgrGPrviZ3enH9xDfqjNDCnxsR2SKpjNpf0uOhOozfo=");
+            }
+            command
+        };
+        for (name, email) in accounts {
+            add_account(&mut command(&["user", "add", name, email]));
         }
-        if let Some(url) = postgres {
-            command.env("VESTIBULE_DATABASE_URL", new_schema(url));
-            command.env("VESTIBULE_SECRET", "WgrGPrviZ3enH9xDfqjNDCnxsR2SKpjNpf0uOhOozfo=");
-        }
-        Self(Program::start(&mut command, Folder::new()))
+        let mut serve = command(&["serve"]);
+        Self(Program::start(&mut serve, folder))
     }
 
     pub fn connect(&self) -> Connection {
         let address = self.0.address;
         Connection { from: connected(address), address, cookies: BTreeMap::new() }
     }
+}
+
+fn add_account(command: &mut Command) {
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(PASSWORD.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success(), "{command:?}");
 }
 
 fn connected(address: SocketAddr) -> BufReader<TcpStream> {
@@ -68,28 +89,14 @@ pub struct Connection {
 }
 
 /// The relevant parts of a response.
-pub struct Answer {
-    pub status: u16,
-    pub location: Option<String>,
+struct Answer {
+    status: u16,
     read_at: Instant,
 }
 
 impl Connection {
     pub fn forget_cookies(&mut self) {
         self.cookies.clear();
-    }
-
-    pub fn register(&mut self, name: &str, email: &str) -> Answer {
-        self.forget_cookies();
-        let password = "moss lantern quartz";
-        let pairs = [
-            ("username", name),
-            ("email", email),
-            ("password", password),
-            ("password_confirm", password),
-        ];
-        let request = self.form("/register", &pairs);
-        self.exchange(&request)
     }
 
     /// Sends a form and returns the time from the first byte sent to the last byte read.
@@ -131,7 +138,7 @@ impl Connection {
 
     fn exchange(&mut self, request: &str) -> Answer {
         self.from.get_mut().write_all(request.as_bytes()).unwrap();
-        let mut answer = Answer { status: 0, location: None, read_at: Instant::now() };
+        let mut answer = Answer { status: 0, read_at: Instant::now() };
         let (mut line, mut length, mut is_last) = (String::new(), 0, false);
         while line != "\r\n" {
             line.clear();
@@ -145,7 +152,6 @@ impl Connection {
                 // After half a minute. The next connection is opened outside of the measured time.
                 Some(("connection", "close")) => is_last = true,
                 Some(("content-length", value)) => length = value.parse().unwrap(),
-                Some(("location", value)) => answer.location = Some(value.to_owned()),
                 Some(("set-cookie", value)) => self.keep(value),
                 _ => {}
             }
