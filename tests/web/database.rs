@@ -169,8 +169,8 @@ async fn a_failed_commit_fails_only_its_caller() {
 async fn after_sqlite_rolled_a_transaction_back_no_statement_runs_in_it() {
     let site = Site::on_sqlite().await;
     let bound =
-        sql("pragma max_page_count = 60").fetch_optional::<(i64,)>(site.db().writer()).await;
-    assert_eq!(bound.unwrap(), Some((60,)));
+        sql("pragma max_page_count = 80").fetch_optional::<(i64,)>(site.db().writer()).await;
+    assert_eq!(bound.unwrap(), Some((80,)));
     let long = "x".repeat(500_000);
     let mut tx = site.db().begin().await.unwrap();
     sql(COUNTED).bind("first").execute(tx.executor()).await.unwrap();
@@ -187,10 +187,10 @@ async fn a_failed_commit_is_never_reported_as_a_success() {
     let site = Site::on_sqlite().await;
     let full = sql("select page_count from pragma_page_count")
         .fetch_optional::<(i64,)>(site.db().writer());
-    assert!(full.await.unwrap().unwrap().0 < 60);
+    assert!(full.await.unwrap().unwrap().0 < 80);
     let bound =
-        sql("pragma max_page_count = 60").fetch_optional::<(i64,)>(site.db().writer()).await;
-    assert_eq!(bound.unwrap(), Some((60,)));
+        sql("pragma max_page_count = 80").fetch_optional::<(i64,)>(site.db().writer()).await;
+    assert_eq!(bound.unwrap(), Some((80,)));
     let long = "x".repeat(3000);
     let names = (0..64).map(|number| format!("{number} {long}"));
     let results = join_all(names.map(|name| write(site.db(), name))).await;
