@@ -17,7 +17,7 @@ where id in (
     group by replace(replace(replace(username, '1', 'l'), '0', 'o'), 'm', 'rn')
 ) and not exists (
     select 1 from vestibule_users other
-    where other.username = replace(replace(replace(vestibule_users.username, '1', 'l'), '0', 'o'), 'm', 'rn')
+    where other.username <> '' and other.username = replace(replace(replace(vestibule_users.username, '1', 'l'), '0', 'o'), 'm', 'rn')
 );
 
 -- A username that was given up is kept with what looks like it. Of two such, one is kept.
