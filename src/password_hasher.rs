@@ -101,13 +101,27 @@ impl PasswordHasher {
         .await?
     }
 
-    /// Compares a password with a stored hash: a PHC string, or an imported one. Without one, with an empty one, or with one
-    /// that cannot be used, the same work is done and the password is incorrect (ASVS 6.3.8: nobody can
-    /// tell by time or status who has an account).
+    /// Compares a password with a stored hash: a PHC string, or an imported one. Without one, with an empty
+    /// one, or with one that cannot be used, the same work is done and the password is incorrect (ASVS 6.3.8:
+    /// nobody can tell by time or status who has an account).
     pub async fn verify(
         &self,
         password: &[u8],
         stored: Option<&str>,
+    ) -> Result<PasswordMatch, HashError> {
+        self.compare_and_learn(password, stored, false).await
+    }
+
+    /// Notes how long a comparison with the hash takes; with one of our own, if there is none.
+    pub async fn measure(&self, password: &[u8], stored: Option<&str>) -> Result<(), HashError> {
+        self.compare_and_learn(password, stored, true).await.map(drop)
+    }
+
+    async fn compare_and_learn(
+        &self,
+        password: &[u8],
+        stored: Option<&str>,
+        is_measured: bool,
     ) -> Result<PasswordMatch, HashError> {
         let (password, params) = (Zeroizing::new(password.to_vec()), self.params.clone());
         let (dummy, refusals) = (Arc::clone(&self.dummy), Arc::clone(&self.refusals));
@@ -124,7 +138,7 @@ impl PasswordHasher {
                 Event::log_fault("a_stored_password_hash_cannot_be_used", &error);
                 compare(&params, &password, &dummy, memory)
             });
-            if imported.is_some() {
+            if is_measured || imported.is_some() {
                 refusals.learn(thread_time().saturating_sub(start));
             }
             if let Ok(PasswordMatch::Incorrect) = compared {

@@ -7,13 +7,13 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use sha2::{Digest, Sha256};
 
-/// The processor time that a comparison with the slowest imported hash took so far, in nanoseconds. An
+/// The processor time that the slowest comparison took so far, in nanoseconds; 0 without imported hashes. An
 /// answer that takes longer or shorter than others would tell which accounts were imported and not used since.
 #[derive(Default)]
 pub struct Refusals(AtomicU64);
 
 impl Refusals {
-    /// Notes the time of a comparison with an imported hash.
+    /// Notes the time of a comparison.
     pub fn learn(&self, time: Duration) {
         self.0.fetch_max(time.as_nanos().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
     }
