@@ -40,10 +40,11 @@ pub async fn invite(app: &App, email: &EmailAddress) -> Result<Invited, Error> {
     }
     let (to, now) = (email.as_typed(), app.clock.now());
     let mut tx = app.db.begin().await?;
+    // Links before limits of emails, as a registration: parallel requests must not deadlock.
+    revoke_invitation(tx.executor(), email.key(), now).await?;
     if !may_send(app, &mut tx, &MailQuota::Proofs.counters_of_operator(app, to)).await? {
         return Ok(Invited::TooManyEmails);
     }
-    revoke_invitation(tx.executor(), email.key(), now).await?;
     let token = make_link(app, &mut tx, PURPOSE, None, to).await?;
     let link = &format!("/register?invite={token}");
     let context = EmailContext { link, ..EmailContext::new(&app.config, to, now) };
@@ -87,7 +88,7 @@ pub async fn check_invitation(
     requester: &Requester,
     token: &str,
 ) -> Result<Option<EmailAddress>, Error> {
-    if token.is_empty() {
+    if token.is_empty() || app.config.registration.mode == RegistrationMode::Closed {
         return Ok(None);
     }
     let attempt = count_attempt(app, requester).await?;
