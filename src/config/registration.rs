@@ -36,6 +36,11 @@ const MODES: [(&str, RegistrationMode); 5] = [
 ];
 
 impl RegistrationMode {
+    /// Whether anybody can ask for an account.
+    pub fn is_public(self) -> bool {
+        !matches!(self, Self::Invite | Self::Closed)
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let found = MODES.into_iter().find(|(name, _)| *name == text);
         found.map(|(_, mode)| mode).ok_or_else(|| {
