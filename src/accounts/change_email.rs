@@ -105,8 +105,8 @@ async fn send(
         recipient: (&user.username, email.as_typed()),
         typed: ("", email.as_typed()),
         counters,
-        // Not those of codes: strangers must not use up those of an account with this address.
-        mail_counters: &MailQuota::Notices.counters(app, email.as_typed(), requester),
+        // Not those of codes or notices: strangers must not use up those of an account with this address.
+        mail_counters: &MailQuota::Proofs.counters(app, email.as_typed(), requester),
         // By address, or many accounts could guess at the code for one.
         attempts_key: &attempts_key(app, email.as_typed()),
     };
