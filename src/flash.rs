@@ -25,6 +25,8 @@ pub enum Flash {
     UsernameChanged,
     /// Somebody else was reported: the password is blocked.
     PasswordBlocked,
+    /// A code proved the address of an account whose password somebody else may have chosen.
+    OldPasswordBlocked,
     EmailRestored,
     /// A browser may try again although logins are stopped.
     Unlocked,
@@ -103,6 +105,9 @@ impl Flash {
             Self::UsernameChanged => "Your username was changed.",
             Self::PasswordBlocked => {
                 "Everyone was logged out, and the password no longer works. Set a new one now."
+            }
+            Self::OldPasswordBlocked => {
+                "Your email is confirmed. The account's old password no longer works, because someone else could have chosen it. To set one, log out and reset it."
             }
             Self::EmailRestored => "Your account has its earlier email again.",
             Self::Unlocked => "You can log in with your password in this browser now.",

@@ -3,16 +3,21 @@
 use super::approval::check_approved;
 use super::client_trust::ClientTrust;
 use super::field_errors::FieldErrors;
+use super::history::{self, HistoryEvent};
 use super::log_in::{LoginOutcome, record_login};
 use super::login_name::find_user_by_login_name;
 use super::one_time_code::{OneTimeCode, PendingCode, Rejection};
 use super::requester::Requester;
 use super::send_code::{self, CodeRequest, NewRequest};
+use super::trusted_devices::is_trusted_device;
 use super::{Error, notices, run_to_completion};
 use crate::app::App;
+use crate::db::Tx;
 use crate::event::Event;
-use crate::models::one_time_code::{Purpose, use_code};
-use crate::models::user::User;
+use crate::models::device::delete_devices;
+use crate::models::one_time_code::{self, Purpose, use_code};
+use crate::models::session;
+use crate::models::user::{User, block_password, lock_user, verify_email};
 
 pub const PURPOSE: Purpose = Purpose::LogIn;
 
@@ -21,7 +26,11 @@ const MAX_LOGIN: usize = 254;
 
 /// How a login with a code ended.
 pub enum CodeLogin {
-    LoggedIn(LoginOutcome),
+    LoggedIn {
+        login: Box<LoginOutcome>,
+        /// Whether the password was blocked, which somebody else may have chosen.
+        is_password_blocked: bool,
+    },
     /// No code was requested in this browser.
     NotPending,
 }
@@ -97,7 +106,7 @@ pub async fn log_in_by_code(
     check_approved(&user, "code")?;
     // A client that hangs up must not hide the login from the account's owner.
     let login = complete(app.clone(), requester.clone(), user, pending.id.clone());
-    run_to_completion(login).await.map(CodeLogin::LoggedIn)
+    run_to_completion(login).await
 }
 
 async fn complete(
@@ -105,18 +114,39 @@ async fn complete(
     requester: Requester,
     user: User,
     code: String,
-) -> Result<LoginOutcome, Error> {
+) -> Result<CodeLogin, Error> {
     let mut tx = app.db.begin().await?;
-    // Users before codes, as in a deletion: parallel requests must not deadlock.
-    let device_tokens = match record_login(&app, &mut tx, &requester, &user).await {
-        // The account was deleted in the meantime.
-        Err(Error::Database(error)) if error.is_reference() => return Err(Rejection::Gone.into()),
-        recorded => recorded?,
-    };
-    if !use_code(tx.executor(), PURPOSE, &code, &user.id, app.clock.now()).await? {
+    // Users before devices and codes, wherever all change: parallel requests must not deadlock.
+    if !lock_user(tx.executor(), &user).await?
+        || !use_code(tx.executor(), PURPOSE, &code, &user.id, app.clock.now()).await?
+    {
         return Err(Rejection::Gone.into());
     }
+    let is_password_blocked =
+        !user.has_known_address() && !is_trusted_device(&app, &mut tx, &requester, &user).await?;
+    let user = if is_password_blocked { take_over(&app, &mut tx, user).await? } else { user };
+    let proves_email = !user.has_known_address();
+    if proves_email {
+        verify_email(tx.executor(), &user, app.clock.now()).await?;
+        history::record(&app, &mut tx, &requester, &user, HistoryEvent::EmailVerified).await?;
+    }
+    let device_tokens = record_login(&app, &mut tx, &requester, &user).await?;
     tx.commit().await?;
-    Event::LoginByCode { account: &user.id }.write();
-    Ok(LoginOutcome { user, device_tokens })
+    let account = &user.id;
+    if proves_email {
+        Event::EmailVerified { account }.write();
+    }
+    Event::LoginByCode { account }.write();
+    let login = Box::new(LoginOutcome { user, device_tokens });
+    Ok(CodeLogin::LoggedIn { login, is_password_blocked })
+}
+
+/// Ends within `tx` all access to the account of `user` but that of the owner of its address, who may not be
+/// the person who registered with it: that one knows the password. A reset does the same.
+async fn take_over(app: &App, tx: &mut Tx, user: User) -> Result<User, Error> {
+    let user = block_password(tx, &user.id, app.clock.now()).await?.ok_or(Rejection::Gone)?;
+    session::revoke_all_for_user(tx.executor(), &user.id).await?;
+    one_time_code::revoke_all_for_user(tx.executor(), &user.id).await?;
+    delete_devices(tx, &user.id).await?;
+    Ok(user)
 }

@@ -48,6 +48,18 @@ pub async fn trust_anew(
     record(app, tx, requester, user, Use::Unlock).await.map(|(_, tokens)| tokens)
 }
 
+/// Whether `user` has used this browser under the present password.
+pub async fn is_trusted_device(
+    app: &App,
+    tx: &mut Tx,
+    requester: &Requester,
+    user: &User,
+) -> Result<bool, DbError> {
+    let (sent, now) = (&requester.device_tokens, app.clock.now());
+    let known = find_device(tx.executor(), Some(user), sent, now).await?;
+    Ok(known.is_some_and(|known| known.is_trusted))
+}
+
 /// What a browser was used for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Use {

@@ -108,12 +108,15 @@ pub async fn submit_confirm(
 async fn try_log_in(visitor: &mut Visitor, form: &CodeLoginForm) -> HandlerResult {
     let (app, requester, pending) =
         (&visitor.app, &visitor.requester, visitor.pending_code(PURPOSE));
-    let CodeLogin::LoggedIn(login) = log_in_by_code(app, requester, pending, &form.code).await?
-    else {
+    let outcome = log_in_by_code(app, requester, pending, &form.code).await?;
+    let CodeLogin::LoggedIn { login, is_password_blocked } = outcome else {
         return ended(visitor, PAGES[1]);
     };
     visitor.set_device_cookie(&login.device_tokens);
     visitor.log_in_without_password(&login.user, is_ticked(&form.remember)).await?;
+    if is_password_blocked {
+        visitor.add_flash(Flash::OldPasswordBlocked).await?;
+    }
     redirect_to(visitor.next(&form.next).or(&visitor.app.config.after_login()))
 }
 

@@ -360,6 +360,13 @@ pub async fn set_email(
     NameChange::of(set, tx.executor()).await
 }
 
+/// Locks a user until the transaction ends. Returns whether the credentials are still those of `user`.
+pub async fn lock_user(executor: Executor<'_>, user: &User) -> Result<bool, DbError> {
+    let lock = sql("update vestibule_users set credential_version = credential_version
+        where id = $1 and credential_version = $2");
+    Ok(lock.bind(&user.id).bind(user.credential_version).execute(executor).await? > 0)
+}
+
 /// Stops accepting the password of a user, and returns the user as they are then.
 pub async fn block_password(tx: &mut Tx, id: &str, now: i64) -> Result<Option<User>, DbError> {
     sql(BLOCK_PASSWORD).bind(id).bind(now).fetch_optional(tx.executor()).await

@@ -41,6 +41,41 @@ on_both_databases! {
         assert_eq!(browser.path(), "/login/code");
     }
 
+    async fn the_owner_of_an_address_takes_over_what_a_stranger_registered_with_it(site: Site) {
+        let mut stranger = site.registered_unproved("mallory").await;
+        let mut owner = allowed(&site).await;
+        ask(&mut owner, &email_of("mallory")).await;
+        enter(&mut owner, &newest_code(&site).await).await;
+        assert_eq!(owner.path(), "/account");
+        assert!(owner.text().contains("The account's old password no longer works"));
+        assert!(!owner.text().contains("Not confirmed"));
+        stranger.open("/account").await;
+        assert_eq!(stranger.path(), "/login?next=/account", "its session has ended");
+        for mut browser in [stranger, site.browser()] {
+            browser.log_in("mallory", PASSWORD).await;
+            assert_eq!(browser.path(), "/login", "the password is blocked");
+        }
+        site.wait(60);
+        let (mut browser, code) = site.with_code("mallory").await;
+        browser.reset(&code, OTHER_PASSWORD).await.log_in("mallory", OTHER_PASSWORD).await;
+        assert_eq!(browser.path(), "/account");
+    }
+
+    async fn in_the_browser_that_registered_a_code_proves_the_address_and_the_password_stays(site: Site) {
+        let mut browser = site.changed(|config| config.login_code = true).await;
+        browser.register("ann", &email_of("ann"), PASSWORD).await;
+        site.wait(1);
+        browser.press("Log out").await;
+        ask(&mut browser, "ann").await;
+        enter(&mut browser, &newest_code(&site).await).await;
+        assert_eq!(browser.path(), "/account");
+        assert!(!browser.text().contains("Not confirmed"));
+        assert!(!browser.text().contains("no longer works"));
+        let mut other = site.browser();
+        other.log_in("ann", PASSWORD).await;
+        assert_eq!(other.path(), "/account");
+    }
+
     async fn the_code_logs_in_once_and_leads_on(site: Site) {
         site.registered("ann").await;
         for login in ["Ann", "ANN@meadow.example"] {
