@@ -34,9 +34,10 @@ pub async fn is_reserved_for_others(
 }
 
 /// Whether the username that `user` was given within `tx` was another's, looks like that, or is the address of
-/// another account: it must not log in with that, nor be taken for it.
+/// another account, or may be again: it must not log in with that, nor be taken for it.
 pub async fn is_username_kept(app: &App, tx: &mut Tx, user: &User) -> Result<bool, DbError> {
     let (key, now) = (key_of(&user.username), app.clock.now());
     Ok(is_username_reserved(tx.executor(), &key, &user.id, now).await?
-        || is_email_of_another(tx.executor(), &key, &user.id).await?)
+        || is_email_of_another(tx.executor(), &key, &user.id).await?
+        || is_email_held(tx.executor(), &key, &user.id, now).await?)
 }

@@ -141,7 +141,8 @@ const SET_USERNAME: &str = concat!(
 const SET_EMAIL: &str = concat!(
     "update vestibule_users
     set email = $1, email_key = $2, email_verified_at = $3, credential_version = credential_version + 1,
-        username_key = case when username = '' then $2 else username_key end
+        username = case when username = email_key then '' else username end,
+        username_key = case when username in ('', email_key) then $2 else username_key end
     where id = $4 and credential_version = $5 returning ",
     user_columns!()
 );
@@ -155,10 +156,12 @@ const BLOCK_PASSWORD: &str = concat!(
 
 const RESTORE_EMAIL: &str = concat!(
     "update vestibule_users set email = $2, email_key = $3, email_verified_at = $4,
-        username_key = case when username = '' then $3 else username_key end
+        username = case when username = email_key then '' else username end,
+        username_key = case when username in ('', email_key) then $3 else username_key end
     where id = $1 and email_key <> $3
     and not exists (select 1 from vestibule_users other where other.email_key = $3
-        or (other.username_key = $3 and vestibule_users.username = '')) returning ",
+        or (other.username_key = $3 and vestibule_users.username in ('', vestibule_users.email_key))
+    ) returning ",
     user_columns!()
 );
 
@@ -347,7 +350,8 @@ pub async fn set_username(
     NameChange::of(set, tx.executor()).await
 }
 
-/// Sets the address, which the owner has proved. After [`NameChange::Taken`] the transaction cannot be used
+/// Sets the address, which the owner has proved. A username that is the old address goes with it: somebody else
+/// may have that address next. After [`NameChange::Taken`] the transaction cannot be used
 /// any more.
 pub async fn set_email(
     tx: &mut Tx,

@@ -46,6 +46,18 @@ async fn register(browser: &mut Browser, username: Option<&str>, email: &str) {
     }
 }
 
+/// Changes the address of the user who is logged in in `browser`.
+async fn change_email(site: &Site, browser: &mut Browser, email: &str) {
+    site.wait(601);
+    let fields = [("email", email), ("current_password", PASSWORD)];
+    browser.post("/account/email", &fields).await;
+    let mail = site.mails().await.into_iter().find(|mail| mail.to == email).unwrap();
+    let mut lines = mail.text.lines();
+    let code = lines.find(|line| line.len() == 9 && line.as_bytes()[4] == b'-').unwrap().to_owned();
+    browser.open("/account/email/confirm").await.fill("Code", &code);
+    browser.press("Change email").await;
+}
+
 async fn logs_in(mut browser: Browser, login: &str) -> bool {
     let answer = browser.post("/login", &[("username", login), ("password", PASSWORD)]).await;
     browser.keep(&answer);
@@ -239,12 +251,7 @@ on_both_databases! {
     async fn an_account_without_a_username_keeps_its_address_to_itself_when_it_changes(site: Site) {
         let mut ann = site.changed(optional).await;
         register(&mut ann, None, "ann@meadow.example").await;
-        site.wait(601);
-        ann.post("/account/email", &[("email", "new@meadow.example"), ("current_password", PASSWORD)]).await;
-        let mail = site.mails().await.into_iter().find(|mail| mail.to == "new@meadow.example").unwrap();
-        let code = mail.text.lines().find(|line| line.len() == 9 && line.as_bytes()[4] == b'-').unwrap().to_owned();
-        ann.open("/account/email/confirm").await.fill("Code", &code);
-        ann.press("Change email").await;
+        change_email(&site, &mut ann, "new@meadow.example").await;
         assert_eq!(site.count("select count(*) from vestibule_users where username_key = 'new@meadow.example'").await, 1);
         let mut eve = site.changed(unicode).await;
         register(&mut eve, Some("new@meadow.example"), "eve@meadow.example").await;
@@ -254,6 +261,31 @@ on_both_databases! {
         assert!(!ann.text().contains("90 days"));
         ann.press("Choose username").await;
         assert_eq!(site.count("select count(*) from vestibule_users where username_key = 'ann' and username = 'ann'").await, 1);
+    }
+
+    async fn a_username_that_is_the_own_address_does_not_outlive_it(site: Site) {
+        let mut eve = site.changed(optional).await;
+        register(&mut eve, Some("job@meadow.example"), "job@meadow.example").await;
+        change_email(&site, &mut eve, "home@meadow.example").await;
+        assert!(eve.open("/session").await.html.contains(r#""username":"home@meadow.example""#), "{}", eve.html);
+        // The link of the notice can give the address back for three days.
+        site.wait(3 * 24 * 60 * 60 + 1);
+        let mut owner = site.changed(optional).await;
+        register(&mut owner, None, "job@meadow.example").await;
+        assert!(owner.is_logged_in().await, "{}", owner.text());
+    }
+
+    async fn an_address_that_a_link_can_give_back_is_nobodys_username(site: Site) {
+        let mut ann = site.changed(optional).await;
+        register(&mut ann, None, "ann@meadow.example").await;
+        change_email(&site, &mut ann, "thief@meadow.example").await;
+        let mut thief = site.changed(unicode).await;
+        register(&mut thief, Some("ann@meadow.example"), "second@meadow.example").await;
+        assert!(!thief.is_logged_in().await);
+        register(&mut thief, Some("thief"), "second@meadow.example").await;
+        thief.open("/account/username").await.fill("New username", "ann@meadow.example");
+        thief.press("Change username").await;
+        assert!(thief.text().contains("That username is taken."), "{}", thief.text());
     }
 
     async fn a_forgotten_username_is_mailed_to_the_stored_address(site: Site) {
