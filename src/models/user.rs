@@ -180,7 +180,8 @@ const NOTE_OPERATOR_TOLD: &str = "update vestibule_users set approval_told_at = 
         and not exists (select 1 from vestibule_users other
             where other.approval_asked_at > 0 and other.approval_told_at > $2)";
 
-const REHASH: &str = "update vestibule_users set password_hash = $1, password_scheme = null where id = $2 and password_hash = $3";
+const REHASH: &str = "update vestibule_users set password_hash = $1, password_scheme = null
+    where id = $2 and password_hash = $3";
 
 pub async fn find_user(executor: Executor<'_>, id: &str) -> Result<Option<User>, DbError> {
     users!("where id = $1").bind(id).fetch_optional(executor).await
@@ -351,8 +352,7 @@ pub async fn set_username(
 }
 
 /// Sets the address, which the owner has proved. A username that is the old address goes with it: somebody else
-/// may have that address next. After [`NameChange::Taken`] the transaction cannot be used
-/// any more.
+/// may have that address next. After [`NameChange::Taken`] the transaction cannot be used any more.
 pub async fn set_email(
     tx: &mut Tx,
     user: &User,
