@@ -106,9 +106,7 @@ impl Flash {
             Self::PasswordBlocked => {
                 "Everyone was logged out, and the password no longer works. Set a new one now."
             }
-            Self::OldPasswordBlocked => {
-                "Your email is confirmed. The account's old password no longer works, because someone else could have chosen it. To set one, log out and reset it."
-            }
+            Self::OldPasswordBlocked => "Email confirmed. Log out and reset the old password.",
             Self::EmailRestored => "Your account has its earlier email again.",
             Self::Unlocked => "You can log in with your password in this browser now.",
             Self::LoggedOutElsewhere => "You've been logged out everywhere else.",

@@ -47,7 +47,7 @@ on_both_databases! {
         ask(&mut owner, &email_of("mallory")).await;
         enter(&mut owner, &newest_code(&site).await).await;
         assert_eq!(owner.path(), "/account");
-        assert!(owner.text().contains("The account's old password no longer works"));
+        assert!(owner.text().contains("Email confirmed. Log out and reset the old password."));
         assert!(!owner.text().contains("Not confirmed"));
         stranger.open("/account").await;
         assert_eq!(stranger.path(), "/login?next=/account", "its session has ended");
@@ -70,7 +70,7 @@ on_both_databases! {
         enter(&mut browser, &newest_code(&site).await).await;
         assert_eq!(browser.path(), "/account");
         assert!(!browser.text().contains("Not confirmed"));
-        assert!(!browser.text().contains("no longer works"));
+        assert!(!browser.text().contains("old password"));
         let mut other = site.browser();
         other.log_in("ann", PASSWORD).await;
         assert_eq!(other.path(), "/account");
