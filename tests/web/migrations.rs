@@ -1,9 +1,11 @@
 //! Migrations, and the tables of a host application in the same database.
 
 use std::path::Path;
+use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqlSafeStr as _, SqliteConnection};
+use tokio::time::timeout;
 use vestibule::db::{Db, Location, latest_version, sql};
 
 use crate::support::new_schema;
@@ -252,6 +254,25 @@ async fn usernames_that_look_alike_are_kept_by_an_upgrade() {
         let reserved = "select count(*) from vestibule_reserved_usernames
             where username_key in ('rno', 'mo', 'klrn')";
         assert_eq!(count(&db, reserved).await, 3);
+        db.close().await;
+    }
+}
+
+/// Without an index, each user costs a scan of the table: minutes.
+#[tokio::test]
+async fn an_upgrade_of_many_usernames_takes_a_moment() {
+    for mut database in Database::both().await {
+        database.migrate(USERNAMES - 1).await;
+        let users = "with recursive n (n) as (select 1 union all select n + 1 from n where n < 20000)
+            insert into vestibule_users
+                (id, username, email, email_key, password_hash, credential_version, created_at)
+            select 'u' || n, 'user1' || n, 'u' || n || '@meadow.example', 'u' || n || '@meadow.example', 'x', 1, 1
+            from n";
+        database.run(users, USERNAMES - 1).await;
+        let upgrade = timeout(Duration::from_secs(30), database.open());
+        let db = upgrade.await.expect("an upgrade in less than 30 s");
+        let keys = "select count(*) from vestibule_users where username_key like 'userl%'";
+        assert_eq!(count(&db, keys).await, 20_000);
         db.close().await;
     }
 }
