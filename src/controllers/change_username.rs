@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::{HandlerResult, redirect, show as show_page, show_form_again};
 use crate::accounts::change_username::{UsernameChange, change_username};
 use crate::accounts::field_errors::FieldErrors;
+use crate::accounts::{change_email, verify_email};
 use crate::error::RequestError;
 use crate::flash::Flash;
 use crate::forms::Fields;
@@ -53,6 +54,9 @@ async fn try_change(visitor: &mut Visitor, user: &User, form: &UsernameForm) -> 
     match change_username(app, requester, (user, &session), &form.username, current).await? {
         UsernameChange::Changed { device_tokens } => {
             visitor.set_device_cookie(&device_tokens);
+            // They are void, and their pages must not ask for them.
+            visitor.forget_code(verify_email::PURPOSE).await?;
+            visitor.forget_code(change_email::PURPOSE).await?;
             visitor.add_flash(Flash::UsernameChanged).await?;
             visitor.add_flash(Flash::LoggedOutElsewhere).await?;
         }

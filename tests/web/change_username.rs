@@ -113,6 +113,16 @@ on_both_databases! {
         stranger.reset(&code, "harbour kettle ribbon").await;
         assert!(stranger.problems()[0].starts_with("Incorrect code."), "{:?}", stranger.problems());
     }
+
+    async fn the_page_to_confirm_the_email_offers_a_new_code_in_place_of_a_void_one(site: Site) {
+        let mut ann = site.registered_unproved("ann").await;
+        assert!(ann.open("/verify").await.text().contains("Confirm email"));
+        rename(&mut ann, "anna").await;
+        site.wait(60);
+        ann.open("/verify").await.press("Email me a code").await;
+        ann.fill("Code", &site.newest_code().await).press("Confirm email").await;
+        assert_eq!(ann.path(), "/account", "{}", ann.text());
+    }
 }
 
 #[tokio::test]
