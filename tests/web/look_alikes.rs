@@ -6,6 +6,8 @@ use vestibule::Config;
 use vestibule::accounts::username::MAX_LENGTH;
 use vestibule::config::{UsernameMode, UsernameRule};
 use vestibule::db::sql;
+use vestibule::models::reserved_username::{RESERVED_FOR, is_username_reserved, reserve_username};
+use vestibule::models::user::find_user_by_username;
 
 use crate::support::{Browser, PASSWORD, Site};
 
@@ -44,6 +46,24 @@ async fn account_of(site: &Site, login: &str) -> String {
 }
 
 on_both_databases! {
+    async fn a_reserved_username_stays_with_its_owner_when_a_twin_gives_up_its_own(site: Site) {
+        let db = site.db();
+        let mut ids = Vec::new();
+        for name in ["ann", "bob"] {
+            site.registered(name).await;
+            ids.push(find_user_by_username(db.reader(), name).await.unwrap().unwrap().id);
+        }
+        let (ann, bob) = (&*ids[0], &*ids[1]);
+        for (owner, now) in [(Some(ann), 1), (Some(bob), 2), (None, 3)] {
+            reserve_username(db.writer(), "paul", owner, now).await.unwrap();
+            assert!(!is_username_reserved(db.writer(), "paul", ann, now).await.unwrap());
+            assert!(is_username_reserved(db.writer(), "paul", bob, now).await.unwrap());
+        }
+        let later = 1 + RESERVED_FOR;
+        reserve_username(db.writer(), "paul", Some(bob), later).await.unwrap();
+        assert!(is_username_reserved(db.writer(), "paul", ann, later).await.unwrap());
+    }
+
     async fn of_names_that_look_alike_one_is_registered_at_the_same_instant(site: Site) {
         let app = site.changed(unicode).await;
         let names = ["paul", "pau1", "PAUL", "\u{440}\u{430}ul", "\u{ff50}aul", "p\u{200b}aul"];
