@@ -2,6 +2,7 @@
 
 use super::approval::check_approved;
 use super::client_trust::ClientTrust;
+use super::end_access::end_all_access;
 use super::field_errors::FieldErrors;
 use super::history::{self, HistoryEvent};
 use super::log_in::{LoginOutcome, record_login};
@@ -12,12 +13,9 @@ use super::send_code::{self, CodeRequest, NewRequest};
 use super::trusted_devices::is_trusted_device;
 use super::{Error, notices, run_to_completion};
 use crate::app::App;
-use crate::db::Tx;
 use crate::event::Event;
-use crate::models::device::delete_devices;
-use crate::models::one_time_code::{self, Purpose, use_code};
-use crate::models::session;
-use crate::models::user::{User, block_password, lock_user, verify_email};
+use crate::models::one_time_code::{Purpose, use_code};
+use crate::models::user::{User, lock_user, verify_email};
 
 pub const PURPOSE: Purpose = Purpose::LogIn;
 
@@ -124,7 +122,12 @@ async fn complete(
     }
     let is_password_blocked =
         !user.has_known_address() && !is_trusted_device(&app, &mut tx, &requester, &user).await?;
-    let user = if is_password_blocked { take_over(&app, &mut tx, user).await? } else { user };
+    let user = if is_password_blocked {
+        // Whoever registered with the address knows the password, and may not be its owner. A reset ends as much.
+        end_all_access(&app, &mut tx, &user.id).await?.ok_or(Rejection::Gone)?.0
+    } else {
+        user
+    };
     let proves_email = !user.has_known_address();
     if proves_email {
         verify_email(tx.executor(), &user, app.clock.now()).await?;
@@ -139,14 +142,4 @@ async fn complete(
     Event::LoginByCode { account }.write();
     let login = Box::new(LoginOutcome { user, device_tokens });
     Ok(CodeLogin::LoggedIn { login, is_password_blocked })
-}
-
-/// Ends within `tx` all access to the account of `user` but that of the owner of its address, who may not be
-/// the person who registered with it: that one knows the password. A reset does the same.
-async fn take_over(app: &App, tx: &mut Tx, user: User) -> Result<User, Error> {
-    let user = block_password(tx, &user.id, app.clock.now()).await?.ok_or(Rejection::Gone)?;
-    session::revoke_all_for_user(tx.executor(), &user.id).await?;
-    one_time_code::revoke_all_for_user(tx.executor(), &user.id).await?;
-    delete_devices(tx, &user.id).await?;
-    Ok(user)
 }

@@ -1,6 +1,7 @@
 //! "This wasn't me": an emailed link ends what somebody else has of the account.
 
 use super::email::has_address;
+use super::end_access::end_all_access;
 use super::history::{self, HistoryEvent};
 use super::mail_link::{count_attempt, open_link, refuse, use_link};
 use super::requester::Requester;
@@ -8,11 +9,8 @@ use super::{Error, notices};
 use crate::app::App;
 use crate::db::{DbError, Tx};
 use crate::event::Event;
-use crate::models::device::delete_devices;
 use crate::models::mail_link::{LinkPurpose, MailLink, revoke_links_since};
-use crate::models::one_time_code;
-use crate::models::session;
-use crate::models::user::{User, block_password, find_user, restore_email};
+use crate::models::user::{User, find_user, restore_email};
 
 /// What the link does.
 #[derive(Clone, Debug)]
@@ -47,13 +45,10 @@ pub async fn report(
         return Ok(None);
     };
     let mut tx = app.db.begin().await?;
-    // Users, then sessions, then codes, then links, wherever all change: parallel requests must not deadlock.
-    let user = block_password(&mut tx, &id, app.clock.now()).await?;
-    let sessions = session::revoke_all_for_user(tx.executor(), &id).await?;
-    one_time_code::revoke_all_for_user(tx.executor(), &id).await?;
-    delete_devices(&mut tx, &id).await?;
+    let ended = end_all_access(app, &mut tx, &id).await?;
+    // Links last, wherever codes change, too: parallel requests must not deadlock.
     let link = use_link(app, &mut tx, LinkPurpose::NotMe, token).await?;
-    let Some((user, link)) = user.zip(link) else {
+    let Some(((user, sessions), link)) = ended.zip(link) else {
         refuse(LinkPurpose::NotMe);
         return Ok(None);
     };
