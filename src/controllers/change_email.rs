@@ -121,7 +121,7 @@ async fn try_change(visitor: &mut Visitor, user: &User, code: &str) -> HandlerRe
             visitor.add_flash(Flash::LoggedOutElsewhere).await?;
         }
         EmailChange::Same => {}
-        EmailChange::NotPending => return ended(visitor, PAGES[1]),
+        EmailChange::NotPending => return ended(visitor, PURPOSE, PAGES[1]),
         EmailChange::LoggedOut => {
             visitor.set_flash_cookie(&Flash::SessionEnded);
             return redirect(&visitor.app, "/login");

@@ -55,16 +55,16 @@ pub async fn show_code_form(
         }
         CodeRequest::Repeated => {}
         CodeRequest::TooEarly(seconds) => visitor.add_flash(Flash::TooEarly(seconds)).await?,
-        CodeRequest::NotPending => return ended(visitor, start),
+        CodeRequest::NotPending => return ended(visitor, purpose, start),
     }
     redirect(&visitor.app, form)
 }
 
 /// Redirects a form that was sent after its session had ended.
-pub fn ended(visitor: &Visitor, start: &str) -> HandlerResult {
-    let flash = match start {
-        "/forgot" => Flash::ResetEnded,
-        "/login" => Flash::RegistrationEnded,
+pub fn ended(visitor: &Visitor, purpose: Purpose, start: &str) -> HandlerResult {
+    let flash = match purpose {
+        Purpose::PasswordReset => Flash::ResetEnded,
+        Purpose::Register => Flash::RegistrationEnded,
         _ => Flash::CodeEnded,
     };
     visitor.set_flash_cookie(&flash);

@@ -79,7 +79,7 @@ async fn try_confirm(visitor: &mut Visitor, form: &ConfirmForm) -> HandlerResult
         Confirmation::NotPending if visitor.user.is_some() => {
             redirect_to(next.or(&visitor.app.config.after_login()))
         }
-        Confirmation::NotPending => ended(visitor, TOO_LATE),
+        Confirmation::NotPending => ended(visitor, PURPOSE, TOO_LATE),
     }
 }
 

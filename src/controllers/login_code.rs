@@ -110,7 +110,7 @@ async fn try_log_in(visitor: &mut Visitor, form: &CodeLoginForm) -> HandlerResul
         (&visitor.app, &visitor.requester, visitor.pending_code(PURPOSE));
     let outcome = log_in_by_code(app, requester, pending, &form.code).await?;
     let CodeLogin::LoggedIn { login, is_password_blocked } = outcome else {
-        return ended(visitor, PAGES[1]);
+        return ended(visitor, PURPOSE, PAGES[1]);
     };
     visitor.set_device_cookie(&login.device_tokens);
     visitor.log_in_without_password(&login.user, is_ticked(&form.remember)).await?;

@@ -117,7 +117,7 @@ async fn try_reset(visitor: &mut Visitor, form: &ResetForm) -> HandlerResult {
         (&visitor.app, &visitor.requester, visitor.pending_code(PURPOSE));
     match reset_password(app, requester, pending, code, new).await? {
         PasswordReset::Done { device_tokens } => changed(visitor, device_tokens).await,
-        PasswordReset::NotPending => ended(visitor, PAGES[1]),
+        PasswordReset::NotPending => ended(visitor, PURPOSE, PAGES[1]),
     }
 }
 

@@ -54,7 +54,7 @@ pub async fn submit(
         Ok(Verification::NotPending) if user.is_email_verified() => {
             redirect(&visitor.app, "/account")
         }
-        Ok(Verification::NotPending) => ended(&visitor, PAGES[1]),
+        Ok(Verification::NotPending) => ended(&visitor, PURPOSE, PAGES[1]),
         Err(error) => Err(error.into()),
     };
     show_form_again(result, "code", async |errors| {
