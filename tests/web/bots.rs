@@ -62,9 +62,7 @@ async fn work_of_a_person(site: &Site, name: &str) -> [Vec<String>; 2] {
         mail.text.lines().find(|line| line.len() == 9 && line.as_bytes()[4] == b'-').unwrap();
     let (answer, confirmed) = work_of(person.post("/register/confirm", &[("code", code)])).await;
     assert_eq!(answer.headers()["location"], "/account");
-    // The pool asks a connection that has rested whether it still works.
     [asked, confirmed]
-        .map(|work| work.into_iter().filter(|of| !of.starts_with("SELECT 1 ")).collect())
 }
 
 #[tokio::test]

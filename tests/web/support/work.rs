@@ -49,8 +49,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
         let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
         let done = done.get_or_insert_default().entry(work.id().into_u64()).or_default();
         let line = line.finish();
-        // The start of a connection, which the pool may open at any time.
-        if !line.starts_with("PRAGMA") && !line.starts_with("SET lock_timeout") {
+        // The pool may open a connection, or check one that has rested, at any time.
+        if !["PRAGMA", "SET lock_timeout", "SELECT 1 "].iter().any(|start| line.starts_with(start))
+        {
             done.push(line);
         }
     }
