@@ -20,6 +20,11 @@ fn by_invitation(config: &mut Config) {
     config.registration.mode = RegistrationMode::Invite;
 }
 
+fn by_invitation_with_terms(config: &mut Config) {
+    by_invitation(config);
+    config.registration.terms_url = Some("https://example.org/terms".to_owned());
+}
+
 async fn router(site: &Site, change: impl FnOnce(&mut Config)) -> Router {
     vestibule::site(&site.app_with(change).await)
 }
@@ -289,11 +294,7 @@ async fn made_up_invitations_are_limited_by_network() {
 
 #[tokio::test]
 async fn terms_are_asked_of_the_invited() {
-    let site = Site::with(|config| {
-        by_invitation(config);
-        config.registration.terms_url = Some("https://example.org/terms".to_owned());
-    })
-    .await;
+    let site = Site::with(by_invitation_with_terms).await;
     let link = invited(&site, "ann@meadow.example").await;
     let mut ann = site.browser();
     ann.open(&link).await;
@@ -330,11 +331,7 @@ async fn the_log_names_the_events_and_neither_the_token_nor_the_address() {
 
 #[tokio::test]
 async fn the_link_reaches_no_other_site() {
-    let site = Site::with(|config| {
-        by_invitation(config);
-        config.registration.terms_url = Some("https://example.org/terms".to_owned());
-    })
-    .await;
+    let site = Site::with(by_invitation_with_terms).await;
     let link = invited(&site, "ann@meadow.example").await;
     let mut ann = site.browser();
     ann.open(&link).await;
