@@ -9,8 +9,8 @@ use crate::mail::emails::{self, EmailContext};
 use crate::models::hook_event::HookKind;
 use crate::models::user::{User, approve_user, count_waiting, note_operator_told};
 
-/// Refuses to log `user` in who waits for approval. `field` is what the message links to. Only for somebody
-/// who has given the right password or code.
+/// Refuses the login of a `user` who waits for approval. The error links to `field`. Call it only after the
+/// password or the code was correct: the refusal reveals that the account exists.
 pub fn check_approved(user: &User, field: &'static str) -> Result<(), Error> {
     if !user.awaits_approval() {
         return Ok(());

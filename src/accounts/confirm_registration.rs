@@ -1,7 +1,7 @@
 //! Confirm a registration with an emailed code, where accounts are made only for proved addresses.
 //!
-//! Whether the username or the address is taken is told only once the address is proved: an earlier answer
-//! would reveal who has an account (ASVS 6.3.8). Until then the same is written, sent and answered.
+//! The answer says that a username or an address is taken only after the address is proved: an earlier one
+//! would reveal who has an account (ASVS 6.3.8). Until then, database writes, emails and answers are the same.
 
 use super::approval::tell_operator;
 use super::change_username::username_taken;
@@ -51,7 +51,7 @@ pub enum Confirmation {
         /// The device tokens that the browser must keep.
         device_tokens: Vec<String>,
     },
-    /// The address belongs to an account. Only who has proved it is told.
+    /// The address belongs to an account. Only a person who has proved it gets this answer.
     AlreadyRegistered,
     /// No registration is under way in this browser, or it was confirmed before.
     NotPending,

@@ -104,7 +104,7 @@ pub async fn check_invitation(
 pub enum RegistrationRefusal {
     /// Nobody can.
     Closed,
-    /// Only who is invited can.
+    /// Only invited people can.
     NotInvited,
     /// The invitation was used or revoked, has expired or was made up.
     DeadInvitation,

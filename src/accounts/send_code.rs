@@ -141,7 +141,7 @@ pub struct NewCode<'a> {
     pub purpose: Purpose,
     /// What it is for, a user's or a registration's id; `None` if no code is right.
     pub subject: Option<&'a str>,
-    /// The id of the user whom the email is about, if there is one.
+    /// The id of the user that the email is about, if there is one.
     pub account: Option<&'a str>,
     pub turn: CodeTurn,
     pub code: OneTimeCode,

@@ -18,7 +18,7 @@ use crate::random::token_hash;
 /// A session or a trusted device.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Names it on pages. It is no secret: it is found among those of its own account only.
+    /// Identifies it on pages. It is not a secret: it is looked up only within its own account.
     pub id: String,
     pub client: Client,
     /// Unix time, if it is known.

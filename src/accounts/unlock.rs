@@ -25,7 +25,7 @@ pub async fn open_unlock(app: &App, token: &str) -> Result<Option<User>, DbError
     find_user(app.db.reader(), &id).await
 }
 
-/// Gives this browser attempts of its own, as a trusted device has them. `None` if the link does not work.
+/// Gives this browser its own login limit, like that of a trusted device. `None` if the link does not work.
 pub async fn unlock(
     app: &App,
     requester: &Requester,

@@ -21,7 +21,7 @@ pub enum RegistrationMode {
     Verified,
     /// As `Verified`, and the operator approves each account.
     Approval,
-    /// By who was invited by email.
+    /// By people with an emailed invitation.
     Invite,
     /// By the operator alone.
     Closed,
