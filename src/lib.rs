@@ -34,11 +34,12 @@
 //! | `mail`, `models` | emails and their delivery; one file per table |
 //! | `password_hasher`, `imported_hash`, `assets` | Argon2id on dedicated threads; hashes of other programs; static files |
 //! | [`config`], `db`, `key` | settings; the two databases; the server's key |
-//! | `clock`, `random`, `event` … | time, random numbers, the log |
+//! | `clock`, `random`, `event`, `tls` … | time, random numbers, the log, TLS to other servers |
 
 mod assets;
 mod controllers;
 mod current_user;
+mod disk;
 mod error;
 mod flash;
 mod forms;
@@ -50,6 +51,8 @@ mod routes;
 #[cfg(feature = "cli")]
 mod server;
 mod times;
+mod tls;
+mod unencoded;
 mod visitor;
 
 pub mod app;

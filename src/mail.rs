@@ -9,6 +9,7 @@ mod message;
 mod smtp;
 pub mod worker;
 
+use std::fmt::Display;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -76,6 +77,21 @@ impl SendResult {
     }
 }
 
+/// Why the server refused MAIL. It answers 530 until there is TLS or a login (RFC 3207, 4; RFC 4954, 6).
+fn explain_sender(from: impl Display, failure: &Failure) -> String {
+    match failure {
+        Failure::Rejected(reply) if reply.code == 530 && reply.names_start_tls() => format!(
+            "the mail server takes no mail without TLS ({reply}): end VESTIBULE_SMTP_URL with ?tls=required"
+        ),
+        Failure::Rejected(reply) if reply.code == 530 => format!(
+            "the mail server takes no mail without a login ({reply}): add the user and the password to VESTIBULE_SMTP_URL"
+        ),
+        other => format!(
+            "the sender {from} is not accepted: {other}: set VESTIBULE_MAIL_FROM to an address that the mail server allows"
+        ),
+    }
+}
+
 /// Sends emails to one server.
 pub struct Mailer {
     server: Server,
@@ -128,7 +144,7 @@ impl Mailer {
         timeout(TIMEOUT, session.command(&mail))
             .await
             .unwrap_or(Err(Failure::TimedOut))
-            .map_err(|failure| format!("the sender {from} is not accepted: {failure}"))?;
+            .map_err(|failure| explain_sender(from, &failure))?;
         Ok(session)
     }
 

@@ -12,6 +12,7 @@ use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use super::sources::RawSettings;
+use crate::unencoded;
 
 const EXPECTED: &str = "expected smtps://USER:PASSWORD@HOST:465, smtp://HOST:587?tls=required or smtp://127.0.0.1:1025, with characters like @ : / # in the password percent-encoded";
 
@@ -75,6 +76,9 @@ impl SmtpServer {
 
     /// Reads `smtp://127.0.0.1:1025`, `smtps://USER:PASSWORD@HOST:465` and the like.
     pub fn parse(text: &str) -> Result<Self, String> {
+        if let Some(advice) = unencoded::advice(text) {
+            return Err(advice);
+        }
         let url = Url::parse(text).map_err(|_| EXPECTED)?;
         let (port, tls) = port_and_tls(&url)?;
         let host = match Host::parse(url.host_str().unwrap_or_default()).map_err(|_| EXPECTED)? {
@@ -93,7 +97,7 @@ impl SmtpServer {
         };
         let is_plain = matches!(tls, SmtpTls::Unset | SmtpTls::Off);
         if is_plain && server.login.is_some() && !server.is_this_machine() {
-            return Err("would send the password unencrypted: begin with smtps:// or end with ?tls=required".into());
+            return Err("would send the password unencrypted: begin with smtps://, or end with ?tls=required".into());
         }
         Ok(server)
     }

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::Server;
 use crate::random;
+use crate::unencoded;
 
 /// Where the data is. `Debug` shows nothing of a URL: it may hold a password.
 #[derive(Clone, Debug)]
@@ -39,6 +40,9 @@ impl Location {
                 ":memory:" => Err("expected a file, like sqlite:vestibule.db: a database in memory is lost at the stop, and its connections do not share it".into()),
                 path => Ok(Self::Sqlite(PathBuf::from(path))),
             };
+        }
+        if let Some(advice) = unencoded::advice(text) {
+            return Err(advice);
         }
         match Url::parse(text) {
             Ok(url) if ["postgres", "postgresql"].contains(&url.scheme()) => {
@@ -73,7 +77,7 @@ mod tests {
         let url = "postgresql://me:hush@db.example/vestibule?sslmode=require";
         assert!(!format!("{:?}", Location::parse(url)).contains("hush"));
         let message = Location::parse("postgres://me:hu#sh@db.example:x/v").unwrap_err();
-        assert!(!message.contains("hu#sh"));
+        assert!(!message.contains("hu#sh") && message.contains("%23"), "{message}");
         assert!(Location::parse("mysql://me@host/v").is_err());
     }
 }

@@ -1,4 +1,6 @@
-//! Opens a PostgreSQL database: checks that it can be used, and explains why it cannot.
+//! Opens a PostgreSQL database, and checks that it can be used.
+
+mod explain;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +13,7 @@ use super::pool::Pool;
 use super::server::Server;
 use super::{Db, DbError, migrations};
 use crate::event::Event;
+use explain::explain;
 
 /// For one node. PostgreSQL's default limit is 100 for all nodes.
 const MAX_CONNECTIONS: u32 = 16;
@@ -20,7 +23,10 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) async fn open(server: &Server, wait: Duration) -> Result<Db, DbError> {
     let pool = connect_pool(server, wait).await?;
-    migrations::migrate(&pool).await?;
+    migrations::migrate(&pool).await.map_err(|error| match error {
+        DbError::Driver(error) => why_unusable(&error),
+        other => other,
+    })?;
     Ok(Db { readers: Arc::clone(&pool), writers: pool, _memory: None })
 }
 
@@ -49,7 +55,7 @@ async fn check(server: &Server, mut first: PgConnection) -> Result<(), DbError> 
     }
     if server.is_per_transaction.is_none() && is_pooled_by_transaction(server, &mut first).await? {
         return Err(unusable(
-            "a pooler gives each transaction another connection (pool_mode = transaction in pgbouncer.ini): add pgbouncer=transaction to the URL's parameters, or set pool_mode = session for this database and add pgbouncer=session",
+            "a pooler like PgBouncer is in transaction mode: it gives each transaction another connection (pool_mode = transaction in pgbouncer.ini): add pgbouncer=transaction to the URL's parameters, or set pool_mode = session for this database and add pgbouncer=session",
         ));
     }
     first.close().await.map_err(DbError::Driver)
@@ -91,29 +97,7 @@ async fn ask(connection: &mut PgConnection, query: &'static str) -> Result<Strin
 }
 
 fn why_unusable(error: &sqlx::Error) -> DbError {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    let message = error.to_string();
-    unusable(match (error, code.as_deref()) {
-        (sqlx::Error::Tls(_), _) if message.contains("does not support TLS") => {
-            "the server offers no TLS, and over a network the password is not sent without: set ssl = on in postgresql.conf, or name a weaker sslmode in the URL".into()
-        }
-        (sqlx::Error::Io(_) | sqlx::Error::Tls(_), _) if message.contains("certificate") => format!(
-            "the server's certificate is refused ({message}): name its authority with sslrootcert=/path/of/ca.pem in the URL, and the host as the certificate does"
-        ),
-        (sqlx::Error::Io(cause), _) => {
-            format!("no PostgreSQL answers there ({cause}): start it, or correct host and port")
-        }
-        (_, Some("28P01" | "28000")) => "PostgreSQL refuses the user or the password".into(),
-        (_, Some("3D000")) => "the database does not exist: make it with createdb".into(),
-        // PgBouncer.
-        (_, Some("08P01")) if message.contains("startup parameter") => format!(
-            "a pooler refuses the connection ({message}): take `options` out of the URL and set such things with `alter role … set …`, or name them in ignore_startup_parameters in pgbouncer.ini"
-        ),
-        (_, Some("08P01")) if message.contains("statement pooling") => {
-            "a pooler in statement mode cannot be used: set pool_mode = session in pgbouncer.ini, or pool_mode = transaction and pgbouncer=transaction in the URL".into()
-        }
-        _ => message,
-    })
+    unusable(explain(error))
 }
 
 fn unusable(cause: impl Into<String>) -> DbError {

@@ -14,7 +14,7 @@ use super::error::sqlite_code;
 use super::pool::Pool;
 use super::{Db, DbError, migrations};
 use crate::event::Event;
-use crate::permissions;
+use crate::{disk, permissions};
 
 /// In WAL mode they never wait for the writer.
 const MAX_READERS: u32 = 4;
@@ -101,13 +101,20 @@ fn make_private(path: &Path) {
 
 fn explain(error: DbError, path: &Path) -> DbError {
     let cause = match sqlite_code(&error.code()) {
-        Some(8 | 14) => {
-            "cannot be opened or written: check that the folder exists and that this user may write to it, or set VESTIBULE_DATABASE_URL"
+        // Each of the first three can have any of the causes.
+        Some(8 | 10 | 13 | 14) => match disk::why_not_writable(path) {
+            Some(cause) => {
+                format!("cannot be opened or written: {cause}, or set VESTIBULE_DATABASE_URL")
+            }
+            None => format!(
+                "cannot be opened or written ({error}): check its folder and its disk, or set VESTIBULE_DATABASE_URL"
+            ),
+        },
+        Some(26) => {
+            "is not a SQLite database: move it away, or set VESTIBULE_DATABASE_URL".to_owned()
         }
-        Some(26) => "is not a SQLite database: move it away, or set VESTIBULE_DATABASE_URL",
-        Some(5 | 6) => "is locked by another program: stop it first",
-        Some(13) => "cannot grow: the disk is full",
+        Some(5 | 6) => "is locked by another program: stop it first".to_owned(),
         _ => return error,
     };
-    DbError::Unusable { path: path.display().to_string(), cause: cause.to_owned() }
+    DbError::Unusable { path: path.display().to_string(), cause }
 }

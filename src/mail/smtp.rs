@@ -1,10 +1,10 @@
 //! Opens sessions with the mail server: tries each of its addresses, then TLS and login.
 
-mod explain;
 mod reply;
 mod session;
-mod tls;
+mod wrong_port;
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -13,9 +13,9 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use crate::config::{SmtpServer, SmtpTls};
+use crate::tls::{Peer, Stream, Tls, TlsError};
 pub(super) use reply::Failure;
 pub(super) use session::Session;
-use tls::{Stream, Tls};
 
 /// How long the resolver may take to find the server's addresses.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,7 +44,9 @@ impl Server {
     pub(super) fn new(config: SmtpServer, site: &str) -> Result<Self, String> {
         let tls = match config.tls {
             SmtpTls::Unset | SmtpTls::Off => None,
-            SmtpTls::StartTls | SmtpTls::Implicit => Some(Tls::new(&config.host, &config.ca)?),
+            SmtpTls::StartTls | SmtpTls::Implicit => {
+                Some(Tls::new(&config.host, Peer::MailServer, &config.ca)?)
+            }
         };
         let hello = hello_name(config.hello.as_deref().unwrap_or(site));
         Ok(Self { config, hello, tls, working: Mutex::default() })
@@ -73,39 +75,60 @@ impl Server {
         limit: Duration,
     ) -> Result<Session, String> {
         let mut failures = Vec::new();
+        let mut is_any_silent = false;
         for &address in addresses {
-            match timeout(limit, self.connect_to(address)).await {
+            let failure = match timeout(limit, self.connect_to(address)).await {
                 Ok(Ok(session)) => {
                     *self.working.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
                     return Ok(session);
                 }
                 Ok(Err(failure @ Failure::LoginRejected(_))) => return Err(failure.to_string()),
-                Ok(Err(failure)) => failures.push((address, failure.to_string())),
-                Err(_) => failures.push((address, format!(
-                    "no greeting within {} seconds: check the host and the port (465 for smtps://, 587 or 25 for smtp://)",
-                    limit.as_secs()
-                ))),
-            }
+                Ok(Err(failure)) => failure.to_string(),
+                Err(_) => {
+                    // Of several, one tells enough, and the email's claim has no time for more.
+                    let is_first = !std::mem::replace(&mut is_any_silent, true);
+                    wrong_port::why_silent(&self.config, address, limit, is_first).await
+                }
+            };
+            failures.push((address, failure));
         }
         Err(summary(&failures))
     }
 
     async fn connect_to(&self, address: SocketAddr) -> Result<Session, Failure> {
         let hello = &self.hello;
-        let tcp = TcpStream::connect(address).await;
-        let tcp = tcp.map_err(|error| Failure::Broken(error.to_string()))?;
-        let stream: Box<dyn Stream> = Box::new(tcp);
+        let stream = connect(address).await?;
         let mut session = match (&self.tls, self.config.tls) {
             (None, _) => Session::greet(stream, hello).await?,
-            (Some(tls), SmtpTls::Implicit) => {
-                Session::greet(tls.wrap(stream).await?, hello).await?
-            }
+            (Some(tls), SmtpTls::Implicit) => match tls.wrap(stream).await {
+                Ok(stream) => Session::greet(stream, hello).await?,
+                Err(TlsError::NotSpoken(_)) => {
+                    let why = wrong_port::why_no_tls(&self.config, address, hello).await;
+                    return Err(Failure::Broken(why));
+                }
+                Err(other) => return Err(other.into()),
+            },
             (Some(tls), _) => Session::greet(stream, hello).await?.start_tls(tls, hello).await?,
         };
         if let Some(login) = &self.config.login {
             session.log_in(login).await?;
         }
         Ok(session)
+    }
+}
+
+/// The error says what is wrong with the host or the port.
+async fn connect(address: SocketAddr) -> Result<Box<dyn Stream>, Failure> {
+    match TcpStream::connect(address).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            Err(Failure::Broken(format!(
+                "nothing listens on port {} of {}: check the host and the port in VESTIBULE_SMTP_URL",
+                address.port(),
+                address.ip()
+            )))
+        }
+        Err(error) => Err(Failure::Broken(format!("{address} cannot be reached: {error}"))),
     }
 }
 
@@ -178,6 +201,30 @@ mod tests {
         let all = [silent, closed, rejecting, working];
         assert!(server.connect_to_any(&all, limit).await.is_ok());
         assert_eq!(*server.working.lock().unwrap(), Some(working));
+    }
+
+    #[tokio::test]
+    async fn a_silent_port_that_speaks_tls_is_told_with_the_url_to_use() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut tcp, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    if tcp.read(&mut [0; 4096]).await.is_ok_and(|count| count > 0) {
+                        // The alert "handshake failure", as TLS 1.2 writes it.
+                        tcp.write_all(b"\x15\x03\x03\x00\x02\x02\x28").await.unwrap();
+                    }
+                });
+            }
+        });
+        let port = address.port();
+        for url in ["smtp://localhost:PORT", "smtp://localhost:PORT?tls=required"] {
+            let config = SmtpServer::parse(&url.replace("PORT", &port.to_string())).unwrap();
+            let server = Server::new(config, "site.example").unwrap();
+            let why = server.connect_to_any(&[address], Duration::from_millis(300)).await;
+            let why = why.err().unwrap();
+            assert!(why.contains(&format!("use smtps://localhost:{port}")), "{url}: {why}");
+        }
     }
 
     #[test]

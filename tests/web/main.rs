@@ -18,6 +18,7 @@ mod approval;
 mod base_path;
 mod bots;
 mod brand;
+mod causes;
 mod change_email;
 mod change_password;
 mod change_username;

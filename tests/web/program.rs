@@ -187,7 +187,7 @@ fn an_unusable_database_is_reported_in_one_line() {
     )
     .unwrap();
     for (url, message) in [
-        ("sqlite:missing/vestibule.db", "check that the folder exists"),
+        ("sqlite:missing/vestibule.db", "the folder missing does not exist"),
         ("sqlite:text.db", "is not a SQLite database"),
     ] {
         let ended = folder.run(

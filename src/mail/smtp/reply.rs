@@ -5,6 +5,8 @@ use std::io;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
+use crate::tls::TlsError;
+
 /// Bytes of a line and lines of a reply that are kept. The rest is read and discarded.
 const LINE_MAX: u64 = 512;
 const LINES_MAX: usize = 64;
@@ -16,6 +18,12 @@ pub struct Reply {
     pub code: u16,
     /// What follows the code in each line.
     pub lines: Vec<String>,
+}
+
+impl Reply {
+    pub fn names_start_tls(&self) -> bool {
+        self.lines.iter().any(|line| line.to_ascii_uppercase().contains("STARTTLS"))
+    }
 }
 
 impl fmt::Display for Reply {
@@ -30,7 +38,7 @@ pub enum Failure {
     #[error("{0}")]
     Rejected(Reply),
     /// Every address of the server would reject the login.
-    #[error("the login was rejected with {0}: check USER:PASSWORD@ in VESTIBULE_SMTP_URL")]
+    #[error("{}", explain_login(.0))]
     LoginRejected(Reply),
     #[error("the mail server did not answer in time")]
     TimedOut,
@@ -45,6 +53,12 @@ impl From<io::Error> for Failure {
     }
 }
 
+impl From<TlsError> for Failure {
+    fn from(error: TlsError) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
 /// A reply that was not expected.
 impl From<Reply> for Failure {
     fn from(reply: Reply) -> Self {
@@ -54,6 +68,17 @@ impl From<Reply> for Failure {
             Self::Broken(format!("the mail server sent an unexpected reply: {reply}"))
         }
     }
+}
+
+/// RFC 4954, 4.1 and 6: 535 is a wrong user or password, and 534 one of a kind that is not taken.
+fn explain_login(reply: &Reply) -> String {
+    let cause = match reply.code {
+        534 | 535 => "refuses the user or the password",
+        _ => "refuses the login",
+    };
+    format!(
+        "the mail server {cause} ({reply}): check them in VESTIBULE_SMTP_URL, with characters like @ : / # percent-encoded"
+    )
 }
 
 /// Reads one reply: lines up to one whose code is not followed by a hyphen. Servers send lines with a

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use super::reply::{self, Failure, Reply};
-use super::tls::{Stream, Tls};
 use crate::config::SmtpLogin;
+use crate::tls::{Stream, Tls};
 
 /// An open connection to a server that has greeted.
 pub struct Session {
@@ -38,9 +38,13 @@ impl Session {
         Ok(())
     }
 
+    pub fn offers_start_tls(&self) -> bool {
+        self.extensions.iter().any(|line| line == "STARTTLS")
+    }
+
     /// Switches to TLS, or fails.
     pub async fn start_tls(mut self, tls: &Tls, hello: &str) -> Result<Self, Failure> {
-        if !self.extensions.iter().any(|line| line == "STARTTLS") {
+        if !self.offers_start_tls() {
             return Err(Failure::Broken(
                 "the mail server offers no STARTTLS on this port: use smtps:// and its port for TLS (465), or switch STARTTLS on there".into(),
             ));

@@ -57,8 +57,7 @@ impl Cluster {
             file("server.pem"),
             file("server.key")
         );
-        let rules = "host all all all trust\nlocal all all trust\n";
-        std::fs::write(cluster.folder.0.join("data/pg_hba.conf"), rules).unwrap();
+        cluster.write_rules("host all all all trust\nlocal all all trust\n");
         assert!(cluster.control(&["start"]), "PostgreSQL did not start");
         Some((cluster, authority))
     }
@@ -93,6 +92,16 @@ impl Cluster {
         write("server.pem", &server.pem);
         write("server.key", &server.key_pem);
         write("authority.pem", &authority.pem)
+    }
+
+    /// Replaces `pg_hba.conf`, which says who may connect from where.
+    pub fn set_rules(&self, rules: &str) {
+        self.write_rules(rules);
+        assert!(self.control(&["reload"]), "PostgreSQL did not reload");
+    }
+
+    fn write_rules(&self, rules: &str) {
+        std::fs::write(self.folder.0.join("data/pg_hba.conf"), rules).unwrap();
     }
 
     pub fn port(&self) -> u16 {

@@ -5,33 +5,41 @@ use std::net::IpAddr;
 
 use tokio_rustls::rustls::{CertificateError, Error};
 
+use super::{Peer, TlsError};
 use crate::times::day_and_time;
 
 const KEYS: &str = "RSA of 2048 bits or more, ECDSA P-256 or P-384, or Ed25519";
 
 /// Why the handshake with `host` failed.
-pub fn explain(error: &io::Error, host: &str) -> String {
+pub fn explain(error: io::Error, peer: Peer, host: &str) -> TlsError {
     match error.get_ref().and_then(|cause| cause.downcast_ref::<Error>()) {
-        None => format!("the connection broke while TLS was set up: {error}"),
-        Some(Error::InvalidCertificate(cause)) => {
-            format!("the certificate of {host} {}", explain_certificate(cause, host))
-        }
-        Some(Error::InvalidMessage(_)) => format!(
-            "{host} does not speak TLS from the first byte on this port: use smtp:// with ?tls=required for STARTTLS (587), or the port for TLS (465)"
-        ),
-        Some(cause) => format!(
+        None => TlsError::Broken(error),
+        Some(Error::InvalidCertificate(cause)) => TlsError::Certificate(format!(
+            "the certificate of {host} {}",
+            explain_certificate(cause, peer, host)
+        )),
+        Some(Error::InvalidMessage(_)) => TlsError::NotSpoken(host.to_owned()),
+        Some(cause) => TlsError::Refused(format!(
             "TLS with {host} failed ({cause}): the server needs TLS 1.2 or 1.3, a cipher with forward secrecy, and a key of {KEYS}"
-        ),
+        )),
     }
 }
 
-fn explain_certificate(cause: &CertificateError, host: &str) -> String {
+fn explain_certificate(cause: &CertificateError, peer: Peer, host: &str) -> String {
     use CertificateError as C;
+    let place = match peer {
+        Peer::MailServer => {
+            "VESTIBULE_SMTP_CA, or in SSL_CERT_FILE, which replaces the system's authorities"
+        }
+        Peer::Site => "SSL_CERT_FILE, which replaces the system's authorities",
+    };
     match cause {
-        C::UnknownIssuer => "was signed by an authority that is not trusted here: name a PEM file with that authority, or with the certificate itself, in VESTIBULE_SMTP_CA".to_owned(),
+        C::UnknownIssuer => format!(
+            "was signed by an authority that is not trusted here: name a PEM file with that authority, or with the certificate itself, in {place}"
+        ),
         // webpki has more causes than rustls has names for.
         other if format!("{other:?}").contains("CaUsedAsEndEntity") => {
-            "is self-signed: name a PEM file with it in VESTIBULE_SMTP_CA".to_owned()
+            format!("is self-signed: name a PEM file with it in {place}")
         }
         C::NotValidForNameContext { presented, .. } => explain_name(presented, host),
         C::ExpiredContext { not_after, .. } => {
@@ -42,7 +50,7 @@ fn explain_certificate(cause: &CertificateError, host: &str) -> String {
             words_for(not_before.as_secs())
         ),
         other => format!(
-            "cannot be verified ({other}): name a PEM file with it in VESTIBULE_SMTP_CA, or issue one of X.509 version 3 for servers, signed with SHA-256 or SHA-384 by a key of {KEYS}"
+            "cannot be verified ({other}): name a PEM file with it in {place}, or issue one of X.509 version 3 for servers, signed with SHA-256 or SHA-384 by a key of {KEYS}"
         ),
     }
 }
@@ -57,7 +65,7 @@ fn explain_name(presented: &[String], host: &str) -> String {
         names => format!("is for {}", names.join(", ")),
     };
     format!(
-        "{holds}, and not for {host}: use one of its names in VESTIBULE_SMTP_URL, or issue one with subjectAltName={kind}:{host}"
+        "{holds}, and not for {host}: use one of its names in the URL, or issue one with subjectAltName={kind}:{host}"
     )
 }
 

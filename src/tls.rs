@@ -1,5 +1,8 @@
-//! TLS to the mail server: which certificates are trusted.
+//! TLS to other servers: which certificates are trusted, and why a handshake failed.
 
+mod explain;
+
+use std::io;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -17,23 +20,47 @@ use tokio_rustls::rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
-use super::explain::explain;
-use super::reply::Failure;
+use explain::explain;
 
 /// TCP, or TLS over it.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
 
+/// Where the certificate of an authority that is not trusted yet belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// `VESTIBULE_SMTP_CA` adds to the system's.
+    MailServer,
+    /// `SSL_CERT_FILE` replaces the system's.
+    #[expect(dead_code, reason = "`check` will ask a site")]
+    Site,
+}
+
+/// Why a handshake failed, for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("{0} does not speak TLS from the first byte on this port")]
+    NotSpoken(String),
+    #[error("{0}")]
+    Certificate(String),
+    /// The versions, ciphers or keys of both do not fit.
+    #[error("{0}")]
+    Refused(String),
+    #[error("the connection broke while TLS was set up: {0}")]
+    Broken(io::Error),
+}
+
 /// Makes TLS connections to one host.
 pub struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
+    peer: Peer,
 }
 
 impl Tls {
     /// Trusts the system's authorities and the certificates of `ca`. The error says why no certificate
     /// can be for `host`.
-    pub fn new(host: &str, ca: &[CertificateDer<'static>]) -> Result<Self, String> {
+    pub fn new(host: &str, peer: Peer, ca: &[CertificateDer<'static>]) -> Result<Self, String> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| format!("no certificate can be for {host:?}"))?;
         let mut roots = system_roots();
@@ -48,19 +75,19 @@ impl Tls {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
-        Ok(Self { connector: Arc::new(config).into(), name })
+        Ok(Self { connector: Arc::new(config).into(), name, peer })
     }
 
     /// Makes the handshake over `stream`.
-    pub async fn wrap(&self, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, Failure> {
+    pub async fn wrap(&self, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, TlsError> {
         match self.connector.connect(self.name.clone(), stream).await {
             Ok(stream) => Ok(Box::new(stream)),
-            Err(error) => Err(Failure::Broken(explain(&error, &self.name.to_str()))),
+            Err(error) => Err(explain(error, self.peer, &self.name.to_str())),
         }
     }
 }
 
-/// Verifies as rustls does, and trusts the certificates of `VESTIBULE_SMTP_CA` themselves, whatever their
+/// Verifies as rustls does, and trusts the certificates of `ca` themselves, whatever their
 /// signature. webpki rejects a self-signed one: it is marked as an authority (`openssl req -x509`), or
 /// signed in a way that ring cannot verify.
 #[derive(Debug)]
