@@ -21,6 +21,12 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::Config;
 
+/// The version, and the commit if `./dist` built the program.
+const VERSION: &str = match option_env!("BUILD_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 const HELP: &str = "Without a command it serves. Exit status: 0 done, 1 failed, 2 wrong use.
 
 Examples:
@@ -33,7 +39,7 @@ Every setting: vestibule serve --help. More: README.md and docs/ of the source."
 
 /// The entrance hall of a web site: register, log in, log out, get back in by a mailed code
 #[derive(Parser)]
-#[command(name = "vestibule", version, after_help = HELP)]
+#[command(name = "vestibule", version = VERSION, after_help = HELP)]
 struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,

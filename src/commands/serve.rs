@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use super::CommandError;
+use super::{CommandError, VERSION};
 use crate::accounts::password;
 use crate::app::App;
 use crate::config::{BaseUrl, Config, MailboxReaders};
@@ -83,13 +83,12 @@ fn announce(app: &App, address: SocketAddr) {
             "stays here, read it on this machine at http://localhost:{port}{path}/dev/mailbox\n        (VESTIBULE_DEV_MAILBOX=anyone shows it, and every code, to other machines too)"
         )
     };
-    let version = env!("CARGO_PKG_VERSION");
     // A closed pipe is no reason not to serve.
     let _ = writeln!(
         std::io::stdout().lock(),
-        "vestibule {version} serves {base_url}\n  data  {data}\n  mail  {mail}\nlistening on http://{address}"
+        "vestibule {VERSION} serves {base_url}\n  data  {data}\n  mail  {mail}\nlistening on http://{address}"
     );
-    Event::Started { version }.write();
+    Event::Started { version: VERSION }.write();
     if app.has_mailbox() && is_for_anyone && !is_loopback {
         let cause = format!(
             "anybody who can reach {address} can read all emails at {}/dev/mailbox, codes included: set VESTIBULE_SMTP_URL before real people use this",

@@ -208,11 +208,12 @@ fn every_documented_command_exists() {
     }
 }
 
-/// Help, or a command that is named without all that it needs, as text does.
+/// Help, the version, or a command that is named without all that it needs, as text does.
 fn is_only_unfinished(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
             | ErrorKind::MissingRequiredArgument
     )
