@@ -89,6 +89,7 @@ mod stop;
 mod sweep;
 mod test_app;
 mod unlock;
+mod upgrades;
 mod usernames;
 mod verifiers;
 mod verify_email;
