@@ -21,14 +21,15 @@ use crate::app::App;
 use crate::config::{Notice, RegistrationMode};
 use crate::db::DbError;
 use crate::event::Event;
+use crate::models::approval::ask_for_approval;
 use crate::models::hook_event::HookKind;
-use crate::models::mail_link::is_email_held;
+use crate::models::mail_link::is_email_taken;
 use crate::models::one_time_code::Purpose;
 use crate::models::registration::{
     Registration, delete_registration, find_registration_by_code, insert_registration,
     prove_registration,
 };
-use crate::models::user::{NewUser, User, ask_for_approval, find_user_by_email};
+use crate::models::user::{NewUser, User, find_user_by_email};
 
 pub const PURPOSE: Purpose = Purpose::Register;
 
@@ -231,11 +232,8 @@ async fn refuse(app: &App, registration: &Registration) -> Result<Confirmation, 
     let now = app.clock.now();
     Event::RegisterRefused { reason: "taken" }.write();
     let mut tx = app.db.begin().await?;
-    let is_email_taken = find_user_by_email(tx.executor(), email_key).await?.is_some()
-        || is_email_held(tx.executor(), email_key, "", now).await?
-        // Somebody has it as a username.
-        || username.is_empty();
-    if is_email_taken {
+    // An address that somebody has as a username is of no use either.
+    if username.is_empty() || is_email_taken(tx.executor(), email_key, "", now).await? {
         delete_registration(tx.executor(), id, now).await?;
         tx.commit().await?;
         return Ok(Confirmation::AlreadyRegistered);

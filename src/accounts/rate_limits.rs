@@ -192,7 +192,16 @@ pub async fn count(
     }
 }
 
-/// Counts one more email within `tx`, and returns whether it may be sent.
+/// Counts one more within `tx`, and returns whether that is within the limits.
+pub async fn is_within_limits(
+    app: &App,
+    tx: &mut Tx,
+    counters: &[Counter],
+) -> Result<bool, DbError> {
+    Ok(matches!(count_in(app, tx, counters).await?, Counted::WithinLimits { .. }))
+}
+
+/// As [`is_within_limits`], for an email. One that is not sent is logged.
 pub async fn may_send(app: &App, tx: &mut Tx, counters: &[Counter]) -> Result<bool, DbError> {
     match count_in(app, tx, counters).await? {
         Counted::WithinLimits { .. } => Ok(true),

@@ -43,7 +43,7 @@ pub fn print_user(user: &User, json: bool) -> Result<(), CommandError> {
     print(&format!("{username}\t{}\t{since}\t{}{disabled}", user.email, user.id))
 }
 
-fn as_json(user: &User) -> Value {
+pub fn as_json(user: &User) -> Value {
     json!({
         "id": user.id,
         "username": user.username(),
@@ -51,6 +51,5 @@ fn as_json(user: &User) -> Value {
         "created_at": times::iso(user.created_at),
         "email_verified": user.is_email_verified(),
         "disabled": !user.is_enabled(),
-        "approval_asked_at": user.approval_asked_at.map(times::iso),
     })
 }

@@ -1,10 +1,14 @@
 //! `vestibule user approve`: approve accounts that wait, or list them.
 
-use super::CommandError;
-use super::account::{find_account, print_users};
-use crate::accounts::approval::approve;
+use serde_json::{Value, json};
+
+use super::account::{as_json, find_account, print_users};
+use super::{CommandError, print};
+use crate::accounts::approval::{Approval, approve};
 use crate::app::App;
-use crate::models::user::{User, list_waiting};
+use crate::models::approval::list_waiting;
+use crate::models::user::User;
+use crate::times;
 
 pub const EXAMPLES: &str = "\
 With VESTIBULE_REGISTRATION=approval a new account waits until it is approved; its owner then gets an
@@ -29,17 +33,34 @@ pub struct Approve {
 
 pub async fn run(app: &App, command: Approve) -> Result<(), CommandError> {
     if command.list {
-        return print_users(&list_waiting(app.db.reader()).await?, command.json);
+        return print_waiting(&list_waiting(app.db.reader()).await?, command.json);
     }
     let mut users = Vec::new();
     // All of them first: after a typing mistake nobody is approved.
     for typed in &command.users {
         users.push(find_account(app, typed).await?);
     }
-    for user in &mut users {
-        let outcome = if approve(app, user).await? { "was approved" } else { "needs no approval" };
-        eprintln!("{} {outcome}.", user.display_name());
-        *user = User { approval_asked_at: None, ..user.clone() };
+    for user in &users {
+        let name = user.display_name();
+        match approve(app, user).await? {
+            Approval::Approved => eprintln!("{name} was approved."),
+            Approval::NotNeeded => eprintln!("{name} needs no approval."),
+            Approval::Gone => {
+                return Err(CommandError::Failed(format!("there is no account {name} any more")));
+            }
+        }
     }
     print_users(&users, command.json)
+}
+
+fn print_waiting(users: &[User], json: bool) -> Result<(), CommandError> {
+    if !json {
+        return print_users(users, json);
+    }
+    let waiting = users.iter().map(|user| {
+        let mut user_json = as_json(user);
+        user_json["approval_asked_at"] = json!(user.approval_asked_at.map(times::iso));
+        user_json
+    });
+    print(&waiting.collect::<Value>())
 }

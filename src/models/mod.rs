@@ -1,5 +1,6 @@
 //! Models: one file per table, with its row struct and its queries.
 
+pub mod approval;
 pub mod client;
 pub mod device;
 pub mod django_user;

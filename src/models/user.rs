@@ -32,6 +32,8 @@ row! {
     }
 }
 
+pub(super) use user_columns;
+
 impl User {
     /// The key that failed logins are counted by: a new password starts a new count, and no username can
     /// be equal to it.
@@ -173,12 +175,6 @@ const FIND_TERMS: &str = concat!(
     terms_columns!(),
     " from vestibule_users where id = $1 and terms_url is not null"
 );
-
-/// The comparison, and not `is not null`, makes SQLite use the index of accounts that wait.
-const NOTE_OPERATOR_TOLD: &str = "update vestibule_users set approval_told_at = $1
-    where approval_asked_at > 0 and approval_told_at is null
-        and not exists (select 1 from vestibule_users other
-            where other.approval_asked_at > 0 and other.approval_told_at > $2)";
 
 const REHASH: &str = "update vestibule_users set password_hash = $1, password_scheme = null
     where id = $2 and password_hash = $3";
@@ -392,39 +388,6 @@ pub async fn restore_email(
 pub async fn verify_email(executor: Executor<'_>, user: &User, now: i64) -> Result<bool, DbError> {
     let verify = sql(VERIFY_EMAIL).bind(&user.id).bind(user.credential_version).bind(now);
     Ok(verify.execute(executor).await? > 0)
-}
-
-/// Makes a new user wait for approval. Returns them as they are then.
-pub async fn ask_for_approval(tx: &mut Tx, user: User, now: i64) -> Result<User, DbError> {
-    let ask = sql("update vestibule_users set approval_asked_at = $2 where id = $1");
-    ask.bind(&user.id).bind(now).execute(tx.executor()).await?;
-    Ok(User { approval_asked_at: Some(now), ..user })
-}
-
-/// Approves a user. Returns whether they waited.
-pub async fn approve_user(executor: Executor<'_>, id: &str) -> Result<bool, DbError> {
-    let approve =
-        sql("update vestibule_users set approval_asked_at = null, approval_told_at = null
-        where id = $1 and approval_asked_at > 0");
-    Ok(approve.bind(id).execute(executor).await? > 0)
-}
-
-/// The users who wait for approval, oldest first.
-pub async fn list_waiting(executor: Executor<'_>) -> Result<Vec<User>, DbError> {
-    users!("where approval_asked_at > 0 order by approval_asked_at").fetch_all(executor).await
-}
-
-/// How many users wait for approval.
-pub async fn count_waiting(executor: Executor<'_>) -> Result<i64, DbError> {
-    let count = sql("select count(*) from vestibule_users where approval_asked_at > 0");
-    Ok(count.fetch_optional::<(i64,)>(executor).await?.map_or(0, |(count,)| count))
-}
-
-/// Notes that the operator is told of all users who wait. Returns whether any is new, and the last time was
-/// more than an hour ago.
-pub async fn note_operator_told(executor: Executor<'_>, now: i64) -> Result<bool, DbError> {
-    let note = sql(NOTE_OPERATOR_TOLD).bind(now).bind(now - 60 * 60);
-    Ok(note.execute(executor).await? > 0)
 }
 
 /// Replaces the hash by another of the same password, unless the password has changed.

@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnection};
 use vestibule::App;
-use vestibule::accounts::approval::approve;
+use vestibule::accounts::approval::{Approval, approve};
 use vestibule::accounts::email::EmailAddress;
 use vestibule::accounts::invitation::{invitations, invite};
 use vestibule::config::RegistrationMode;
 use vestibule::db::Location;
 use vestibule::mail::worker::Worker;
-use vestibule::models::user::list_waiting;
+use vestibule::models::approval::list_waiting;
 use vestibule::tasks::hooks::run_next;
 use vestibule::tasks::sweep::sweep;
 
@@ -56,7 +56,7 @@ async fn everything(site: &Site) {
     dan.register("dan", "dan@meadow.example", PASSWORD).await;
     dan.fill("Code", &site.newest_code().await).press("Create account").await;
     for user in list_waiting(site.db().reader()).await.unwrap() {
-        assert!(approve(&site.app, &user).await.unwrap());
+        assert_eq!(approve(&site.app, &user).await.unwrap(), Approval::Approved);
     }
     let mut bob = site.browser();
     bob.ask_for_code("bob", "bob@meadow.example").await.reset("CCCC-CCCC", PASSWORD).await;
