@@ -26,7 +26,7 @@ pub enum Deletion {
 
 /// What its owner typed.
 #[derive(Clone, Copy)]
-pub struct Confirmation<'a> {
+pub struct DeletionForm<'a> {
     /// The username; the address of an account without one.
     pub name: &'a str,
     pub current_password: &'a str,
@@ -37,18 +37,18 @@ pub async fn delete_own_account(
     app: &App,
     requester: &Requester,
     user: &User,
-    confirmation: Confirmation<'_>,
+    form: DeletionForm<'_>,
 ) -> Result<Deletion, Error> {
     let mut errors = FieldErrors::default();
     let what = if user.username().is_some() { "username" } else { "email" };
-    let typed = spelled(confirmation.name);
+    let typed = spelled(form.name);
     if typed.is_empty() {
         errors.add("username", format!("Enter your {what}."));
     } else if typed != spelled(user.display_name()) {
         errors.add("username", format!("That isn't your {what}."));
     }
     // Also when it was given a moment ago: this cannot be undone.
-    let password = Some(confirmation.current_password);
+    let password = Some(form.current_password);
     reauthenticate(app, requester, user, password, &mut errors).await?;
     errors.into_result(Some(()))?;
     delete_account(app, user, Some(requester)).await
@@ -63,7 +63,7 @@ pub async fn delete_account(
     user: &User,
     requester: Option<&Requester>,
 ) -> Result<Deletion, Error> {
-    match delete_rows(app, user, requester).await {
+    match delete_rows(app, &user.id, requester).await {
         Ok(true) => Event::UserDeleted { account: &user.id }.write(),
         Ok(false) => return Ok(Deletion::Gone),
         Err(Error::Database(error)) if error.is_reference() => {
@@ -74,17 +74,16 @@ pub async fn delete_account(
     Ok(Deletion::Deleted)
 }
 
-async fn delete_rows(app: &App, user: &User, requester: Option<&Requester>) -> Result<bool, Error> {
+async fn delete_rows(app: &App, id: &str, requester: Option<&Requester>) -> Result<bool, Error> {
     let mut tx = app.db.begin().await?;
-    if !delete_user(tx.executor(), &user.id).await? {
-        return Ok(false);
-    }
+    // As it was deleted: it may have been approved or renamed a moment ago.
+    let Some(user) = &delete_user(tx.executor(), id).await? else { return Ok(false) };
     // The rows of codes stay: a stranger may have asked for one, and would see that the account is gone.
-    one_time_code::revoke_all_for_user(tx.executor(), &user.id).await?;
-    delete_history_of_user(tx.executor(), &user.id).await?;
-    delete_emails_of_user(tx.executor(), &user.id).await?;
+    one_time_code::revoke_all_for_user(tx.executor(), id).await?;
+    delete_history_of_user(tx.executor(), id).await?;
+    delete_emails_of_user(tx.executor(), id).await?;
     // A registration that was not told yet is of no use any more.
-    delete_events_of_user(tx.executor(), &user.id).await?;
+    delete_events_of_user(tx.executor(), id).await?;
     // Applications were not told of an account that was never approved.
     if !user.awaits_approval() {
         hooks::enqueue(app, &mut tx, HookKind::Deleted, user).await?;

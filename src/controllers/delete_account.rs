@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{HandlerResult, redirect, show as show_page, show_form_again};
 use crate::accounts::Error;
-use crate::accounts::delete_account::{Confirmation, Deletion, delete_own_account};
+use crate::accounts::delete_account::{Deletion, DeletionForm, delete_own_account};
 use crate::accounts::field_errors::FieldErrors;
 use crate::error::RequestError;
 use crate::event::Event;
@@ -49,7 +49,7 @@ pub async fn submit(mut visitor: Visitor, Fields(form): Fields<DeleteForm>) -> H
 
 async fn try_delete(visitor: &mut Visitor, user: &User, form: &DeleteForm) -> HandlerResult {
     let confirmation =
-        Confirmation { name: &form.username, current_password: &form.current_password };
+        DeletionForm { name: &form.username, current_password: &form.current_password };
     match delete_own_account(&visitor.app, &visitor.requester, user, confirmation).await? {
         // Another tab was faster.
         Deletion::Deleted | Deletion::Gone => {}

@@ -176,6 +176,9 @@ const FIND_TERMS: &str = concat!(
     " from vestibule_users where id = $1 and terms_url is not null"
 );
 
+const DELETE: &str =
+    concat!("delete from vestibule_users where id = $1 returning ", user_columns!());
+
 const REHASH: &str = "update vestibule_users set password_hash = $1, password_scheme = null
     where id = $2 and password_hash = $3";
 
@@ -405,8 +408,8 @@ pub async fn rehash_password(
         .map(drop)
 }
 
-/// Deletes a user, with the rows of other tables that refer to it. Returns whether it was there.
-pub async fn delete_user(executor: Executor<'_>, id: &str) -> Result<bool, DbError> {
-    let delete = sql("delete from vestibule_users where id = $1").bind(id);
-    Ok(delete.execute(executor).await? > 0)
+/// Deletes a user, with the rows of other tables that refer to it. Returns the user as they were then; `None` if
+/// somebody else deleted them before.
+pub async fn delete_user(executor: Executor<'_>, id: &str) -> Result<Option<User>, DbError> {
+    sql(DELETE).bind(id).fetch_optional(executor).await
 }
