@@ -21,7 +21,7 @@ use crate::config::Notice;
 use crate::db::Tx;
 use crate::event::Event;
 use crate::mail::mask::mask;
-use crate::models::mail_link::is_email_held;
+use crate::models::mail_link::is_email_taken;
 use crate::models::one_time_code::{Purpose, use_code};
 use crate::models::user::{NameChange, User, find_user, set_email};
 
@@ -158,7 +158,7 @@ async fn change(
         NameChange::Taken => return Err(taken()),
         NameChange::Superseded => return Ok(EmailChange::LoggedOut),
     };
-    if is_email_held(tx.executor(), email.key(), &user.id, now).await? {
+    if is_email_taken(tx.executor(), email.key(), &user.id, now).await? {
         return Err(taken());
     }
     if !use_code(tx.executor(), PURPOSE, &pending.id, &user.id, now).await? {

@@ -13,9 +13,8 @@ use crate::event::Event;
 use crate::mail::emails::{self, EmailContext};
 use crate::mail::mask::mask;
 use crate::models::mail_link::{
-    Invitation, LinkPurpose, is_email_held, list_invitations, revoke_invitation,
+    Invitation, LinkPurpose, is_email_taken, list_invitations, revoke_invitation,
 };
-use crate::models::user::find_user_by_email;
 
 pub const PURPOSE: LinkPurpose = LinkPurpose::Invite;
 
@@ -41,11 +40,10 @@ pub async fn invite(app: &App, email: &EmailAddress) -> Result<Invited, Error> {
     let (to, now) = (email.as_typed(), app.clock.now());
     let mut tx = app.db.begin().await?;
     // Links before limits of emails, as a registration: parallel requests must not deadlock.
-    revoke_invitation(tx.executor(), email.key(), now).await?;
+    let token = make_link(app, &mut tx, PURPOSE, None, to).await?;
     if !may_send(app, &mut tx, &MailQuota::Proofs.counters_of_operator(app, to)).await? {
         return Ok(Invited::TooManyEmails);
     }
-    let token = make_link(app, &mut tx, PURPOSE, None, to).await?;
     let link = &format!("/register?invite={token}");
     let context = EmailContext { link, ..EmailContext::new(&app.config, to, now) };
     app.outbox.enqueue(&mut tx, &emails::invitation(&context)?, None).await?;
@@ -137,6 +135,5 @@ pub fn refusal(
 }
 
 async fn is_taken(app: &App, email: &EmailAddress) -> Result<bool, DbError> {
-    Ok(find_user_by_email(app.db.reader(), email.key()).await?.is_some()
-        || is_email_held(app.db.reader(), email.key(), "", app.clock.now()).await?)
+    is_email_taken(app.db.reader(), email.key(), "", app.clock.now()).await
 }

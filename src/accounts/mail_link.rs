@@ -33,6 +33,7 @@ pub async fn make_link(
         credential_version: user.map_or(0, |user| user.credential_version),
         email: to.to_owned(),
         email_key: email.map_or_else(|_| to.to_lowercase(), |email| email.key().to_owned()),
+        keeps_email: user.is_some_and(User::has_known_address).into(),
     };
     let life = if purpose == LinkPurpose::Invite { INVITATION_LIFE } else { LINK_LIFE };
     insert_link(tx.executor(), purpose, token_hash(&token), link, (life, app.clock.now())).await?;

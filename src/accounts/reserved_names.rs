@@ -3,9 +3,9 @@
 use super::username::key_of;
 use crate::app::App;
 use crate::db::{DbError, Tx};
-use crate::models::mail_link::is_email_held;
+use crate::models::mail_link::is_email_taken;
 use crate::models::reserved_username::is_username_reserved;
-use crate::models::user::{NewUser, User, insert_user, is_email_of_another};
+use crate::models::user::{NewUser, User, insert_user};
 
 /// Makes an account within `tx`; `None` when its username or address is taken or kept for another one.
 pub async fn insert_unreserved(
@@ -30,7 +30,7 @@ pub async fn is_reserved_for_others(
 ) -> Result<bool, DbError> {
     let now = app.clock.now();
     Ok(is_username_kept(app, tx, user).await?
-        || is_email_held(tx.executor(), email_key, &user.id, now).await?)
+        || is_email_taken(tx.executor(), email_key, &user.id, now).await?)
 }
 
 /// Whether the username that `user` was given within `tx` was another's, looks like that, or is the address of
@@ -38,6 +38,5 @@ pub async fn is_reserved_for_others(
 pub async fn is_username_kept(app: &App, tx: &mut Tx, user: &User) -> Result<bool, DbError> {
     let (key, now) = (key_of(&user.username), app.clock.now());
     Ok(is_username_reserved(tx.executor(), &key, &user.id, now).await?
-        || is_email_of_another(tx.executor(), &key, &user.id).await?
-        || is_email_held(tx.executor(), &key, &user.id, now).await?)
+        || is_email_taken(tx.executor(), &key, &user.id, now).await?)
 }

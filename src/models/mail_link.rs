@@ -36,6 +36,9 @@ row! {
         /// The address that it was sent to, as it was typed.
         pub email: String,
         pub email_key: String,
+        /// 1 if nobody else gets the address while the link can give it back, else 0: a stranger may have typed
+        /// one that was not proved.
+        pub keeps_email: i64,
     }
 }
 
@@ -54,7 +57,9 @@ row! {
 const INSERT: &str = concat!(
     "insert into vestibule_mail_links (token_hash, purpose, created_at, expires_at, ",
     mail_link_columns!(),
-    ") values ($1, $2, $3, $4, $5, $6, $7, $8)"
+    ") values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    on conflict (email_key) where purpose = 'invite' do update
+        set token_hash = $1, created_at = $3, expires_at = $4, email = $7"
 );
 
 const FIND: &str = concat!(
@@ -72,8 +77,11 @@ const TAKE: &str = concat!(
 const REVOKE_SINCE: &str =
     "delete from vestibule_mail_links where user_id = $1 and credential_version >= $2";
 
-const IS_EMAIL_HELD: &str = "select expires_at from vestibule_mail_links
-    where email_key = $1 and purpose = 'not_me' and user_id <> $2 and expires_at > $3 limit 1";
+const IS_EMAIL_TAKEN: &str = "select id from vestibule_users where email_key = $1 and id <> $2
+    union all
+    select user_id from vestibule_mail_links
+        where email_key = $1 and purpose = 'not_me' and keeps_email = 1 and user_id <> $2 and expires_at > $3
+    limit 1";
 
 const LIST_INVITATIONS: &str = concat!(
     "select ",
@@ -90,7 +98,7 @@ const SWEEP: &str = "with picked as materialized (
         for update skip locked)
     delete from vestibule_mail_links where token_hash in (select token_hash from picked)";
 
-/// Adds a link that is valid for `ttl` seconds.
+/// Adds a link that is valid for `ttl` seconds. An invitation replaces the one that its address has.
 pub async fn insert_link(
     executor: Executor<'_>,
     purpose: LinkPurpose,
@@ -100,7 +108,8 @@ pub async fn insert_link(
 ) -> Result<(), DbError> {
     let insert = sql(INSERT).bind(token_hash).bind(purpose.name()).bind(now).bind(now + ttl);
     let insert = insert.bind(link.user_id).bind(link.credential_version);
-    insert.bind(link.email).bind(link.email_key).execute(executor).await.map(drop)
+    let insert = insert.bind(link.email).bind(link.email_key).bind(link.keeps_email);
+    insert.execute(executor).await.map(drop)
 }
 
 /// The link with this token, unless it was used or has expired.
@@ -133,15 +142,16 @@ pub async fn revoke_links_since(
     revoke.execute(executor).await.map(drop)
 }
 
-/// Whether a link can give this address back to a user other than `user_id`.
-pub async fn is_email_held(
+/// Whether a user other than `user_id`, which may be empty, has this address, or had proved it and can get it
+/// back by a link.
+pub async fn is_email_taken(
     executor: Executor<'_>,
     email_key: &str,
     user_id: &str,
     now: i64,
 ) -> Result<bool, DbError> {
-    let held = sql(IS_EMAIL_HELD).bind(email_key).bind(user_id).bind(now);
-    Ok(held.fetch_optional::<(i64,)>(executor).await?.is_some())
+    let taken = sql(IS_EMAIL_TAKEN).bind(email_key).bind(user_id).bind(now);
+    Ok(taken.fetch_optional::<(String,)>(executor).await?.is_some())
 }
 
 /// The invitations that can be used, oldest first.

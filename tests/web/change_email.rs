@@ -1,7 +1,9 @@
 //! Change the email address, and its undo by the link in the notice.
 
 use axum::http::StatusCode;
-use vestibule::config::Rate;
+use vestibule::accounts::email::EmailAddress;
+use vestibule::accounts::invitation::{Invited, invite};
+use vestibule::config::{Rate, RegistrationMode};
 use vestibule::models::user::{User, find_user_by_username};
 
 use crate::support::work::work_of;
@@ -289,6 +291,56 @@ on_both_databases! {
         assert_eq!(bob.problems().len(), 1, "{}", bob.text());
         change(&site, &mut thief, &email_of("ann")).await;
         assert_eq!(ann(&site).await.email, email_of("ann"), "its owner may");
+    }
+
+    async fn an_address_that_nobody_had_proved_is_kept_for_nobody(site: Site) {
+        let squatted = ["ann", "bob", "cid", "dan", "eve"];
+        for name in squatted {
+            let mut stranger = site.browser();
+            stranger.register(&format!("squatter-{name}"), &email_of(name), PASSWORD).await;
+            change(&site, &mut stranger, &format!("{name}@squatters.example")).await;
+        }
+        assert_eq!(site.browser().register("ann", &email_of("ann"), PASSWORD).await.path(), "/account");
+        for (name, mode) in [("bob", RegistrationMode::Verified), ("cid", RegistrationMode::Approval)] {
+            site.wait(1);
+            let mut owner = site.changed(|config| config.registration.mode = mode).await;
+            owner.register(name, &email_of(name), PASSWORD).await;
+            let code = site.newest_code().await;
+            site.wait(1);
+            owner.fill("Code", &code).press("Create account").await;
+            let registered = format!("select count(*) from vestibule_users where username = '{name}'");
+            assert_eq!(site.count(String::leak(registered)).await, 1, "{}", owner.text());
+        }
+        let dan = EmailAddress::parse(&email_of("dan")).unwrap();
+        assert!(matches!(invite(&site.app, &dan).await.unwrap(), Invited::Sent(_)));
+        let mut zoe = site.registered("zoe").await;
+        change(&site, &mut zoe, &email_of("eve")).await;
+        let link = link_to(&site, &email_of("dan")).await;
+        assert_eq!(site.browser().post(&link, &[]).await.status(), StatusCode::SEE_OTHER, "the owner can still report it");
+        assert_eq!(site.count("select count(*) from vestibule_users where email = 'dan@meadow.example'").await, 1);
+        let link = link_to(&site, &email_of("ann")).await;
+        assert_eq!(site.browser().post(&link, &[]).await.status(), StatusCode::SEE_OTHER);
+        assert_eq!(site.count("select count(*) from vestibule_users where email = 'ann@meadow.example' and username = 'ann'").await, 1);
+    }
+
+    async fn a_mailbox_gets_five_codes_a_day_from_people_who_want_its_address(site: Site) {
+        for (number, to) in ["victim@meadow.example", "victim+1@meadow.example", "Victim+2@MEADOW.example", "victim+3@meadow.example", "victim+4@meadow.example", "victim@meadow.example", "victim+5@meadow.example"].iter().enumerate() {
+            let mut mallory = site.registered(&format!("mallory{number}")).await;
+            ask(&mut mallory, to).await;
+            assert_eq!(mallory.path(), "/account/email/confirm", "it looks like one that was sent");
+            assert!(mallory.flashes().is_empty());
+        }
+        let codes = async || site.mails().await.iter().filter(|mail| mail.to.to_lowercase().starts_with("victim") && mail.kind == "email_code").count();
+        assert_eq!(codes().await, 5);
+        site.browser().register("victim", "victim@meadow.example", PASSWORD).await;
+        assert_eq!(site.mails_to("victim").await.iter().filter(|kind| *kind == "registered").count(), 0, "welcomes are counted with them");
+        site.browser().ask_for_code("victim", "victim@meadow.example").await;
+        assert_eq!(site.mails_to("victim").await.last().map(String::as_str), Some("reset_code"), "and other codes apart");
+        site.wait(24 * 60 * 60);
+        let mut mallory = site.browser();
+        mallory.log_in("mallory0", PASSWORD).await;
+        ask(&mut mallory, "victim+6@meadow.example").await;
+        assert_eq!(codes().await, 6);
     }
 
     async fn the_old_address_is_told_or_nothing_changes(site: Site) {

@@ -11,7 +11,7 @@ use vestibule::config::{Domains, LogFormat, Rate, RegistrationMode};
 
 use crate::support::log::Log;
 use crate::support::program::Folder;
-use crate::support::{Browser, PASSWORD, Site, body_of};
+use crate::support::{Browser, PASSWORD, Site, body_of, email_of};
 
 const USERS: &str = "select count(*) from vestibule_users";
 const LINKS: &str = "select count(*) from vestibule_mail_links where purpose = 'invite'";
@@ -211,6 +211,44 @@ on_both_databases! {
             links.push((answer.status() == StatusCode::SEE_OTHER, revoked.unwrap()));
         }
         assert!(links.iter().all(|(registered, revoked)| registered != revoked), "one of both wins: {links:?}");
+    }
+
+    async fn of_two_invitations_at_the_same_instant_one_works(site: Site) {
+        let router = router(&site, by_invitation).await;
+        for name in ["ann", "bob", "cid", "dan"] {
+            let to = format!("{name}@meadow.example");
+            let (one, two) = (address(&to), address(&to.to_uppercase()));
+            let (one, two) = tokio::join!(invite(&site.app, &one), invite(&site.app, &two));
+            assert!([one, two].iter().all(|sent| matches!(sent, Ok(Invited::Sent(_)))));
+        }
+        assert_eq!(site.count(LINKS).await, 4);
+        assert_eq!(invitations(&site.app).await.unwrap().len(), 4);
+        let mails = site.mails().await;
+        let links = mails.iter().filter_map(|mail| mail.text.lines().find_map(|line| line.strip_prefix("http://localhost:8000")));
+        let (mut works, mut dead) = (0, 0);
+        for link in links.filter(|link| link.starts_with("/register?invite=")) {
+            let is_open = Browser::new(router.clone()).open(link).await.status == StatusCode::OK;
+            *(if is_open { &mut works } else { &mut dead }) += 1;
+        }
+        assert_eq!((works, dead), (4, 4));
+    }
+
+    async fn invitations_and_registrations_at_the_same_instant_do_not_wait_for_one_another(site: Site) {
+        let router = router(&site, by_invitation).await;
+        let names = ["ann", "bob", "cid", "dan", "eve", "fay"];
+        let mut links = Vec::new();
+        for name in names {
+            links.push(invited(&site, &email_of(name)).await);
+        }
+        let forms: Vec<_> = names.iter().zip(&links).map(|(name, link)| form(name, link)).collect();
+        let registrations = forms.iter().map(async |fields| Browser::new(router.clone()).post("/register", fields).await.status());
+        let invitations = names.iter().map(async |name| invite(&site.app, &address(&email_of(name))).await);
+        let both = futures_util::future::join(futures_util::future::join_all(registrations), futures_util::future::join_all(invitations));
+        let (statuses, sent) = both.await;
+        assert!(statuses.iter().all(|status| [StatusCode::SEE_OTHER, StatusCode::UNPROCESSABLE_ENTITY].contains(status)), "{statuses:?}");
+        for outcome in sent {
+            assert!(matches!(outcome.unwrap(), Invited::Sent(_) | Invited::Taken));
+        }
     }
 
     async fn a_link_of_a_notice_is_no_invitation(site: Site) {

@@ -2,7 +2,7 @@
 
 use vestibule::accounts::mail_link::{LINK_LIFE, make_link, open_link, use_link};
 use vestibule::db::sql;
-use vestibule::models::mail_link::{LinkPurpose, MailLink, is_email_held, revoke_links_since};
+use vestibule::models::mail_link::{LinkPurpose, MailLink, is_email_taken, revoke_links_since};
 use vestibule::models::reserved_username::{RESERVED_FOR, is_username_reserved, reserve_username};
 use vestibule::models::user::{User, find_user_by_username};
 use vestibule::tasks::sweep::sweep;
@@ -94,7 +94,7 @@ on_both_databases! {
         site.registered("ann").await;
         let ann = user(&site, "ann").await;
         made(&site, Some(&ann), "old@meadow.example").await;
-        let held = async |id: &str| is_email_held(site.db().reader(), "old@meadow.example", id, site.app.clock.now()).await.unwrap();
+        let held = async |id: &str| is_email_taken(site.db().reader(), "old@meadow.example", id, site.app.clock.now()).await.unwrap();
         assert_eq!((held("").await, held(&ann.id).await), (true, false));
         let mut bob = site.browser();
         bob.register("bob", "OLD@meadow.example", PASSWORD).await;

@@ -17,6 +17,9 @@ const RENAMED: i64 = 7;
 /// The migration that made the column of usernames that of their keys.
 const USERNAMES: i64 = 20;
 
+/// The migration that left one invitation for an address.
+const ONE_INVITATION: i64 = 27;
+
 const USER: &str = "insert into {users} (id, username, email, email_key, password_hash, credential_version, created_at)
     values ('u1', 'ann', 'ann@meadow.example', 'ann@meadow.example', 'x', 1, 1)";
 
@@ -254,6 +257,32 @@ async fn usernames_that_look_alike_are_kept_by_an_upgrade() {
         let reserved = "select count(*) from vestibule_reserved_usernames
             where username_key in ('rno', 'mo', 'klrn')";
         assert_eq!(count(&db, reserved).await, 3);
+        db.close().await;
+    }
+}
+
+/// Two that were sent at the same instant could both be used before.
+#[tokio::test]
+async fn the_newest_invitation_of_an_address_is_kept_by_an_upgrade() {
+    for mut database in Database::both().await {
+        database.migrate(ONE_INVITATION - 1).await;
+        for (at, token, email) in
+            [(1, "a1", "ann"), (2, "a2", "ann"), (2, "a3", "ann"), (1, "b1", "bob")]
+        {
+            let literal = if matches!(database.host, Host::Sqlite(_)) { "X'" } else { "'\\x" };
+            let link = format!(
+                "insert into vestibule_mail_links
+                (token_hash, purpose, credential_version, email, email_key, created_at, expires_at)
+                values ({literal}{token}', 'invite', 0, '{email}', '{email}', {at}, 9)"
+            );
+            database.run(&link, ONE_INVITATION - 1).await;
+        }
+        let db = database.open().await;
+        let kept = "select count(*) from vestibule_mail_links where email || created_at in ('ann2', 'bob1')";
+        assert_eq!(
+            (count(&db, kept).await, count(&db, "select count(*) from vestibule_mail_links").await),
+            (2, 2)
+        );
         db.close().await;
     }
 }
