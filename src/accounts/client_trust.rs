@@ -23,6 +23,8 @@ pub struct ClientTrust {
     device: Option<String>,
     /// Whether the account was used from it with its present password.
     is_trusted: bool,
+    /// What the emails with its codes count toward.
+    code_quota: MailQuota,
     /// The key of codes and of attempts at them. All trusted devices share one: repeated logins without
     /// the cookie make many of them, and the mailbox may belong to another person.
     pub code_key: String,
@@ -37,7 +39,8 @@ impl ClientTrust {
         user: Option<&User>,
         account: String,
     ) -> Result<Self, DbError> {
-        let untrusted = Self { device: None, is_trusted: false, code_key: account };
+        let code_quota = MailQuota::Codes;
+        let untrusted = Self { device: None, is_trusted: false, code_quota, code_key: account };
         let tokens = &requester.device_tokens;
         if tokens.is_empty() {
             return Ok(untrusted);
@@ -49,8 +52,12 @@ impl ClientTrust {
         // Under another name an update of the program would forget up to a year of failures.
         let device = Some(app.key.digest("budget", &[&user.id, &version, &found.token]));
         let is_trusted = found.is_trusted;
-        let code_key = if is_trusted { format!("trusted {}", user.id) } else { untrusted.code_key };
-        Ok(Self { device, is_trusted, code_key })
+        if !is_trusted {
+            return Ok(Self { device, ..untrusted });
+        }
+        let is_owner = user.has_known_address();
+        let code_quota = if is_owner { MailQuota::TrustedCodes } else { MailQuota::UnprovedCodes };
+        Ok(Self { device, is_trusted, code_quota, code_key: format!("trusted {}", user.id) })
     }
 
     /// The counters of a login. Only unknown browsers are counted by network: an office must not lock out
@@ -79,7 +86,7 @@ impl ClientTrust {
         let mut counters = Counter::of_networks(app, RateLimit::ForgotIp, networks);
         let key = &self.code_key;
         counters.extend(Counter::of(app, RateLimit::ForgotAccount, key));
-        counters.extend(self.code_quota().counter_of_account(app, &format!("asked {key}")));
+        counters.extend(self.code_quota.counter_of_account(app, &format!("asked {key}")));
         counters
     }
 
@@ -92,14 +99,10 @@ impl ClientTrust {
         user: Option<&User>,
         to: &str,
     ) -> Vec<Counter> {
-        let mut counters = self.code_quota().counters(app, to, requester);
+        let mut counters = self.code_quota.counters(app, to, requester);
         for counter in &mut counters {
             counter.adds = i64::from(user.is_some());
         }
         counters
-    }
-
-    fn code_quota(&self) -> MailQuota {
-        if self.is_trusted { MailQuota::TrustedCodes } else { MailQuota::Codes }
     }
 }

@@ -33,6 +33,8 @@ pub enum MailQuota {
     Codes,
     /// Codes for trusted devices: others must not use these up.
     TrustedCodes,
+    /// The same of an account whose address is not proved: a stranger may have registered it.
+    UnprovedCodes,
     /// Welcomes, and codes that prove an address: anybody may have typed it.
     Proofs,
     /// Notices of logins and of stopped logins.
@@ -63,7 +65,7 @@ impl MailQuota {
         let (third, sixth) = (whole.count / 3, whole.count / 6);
         let (name, count) = match self {
             Self::Codes => ("codes", whole.count - third - 2 * sixth),
-            Self::TrustedCodes => ("trusted codes", sixth),
+            Self::TrustedCodes | Self::UnprovedCodes => ("trusted codes", sixth),
             Self::Notices | Self::Proofs => ("notices", third),
             Self::PasswordChanges => ("changes", sixth),
             Self::Usernames => ("usernames", sixth),
@@ -83,10 +85,11 @@ impl MailQuota {
     }
 
     fn counters_from(self, app: &App, to: &str, networks: Vec<(String, i64)>) -> Vec<Counter> {
-        let Mailbox { key, own_key, domain } = Mailbox::of(to);
+        let Mailbox { key, own_key, other_key, domain } = Mailbox::of(to);
         // Emails that only the owner can trigger use the plain address's own counter.
         let key = match self {
             Self::TrustedCodes | Self::PasswordChanges => own_key,
+            Self::UnprovedCodes => other_key,
             _ => key,
         };
         let mut counters = vec![

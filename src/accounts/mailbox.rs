@@ -12,6 +12,8 @@ pub struct Mailbox {
     /// plain address (no tag, no ignored character) has a separate key, and all its other spellings share
     /// one: else an attacker could register another spelling and use up the owner's emails.
     pub own_key: String,
+    /// The one that its other spellings share.
+    pub other_key: String,
     /// What the emails of its domain are counted by: the registered domain, whose owner can make any
     /// number of names in it. A mailbox of a public provider is counted separately.
     pub domain: String,
@@ -53,7 +55,8 @@ impl Mailbox {
         let email = EmailAddress::parse(address).ok();
         let Some(plain) = email.as_ref().and_then(|email| email.key().rsplit_once('@')) else {
             let key = address.to_owned();
-            return Self { own_key: key.clone(), domain: key.clone(), key };
+            let [own_key, other_key, domain] = [key.clone(), key.clone(), key.clone()];
+            return Self { key, own_key, other_key, domain };
         };
         let (local, domain) = without_subdomain(plain);
         let provider = provider_of(domain);
@@ -63,14 +66,14 @@ impl Mailbox {
         let has_own_key =
             (local.as_str(), domain) == plain && own_domains.clone().any(|own| own == domain);
         let key = format!("{local}@{}", own_domains.next().unwrap_or(domain));
-        let own_key =
-            if has_own_key { format!("{local}@{domain}") } else { format!("other {key}") };
+        let other_key = format!("other {key}");
+        let own_key = if has_own_key { format!("{local}@{domain}") } else { other_key.clone() };
         let is_public = provider.is_some()
             || is_yahoo(domain)
             || is_listed(domain, FASTMAIL)
             || is_listed(domain, PUBLIC_PROVIDERS);
         let domain = if is_public { &key } else { registrable(domain) };
-        Self { domain: domain.to_owned(), key, own_key }
+        Self { domain: domain.to_owned(), key, own_key, other_key }
     }
 }
 

@@ -4,9 +4,11 @@
 use std::net::SocketAddr;
 
 use axum::Extension;
+use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::http::StatusCode;
-use vestibule::config::Rate;
+use vestibule::accounts::mailbox::Mailbox;
+use vestibule::config::{Rate, RegistrationMode};
 
 use crate::support::work::work_of;
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of};
@@ -39,6 +41,37 @@ async fn press_every_button(site: &Site, name: &str, email: &str, is_proved: boo
     change_password(&mut owner).await;
 }
 
+fn registration<'a>(username: &'a str, email: &'a str) -> [(&'a str, &'a str); 4] {
+    let [username, email] = [("username", username), ("email", email)];
+    [username, email, ("password", PASSWORD), ("password_confirm", PASSWORD)]
+}
+
+/// All that a stranger without the mailbox can do to cause emails to `email`, more often than the limits allow.
+async fn do_everything(site: &Site, mut stranger: Browser, name: &str, email: &str) {
+    stranger.register(name, email, PASSWORD).await;
+    assert_eq!(stranger.path(), "/account", "{}", stranger.text());
+    for _ in 0..2 {
+        stranger.post("/verify/resend", &[]).await;
+        stranger.post("/forgot/username", &[("email", email)]).await;
+        let mut other = stranger.anew();
+        other.log_in(name, PASSWORD).await;
+        other.post("/account/email", &[("email", &*email.replace('@', "+new@"))]).await;
+    }
+    for ask in 0..3 {
+        site.wait(60);
+        for browser in [stranger.tab(), stranger.anew()] {
+            browser.post("/forgot", &[("username", name), ("email", email)]).await;
+            if ask == 0 {
+                browser.post("/login/code", &[("username", name)]).await;
+            }
+        }
+    }
+    for _ in 0..11 {
+        stranger.anew().post("/login", &[("username", name), ("password", "x")]).await;
+    }
+    change_password(&mut stranger).await;
+}
+
 async fn change_password(browser: &mut Browser) {
     change(browser, PASSWORD, OTHER_PASSWORD).await;
 }
@@ -65,8 +98,12 @@ async fn changes(browser: &mut Browser) -> usize {
 
 /// Browsers whose requests come from `address`.
 fn from(site: &Site, address: &str) -> Browser {
+    from_router(&site.router, address)
+}
+
+fn from_router(router: &Router, address: &str) -> Browser {
     let peer = SocketAddr::new(address.parse().unwrap(), 4711);
-    Browser::new(site.router.clone().layer(Extension(ConnectInfo(peer))))
+    Browser::new(router.clone().layer(Extension(ConnectInfo(peer))))
 }
 
 on_both_databases! {
@@ -102,6 +139,32 @@ on_both_databases! {
         assert_eq!(kinds("reset_code"), 15, "{mails:?}");
         owner.tab().ask_for_code("victim", &email_of("victim")).await;
         assert_eq!(site.mails_to("victim").await, ["registered", "reset_code"], "the owner's are counted apart");
+    }
+
+    async fn a_mailbox_that_nobody_has_proved_gets_thirty_emails_a_day_whatever_strangers_do(site: Site) {
+        for spellings in [
+            ["victim@gmail.com", "v.ictim@gmail.com", "victim@googlemail.com", "victim+1@gmail.com", "VIC.TIM+2@googlemail.com", "victim+3@gmail.com"],
+            ["victim@bücher.example", "victim+0@xn--bcher-kva.example", "Victim+1@BÜCHER.example", "victim+2@bücher.example", "victim+3@xn--bcher-kva.example", "victim+4@bücher.example"],
+        ] {
+            let app = site.app_with(|config| config.login_code = true).await;
+            let verified = site.changed(|config| config.registration.mode = RegistrationMode::Verified).await;
+            let before = site.mails().await.len();
+            for (number, email) in spellings.iter().enumerate() {
+                let name = format!("bot{number}-{before}");
+                let stranger = from_router(&vestibule::site(&app), &format!("198.51.100.{number}"));
+                do_everything(&site, stranger, &name, email).await;
+                verified.tab().post("/register", &registration(&format!("{name}-v"), email)).await;
+            }
+            let key = Mailbox::of(spellings[0]).key;
+            let mails = site.mails().await.into_iter().filter(|mail| !mail.is_decoy() && Mailbox::of(&mail.to).key == key);
+            let kinds: Vec<_> = mails.map(|mail| mail.kind).collect();
+            let number_of = |wanted: &[&str]| kinds.iter().filter(|kind| wanted.contains(&kind.as_str())).count();
+            assert_eq!(number_of(&["registered", "verify_code", "email_code", "register_code"]), 5, "{kinds:?}");
+            assert_eq!(number_of(&["reset_code", "login_code"]), 15, "{kinds:?}");
+            assert_eq!(number_of(&["username_reminder"]), 5, "{kinds:?}");
+            assert_eq!(number_of(&["login_limited", "login_stopped"]), 0, "{kinds:?}");
+            assert_eq!(kinds.len(), 30, "the rest are notices: {kinds:?}");
+        }
     }
 
     async fn a_stranger_sends_few_emails_to_an_address(site: Site) {

@@ -56,6 +56,11 @@ impl Browser {
         }
     }
 
+    /// Another browser, without cookies, of the same site and network.
+    pub fn anew(&self) -> Self {
+        Self::new(self.router.clone())
+    }
+
     /// A second tab, which visits the same site through another router.
     pub fn at(&self, router: &Router) -> Self {
         Self { router: router.clone(), ..self.tab() }
