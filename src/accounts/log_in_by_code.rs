@@ -58,11 +58,10 @@ pub async fn resend_code(
     requester: &Requester,
     pending: Option<&PendingCode>,
 ) -> Result<CodeRequest, Error> {
-    let Some(pending) = pending else { return Ok(CodeRequest::NotPending) };
-    if let Some(refusal) = pending.refuse_resend(app) {
-        return Ok(refusal);
-    }
-    send(app, requester, &pending.username, (Some(pending), true)).await
+    let send = async |pending: &PendingCode| {
+        send(app, requester, &pending.username, (Some(pending), true)).await
+    };
+    send_code::resend(app, pending, send).await
 }
 
 async fn send(

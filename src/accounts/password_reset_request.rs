@@ -75,15 +75,14 @@ pub async fn resend_code(
     requester: &Requester,
     pending: Option<&PendingCode>,
 ) -> Result<CodeRequest, Error> {
-    let Some(pending) = pending else { return Ok(CodeRequest::NotPending) };
-    // It was valid when it was stored, but the site may have been updated.
-    let Ok(claim) = Claim::parse(app, &pending.username, &pending.email) else {
-        return Ok(CodeRequest::NotPending);
+    let send = async |pending: &PendingCode| {
+        // It was valid when it was stored, but the site may have been updated.
+        let Ok(claim) = Claim::parse(app, &pending.username, &pending.email) else {
+            return Ok(CodeRequest::NotPending);
+        };
+        send(app, requester, &claim, (Some(pending), true)).await
     };
-    if let Some(refusal) = pending.refuse_resend(app) {
-        return Ok(refusal);
-    }
-    send(app, requester, &claim, (Some(pending), true)).await
+    send_code::resend(app, pending, send).await
 }
 
 async fn send(

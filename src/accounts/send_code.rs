@@ -47,6 +47,20 @@ impl PendingCode {
     }
 }
 
+/// Replaces `pending`, the code that was requested in this browser, by what `send` sends: not if there is none,
+/// or it is too early.
+pub async fn resend<'a>(
+    app: &App,
+    pending: Option<&'a PendingCode>,
+    send: impl AsyncFnOnce(&'a PendingCode) -> Result<CodeRequest, Error>,
+) -> Result<CodeRequest, Error> {
+    let Some(pending) = pending else { return Ok(CodeRequest::NotPending) };
+    match pending.refuse_resend(app) {
+        Some(refusal) => Ok(refusal),
+        None => send(pending).await,
+    }
+}
+
 /// Which code it is in a browser.
 #[derive(Clone, Copy)]
 pub struct CodeTurn {
