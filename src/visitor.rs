@@ -9,17 +9,16 @@ pub mod forwarded;
 pub mod logged_in;
 pub mod navigation;
 pub mod peer;
+mod session_data;
 
-use std::collections::BTreeMap;
 use std::mem::{discriminant, take};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{Method, header};
-use serde::{Deserialize, Serialize};
 use time::Duration;
 use tower_cookies::Cookies;
-use tower_sessions::{Expiry, Session, session};
+use tower_sessions::{Expiry, Session};
 
 use crate::accounts::email::EmailAddress;
 use crate::accounts::field_errors::FieldErrors;
@@ -39,38 +38,10 @@ use crate::models::user::User;
 use crate::next_path::NextPath;
 use crate::page::Page;
 use cookies::OwnCookie;
+use session_data::SessionData;
 
 /// Flashes that wait to be shown: repeated forms must not make the session grow.
 const MAX_FLASHES: usize = 3;
-
-/// What the session holds, as its row has it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct SessionData {
-    #[serde(flatten)]
-    login: Option<Login>,
-    /// What the next page shows once.
-    #[serde(rename = "notices", default, skip_serializing_if = "Vec::is_empty")]
-    flashes: Vec<Flash>,
-    /// The codes that were requested in this browser.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    codes: BTreeMap<Purpose, PendingCode>,
-    /// Where earlier versions stored the one of a reset.
-    #[serde(default, skip_serializing)]
-    reset: Option<PendingCode>,
-    /// The digest of the session that this browser last set a password in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    password_set_in: Option<String>,
-}
-
-impl SessionData {
-    fn read(text: &str) -> Result<Self, session::Error> {
-        Ok(serde_json::from_str(text)?)
-    }
-
-    fn text(&self) -> Result<String, session::Error> {
-        Ok(serde_json::to_string(self)?)
-    }
-}
 
 /// The sender of a request. Reading an anonymous session sets no cookie and writes nothing.
 #[derive(Clone)]
@@ -105,11 +76,8 @@ impl FromRequestParts<App> for Visitor {
             user_agent: user_agent.map(str::to_owned),
         };
         let text: Option<String> = session.get(DATA).await?;
-        let mut data =
+        let data =
             text.map_or_else(|| Ok(SessionData::default()), |text| SessionData::read(&text))?;
-        if let Some(reset) = data.reset.take() {
-            data.codes.insert(Purpose::PasswordReset, reset);
-        }
         let loaded = loaded_user();
         let last_login = loaded.as_ref().and_then(|loaded| loaded.last_login.clone());
         Ok(Self {
@@ -181,17 +149,18 @@ impl Visitor {
         Ok(())
     }
 
-    /// Ends the session on the server and in the browser. Data saved afterwards begins another.
+    /// Ends the session on the server and in the browser. Data saved afterwards begins another, as a
+    /// registration under way does.
     ///
     /// By `cycle_id` and not by `flush`: tower-sessions 0.15 keeps the flushed record with its id and would
     /// give that to the next session.
     pub async fn end_session(&mut self) -> Result<(), RequestError> {
-        self.data = SessionData::default();
+        self.data = take(&mut self.data).without_login();
         if self.session.id().is_some() {
             self.session.cycle_id().await?;
             self.session.clear().await;
         }
-        Ok(())
+        if self.data == SessionData::default() { Ok(()) } else { self.save().await }
     }
 
     /// Continues as `user`, under a new id if the credentials have changed.
@@ -396,27 +365,5 @@ impl Visitor {
 
     fn set_cookie(&self, own: &OwnCookie, value: String) {
         self.cookies.add(own.build(&self.app.config, value));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// During an update, people have sessions and codes of the version before.
-    #[test]
-    fn sessions_of_an_earlier_version_are_read() {
-        let stored = r#"{"user_id":"u","credential_version":2,"remember":true,"username":"ann",
-            "notices":["code_replaced"],"code_unseen":true,"password_set_in":"p",
-            "reset":{"id":"c","username":"ann","email":"ann@meadow.example","digest":"d",
-                "codes_sent":3,"sent_at":7,"budget":"id u 2"}}"#;
-        let data: SessionData = serde_json::from_str(stored).unwrap();
-        assert!(data.login.is_some_and(|login| login.remember && login.credential_version == 2));
-        assert_eq!(data.flashes.len(), 1);
-        assert_eq!(data.password_set_in.as_deref(), Some("p"));
-        let code = data.reset.unwrap();
-        assert_eq!((&*code.username, &*code.email), ("ann", "ann@meadow.example"));
-        assert_eq!((&*code.digest, code.codes_sent, code.sent_at), ("d", 3, 7));
-        assert_eq!(code.attempts_key, "id u 2");
     }
 }
