@@ -3,33 +3,28 @@
 //! The answer says that a username or an address is taken only after the address is proved: an earlier one
 //! would reveal who has an account (ASVS 6.3.8). Until then, database writes, emails and answers are the same.
 
-use super::approval::tell_operator;
+use super::Error;
 use super::change_username::username_taken;
 use super::email::EmailAddress;
 use super::field_errors::FieldErrors;
-use super::history::HistoryEvent;
 use super::mail_limits::MailQuota;
+use super::new_account::{CreatedAccount, Creation, Permit, create_account};
 use super::one_time_code::{OneTimeCode, PendingCode, Rejection};
 use super::rate_limits::{self, Counter, RateLimit};
 use super::requester::Requester;
-use super::reserved_names::insert_unreserved;
 use super::send_code::{self, CodeRequest, NewRequest};
 use super::username::{Username, UsernameError};
 use super::verify_email::attempts_key;
-use super::{Error, history, hooks, notices, trusted_devices};
 use crate::app::App;
-use crate::config::{Notice, RegistrationMode};
 use crate::db::DbError;
 use crate::event::Event;
-use crate::models::approval::ask_for_approval;
-use crate::models::hook_event::HookKind;
 use crate::models::mail_link::is_email_taken;
 use crate::models::one_time_code::Purpose;
 use crate::models::registration::{
     Registration, delete_registration, find_registration_by_code, insert_registration,
     prove_registration,
 };
-use crate::models::user::{NewUser, User, find_user_by_email};
+use crate::models::user::{NewUser, find_user_by_email};
 
 pub const PURPOSE: Purpose = Purpose::Register;
 
@@ -42,11 +37,7 @@ pub struct ConfirmationForm<'a> {
 
 /// How an attempt to confirm a registration ended.
 pub enum Confirmation {
-    Registered {
-        user: User,
-        /// The device tokens that the browser must keep.
-        device_tokens: Vec<String>,
-    },
+    Registered(Box<CreatedAccount>),
     /// The account waits for the operator, and nobody is logged in.
     Waiting {
         /// The device tokens that the browser must keep.
@@ -58,8 +49,8 @@ pub enum Confirmation {
     NotPending,
 }
 
-/// Stores a registration and sends a code to its address, or how to log in if an account has it. `pending` is
-/// the code that was requested in this browser before.
+/// Stores a registration and sends a code to its address, or how to log in if an account has it. The request was
+/// counted by [`code_counters`]. `pending` is the code that was requested in this browser before.
 pub async fn request_code(
     app: &App,
     requester: &Requester,
@@ -70,7 +61,12 @@ pub async fn request_code(
         return Ok(CodeRequest::Repeated);
     }
     let registration = insert_registration(app.db.writer(), new, app.clock.now()).await?;
-    send(app, requester, &registration, (pending, false)).await
+    send(app, requester, &registration, Vec::new(), (pending, false)).await
+}
+
+/// What a request for a code is counted by, by network.
+pub fn code_counters(app: &App, requester: &Requester) -> Vec<Counter> {
+    Counter::of_networks(app, RateLimit::ForgotIp, requester.counted_networks())
 }
 
 /// Replaces the code of `pending` by a new one.
@@ -79,28 +75,29 @@ pub async fn resend_code(
     requester: &Requester,
     pending: Option<&PendingCode>,
 ) -> Result<CodeRequest, Error> {
-    let Some(pending) = pending else { return Ok(CodeRequest::NotPending) };
-    let Some(registration) = find_registration(app, pending).await? else {
-        return Ok(CodeRequest::NotPending);
+    let send = async |pending: &PendingCode| {
+        let Some(registration) = find_registration(app, pending).await? else {
+            return Ok(CodeRequest::NotPending);
+        };
+        if registration.proved_at.is_some() {
+            return Ok(CodeRequest::Repeated);
+        }
+        let counters = code_counters(app, requester);
+        send(app, requester, &registration, counters, (Some(pending), true)).await
     };
-    if registration.proved_at.is_some() {
-        return Ok(CodeRequest::Repeated);
-    }
-    if let Some(refusal) = pending.refuse_resend(app) {
-        return Ok(refusal);
-    }
-    send(app, requester, &registration, (Some(pending), true)).await
+    send_code::resend(app, pending, send).await
 }
 
+/// Sends a code for `registration`, which is counted by `counters` and by registration.
 async fn send(
     app: &App,
     requester: &Requester,
     registration: &Registration,
+    mut counters: Vec<Counter>,
     old: (Option<&PendingCode>, bool),
 ) -> Result<CodeRequest, Error> {
     let Registration { id, username, email, email_key, .. } = registration;
     let user = find_user_by_email(app.db.reader(), email_key).await?;
-    let mut counters = Counter::of_networks(app, RateLimit::ForgotIp, requester.counted_networks());
     counters.extend(Counter::of(app, RateLimit::ForgotAccount, &format!("registration {id}")));
     let request = NewRequest {
         purpose: PURPOSE,
@@ -159,10 +156,45 @@ async fn try_confirm(
         pending.check(app, PURPOSE, &code).await?;
         registration
     };
-    match make_account(app, requester, &registration).await? {
-        Some(confirmation) => Ok(confirmation),
-        None => refuse(app, &registration).await,
+    let terms = registration.terms();
+    let new = NewUser {
+        username: &registration.username,
+        username_key: &registration.username_key,
+        email: &registration.email,
+        email_key: &registration.email_key,
+        password_hash: &registration.password_hash,
+        password_set_in: None,
+        email_verified_at: None,
+        terms: terms.as_ref(),
+    };
+    make_account(app, requester, &registration.id, new).await
+}
+
+/// Makes the account from another form in the browser that has proved the address, where only the username was
+/// taken; `None` if the address is not proved there.
+pub async fn confirm_proved(
+    app: &App,
+    requester: &Requester,
+    pending: Option<&PendingCode>,
+    new: NewUser<'_>,
+) -> Result<Option<Confirmation>, Error> {
+    let proved = match pending {
+        Some(pending) => find_proved(app, pending).await?,
+        None => None,
+    };
+    match proved.filter(|proved| proved.email_key == new.email_key) {
+        Some(proved) => make_account(app, requester, &proved.id, new).await.map(Some),
+        None => Ok(None),
     }
+}
+
+/// As [`find_registration`], if the address is proved: it lacks a username that is free.
+pub async fn find_proved(
+    app: &App,
+    pending: &PendingCode,
+) -> Result<Option<Registration>, DbError> {
+    let found = find_registration(app, pending).await?;
+    Ok(found.filter(|registration| registration.proved_at.is_some()))
 }
 
 /// The registration with another username. Each is counted: the answer reveals whether it is taken.
@@ -185,60 +217,36 @@ async fn with_username(
     Ok(Registration { username, username_key, ..registration })
 }
 
-/// Makes the account, trusts the browser and sends the notice, all or nothing; `None` when the username or the
-/// address is taken.
+/// Makes the account of the registration with this id, whose address is proved.
 async fn make_account(
     app: &App,
     requester: &Requester,
-    registration: &Registration,
-) -> Result<Option<Confirmation>, Error> {
-    let now = app.clock.now();
-    let mut tx = app.db.begin().await?;
-    // First: it uses the registration up, whatever is sent in parallel.
-    if !delete_registration(tx.executor(), &registration.id, now).await? {
-        return Ok(Some(Confirmation::NotPending));
+    registration: &str,
+    new: NewUser<'_>,
+) -> Result<Confirmation, Error> {
+    let new = NewUser { email_verified_at: Some(app.clock.now()), ..new };
+    match create_account(app, requester, new, Permit::Registration(registration)).await? {
+        Creation::Created(account) if account.user.awaits_approval() => {
+            Ok(Confirmation::Waiting { device_tokens: account.device_tokens })
+        }
+        Creation::Created(account) => Ok(Confirmation::Registered(account)),
+        Creation::Taken => refuse(app, registration, new).await,
+        Creation::NotPermitted => Ok(Confirmation::NotPending),
     }
-    let terms = registration.terms();
-    let new = NewUser {
-        username: &registration.username,
-        username_key: &registration.username_key,
-        email: &registration.email,
-        email_key: &registration.email_key,
-        password_hash: &registration.password_hash,
-        password_set_in: None,
-        email_verified_at: Some(now),
-        terms: terms.as_ref(),
-    };
-    let Some(user) = insert_unreserved(app, &mut tx, new).await? else { return Ok(None) };
-    let (_, device_tokens) = trusted_devices::record_login(app, &mut tx, requester, &user).await?;
-    history::record(app, &mut tx, requester, &user, HistoryEvent::Registered).await?;
-    if app.config.registration.mode == RegistrationMode::Approval {
-        let user = ask_for_approval(&mut tx, user, now).await?;
-        tell_operator(app, &mut tx).await?;
-        tx.commit().await?;
-        Event::ApprovalAsked { account: &user.id }.write();
-        return Ok(Some(Confirmation::Waiting { device_tokens }));
-    }
-    notices::send(app, &mut tx, requester, &user, Notice::Registered).await?;
-    hooks::enqueue(app, &mut tx, HookKind::Registered, &user).await?;
-    tx.commit().await?;
-    Event::Registered { account: &user.id }.write();
-    Ok(Some(Confirmation::Registered { user, device_tokens }))
 }
 
-/// Refuses a registration whose address is proved: another account has that, or the username.
-async fn refuse(app: &App, registration: &Registration) -> Result<Confirmation, Error> {
-    let Registration { id, email_key, username, .. } = registration;
+/// Refuses the registration with this id, whose address is proved: another account has that, or the username.
+async fn refuse(app: &App, registration: &str, new: NewUser<'_>) -> Result<Confirmation, Error> {
     let now = app.clock.now();
     Event::RegisterRefused { reason: "taken" }.write();
     let mut tx = app.db.begin().await?;
     // An address that somebody has as a username is of no use either.
-    if username.is_empty() || is_email_taken(tx.executor(), email_key, "", now).await? {
-        delete_registration(tx.executor(), id, now).await?;
+    if new.username.is_empty() || is_email_taken(tx.executor(), new.email_key, "", now).await? {
+        delete_registration(tx.executor(), registration, now).await?;
         tx.commit().await?;
         return Ok(Confirmation::AlreadyRegistered);
     }
-    prove_registration(tx.executor(), id, now).await?;
+    prove_registration(tx.executor(), registration, now).await?;
     tx.commit().await?;
     Err(username_taken())
 }

@@ -26,6 +26,7 @@ pub mod login_name;
 pub mod mail_limits;
 pub mod mail_link;
 pub mod mailbox;
+pub mod new_account;
 pub mod new_password;
 pub mod not_me;
 pub mod notices;

@@ -1,26 +1,23 @@
 //! Register: a new account for a username and an email address.
 
 use super::change_username::username_taken;
+use super::confirm_registration::{self, Confirmation};
 use super::email::{EmailAddress, EmailError};
 use super::field_errors::FieldErrors;
-use super::history::HistoryEvent;
-use super::invitation::{self, RegistrationRefusal, check_invitation, open_invitation, refusal};
-use super::mail_link::use_link;
+use super::invitation::{RegistrationRefusal, check_invitation, open_invitation, refusal};
+use super::new_account::{CreatedAccount, Creation, Permit, create_account};
 use super::new_password::{REPEATED_WITHIN, choose_password};
 use super::one_time_code::PendingCode;
 use super::password::Password;
 use super::rate_limits::{self, Counter, RateLimit};
 use super::requester::Requester;
-use super::reserved_names::insert_unreserved;
 use super::send_code::CodeRequest;
 use super::username::{Username, UsernameError, name_and_key};
-use super::verify_email::send_welcome;
 use super::verify_password::is_repeated_password;
-use super::{Error, confirm_registration, history, hooks, trusted_devices};
+use super::{Error, trusted_devices};
 use crate::app::App;
 use crate::event::Event;
-use crate::models::hook_event::HookKind;
-use crate::models::user::{AcceptedTerms, NewUser, User, find_user_registered_in};
+use crate::models::user::{AcceptedTerms, NewUser, find_user_registered_in};
 
 /// What was typed.
 #[derive(Clone, Copy)]
@@ -35,21 +32,17 @@ pub struct RegistrationForm<'a> {
     pub accepts_terms: bool,
 }
 
-/// How a registration ended.
-pub enum Registration {
-    Registered {
-        user: User,
-        /// The device tokens that the browser must keep.
-        device_tokens: Vec<String>,
-        /// The code that proves the address, if one was sent.
-        pending: Option<Box<PendingCode>>,
-        /// Whether the same form made the account a moment ago: a double click.
-        is_repeat: bool,
-    },
+/// How a form to register ended.
+pub enum RegisterOutcome {
+    Registered(Box<CreatedAccount>),
+    /// The same form made the account a moment ago: a double click.
+    Repeated(Box<CreatedAccount>),
     /// This username, or the address, belongs to another account: with what was typed to log in with.
     Taken(String),
     /// The address must be proved first, if no account has it.
     CodeSent(CodeRequest),
+    /// It was proved in this browser before.
+    Confirmed(Confirmation),
     Refused(RegistrationRefusal),
 }
 
@@ -69,13 +62,18 @@ pub async fn register(
     requester: &Requester,
     form: RegistrationForm<'_>,
     pending: Option<&PendingCode>,
-) -> Result<Registration, Error> {
+) -> Result<RegisterOutcome, Error> {
     let invited = check_invitation(app, requester, form.invite).await?;
     if let Some(refusal) = refusal(app, form.invite, invited.as_ref()) {
         return refuse(app, requester, form, refusal).await;
     }
     let new = validate(app, requester, form, invited).await?;
-    let counters = Counter::of_networks(app, RateLimit::RegisterIp, requester.counted_networks());
+    let proves_first = app.config.registration.mode.proves_addresses() && new.invite.is_none();
+    let mut counters =
+        Counter::of_networks(app, RateLimit::RegisterIp, requester.counted_networks());
+    if proves_first {
+        counters.extend(confirm_registration::code_counters(app, requester));
+    }
     rate_limits::count(app, counters, None).await?;
     // Before the name is looked up: both outcomes take the same time.
     let password_hash = requester.hasher(app).hash(new.password.as_bytes()).await?;
@@ -90,38 +88,29 @@ pub async fn register(
         email_verified_at: new.invite.map(|_| app.clock.now()),
         terms: new.terms.as_ref(),
     };
-    if app.config.registration.mode.proves_addresses() && new.invite.is_none() {
-        let requested = confirm_registration::request_code(app, requester, row, pending).await?;
-        return Ok(Registration::CodeSent(requested));
+    if proves_first {
+        return prove_first(app, requester, row, pending).await;
     }
-    match create(app, requester, row, new.invite).await? {
-        Some(registered) => Ok(registered),
-        None => taken(app, requester, new).await,
+    let permit = new.invite.map_or(Permit::Open, Permit::Invitation);
+    match create_account(app, requester, row, permit).await? {
+        Creation::Created(account) => Ok(RegisterOutcome::Registered(account)),
+        Creation::Taken | Creation::NotPermitted => taken(app, requester, new).await,
     }
 }
 
-/// Makes an account, trusts the browser and sends the notice, all or nothing; `None` when the username or the
-/// address is taken, or the invitation was used or revoked.
-async fn create(
+/// Sends a code to the address, unless it was proved in this browser and only the username was taken.
+async fn prove_first(
     app: &App,
     requester: &Requester,
     new: NewUser<'_>,
-    invite: Option<&str>,
-) -> Result<Option<Registration>, Error> {
-    let mut tx = app.db.begin().await?;
-    let Some(user) = insert_unreserved(app, &mut tx, new).await? else { return Ok(None) };
-    if let Some(token) = invite
-        && use_link(app, &mut tx, invitation::PURPOSE, token).await?.is_none()
-    {
-        return Ok(None);
+    pending: Option<&PendingCode>,
+) -> Result<RegisterOutcome, Error> {
+    let confirmed = confirm_registration::confirm_proved(app, requester, pending, new).await?;
+    if let Some(confirmation) = confirmed {
+        return Ok(RegisterOutcome::Confirmed(confirmation));
     }
-    let (_, device_tokens) = trusted_devices::record_login(app, &mut tx, requester, &user).await?;
-    history::record(app, &mut tx, requester, &user, HistoryEvent::Registered).await?;
-    let pending = send_welcome(app, &mut tx, requester, &user).await?.map(Box::new);
-    hooks::enqueue(app, &mut tx, HookKind::Registered, &user).await?;
-    tx.commit().await?;
-    Event::Registered { account: &user.id }.write();
-    Ok(Some(Registration::Registered { user, device_tokens, pending, is_repeat: false }))
+    let requested = confirm_registration::request_code(app, requester, new, pending).await?;
+    Ok(RegisterOutcome::CodeSent(requested))
 }
 
 async fn validate<'a>(
@@ -165,7 +154,7 @@ async fn refuse(
     requester: &Requester,
     form: RegistrationForm<'_>,
     refusal: RegistrationRefusal,
-) -> Result<Registration, Error> {
+) -> Result<RegisterOutcome, Error> {
     if refusal == RegistrationRefusal::DeadInvitation
         && let Ok(email) = EmailAddress::parse(form.email)
         && let Ok(username) =
@@ -174,11 +163,11 @@ async fn refuse(
     {
         let new = NewAccount { username, email, password, terms: None, invite: Some(form.invite) };
         if let Some(repeated) = find_repeated(app, requester, &new).await? {
-            return Ok(repeated);
+            return Ok(RegisterOutcome::Repeated(repeated));
         }
     }
     Event::RegisterRefused { reason: refusal.name() }.write();
-    Ok(Registration::Refused(refusal))
+    Ok(RegisterOutcome::Refused(refusal))
 }
 
 /// The account may come from the same form, sent twice. Who is invited has proved the address, and learns
@@ -187,19 +176,19 @@ async fn taken(
     app: &App,
     requester: &Requester,
     new: NewAccount<'_>,
-) -> Result<Registration, Error> {
+) -> Result<RegisterOutcome, Error> {
     if let Some(repeated) = find_repeated(app, requester, &new).await? {
-        return Ok(repeated);
+        return Ok(RegisterOutcome::Repeated(repeated));
     }
     Event::RegisterRefused { reason: "taken" }.write();
     let Some(token) = new.invite else {
         let (username, _) = name_and_key(new.username.as_ref(), &new.email);
         let name = if username.is_empty() { new.email.as_typed().to_owned() } else { username };
-        return Ok(Registration::Taken(name));
+        return Ok(RegisterOutcome::Taken(name));
     };
     match open_invitation(app, token).await? {
         Some(_) => Err(username_taken()),
-        None => Ok(Registration::Refused(RegistrationRefusal::DeadInvitation)),
+        None => Ok(RegisterOutcome::Refused(RegistrationRefusal::DeadInvitation)),
     }
 }
 
@@ -209,7 +198,7 @@ async fn find_repeated(
     app: &App,
     requester: &Requester,
     new: &NewAccount<'_>,
-) -> Result<Option<Registration>, Error> {
+) -> Result<Option<Box<CreatedAccount>>, Error> {
     let (browser, since) = (browser_digest(app, requester), app.clock.now() - REPEATED_WITHIN);
     let (username, _) = name_and_key(new.username.as_ref(), &new.email);
     let names = (username.as_str(), new.email.key());
@@ -222,7 +211,7 @@ async fn find_repeated(
     let mut tx = app.db.begin().await?;
     let (_, device_tokens) = trusted_devices::record_login(app, &mut tx, requester, &user).await?;
     tx.commit().await?;
-    Ok(Some(Registration::Registered { user, device_tokens, pending: None, is_repeat: true }))
+    Ok(Some(CreatedAccount { user, device_tokens, pending: None }.into()))
 }
 
 fn browser_digest(app: &App, requester: &Requester) -> String {

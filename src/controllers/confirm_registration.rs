@@ -38,12 +38,10 @@ pub struct ConfirmForm {
 }
 
 pub async fn show(mut visitor: Visitor, Next(next): Next) -> HandlerResult {
-    if visitor.user.is_some() {
-        return redirect_to(next.or(&visitor.app.config.after_login()));
-    }
     let form = ConfirmForm { next: next.as_str().to_owned(), ..ConfirmForm::default() };
     match page(&mut visitor, &form).await? {
         Some(page) => show_page(&page),
+        None if visitor.user.is_some() => redirect_to(next.or(&visitor.app.config.after_login())),
         None => redirect(&visitor.app, &format!("/register{}", next.query())),
     }
 }
@@ -57,12 +55,21 @@ async fn try_confirm(visitor: &mut Visitor, form: &ConfirmForm) -> HandlerResult
     let next = visitor.next(&form.next);
     let pending = visitor.pending_code(PURPOSE).cloned();
     let typed = ConfirmationForm { code: &form.code, username: &form.username };
-    match confirm(&visitor.app, &visitor.requester, pending.as_ref(), typed).await? {
-        Confirmation::Registered { user, device_tokens } => {
-            visitor.set_device_cookie(&device_tokens);
-            visitor.log_in_without_password(&user, false).await?;
-            visitor.add_flash(Flash::Registered).await?;
-            redirect_to(next.or(&visitor.app.config.after_login()))
+    let confirmation = confirm(&visitor.app, &visitor.requester, pending.as_ref(), typed).await?;
+    show_confirmation(visitor, confirmation, &next).await
+}
+
+/// Shows what became of a registration whose address is proved.
+pub(super) async fn show_confirmation(
+    visitor: &mut Visitor,
+    confirmation: Confirmation,
+    next: &NextPath,
+) -> HandlerResult {
+    match confirmation {
+        Confirmation::Registered(account) => {
+            visitor.forget_code(PURPOSE).await?;
+            visitor.log_in_without_password(&account.user, false).await?;
+            show_created(visitor, &account.device_tokens, next).await
         }
         Confirmation::Waiting { device_tokens } => {
             visitor.set_device_cookie(&device_tokens);
@@ -71,8 +78,9 @@ async fn try_confirm(visitor: &mut Visitor, form: &ConfirmForm) -> HandlerResult
             redirect(&visitor.app, &format!("/login{}", next.query()))
         }
         Confirmation::AlreadyRegistered => {
+            let email = visitor.pending_code(PURPOSE).map(|pending| pending.email.clone());
+            let email = email.unwrap_or_default();
             visitor.forget_code(PURPOSE).await?;
-            let email = pending.map(|pending| pending.email).unwrap_or_default();
             visitor.add_flash(Flash::EmailTaken(email)).await?;
             redirect(&visitor.app, &format!("/login{}", next.query()))
         }
@@ -81,6 +89,17 @@ async fn try_confirm(visitor: &mut Visitor, form: &ConfirmForm) -> HandlerResult
         }
         Confirmation::NotPending => ended(visitor, PURPOSE, TOO_LATE),
     }
+}
+
+/// Shows the first page of the user who was logged in to a new account.
+pub(super) async fn show_created(
+    visitor: &mut Visitor,
+    device_tokens: &[String],
+    next: &NextPath,
+) -> HandlerResult {
+    visitor.set_device_cookie(device_tokens);
+    visitor.add_flash(Flash::Registered).await?;
+    redirect_to(next.or(&visitor.app.config.after_login()))
 }
 
 pub async fn resend(mut visitor: Visitor, Next(next): Next) -> HandlerResult {

@@ -5,14 +5,14 @@ use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use serde::Deserialize;
 
-use super::confirm_registration::show_code_page;
+use super::confirm_registration::{show_code_page, show_confirmation, show_created};
 use super::login::is_ticked;
 use super::{HandlerResult, Next, redirect, redirect_to, show as show_page, show_form_again};
-use crate::accounts::confirm_registration;
+use crate::accounts::confirm_registration::{self, find_proved};
 use crate::accounts::email::{EmailAddress, domain_rule};
 use crate::accounts::field_errors::FieldErrors;
 use crate::accounts::invitation::{RegistrationRefusal, open_invitation, refusal};
-use crate::accounts::register::{Registration, RegistrationForm, register};
+use crate::accounts::register::{RegisterOutcome, RegistrationForm, register};
 use crate::accounts::verify_email;
 use crate::error::RequestError;
 use crate::flash::Flash;
@@ -27,6 +27,8 @@ struct RegisterPage {
     page: Page,
     username: String,
     email: String,
+    /// The one that was proved in this browser, where the username was taken; may be empty.
+    proved_email: String,
     /// Which domains it may have, and what it is for.
     email_hint: String,
     accepts_terms: bool,
@@ -116,30 +118,31 @@ async fn try_register(visitor: &mut Visitor, form: &RegisterForm) -> HandlerResu
         RegistrationForm { username, email, password, password_confirm, invite, accepts_terms };
     let pending = visitor.pending_code(confirm_registration::PURPOSE);
     match register(&visitor.app, &visitor.requester, form, pending).await? {
-        Registration::Registered { user, device_tokens, pending, is_repeat } => {
-            visitor.set_device_cookie(&device_tokens);
-            if is_repeat {
-                visitor.continue_as(&user).await?;
-            } else {
-                visitor.log_in(&user, false).await?;
+        RegisterOutcome::Registered(account) => {
+            visitor.log_in(&account.user, false).await?;
+            if let Some(pending) = account.pending {
+                visitor.keep_code(verify_email::PURPOSE, pending).await?;
             }
-            if let Some(pending) = pending {
-                visitor.keep_code(verify_email::PURPOSE, *pending).await?;
-            }
-            visitor.add_flash(Flash::Registered).await?;
-            redirect_to(next.or(&visitor.app.config.after_login()))
+            show_created(visitor, &account.device_tokens, &next).await
         }
-        Registration::Taken(name) => {
+        RegisterOutcome::Repeated(account) => {
+            visitor.continue_as(&account.user).await?;
+            show_created(visitor, &account.device_tokens, &next).await
+        }
+        RegisterOutcome::Taken(name) => {
             let are_used = visitor.app.config.usernames.are_used();
             let flash = if are_used { Flash::Taken(name) } else { Flash::EmailTaken(name) };
             visitor.add_flash(flash).await?;
             redirect(&visitor.app, &format!("/login{}", next.query()))
         }
-        Registration::CodeSent(requested) => show_code_page(visitor, requested, &next).await,
-        Registration::Refused(RegistrationRefusal::Closed) => {
+        RegisterOutcome::CodeSent(requested) => show_code_page(visitor, requested, &next).await,
+        RegisterOutcome::Confirmed(confirmation) => {
+            show_confirmation(visitor, confirmation, &next).await
+        }
+        RegisterOutcome::Refused(RegistrationRefusal::Closed) => {
             redirect(&visitor.app, &format!("/register{}", next.query()))
         }
-        Registration::Refused(refusal) => {
+        RegisterOutcome::Refused(refusal) => {
             show_refusal(visitor, refusal, next, StatusCode::UNPROCESSABLE_ENTITY).await
         }
     }
@@ -151,12 +154,19 @@ async fn page(
     errors: FieldErrors,
 ) -> Result<RegisterPage, RequestError> {
     let invited = open_invitation(&visitor.app, &form.invite).await?;
-    let email = invited.as_ref().map_or(form.email.trim(), EmailAddress::as_typed).to_owned();
+    let proved = match visitor.pending_code(confirm_registration::PURPOSE) {
+        Some(pending) => find_proved(&visitor.app, pending).await?,
+        None => None,
+    };
+    let proved_email = proved.map(|registration| registration.email).unwrap_or_default();
+    let typed = Some(form.email.trim()).filter(|email| !email.is_empty()).unwrap_or(&proved_email);
+    let email = invited.as_ref().map_or(typed, EmailAddress::as_typed).to_owned();
     let rule = domain_rule(&visitor.app.config.registration.domains);
     Ok(RegisterPage {
         page: visitor.page("Create an account").await?.with_errors(errors),
         username: form.username.trim().to_owned(),
         email,
+        proved_email,
         email_hint: format!("{rule} For security alerts and password resets.").trim().to_owned(),
         accepts_terms: is_ticked(&form.terms),
         invite: form.invite.clone(),

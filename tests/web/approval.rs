@@ -75,6 +75,19 @@ on_both_databases! {
         assert_eq!(site.mails_to("ann").await, ["register_code", "approved"], "the browser is known");
     }
 
+    async fn who_is_logged_in_to_another_account_stays_so(site: Site) {
+        site.registered("zoe").await;
+        site.wait(1);
+        let mut ann = site.changed(with_approval).await;
+        ann.register("ann", &email_of("ann"), PASSWORD).await;
+        let code = site.newest_code().await;
+        site.wait(1);
+        ann.log_in("zoe", PASSWORD).await.open("/register/confirm").await;
+        ann.fill("Code", &code).press("Create account").await;
+        assert_eq!((ann.path(), ann.flashes()), ("/account", vec!["Email confirmed. We'll email you when you're approved.".to_owned()]));
+        assert!(ann.text().contains(&email_of("zoe")) && find(&site, "ann").await.awaits_approval());
+    }
+
     async fn neither_a_reset_nor_a_code_nor_a_session_lets_a_waiting_account_in(site: Site) {
         let mut ann = confirmed(&site, "ann").await;
         site.wait(1);

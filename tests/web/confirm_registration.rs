@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use vestibule::Config;
-use vestibule::config::RegistrationMode;
+use vestibule::config::{Rate, RegistrationMode};
 use vestibule::tasks::sweep::sweep;
 
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of};
@@ -119,6 +119,80 @@ on_both_databases! {
         ann.open("/register/confirm?next=/account/password").await.fill("Username", "Anna").press("Create account").await;
         assert_eq!((ann.path(), ann.flashes()), ("/account/password", vec!["Your account was created.".to_owned()]));
         assert_eq!(site.count("select count(*) from vestibule_users where username = 'anna' and email = 'other@meadow.example'").await, 1);
+    }
+
+    async fn back_at_the_start_a_taken_username_is_told_and_the_proof_is_kept(site: Site) {
+        site.registered("ann").await;
+        let (mut ann, code) = registering(&site, "ann", "Other@meadow.example").await;
+        assert!(!ann.open("/register").await.text().contains("You've confirmed"));
+        enter(&mut ann, &code).await;
+        ann.open("/register?next=/account/password").await;
+        let told = "You've confirmed Other@meadow.example, but your username is taken. Choose another to create your account.";
+        assert!(ann.text().contains(told), "{}", ann.text());
+        assert_eq!(ann.attribute("#email", "value").as_deref(), Some("Other@meadow.example"));
+        let mut other = ann.tab();
+        ann.click("Choose another").await;
+        assert_eq!((ann.path(), ann.all_attributes("main input:not([type=hidden])", "name")), ("/register/confirm?next=%2Faccount%2Fpassword", vec!["username".to_owned()]));
+        other.fill("Username", "ann").fill("Password", OTHER_PASSWORD).fill("Confirm password", OTHER_PASSWORD).press("Create account").await;
+        assert_eq!((other.path(), other.problems()), ("/register", vec!["That username is taken. Choose another.".to_owned()]));
+        assert!(other.text().contains(told));
+        other.fill("Username", "anna").fill("Password", OTHER_PASSWORD).fill("Confirm password", OTHER_PASSWORD).press("Create account").await;
+        assert_eq!((other.path(), other.flashes()), ("/account/password", vec!["Your account was created.".to_owned()]));
+        assert_eq!(site.count("select count(*) from vestibule_users where username = 'anna' and email_verified_at > 0 and email = 'Other@meadow.example'").await, 1);
+        assert_eq!(site.mails().await.iter().filter(|mail| mail.kind == "register_code").count(), 1, "it needs no other code");
+        assert_eq!(site.count(REGISTRATIONS).await, 0);
+        assert!(site.browser().log_in("anna", OTHER_PASSWORD).await.is_logged_in().await, "the password of the last form");
+    }
+
+    async fn the_proof_of_one_address_is_none_of_another(site: Site) {
+        site.registered("ann").await;
+        let (mut bot, code) = registering(&site, "ann", "bot@meadow.example").await;
+        enter(&mut bot, &code).await;
+        site.wait(1);
+        bot.register("victim", "victim@meadow.example", PASSWORD).await;
+        assert_eq!((bot.path(), site.count(USERS).await), ("/register/confirm", 1));
+        assert_eq!(site.mails_to("victim").await, ["register_code"]);
+        assert!(!bot.open("/register").await.text().contains("You've confirmed"));
+        let (mut unproved, _) = registering(&site, "cid", &email_of("cid")).await;
+        unproved.register("cyd", &email_of("cid"), PASSWORD).await;
+        assert_eq!((unproved.path(), site.count(USERS).await), ("/register/confirm", 1));
+    }
+
+    async fn a_registration_goes_on_while_one_logs_in_to_another_account_and_out(site: Site) {
+        site.registered("zoe").await;
+        let (mut ann, code) = registering(&site, "ann", &email_of("ann")).await;
+        ann.log_in("zoe", PASSWORD).await.open("/register/confirm").await;
+        assert_eq!((ann.status, ann.path()), (StatusCode::OK, "/register/confirm"));
+        assert!(ann.text().contains("You're logged in as zoe. This creates another account."), "{}", ann.text());
+        enter(&mut ann, "CCCC-CCCC").await;
+        assert!(ann.problems()[0].starts_with("Incorrect code.") && ann.text().contains("You're logged in as zoe."));
+        ann.click("Back to your account").await;
+        assert_eq!(ann.path(), "/account");
+        let mut out = ann.tab();
+        enter(&mut ann, &code).await;
+        assert_eq!((ann.path(), ann.flashes()), ("/account", vec!["Your account was created.".to_owned()]));
+        assert!(ann.text().contains("ann@meadow.example"), "{}", ann.text());
+        assert!(!out.is_logged_in().await, "the session of the other account has ended");
+        assert_eq!(ann.open("/register/confirm").await.path(), "/account", "the way back");
+        let (mut bob, code) = registering(&site, "bob", &email_of("bob")).await;
+        bob.log_in("zoe", PASSWORD).await.press("Log out").await;
+        assert_eq!(bob.path(), "/login");
+        enter(&mut bob, &code).await;
+        assert_eq!((bob.path(), site.count(USERS).await), ("/account", 3));
+        bob.press("Log out").await;
+        assert_eq!(bob.open("/register/confirm").await.path(), "/register", "it was confirmed");
+    }
+
+    async fn a_request_over_the_limit_leaves_no_registration(site: Site) {
+        let strict = site.app_with(|config| {
+            verified(config);
+            config.limits.forgot_ip = Some(Rate { count: 1, period: 3600 });
+        }).await;
+        let router = vestibule::site(&strict);
+        let first = Browser::new(router.clone()).post("/register", &form("ann", "ann@meadow.example")).await;
+        assert_eq!(location(&first), "/register/confirm");
+        let second = Browser::new(router).post("/register", &form("bob", "bob@meadow.example")).await;
+        assert_eq!((second.status(), site.count(REGISTRATIONS).await), (StatusCode::TOO_MANY_REQUESTS, 1));
     }
 
     async fn tried_usernames_are_counted_by_network(site: Site) {
