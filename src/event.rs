@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::field::Value;
 use tracing::{Instrument, Level};
@@ -19,6 +20,14 @@ pub struct Origin {
     pub request: String,
     /// The visitor's address, if it is known.
     pub peer: Option<IpAddr>,
+}
+
+/// Whether this process works for the operator alone.
+static BY_OPERATOR: AtomicBool = AtomicBool::new(false);
+
+/// Says that each line of this process is about what the operator does on the command line.
+pub fn act_for_operator() {
+    BY_OPERATOR.store(true, Ordering::Relaxed);
 }
 
 tokio::task_local! {
@@ -58,16 +67,17 @@ macro_rules! events {
             pub const ALL: &'static [(&'static str, Level, &'static [&'static str])] =
                 &[$(($name, Level::$level, &[$($(stringify!($field)),*)?])),*];
 
-            /// Writes the line, with the current request's id and peer. Fields that are `None` are
-            /// left out.
+            /// Writes the line, with the current request's id and peer, or that the operator did it. Fields that
+            /// are `None` are left out.
             pub fn write(self) {
                 let origin = current_origin();
                 let request = origin.as_ref().map(|origin| &*origin.request);
                 let peer = origin.as_ref().and_then(|origin| origin.peer).map(|ip| ip.to_string());
+                let actor = BY_OPERATOR.load(Ordering::Relaxed).then_some("operator");
                 match self {$(
                     Self::$variant $({ $($field),* })? => tracing::event!(
                         target: "vestibule", Level::$level,
-                        event = $name, request, peer, $($($field = $field.value()),*)?
+                        event = $name, request, peer, actor, $($($field = $field.value()),*)?
                     ),
                 )*}
             }
@@ -117,6 +127,9 @@ events! {
     Invited INFO "invited" { to: &'a str }
     InvitationRevoked INFO "invitation_revoked" { to: &'a str }
     UserAdded INFO "user_added" { account: &'a str }
+    UserDisabled INFO "user_disabled" { account: &'a str }
+    UserEnabled INFO "user_enabled" { account: &'a str }
+    CodeGiven INFO "code_given" { account: &'a str }
     UserDeleted INFO "user_deleted" { account: &'a str }
     HookFailed WARN "hook_failed" {
         cause: &'a dyn Display, hook: &'static str, account: &'a str, tries: i64, wait: i64
@@ -132,16 +145,28 @@ events! {
     }
     Panicked ERROR "panicked" { cause: &'a str, path: Option<&'a str> }
     Fault WARN "fault" { reason: &'static str, cause: &'a dyn Display }
-    MailSent INFO "mail_sent" { cause: &'a str, mail: &'a str, kind: &'a str }
+    MailSent INFO "mail_sent" {
+        cause: &'a str, account: Option<&'a str>, mail: &'a str, kind: &'a str, to: &'a str
+    }
     MailWaits WARN "mail_waits" { reason: &'static str, cause: &'a dyn Display }
     MailRefused WARN "mail_refused" {
-        cause: &'a str, mail: &'a str, kind: &'a str, to: &'a str, tries: i64, wait: i64
+        cause: &'a str, account: Option<&'a str>, mail: &'a str, kind: &'a str, to: &'a str,
+        tries: i64, wait: i64
     }
-    MailUnanswered WARN "mail_unanswered" { mail: &'a str, kind: &'a str, wait: i64 }
+    MailDeferred WARN "mail_deferred" {
+        cause: &'a str, account: Option<&'a str>, mail: &'a str, kind: &'a str, to: &'a str,
+        tries: i64, wait: i64
+    }
+    MailUnanswered WARN "mail_unanswered" {
+        account: Option<&'a str>, mail: &'a str, kind: &'a str, to: &'a str, wait: i64
+    }
     MailGivenUp WARN "mail_given_up" {
-        reason: &'static str, mail: &'a str, kind: &'a str, to: &'a str, tries: i64
+        reason: &'static str, account: Option<&'a str>, mail: &'a str, kind: &'a str, to: &'a str,
+        tries: i64
     }
-    MailExpired INFO "mail_expired" { mail: &'a str, kind: &'a str }
+    MailExpired INFO "mail_expired" {
+        account: Option<&'a str>, mail: &'a str, kind: &'a str, to: &'a str
+    }
     MailboxOpen WARN "mailbox_open" { cause: &'a str }
     FileExposed WARN "file_exposed" { cause: &'a str }
     WeakSetting WARN "weak_setting" { cause: &'a str }

@@ -74,6 +74,7 @@ impl FromRequestParts<App> for Visitor {
             address: peer::address(&parts.extensions, &parts.headers, &app.config),
             device_tokens: cookies::device_tokens(&app.config, &cookies),
             user_agent: user_agent.map(str::to_owned),
+            is_operator: false,
         };
         let text: Option<String> = session.get(DATA).await?;
         let data =

@@ -2,7 +2,7 @@
 
 use super::Error;
 use super::email::EmailAddress;
-use super::end_access::{EndedAccess, end_access};
+use super::end_access::{EndedAccess, end_access, keep_access};
 use super::field_errors::FieldErrors;
 use super::history::{self, HistoryEvent};
 use super::notices::{Recipient, send_to};
@@ -13,7 +13,7 @@ use super::reserved_names::is_username_kept;
 use super::username::{Username, UsernameError, key_of};
 use crate::app::App;
 use crate::config::Notice;
-use crate::db::Tx;
+use crate::db::{DbError, Tx};
 use crate::event::Event;
 use crate::models::reserved_username::reserve_username;
 use crate::models::user::{NameChange, User, set_username};
@@ -52,17 +52,14 @@ pub async fn change_username(
     let counters = Counter::of_networks(app, RateLimit::RegisterIp, requester.counted_networks());
     rate_limits::count(app, counters, Some(&user.id)).await?;
     let mut tx = app.db.begin().await?;
-    let Some(changed) = set_unless_taken(app, &mut tx, user, &username).await? else {
-        return Ok(UsernameChange::LoggedOut);
+    let changed = match give_username(app, &mut tx, user, &username).await? {
+        NameChange::Changed(user) => user,
+        NameChange::Taken => return Err(username_taken()),
+        NameChange::Superseded => return Ok(UsernameChange::LoggedOut),
     };
     let EndedAccess { sessions, device_tokens } =
         end_access(app, &mut tx, requester, (&changed, session)).await?;
-    if let Some(old) = user.username() {
-        reserve_username(tx.executor(), &key_of(old), Some(&user.id), app.clock.now()).await?;
-    }
-    history::record(app, &mut tx, requester, &changed, HistoryEvent::UsernameChanged).await?;
-    let recipient = Recipient { user: &changed, to: &changed.email, detail: user.display_name() };
-    send_to(app, &mut tx, requester, recipient, Notice::UsernameChanged).await?;
+    finish(app, &mut tx, requester, [user, &changed]).await?;
     tx.commit().await?;
     let account = &user.id;
     Event::UsernameChanged { account }.write();
@@ -70,21 +67,51 @@ pub async fn change_username(
     Ok(UsernameChange::Changed { device_tokens })
 }
 
-/// Gives `user` the username within `tx`, unless it is another's; `None` if the credentials have changed.
-async fn set_unless_taken(
+/// Gives `user` another username by the operator's hand. The sessions go on.
+pub async fn rename(app: &App, user: &User, username: &Username) -> Result<NameChange, Error> {
+    if username.as_str() == user.username {
+        return Ok(NameChange::Changed(user.clone()));
+    }
+    let mut tx = app.db.begin().await?;
+    let change = give_username(app, &mut tx, user, username).await?;
+    let NameChange::Changed(changed) = &change else { return Ok(change) };
+    keep_access(&mut tx, user, changed).await?;
+    finish(app, &mut tx, &Requester::operator(), [user, changed]).await?;
+    tx.commit().await?;
+    Event::UsernameChanged { account: &user.id }.write();
+    Ok(change)
+}
+
+/// Gives `user` the username within `tx`, unless it is another's.
+async fn give_username(
     app: &App,
     tx: &mut Tx,
     user: &User,
     username: &Username,
-) -> Result<Option<User>, Error> {
-    match set_username(tx, user, (username.as_str(), &username.key())).await? {
-        NameChange::Superseded => return Ok(None),
-        NameChange::Changed(user) if !is_username_kept(app, tx, &user).await? => {
-            return Ok(Some(user));
-        }
-        NameChange::Changed(_) | NameChange::Taken => {}
+) -> Result<NameChange, DbError> {
+    let change = set_username(tx, user, (username.as_str(), &username.key())).await?;
+    if let NameChange::Changed(user) = &change
+        && is_username_kept(app, tx, user).await?
+    {
+        return Ok(NameChange::Taken);
     }
-    Err(username_taken())
+    Ok(change)
+}
+
+/// Reserves the old username within `tx`, and notes and reports the change.
+async fn finish(
+    app: &App,
+    tx: &mut Tx,
+    requester: &Requester,
+    [old, new]: [&User; 2],
+) -> Result<(), Error> {
+    if let Some(username) = old.username() {
+        reserve_username(tx.executor(), &key_of(username), Some(&old.id), app.clock.now()).await?;
+    }
+    history::record(app, tx, requester, new, HistoryEvent::UsernameChanged).await?;
+    let recipient = Recipient { user: new, to: &new.email, detail: old.display_name() };
+    send_to(app, tx, requester, recipient, Notice::UsernameChanged).await?;
+    Ok(())
 }
 
 /// The username belongs to another account, or is reserved for one.

@@ -10,6 +10,7 @@ use crate::db::DbError;
 use crate::event::Event;
 use crate::models::history::delete_history_of_user;
 use crate::models::hook_event::{HookKind, delete_events_of_user};
+use crate::models::mail_log::delete_mails_of_user;
 use crate::models::one_time_code;
 use crate::models::outbox::delete_emails_of_user;
 use crate::models::reserved_username::reserve_username;
@@ -82,6 +83,7 @@ async fn delete_rows(app: &App, id: &str, requester: Option<&Requester>) -> Resu
     one_time_code::revoke_all_for_user(tx.executor(), id).await?;
     delete_history_of_user(tx.executor(), id).await?;
     delete_emails_of_user(tx.executor(), id).await?;
+    delete_mails_of_user(&mut tx, &app.key, (id, &user.email)).await?;
     // A registration that was not told yet is of no use any more.
     delete_events_of_user(tx.executor(), id).await?;
     // Applications were not told of an account that was never approved.

@@ -4,10 +4,10 @@ use super::requester::Requester;
 use super::trusted_devices::record_password;
 use crate::app::App;
 use crate::db::{DbError, Tx};
-use crate::models::device::delete_devices;
+use crate::models::device::{delete_devices, keep_devices};
 use crate::models::one_time_code;
-use crate::models::session::{keep_session, revoke_all_for_user, revoke_others};
-use crate::models::user::{User, block_password};
+use crate::models::session::{keep_session, keep_sessions, revoke_all_for_user, revoke_others};
+use crate::models::user::User;
 
 /// What is left of the access to an account.
 pub struct EndedAccess {
@@ -32,18 +32,21 @@ pub async fn end_access(
     Ok(EndedAccess { sessions, device_tokens })
 }
 
-/// Ends within `tx` every session, code and trusted device of the user `id`, and stops accepting the password
-/// until a new one is set. Returns the user as they are then, and how many sessions ended; `None` if the
-/// account was deleted.
-pub async fn end_all_access(
-    app: &App,
-    tx: &mut Tx,
-    id: &str,
-) -> Result<Option<(User, u64)>, DbError> {
+/// Ends within `tx` every session, code and trusted device of the user `id`, whose credentials have changed
+/// within it. Returns how many sessions ended.
+pub async fn end_all_access(tx: &mut Tx, id: &str) -> Result<u64, DbError> {
     // Users, then sessions, then codes, wherever all change: parallel requests must not deadlock.
-    let Some(user) = block_password(tx, id, app.clock.now()).await? else { return Ok(None) };
     let sessions = revoke_all_for_user(tx.executor(), id).await?;
     one_time_code::revoke_all_for_user(tx.executor(), id).await?;
     delete_devices(tx, id).await?;
-    Ok(Some((user, sessions)))
+    Ok(sessions)
+}
+
+/// Lets the sessions and trusted devices of `user` go on within `tx` when the operator has changed a name of
+/// the account, and ends every code. `changed` is the user with the new credentials.
+pub async fn keep_access(tx: &mut Tx, user: &User, changed: &User) -> Result<(), DbError> {
+    let (from, to) = (user.credential_version, changed.credential_version);
+    keep_sessions(tx.executor(), &user.id, (from, to)).await?;
+    one_time_code::revoke_all_for_user(tx.executor(), &user.id).await?;
+    keep_devices(tx, &user.id, (from, to)).await
 }

@@ -10,7 +10,8 @@ use crate::models::user::User;
 
 macro_rules! history_events {
     ($($(#[$doc:meta])* $event:ident $kind:tt $words:literal)*) => {
-        /// Something that was done to an account by its owner, or by somebody in the owner's name.
+        /// Something that was done to an account by its owner, by somebody in the owner's name, or by the
+        /// operator.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum HistoryEvent {$(
             $(#[$doc])*
@@ -45,11 +46,19 @@ history_events! {
     NotMe "not_me" "Reported as not you, and password blocked"
     Unlocked "unlocked" "Browser allowed to log in by a link"
     PasswordReset "password_reset" "Password reset with an emailed code"
+    /// With one that the operator got for the owner.
+    PasswordResetByGivenCode "password_reset_by_given_code" "Password reset with a code from the site's operator"
+    CodeGiven "code_given" "Password reset code made"
     /// One session or all others, on the page of sessions.
     SessionsEnded "sessions_ended" "Logged out elsewhere"
     DeviceForgotten "device_forgotten" "Trusted browser removed"
     Exported "exported" "Data downloaded"
+    Disabled "disabled" "Account disabled"
+    Enabled "enabled" "Account enabled"
 }
+
+/// The detail of an entry about something that the operator did.
+const BY_OPERATOR: &str = "operator";
 
 /// Records within `tx` that the requester did something to the account of `user`.
 pub async fn record(
@@ -59,7 +68,9 @@ pub async fn record(
     user: &User,
     event: HistoryEvent,
 ) -> Result<(), DbError> {
-    let new = NewEntry { user_id: &user.id, kind: event.kind(), client: requester.client() };
+    let detail = requester.is_operator.then_some(BY_OPERATOR);
+    let new =
+        NewEntry { user_id: &user.id, kind: event.kind(), detail, client: requester.client() };
     insert_entry(tx, new, &app.clock).await
 }
 
@@ -95,8 +106,11 @@ pub fn words(entry: &HistoryEntry) -> String {
     let or_name = |words: Option<&str>, name: &str| {
         words.map_or_else(|| name.replace('_', " "), str::to_owned)
     };
-    match (entry.kind.as_str(), &entry.detail) {
+    match (entry.kind.as_str(), entry.detail.as_deref()) {
         (EMAIL, Some(kind)) => format!("Email sent: {}", or_name(email_words_of(kind), kind)),
+        (kind, Some(BY_OPERATOR)) => {
+            format!("{} by the site's operator", or_name(words_of(kind), kind))
+        }
         (kind, _) => or_name(words_of(kind), kind),
     }
 }

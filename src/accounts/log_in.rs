@@ -122,7 +122,8 @@ impl Login {
             Event::LoginStopped { account: account_id }.write();
         }
         if let Some(limit) = reached {
-            notices::send_failed_logins(&app, &requester, (user.as_ref(), &account), limit).await?;
+            let owner = user.as_ref().filter(|user| user.is_enabled());
+            notices::send_failed_logins(&app, &requester, (owner, &account), limit).await?;
         }
         let name = if app.config.usernames.are_used() { "username" } else { "email" };
         let message = format!("Incorrect {name} or password.");

@@ -15,7 +15,7 @@ use super::{Error, notices, run_to_completion};
 use crate::app::App;
 use crate::event::Event;
 use crate::models::one_time_code::{Purpose, use_code};
-use crate::models::user::{User, lock_user, verify_email};
+use crate::models::user::{User, block_password, lock_user, verify_email};
 
 pub const PURPOSE: Purpose = Purpose::LogIn;
 
@@ -99,7 +99,7 @@ pub async fn log_in_by_code(
 ) -> Result<CodeLogin, Error> {
     let Some(pending) = pending else { return Ok(CodeLogin::NotPending) };
     let code = OneTimeCode::from_form(code)?;
-    let user = pending.check_user(app, PURPOSE, &code).await?;
+    let (user, _) = pending.check_user(app, PURPOSE, &code).await?;
     check_approved(&user, "code")?;
     // A client that hangs up must not hide the login from the account's owner.
     let login = complete(app.clone(), requester.clone(), user, pending.id.clone());
@@ -123,7 +123,9 @@ async fn complete(
         !user.has_known_address() && !is_trusted_device(&app, &mut tx, &requester, &user).await?;
     let user = if is_password_blocked {
         // Whoever registered with the address knows the password, and may not be its owner. A reset ends as much.
-        end_all_access(&app, &mut tx, &user.id).await?.ok_or(Rejection::Gone)?.0
+        let blocked = block_password(&mut tx, &user.id, app.clock.now()).await?;
+        end_all_access(&mut tx, &user.id).await?;
+        blocked.ok_or(Rejection::Gone)?
     } else {
         user
     };

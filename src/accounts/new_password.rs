@@ -2,6 +2,7 @@
 
 use super::field_errors::FieldErrors;
 use super::history::HistoryEvent;
+use super::one_time_code::RightCode;
 use super::password::{Password, PasswordError};
 use super::pasted::plain;
 use super::requester::Requester;
@@ -42,8 +43,8 @@ pub struct PasswordUpdate<'a> {
     pub hash: &'a str,
     /// Those of the browser that sets it.
     pub sessions: &'a Option<RecentSessions>,
-    /// The code that is used up, if the password is reset: its purpose and id.
-    pub code: Option<(Purpose, &'a str)>,
+    /// The code that is used up, if the password is reset.
+    pub code: Option<&'a RightCode>,
 }
 
 /// A new password for an account with these names, as typed: of the length that the site asks for, and
@@ -90,13 +91,13 @@ pub async fn set_password(
     let set_in = update.sessions.as_ref().map(|sessions| sessions.current.as_str());
     let mut tx = app.db.begin().await?;
     // Users, then sessions, then codes, wherever all change: parallel requests must not deadlock.
-    let (hash, proves_email) = (update.hash, update.code.is_some());
+    let (hash, proves_email) = (update.hash, update.code.is_some_and(|code| code.was_sent));
     let new = NewPasswordHash { hash, session: set_in, proves_email };
     let changed = user::set_password(tx.executor(), user, new, now).await?;
     let (before, Some(user)) = (user, changed) else { return Ok(None) };
     let revoked = session::revoke_all_for_user(tx.executor(), &user.id).await?;
-    if let Some((purpose, id)) = update.code
-        && !use_code(tx.executor(), purpose, id, &user.id, now).await?
+    if let Some(code) = update.code
+        && !use_code(tx.executor(), Purpose::PasswordReset, &code.id, &user.id, now).await?
     {
         return Ok(None);
     }
@@ -107,7 +108,8 @@ pub async fn set_password(
     }
     let device_tokens = trusted_devices::record_password(app, &mut tx, requester, &user).await?;
     let (event, reason) = match update.code {
-        Some(_) => (HistoryEvent::PasswordReset, "reset"),
+        Some(code) if code.was_sent => (HistoryEvent::PasswordReset, "reset"),
+        Some(_) => (HistoryEvent::PasswordResetByGivenCode, "reset"),
         None => (HistoryEvent::PasswordChanged, "password_change"),
     };
     history::record(app, &mut tx, requester, &user, event).await?;

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::db::{DbError, Tx};
 use crate::event::Event;
 use crate::models::mail_link::{LinkPurpose, MailLink, revoke_links_since};
-use crate::models::user::{User, find_user, restore_email};
+use crate::models::user::{User, block_password, find_user, restore_email};
 
 /// What the link does.
 #[derive(Clone, Debug)]
@@ -45,10 +45,11 @@ pub async fn report(
         return Ok(None);
     };
     let mut tx = app.db.begin().await?;
-    let ended = end_all_access(app, &mut tx, &id).await?;
+    let blocked = block_password(&mut tx, &id, app.clock.now()).await?;
+    let sessions = end_all_access(&mut tx, &id).await?;
     // Links last, wherever codes change, too: parallel requests must not deadlock.
     let link = use_link(app, &mut tx, LinkPurpose::NotMe, token).await?;
-    let Some(((user, sessions), link)) = ended.zip(link) else {
+    let Some((user, link)) = blocked.zip(link) else {
         refuse(LinkPurpose::NotMe);
         return Ok(None);
     };

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::db::DbError;
 use crate::event::Event;
 use crate::models::one_time_code::{
-    COOL_DOWN, Purpose, count_attempt, find_code, invalidate_code, refund_attempt,
+    COOL_DOWN, Purpose, count_attempt, find_code, find_given_code, invalidate_code, refund_attempt,
 };
 use crate::models::user::{User, find_user};
 use crate::random::{self, CODE_LENGTH};
@@ -63,9 +63,14 @@ impl OneTimeCode {
         &self.0
     }
 
-    /// The keyed digest of the code and its id, which the session keeps in place of the code.
+    /// The keyed digest of the code and its id, which is stored in place of the code.
     pub fn digest(&self, app: &App, id: &str) -> String {
         app.key.digest("one-time code", &[id, self.as_str()])
+    }
+
+    /// Whether it is the code with this id and digest. In constant time (ASVS 11.2.4).
+    fn has_digest(&self, app: &App, id: &str, digest: &str) -> bool {
+        self.digest(app, id).as_bytes().ct_eq(digest.as_bytes()).into()
     }
 }
 
@@ -101,6 +106,16 @@ pub struct PendingCode {
     pub is_unseen: bool,
 }
 
+/// A code that was right.
+pub struct RightCode {
+    /// The id of what it is for, a user or a registration.
+    pub subject: String,
+    /// What its row is found by.
+    pub id: String,
+    /// Whether it was sent to the address, and not given to the user by the operator.
+    pub was_sent: bool,
+}
+
 impl PendingCode {
     /// What it was requested for, as one would log in.
     pub fn login_name(&self) -> &str {
@@ -118,14 +133,14 @@ impl PendingCode {
         (self.sent_at + (self.codes_sent - 1) * COOL_DOWN - now).max(0)
     }
 
-    /// The id of what the code is for, a user or a registration, if `typed` is right. The attempt is counted
-    /// before it is compared: at the code, and at the account over all its codes.
+    /// The code that `typed` is, if it is right. The attempt is counted before it is compared: at the code that
+    /// was sent, and at the account over all its codes.
     pub async fn check(
         &self,
         app: &App,
         purpose: Purpose,
         typed: &OneTimeCode,
-    ) -> Result<String, Error> {
+    ) -> Result<RightCode, Error> {
         let (db, now, max) = (&app.db, app.clock.now(), app.config.limits.reset_code);
         let Some(row) = count_attempt(db.writer(), purpose, &self.id, max, now).await? else {
             let reason = self.invalid_reason(app, purpose).await?;
@@ -144,26 +159,47 @@ impl PendingCode {
             self.refund(app, purpose).await;
         }
         let attempt = counted?;
-        // In constant time (ASVS 11.2.4).
-        let digest = typed.digest(app, &self.id);
-        let is_right = bool::from(digest.as_bytes().ct_eq(self.digest.as_bytes()));
-        let Some(subject) = subject.filter(|_| is_right) else {
+        let Some(right) = self.compare(app, (purpose, subject), typed).await? else {
             return Err(rejected(purpose, account, Rejection::Wrong(max - row.attempts)));
         };
         attempt.refund(app).await;
-        Ok(subject.to_owned())
+        Ok(right)
     }
 
-    /// As [`PendingCode::check`], for a code of an account: its user.
+    /// Compares with the code that was sent, and one for a new password also with what the operator gave to the
+    /// user. The same work is done without a `subject`, for which no code is right.
+    async fn compare(
+        &self,
+        app: &App,
+        (purpose, subject): (Purpose, Option<&str>),
+        typed: &OneTimeCode,
+    ) -> Result<Option<RightCode>, DbError> {
+        let given = if purpose == Purpose::PasswordReset {
+            let (user, now) = (subject.unwrap_or_default(), app.clock.now());
+            find_given_code(app.db.reader(), user, now).await?
+        } else {
+            None
+        };
+        let given = given.unwrap_or_default();
+        let was_sent = typed.has_digest(app, &self.id, &self.digest);
+        let was_given = typed.has_digest(app, &given.id, &given.digest);
+        let id = if was_given { given.id } else { self.id.clone() };
+        let right = subject.filter(|_| was_sent || was_given);
+        Ok(right.map(|subject| RightCode { subject: subject.to_owned(), id, was_sent }))
+    }
+
+    /// As [`PendingCode::check`], for a code of an account: also its user.
     pub async fn check_user(
         &self,
         app: &App,
         purpose: Purpose,
         typed: &OneTimeCode,
-    ) -> Result<User, Error> {
-        let id = self.check(app, purpose, typed).await?;
-        let user = find_user(app.db.reader(), &id).await?;
-        user.ok_or_else(|| rejected(purpose, Some(&id), Rejection::Gone))
+    ) -> Result<(User, RightCode), Error> {
+        let right = self.check(app, purpose, typed).await?;
+        match find_user(app.db.reader(), &right.subject).await? {
+            Some(user) => Ok((user, right)),
+            None => Err(rejected(purpose, Some(&right.subject), Rejection::Gone)),
+        }
     }
 
     /// Refunds an attempt that was not compared, or was right and changed nothing. Returns whether the code

@@ -1,4 +1,4 @@
-//! Set a new password with an emailed code.
+//! Set a new password with a code: an emailed one, or one that the operator gave to the person.
 
 use super::Error;
 use super::field_errors::FieldErrors;
@@ -26,7 +26,7 @@ pub enum PasswordReset {
     NotPending,
 }
 
-/// Sets the password with the code that was emailed. The same form sent again succeeds as well.
+/// Sets the password with the code. The same form sent again succeeds as well.
 pub async fn reset_password(
     app: &App,
     requester: &Requester,
@@ -54,7 +54,7 @@ async fn reset(
     new: NewPassword<'_>,
 ) -> Result<PasswordReset, Error> {
     let (code, password) = validate(app, requester, pending, code, new).await?;
-    let user = pending.check_user(app, PURPOSE, &code).await?;
+    let (user, right) = pending.check_user(app, PURPOSE, &code).await?;
     let hash = match hash_for(app, requester, pending, &password, &user).await {
         Ok(Ok(hash)) => hash,
         // Neither a full queue nor a refused password may use the code up.
@@ -68,8 +68,7 @@ async fn reset(
             return Err(busy.into());
         }
     };
-    let used = Some((PURPOSE, pending.id.as_str()));
-    let update = PasswordUpdate { hash: &hash, sessions: new.sessions, code: used };
+    let update = PasswordUpdate { hash: &hash, sessions: new.sessions, code: Some(&right) };
     let set = set_password(app, requester, &user, update).await?;
     // The code was used or replaced after it was compared.
     let (_, device_tokens) = set.ok_or(Rejection::Gone)?;

@@ -23,9 +23,16 @@ pub struct Requester {
     pub device_tokens: Vec<String>,
     /// The `User-Agent` header, when it is plain ASCII.
     pub user_agent: Option<String>,
+    /// Whether it is the site's operator, on the command line.
+    pub is_operator: bool,
 }
 
 impl Requester {
+    pub fn operator() -> Self {
+        let address = Ipv4Addr::UNSPECIFIED.into();
+        Self { address, device_tokens: Vec::new(), user_agent: None, is_operator: true }
+    }
+
     /// One customer's network: an IPv4 address or an IPv6 /56.
     pub fn network(&self) -> IpAddr {
         match self.address {
@@ -128,7 +135,7 @@ mod tests {
 
     fn from(address: &str) -> Requester {
         let address = address.parse().unwrap();
-        Requester { address, device_tokens: Vec::new(), user_agent: None }
+        Requester { address, device_tokens: Vec::new(), user_agent: None, is_operator: false }
     }
 
     #[test]

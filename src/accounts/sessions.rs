@@ -86,21 +86,22 @@ pub async fn end_session(
     Ok(Some(found.key))
 }
 
-/// Ends every session of `user` but the one with the key `current`.
+/// Ends every session of `user` but the one with the key `current`, if the requester has one.
 pub async fn end_other_sessions(
     app: &App,
     requester: &Requester,
     user: &User,
-    current: &[u8],
+    current: Option<&[u8]>,
 ) -> Result<(), Error> {
     let mut tx = app.db.begin().await?;
-    let ended = revoke_others(tx.executor(), &user.id, current).await?;
+    let ended = revoke_others(tx.executor(), &user.id, current.unwrap_or_default()).await?;
     if ended == 0 {
         return Ok(());
     }
     history::record(app, &mut tx, requester, user, HistoryEvent::SessionsEnded).await?;
     tx.commit().await?;
-    Event::SessionEnded { account: &user.id, reason: "ended_by_user", sessions: ended }.write();
+    let reason = if requester.is_operator { "ended_by_operator" } else { "ended_by_user" };
+    Event::SessionEnded { account: &user.id, reason, sessions: ended }.write();
     Ok(())
 }
 

@@ -34,6 +34,10 @@ pub async fn record_password(
     requester: &Requester,
     user: &User,
 ) -> Result<Vec<String>, DbError> {
+    if requester.is_operator {
+        // The command line is no browser.
+        return Ok(Vec::new());
+    }
     record(app, tx, requester, user, Use::Password).await.map(|(_, tokens)| tokens)
 }
 

@@ -120,7 +120,7 @@ async fn try_verify(
     typed: &str,
 ) -> Result<(), Error> {
     let code = OneTimeCode::from_form(typed)?;
-    let id = pending.check(app, PURPOSE, &code).await?;
+    let id = pending.check(app, PURPOSE, &code).await?.subject;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     // The session may have changed hands, and the code may be used or replaced by now.

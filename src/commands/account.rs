@@ -8,6 +8,17 @@ use crate::app::App;
 use crate::models::user::{User, find_user};
 use crate::times;
 
+/// An account, and how it is printed.
+#[derive(clap::Args)]
+pub struct Account {
+    /// A username, an address or an id
+    #[arg(value_name = "USER")]
+    pub user: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// The one account with this username, address or id, in any letter case.
 pub async fn find_account(app: &App, typed: &str) -> Result<User, CommandError> {
     let named = find_user_by_login_name(&app.db, typed).await?.0;

@@ -1,29 +1,89 @@
-//! `vestibule mail test ADDRESS`: send one email now and print what the server said.
+//! `vestibule mail`: send one email now and print what the server said; show what became of all emails to an
+//! address.
 
-use super::CommandError;
+use serde_json::{Value, json};
+
+use super::{CommandError, print, start_on_existing};
 use crate::accounts::email::EmailAddress;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::mail::emails::{self, EmailContext};
 use crate::mail::{Mailer, SendResult};
+use crate::models::mail_log::{LoggedEmail, list_mails};
 use crate::models::outbox::QueuedEmail;
-use crate::random;
+use crate::{random, times};
 
-pub const EXAMPLE: &str =
-    "Example:\n  VESTIBULE_SMTP_URL=smtp://127.0.0.1:1025 vestibule mail test you@example.com";
+pub const EXAMPLES: &str = "Examples:
+  VESTIBULE_SMTP_URL=smtp://127.0.0.1:1025 vestibule mail test you@example.com
+  vestibule mail log ann@example.com";
+
+const LOG_HELP: &str = "\
+Each line: when the email was written, its kind, its state, when it was sent, and what the mail server
+last said. A log line names an email by the id that --json prints.
+
+States: waiting, sent, deferred (the mail server asked to try later), refused (tried again all the same),
+unanswered (the mail server got it and did not answer), given_up (it will not be sent).
+
+Examples:
+  vestibule mail log ann@example.com
+  vestibule mail log ann@example.com --json";
 
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Send a test mail and print what the mail server said
-    #[command(after_help = EXAMPLE)]
+    #[command(
+        after_help = "Example:\n  VESTIBULE_SMTP_URL=smtp://127.0.0.1:1025 vestibule mail test you@example.com"
+    )]
     Test {
         #[arg(value_parser = EmailAddress::parse)]
         address: EmailAddress,
     },
+    /// Show the emails to an address in the last 30 days and what became of each
+    #[command(after_help = super::help(LOG_HELP))]
+    Log {
+        #[arg(value_parser = EmailAddress::parse)]
+        address: EmailAddress,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
-pub async fn run(command: Command, config: &Config) -> Result<(), CommandError> {
-    let Command::Test { address } = command;
+pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
+    match command {
+        Command::Test { address } => test(&config, &address).await,
+        Command::Log { address, json } => log(config, &address, json).await,
+    }
+}
+
+async fn log(config: Config, address: &EmailAddress, json: bool) -> Result<(), CommandError> {
+    let app = start_on_existing(config).await?;
+    let now = app.clock.now();
+    let mails = list_mails(app.db.reader(), &app.key, address.as_typed(), now).await?;
+    app.db.close().await;
+    if json {
+        return print(&mails.iter().map(as_json).collect::<Value>());
+    }
+    mails.iter().try_for_each(|mail| {
+        let sent_at = mail.sent_at.map_or_else(|| "-".to_owned(), times::iso);
+        let (created_at, server) = (times::iso(mail.created_at), mail.server.as_deref());
+        let (kind, state, server) = (&mail.kind, &mail.state, server.unwrap_or("-"));
+        print(&format!("{created_at}\t{kind}\t{state}\t{sent_at}\t{server}"))
+    })
+}
+
+fn as_json(mail: &LoggedEmail) -> Value {
+    json!({
+        "id": mail.id,
+        "kind": mail.kind,
+        "state": mail.state,
+        "created_at": times::iso(mail.created_at),
+        "sent_at": mail.sent_at.map(times::iso),
+        "server": mail.server,
+    })
+}
+
+async fn test(config: &Config, address: &EmailAddress) -> Result<(), CommandError> {
     let Some(mailer) = Mailer::from_config(config)? else {
         return Err(CommandError::Failed(
             "no mail server is set: set VESTIBULE_SMTP_URL, for example smtp://127.0.0.1:1025"
@@ -37,7 +97,7 @@ pub async fn run(command: Command, config: &Config) -> Result<(), CommandError> 
     let failure = match mailer.send(&queued).await {
         SendResult::Sent(reply) => {
             eprintln!("The mail server accepted the email.");
-            return super::print(&reply);
+            return print(&reply);
         }
         SendResult::Rejected { why, .. } => format!("the mail server rejected the email: {why}"),
         // A test is no decoy.

@@ -1,7 +1,9 @@
 //! The command line: one file per command.
 
+mod access;
 mod account;
 mod approval;
+mod credentials;
 mod flags;
 mod huge_pages;
 mod import;
@@ -19,7 +21,10 @@ use std::thread::available_parallelism;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::app::App;
 use crate::config::Config;
+use crate::db::Location;
+use crate::event;
 
 /// The version, and the commit if `./dist` built the program.
 const VERSION: &str = match option_env!("BUILD_VERSION") {
@@ -52,14 +57,14 @@ enum Command {
     /// Bring the database to this program's version (serve does it too)
     #[command(after_help = migrate::EXAMPLE)]
     Migrate,
-    /// Add an account, invite people, show one, list any number
+    /// Add accounts, show, change, disable and delete them, invite people
     #[command(subcommand, after_help = help(user::EXAMPLES))]
     User(user::Command),
     /// Import accounts of another program, with their passwords
     #[command(subcommand, after_help = help(import::EXAMPLES))]
     Import(import::Command),
-    /// Check that mail goes out
-    #[command(subcommand, after_help = help(mail::EXAMPLE))]
+    /// Check that mail goes out, or what became of the emails to an address
+    #[command(subcommand, after_help = help(mail::EXAMPLES))]
     Mail(mail::Command),
 }
 
@@ -85,6 +90,9 @@ pub fn run() -> ExitCode {
         huge_pages::enable();
     }
     let flags = matches.subcommand_matches("serve").map(flags::flags).unwrap_or_default();
+    if !matches!(command, Command::Serve) {
+        event::act_for_operator();
+    }
     let result = match Config::load(&flags) {
         Ok(config) => block_on(execute(command, config)),
         Err(errors) => Err(CommandError::Usage(errors.to_string())),
@@ -104,7 +112,7 @@ async fn execute(command: Command, config: Config) -> Result<(), CommandError> {
         Command::Migrate => migrate::run(&config).await,
         Command::User(command) => user::run(command, config).await,
         Command::Import(command) => import::run(command, config).await,
-        Command::Mail(command) => mail::run(command, &config).await,
+        Command::Mail(command) => mail::run(command, config).await,
     }
 }
 
@@ -121,6 +129,19 @@ fn block_on(task: impl Future<Output = Result<(), CommandError>>) -> Result<(), 
     let threads = (cores / 2).max(1);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.worker_threads(threads).enable_all().build()?.block_on(task)
+}
+
+/// Starts an app. Its SQLite file must exist: to read must not create an empty database in the wrong folder.
+async fn start_on_existing(config: Config) -> Result<App, CommandError> {
+    match &config.database {
+        Location::Sqlite(path) if !path.exists() => {
+            let path = path.display();
+            Err(CommandError::Failed(format!(
+                "there is no database at {path}: run this where the site runs, or set VESTIBULE_DATABASE_URL"
+            )))
+        }
+        _ => Ok(App::start(config).await?),
+    }
 }
 
 /// `examples` and where the settings come from, for commands whose settings have no flags.

@@ -1,24 +1,23 @@
-//! `vestibule user`: add an account, show one, delete one, list any number; invite people; approve
-//! accounts.
+//! `vestibule user`: add an account, show one, delete one, list any number; and which command does the rest.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use zeroize::Zeroizing;
-
-use super::account::{find_account, print_user, print_users};
-use super::{CommandError, approval, invitation};
+use super::account::{Account, find_account, print_user, print_users};
+use super::credentials::read_password;
+use super::{CommandError, access, approval, credentials, invitation, start_on_existing};
 use crate::accounts::add_user::add_user;
 use crate::accounts::delete_account::{Deletion, delete_account};
 use crate::accounts::email::EmailAddress;
 use crate::accounts::username::Username;
 use crate::app::App;
 use crate::config::{Config, UsernameMode};
-use crate::db::Location;
 use crate::models::user::search_users;
 
 pub const EXAMPLES: &str = "Examples:
   vestibule user add ann ann@example.com
   vestibule user show ann
+  vestibule user disable ann
+  vestibule user set-password ann --code
   vestibule user delete ann
   vestibule user list --search example.com
   vestibule user invite ann@example.com
@@ -44,27 +43,42 @@ pub enum Command {
     },
     /// Show the one account with this username, address or id; fail when there is none
     #[command(after_help = "Example:\n  vestibule user show ann@example.com --json")]
-    Show {
+    Show(Account),
+    /// Disable an account: end all that it has, and let nobody log in
+    #[command(after_help = super::help(access::DISABLE_EXAMPLES))]
+    Disable(Account),
+    /// Enable an account that was disabled
+    #[command(after_help = super::help(access::ENABLE_EXAMPLE))]
+    Enable(Account),
+    /// Set the password of an account, or get a code with which its owner sets it
+    #[command(after_help = super::help(credentials::PASSWORD_EXAMPLES))]
+    SetPassword(credentials::SetPassword),
+    /// Give an account another address
+    #[command(after_help = super::help(credentials::EMAIL_EXAMPLES))]
+    SetEmail(credentials::SetEmail),
+    /// Give an account another username
+    #[command(after_help = super::help(credentials::RENAME_EXAMPLES))]
+    Rename(credentials::Rename),
+    /// Show where an account is logged in, or end all its sessions
+    #[command(after_help = super::help(access::SESSIONS_EXAMPLES))]
+    Sessions(access::Sessions),
+    /// Print all that is stored about the owner of an account, as JSON
+    #[command(after_help = super::help(access::EXPORT_EXAMPLE))]
+    Export {
+        /// A username, an address or an id
         #[arg(value_name = "USER")]
-        login: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        user: String,
     },
     /// Delete one account and everything that is stored about it
     #[command(
         after_help = "It asks first; without a terminal it needs --yes.\n\nExamples:\n  vestibule user delete ann\n  vestibule user delete ann@example.com --yes --json"
     )]
     Delete {
-        /// A username, an address or an id
-        #[arg(value_name = "USER")]
-        user: String,
+        #[command(flatten)]
+        account: Account,
         /// Do not ask
         #[arg(long)]
         yes: bool,
-        /// Print the deleted account as JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Invite people by email to create an account
     #[command(after_help = super::help(invitation::EXAMPLES))]
@@ -90,35 +104,34 @@ pub enum Command {
 }
 
 pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
-    if !matches!(command, Command::Show { .. } | Command::List { .. }) {
+    if !matches!(command, Command::Show(_) | Command::List { .. }) {
         super::log::start(config.log);
     }
-    match (&command, &config.database) {
-        (Command::Add { .. }, _) => {}
-        (Command::Delete { yes: false, .. }, _) if !io::stdin().is_terminal() => {
-            return Err(CommandError::Usage(
-                "user delete asks before it deletes: without a terminal it needs --yes".to_owned(),
-            ));
-        }
-        // Reading must not create an empty database in the wrong folder.
-        (_, Location::Sqlite(path)) if !path.exists() => {
-            let path = path.display();
-            return Err(CommandError::Failed(format!(
-                "there is no database at {path}: run this where the site runs, or set VESTIBULE_DATABASE_URL"
-            )));
-        }
-        _ => {}
+    if matches!(&command, Command::Delete { yes: false, .. }) && !io::stdin().is_terminal() {
+        return Err(CommandError::Usage(
+            "user delete asks before it deletes: without a terminal it needs --yes".to_owned(),
+        ));
     }
     // Before the database is created.
     let username = match &command {
         Command::Add { username, .. } => parse_username(&config, username.as_deref())?,
         _ => None,
     };
-    let app = App::start(config).await?;
+    let app = match &command {
+        Command::Add { .. } => App::start(config).await?,
+        _ => start_on_existing(config).await?,
+    };
     let result = match command {
         Command::Add { email, json, .. } => add(&app, username, email, json).await,
-        Command::Show { login, json } => show(&app, &login, json).await,
-        Command::Delete { user, yes, json } => delete(&app, &user, yes, json).await,
+        Command::Show(account) => show(&app, account).await,
+        Command::Disable(account) => access::disable(&app, account).await,
+        Command::Enable(account) => access::enable(&app, account).await,
+        Command::SetPassword(command) => credentials::set_password(&app, command).await,
+        Command::SetEmail(command) => credentials::set_email(&app, command).await,
+        Command::Rename(command) => credentials::rename_account(&app, command).await,
+        Command::Sessions(command) => access::sessions(&app, command).await,
+        Command::Export { user } => access::export_all(&app, &user).await,
+        Command::Delete { account, yes } => delete(&app, account, yes).await,
         Command::Invite(command) => invitation::run(&app, command).await,
         Command::Approve(command) => approval::run(&app, command).await,
         Command::List { search, limit, json } => {
@@ -165,12 +178,12 @@ async fn add(
     print_user(&user, json)
 }
 
-async fn show(app: &App, login: &str, json: bool) -> Result<(), CommandError> {
-    print_user(&find_account(app, login).await?, json)
+async fn show(app: &App, account: Account) -> Result<(), CommandError> {
+    print_user(&find_account(app, &account.user).await?, account.json)
 }
 
-async fn delete(app: &App, typed: &str, yes: bool, json: bool) -> Result<(), CommandError> {
-    let user = find_account(app, typed).await?;
+async fn delete(app: &App, account: Account, yes: bool) -> Result<(), CommandError> {
+    let user = find_account(app, &account.user).await?;
     let (name, email) = (user.display_name(), &user.email);
     if !yes && !confirm(&format!("Delete the account {name} ({email})?"))? {
         return Err(CommandError::Failed("nothing was deleted".to_owned()));
@@ -178,7 +191,7 @@ async fn delete(app: &App, typed: &str, yes: bool, json: bool) -> Result<(), Com
     match delete_account(app, &user, None).await? {
         Deletion::Deleted => {
             eprintln!("The account was deleted.");
-            print_user(&user, json)
+            print_user(&user, account.json)
         }
         Deletion::Gone => Err(CommandError::Failed(format!("{name} was deleted already"))),
         Deletion::Referenced(cause) => Err(CommandError::Failed(format!(
@@ -203,18 +216,4 @@ async fn list(app: &App, search: &str, limit: Option<i64>, json: bool) -> Result
         eprintln!("These are the first {count}: there may be more, see --limit and --search.");
     }
     print_users(&users, json)
-}
-
-/// From a prompt without echo, or the first line of standard input; never from an argument, which
-/// every user of the machine can read.
-fn read_password() -> Result<Zeroizing<String>, CommandError> {
-    let stdin = io::stdin();
-    if stdin.is_terminal() {
-        return Ok(Zeroizing::new(rpassword::prompt_password("Password: ")?));
-    }
-    let mut line = Zeroizing::new(String::new());
-    stdin.lock().read_line(&mut line)?;
-    let length = line.trim_end_matches(['\r', '\n']).len();
-    line.truncate(length);
-    Ok(line)
 }

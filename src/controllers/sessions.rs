@@ -52,7 +52,7 @@ pub async fn revoke(mut visitor: Visitor, Fields(form): Fields<RevokeForm>) -> H
     let RevokeForm { session, others, device } = &form;
     let flash = match (session.as_str(), others.as_str(), device.as_str()) {
         ("", "1", "") => {
-            end_other_sessions(app, requester, &user, &key).await?;
+            end_other_sessions(app, requester, &user, Some(&key)).await?;
             Flash::LoggedOutElsewhere
         }
         (id, "", "") if !id.is_empty() => match end_session(app, requester, &user, id).await? {

@@ -32,6 +32,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (21, "registrations", include_str!("../../migrations/0021_registrations.sql")),
     (22, "terms", include_str!("../../migrations/0022_terms.sql")),
     (24, "imported users", include_str!("../../migrations/0024_imported_users.sql")),
+    (25, "users", include_str!("../../migrations/0025_users.sql")),
     (27, "registration", include_str!("../../migrations/0027_registration.sql")),
 ];
 

@@ -28,6 +28,8 @@ pub struct EmailContext<'a> {
     pub device: Option<String>,
     /// The visitor's address, if known.
     pub address: Option<IpAddr>,
+    /// Whether the site's operator did it, and no visitor.
+    pub by_operator: bool,
     /// The colour of links and buttons.
     pub accent: &'a Accent,
     /// The path of the page where the recipient answers; empty if there is none.
@@ -48,6 +50,7 @@ impl<'a> EmailContext<'a> {
             at,
             device: None,
             address: None,
+            by_operator: false,
             accent: &config.accent,
             link: "",
             detail: "",
@@ -74,6 +77,29 @@ impl EmailContext<'_> {
     /// What its owner logs in with.
     fn login_names(&self) -> &'static str {
         if self.username.is_empty() { "this email" } else { "your username or this email" }
+    }
+
+    /// What the owner does about a notice that was expected.
+    fn if_expected(&self) -> &'static str {
+        if self.by_operator {
+            "If you asked for this, there's nothing to do."
+        } else {
+            "If this was you, there's nothing to do."
+        }
+    }
+
+    /// The heading above what to do about one that was not.
+    fn if_not(&self) -> &'static str {
+        if self.by_operator { "If you didn't ask for this" } else { "If this wasn't you" }
+    }
+
+    /// What one that was not expected means.
+    fn suspicion(&self) -> &'static str {
+        if self.by_operator {
+            "Someone may have asked for it in your name."
+        } else {
+            "Someone else is using your account."
+        }
     }
 
     fn when(&self) -> String {

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{Mailer, SendResult, mask};
 use crate::db::{Db, DbError};
 use crate::event::Event;
+use crate::models::mail_log::{MailState, Outcome};
 use crate::models::outbox::{self, Outbox, QueuedEmail};
 use crate::random;
 use slots::Slots;
@@ -42,8 +43,9 @@ pub struct Worker {
     outbox: Outbox,
     mailer: Arc<Mailer>,
     slots: Slots,
-    /// Emails that were sent and are still in the database: deleted before any is claimed.
-    done: Vec<String>,
+    /// Emails that were sent and are still in the database, with their outcomes: deleted before any is
+    /// claimed.
+    done: Vec<(String, Outcome)>,
     /// The time of the last poll of the outbox.
     last_poll: i64,
     next_poll: Instant,
@@ -170,7 +172,7 @@ impl Worker {
                 return Ok(true);
             }
             log_given_up(&queued, "other_key");
-            outbox::remove(self.db.writer(), &queued.id).await?;
+            outbox::remove(&self.db, &queued.id, &MailState::GivenUp.into()).await?;
         }
         if self.slots.is_empty() {
             self.mailer.close_idle().await;
@@ -187,33 +189,25 @@ impl Worker {
     /// Logs the result of an email, and deletes or reschedules it. If that fails, an email that was not
     /// sent is due again when its claim runs out.
     async fn record(&mut self, queued: QueuedEmail, result: SendResult) -> Result<(), DbError> {
-        let QueuedEmail { id: mail, tries, email, .. } = &queued;
-        let (kind, tries) = (email.kind.as_str(), *tries);
+        let outcome = self.outcome_of(&result);
+        let wait = retry_after(&queued, &result);
+        log_result(&queued, &result, wait.unwrap_or_default());
         let is_answered =
             !matches!(result, SendResult::Decoy | SendResult::ServerUnavailable { .. });
-        match result {
-            SendResult::Sent(reply) => {
-                Event::MailSent { cause: &reply, mail, kind }.write();
-                self.done.push(queued.id);
-            }
-            SendResult::Decoy => self.done.push(queued.id),
-            SendResult::NoReply => {
-                let wait = NO_REPLY_WAIT * tries;
-                Event::MailUnanswered { mail, kind, wait }.write();
-                self.retry(&queued, wait).await?;
-            }
-            SendResult::Rejected { permanent, why } => {
-                let (to, wait) = (&mask(&email.to), wait_after(permanent, &queued));
-                Event::MailRefused { cause: &why, mail, kind, to, tries, wait }.write();
-                self.retry(&queued, wait).await?;
-            }
-            SendResult::ServerUnavailable { why } => {
+        match (result, wait) {
+            (SendResult::ServerUnavailable { why }, _) => {
                 self.pause("server_away", &why);
                 self.slots.narrow();
                 // This was no try of the email. It is due at once, after all others that are due.
-                let now = self.outbox.clock.now();
-                outbox::reschedule(self.db.writer(), &queued, now, tries - 1).await?;
+                let due = (self.outbox.clock.now(), queued.tries - 1);
+                outbox::reschedule(&self.db, &queued, due, &outcome).await?;
             }
+            (_, Some(wait)) => {
+                self.poll_within(seconds(wait));
+                let due = (self.outbox.clock.now() + wait, queued.tries);
+                outbox::reschedule(&self.db, &queued, due, &outcome).await?;
+            }
+            (_, None) => self.done.push((queued.id, outcome)),
         }
         self.delete_done().await?;
         if is_answered {
@@ -224,15 +218,22 @@ impl Worker {
         Ok(())
     }
 
-    async fn retry(&mut self, queued: &QueuedEmail, wait: i64) -> Result<(), DbError> {
-        self.poll_within(seconds(wait));
-        let at = self.outbox.clock.now() + wait;
-        outbox::reschedule(self.db.writer(), queued, at, queued.tries).await
+    fn outcome_of(&self, result: &SendResult) -> Outcome {
+        let (state, server) = match result {
+            SendResult::Sent(reply) => (MailState::Sent, Some(reply)),
+            SendResult::Decoy => (MailState::Sent, None),
+            SendResult::NoReply => (MailState::Unanswered, None),
+            SendResult::Rejected { permanent: true, why } => (MailState::Refused, Some(why)),
+            SendResult::Rejected { why, .. } => (MailState::Deferred, Some(why)),
+            SendResult::ServerUnavailable { why } => (MailState::Waiting, Some(why)),
+        };
+        let sent_at = (state == MailState::Sent).then(|| self.outbox.clock.now());
+        Outcome { state, server: server.cloned(), sent_at }
     }
 
     async fn delete_done(&mut self) -> Result<(), DbError> {
-        while let Some(id) = self.done.last() {
-            outbox::remove(self.db.writer(), id).await?;
+        while let Some((id, outcome)) = self.done.last() {
+            outbox::remove(&self.db, id, outcome).await?;
             self.done.pop();
         }
         Ok(())
@@ -248,20 +249,48 @@ fn wait_after(permanent: bool, queued: &QueuedEmail) -> i64 {
     }
 }
 
+/// Seconds before the email is tried again; `None` if it is not.
+fn retry_after(queued: &QueuedEmail, result: &SendResult) -> Option<i64> {
+    match result {
+        SendResult::NoReply => Some(NO_REPLY_WAIT * queued.tries),
+        SendResult::Rejected { permanent, .. } => Some(wait_after(*permanent, queued)),
+        _ => None,
+    }
+}
+
+fn log_result(queued: &QueuedEmail, result: &SendResult, wait: i64) {
+    let QueuedEmail { id: mail, tries, email, .. } = queued;
+    let (account, kind, to, tries) = (queued.account(), &*email.kind, &*mask(&email.to), *tries);
+    match result {
+        SendResult::Sent(cause) => Event::MailSent { cause, account, mail, kind, to }.write(),
+        SendResult::NoReply => Event::MailUnanswered { account, mail, kind, to, wait }.write(),
+        SendResult::Rejected { permanent: true, why: cause } => {
+            Event::MailRefused { cause, account, mail, kind, to, tries, wait }.write();
+        }
+        SendResult::Rejected { why: cause, .. } => {
+            Event::MailDeferred { cause, account, mail, kind, to, tries, wait }.write();
+        }
+        // Of an unavailable server there is one line, not one for each email.
+        SendResult::Decoy | SendResult::ServerUnavailable { .. } => {}
+    }
+}
+
 fn log_expired(queued: &QueuedEmail) {
     if queued.email.is_decoy() {
         return;
     }
     if queued.email.is_code() {
-        return Event::MailExpired { mail: &queued.id, kind: &queued.email.kind }.write();
+        let (mail, kind) = (&*queued.id, &*queued.email.kind);
+        let (account, to) = (queued.account(), &*mask(&queued.email.to));
+        return Event::MailExpired { account, mail, kind, to }.write();
     }
     log_given_up(queued, if queued.tries > 0 { "refused" } else { "too_old" });
 }
 
 fn log_given_up(queued: &QueuedEmail, reason: &'static str) {
     let QueuedEmail { id: mail, tries, email, .. } = queued;
-    let (kind, to, tries) = (email.kind.as_str(), &mask(&email.to), *tries);
-    Event::MailGivenUp { reason, mail, kind, to, tries }.write();
+    let (account, kind, to, tries) = (queued.account(), &*email.kind, &*mask(&email.to), *tries);
+    Event::MailGivenUp { reason, account, mail, kind, to, tries }.write();
 }
 
 /// `first * 2^times`, at most `most`.

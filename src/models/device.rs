@@ -162,6 +162,17 @@ pub async fn delete_devices(tx: &mut Tx, user_id: &str) -> Result<(), DbError> {
     delete.execute(tx.executor()).await.map(drop)
 }
 
+/// Keeps the devices trusted of a user whose credentials have got another version.
+pub async fn keep_devices(
+    tx: &mut Tx,
+    user_id: &str,
+    (from, to): (i64, i64),
+) -> Result<(), DbError> {
+    let keep = sql("update vestibule_devices set credential_version = $3
+        where user_id = $1 and credential_version = $2");
+    keep.bind(user_id).bind(from).bind(to).execute(tx.executor()).await.map(drop)
+}
+
 /// Deletes up to `limit` devices without a login for [`LIFETIME`] and returns how many.
 pub async fn sweep_devices(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
     sql(SWEEP).bind(now - LIFETIME).bind(limit).execute(executor).await

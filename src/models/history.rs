@@ -43,12 +43,13 @@ row! {
 pub struct NewEntry<'a> {
     pub user_id: &'a str,
     pub kind: &'a str,
+    pub detail: Option<&'a str>,
     pub client: Client,
 }
 
 const INSERT: &str =
-    "insert into vestibule_history (user_id, id, kind, device, address, created_at)
-    values ($1, $2, $3, $4, $5, $6)
+    "insert into vestibule_history (user_id, id, kind, detail, device, address, created_at)
+    values ($1, $2, $3, $4, $5, $6, $7)
     returning (select count(*) from vestibule_history other where other.user_id = $1)";
 
 /// Counts nothing: that would take longer for an account than for nobody.
@@ -78,7 +79,8 @@ const SWEEP: &str = "with picked as materialized (
 /// Adds an entry within `tx`.
 pub async fn insert_entry(tx: &mut Tx, new: NewEntry<'_>, clock: &Clock) -> Result<(), DbError> {
     let insert = sql(INSERT).bind(new.user_id).bind(random::id(clock.millis())).bind(new.kind);
-    let insert = insert.bind(new.client.device).bind(new.client.address).bind(clock.now());
+    let insert =
+        insert.bind(new.detail).bind(new.client.device).bind(new.client.address).bind(clock.now());
     let others = insert.fetch_optional::<(i64,)>(tx.executor()).await?;
     if others >= Some((MAX_ENTRIES,)) {
         sql(KEEP_NEWEST).bind(new.user_id).execute(tx.executor()).await?;

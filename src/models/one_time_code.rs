@@ -1,11 +1,12 @@
 //! The `vestibule_one_time_codes` table: codes that were sent for any purpose, and every attempt at them.
 //!
 //! The session keeps a code's id and its keyed digest; what is used up (attempts, time, the code
-//! itself) is counted here, in SQL, before an attempt is compared.
+//! itself) is counted here, in SQL, before an attempt is compared. A code that the operator gives to a user
+//! is right in each session with a code for that user, so its digest is here.
 
 use serde::{Deserialize, Serialize};
 
-use crate::db::{DbError, Executor, row, sql};
+use crate::db::{DbError, Executor, Tx, row, sql};
 use crate::random;
 
 /// How much longer each further code in a row makes the wait before the next, in seconds.
@@ -60,6 +61,17 @@ impl OneTimeCodeRow {
     }
 }
 
+row! {
+    columns given_columns;
+    /// A code to reset a password that the operator got for a user, instead of an email.
+    #[derive(Default)]
+    pub struct GivenCode {
+        pub id: String,
+        /// Keyed digest of the id and the code.
+        pub digest: String,
+    }
+}
+
 const INSERT: &str = "insert into vestibule_one_time_codes
     (id, purpose, user_id, attempts, codes_sent, created_at, expires_at)
     values ($1, $2, $3, 0, $4, $5, $6)";
@@ -81,6 +93,16 @@ const INVALIDATE: &str = "update vestibule_one_time_codes set expires_at = 0, cr
     where id = $1 and purpose = $4
         and (expires_at > 0 or created_at + $2 <= $3 or created_at > $3 + $2)
     returning codes_sent";
+const INSERT_GIVEN: &str = "insert into vestibule_one_time_codes
+    (id, purpose, user_id, attempts, codes_sent, created_at, expires_at, digest)
+    values ($1, 'password_reset', $2, 0, 1, $3, $4, $5)";
+const FIND_GIVEN: &str = concat!(
+    "select ",
+    given_columns!(),
+    " from vestibule_one_time_codes where user_id = $1 and digest is not null and expires_at > $2"
+);
+const REVOKE_GIVEN: &str =
+    "update vestibule_one_time_codes set user_id = null where user_id = $1 and digest is not null";
 const USE: &str = "delete from vestibule_one_time_codes
     where id = $1 and purpose = $2 and user_id = $3 and expires_at > $4";
 /// The rows stay: a deleted row would show others that there is such an account, and when its owner
@@ -104,6 +126,28 @@ pub async fn insert_code(
     let insert = sql(INSERT).bind(&id).bind(purpose.name()).bind(user_id);
     insert.bind(codes_sent).bind(now).bind(now.saturating_add(ttl)).execute(executor).await?;
     Ok(id)
+}
+
+/// Makes a code for `user_id` that the operator gives to the user, in place of earlier ones. Lock the user
+/// before.
+pub async fn insert_given_code(
+    tx: &mut Tx,
+    user_id: &str,
+    code: &GivenCode,
+    (ttl, now): (i64, i64),
+) -> Result<(), DbError> {
+    sql(REVOKE_GIVEN).bind(user_id).execute(tx.executor()).await?;
+    let insert = sql(INSERT_GIVEN).bind(&code.id).bind(user_id).bind(now).bind(now + ttl);
+    insert.bind(&code.digest).execute(tx.executor()).await.map(drop)
+}
+
+/// The code that the operator got for a user, if it is valid.
+pub async fn find_given_code(
+    executor: Executor<'_>,
+    user_id: &str,
+    now: i64,
+) -> Result<Option<GivenCode>, DbError> {
+    sql(FIND_GIVEN).bind(user_id).bind(now).fetch_optional(executor).await
 }
 
 /// The code with this id, valid or not.

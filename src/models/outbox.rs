@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::history::insert_email;
+use super::mail_log::{self, MailState, NewMail, Outcome, insert_mail, note_outcome};
 use crate::clock::Clock;
 use crate::db::{Db, DbError, Executor, Tx, row, sql};
 use crate::key::ServerKey;
@@ -60,6 +61,17 @@ impl Email {
     pub fn is_code(&self) -> bool {
         self.kind.ends_with("_code")
     }
+
+    /// How long its entry in the log is kept, in seconds. One that is never sent has an entry as well, which
+    /// the next sweep deletes. Bots may cause many codes for addresses without an account: such a code is kept
+    /// as long as the registration that it confirms.
+    fn logged_for(&self, user_id: Option<&str>) -> i64 {
+        match user_id {
+            _ if self.is_decoy() => 0,
+            None if self.is_code() => GIVE_UP_AFTER,
+            _ => mail_log::LIFETIME,
+        }
+    }
 }
 
 /// An email in the outbox.
@@ -77,6 +89,15 @@ pub struct QueuedEmail {
     pub claimed_until: i64,
     /// A keyed digest of the recipient's domain.
     pub domain: String,
+    /// The user whom it is about; empty if there is none.
+    pub user_id: String,
+}
+
+impl QueuedEmail {
+    /// The user whom it is about, if there is one.
+    pub fn account(&self) -> Option<&str> {
+        Some(self.user_id.as_str()).filter(|id| !id.is_empty())
+    }
 }
 
 row! {
@@ -90,16 +111,27 @@ row! {
         expires_at: i64,
         claimed_until: i64,
         domain: String,
+        user_id: String,
     }
 }
 
 impl OutboxRow {
     fn open(self, key: &ServerKey) -> QueuedEmail {
-        let Self { id, kind, sealed, tries, created_at, expires_at, claimed_until, domain } = self;
+        let Self {
+            id,
+            kind,
+            sealed,
+            tries,
+            created_at,
+            expires_at,
+            claimed_until,
+            domain,
+            user_id,
+        } = self;
         let content = key.open(&id, &sealed).unwrap_or_default();
         let content: Email = serde_json::from_slice(&content).unwrap_or_default();
         let email = Email { kind, expires_at, ..content };
-        QueuedEmail { id, email, tries, created_at, claimed_until, domain }
+        QueuedEmail { id, email, tries, created_at, claimed_until, domain, user_id }
     }
 }
 
@@ -118,8 +150,8 @@ impl Outbox {
         Self { key, clock, wakeup: Arc::default() }
     }
 
-    /// Stores an email, and notes it in the history of the user whom it is about, if there is one. Returns
-    /// its row's id; the commit wakes the worker. The same inserts for any recipient.
+    /// Stores an email, and notes it in the log and in the history of the user whom it is about, if there is
+    /// one. Returns its row's id; the commit wakes the worker. The same inserts for any recipient.
     pub async fn enqueue(
         &self,
         tx: &mut Tx,
@@ -146,6 +178,9 @@ impl Outbox {
         .bind(user_id.unwrap_or_default())
         .execute(tx.executor())
         .await?;
+        let lifetime = email.logged_for(user_id);
+        let new = NewMail { id: &id, kind: &email.kind, to: &email.to, user_id, lifetime };
+        insert_mail(tx, &self.key, new, now).await?;
         insert_email(tx, user_id, &email.kind, &self.clock).await?;
         tx.notify_after_commit(&self.wakeup);
         Ok(id)
@@ -221,9 +256,13 @@ fn list(domains: &[String]) -> String {
     domains.iter().flat_map(|domain| [domain, " "]).collect()
 }
 
-/// Deletes an email that was sent or given up.
-pub async fn remove(executor: Executor<'_>, id: &str) -> Result<(), DbError> {
-    sql("delete from vestibule_outbox where id = $1").bind(id).execute(executor).await.map(drop)
+/// Deletes the email `id`, which was sent or given up.
+pub async fn remove(db: &Db, id: &str, outcome: &Outcome) -> Result<(), DbError> {
+    let mut tx = db.begin().await?;
+    let delete = sql("delete from vestibule_outbox where id = $1").bind(id);
+    delete.execute(tx.executor()).await?;
+    note_outcome(&mut tx, id, outcome).await?;
+    tx.commit().await
 }
 
 /// Deletes the emails about a user.
@@ -235,30 +274,39 @@ pub async fn delete_emails_of_user(executor: Executor<'_>, user_id: &str) -> Res
         .map(drop)
 }
 
-/// Ends the claim of an email that is due again at `next_try_at`, after so many `tries`. Does nothing
-/// when the claim has run out.
+/// Ends the claim of an email that is due again at `next_try_at`, after so many `tries`; not when the claim
+/// has run out.
 pub async fn reschedule(
-    executor: Executor<'_>,
+    db: &Db,
     queued: &QueuedEmail,
-    next_try_at: i64,
-    tries: i64,
+    (next_try_at, tries): (i64, i64),
+    outcome: &Outcome,
 ) -> Result<(), DbError> {
-    sql("update vestibule_outbox set claimed_until = 0, next_try_at = $1, tries = $2, priority = $5
-         where id = $3 and claimed_until = $4")
+    let mut tx = db.begin().await?;
+    sql(
+        "update vestibule_outbox set claimed_until = 0, next_try_at = $1, tries = $2, priority = $5
+         where id = $3 and claimed_until = $4",
+    )
     .bind(next_try_at)
     .bind(tries)
     .bind(&queued.id)
     .bind(queued.claimed_until)
     .bind(priority(&queued.email, tries))
-    .execute(executor)
-    .await
-    .map(drop)
+    .execute(tx.executor())
+    .await?;
+    note_outcome(&mut tx, &queued.id, outcome).await?;
+    tx.commit().await
 }
 
 /// Deletes some of the expired emails that no worker has claimed.
 pub async fn drop_expired(db: &Db, key: &ServerKey, now: i64) -> Result<Vec<QueuedEmail>, DbError> {
-    let rows =
-        sql(DROP_EXPIRED).bind(now).bind(EXPIRED_BATCH).fetch_all::<OutboxRow>(db.writer()).await?;
+    let mut tx = db.begin().await?;
+    let drop = sql(DROP_EXPIRED).bind(now).bind(EXPIRED_BATCH);
+    let rows = drop.fetch_all::<OutboxRow>(tx.executor()).await?;
+    for row in &rows {
+        note_outcome(&mut tx, &row.id, &MailState::GivenUp.into()).await?;
+    }
+    tx.commit().await?;
     Ok(rows.into_iter().map(|row| row.open(key)).collect())
 }
 

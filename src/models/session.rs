@@ -234,6 +234,17 @@ pub async fn keep_session(executor: Executor<'_>, key: &[u8], user: &User) -> Re
     keep.execute(executor).await.map(drop)
 }
 
+/// Keeps the sessions of a user valid whose credentials have got another version.
+pub async fn keep_sessions(
+    executor: Executor<'_>,
+    user_id: &str,
+    (from, to): (i64, i64),
+) -> Result<(), DbError> {
+    let keep = sql("update vestibule_sessions set credential_version = $3
+        where user_id = $1 and credential_version = $2");
+    keep.bind(user_id).bind(from).bind(to).execute(executor).await.map(drop)
+}
+
 /// The sessions in which a user is logged in, the last used first.
 pub async fn list_sessions(
     executor: Executor<'_>,

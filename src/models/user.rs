@@ -156,6 +156,18 @@ const BLOCK_PASSWORD: &str = concat!(
     user_columns!()
 );
 
+const DISABLE: &str = concat!(
+    "update vestibule_users set disabled_at = $2, credential_version = credential_version + 1
+    where id = $1 and disabled_at is null returning ",
+    user_columns!()
+);
+
+const ENABLE: &str = concat!(
+    "update vestibule_users set disabled_at = null
+    where id = $1 and disabled_at is not null returning ",
+    user_columns!()
+);
+
 const RESTORE_EMAIL: &str = concat!(
     "update vestibule_users set email = $2, email_key = $3, email_verified_at = $4,
         username = case when username = email_key then '' else username end,
@@ -350,15 +362,15 @@ pub async fn set_username(
     NameChange::of(set, tx.executor()).await
 }
 
-/// Sets the address, which the owner has proved. A username that is the old address goes with it: somebody else
+/// Sets the address, which the owner proved at `verified_at`, or as in [`User`]. A username that is the old address goes with it: somebody else
 /// may have that address next. After [`NameChange::Taken`] the transaction cannot be used any more.
 pub async fn set_email(
     tx: &mut Tx,
     user: &User,
     (email, email_key): (&str, &str),
-    now: i64,
+    verified_at: i64,
 ) -> Result<NameChange, DbError> {
-    let set = sql(SET_EMAIL).bind(email).bind(email_key).bind(now);
+    let set = sql(SET_EMAIL).bind(email).bind(email_key).bind(verified_at);
     let set = set.bind(&user.id).bind(user.credential_version);
     NameChange::of(set, tx.executor()).await
 }
@@ -373,6 +385,16 @@ pub async fn lock_user(executor: Executor<'_>, user: &User) -> Result<bool, DbEr
 /// Stops accepting the password of a user, and returns the user as they are then.
 pub async fn block_password(tx: &mut Tx, id: &str, now: i64) -> Result<Option<User>, DbError> {
     sql(BLOCK_PASSWORD).bind(id).bind(now).fetch_optional(tx.executor()).await
+}
+
+/// Disables a user, and returns the user as they are then; `None` if they were disabled or deleted before.
+pub async fn disable_user(tx: &mut Tx, id: &str, now: i64) -> Result<Option<User>, DbError> {
+    sql(DISABLE).bind(id).bind(now).fetch_optional(tx.executor()).await
+}
+
+/// Enables a user, and returns the user as they are then; `None` if they were enabled or deleted before.
+pub async fn enable_user(tx: &mut Tx, id: &str) -> Result<Option<User>, DbError> {
+    sql(ENABLE).bind(id).fetch_optional(tx.executor()).await
 }
 
 /// Gives a user an earlier address back, which the owner has proved by a link; `None` when it is the present one, or another account has it.

@@ -1,5 +1,5 @@
-//! Deletes expired sessions, codes, links, counters, devices, history, reserved usernames, registrations and
-//! emails of the development mailbox, on one node at a time.
+//! Deletes expired sessions, codes, links, counters, devices, history, the log of mail, reserved usernames,
+//! registrations and emails of the development mailbox, on one node at a time.
 
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::models::device::sweep_devices;
 use crate::models::history::sweep_history;
 use crate::models::hook_event::{note_hook, rebase_events, sweep_hook_events};
 use crate::models::mail_link::sweep_links;
+use crate::models::mail_log::sweep_mails;
 use crate::models::one_time_code::sweep_codes;
 use crate::models::outbox;
 use crate::models::rate_limit::sweep_limits;
@@ -65,6 +66,7 @@ pub async fn sweep(app: &App) -> Result<u64, DbError> {
     let devices = in_batches(&mut lock, || sweep_devices(db.writer(), BATCH_ROWS, now)).await?;
     let history = in_batches(&mut lock, || sweep_history(db.writer(), BATCH_ROWS, now)).await?;
     let links = in_batches(&mut lock, || sweep_links(db.writer(), BATCH_ROWS, now)).await?;
+    let mails = in_batches(&mut lock, || sweep_mails(db.writer(), BATCH_ROWS, now)).await?;
     let names =
         in_batches(&mut lock, || sweep_reserved_usernames(db.writer(), BATCH_ROWS, now)).await?;
     let registrations =
@@ -82,6 +84,7 @@ pub async fn sweep(app: &App) -> Result<u64, DbError> {
         + devices
         + history
         + links
+        + mails
         + names
         + registrations)
 }

@@ -101,6 +101,7 @@ async fn bots_in_a_hundred_networks_leave_nothing_flood_nobody_and_hinder_nobody
         ("select count(*) from vestibule_outbox", 0),
         ("select count(*) from vestibule_rate_limits", 0),
         ("select count(*) from vestibule_history where user_id = ''", 0),
+        ("select count(*) from vestibule_mail_log where user_id = ''", 0),
         ("select count(*) from vestibule_sessions where user_id is null", 0),
         ("select count(*) from vestibule_users", 2),
     ] {

@@ -3,6 +3,7 @@
 
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
+use vestibule::accounts::disable_account::disable;
 use vestibule::accounts::mail_link::{LINK_LIFE, make_link};
 use vestibule::config::{HashCost, Rate, RegistrationMode};
 use vestibule::mail::worker::Worker;
@@ -12,7 +13,7 @@ use vestibule::models::user::{User, find_user_by_username};
 use crate::support::outbox::mailer;
 use crate::support::smtp::FakeSmtp;
 use crate::support::work::work_of;
-use crate::support::{Browser, OTHER_PASSWORD, Site, body_of};
+use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, body_of};
 
 /// Of equal length, so that only the account differs.
 const KNOWN: &str = "zzknown";
@@ -328,6 +329,35 @@ on_both_databases! {
             assert_alike(&journeys);
             assert_eq!(journeys[0].seen.len(), 23, "eleven tries, each with the page after it");
         }
+    }
+
+    async fn a_disabled_account_shows_and_costs_the_same_as_none(site: Site) {
+        site.registered(KNOWN).await;
+        let user = find_user_by_username(site.db().reader(), KNOWN).await.unwrap().unwrap();
+        disable(&site.app, &user).await.unwrap();
+        let fresh = without_address_limits(&site).await;
+        let (mut journeys, mut works) = (Vec::new(), Vec::new());
+        for claim in [CLAIMS[0], CLAIMS[1]] {
+            site.wait(2 * 24 * 60 * 60);
+            let mut journey = Journey::new(fresh.tab(), &[claim.0, claim.1]);
+            recover(&site, &mut journey, claim).await;
+            let fields = [("username", claim.0), ("password", PASSWORD), ("next", "/account")];
+            journey.send_until_refused("/login", &fields, "/login").await;
+            journeys.push(journey);
+            site.wait(2 * 24 * 60 * 60);
+            let browser = site.changed(|config| {
+                config.login_code = true;
+                config.registration.mode = RegistrationMode::Verified;
+                config.limits.forgot_ip = None;
+            }).await;
+            let fields = [("username", claim.0), ("password", PASSWORD)];
+            let mut work = work_for(&browser, claim.0, claim.1).await;
+            work.push(("right password", work_of(browser.post("/login", &fields)).await.1));
+            works.push(work);
+        }
+        assert_alike(&journeys);
+        assert_eq!(works[0], works[1]);
+        assert_eq!(site.mails_to(KNOWN).await, ["registered", "register_code", "register_code"]);
     }
 
     async fn the_same_statements_and_hashes_are_run_whether_there_is_an_account(site: Site) {

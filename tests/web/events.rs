@@ -51,7 +51,7 @@ fn own_fields(line: &Value) -> Value {
             own.insert(name.clone(), value.clone());
         } else {
             let is_known =
-                ON_EVERY_LINE.contains(&&**name) || ["request", "peer"].contains(&&**name);
+                ON_EVERY_LINE.contains(&&**name) || ["request", "peer", "actor"].contains(&&**name);
             assert!(is_known, "{name} is not documented: {line}");
         }
     }
@@ -594,6 +594,18 @@ async fn each_delivery_of_mail_is_logged_with_a_masked_address() {
         (&json!("mail_refused"), &json!("n…@example.com"), &json!(60))
     );
     assert!(lines[0]["cause"].as_str().unwrap().contains("5.1.1"), "{lines:?}");
+    server.refuse("busy@example.com", "451 4.7.1 later");
+    let lines = seen(vec![email("busy@example.com")], 0).await;
+    assert_eq!(
+        (&lines[0]["event"], &lines[0]["to"], &lines[0]["account"]),
+        (&json!("mail_deferred"), &json!("b…@example.com"), &Value::Null)
+    );
+    server.allow("busy@example.com");
+    let lines = seen(vec![], 4).await;
+    assert_eq!(
+        (&lines[0]["event"], &lines[0]["to"]),
+        (&json!("mail_sent"), &json!("b…@example.com"))
+    );
     let lines = seen(vec![], DAY).await;
     assert_eq!(
         (&lines[0]["event"], &lines[0]["reason"]),
@@ -609,6 +621,20 @@ async fn each_delivery_of_mail_is_logged_with_a_masked_address() {
     let lines = seen(vec![], 600).await;
     assert_eq!(lines[0]["event"], "mail_expired");
     assert!(!log.text().contains("wilhelmina") && !log.text().contains("no@"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn a_line_about_an_email_names_its_account() {
+    let server = FakeSmtp::start().await;
+    let mut outbox = TestOutbox::open(TestDatabase::sqlite(), &server.url()).await;
+    let mut tx = outbox.db.begin().await.unwrap();
+    let id = outbox.outbox.enqueue(&mut tx, &email("ann@example.com"), Some("u1")).await.unwrap();
+    tx.commit().await.unwrap();
+    let log = Log::start(LogFormat::Json);
+    outbox.deliver().await;
+    let line = own_fields(&log.events(0)[0]);
+    let (event, account, mail) = (&line["event"], &line["account"], &line["mail"]);
+    assert_eq!((event, account, mail), (&json!("mail_sent"), &json!("u1"), &json!(id)));
 }
 
 #[tokio::test]
@@ -647,7 +673,7 @@ fn the_program_logs_its_start_its_stop_and_accounts_that_are_added() {
         own_fields(&serde_json::from_str(line).unwrap()),
         json!({"event": "user_added", "account": user["id"]})
     );
-    assert!(!line.contains(NAME), "{line}");
+    assert!(line.contains("\"actor\":\"operator\"") && !line.contains(NAME), "{line}");
     let program = folder.serve(&settings);
     assert_eq!(program.post("/login", "", &[("username", NAME), ("password", "x")]).status, 422);
     program.terminate();

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use vestibule::db::{Db, sql};
 use vestibule::key::ServerKey;
 use vestibule::mail::worker::Worker;
+use vestibule::models::mail_log::MailState;
 use vestibule::models::outbox::{self, Email, Outbox};
 
 use crate::support::outbox::{DAY, NO_SERVER, START, TestDatabase, TestOutbox, email, mailer};
@@ -305,7 +306,9 @@ async fn a_claimed_email_is_not_due_for_another_node() {
         assert_eq!(outbox::next_due(queue.db.reader(), START).await.unwrap(), None);
         let over = START + outbox::LEASE_SECONDS;
         assert_eq!(outbox::next_due(queue.db.reader(), over).await.unwrap(), Some(START));
-        outbox::reschedule(queue.db.writer(), &held[0], START + 9, 1).await.unwrap();
+        outbox::reschedule(&queue.db, &held[0], (START + 9, 1), &MailState::Deferred.into())
+            .await
+            .unwrap();
         assert_eq!(outbox::next_due(queue.db.reader(), START).await.unwrap(), Some(START + 9));
         queue.close().await;
     }
@@ -323,7 +326,9 @@ async fn a_worker_does_not_wait_for_a_locked_row() {
     let claimed = claimed.await.expect("it does not wait");
     assert!(claimed.len() == 2 && claimed.iter().all(|email| email.id != held));
     for email in &claimed {
-        outbox::reschedule(queue.db.writer(), email, START, 1).await.unwrap();
+        outbox::reschedule(&queue.db, email, (START, 1), &MailState::Deferred.into())
+            .await
+            .unwrap();
     }
     let late = START + 2 * DAY;
     let dropped =
@@ -347,7 +352,9 @@ async fn emails_claimed_by_a_killed_process_are_sent_after_their_lease_or_once_r
         outbox::release_claims(queue.db.writer()).await.unwrap();
         let again = queue.claim(START + 1, 8).await;
         assert_eq!(again[0].tries, 2);
-        outbox::reschedule(queue.db.writer(), &held[0], START, 0).await.unwrap();
+        outbox::reschedule(&queue.db, &held[0], (START, 0), &MailState::Deferred.into())
+            .await
+            .unwrap();
         queue.clock.advance(1 + outbox::LEASE_SECONDS - 1);
         queue.deliver().await;
         assert_eq!(server.mails().len(), before, "a claim that has run out releases nothing");

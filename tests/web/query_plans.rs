@@ -7,12 +7,15 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnection};
 use vestibule::App;
 use vestibule::accounts::approval::{Approval, approve};
+use vestibule::accounts::delete_account::delete_account;
 use vestibule::accounts::email::EmailAddress;
 use vestibule::accounts::invitation::{invitations, invite};
 use vestibule::config::RegistrationMode;
 use vestibule::db::Location;
 use vestibule::mail::worker::Worker;
 use vestibule::models::approval::list_waiting;
+use vestibule::models::mail_log::list_mails;
+use vestibule::models::user::find_user_by_username;
 use vestibule::tasks::hooks::run_next;
 use vestibule::tasks::sweep::sweep;
 
@@ -82,6 +85,15 @@ async fn everything(site: &Site) {
     let mailer = mailer(&server.url());
     let mut worker = Worker::new(site.db().clone(), site.app.outbox.clone(), mailer);
     worker.deliver_due().await.unwrap();
+    by_the_operator(site).await;
+}
+
+/// Whatever the operator does on the command line.
+async fn by_the_operator(site: &Site) {
+    let (app, reader) = (&site.app, site.db().reader());
+    let ann = find_user_by_username(reader, "ann").await.unwrap().unwrap();
+    list_mails(site.db().reader(), &app.key, &ann.email, app.clock.now()).await.unwrap();
+    delete_account(app, &ann, None).await.unwrap();
 }
 
 /// The statements in this work, without those of the development mailbox, which stays small.

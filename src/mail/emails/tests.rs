@@ -30,6 +30,7 @@ fn context() -> EmailContext<'static> {
         at: AT,
         device: Some("Firefox on Linux".to_owned()),
         address: "192.0.2.7".parse().ok(),
+        by_operator: false,
         accent: &ACCENT,
         link: "/a-page/AAAAAAAAAAAAAAAAAAAAAA",
         detail: "b…@example.com",
@@ -101,7 +102,10 @@ fn values<'a>(html: &'a str, name: &str) -> Vec<&'a str> {
 #[test]
 fn text_and_html_say_the_same() {
     let welcome = registered(&context(), Some(code(600))).unwrap();
-    for email in all().into_iter().chain([welcome]) {
+    let by_operator = EmailContext { by_operator: true, ..context() };
+    let changes = [password_changed, email_changed, username_changed];
+    let changes = changes.map(|render| render(&by_operator).unwrap());
+    for email in all().into_iter().chain([welcome]).chain(changes) {
         let (_, shown) = preview_and_body(&email.html);
         assert_eq!(words_of(shown), in_one_line(&email.text), "{}", email.kind);
     }

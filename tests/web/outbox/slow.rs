@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::timeout;
+use vestibule::models::mail_log::MailState;
 use vestibule::models::outbox::{self, Email};
 
 use crate::support::outbox::{TestOutbox, code, email};
@@ -143,7 +144,14 @@ async fn codes_are_claimed_before_notices_and_new_emails_before_retries() {
         let deferred = queue.claim(queue.clock.now(), 1).await.remove(0);
         assert_eq!(deferred.email.to, "b@example.com");
         let now = queue.clock.now();
-        outbox::reschedule(queue.db.writer(), &deferred, now, deferred.tries).await.unwrap();
+        outbox::reschedule(
+            &queue.db,
+            &deferred,
+            (now, deferred.tries),
+            &MailState::Deferred.into(),
+        )
+        .await
+        .unwrap();
         queue.clock.advance(1);
         queue.put(&code("d@example.com")).await;
         let order: Vec<_> =
