@@ -6,6 +6,7 @@
 mod advisory_lock;
 mod connection;
 mod error;
+mod inspect;
 mod location;
 mod migrations;
 mod pool;
@@ -26,7 +27,7 @@ pub use advisory_lock::AdvisoryLock;
 use connection::Source;
 pub use error::DbError;
 pub use location::Location;
-pub use migrations::latest_version;
+pub use migrations::{Migrations, latest_version};
 use pool::{Pool, PooledConnection};
 pub(crate) use row::row;
 pub use server::Server;
@@ -81,6 +82,18 @@ impl Db {
         let pool = match location {
             Location::Postgres(server) => postgres::connect_pool(server, WAIT).await?,
             Location::Sqlite(path) => sqlite::foreign_pool(path, WAIT),
+            Location::SqlitePool(_) | Location::PostgresPool(_) => {
+                return Self::open(location).await;
+            }
+        };
+        Ok(Self { readers: Arc::clone(&pool), writers: pool, _memory: None })
+    }
+
+    /// Opens the database as it is: without creating, migrating or setting anything.
+    pub async fn open_as_is(location: &Location) -> Result<Self, DbError> {
+        let pool = match location {
+            Location::Postgres(server) => postgres::connect_pool(server, WAIT).await?,
+            Location::Sqlite(path) => sqlite::open_as_is(path, WAIT).await?,
             Location::SqlitePool(_) | Location::PostgresPool(_) => {
                 return Self::open(location).await;
             }

@@ -25,7 +25,7 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | `commands`, `server`, [`tasks`] | one file per command; connections; background tasks |
+//! | `commands`, `check`, `server`, [`tasks`] | one file per command, and per subject of `vestibule check`; connections; background tasks |
 //! | `routes` | every URL and middleware |
 //! | `controllers`, `middleware` | HTTP: one file per page, and per concern of all pages |
 //! | `visitor`, `page`, `forms`, `error` | what controllers share |
@@ -37,6 +37,8 @@
 //! | `clock`, `random`, `event`, `tls` … | time, random numbers, the log, TLS to other servers |
 
 mod assets;
+#[cfg(feature = "cli")]
+mod check;
 mod controllers;
 mod current_user;
 mod disk;

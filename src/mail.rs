@@ -7,6 +7,7 @@ pub mod emails;
 pub mod mask;
 mod message;
 mod smtp;
+mod trial;
 pub mod worker;
 
 use std::fmt::Display;
@@ -22,6 +23,7 @@ use mask::redact;
 pub use message::Composer;
 use message::Message;
 use smtp::{Failure, Server, Session};
+pub use trial::Trial;
 
 /// How long the server may take to answer MAIL, and then RCPT and DATA together.
 const TIMEOUT: Duration = Duration::from_secs(20);

@@ -1,6 +1,8 @@
 //! Times in words, the same on pages and in emails. All are UTC.
 
 use time::OffsetDateTime;
+#[cfg(feature = "cli")]
+use time::PrimitiveDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
@@ -25,6 +27,16 @@ pub fn iso(at: i64) -> String {
 /// Unix time of a text of RFC 3339.
 pub fn parse_iso(text: &str) -> Option<i64> {
     OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp)
+}
+
+/// Unix time of an HTTP header such as `Date` (RFC 9110, 5.6.7).
+#[cfg(feature = "cli")]
+pub fn parse_http_date(text: &str) -> Option<i64> {
+    let form = format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    let date = PrimitiveDateTime::parse(text, &form).ok()?;
+    Some(date.assume_utc().unix_timestamp())
 }
 
 /// A lifetime, exactly: "10 minutes", "1 hour", "90 seconds".

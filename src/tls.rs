@@ -32,7 +32,7 @@ pub enum Peer {
     /// `VESTIBULE_SMTP_CA` adds to the system's.
     MailServer,
     /// `SSL_CERT_FILE` replaces the system's.
-    #[expect(dead_code, reason = "`check` will ask a site")]
+    #[cfg(feature = "cli")]
     Site,
 }
 

@@ -3,6 +3,7 @@
 //! The session's data is read, changed and written back, so parallel requests lose updates. What must
 //! be counted or used up once is never kept there.
 
+pub mod arrival;
 pub mod cookies;
 pub mod current_user;
 pub mod forwarded;

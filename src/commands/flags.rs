@@ -10,19 +10,27 @@ const EXAMPLES: &str = "Examples:
   vestibule serve
   vestibule serve --listen 0.0.0.0:8000 --base-url http://192.168.1.5:8000";
 
-pub fn add_flags(serve: Command) -> Command {
-    let flags = SETTINGS.iter().filter_map(|setting| {
+/// For the command line without a command, which serves; its help is that of serve.
+pub fn add_hidden_flags(top: Command) -> Command {
+    top.args(all().map(|flag| flag.hide(true)))
+}
+
+fn all() -> impl Iterator<Item = Arg> {
+    SETTINGS.iter().filter_map(|setting| {
         let Setting { name, value, default, help, .. } = setting;
         let help = format!("{help} [{}; default: {default}]", setting.variable());
         let flag = setting.flag()?.trim_start_matches('-').to_owned();
         Some(Arg::new(name).long(flag).value_name(value).help(help))
-    });
+    })
+}
+
+pub fn add_flags(serve: Command) -> Command {
     let secrets = SETTINGS.iter().filter(|setting| setting.secret).map(|setting| {
         let Setting { default, help, .. } = setting;
         format!("  {}\n          {help} [default: {default}]\n", setting.variable())
     });
     let secrets: String = secrets.collect();
-    serve.args(flags).after_help(format!(
+    serve.args(all()).after_help(format!(
         "Every variable can name a file that holds the value instead: VESTIBULE_…_FILE.\n\nSettings that hold secrets, only from the environment or a file:\n{secrets}\n{EXAMPLES}"
     ))
 }

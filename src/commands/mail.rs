@@ -37,6 +37,9 @@ pub enum Command {
     Test {
         #[arg(value_parser = EmailAddress::parse)]
         address: EmailAddress,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Show the emails to an address in the last 30 days and what became of each
     #[command(after_help = super::help(LOG_HELP))]
@@ -51,7 +54,7 @@ pub enum Command {
 
 pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
     match command {
-        Command::Test { address } => test(&config, &address).await,
+        Command::Test { address, json } => test(&config, &address, json).await,
         Command::Log { address, json } => log(config, &address, json).await,
     }
 }
@@ -83,7 +86,7 @@ fn as_json(mail: &LoggedEmail) -> Value {
     })
 }
 
-async fn test(config: &Config, address: &EmailAddress) -> Result<(), CommandError> {
+async fn test(config: &Config, address: &EmailAddress, json: bool) -> Result<(), CommandError> {
     let Some(mailer) = Mailer::from_config(config)? else {
         return Err(CommandError::Failed(
             "no mail server is set: set VESTIBULE_SMTP_URL, for example smtp://127.0.0.1:1025"
@@ -97,7 +100,8 @@ async fn test(config: &Config, address: &EmailAddress) -> Result<(), CommandErro
     let failure = match mailer.send(&queued).await {
         SendResult::Sent(reply) => {
             eprintln!("The mail server accepted the email.");
-            return print(&reply);
+            let data = if json { json!({ "reply": reply }).to_string() } else { reply };
+            return print(&data);
         }
         SendResult::Rejected { why, .. } => format!("the mail server rejected the email: {why}"),
         // A test is no decoy.

@@ -3,6 +3,8 @@
 mod access;
 mod account;
 mod approval;
+mod check;
+mod completions;
 mod credentials;
 mod flags;
 mod huge_pages;
@@ -10,16 +12,19 @@ mod import;
 mod invitation;
 pub mod log;
 mod mail;
+mod man;
 mod migrate;
 mod serve;
 mod user;
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::app::App;
 use crate::config::Config;
@@ -32,7 +37,7 @@ const VERSION: &str = match option_env!("BUILD_VERSION") {
     None => env!("CARGO_PKG_VERSION"),
 };
 
-const HELP: &str = "Without a command it serves. Exit status: 0 done, 1 failed, 2 wrong use.
+const HELP: &str = "Without a command it serves, and takes the options of serve. Exit status: 0 done, 1 failed, 2 wrong use.
 
 Examples:
   vestibule
@@ -42,9 +47,12 @@ Examples:
 
 Every setting: vestibule serve --help. More: README.md and docs/ of the source.";
 
+const USAGE: &str = "vestibule [OPTIONS of serve]\n       vestibule COMMAND";
+
 /// The entrance hall of a web site: register, log in, log out, get back in by a mailed code
 #[derive(Parser)]
-#[command(name = "vestibule", version = VERSION, after_help = HELP)]
+#[command(name = "vestibule", version = VERSION, after_help = HELP, override_usage = USAGE)]
+#[command(args_conflicts_with_subcommands = true)]
 struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
@@ -66,6 +74,18 @@ enum Command {
     /// Check that mail goes out, or what became of the emails to an address
     #[command(subcommand, after_help = help(mail::EXAMPLES))]
     Mail(mail::Command),
+    /// Try everything that the settings name, and say what to mend
+    #[command(after_help = help(check::EXAMPLES))]
+    Check(check::Check),
+    /// Print a script that completes this command line in a shell
+    #[command(after_help = completions::EXAMPLES)]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual page, for `man -l -`
+    #[command(hide = true)]
+    Man,
 }
 
 /// Why a command ended without success, for people.
@@ -85,17 +105,10 @@ impl<E: std::error::Error> From<E> for CommandError {
 pub fn run() -> ExitCode {
     let matches = command().get_matches();
     let line = CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let command = line.command.unwrap_or(Command::Serve);
-    if let Command::Serve = command {
-        huge_pages::enable();
-    }
-    let flags = matches.subcommand_matches("serve").map(flags::flags).unwrap_or_default();
-    if !matches!(command, Command::Serve) {
-        event::act_for_operator();
-    }
-    let result = match Config::load(&flags) {
-        Ok(config) => block_on(execute(command, config)),
-        Err(errors) => Err(CommandError::Usage(errors.to_string())),
+    let result = match line.command.unwrap_or(Command::Serve) {
+        Command::Completions { shell } => completions::run(shell),
+        Command::Man => man::run(),
+        command => run_with_settings(command, &matches),
     };
     let (message, status) = match result {
         Ok(()) => return ExitCode::SUCCESS,
@@ -106,6 +119,20 @@ pub fn run() -> ExitCode {
     ExitCode::from(status)
 }
 
+fn run_with_settings(command: Command, matches: &ArgMatches) -> Result<(), CommandError> {
+    match command {
+        Command::Serve => huge_pages::enable(),
+        _ => event::act_for_operator(),
+    }
+    let flags = match matches.subcommand() {
+        None => flags::flags(matches),
+        Some(("serve", serve)) => flags::flags(serve),
+        Some(_) => BTreeMap::new(),
+    };
+    let config = Config::load(&flags).map_err(|errors| CommandError::Usage(errors.to_string()))?;
+    block_on(execute(command, config))
+}
+
 async fn execute(command: Command, config: Config) -> Result<(), CommandError> {
     match command {
         Command::Serve => serve::run(config).await,
@@ -113,12 +140,15 @@ async fn execute(command: Command, config: Config) -> Result<(), CommandError> {
         Command::User(command) => user::run(command, config).await,
         Command::Import(command) => import::run(command, config).await,
         Command::Mail(command) => mail::run(command, config).await,
+        Command::Check(command) => check::run(command, &config).await,
+        Command::Completions { shell } => completions::run(shell),
+        Command::Man => man::run(),
     }
 }
 
-/// The whole command line.
+/// The whole command line. The flags of serve work without its name, too.
 pub fn command() -> clap::Command {
-    CommandLine::command().mut_subcommand("serve", flags::add_flags)
+    flags::add_hidden_flags(CommandLine::command()).mut_subcommand("serve", flags::add_flags)
 }
 
 /// Uses half as many threads as there are cores: pages mostly wait for the database, and each wait
@@ -151,7 +181,11 @@ fn help(examples: &str) -> String {
 
 /// Prints data. A closed pipe is no failure: `vestibule user list | head`.
 fn print(data: &impl Display) -> Result<(), CommandError> {
-    match writeln!(io::stdout().lock(), "{data}") {
+    print_bytes(format!("{data}\n").as_bytes())
+}
+
+fn print_bytes(data: &[u8]) -> Result<(), CommandError> {
+    match io::stdout().lock().write_all(data) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         Err(error) => Err(CommandError::Failed(format!("standard output: {error}"))),
         Ok(()) => Ok(()),

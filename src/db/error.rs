@@ -12,6 +12,8 @@ pub enum DbError {
     Driver(#[from] sqlx::Error),
     #[error("the database does not answer")]
     Timeout,
+    #[error("the database is read-only, like a standby")]
+    ReadOnly,
     #[error("the database could not be migrated: {0}")]
     Migrate(MigrateError),
     #[error(

@@ -56,6 +56,22 @@ pub fn latest_version() -> i64 {
     MIGRATIONS.last().map_or(0, |&(version, ..)| version)
 }
 
+/// Which migrations a database has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migrations {
+    pub applied: usize,
+    pub pending: usize,
+}
+
+/// Compares the `applied` versions with those of this program.
+pub fn compare(applied: &[i64]) -> Result<Migrations, DbError> {
+    let is_known = |version: &i64| MIGRATIONS.iter().any(|(known, ..)| known == version);
+    if let Some(newer) = applied.iter().find(|version| !is_known(version)) {
+        return Err(DbError::TooNew(*newer));
+    }
+    Ok(Migrations { applied: applied.len(), pending: MIGRATIONS.len() - applied.len() })
+}
+
 pub async fn migrate(pool: &Arc<Pool>) -> Result<(), DbError> {
     let mut connection = pool.acquire().await?;
     let migrated = match connection.get()? {

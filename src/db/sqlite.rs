@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions, SqlitePool};
 use super::connection::Source;
 use super::error::sqlite_code;
 use super::pool::Pool;
-use super::{Db, DbError, migrations};
+use super::{Db, DbError, Executor, migrations, sql};
 use crate::event::Event;
 use crate::{disk, permissions};
 
@@ -33,6 +33,16 @@ pub(super) async fn open(path: &Path, wait: Duration) -> Result<Db, DbError> {
 pub(super) fn foreign_pool(path: &Path, wait: Duration) -> Arc<Pool> {
     let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(wait);
     Pool::new(Source::Sqlite(options.pragma("trusted_schema", "OFF")), 1, wait)
+}
+
+/// Opens the file as it is: without creating, migrating or setting anything. Not read-only: such a connection
+/// would leave a `-wal` file behind.
+pub(super) async fn open_as_is(path: &Path, wait: Duration) -> Result<Arc<Pool>, DbError> {
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(wait);
+    let pool = Pool::new(Source::Sqlite(options.pragma("trusted_schema", "OFF")), 1, wait);
+    let read = sql("select name from sqlite_master limit 1").execute(Executor::Reader(&pool));
+    read.await.map_err(|error| explain(error, path))?;
+    Ok(pool)
 }
 
 /// Opens the database that a host application's pool connects to. The connections are our own: what is

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::config::{SmtpServer, SmtpTls};
 use crate::tls::{Peer, Stream, Tls, TlsError};
-pub(super) use reply::Failure;
+pub(super) use reply::{Failure, Reply};
 pub(super) use session::Session;
 
 /// How long the resolver may take to find the server's addresses.

@@ -10,6 +10,7 @@ pub mod imported_user;
 pub mod loaded_user;
 pub mod mail_link;
 pub mod mail_log;
+pub mod newest_row;
 pub mod one_time_code;
 pub mod outbox;
 pub mod rate_limit;

@@ -31,6 +31,7 @@ fn explain_certificate(cause: &CertificateError, peer: Peer, host: &str) -> Stri
         Peer::MailServer => {
             "VESTIBULE_SMTP_CA, or in SSL_CERT_FILE, which replaces the system's authorities"
         }
+        #[cfg(feature = "cli")]
         Peer::Site => "SSL_CERT_FILE, which replaces the system's authorities",
     };
     match cause {

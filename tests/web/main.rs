@@ -22,6 +22,8 @@ mod causes;
 mod change_email;
 mod change_password;
 mod change_username;
+mod check;
+mod command_line;
 mod confirm_registration;
 mod cookies;
 mod crashes;

@@ -48,6 +48,10 @@ impl Authority {
         std::fs::write(folder.join(format!("{host}.key")), identity.key_pem()).unwrap();
     }
 
+    pub fn pem(&self) -> &str {
+        &self.0.pem
+    }
+
     fn connector(&self) -> TlsConnector {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(trusting(&self.0.pem));

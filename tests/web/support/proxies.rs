@@ -13,7 +13,7 @@ use super::hosts::{Authority, HostsBrowser};
 use super::program::{Folder, Program};
 
 pub const PYTHON: &str = "/usr/bin/python3";
-const NGINX: &str = "/usr/sbin/nginx";
+pub const NGINX: &str = "/usr/sbin/nginx";
 pub const CADDY: &str = "/usr/bin/caddy";
 
 /// The hash's floor: what is tested here is not the hash.
@@ -149,7 +149,7 @@ pub async fn start_echo() -> SocketAddr {
     address
 }
 
-fn start_nginx(folder: &Path, text: &str, address: SocketAddr) -> Child {
+pub fn start_nginx(folder: &Path, text: &str, address: SocketAddr) -> Child {
     let shown = folder.display();
     let text = text
         .replace("listen 443 ssl;", &format!("listen {address} ssl;"))

@@ -1,0 +1,94 @@
+//! Looks up names, and asks a web server one question.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+use url::Url;
+
+use crate::tls::{Peer, Stream, Tls};
+
+/// For one name, and for one answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// More of a head is not read.
+const MAX_HEAD: u64 = 64 * 1024;
+
+/// The head of an answer.
+pub struct Answer {
+    pub status: u16,
+    headers: Vec<(String, String)>,
+    /// Our end of the connection.
+    pub local: SocketAddr,
+}
+
+impl Answer {
+    /// Every value of this header, in lower case.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        let with_name = self.headers.iter().filter(|(known, _)| known == name);
+        with_name.map(|(_, value)| value.as_str()).collect()
+    }
+
+    pub fn first(&self, name: &str) -> Option<&str> {
+        self.all(name).first().copied()
+    }
+}
+
+/// Whether `host` has an address; the error says why not.
+pub async fn resolve(host: &str) -> Result<(), String> {
+    let host = host.trim_matches(['[', ']']);
+    match timeout(TIMEOUT, lookup_host((host, 0))).await {
+        Err(_) => Err(format!("the name {host} was not resolved in time")),
+        Ok(Err(cause)) => Err(format!("the name {host} cannot be resolved ({cause})")),
+        Ok(Ok(mut found)) => {
+            found.next().map(drop).ok_or_else(|| format!("the name {host} has no address"))
+        }
+    }
+}
+
+/// Asks for `url` with further headers. The error says to the operator why there is no answer.
+pub async fn get(url: &Url, headers: &[(&str, &str)]) -> Result<Answer, String> {
+    let asked = timeout(TIMEOUT, exchange(url, headers)).await;
+    asked.unwrap_or_else(|_| Err(format!("no answer within {} seconds", TIMEOUT.as_secs())))
+}
+
+async fn exchange(url: &Url, headers: &[(&str, &str)]) -> Result<Answer, String> {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().unwrap_or_default();
+    let tcp = TcpStream::connect((host.trim_matches(['[', ']']), port)).await;
+    let tcp = tcp.map_err(|cause| format!("{host}:{port} cannot be reached: {cause}"))?;
+    let broken = |cause: std::io::Error| format!("the connection broke: {cause}");
+    let local = tcp.local_addr().map_err(broken)?;
+    let mut stream: Box<dyn Stream> = Box::new(tcp);
+    if url.scheme() == "https" {
+        let tls = Tls::new(host.trim_matches(['[', ']']), Peer::Site, &[])?;
+        stream = tls.wrap(stream).await.map_err(|error| error.to_string())?;
+    }
+    let further: Vec<_> =
+        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let further = further.concat();
+    let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: vestibule-check\r\nConnection: close\r\n{further}\r\n",
+        url.path()
+    );
+    stream.write_all(request.as_bytes()).await.map_err(broken)?;
+    let mut bytes = Vec::new();
+    let mut part = stream.take(MAX_HEAD);
+    while !bytes.windows(4).any(|end| end == b"\r\n\r\n")
+        && part.read_buf(&mut bytes).await.map_err(broken)? > 0
+    {}
+    parse(&bytes, local).ok_or_else(|| format!("what answers at {host}:{port} is no web server"))
+}
+
+fn parse(bytes: &[u8], local: SocketAddr) -> Option<Answer> {
+    let text = String::from_utf8_lossy(bytes);
+    let (head, _) = text.split_once("\r\n\r\n")?;
+    let mut lines = head.split("\r\n");
+    let status = lines.next()?.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
+    let headers = lines.filter_map(|line| line.split_once(':'));
+    let headers = headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
+    Some(Answer { status, headers: headers.collect(), local })
+}
