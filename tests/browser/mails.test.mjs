@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 
 import { axe } from "./support/axe.mjs";
 import { launch, openPage } from "./support/browser.mjs";
-import { KINDS, receiveLimited, receiveMails } from "./support/mails.mjs";
+import { KINDS, receiveApproval, receiveLimited, receiveMails } from "./support/mails.mjs";
 import { SITES } from "./support/pages.mjs";
 import { screenshotPath } from "./support/reports.mjs";
 import { startSite } from "./support/site.mjs";
@@ -43,6 +43,9 @@ before(async () => {
     const strict = await startSite({ ...SITES[name], VESTIBULE_LIMIT_LOGIN_ACCOUNT: "1/15m" });
     mails[name].login_limited = await receiveLimited(browser, strict);
     await strict.stop();
+    const approval = await startSite({ ...SITES[name], VESTIBULE_REGISTRATION: "approval" });
+    Object.assign(mails[name], await receiveApproval(browser, approval));
+    await approval.stop();
   }
 });
 

@@ -38,6 +38,13 @@ export async function register(page, who) {
   await send(page, { ...fields, Password: password, "Confirm password": password }, "Create account");
 }
 
+/** Proves the address of the account that has just been made, with the code of its welcome. */
+export async function confirmEmail(page) {
+  await page.goto("/verify");
+  await send(page, { Code: await readCode(page) }, "Confirm email");
+  await page.waitForURL("/account");
+}
+
 export async function logIn(page, who) {
   await page.goto("/login");
   const fields = { "Username or email": who.username, Password: who.password };

@@ -8,7 +8,7 @@ import * as steps from "./journey.mjs";
 
 const SECOND_PASSWORD = "velvet anchor pudding";
 
-/** The kinds, as /dev/mailbox.json names them. */
+/** The kinds, as /dev/mailbox.json names them; there, "already_registered" is "register_code", too. */
 export const KINDS = [
   "invitation",
   "registered",
@@ -25,6 +25,10 @@ export const KINDS = [
   "email_changed",
   "email_restored",
   "account_deleted",
+  "register_code",
+  "already_registered",
+  "approval_asked",
+  "approved",
 ];
 
 /** Does all that is told by mail; the HTML of one mail of each kind. */
@@ -72,11 +76,29 @@ export async function receiveLimited(browser, site) {
   const who = steps.person("addressee");
   await steps.register(page, who);
   await page.waitForURL("/account");
+  await steps.confirmEmail(page);
   const stranger = await openPage(browser, { site });
   await steps.refused(stranger, "/login", 422, () => steps.logIn(stranger, { ...who, password: "wrong" }));
   const mails = await (await page.request.get("/dev/mailbox.json")).json();
   await Promise.all([page, stranger].map((one) => one.context().close()));
   return mails.find(({ kind }) => kind === "login_limited").html;
+}
+
+/** The mails about a registration at a site where accounts are approved. */
+export async function receiveApproval(browser, site) {
+  const page = await openPage(browser, { site });
+  const who = steps.person("addressee");
+  await steps.register(page, who);
+  await page.waitForURL("/register/confirm");
+  await steps.send(page, { Code: await steps.readCode(page) }, "Create account");
+  await page.waitForURL("/login");
+  site.approve(who.username);
+  await steps.register(page, { ...who, username: "somebody-else" });
+  await page.waitForURL("/register/confirm");
+  const mails = await (await page.request.get("/dev/mailbox.json")).json();
+  await page.context().close();
+  const kindOf = ({ kind, subject }) => (subject.startsWith("You already") ? "already_registered" : kind);
+  return Object.fromEntries(mails.map((mail) => [kindOf(mail), mail.html]));
 }
 
 /** Someone else confirms the address, changes it, has it given back, and leaves. */

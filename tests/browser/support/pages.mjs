@@ -117,6 +117,7 @@ function verify(name) {
 function unlock(name) {
   return async (page) => {
     const who = await register(name)(page);
+    await steps.confirmEmail(page);
     await steps.logOut(page);
     // Here the account is known, and has attempts of its own.
     await page.context().clearCookies();
@@ -298,6 +299,37 @@ export const PAGES = [
       const code = await steps.readCode(page);
       const send = () => steps.send(page, { Code: code }, "Create account");
       await steps.refused(page, "/register/confirm", 422, send);
+    },
+  },
+  {
+    name: "register-username-missing",
+    of: "register",
+    site: "verified",
+    open: async (page) => {
+      await confirm("double")(page);
+      await sendCode(page);
+      await page.waitForURL("/account");
+      await steps.logOut(page);
+      await confirm("double", "other.double@meadow.example")(page);
+      const code = await steps.readCode(page);
+      const send = () => steps.send(page, { Code: code }, "Create account");
+      await steps.refused(page, "/register/confirm", 422, send);
+      await page.goto("/register");
+    },
+  },
+  {
+    name: "register-code-logged-in",
+    of: "register-code",
+    site: "verified",
+    open: async (page) => {
+      const who = await confirm("first.of-two")(page);
+      await sendCode(page);
+      await page.waitForURL("/account");
+      await steps.logOut(page);
+      await confirm("second.of-two")(page);
+      await steps.logIn(page, who);
+      await page.waitForURL("/account");
+      await page.goto("/register/confirm");
     },
   },
   {

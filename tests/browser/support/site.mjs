@@ -26,7 +26,7 @@ const NO_LIMITS = {
 
 /**
  * Starts a site that nobody has visited yet; `settings` are `VESTIBULE_…` variables. `folder` has its
- * data, and `invite(address)` emails an invitation. The second argument is another program's command line.
+ * data, `invite(address)` emails an invitation, and `approve(name)` approves an account. The second argument is another program's command line.
  */
 export async function startSite(settings = {}, [program, ...rest] = VESTIBULE) {
   const folder = mkdtempSync(join(tmpdir(), "vestibule-browser-"));
@@ -46,10 +46,12 @@ export async function startSite(settings = {}, [program, ...rest] = VESTIBULE) {
     process.off("SIGTERM", leave);
     rmSync(folder, { recursive: true, force: true });
   };
-  const invite = (address) =>
-    execFileSync(program, ["user", "invite", address], { cwd: folder, env: settings, stdio: "ignore" });
+  const user = (...rest) =>
+    execFileSync(program, ["user", ...rest], { cwd: folder, env: settings, stdio: "ignore" });
+  const invite = (address) => user("invite", address);
+  const approve = (name) => user("approve", name);
   try {
-    return { url: await address(child), folder, invite, stop };
+    return { url: await address(child), folder, invite, approve, stop };
   } catch (error) {
     await stop();
     throw error;
