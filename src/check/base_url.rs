@@ -7,9 +7,9 @@ const NAME: &str = "base URL";
 
 pub async fn check(config: &Config) -> Vec<Finding> {
     let url = &config.base_url;
-    if config.base_url_is_default {
+    if url.is_local() {
         let message = format!(
-            "{url}, for this machine alone: set VESTIBULE_BASE_URL to the URL that people see"
+            "{url} is for this machine alone: set VESTIBULE_BASE_URL to the URL that people see"
         );
         return vec![Finding::warning(NAME, message)];
     }

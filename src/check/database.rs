@@ -5,6 +5,7 @@ use std::path::Path;
 use super::Finding;
 use crate::db::{Db, DbError, Location, Migrations, Server, latest_version};
 use crate::disk::{folder_of, free_bytes, why_not_writable};
+use crate::permissions::{why_folder_not_trusted, why_not_private};
 
 const NAME: &str = "database";
 
@@ -37,7 +38,9 @@ pub async fn check(location: &Location) -> (Vec<Finding>, Option<Db>) {
         }));
     }
     if let Location::Sqlite(path) = location {
-        findings.extend(free_space(folder_of(path)));
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        findings.extend(exposed(&path));
+        findings.extend(free_space(folder_of(&path)));
     }
     (findings, opened)
 }
@@ -59,7 +62,7 @@ fn missing(path: &Path) -> Finding {
 async fn read(db: &Db, location: &Location) -> Result<Vec<Finding>, DbError> {
     let (product, major) = db.product().await?;
     let mut findings = vec![match db.try_to_write().await {
-        Err(error) => Finding::failed(NAME, format!("{product}: it takes no writes: {error}")),
+        Err(error) => Finding::failed(NAME, format!("{product}, takes no writes: {error}")),
         Ok(()) if db.is_postgres() && major < OLDEST_POSTGRES => Finding::warning(
             NAME,
             format!("{product} gets no fixes any more: upgrade it to {OLDEST_POSTGRES} or newer"),
@@ -143,6 +146,14 @@ fn pooler(server: &Server) -> Finding {
         Some(false) => Finding::ok(NAME, "session mode, as the URL says; that was not checked"),
         None => Finding::ok(NAME, "none in transaction mode"),
     }
+}
+
+/// The start takes the rights to the file from others, and only warns of the folder.
+fn exposed(path: &Path) -> Option<Finding> {
+    const NAME: &str = "database file";
+    let metadata = std::fs::metadata(path).ok()?;
+    let why = why_not_private(path, &metadata).or_else(|| why_folder_not_trusted(folder_of(path)));
+    why.map(|why| Finding::warning(NAME, why))
 }
 
 fn free_space(folder: &Path) -> Option<Finding> {

@@ -45,7 +45,7 @@ pub async fn check(config: &Config, url: &Url, key: Option<&ServerKey>) -> Site 
     match arrival {
         Some(arrival) => {
             findings.push(client_address(&arrival, answer.local));
-            findings.push(remote_user(&arrival));
+            findings.extend(remote_user(&arrival, answer.local));
         }
         None => findings.push(nothing_known(&answer, key.is_some())),
     }
@@ -96,12 +96,12 @@ fn client_address(arrival: &Arrival, local: SocketAddr) -> Finding {
     const NAME: &str = "client address";
     let (client, own) = (arrival.client, local.ip().to_canonical());
     let hops = arrival.hops();
-    let peer = arrival.peer.map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()));
-    if peer == Some(SocketAddr::new(own, local.port())) {
+    if arrival.is_from(local) {
         let message = format!("{own}, without a proxy in between; {NOT_BELIEVED}");
         return Finding::ok(NAME, message);
     }
-    let proxy = peer.map_or_else(|| "unix".to_owned(), |peer| peer.ip().to_string());
+    let proxy = arrival.peer.map(|peer| peer.ip().to_canonical().to_string());
+    let proxy = proxy.unwrap_or_else(|| "unix".to_owned());
     if let Some(why) = why_shared(arrival, &hops, &proxy) {
         return Finding::failed(NAME, format!("all visitors count as {client}: {why}"));
     }
@@ -152,15 +152,19 @@ fn is_private(address: IpAddr) -> bool {
     }
 }
 
-fn remote_user(arrival: &Arrival) -> Finding {
+/// Nothing without a proxy, which could remove it.
+fn remote_user(arrival: &Arrival, local: SocketAddr) -> Option<Finding> {
     const NAME: &str = "Remote-User";
+    if arrival.is_from(local) {
+        return None;
+    }
     if arrival.remote_user.iter().any(|user| user.contains(FORGED_USER)) {
-        return Finding::warning(
+        return Some(Finding::warning(
             NAME,
             "a forged one arrives here. Vestibule does not read it, but an application behind the same proxy would believe it: let the proxy remove it, as docs/operating.md does",
-        );
+        ));
     }
-    Finding::ok(NAME, "the proxy removes a forged one")
+    Some(Finding::ok(NAME, "the proxy removes a forged one"))
 }
 
 fn hsts(config: &Config, answer: &Answer) -> Finding {

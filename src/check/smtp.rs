@@ -1,48 +1,56 @@
 //! The mail server: connection, TLS, login, sender and a recipient, without an email.
 
 use super::Finding;
-use crate::config::{Config, SmtpServer, SmtpTls};
+use crate::config::{Config, MailboxReaders, SmtpServer, SmtpTls};
 use crate::mail::{Mailer, Trial};
 
 const NAME: &str = "mail server";
 
 pub async fn check(config: &Config) -> Option<Finding> {
-    let Some(server) = &config.smtp else {
-        return Some(Finding::warning(
-            NAME,
-            "none: every email stays in the development mailbox. Set VESTIBULE_SMTP_URL before real people use the site",
-        ));
-    };
+    let Some(server) = &config.smtp else { return Some(none(config.dev_mailbox)) };
     let mailer = match Mailer::from_config(config) {
         Ok(mailer) => mailer?,
         Err(error) => return Some(Finding::failed(NAME, format!("VESTIBULE_SMTP_URL: {error}"))),
     };
     let (sender, recipient) = (&config.mail_from.address, config.operator_address());
+    let works = format!("{}, it takes email from {sender}", described(server));
+    let offer = format!("email from {sender} to {recipient}");
     Some(match mailer.try_out(recipient).await {
         Err(why) => Finding::failed(NAME, why),
-        Ok(Trial::Accepted) => {
-            Finding::ok(NAME, format!("{}, it takes email from {sender}", described(server)))
+        Ok(Trial::Deferred(reply)) => {
+            Finding::warning(NAME, format!("{offer} is deferred ({reply}): check the limits there"))
         }
-        Ok(Trial::NoMailbox(reply)) => Finding::ok(
-            NAME,
-            format!(
-                "{}, it takes email from {sender}; it has no mailbox {recipient} ({reply}), so answers to that address are lost",
-                described(server)
-            ),
-        ),
-        Ok(Trial::Deferred(reply)) => Finding::warning(
-            NAME,
-            format!(
-                "email from {sender} to {recipient} is deferred ({reply}): check the limits there"
-            ),
-        ),
         Ok(Trial::Refused(reply)) => Finding::failed(
             NAME,
             format!(
-                "email from {sender} to {recipient} is refused ({reply}): set VESTIBULE_MAIL_FROM to an address that the mail server allows, or allow it there"
+                "{offer} is refused ({reply}): set VESTIBULE_MAIL_FROM to an address that the mail server allows, or allow it there"
+            ),
+        ),
+        Ok(_) if server.is_readable_on_the_way() => Finding::warning(
+            NAME,
+            "the connection is not encrypted: anybody on the way can read and use the codes. Use smtps://, or end VESTIBULE_SMTP_URL with ?tls=required",
+        ),
+        Ok(Trial::Accepted) => Finding::ok(NAME, works),
+        Ok(Trial::NoMailbox(reply)) => Finding::ok(
+            NAME,
+            format!(
+                "{works}; it has no mailbox {recipient} ({reply}), so answers to that address are lost"
             ),
         ),
     })
+}
+
+fn none(readers: MailboxReaders) -> Finding {
+    let readers = match readers {
+        MailboxReaders::Loopback => "on this machine",
+        MailboxReaders::Anyone => "which anybody who reaches the site can read",
+    };
+    Finding::warning(
+        NAME,
+        format!(
+            "none: every email, codes included, stays in the development mailbox, {readers}. Set VESTIBULE_SMTP_URL before real people use the site"
+        ),
+    )
 }
 
 fn described(server: &SmtpServer) -> String {

@@ -1,6 +1,7 @@
 //! The URL that people see the site at: an origin, and perhaps the path that all pages are under.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use url::{Host, Url};
 
@@ -69,6 +70,13 @@ impl BaseUrl {
     /// Whether this is production: `Secure` cookies, HSTS, no development mailbox.
     pub fn is_https(&self) -> bool {
         self.https
+    }
+
+    /// Whether it leads to the machine that it is opened on.
+    pub(crate) fn is_local(&self) -> bool {
+        let address = self.host.trim_matches(['[', ']']).parse::<IpAddr>();
+        let is_name = self.host == "localhost" || self.host.ends_with(".localhost");
+        is_name || address.is_ok_and(|ip| ip.to_canonical().is_loopback())
     }
 
     /// The host without the port; an IPv6 address in brackets.

@@ -95,8 +95,7 @@ impl SmtpServer {
             hello: hello.map(str::to_owned),
             ca: Vec::new(),
         };
-        let is_plain = matches!(tls, SmtpTls::Unset | SmtpTls::Off);
-        if is_plain && server.login.is_some() && !server.is_this_machine() {
+        if server.login.is_some() && server.is_readable_on_the_way() {
             return Err("would send the password unencrypted: begin with smtps://, or end with ?tls=required".into());
         }
         Ok(server)
@@ -104,7 +103,12 @@ impl SmtpServer {
 
     /// Whether mail would cross a network unencrypted and the URL does not say that it may.
     pub(super) fn is_exposed(&self) -> bool {
-        self.tls == SmtpTls::Unset && !self.is_this_machine()
+        self.tls == SmtpTls::Unset && self.is_readable_on_the_way()
+    }
+
+    /// Whether mail crosses a network unencrypted.
+    pub(crate) fn is_readable_on_the_way(&self) -> bool {
+        matches!(self.tls, SmtpTls::Unset | SmtpTls::Off) && !self.is_this_machine()
     }
 
     fn is_this_machine(&self) -> bool {

@@ -1,5 +1,7 @@
 //! Tells how a database is set up, and changes nothing.
 
+use super::postgres::why_unusable;
+use super::sqlite::explain;
 use super::{Db, DbError, Migrations, migrations, sql};
 
 impl Db {
@@ -33,6 +35,16 @@ impl Db {
 
     /// Fails if it takes no writes, also before it is migrated. Nothing is written.
     pub async fn try_to_write(&self) -> Result<(), DbError> {
+        let tried = self.begin_and_commit().await;
+        let Err(error) = tried else { return Ok(()) };
+        match (error, self.sqlite_file().await) {
+            (DbError::Driver(error), _) if self.is_postgres() => Err(why_unusable(&error)),
+            (error, Ok(Some(path))) => Err(explain(error, &path)),
+            (error, _) => Err(error),
+        }
+    }
+
+    async fn begin_and_commit(&self) -> Result<(), DbError> {
         if matches!(self.migrations().await, Ok(Migrations { applied: 1.., .. })) {
             return self.check_writable().await;
         }

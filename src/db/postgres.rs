@@ -96,7 +96,7 @@ async fn ask(connection: &mut PgConnection, query: &'static str) -> Result<Strin
     Ok(row.try_get(0)?)
 }
 
-fn why_unusable(error: &sqlx::Error) -> DbError {
+pub(super) fn why_unusable(error: &sqlx::Error) -> DbError {
     unusable(explain(error))
 }
 

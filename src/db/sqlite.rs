@@ -109,7 +109,7 @@ fn make_private(path: &Path) {
     }
 }
 
-fn explain(error: DbError, path: &Path) -> DbError {
+pub(super) fn explain(error: DbError, path: &Path) -> DbError {
     let cause = match sqlite_code(&error.code()) {
         // Each of the first three can have any of the causes.
         Some(8 | 10 | 13 | 14) => match disk::why_not_writable(path) {

@@ -58,8 +58,8 @@ impl Server {
         let host = &self.config.host;
         let lookup = timeout(LOOKUP_TIMEOUT, lookup_host((host.as_str(), self.config.port))).await;
         let mut addresses: Vec<_> = lookup
-            .map_err(|_| format!("the name {host} was not resolved in time"))?
-            .map_err(|error| format!("the name {host} cannot be resolved: {error}"))?
+            .map_err(|_| format!("the name {host} was not resolved in time: try again, or check this machine's DNS"))?
+            .map_err(|error| format!("the name {host} cannot be resolved ({error}): correct it in VESTIBULE_SMTP_URL, or check this machine's DNS"))?
             .collect();
         let working = *self.working.lock().unwrap_or_else(PoisonError::into_inner);
         addresses.sort_by_key(|address| Some(*address) != working);

@@ -54,6 +54,12 @@ impl Arrival {
 
 #[cfg(feature = "cli")]
 impl Arrival {
+    /// Whether the request came from there without a proxy in between.
+    pub fn is_from(&self, client: SocketAddr) -> bool {
+        let canonical = |end: SocketAddr| (end.ip().to_canonical(), end.port());
+        self.peer.map(canonical) == Some(canonical(client))
+    }
+
     /// The addresses in all lines of `X-Forwarded-For`.
     pub fn hops(&self) -> Vec<&str> {
         self.forwarded_for.iter().flat_map(|line| line.split(',')).map(str::trim).collect()

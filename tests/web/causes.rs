@@ -166,6 +166,18 @@ async fn a_mail_server_that_refuses_the_login_or_wants_one_is_told() {
     assert_eq!((wrong.status, wrong.err.lines().count()), (1, 1), "{}", wrong.err);
     assert!(wrong.err.contains("refuses the user or the password (535"), "{}", wrong.err);
     assert!(!wrong.err.contains("reached") && !wrong.err.contains("hunter2"), "{}", wrong.err);
+    let setup = Setup { login, security: Security::StartTls, ..Setup::default() };
+    let hidden = FakeSmtp::with(setup).await;
+    let url = hidden.url().replace("?tls=required", "").replace("localhost", "127.0.0.1");
+    let plain = mail_test(&url);
+    assert!(
+        plain.err.contains("only under TLS: end VESTIBULE_SMTP_URL with ?tls="),
+        "{}",
+        plain.err
+    );
+    server.answer("AUTH", "538 5.7.11 Encryption required");
+    let refused = mail_test(&server.url());
+    assert!(refused.err.contains("only under TLS (538 5.7.11"), "{}", refused.err);
     let none = mail_test(&server.url().replace("mailer:right@", ""));
     assert!(none.err.contains("without a login (530"), "{}", none.err);
     assert!(none.err.contains("add the user and the password"), "{}", none.err);

@@ -97,6 +97,11 @@ async fn a_database_is_read_beside_its_server_and_left_as_it_is_without() {
     assert_line(&ended, "ok", "journal mode", &["wal"]);
     assert_line(&ended, "ok", "free space", &["MiB"]);
     assert_line(&ended, "ok", "key", &["private"]);
+    std::fs::set_permissions(folder.0.join("vestibule.db"), std::fs::Permissions::from_mode(0o644))
+        .unwrap();
+    assert_line(&check(&folder, &[], &[]), "warning", "database file", &["chmod 600"]);
+    std::fs::set_permissions(folder.0.join("vestibule.db"), std::fs::Permissions::from_mode(0o600))
+        .unwrap();
     program.terminate();
     assert_eq!(program.ended().0, 0);
     let before = files(&folder.0);
@@ -116,6 +121,18 @@ async fn run_sql(folder: &Folder, text: &'static str) {
 fn migrate(folder: &Folder) {
     let ended = tokio::task::block_in_place(|| folder.run(&["migrate"], &[], ""));
     assert_eq!(ended.status, 0, "{}", ended.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_another_program_locks_is_told() {
+    let folder = Folder::new();
+    migrate(&folder);
+    let options = sqlx::sqlite::SqliteConnectOptions::new();
+    let options = options.filename(folder.0.join("vestibule.db"));
+    let mut other = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::raw_sql("begin immediate").execute(&mut other).await.unwrap();
+    let words = ["takes no writes", "is locked by another program"];
+    assert_line(&check(&folder, &[], &[SECRET]), "failed", "database", &words);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -70,8 +70,14 @@ impl From<Reply> for Failure {
     }
 }
 
-/// RFC 4954, 4.1 and 6: 535 is a wrong user or password, and 534 one of a kind that is not taken.
+/// RFC 4954, 4.1 and 6: 535 is a wrong user or password, 534 one of a kind that is not taken, and 530 and
+/// 538 ask for TLS first.
 fn explain_login(reply: &Reply) -> String {
+    if matches!(reply.code, 530 | 538) {
+        return format!(
+            "the mail server takes a login only under TLS ({reply}): end VESTIBULE_SMTP_URL with ?tls=required"
+        );
+    }
     let cause = match reply.code {
         534 | 535 => "refuses the user or the password",
         _ => "refuses the login",

@@ -69,9 +69,12 @@ impl Session {
         } else if self.offers_login_by("LOGIN") {
             ["AUTH LOGIN".into(), STANDARD.encode(user), STANDARD.encode(password)]
         } else {
-            return Err(Failure::Broken(
-                "the mail server offers no login by PLAIN or LOGIN on this port: use its submission port (465 or 587), or leave USER:PASSWORD@ out of the URL".into(),
-            ));
+            // Under TLS a server offers no STARTTLS.
+            return Err(Failure::Broken(if self.offers_start_tls() {
+                "the mail server offers a login only under TLS: end VESTIBULE_SMTP_URL with ?tls=required".into()
+            } else {
+                "the mail server offers no login by PLAIN or LOGIN on this port: use its submission port (465 or 587), or leave USER:PASSWORD@ out of the URL".into()
+            }));
         };
         for step in steps {
             match self.exchange(format!("{step}\r\n").as_bytes(), 200..400).await {

@@ -328,10 +328,11 @@ impl Session {
     async fn hello(&mut self, name: &str) -> Result<(), Closed> {
         name.clone_into(&mut self.mail.hello);
         self.send("250-fake").await?;
-        if self.setup.security == Security::StartTls && !self.mail.encrypted {
+        let must_encrypt = self.setup.security == Security::StartTls && !self.mail.encrypted;
+        if must_encrypt {
             self.send("250-STARTTLS").await?;
         }
-        if self.setup.login.is_some() {
+        if self.setup.login.is_some() && !must_encrypt {
             let mechanism = if self.setup.auth_login { "LOGIN" } else { "PLAIN" };
             self.send(&format!("250-AUTH {mechanism}")).await?;
         }
