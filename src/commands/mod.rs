@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod credentials;
 mod flags;
+mod healthcheck;
 mod huge_pages;
 mod import;
 mod invitation;
@@ -77,6 +78,9 @@ enum Command {
     /// Try everything that the settings name, and say what to mend
     #[command(after_help = help(check::EXAMPLES))]
     Check(check::Check),
+    /// Ask the running server whether it works
+    #[command(after_help = help(healthcheck::EXAMPLE))]
+    Healthcheck,
     /// Print a script that completes this command line in a shell
     #[command(after_help = completions::EXAMPLES)]
     Completions {
@@ -141,6 +145,7 @@ async fn execute(command: Command, config: Config) -> Result<(), CommandError> {
         Command::Import(command) => import::run(command, config).await,
         Command::Mail(command) => mail::run(command, config).await,
         Command::Check(command) => check::run(command, &config).await,
+        Command::Healthcheck => healthcheck::run(&config).await,
         Command::Completions { shell } => completions::run(shell),
         Command::Man => man::run(),
     }
