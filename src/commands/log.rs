@@ -1,9 +1,10 @@
 //! The log of a running site: to stderr, as text or as JSON.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
 use std::panic::PanicHookInfo;
 
-use tracing::Dispatch;
+use tracing::{Dispatch, Level, Metadata};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::prelude::*;
@@ -13,7 +14,8 @@ use crate::event::Event;
 
 /// Does nothing in a program that has a subscriber.
 pub fn start(format: LogFormat) {
-    if dispatch(format, std::io::stderr).try_init().is_ok() {
+    let stderr = Stderr { has_priorities: is_journal() };
+    if dispatch(format, stderr).try_init().is_ok() {
         std::panic::set_hook(Box::new(panicked));
     }
 }
@@ -36,6 +38,54 @@ where
         }
         LogFormat::Text => registry.with(lines.with_filter(filter())).into(),
     }
+}
+
+/// Standard error. For the journal, each line begins with its priority (sd-daemon(3)), which the journal takes
+/// off.
+struct Stderr {
+    has_priorities: bool,
+}
+
+/// Writes one line, after a prefix.
+struct Line(&'static str);
+
+impl MakeWriter<'_> for Stderr {
+    type Writer = Line;
+
+    fn make_writer(&self) -> Line {
+        Line("")
+    }
+
+    fn make_writer_for(&self, metadata: &Metadata<'_>) -> Line {
+        let priority = match *metadata.level() {
+            _ if !self.has_priorities => "",
+            Level::ERROR => "<3>",
+            Level::WARN => "<4>",
+            Level::INFO => "<6>",
+            _ => "<7>",
+        };
+        Line(priority)
+    }
+}
+
+impl Write for Line {
+    /// At once: other threads write, too.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        io::stderr().write_all(&[self.0.as_bytes(), line].concat())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether the journal reads standard error: `JOURNAL_STREAM` says which file it reads, and may be inherited
+/// by a program whose standard error leads elsewhere.
+fn is_journal() -> bool {
+    let journal = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let stderr = std::fs::metadata("/proc/self/fd/2");
+    stderr.is_ok_and(|stderr| journal == format!("{}:{}", stderr.dev(), stderr.ino()))
 }
 
 /// In one line, and without a message that was formatted at run time: it can contain what was typed.
