@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::db::Db;
 use crate::frame::Frame;
 use crate::key::ServerKey;
+use crate::metrics::Metrics;
 use crate::models::outbox::Outbox;
 use crate::password_hasher::PasswordHasher;
 pub use builder::{AppBuilder, StartError};
@@ -35,6 +36,7 @@ pub struct AppState {
     pub clock: Clock,
     pub key: ServerKey,
     pub outbox: Outbox,
+    pub metrics: Metrics,
     pub hasher: PasswordHasher,
     pub(crate) hooks: Hooks,
     pub(crate) in_flight: InFlight,

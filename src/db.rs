@@ -122,6 +122,11 @@ impl Db {
         Ok(Tx { connection: self.writers.begin().await?, after_commit: Vec::new() })
     }
 
+    /// Fails if the database answers nothing.
+    pub async fn check_readable(&self) -> Result<(), DbError> {
+        sql("select cast(1 as bigint)").fetch_optional::<(i64,)>(self.reader()).await.map(drop)
+    }
+
     /// Fails if the database takes no writes: on a read-only disk, or a standby.
     pub async fn check_writable(&self) -> Result<(), DbError> {
         let mut tx = self.begin().await?;

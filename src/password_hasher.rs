@@ -29,6 +29,7 @@ use crate::event::{self, Event};
 use crate::imported_hash::{
     Algorithm as ImportedAlgorithm, ImportedHash, MAX_PASSWORD_BYTES, Output as ImportedOutput,
 };
+use crate::metrics::Seconds;
 use crate::random;
 
 /// Stored hashes with larger parameters are not verified: a planted one could use up the machine.
@@ -166,6 +167,11 @@ impl PasswordHasher {
     /// Has refusals take as long as they do without imported hashes.
     pub fn forget_imported(&self) {
         self.refusals.forget();
+    }
+
+    /// How many hashes wait for a thread, and how long others did.
+    pub fn waiting(&self) -> (usize, Seconds) {
+        self.hash_pool.waiting()
     }
 
     /// Runs a check of a new password's strength, which costs as much as hashing.

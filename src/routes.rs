@@ -24,8 +24,8 @@ use crate::controllers::{
     unlock, verify_email,
 };
 use crate::middleware::{
-    cookies, csrf, error_pages, fetched, frame, framing, headers, mailbox as mailbox_guard, mount,
-    request_id, session,
+    cookies, csrf, error_pages, fetched, frame, framing, headers, mailbox as mailbox_guard,
+    metrics, mount, request_id, session,
 };
 
 /// Ten times the largest form.
@@ -54,7 +54,15 @@ pub fn site(app: &App) -> Router {
     }
     let own = around_forms(home, app).fallback(async || StatusCode::NOT_FOUND);
     let own = around_pages(around_sessions(own, app), app, REQUEST_TIMEOUT);
-    pages.merge(on_app_hosts(app)).reset_fallback().merge(own).with_state(app.clone())
+    let mut all = pages.merge(on_app_hosts(app)).reset_fallback().merge(own);
+    if app.config.metrics_listen.is_some() {
+        all = all.layer(
+            ServiceBuilder::new()
+                .layer(from_fn_with_state(app.clone(), metrics::count))
+                .layer_fn(share),
+        );
+    }
+    all.with_state(app.clone())
 }
 
 fn pages_for(app: &App, longest: Duration) -> Router<App> {

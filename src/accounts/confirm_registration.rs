@@ -18,6 +18,7 @@ use super::verify_email::attempts_key;
 use crate::app::App;
 use crate::db::DbError;
 use crate::event::Event;
+use crate::metrics::RegistrationEnd;
 use crate::models::mail_link::is_email_taken;
 use crate::models::one_time_code::Purpose;
 use crate::models::registration::{
@@ -150,7 +151,8 @@ async fn try_confirm(
     form: ConfirmationForm<'_>,
 ) -> Result<Confirmation, Error> {
     let registration = if registration.proved_at.is_some() {
-        with_username(app, requester, registration, form.username).await?
+        let renamed = with_username(app, requester, registration, form.username).await;
+        renamed.inspect_err(|error| error.count_registration(app))?
     } else {
         let code = OneTimeCode::from_form(form.code)?;
         pending.check(app, PURPOSE, &code).await?;
@@ -239,6 +241,7 @@ async fn make_account(
 async fn refuse(app: &App, registration: &str, new: NewUser<'_>) -> Result<Confirmation, Error> {
     let now = app.clock.now();
     Event::RegisterRefused { reason: "taken" }.write();
+    app.metrics.count_registration(RegistrationEnd::Taken);
     let mut tx = app.db.begin().await?;
     // An address that somebody has as a username is of no use either.
     if new.username.is_empty() || is_email_taken(tx.executor(), new.email_key, "", now).await? {

@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::config::Notice;
 use crate::db::Tx;
 use crate::event::Event;
+use crate::metrics::LoginEnd;
 use crate::models::device::DeviceStatus;
 use crate::models::user::{User, rehash_password};
 use crate::password_hasher::PasswordMatch;
@@ -41,6 +42,21 @@ pub async fn log_in(
     credentials: Credentials<'_>,
 ) -> Result<LoginOutcome, Error> {
     credentials.check(app)?;
+    let outcome = try_log_in(app, requester, credentials).await;
+    match &outcome {
+        Ok(_) => app.metrics.count_login(LoginEnd::Success),
+        Err(error) if error.is_limit() => app.metrics.count_login(LoginEnd::Limited),
+        Err(Error::Invalid(_)) => app.metrics.count_login(LoginEnd::Refused),
+        Err(_) => {}
+    }
+    outcome
+}
+
+async fn try_log_in(
+    app: &App,
+    requester: &Requester,
+    credentials: Credentials<'_>,
+) -> Result<LoginOutcome, Error> {
     let (user, name) = find_user_by_login_name(&app.db, credentials.login).await?;
     let account = user.as_ref().map_or_else(|| format!("name {name}"), User::credentials);
     let trust = ClientTrust::of(app, requester, user.as_ref(), account.clone()).await?;

@@ -14,6 +14,7 @@ use super::trusted_devices::is_trusted_device;
 use super::{Error, notices, run_to_completion};
 use crate::app::App;
 use crate::event::Event;
+use crate::metrics::LoginEnd;
 use crate::models::one_time_code::{Purpose, use_code};
 use crate::models::user::{User, block_password, lock_user, verify_email};
 
@@ -141,6 +142,7 @@ async fn complete(
         Event::EmailVerified { account }.write();
     }
     Event::LoginByCode { account }.write();
+    app.metrics.count_login(LoginEnd::Success);
     let login = Box::new(LoginOutcome { user, device_tokens });
     Ok(CodeLogin::LoggedIn { login, is_password_blocked })
 }

@@ -50,8 +50,10 @@ pub mod username;
 pub mod verify_email;
 pub mod verify_password;
 
+use crate::app::App;
 use crate::db::DbError;
 use crate::event;
+use crate::metrics::RegistrationEnd;
 use crate::password_hasher::HashError;
 use field_errors::FieldErrors;
 use one_time_code::Rejection;
@@ -86,15 +88,23 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a limit was reached.
+    fn is_limit(&self) -> bool {
+        matches!(self, Self::RateLimited { .. } | Self::LoginStopped)
+    }
+
+    /// Counts a form to register that this refuses.
+    fn count_registration(&self, app: &App) {
+        if self.is_limit() {
+            app.metrics.count_registration(RegistrationEnd::Limited);
+        } else if let Self::Invalid(_) = self {
+            app.metrics.count_registration(RegistrationEnd::Refused);
+        }
+    }
+
     /// Whether the request was refused, and nothing failed.
     fn is_refusal(&self) -> bool {
-        matches!(
-            self,
-            Self::Invalid(_)
-                | Self::CodeRejected(_)
-                | Self::RateLimited { .. }
-                | Self::LoginStopped
-        )
+        matches!(self, Self::Invalid(_) | Self::CodeRejected(_)) || self.is_limit()
     }
 }
 

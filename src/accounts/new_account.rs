@@ -11,6 +11,7 @@ use super::{Error, history, hooks, invitation, trusted_devices};
 use crate::app::App;
 use crate::config::RegistrationMode;
 use crate::event::Event;
+use crate::metrics::RegistrationEnd;
 use crate::models::approval::ask_for_approval;
 use crate::models::hook_event::HookKind;
 use crate::models::registration::delete_registration;
@@ -77,11 +78,13 @@ pub async fn create_account(
         tell_operator(app, &mut tx).await?;
         tx.commit().await?;
         Event::ApprovalAsked { account: &user.id }.write();
+        app.metrics.count_registration(RegistrationEnd::Created);
         return Ok(Creation::Created(CreatedAccount { user, device_tokens, pending: None }.into()));
     }
     let pending = send_welcome(app, &mut tx, requester, &user).await?;
     hooks::enqueue(app, &mut tx, HookKind::Registered, &user).await?;
     tx.commit().await?;
     Event::Registered { account: &user.id }.write();
+    app.metrics.count_registration(RegistrationEnd::Created);
     Ok(Creation::Created(CreatedAccount { user, device_tokens, pending }.into()))
 }

@@ -13,6 +13,7 @@ use super::rate_limits::{Attempt, Counter, RateLimit};
 use crate::app::App;
 use crate::db::DbError;
 use crate::event::Event;
+use crate::metrics::CodeEnd;
 use crate::models::one_time_code::{
     COOL_DOWN, Purpose, count_attempt, find_code, find_given_code, invalidate_code, refund_attempt,
 };
@@ -133,9 +134,28 @@ impl PendingCode {
         (self.sent_at + (self.codes_sent - 1) * COOL_DOWN - now).max(0)
     }
 
-    /// The code that `typed` is, if it is right. The attempt is counted before it is compared: at the code that
-    /// was sent, and at the account over all its codes.
+    /// The code that `typed` is, if it is right.
     pub async fn check(
+        &self,
+        app: &App,
+        purpose: Purpose,
+        typed: &OneTimeCode,
+    ) -> Result<RightCode, Error> {
+        let checked = self.compare(app, purpose, typed).await;
+        let end = match &checked {
+            Ok(_) => Some(CodeEnd::Right),
+            Err(Error::CodeRejected(rejection)) => Some(rejection.end()),
+            Err(error) => error.is_limit().then_some(CodeEnd::Limited),
+        };
+        if let Some(end) = end {
+            app.metrics.count_code(purpose.name(), end);
+        }
+        checked
+    }
+
+    /// The attempt is counted before it is compared: at the code that was sent, and at the account over all its
+    /// codes.
+    async fn compare(
         &self,
         app: &App,
         purpose: Purpose,
@@ -269,6 +289,15 @@ fn attempts_left(left: i64) -> String {
 }
 
 impl Rejection {
+    /// As the metrics count it.
+    fn end(self) -> CodeEnd {
+        match self {
+            Self::Wrong(_) => CodeEnd::Wrong,
+            Self::Expired | Self::Gone => CodeEnd::Expired,
+            Self::TooMany => CodeEnd::Limited,
+        }
+    }
+
     /// As the log names it.
     fn name(self) -> &'static str {
         match self {

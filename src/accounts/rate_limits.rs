@@ -60,7 +60,30 @@ pub enum RateLimit {
 }
 
 impl RateLimit {
-    /// What the log and the counters' keys call it, and what the settings say; no rate is `off`.
+    pub const ALL: [Self; 15] = [
+        Self::LoginIp,
+        Self::LoginAccount,
+        Self::LoginInARow,
+        Self::LinkIp,
+        Self::RegisterIp,
+        Self::NewPassword,
+        Self::ForgotIp,
+        Self::ForgotAccount,
+        Self::ResetAccount,
+        Self::LoginCode,
+        Self::MailAddress,
+        Self::MailDomain,
+        Self::MailNetwork,
+        Self::MailNetworkDomain,
+        Self::MailSite,
+    ];
+
+    /// What the log, the metrics and the counters' keys call it.
+    pub fn name(self, app: &App) -> &'static str {
+        self.setting(&app.config.limits).0
+    }
+
+    /// Its name, and what the settings say; no rate is `off`.
     fn setting(self, limits: &Limits) -> (&'static str, Option<Rate>) {
         match self {
             Self::LoginIp => ("login_ip", limits.login_ip),
@@ -121,7 +144,7 @@ pub struct Counter {
 impl Counter {
     /// The counter of `limit` for `key`, which may be counted up to `rate`.
     pub fn new(app: &App, limit: RateLimit, key: &str, rate: Rate) -> Self {
-        let (name, _) = limit.setting(&app.config.limits);
+        let name = limit.name(app);
         let subject = app.key.digest("limit", &[name, key]);
         Self { limit, name, subject, rate, adds: 1 }
     }
@@ -170,11 +193,12 @@ struct Exceeded {
 }
 
 impl Exceeded {
-    /// Writes the event. `account` is the user's id, if the limit is about a user.
-    fn into_error(self, account: Option<&str>) -> Error {
+    /// Writes the event and counts it. `account` is the user's id, if the limit is about a user.
+    fn into_error(self, app: &App, account: Option<&str>) -> Error {
         let is_stopped = self.counter.limit == RateLimit::LoginInARow;
         let retry_after = (!is_stopped).then_some(self.retry_after);
         Event::Limited { account, limit: self.counter.name, retry_after }.write();
+        app.metrics.count_limited(self.counter.name);
         retry_after.map_or(Error::LoginStopped, |retry_after| Error::RateLimited { retry_after })
     }
 }
@@ -188,7 +212,7 @@ pub async fn count(
     let counters: Vec<Counter> = counters.into_iter().collect();
     match count_all(app, &counters).await? {
         Counted::WithinLimits { .. } => Ok(()),
-        Counted::Exceeded(exceeded) => Err(exceeded.into_error(account)),
+        Counted::Exceeded(exceeded) => Err(exceeded.into_error(app, account)),
     }
 }
 
@@ -206,7 +230,7 @@ pub async fn may_send(app: &App, tx: &mut Tx, counters: &[Counter]) -> Result<bo
     match count_in(app, tx, counters).await? {
         Counted::WithinLimits { .. } => Ok(true),
         Counted::Exceeded(exceeded) => {
-            drop(exceeded.into_error(None));
+            drop(exceeded.into_error(app, None));
             Ok(false)
         }
     }
@@ -292,7 +316,7 @@ impl Attempt {
                 Counted::Exceeded(exceeded) => exceeded,
             };
             if !in_flight.wait_for_refund(&exceeded.counter.subject, until).await {
-                return Err(exceeded.into_error(account));
+                return Err(exceeded.into_error(app, account));
             }
         }
     }
@@ -320,5 +344,18 @@ impl Attempt {
             Event::log_fault("a_limit_was_not_taken_back", &error);
         }
         self.in_flight.refund();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_limits_are_listed() {
+        for (index, limit) in RateLimit::ALL.into_iter().enumerate() {
+            assert_eq!(limit as usize, index);
+        }
+        assert_eq!(RateLimit::ALL.len(), RateLimit::MailSite as usize + 1, "the last of them");
     }
 }

@@ -17,6 +17,7 @@ use super::verify_password::is_repeated_password;
 use super::{Error, trusted_devices};
 use crate::app::App;
 use crate::event::Event;
+use crate::metrics::RegistrationEnd;
 use crate::models::user::{AcceptedTerms, NewUser, find_user_registered_in};
 
 /// What was typed.
@@ -67,14 +68,16 @@ pub async fn register(
     if let Some(refusal) = refusal(app, form.invite, invited.as_ref()) {
         return refuse(app, requester, form, refusal).await;
     }
-    let new = validate(app, requester, form, invited).await?;
+    let new = validate(app, requester, form, invited).await;
+    let new = new.inspect_err(|error| error.count_registration(app))?;
     let proves_first = app.config.registration.mode.proves_addresses() && new.invite.is_none();
     let mut counters =
         Counter::of_networks(app, RateLimit::RegisterIp, requester.counted_networks());
     if proves_first {
         counters.extend(confirm_registration::code_counters(app, requester));
     }
-    rate_limits::count(app, counters, None).await?;
+    let counted = rate_limits::count(app, counters, None).await;
+    counted.inspect_err(|error| error.count_registration(app))?;
     // Before the name is looked up: both outcomes take the same time.
     let password_hash = requester.hasher(app).hash(new.password.as_bytes()).await?;
     let (username, username_key) = &name_and_key(new.username.as_ref(), &new.email);
@@ -167,6 +170,7 @@ async fn refuse(
         }
     }
     Event::RegisterRefused { reason: refusal.name() }.write();
+    app.metrics.count_registration(RegistrationEnd::Refused);
     Ok(RegisterOutcome::Refused(refusal))
 }
 
@@ -181,6 +185,7 @@ async fn taken(
         return Ok(RegisterOutcome::Repeated(repeated));
     }
     Event::RegisterRefused { reason: "taken" }.write();
+    app.metrics.count_registration(RegistrationEnd::Taken);
     let Some(token) = new.invite else {
         let (username, _) = name_and_key(new.username.as_ref(), &new.email);
         let name = if username.is_empty() { new.email.as_typed().to_owned() } else { username };

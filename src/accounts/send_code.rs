@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::db::{DbError, Tx};
 use crate::event::Event;
 use crate::mail::emails::{self, EmailContext};
+use crate::metrics::CodeEnd;
 use crate::models::one_time_code::{Purpose, insert_code};
 use crate::models::outbox::Email;
 use crate::models::user::User;
@@ -131,7 +132,12 @@ pub async fn request_code(
 ) -> Result<CodeRequest, Error> {
     let NewRequest { purpose, recipient, typed, .. } = request;
     let account = request.user.map(|user| user.id.as_str());
-    rate_limits::count(app, request.counters, account).await?;
+    let counted = rate_limits::count(app, request.counters, account).await;
+    counted.inspect_err(|error| {
+        if error.is_limit() {
+            app.metrics.count_code(purpose.name(), CodeEnd::Limited);
+        }
+    })?;
     let Some(turn) = CodeTurn::begin(app, purpose, old, is_resend).await? else {
         return Ok(CodeRequest::Repeated);
     };
@@ -194,6 +200,8 @@ pub async fn send_code(app: &App, tx: &mut Tx, new: NewCode<'_>) -> Result<Pendi
     let may_send = may_send(app, tx, new.counters).await?;
     let (email, told) = if may_send { (new.email, new.account) } else { (new.email.decoy(), None) };
     app.outbox.enqueue(tx, &email, told).await?;
+    let end = if may_send { CodeEnd::Sent } else { CodeEnd::Limited };
+    app.metrics.count_code(new.purpose.name(), end);
     Ok(PendingCode {
         username: String::new(),
         email: String::new(),

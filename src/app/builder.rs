@@ -13,6 +13,7 @@ use crate::current_user::CurrentUser;
 use crate::db::{Db, DbError, Location, PgPool, SqlitePool};
 use crate::frame::{Frame, PageParts};
 use crate::key::ServerKey;
+use crate::metrics::Metrics;
 use crate::models::hook_event::{HookKind, note_hook};
 use crate::models::outbox::Outbox;
 use crate::password_hasher::{HashError, PasswordHasher};
@@ -119,6 +120,7 @@ impl AppBuilder {
             hooks,
             in_flight: InFlight::default(),
             frame,
+            metrics: Metrics::default(),
             touching: Mutex::default(),
             signing_keys: SigningKeyCache::default(),
             outbox: Outbox::new(key.clone(), clock.clone()),

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{Mailer, SendResult, mask};
 use crate::db::{Db, DbError};
 use crate::event::Event;
+use crate::metrics::Metrics;
 use crate::models::mail_log::{MailState, Outcome};
 use crate::models::outbox::{self, Outbox, QueuedEmail};
 use crate::random;
@@ -43,6 +44,7 @@ pub struct Worker {
     outbox: Outbox,
     mailer: Arc<Mailer>,
     slots: Slots,
+    metrics: Metrics,
     /// Emails that were sent and are still in the database, with their outcomes: deleted before any is
     /// claimed.
     done: Vec<(String, Outcome)>,
@@ -62,12 +64,19 @@ impl Worker {
             outbox,
             mailer,
             slots: Slots::new(),
+            metrics: Metrics::default(),
             done: Vec::new(),
             last_poll: i64::MIN,
             next_poll: Instant::now(),
             is_paused: false,
             pauses: 0,
         }
+    }
+
+    /// Counts what becomes of emails in `metrics`.
+    #[must_use]
+    pub fn counting(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// Works until `stop` turns true or its sender is dropped, then finishes the emails in flight. Polls
@@ -189,6 +198,9 @@ impl Worker {
     /// Logs the result of an email, and deletes or reschedules it. If that fails, an email that was not
     /// sent is due again when its claim runs out.
     async fn record(&mut self, queued: QueuedEmail, result: SendResult) -> Result<(), DbError> {
+        if let Some(end) = result.end() {
+            self.metrics.count_mail(end);
+        }
         let outcome = self.outcome_of(&result);
         let wait = retry_after(&queued, &result);
         log_result(&queued, &result, wait.unwrap_or_default());

@@ -8,6 +8,7 @@ pub mod frame;
 pub mod framing;
 pub mod headers;
 pub mod mailbox;
+pub mod metrics;
 pub mod mount;
 pub mod protect;
 pub mod request_id;

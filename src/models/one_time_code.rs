@@ -30,6 +30,9 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    pub const ALL: [Self; 5] =
+        [Self::PasswordReset, Self::LogIn, Self::ChangeEmail, Self::VerifyEmail, Self::Register];
+
     /// As rows and log lines name it.
     pub fn name(self) -> &'static str {
         match self {

@@ -344,6 +344,24 @@ pub async fn next_due(executor: Executor<'_>, now: i64) -> Result<Option<i64>, D
     Ok(due.and_then(|(at,)| at))
 }
 
+row! {
+    /// What waits in the outbox.
+    pub struct Backlog {
+        pub length: i64,
+        /// When the oldest email was enqueued (unix time).
+        pub oldest: Option<i64>,
+    }
+}
+
+/// The emails, decoys too, that have not expired at `now`.
+pub async fn find_backlog(executor: Executor<'_>, now: i64) -> Result<Backlog, DbError> {
+    let backlog = sql("select
+        (select count(*) from vestibule_outbox where expires_at > $1) as length,
+        (select created_at from vestibule_outbox where id > '' order by id limit 1) as oldest");
+    let backlog = backlog.bind(now).fetch_optional(executor).await?;
+    Ok(backlog.unwrap_or(Backlog { length: 0, oldest: None }))
+}
+
 /// The development mailbox: the newest emails, at most `most`, without decoys.
 pub async fn newest(
     executor: Executor<'_>,

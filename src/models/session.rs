@@ -245,6 +245,12 @@ pub async fn keep_sessions(
     keep.bind(user_id).bind(from).bind(to).execute(executor).await.map(drop)
 }
 
+/// How many sessions there are in which a user is logged in, with those that are not swept yet.
+pub async fn count_logged_in(executor: Executor<'_>) -> Result<i64, DbError> {
+    let count = sql("select count(*) from vestibule_sessions where user_id > ''");
+    Ok(count.fetch_optional::<(i64,)>(executor).await?.map_or(0, |(count,)| count))
+}
+
 /// The sessions in which a user is logged in, the last used first.
 pub async fn list_sessions(
     executor: Executor<'_>,

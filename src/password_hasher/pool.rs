@@ -1,10 +1,12 @@
 //! Threads and the jobs that wait for them.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use argon2::Block;
 
 use super::queue::{FairQueue, NetworkPath};
+use crate::metrics::Seconds;
 
 /// A job gets the memory of its thread. One that is refused is dropped.
 pub type Job = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
@@ -15,10 +17,13 @@ pub struct Pool(Arc<Shared>);
 struct Shared {
     waiting: Mutex<Waiting>,
     changed: Condvar,
+    /// How long jobs waited for a thread.
+    waits: Seconds,
 }
 
 struct Waiting {
-    jobs: FairQueue<Job>,
+    /// Each since when it waits.
+    jobs: FairQueue<(Instant, Job)>,
     is_closed: bool,
 }
 
@@ -26,7 +31,8 @@ impl Pool {
     /// Starts `threads` threads of this name; `queue` jobs may wait for them.
     pub fn start(name: &str, threads: usize, queue: usize) -> std::io::Result<Self> {
         let waiting = Waiting { jobs: FairQueue::new(queue), is_closed: false };
-        let shared = Arc::new(Shared { waiting: Mutex::new(waiting), changed: Condvar::new() });
+        let (waiting, changed) = (Mutex::new(waiting), Condvar::new());
+        let shared = Arc::new(Shared { waiting, changed, waits: Seconds::default() });
         let pool = Self(Arc::clone(&shared));
         for number in 0..threads {
             let shared = Arc::clone(&shared);
@@ -36,9 +42,14 @@ impl Pool {
         Ok(pool)
     }
 
+    /// How many jobs wait, and how long others did.
+    pub fn waiting(&self) -> (usize, Seconds) {
+        (self.0.lock().jobs.len(), self.0.waits.clone())
+    }
+
     /// Queues a job. If the queue is full, this job or another is dropped.
     pub fn add(&self, path: NetworkPath, job: Job) {
-        let refused = self.0.lock().jobs.push(path, job);
+        let refused = self.0.lock().jobs.push(path, (Instant::now(), job));
         self.0.changed.notify_one();
         drop(refused);
     }
@@ -68,9 +79,12 @@ impl Shared {
     fn next(&self) -> Option<Job> {
         let mut waiting = self.lock();
         loop {
-            let next = waiting.jobs.pop();
-            if next.is_some() || waiting.is_closed {
-                return next;
+            if let Some((since, job)) = waiting.jobs.pop() {
+                self.waits.observe(since.elapsed());
+                return Some(job);
+            }
+            if waiting.is_closed {
+                return None;
             }
             waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }

@@ -24,6 +24,11 @@ impl<T> FairQueue<T> {
         Self { max, len: 0, networks: VecDeque::new() }
     }
 
+    /// How many jobs wait.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
     /// Adds a job. If that is one too many, returns the job that is refused: the newest of the network
     /// with the most jobs, in the wide network with the most jobs.
     pub fn push(&mut self, [wide, network]: NetworkPath, job: T) -> Option<T> {

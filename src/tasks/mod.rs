@@ -40,9 +40,10 @@ pub fn spawn(app: &App) -> Result<Tasks, MailError> {
 pub(crate) fn spawn_with(app: &App, mailer: Option<Mailer>) -> Tasks {
     let mut tasks = Tasks { stop: watch::Sender::new(false), running: JoinSet::new() };
     if let Some(mailer) = mailer.map(Arc::new) {
-        let (db, outbox) = (app.db.clone(), app.outbox.clone());
+        let app = app.clone();
         tasks.spawn("outbox", move |stop| {
-            Worker::new(db.clone(), outbox.clone(), Arc::clone(&mailer)).run(stop)
+            let worker = Worker::new(app.db.clone(), app.outbox.clone(), Arc::clone(&mailer));
+            worker.counting(app.metrics.clone()).run(stop)
         });
     }
     if !app.hooks.kinds().is_empty() {

@@ -23,7 +23,7 @@ use crate::support::apps::{WIKI, app_cookie, ask_proxy, behind_proxy};
 use crate::support::outbox::mailer;
 use crate::support::smtp::FakeSmtp;
 use crate::support::work::work_of;
-use crate::support::{OTHER_PASSWORD, PASSWORD, Site};
+use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site};
 
 /// Tables of a few rows, whatever the number of users.
 const SMALL_TABLES: [&str; 2] = ["vestibule_migrations", "vestibule_signing_keys"];
@@ -86,6 +86,7 @@ async fn everything(site: &Site) {
     let mut worker = Worker::new(site.db().clone(), site.app.outbox.clone(), mailer);
     worker.deliver_due().await.unwrap();
     by_the_operator(site).await;
+    Browser::new(vestibule::metrics_router(&site.app)).open("/metrics").await;
 }
 
 /// Whatever the operator does on the command line.
