@@ -1,8 +1,11 @@
 //! The address that a request came from, as far as those who forwarded it can be believed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net};
+
+/// The address of a peer that has none, such as a proxy on a Unix socket. No network packet comes from it.
+pub const UNKNOWN_PEER: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// How many bits are before the IPv4 address in `::ffff:10.0.0.1` (RFC 4291, 2.5.5.2).
 const MAPPED_PREFIX: u8 = 96;
@@ -44,8 +47,8 @@ fn canonical(net: IpNet) -> IpNet {
     }
 }
 
-/// Whether the client is on this machine: connected over loopback, and not on behalf of a client
-/// elsewhere. A proxy here speaks for the addresses in its `forwarded` lines; one that is not trusted
+/// Whether the client is on this machine: connected over loopback or a Unix socket, and not on behalf of a
+/// client elsewhere. A proxy here speaks for the addresses in its `forwarded` lines; one that is not trusted
 /// may have passed on what the visitor wrote.
 pub fn is_local<'a>(
     direct: IpAddr,
@@ -53,10 +56,11 @@ pub fn is_local<'a>(
     trusted: &[IpNet],
 ) -> bool {
     let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
+    let is_here = direct == UNKNOWN_PEER || is_loopback(direct);
     let from_here = |line: &[u8]| {
         line.split(|byte| *byte == b',').all(|hop| parse_hop(hop).is_some_and(is_loopback))
     };
-    is_loopback(direct) && forwarded.all(|line| is_trusted(direct, trusted) && from_here(line))
+    is_here && forwarded.all(|line| is_trusted(direct, trusted) && from_here(line))
 }
 
 /// An address, in brackets or with a port as some proxies write it.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -15,6 +16,7 @@ mod base_url;
 mod colour;
 mod hash;
 mod limits;
+mod listen;
 mod logo;
 mod mail;
 mod registration;
@@ -33,6 +35,7 @@ pub use base_url::BaseUrl;
 pub use colour::Colour;
 pub use hash::HashCost;
 pub use limits::Limits;
+pub use listen::Listen;
 pub use logo::{Logo, Picture};
 pub(crate) use mail::{MAX_ADDRESS_LENGTH, canonical_domain, is_dot_atom};
 pub use mail::{Notice, Notices, Sender};
@@ -50,8 +53,12 @@ use values::{HOUR, MINUTE};
 /// The settings, validated.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the server listens; port 0 picks a free one.
+    /// Where visitors connect to, unless `listen_unix` is set.
     pub listen: SocketAddr,
+    /// The file of the Unix socket where they connect to.
+    pub listen_unix: Option<PathBuf>,
+    /// Where Prometheus reads the metrics; `None` serves none.
+    pub metrics_listen: Option<Listen>,
     /// The URL that people see.
     pub base_url: BaseUrl,
     /// Whether the base URL is not set, so that it follows the port.
@@ -84,7 +91,8 @@ pub struct Config {
     /// Where people go after they have logged in without `next`: a path on the origin, or a
     /// URL within `apps`. `/account` is the account page, also if the base URL has a path.
     pub after_login: String,
-    /// The proxies whose `X-Forwarded-For` is trusted, and which may ask who is logged in.
+    /// The proxies whose `X-Forwarded-For` is trusted, and which may ask who is logged in. Those on a Unix
+    /// socket are `UNKNOWN_PEER`.
     pub trusted_proxies: Vec<IpNet>,
     /// `Strict-Transport-Security` on answers over https; `None` if it is off.
     pub hsts: Option<String>,
@@ -137,6 +145,11 @@ impl Config {
         Self::check(RawSettings::read(flags, &environment))
     }
 
+    /// Where visitors connect to.
+    pub(crate) fn listen(&self) -> Listen {
+        self.listen_unix.clone().map_or(Listen::Tcp(self.listen), Listen::Unix)
+    }
+
     /// Where people go after they have logged in without `next`: a path on the origin, or a URL.
     pub(crate) fn after_login(&self) -> String {
         match self.after_login.as_str() {
@@ -157,23 +170,23 @@ impl Config {
 
     fn check(mut raw: RawSettings) -> Result<Self, ConfigErrors> {
         let config = Self::read(&mut raw);
-        config.check_production(&mut raw);
+        config.check_together(&mut raw);
         raw.finish(config)
     }
 
     fn read(raw: &mut RawSettings) -> Self {
-        let listen = raw.value("LISTEN", values::listen);
+        let (listen, listen_unix) = raw.value("LISTEN", Listen::parse).into_parts();
         let base_url = raw.optional("BASE_URL", BaseUrl::parse);
-        let base_url_is_default = base_url.is_none();
         let base_url = base_url.unwrap_or_else(|| BaseUrl::localhost(listen.port()));
         let site_name = raw.value("SITE_NAME", values::site_name);
         let apps = raw.value("APPS", Apps::parse);
-        let mail_from = raw.optional("MAIL_FROM", Sender::parse);
-        let mail_from = mail_from.unwrap_or_else(|| Sender::no_reply(&site_name, &base_url));
+        let mail_from = Sender::read(raw, &site_name, &base_url);
         Self {
             listen,
+            listen_unix,
+            metrics_listen: raw.optional("METRICS_LISTEN", Listen::parse),
             base_url,
-            base_url_is_default,
+            base_url_is_default: !raw.is_set("BASE_URL"),
             site_name,
             accent: raw.value("ACCENT", Accent::parse),
             logo: Logo::read(raw),
@@ -202,7 +215,10 @@ impl Config {
         }
     }
 
-    fn check_production(&self, raw: &mut RawSettings) {
+    fn check_together(&self, raw: &mut RawSettings) {
+        if self.metrics_listen.as_ref().is_some_and(|metrics| metrics.is_same(&self.listen())) {
+            raw.add_error("METRICS_LISTEN", "expected another address than VESTIBULE_LISTEN: visitors must not read the metrics");
+        }
         let is_production = self.base_url.is_https();
         if is_production && !raw.is_set("SMTP_URL") {
             raw.add_error("SMTP_URL", "missing: VESTIBULE_BASE_URL is https, and codes must reach people by mail: set it to smtps://USER:PASSWORD@HOST:465 or the like");

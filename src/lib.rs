@@ -34,7 +34,7 @@
 //! | `mail`, `models` | emails and their delivery; one file per table |
 //! | `password_hasher`, `imported_hash`, `assets` | Argon2id on dedicated threads; hashes of other programs; static files |
 //! | [`config`], `db`, `key` | settings; the two databases; the server's key |
-//! | `clock`, `random`, `event`, `tls` … | time, random numbers, the log, TLS to other servers |
+//! | `clock`, `random`, `event`, `metrics`, `tls` … | time, random numbers, the log, the metrics, TLS to other servers |
 
 mod assets;
 #[cfg(feature = "cli")]
@@ -86,6 +86,8 @@ pub mod key;
 #[doc(hidden)]
 pub mod mail;
 #[doc(hidden)]
+pub mod metrics;
+#[doc(hidden)]
 pub mod models;
 #[doc(hidden)]
 pub mod next_path;
@@ -106,6 +108,9 @@ pub use routes::router;
 // What the binary serves, for the tests, the benchmarks and the fuzz targets.
 #[doc(hidden)]
 pub use routes::site;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub use server::metrics::router as metrics_router;
 
 /// The code of the guide compiles, and its test passes.
 #[cfg(doctest)]

@@ -2,17 +2,18 @@
 
 mod connection;
 mod descriptors;
+pub mod listener;
+pub mod metrics;
+pub mod service_manager;
 mod socket;
 #[cfg(test)]
 mod tests;
 
-use std::io::Write;
-use std::net::SocketAddr;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -21,6 +22,7 @@ use crate::app::App;
 use crate::event::Event;
 use crate::tasks::Tasks;
 use connection::Timeouts;
+use listener::{Client, Listener};
 
 /// How long requests and emails may take to finish after SIGTERM. With what follows, the program exits
 /// within the ten seconds that Docker waits before it sends SIGKILL.
@@ -42,20 +44,40 @@ const RESERVED_DESCRIPTORS: usize = MAX_WAITING + 64;
 /// The response to a client whose request is not read.
 const BUSY_RESPONSE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
-/// Serves the site until a signal, then lets requests and tasks finish for a while.
-pub async fn run(listener: TcpListener, app: &App, tasks: Tasks, mut signals: Signals) {
+/// Programs that read the metrics at once; there is one.
+const MAX_SCRAPES: usize = 16;
+
+/// Serves the site until a signal, then lets requests and tasks finish for a while. `metrics` is where
+/// Prometheus reads them, if it does.
+pub async fn run(
+    (site, metrics): (Listener, Option<Listener>),
+    app: &App,
+    tasks: Tasks,
+    mut signals: Signals,
+) {
     let max = descriptors::fit(app.config.max_connections, RESERVED_DESCRIPTORS);
-    let router = crate::routes::site(app);
-    let mut server = Server::new(router, max, Timeouts::default());
-    server.serve_until(&listener, signals.stop()).await;
-    server.accept_backlog(listener);
+    let mut server = Server::new(crate::routes::site(app), max, Timeouts::default());
+    tokio::select! {
+        () = server.serve_until(&site, signals.stop()) => {}
+        () = serve_metrics(metrics, app) => {}
+        () = service_manager::keep_informed(&app.db) => {}
+    }
+    server.accept_backlog(site);
     Event::Stopping.write();
+    service_manager::tell_stopping();
     let reason = tokio::select! {
         ((), ()) = async { tokio::join!(server.drain(), tasks.finish()) } => "finished",
         () = tokio::time::sleep(DRAIN_TIMEOUT) => "out_of_time",
         () = signals.stop() => "told_twice",
     };
     Event::Stopped { reason }.write();
+}
+
+/// Does not end.
+async fn serve_metrics(listener: Option<Listener>, app: &App) {
+    let Some(listener) = listener else { return pending().await };
+    let mut server = Server::new(metrics::router(app), MAX_SCRAPES, Timeouts::default());
+    server.serve_until(&listener, pending()).await;
 }
 
 /// All connections. Those still open are closed when it is dropped.
@@ -76,7 +98,7 @@ impl Server {
         Self { router, timeouts, max, permits, connections, stopping: watch::Sender::new(false) }
     }
 
-    async fn serve_until(&mut self, listener: &TcpListener, stop: impl Future<Output = ()>) {
+    async fn serve_until(&mut self, listener: &Listener, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
         loop {
             let accepted = tokio::select! {
@@ -94,17 +116,17 @@ impl Server {
     }
 
     /// Serves a client as soon as there is a permit. If too many wait for one, it is rejected.
-    fn serve(&mut self, (stream, peer): (TcpStream, SocketAddr)) {
+    fn serve(&mut self, client: Client) {
         while self.connections.try_join_next().is_some() {}
         if self.connections.len() == self.max {
             Event::ConnectionsFull.write();
         }
         if self.connections.len() >= self.max + MAX_WAITING {
-            return reject(stream);
+            return client.0.reject(BUSY_RESPONSE);
         }
         let permit = Arc::clone(&self.permits).acquire_owned();
         let stopping = self.stopping.subscribe();
-        let served = connection::serve(self.router.clone(), stream, peer, self.timeouts, stopping);
+        let served = connection::serve(self.router.clone(), client, self.timeouts, stopping);
         self.connections.spawn(async move {
             let _permit = permit.await;
             served.await;
@@ -113,13 +135,9 @@ impl Server {
 
     /// Serves the clients that the kernel has already connected: closing the listener would reset
     /// them.
-    fn accept_backlog(&mut self, listener: TcpListener) {
-        let Ok(listener) = listener.into_std() else { return };
-        for (stream, peer) in (0..BACKLOG).map_while(|_| listener.accept().ok()) {
-            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-            if let Ok(stream) = stream {
-                self.serve((stream, peer));
-            }
+    fn accept_backlog(&mut self, listener: Listener) {
+        for client in listener.close(BACKLOG) {
+            self.serve(client);
         }
     }
 
@@ -127,12 +145,6 @@ impl Server {
     async fn drain(mut self) {
         self.stopping.send_replace(true);
         while self.connections.join_next().await.is_some() {}
-    }
-}
-
-fn reject(stream: TcpStream) {
-    if let Ok(mut stream) = stream.into_std() {
-        let _ = stream.write(BUSY_RESPONSE);
     }
 }
 

@@ -68,16 +68,8 @@ pub async fn register(
     if let Some(refusal) = refusal(app, form.invite, invited.as_ref()) {
         return refuse(app, requester, form, refusal).await;
     }
-    let new = validate(app, requester, form, invited).await;
-    let new = new.inspect_err(|error| error.count_registration(app))?;
-    let proves_first = app.config.registration.mode.proves_addresses() && new.invite.is_none();
-    let mut counters =
-        Counter::of_networks(app, RateLimit::RegisterIp, requester.counted_networks());
-    if proves_first {
-        counters.extend(confirm_registration::code_counters(app, requester));
-    }
-    let counted = rate_limits::count(app, counters, None).await;
-    counted.inspect_err(|error| error.count_registration(app))?;
+    let checked = check(app, requester, form, invited).await;
+    let (new, proves_first) = checked.inspect_err(|error| error.count_registration(app))?;
     // Before the name is looked up: both outcomes take the same time.
     let password_hash = requester.hasher(app).hash(new.password.as_bytes()).await?;
     let (username, username_key) = &name_and_key(new.username.as_ref(), &new.email);
@@ -114,6 +106,24 @@ async fn prove_first(
     }
     let requested = confirm_registration::request_code(app, requester, new, pending).await?;
     Ok(RegisterOutcome::CodeSent(requested))
+}
+
+/// Validates the form, and counts it. Returns also whether its address must be proved first.
+async fn check<'a>(
+    app: &App,
+    requester: &Requester,
+    form: RegistrationForm<'a>,
+    invited: Option<EmailAddress>,
+) -> Result<(NewAccount<'a>, bool), Error> {
+    let new = validate(app, requester, form, invited).await?;
+    let proves_first = app.config.registration.mode.proves_addresses() && new.invite.is_none();
+    let mut counters =
+        Counter::of_networks(app, RateLimit::RegisterIp, requester.counted_networks());
+    if proves_first {
+        counters.extend(confirm_registration::code_counters(app, requester));
+    }
+    rate_limits::count(app, counters, None).await?;
+    Ok((new, proves_first))
 }
 
 async fn validate<'a>(

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use super::BaseUrl;
+use super::sources::RawSettings;
 
 const SENDER_EXPECTED: &str =
     "expected NAME <ADDRESS> or just an address, like Vestibule <no-reply@example.org>";
@@ -40,9 +41,11 @@ impl Sender {
         }
     }
 
-    pub(super) fn no_reply(site_name: &str, base_url: &BaseUrl) -> Self {
-        let address = format!("no-reply@{}", base_url.mail_host());
-        Self { name: site_name.to_owned(), address }
+    pub(super) fn read(raw: &mut RawSettings, site_name: &str, base_url: &BaseUrl) -> Self {
+        raw.optional("MAIL_FROM", Self::parse).unwrap_or_else(|| {
+            let address = format!("no-reply@{}", base_url.mail_host());
+            Self { name: site_name.to_owned(), address }
+        })
     }
 }
 

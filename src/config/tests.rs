@@ -72,6 +72,36 @@ fn a_flag_overrides_the_environment() {
 }
 
 #[test]
+fn a_unix_socket_is_listened_to_in_place_of_an_address() {
+    let config = from(&[("VESTIBULE_LISTEN", "unix:/run/socket")]).unwrap();
+    assert_eq!(config.listen().to_string(), "unix:/run/socket");
+    assert_eq!(config.base_url.origin(), "http://localhost");
+}
+
+#[test]
+fn the_metrics_are_not_where_the_pages_are() {
+    let both = |listen, metrics| {
+        from(&[("VESTIBULE_LISTEN", listen), ("VESTIBULE_METRICS_LISTEN", metrics)])
+    };
+    for other in ["127.0.0.1:9464", "unix:/run/metrics"] {
+        assert_eq!(
+            both("127.0.0.1:8000", other).unwrap().metrics_listen.unwrap().to_string(),
+            other
+        );
+    }
+    assert!(both("127.0.0.1:0", "127.0.0.1:0").is_ok());
+    for same in ["127.0.0.1:8000", "unix:/run/socket"] {
+        let message = both(same, same).unwrap_err().to_string();
+        assert!(message.contains("expected another address than VESTIBULE_LISTEN"), "{message}");
+    }
+    let message = errors(&[("VESTIBULE_METRICS_LISTEN", "9464")]);
+    assert!(
+        message.starts_with("VESTIBULE_METRICS_LISTEN=\"9464\": expected an address"),
+        "{message}"
+    );
+}
+
+#[test]
 fn all_errors_are_printed_at_once_one_per_line() {
     let flags = map(&[("PASSWORD_MIN", "4")]);
     let environment = map(&[
@@ -84,7 +114,7 @@ fn all_errors_are_printed_at_once_one_per_line() {
     assert_eq!(message.to_string().lines().count(), 5);
     let message = message.to_string();
     for line in [
-        r#"VESTIBULE_LISTEN="nonsense": expected an address and a port, like 127.0.0.1:8000"#,
+        r#"VESTIBULE_LISTEN="nonsense": expected an address and a port, like 127.0.0.1:8000, or unix:PATH"#,
         r#"VESTIBULE_SITE_NAME="two\nlines": expected 1 to 60 characters on one line"#,
         r#"--password-min "4": expected a whole number from 8 to 64"#,
         "VESTIBULE_LISEN: is not a setting: did you mean VESTIBULE_LISTEN?",

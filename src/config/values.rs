@@ -1,11 +1,12 @@
 //! The values of settings: what text is accepted for each, and the errors for other text.
 
 use std::fmt::Display;
-use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use ipnet::IpNet;
+
+use crate::client_address::UNKNOWN_PEER;
 
 pub(super) const MINUTE: i64 = 60;
 pub(super) const HOUR: i64 = 60 * MINUTE;
@@ -117,10 +118,6 @@ pub(super) fn hsts(text: &str) -> Result<Option<String>, &'static str> {
     Ok(Some(value))
 }
 
-pub(super) fn listen(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse().map_err(|_| "expected an address and a port, like 127.0.0.1:8000")
-}
-
 pub(super) fn site_name(text: &str) -> Result<String, String> {
     let name = text.trim();
     let fits = (1..=MAX_SITE_NAME).contains(&name.chars().count());
@@ -139,16 +136,17 @@ pub(super) fn trusted_proxies(text: &str) -> Result<Vec<IpNet>, &'static str> {
 }
 
 fn network(text: &str) -> Result<IpNet, &'static str> {
-    let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    let address = if text == "unix" { Ok(UNKNOWN_PEER) } else { text.parse() };
+    let network = text.parse::<IpNet>().or_else(|_| address.map(IpNet::from));
     match network {
         // ::ffff:10.0.0.0/8 is ::/8, in which there is no IPv4 address.
         Ok(IpNet::V6(net)) if net.addr().to_ipv4_mapped().is_some() && net.prefix_len() < 96 => {
             Err("expected an IPv4 network written like 10.0.0.0/8, not behind ::ffff:")
         }
         Ok(network) => Ok(network.trunc()),
-        Err(_) => {
-            Err("expected addresses or CIDRs separated by commas, like 10.0.0.1,fd00::/8, or none")
-        }
+        Err(_) => Err(
+            "expected addresses or CIDRs separated by commas, like 10.0.0.1,fd00::/8, unix for a Unix socket, or none",
+        ),
     }
 }
 
@@ -282,6 +280,8 @@ mod tests {
         let proxies = trusted_proxies("10.1.2.3/8, 192.0.2.1,fd00::/8,").unwrap();
         let written: Vec<_> = proxies.iter().map(ToString::to_string).collect();
         assert_eq!(written, ["10.0.0.0/8", "192.0.2.1/32", "fd00::/8"]);
+        let with_unix = trusted_proxies("10.0.0.1, unix").unwrap();
+        assert_eq!(with_unix[1].to_string(), "0.0.0.0/32");
         assert_eq!(trusted_proxies(""), Ok(Vec::new()));
         assert_eq!(trusted_proxies("none"), Ok(Vec::new()));
         for mapped in ["::ffff:127.0.0.1", "::ffff:10.0.0.0/104", "::ffff:0:0/96", "::/0"] {

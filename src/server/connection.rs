@@ -16,11 +16,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
 
+use super::listener::Client;
 use super::socket::Socket;
 
 /// What a connection may buffer of a request's head: memory is bounded by connections times this.
@@ -62,13 +62,10 @@ impl Default for Timeouts {
 /// Answers requests until the client, a timeout or the end of the program closes the connection.
 pub async fn serve(
     router: Router,
-    stream: TcpStream,
-    peer: SocketAddr,
+    (stream, peer): Client,
     timeouts: Timeouts,
     mut stopping: watch::Receiver<bool>,
 ) {
-    // Pages are small and written at once: waiting to fill a packet only delays them.
-    let _ = stream.set_nodelay(true);
     let ends = Instant::now() + timeouts.life;
     let (is_answering, is_unread) = (Arc::new(AtomicBool::new(false)), Arc::default());
     let socket = Socket::new(stream, timeouts.write, timeouts.linger, Arc::clone(&is_unread));
@@ -104,11 +101,13 @@ pub async fn serve(
 async fn respond(
     router: Router,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    peer: Option<SocketAddr>,
     ends: Instant,
 ) -> Result<Response<Body>, Infallible> {
     let mut request = request.map(Body::new);
-    request.extensions_mut().insert(ConnectInfo(peer));
+    if let Some(peer) = peer {
+        request.extensions_mut().insert(ConnectInfo(peer));
+    }
     // A request of HTTP/1.1 without a host must be refused (RFC 9112, 3.2). The router refuses an empty
     // host and allows none, as in requests of tests and of programs that mount it.
     if request.version() > hyper::Version::HTTP_10 && !request.headers().contains_key(HOST) {

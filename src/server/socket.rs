@@ -8,13 +8,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
+
+use super::listener::Stream;
 
 /// Sets the timeouts that hyper does not have: a client that sends requests and never reads the
 /// responses would keep its connection for ever.
 pub struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     write: Duration,
     linger: Duration,
     /// Whether the client may have a part of a response left to read.
@@ -28,7 +29,7 @@ pub struct Socket {
 
 impl Socket {
     pub fn new(
-        stream: TcpStream,
+        stream: Stream,
         write: Duration,
         linger: Duration,
         is_unread: Arc<AtomicBool>,
@@ -64,7 +65,7 @@ impl AsyncWrite for Socket {
             return written;
         }
         // Without this the kernel would keep what was not read, megabytes of it.
-        let _ = stream.set_zero_linger();
+        stream.drop_unread();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::header::CONNECTION;
 use axum::routing::{get, post};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{interval, timeout};
 
@@ -50,7 +50,8 @@ impl TestServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut running = JoinSet::new();
-        running.spawn(async move { server.serve_until(&listener, std::future::pending()).await });
+        let listener = Listener::Tcp(listener);
+        running.spawn(async move { server.serve_until(&listener, pending()).await });
         Self { address, _running: running }
     }
 
@@ -198,11 +199,16 @@ async fn a_connection_beyond_those_that_wait_is_rejected_with_503() {
     assert!(read_until(&mut waiting[0], "hello").await.contains("hello"));
 }
 
+async fn listener() -> (Listener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (Listener::Tcp(listener), address)
+}
+
 /// One is in the kernel's queue, the other is accepted and has sent nothing yet.
 #[tokio::test]
 async fn new_connections_are_answered_when_the_program_stops() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (listener, address) = listener().await;
     let router = Router::new().route("/", get(async || "hello"));
     let mut server = Server::new(router, 9, generous());
     let mut taken = TcpStream::connect(address).await.unwrap();
@@ -221,8 +227,7 @@ async fn new_connections_are_answered_when_the_program_stops() {
 
 /// Stops a server, of at most `max` connections, after each client has sent its bytes.
 async fn stop_with(max: usize, clients: &[&[u8]]) -> (Vec<TcpStream>, JoinSet<()>, Arc<Semaphore>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (listener, address) = listener().await;
     let done = Arc::new(Semaphore::new(0));
     let may_end = Arc::clone(&done);
     let work = post(async move |body: String| {
@@ -293,8 +298,8 @@ async fn a_waiting_connection_is_answered_when_the_program_stops() {
 
 #[tokio::test]
 async fn a_client_that_is_still_sending_reads_the_refusal_when_the_program_stops() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut sender = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (listener, address) = listener().await;
+    let mut sender = TcpStream::connect(address).await.unwrap();
     let router = Router::new().route("/refuse", post(async || "too much"));
     let timeouts = Timeouts { linger: PATIENCE, ..generous() };
     let mut server = Server::new(router, 9, timeouts);

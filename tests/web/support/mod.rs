@@ -16,6 +16,7 @@ pub mod received;
 pub mod rules;
 mod site;
 pub mod smtp;
+pub mod unix;
 pub mod walker;
 pub mod work;
 

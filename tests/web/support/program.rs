@@ -275,7 +275,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn read(mut stream: TcpStream) -> Self {
+    pub fn read(mut stream: impl Read) -> Self {
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).unwrap();
         Self::parse(&bytes)

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 
 use super::hosts::{Authority, HostsBrowser};
 use super::program::{Folder, Program};
+use super::unix::UnixProgram;
 
 pub const PYTHON: &str = "/usr/bin/python3";
 pub const NGINX: &str = "/usr/sbin/nginx";
@@ -30,9 +31,25 @@ pub enum Kind {
     Caddy,
 }
 
+/// The site behind the proxy.
+enum Server {
+    Tcp(#[expect(dead_code, reason = "it is killed when it is dropped")] Program),
+    Unix(#[expect(dead_code, reason = "it is killed when it is dropped")] UnixProgram),
+}
+
+fn settings<'a>(base_url: &'a str, trusted: &'a str) -> Vec<(&'a str, &'a str)> {
+    let settings = [
+        ("VESTIBULE_BASE_URL", base_url),
+        ("VESTIBULE_APPS", "https://wiki.example.org"),
+        ("VESTIBULE_TRUSTED_PROXIES", trusted),
+        ("VESTIBULE_SMTP_URL", "smtp://127.0.0.1:1"),
+    ];
+    CHEAP.into_iter().chain(settings).collect()
+}
+
 /// A site, an application and the proxy before both.
 pub struct Setup {
-    _program: Program,
+    _server: Server,
     authority: Authority,
     proxy: Child,
     address: SocketAddr,
@@ -52,33 +69,43 @@ impl Setup {
             return None;
         }
         let folder = Folder::new();
-        let settings = [
-            ("VESTIBULE_BASE_URL", base_url),
-            ("VESTIBULE_APPS", "https://wiki.example.org"),
-            ("VESTIBULE_TRUSTED_PROXIES", "127.0.0.1"),
-            ("VESTIBULE_SMTP_URL", "smtp://127.0.0.1:1"),
-        ];
-        let settings: Vec<_> = CHEAP.into_iter().chain(settings).collect();
+        let settings = settings(base_url, "127.0.0.1");
         let program = tokio::task::block_in_place(|| folder.serve_with_log(&settings));
-        let authority = Authority::new();
-        for host in HOSTS {
-            authority.write(&folder.0, host);
-        }
         let (text, app) = config(program.address);
         let text = text
             .replace("127.0.0.1:8000", &program.address.to_string())
             .replace("127.0.0.1:3000", &app.to_string());
+        Some(Self::with_proxy(kind, &text, folder, Server::Tcp(program)).await)
+    }
+
+    /// With nginx in front of the Unix socket of the documentation; none where there is no nginx.
+    pub async fn on_unix_socket(base_url: &str, text: &str) -> Option<Self> {
+        if !is_there(NGINX) {
+            return None;
+        }
+        let folder = Folder::new();
+        let settings = settings(base_url, "unix");
+        let program = tokio::task::block_in_place(|| UnixProgram::start(&folder, &settings));
+        let text = text.replace("/run/vestibule/socket", &program.socket.display().to_string());
+        Some(Self::with_proxy(Kind::Nginx, &text, folder, Server::Unix(program)).await)
+    }
+
+    async fn with_proxy(kind: Kind, text: &str, folder: Folder, server: Server) -> Self {
+        let authority = Authority::new();
+        for host in HOSTS {
+            authority.write(&folder.0, host);
+        }
         let address = free_address();
         let proxy = match kind {
-            Kind::Nginx => start_nginx(&folder.0, &text, address),
-            Kind::Caddy => start_caddy(&folder.0, &text, address),
+            Kind::Nginx => start_nginx(&folder.0, text, address),
+            Kind::Caddy => start_caddy(&folder.0, text, address),
         };
-        let mut setup = Self { _program: program, authority, proxy, address, folder };
+        let mut setup = Self { _server: server, authority, proxy, address, folder };
         while tokio::net::TcpStream::connect(address).await.is_err() {
             assert!(setup.proxy.try_wait().unwrap().is_none(), "the proxy ended: {}", setup.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        Some(setup)
+        setup
     }
 
     fn log(&self) -> String {
