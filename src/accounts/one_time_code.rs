@@ -141,7 +141,7 @@ impl PendingCode {
         purpose: Purpose,
         typed: &OneTimeCode,
     ) -> Result<RightCode, Error> {
-        let checked = self.compare(app, purpose, typed).await;
+        let checked = self.count_and_compare(app, purpose, typed).await;
         let end = match &checked {
             Ok(_) => Some(CodeEnd::Right),
             Err(Error::CodeRejected(rejection)) => Some(rejection.end()),
@@ -155,7 +155,7 @@ impl PendingCode {
 
     /// The attempt is counted before it is compared: at the code that was sent, and at the account over all its
     /// codes.
-    async fn compare(
+    async fn count_and_compare(
         &self,
         app: &App,
         purpose: Purpose,
