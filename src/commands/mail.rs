@@ -18,11 +18,12 @@ pub const EXAMPLES: &str = "Examples:
   vestibule mail log ann@example.com";
 
 const LOG_HELP: &str = "\
-Each line: when the email was written, its kind, its state, when it was sent, and what the mail server
-last said. A log line names an email by the id that --json prints.
+Each line: when the email was written, its kind, its state, when it was sent, and what the
+mail server last said. A log line names an email by the id that --json prints.
 
-States: waiting, sent, deferred (the mail server asked to try later), refused (tried again all the same),
-unanswered (the mail server got it and did not answer), given_up (it will not be sent).
+States: waiting, sent, deferred (the mail server asked to try later), refused (tried again
+all the same), unanswered (the mail server got it and did not answer), given_up (it will
+not be sent).
 
 Examples:
   vestibule mail log ann@example.com

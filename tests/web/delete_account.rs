@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use tower_sessions::SessionStore;
 use vestibule::accounts::delete_account::{Deletion, delete_account};
+use vestibule::accounts::set_password::make_code;
 use vestibule::config::Notices;
 use vestibule::db::sql;
 use vestibule::models::session::SqlSessionStore;
@@ -29,7 +30,9 @@ on_both_databases! {
         let mut ann = site.registered("ann").await;
         site.registered("bob").await;
         let (mut resetting, code) = site.with_code("ann").await;
-        let id = find_user_by_username(site.db().reader(), "ann").await.unwrap().unwrap().id;
+        let user = find_user_by_username(site.db().reader(), "ann").await.unwrap().unwrap();
+        assert!(make_code(&site.app, &user).await.unwrap().is_some());
+        let id = user.id;
         let tables = "select table_name from information_schema.tables where table_schema = current_schema()";
         let tables_on_sqlite = "select name from sqlite_schema where type = 'table'";
         let is_sqlite = site.db().sqlite_file().await.unwrap().is_some();
