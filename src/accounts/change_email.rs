@@ -174,8 +174,7 @@ async fn change(
     Ok(EmailChange::Changed { device_tokens })
 }
 
-/// Gives `user` an address of another spelling or another one on the word of the operator, who need not have
-/// proved it. The sessions go on.
+/// Gives `user` the address on the operator's word: nobody need prove it. The sessions go on.
 pub async fn change_email_for(
     app: &App,
     user: &User,

@@ -67,7 +67,7 @@ pub async fn change_username(
     Ok(UsernameChange::Changed { device_tokens })
 }
 
-/// Gives `user` another username by the operator's hand. The sessions go on.
+/// Gives `user` the username that the operator chose. The sessions go on.
 pub async fn rename(app: &App, user: &User, username: &Username) -> Result<NameChange, Error> {
     if username.as_str() == user.username {
         return Ok(NameChange::Changed(user.clone()));

@@ -49,7 +49,8 @@ fn terms(accepted: &AcceptedTerms) -> Value {
     json!({ "url": accepted.terms_url, "accepted_at": times::iso(accepted.terms_accepted_at) })
 }
 
-fn entry(entry: &Entry) -> Value {
+/// A session or a device.
+pub fn entry(entry: &Entry) -> Value {
     json!({
         "device": entry.client.device,
         "address": entry.client.address,

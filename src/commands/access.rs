@@ -1,12 +1,12 @@
 //! `vestibule user disable`, `enable`, `sessions` and `export`: whether an account may be used, where it is used,
 //! and what is stored about it.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::account::{Account, find_account, print_user};
 use super::{CommandError, print};
 use crate::accounts::disable_account;
-use crate::accounts::export::export;
+use crate::accounts::export::{entry, export};
 use crate::accounts::requester::Requester;
 use crate::accounts::sessions::{Entry, end_other_sessions, sessions_of};
 use crate::app::App;
@@ -82,23 +82,19 @@ pub async fn sessions(app: &App, command: Sessions) -> Result<(), CommandError> 
     if json {
         return print(&entries.iter().map(as_json).collect::<Value>());
     }
-    entries.iter().try_for_each(|entry| {
+    entries.iter().try_for_each(|session| {
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-        let (device, address) = (or_dash(&entry.client.device), or_dash(&entry.client.address));
-        let first_seen = or_dash(&entry.first_seen.map(times::iso));
-        let (last_seen, id) = (times::iso(entry.last_seen), &entry.id);
+        let (device, address) = (or_dash(&session.client.device), or_dash(&session.client.address));
+        let first_seen = or_dash(&session.first_seen.map(times::iso));
+        let (last_seen, id) = (times::iso(session.last_seen), &session.id);
         print(&format!("{device}\t{address}\t{first_seen}\t{last_seen}\t{id}"))
     })
 }
 
-fn as_json(entry: &Entry) -> Value {
-    json!({
-        "id": entry.id,
-        "device": entry.client.device,
-        "address": entry.client.address,
-        "created_at": entry.first_seen.map(times::iso),
-        "last_seen_at": times::iso(entry.last_seen),
-    })
+fn as_json(session: &Entry) -> Value {
+    let mut json = entry(session);
+    json["id"] = session.id.as_str().into();
+    json
 }
 
 pub async fn export_all(app: &App, user: &str) -> Result<(), CommandError> {

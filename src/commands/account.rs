@@ -27,7 +27,7 @@ pub async fn find_account(app: &App, typed: &str) -> Result<User, CommandError> 
     match (named, identified) {
         (Some(user), None) | (None, Some(user)) => Ok(user),
         (None, None) => Err(CommandError::Failed(format!(
-            "no account has the username, address or id {typed:?}"
+            "no account has the username, address or id {typed:?}: see `vestibule user list --search`"
         ))),
         (Some(user), Some(same)) if user.id == same.id => Ok(user),
         // Anyone may choose another account's id as a username.

@@ -22,7 +22,7 @@ The password is asked for twice, or is the first line of standard input. All ses
 and the account's owner gets an email.
 
 With --code the owner chooses the password: it prints a code. Tell the owner to open
-\"Forgot password?\", to fill in the form, and to enter this code in place of the one from
+\"Forgot your password?\", to fill in the form, and to enter this code in place of the one from
 the email. It works once, for an hour; until then the password stays. A later code voids
 an earlier one.
 

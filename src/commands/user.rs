@@ -64,11 +64,7 @@ pub enum Command {
     Sessions(access::Sessions),
     /// Print all that is stored about the owner of an account, as JSON
     #[command(after_help = super::help(access::EXPORT_EXAMPLE))]
-    Export {
-        /// A username, an address or an id
-        #[arg(value_name = "USER")]
-        user: String,
-    },
+    Export(Account),
     /// Delete one account and everything that is stored about it
     #[command(
         after_help = "It asks first; without a terminal it needs --yes.\n\nExamples:\n  vestibule user delete ann\n  vestibule user delete ann@example.com --yes --json"
@@ -130,7 +126,7 @@ pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
         Command::SetEmail(command) => credentials::set_email(&app, command).await,
         Command::Rename(command) => credentials::rename_account(&app, command).await,
         Command::Sessions(command) => access::sessions(&app, command).await,
-        Command::Export { user } => access::export_all(&app, &user).await,
+        Command::Export(account) => access::export_all(&app, &account.user).await,
         Command::Delete { account, yes } => delete(&app, account, yes).await,
         Command::Invite(command) => invitation::run(&app, command).await,
         Command::Approve(command) => approval::run(&app, command).await,

@@ -188,7 +188,7 @@ fn an_export_is_the_persons_own() {
     let login = program.post("/login", "", &[("username", "ann"), ("password", PASSWORD)]);
     let own = program.post("/account/export", &login.cookie(), &[]);
     let own: Value = serde_json::from_str(&own.body).unwrap();
-    let printed = json(&folder, "user export ann");
+    let printed = json(&folder, "user export ann --json");
     assert_eq!(keys(&printed), keys(&own));
     assert_eq!((&printed["id"], &printed["sessions"]), (&own["id"], &own["sessions"]));
     let history = printed["history"].as_array().unwrap();
