@@ -278,6 +278,7 @@ on_both_databases! {
     async fn an_address_that_a_link_can_give_back_is_nobodys_username(site: Site) {
         let mut ann = site.changed(optional).await;
         register(&mut ann, None, "ann@meadow.example").await;
+        site.prove_addresses().await;
         change_email(&site, &mut ann, "thief@meadow.example").await;
         let mut thief = site.changed(unicode).await;
         register(&mut thief, Some("ann@meadow.example"), "second@meadow.example").await;
