@@ -16,7 +16,8 @@ use crate::db::Tx;
 use crate::event::Event;
 use crate::metrics::LoginEnd;
 use crate::models::device::DeviceStatus;
-use crate::models::user::{User, rehash_password};
+use crate::models::user::User;
+use crate::models::user_password::rehash_password;
 use crate::password_hasher::PasswordMatch;
 
 /// What was typed.

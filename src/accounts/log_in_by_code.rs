@@ -16,7 +16,8 @@ use crate::app::App;
 use crate::event::Event;
 use crate::metrics::LoginEnd;
 use crate::models::one_time_code::{Purpose, use_code};
-use crate::models::user::{User, block_password, lock_user, verify_email};
+use crate::models::user::{User, lock_user, verify_email};
+use crate::models::user_password::block_password;
 
 pub const PURPOSE: Purpose = Purpose::LogIn;
 

@@ -14,7 +14,8 @@ use crate::event::Event;
 use crate::models::device::delete_devices;
 use crate::models::one_time_code::{self, Purpose, use_code};
 use crate::models::session;
-use crate::models::user::{self, NewPasswordHash, User, find_user_by_password_set_in};
+use crate::models::user::User;
+use crate::models::user_password::{self, NewPasswordHash, find_user_by_password_set_in};
 use crate::password_hasher::{HashError, PasswordHasher};
 
 /// How long after the first a form counts as its repeat, in seconds.
@@ -93,7 +94,7 @@ pub async fn set_password(
     // Users, then sessions, then codes, wherever all change: parallel requests must not deadlock.
     let (hash, proves_email) = (update.hash, update.code.is_some_and(|code| code.was_sent));
     let new = NewPasswordHash { hash, session: set_in, proves_email };
-    let changed = user::set_password(tx.executor(), user, new, now).await?;
+    let changed = user_password::set_password(tx.executor(), user, new, now).await?;
     let (before, Some(user)) = (user, changed) else { return Ok(None) };
     let revoked = session::revoke_all_for_user(tx.executor(), &user.id).await?;
     if let Some(code) = update.code

@@ -10,7 +10,8 @@ use crate::app::App;
 use crate::db::{DbError, Tx};
 use crate::event::Event;
 use crate::models::mail_link::{LinkPurpose, MailLink, revoke_links_since};
-use crate::models::user::{User, block_password, find_user, restore_email};
+use crate::models::user::{User, find_user, restore_email};
+use crate::models::user_password::block_password;
 
 /// What the link does.
 #[derive(Clone, Debug)]

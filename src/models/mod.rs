@@ -20,3 +20,4 @@ pub mod session;
 pub mod signing_key;
 pub mod ticket;
 pub mod user;
+pub mod user_password;

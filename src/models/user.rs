@@ -124,15 +124,6 @@ const INSERT: &str = concat!(
     user_columns!()
 );
 
-const SET_PASSWORD: &str = concat!(
-    "update vestibule_users
-    set password_hash = $1, password_scheme = null, credential_version = credential_version + 1,
-        password_set_in = $4, password_set_at = $5,
-        email_verified_at = coalesce($6, email_verified_at), password_blocked_at = null
-    where id = $2 and credential_version = $3 returning ",
-    user_columns!()
-);
-
 const SET_USERNAME: &str = concat!(
     "update vestibule_users
     set username = $1, username_key = $4, credential_version = credential_version + 1
@@ -146,13 +137,6 @@ const SET_EMAIL: &str = concat!(
         username = case when username = email_key then '' else username end,
         username_key = case when username in ('', email_key) then $2 else username_key end
     where id = $4 and credential_version = $5 returning ",
-    user_columns!()
-);
-
-const BLOCK_PASSWORD: &str = concat!(
-    "update vestibule_users
-    set password_blocked_at = $2, credential_version = credential_version + 1
-    where id = $1 returning ",
     user_columns!()
 );
 
@@ -190,9 +174,6 @@ const FIND_TERMS: &str = concat!(
 
 const DELETE: &str =
     concat!("delete from vestibule_users where id = $1 returning ", user_columns!());
-
-const REHASH: &str = "update vestibule_users set password_hash = $1, password_scheme = null
-    where id = $2 and password_hash = $3";
 
 pub async fn find_user(executor: Executor<'_>, id: &str) -> Result<Option<User>, DbError> {
     users!("where id = $1").bind(id).fetch_optional(executor).await
@@ -248,16 +229,6 @@ pub async fn find_user_by_username_and_email(
     find.bind(username).bind(email_key).fetch_optional(executor).await
 }
 
-/// The user whose password was last set in one of two sessions, if that was after `since`.
-pub async fn find_user_by_password_set_in(
-    executor: Executor<'_>,
-    [session, previous]: [&str; 2],
-    since: i64,
-) -> Result<Option<User>, DbError> {
-    let find = users!("where password_set_in in ($1, $2) and password_set_at > $3 limit 1");
-    find.bind(session).bind(previous).bind(since).fetch_optional(executor).await
-}
-
 /// The user who registered in the browser with this digest after `since` and has kept the password.
 pub async fn find_user_registered_in(
     executor: Executor<'_>,
@@ -307,29 +278,6 @@ pub async fn insert_user(
     let insert = insert.bind(new.terms.map(|terms| terms.terms_accepted_at));
     let insert = insert.bind(new.username_key);
     insert.fetch_optional(executor).await
-}
-
-/// A password to be stored.
-#[derive(Clone, Copy)]
-pub struct NewPasswordHash<'a> {
-    pub hash: &'a str,
-    /// The digest of the session that sets it.
-    pub session: Option<&'a str>,
-    /// Whether a code was used that was mailed to the address: its owner has set the password.
-    pub proves_email: bool,
-}
-
-/// Sets a password and returns the user as they are then; `None` when the credentials have changed since
-/// `user` was read.
-pub async fn set_password(
-    executor: Executor<'_>,
-    user: &User,
-    new: NewPasswordHash<'_>,
-    now: i64,
-) -> Result<Option<User>, DbError> {
-    let set = sql(SET_PASSWORD).bind(new.hash).bind(&user.id).bind(user.credential_version);
-    let set = set.bind(new.session).bind(now).bind(new.proves_email.then_some(now));
-    set.fetch_optional(executor).await
 }
 
 /// How a change of a user's names ended.
@@ -382,11 +330,6 @@ pub async fn lock_user(executor: Executor<'_>, user: &User) -> Result<bool, DbEr
     Ok(lock.bind(&user.id).bind(user.credential_version).execute(executor).await? > 0)
 }
 
-/// Stops accepting the password of a user, and returns the user as they are then.
-pub async fn block_password(tx: &mut Tx, id: &str, now: i64) -> Result<Option<User>, DbError> {
-    sql(BLOCK_PASSWORD).bind(id).bind(now).fetch_optional(tx.executor()).await
-}
-
 /// Disables a user, and returns the user as they are then; `None` if they were disabled or deleted before.
 pub async fn disable_user(tx: &mut Tx, id: &str, now: i64) -> Result<Option<User>, DbError> {
     sql(DISABLE).bind(id).bind(now).fetch_optional(tx.executor()).await
@@ -413,21 +356,6 @@ pub async fn restore_email(
 pub async fn verify_email(executor: Executor<'_>, user: &User, now: i64) -> Result<bool, DbError> {
     let verify = sql(VERIFY_EMAIL).bind(&user.id).bind(user.credential_version).bind(now);
     Ok(verify.execute(executor).await? > 0)
-}
-
-/// Replaces the hash by another of the same password, unless the password has changed.
-pub async fn rehash_password(
-    executor: Executor<'_>,
-    user: &User,
-    hash: &str,
-) -> Result<(), DbError> {
-    sql(REHASH)
-        .bind(hash)
-        .bind(&user.id)
-        .bind(&user.password_hash)
-        .execute(executor)
-        .await
-        .map(drop)
 }
 
 /// Deletes a user, with the rows of other tables that refer to it. Returns the user as they were then; `None` if
