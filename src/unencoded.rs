@@ -12,7 +12,7 @@ pub fn advice(url: &str) -> Option<String> {
     let is_password = !authority.contains('@') && authority.contains(':') && !before.contains('=');
     (is_password || end == '#').then(|| {
         format!(
-            "a {end} ends the host, and an @ follows: write the {end} in the password as {}, and others as %40 (@), %3A (:), %2F (/), %3F (?), %23 (#), %25 (%)",
+            "write the {end} in the password as {}: as it is, it ends the URL's host (likewise @ as %40, : as %3A, / as %2F, ? as %3F, # as %23, % as %25)",
             encoded(end)
         )
     })

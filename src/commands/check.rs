@@ -7,8 +7,9 @@ use crate::check::{self, Status};
 use crate::config::Config;
 
 pub const EXAMPLES: &str = "\
-It changes nothing and sends no email. Each line begins with ok, warning or failed. Exit status: 0 without
-a failed line, 1 with one, 2 if the settings are wrong. docs/checks.md explains each line.
+It changes nothing and sends no email. Each line begins with ok, warning or failed.
+Exit status: 0 without a failed line, 1 with one, 2 if the settings are wrong.
+docs/checks.md explains each line.
 
 Examples:
   vestibule check

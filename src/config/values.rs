@@ -57,7 +57,7 @@ pub enum LogFormat {
 
 /// `10/15m`, or `off` for no limit.
 pub(super) fn rate_or_off(text: &str) -> Result<Option<Rate>, &'static str> {
-    if text == "off" {
+    if text.eq_ignore_ascii_case("off") {
         return Ok(None);
     }
     let rate = text.split_once('/').and_then(|(count, period)| {
@@ -97,7 +97,7 @@ pub(super) fn yes_or_no(text: &str) -> Result<bool, &'static str> {
 /// The value of `Strict-Transport-Security` (RFC 6797, 6.1), or `off`.
 pub(super) fn hsts(text: &str) -> Result<Option<String>, &'static str> {
     const EXPECTED: &str = "expected max-age=SECONDS, which \"; includeSubDomains\" and \"; preload\" may follow, or off";
-    if text == "off" {
+    if text.eq_ignore_ascii_case("off") {
         return Ok(None);
     }
     let mut directives = text.split(';').map(str::trim).map(str::to_ascii_lowercase);
@@ -209,7 +209,9 @@ mod tests {
         {
             assert_eq!(rate_or_off(text), Ok(Some(Rate { count, period })));
         }
-        assert_eq!(rate_or_off("off"), Ok(None));
+        for off in ["off", "Off", "OFF"] {
+            assert_eq!((rate_or_off(off), hsts(off)), (Ok(None), Ok(None)));
+        }
     }
 
     #[test]
@@ -229,7 +231,6 @@ mod tests {
             "10/15",
             "10/15 m",
             "10/1µ",
-            "Off",
             "10/99999999999999999d",
             "99999999999999999999/1d",
         ] {
