@@ -5,6 +5,7 @@ mod clock;
 mod database;
 mod hashing;
 mod key;
+mod listen;
 mod network;
 mod proxies;
 mod sender_domain;
@@ -72,6 +73,7 @@ pub async fn run(config: &Config, url: Option<&Url>) -> Vec<Finding> {
     let (mut findings, db) = database::check(&config.database).await;
     let (key_finding, key) = key::check(config, db.as_ref());
     findings.push(key_finding);
+    findings.extend(listen::check(config).await);
     findings.extend(base_url::check(config).await);
     findings.push(proxies::check(config));
     findings.extend(smtp::check(config).await);

@@ -1,6 +1,6 @@
 //! `vestibule serve`: the start of the site.
 
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::time::Duration;
 
 use super::{CommandError, VERSION};
@@ -12,7 +12,7 @@ use crate::db::Location;
 use crate::event::Event;
 use crate::mail::Mailer;
 use crate::models::outbox;
-use crate::server::listener::Listener;
+use crate::server::listener::{Listener, explain};
 use crate::server::{self, Signals, service_manager};
 use crate::tasks;
 
@@ -64,32 +64,8 @@ async fn listen(config: &Config) -> Result<(Listener, Option<Listener>), Command
 }
 
 async fn bind(setting: &str, listen: &Listen) -> Result<Listener, CommandError> {
-    Listener::bind(listen).await.map_err(|error| {
-        let what = match (error.kind(), listen) {
-            (ErrorKind::AddrInUse, Listen::Tcp(_)) => {
-                "the port is taken: stop the other program, or choose another with --listen"
-            }
-            (ErrorKind::PermissionDenied, Listen::Tcp(_)) => {
-                "the port is not for this user: choose one above 1023 with --listen"
-            }
-            (ErrorKind::AddrNotAvailable, Listen::Tcp(_)) => {
-                "this machine does not have the address: choose another with --listen"
-            }
-            (ErrorKind::AddrInUse, Listen::Unix(_)) => {
-                "another program serves there, or it is no socket: stop the program, remove the file, or choose another with --listen"
-            }
-            (ErrorKind::NotFound, Listen::Unix(_)) => {
-                "the folder does not exist: create it for this user, or choose another with --listen"
-            }
-            (ErrorKind::PermissionDenied, Listen::Unix(_)) => {
-                "the folder is not for this user: give it write access, or choose another with --listen"
-            }
-            _ => &error.to_string(),
-        };
-        let flag = setting.to_lowercase().replace('_', "-");
-        let what = what.replace("--listen", &format!("--{flag}"));
-        CommandError::Failed(format!("VESTIBULE_{setting}={listen}: {what}"))
-    })
+    let bound = Listener::bind(listen).await;
+    bound.map_err(|error| CommandError::Failed(explain(&error, setting, listen)))
 }
 
 /// For people, and for scripts that wait for the last line; the log goes to stderr.

@@ -36,6 +36,34 @@ pub enum Stream {
 /// A connection, and the address that it comes from: none by a Unix socket.
 pub type Client = (Stream, Option<SocketAddr>);
 
+/// Why there is no socket for the setting of this name, and what to do.
+pub fn explain(error: &io::Error, setting: &str, listen: &Listen) -> String {
+    let what = match (error.kind(), listen) {
+        (ErrorKind::AddrInUse, Listen::Tcp(_)) => {
+            "the port is taken: stop the other program, or choose another with --listen"
+        }
+        (ErrorKind::PermissionDenied, Listen::Tcp(_)) => {
+            "the port is not for this user: choose one above 1023 with --listen"
+        }
+        (ErrorKind::AddrNotAvailable, Listen::Tcp(_)) => {
+            "this machine does not have the address: choose another with --listen"
+        }
+        (ErrorKind::AddrInUse, Listen::Unix(_)) => {
+            "another program serves there, or it is no socket: stop the program, remove the file, or choose another with --listen"
+        }
+        (ErrorKind::NotFound, Listen::Unix(_)) => {
+            "the folder does not exist: create it for this user, or choose another with --listen"
+        }
+        (ErrorKind::PermissionDenied, Listen::Unix(_)) => {
+            "the folder is not for this user: give it write access, or choose another with --listen"
+        }
+        _ => &error.to_string(),
+    };
+    let flag = setting.to_lowercase().replace('_', "-");
+    let what = what.replace("--listen", &format!("--{flag}"));
+    format!("VESTIBULE_{setting}={listen}: {what}")
+}
+
 impl Listener {
     /// Opens a socket. The file of a Unix socket that no program uses any more is replaced.
     pub async fn bind(listen: &Listen) -> io::Result<Self> {

@@ -20,7 +20,7 @@ const CHEAP: [(&str, &str); 2] =
     [("VESTIBULE_HASH_MEMORY_KIB", "7168"), ("VESTIBULE_HASH_ITERATIONS", "5")];
 
 fn check(folder: &Folder, arguments: &[&str], settings: &[(&str, &str)]) -> Ended {
-    let settings = [&CHEAP[..], settings].concat();
+    let settings = [&CHEAP[..], &[("VESTIBULE_LISTEN", "127.0.0.1:0")], settings].concat();
     let arguments = [&["check"][..], arguments].concat();
     let ended = tokio::task::block_in_place(|| folder.run(&arguments, &settings, ""));
     let is_line = |line: &str| ["ok ", "warning ", "failed "].iter().any(|it| line.starts_with(it));
@@ -108,6 +108,34 @@ async fn a_database_is_read_beside_its_server_and_left_as_it_is_without() {
     assert_eq!(before.keys().collect::<Vec<_>>(), ["vestibule.db", "vestibule.key"]);
     assert_eq!(check(&folder, &[], &[]).status, 0);
     assert!(files(&folder.0) == before, "a file was changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_taken_or_not_ours_is_told_as_by_serve() {
+    let folder = Folder::new();
+    let listen = |listen: &str| check(&folder, &[], &[("VESTIBULE_LISTEN", listen)]);
+    assert_line(&listen("127.0.0.1:0"), "ok", "listen", &["is free"]);
+    let program = tokio::task::block_in_place(|| folder.serve(&[]));
+    let own = listen(&program.address.to_string());
+    assert_line(&own, "ok", "listen", &["the server runs at"]);
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let closing = std::thread::spawn({
+        let other = other.try_clone().unwrap();
+        move || drop(other.accept())
+    });
+    let taken = listen(&other.local_addr().unwrap().to_string());
+    assert_line(&taken, "warning", "listen", &["the port is taken", "--listen"]);
+    closing.join().unwrap();
+    let away = "192.0.2.1:8000";
+    let words = "this machine does not have the address: choose another with --listen";
+    assert_line(&listen(away), "failed", "listen", &[words]);
+    let serve = || folder.run(&["serve"], &[("VESTIBULE_LISTEN", away)], "");
+    let served = tokio::task::block_in_place(serve);
+    assert!(served.status == 1 && served.err.contains(words), "{}", served.err);
+    let socket = listen("unix:missing/socket");
+    assert_line(&socket, "failed", "listen", &["the folder missing does not exist"]);
+    assert_line(&listen("unix:socket"), "ok", "listen", &["unix:"]);
+    assert!(!folder.0.join("socket").exists());
 }
 
 async fn run_sql(folder: &Folder, text: &'static str) {

@@ -36,7 +36,8 @@ const LAYERS: &[&[&str]] = &[
     &["routes"],
     &["tasks"],
     &["testing"],
-    &["server", "check"],
+    &["server"],
+    &["check"],
     &["commands"],
     &["main", "lib"],
 ];
