@@ -3,6 +3,7 @@
 mod builder;
 mod hooks;
 pub(crate) mod in_flight;
+pub(crate) mod server_key;
 pub(crate) mod signing_keys;
 
 use std::collections::HashSet;
@@ -59,6 +60,12 @@ impl App {
     /// Starts an app whose database and key are those of `config`.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         Self::builder(config).build().await
+    }
+
+    /// Starts an app for a command, which may run beside a server.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn for_command(config: Config) -> Result<Self, StartError> {
+        Self::builder(config).for_command().build().await
     }
 
     #[doc(hidden)]

@@ -4,7 +4,9 @@
 //! and run it on [`Db::reader`], [`Db::writer`] or a [`Tx`].
 
 mod advisory_lock;
+mod backup;
 mod connection;
+mod copy;
 mod error;
 mod inspect;
 mod location;
@@ -15,6 +17,7 @@ mod row;
 mod server;
 mod sqlite;
 mod statement;
+mod use_lock;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,7 +27,9 @@ use sqlx::SqliteConnection;
 use tokio::sync::Notify;
 
 pub use advisory_lock::AdvisoryLock;
+pub use backup::{Replacement, TableCount, back_up};
 use connection::Source;
+pub use copy::{CopiedTable, CopyError, copy};
 pub use error::DbError;
 pub use location::Location;
 pub use migrations::{Migrations, latest_version};
@@ -34,6 +39,7 @@ pub use server::Server;
 /// Of a host application.
 pub use sqlx::{PgPool, SqlitePool};
 pub use statement::{Row, Statement, sql};
+pub use use_lock::UseLock;
 
 /// How long a request waits for a connection, and then for a lock, before it is answered 503.
 pub const WAIT: Duration = Duration::from_secs(5);
@@ -47,6 +53,8 @@ pub struct Db {
     writers: Arc<Pool>,
     /// Keeps a database in memory while the pools have no connection.
     _memory: Option<Arc<SqliteConnection>>,
+    /// Shows other processes that the SQLite file is in use.
+    in_use: Option<Arc<UseLock>>,
 }
 
 /// Where a statement runs.
@@ -77,28 +85,37 @@ impl Db {
         }
     }
 
+    /// As [`Db::open`], while no other process of this program uses the database.
+    pub async fn open_alone(location: &Location) -> Result<Self, DbError> {
+        match location {
+            Location::Sqlite(path) => sqlite::open_alone(path, WAIT).await,
+            Location::Postgres(server) => postgres::open_alone(server, WAIT).await,
+            Location::SqlitePool(_) | Location::PostgresPool(_) => Self::open(location).await,
+        }
+    }
+
     /// Opens the database of another program, only to read it.
     pub async fn open_foreign(location: &Location) -> Result<Self, DbError> {
         let pool = match location {
-            Location::Postgres(server) => postgres::connect_pool(server, WAIT).await?,
+            Location::Postgres(server) => postgres::connect_pool(server, WAIT, "", 1).await?,
             Location::Sqlite(path) => sqlite::foreign_pool(path, WAIT),
             Location::SqlitePool(_) | Location::PostgresPool(_) => {
                 return Self::open(location).await;
             }
         };
-        Ok(Self { readers: Arc::clone(&pool), writers: pool, _memory: None })
+        Ok(Self { readers: Arc::clone(&pool), writers: pool, _memory: None, in_use: None })
     }
 
     /// Opens the database as it is: without creating, migrating or setting anything.
     pub async fn open_as_is(location: &Location) -> Result<Self, DbError> {
         let pool = match location {
-            Location::Postgres(server) => postgres::connect_pool(server, WAIT).await?,
+            Location::Postgres(server) => postgres::connect_pool(server, WAIT, "", 1).await?,
             Location::Sqlite(path) => sqlite::open_as_is(path, WAIT).await?,
             Location::SqlitePool(_) | Location::PostgresPool(_) => {
                 return Self::open(location).await;
             }
         };
-        Ok(Self { readers: Arc::clone(&pool), writers: pool, _memory: None })
+        Ok(Self { readers: Arc::clone(&pool), writers: pool, _memory: None, in_use: None })
     }
 
     /// Whether it is PostgreSQL.

@@ -106,6 +106,9 @@ events! {
     AppLogin INFO "app_login" { account: &'a str, app: &'a str }
     TicketRefused WARN "ticket_refused" { reason: &'static str }
     ForwardRefused WARN "forward_refused" { reason: &'static str }
+    KeyReplaced WARN "key_replaced" { cause: &'a dyn Display }
+    KeyRotated INFO "key_rotated"
+    OldKeyForgotten INFO "old_key_forgotten"
     SigningKeyAdded INFO "signing_key_added" { number: i64 }
     AccessRefused INFO "access_refused" { path: Option<&'a str> }
     CodeAsked INFO "code_asked" { account: Option<&'a str>, purpose: &'static str }

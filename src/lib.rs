@@ -43,6 +43,7 @@ mod controllers;
 mod current_user;
 mod disk;
 mod error;
+mod files;
 mod flash;
 mod forms;
 mod frame;

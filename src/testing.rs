@@ -68,7 +68,7 @@ impl TestApp {
         let mut builder = builder.clock(Clock::manual(START));
         builder.config.hash = CHEAP;
         builder.config.secret = ServerKey::from_bytes(&random::bytes::<32>()).ok();
-        let app = builder.build().await.unwrap_or_else(|error| panic!("{error}"));
+        let app = builder.accept_new_key().build().await.unwrap_or_else(|error| panic!("{error}"));
         Self { app, folder: None }
     }
 

@@ -118,7 +118,7 @@ pub async fn redeem_ticket(
 /// with the session, so nothing is stored for it.
 fn app_cookie(app: &App, origin: &str, session_key: &[u8]) -> String {
     let key = URL_SAFE_NO_PAD.encode(session_key);
-    let proof = app.key.digest("app cookie", &[origin, &key]);
+    let proof = app.key.proof("app cookie", &[origin, &key]);
     key + &proof
 }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::hooks::{HookError, Hooks};
 use super::in_flight::InFlight;
+use super::server_key::{self, KeyUse};
 use super::signing_keys::SigningKeyCache;
 use super::{App, AppState};
 use crate::assets::Assets;
@@ -12,12 +13,10 @@ use crate::config::Config;
 use crate::current_user::CurrentUser;
 use crate::db::{Db, DbError, Location, PgPool, SqlitePool};
 use crate::frame::{Frame, PageParts};
-use crate::key::ServerKey;
 use crate::metrics::Metrics;
 use crate::models::hook_event::{HookKind, note_hook};
 use crate::models::outbox::Outbox;
 use crate::password_hasher::{HashError, PasswordHasher};
-use crate::random;
 
 /// Why the site did not start. Its `Display` says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +24,7 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] DbError),
-    /// The key file cannot be used.
+    /// The key file cannot be used, or the database was used with another key.
     #[error("{0}")]
     Key(String),
     /// PostgreSQL without a key: the nodes could not read one another's emails and codes.
@@ -44,11 +43,31 @@ pub struct AppBuilder {
     clock: Clock,
     frame: Option<Frame>,
     hooks: Hooks,
+    key_use: KeyUse,
 }
 
 impl AppBuilder {
     pub(super) fn new(config: Config) -> Self {
-        Self { config, clock: Clock::System, hooks: Hooks::default(), frame: None }
+        Self {
+            config,
+            clock: Clock::System,
+            hooks: Hooks::default(),
+            frame: None,
+            key_use: KeyUse::Serve,
+        }
+    }
+
+    /// Starts also if the key is another one than the database was used with: the codes and emails on their
+    /// way are lost. Otherwise [`Self::build`] refuses it.
+    pub fn accept_new_key(mut self) -> Self {
+        self.key_use = KeyUse::AcceptNew;
+        self
+    }
+
+    /// Only runs a command beside a server, which decides when another key comes into force.
+    pub(super) fn for_command(mut self) -> Self {
+        self.key_use = KeyUse::Command;
+        self
     }
 
     /// Uses the SQLite database that `pool` connects to; `VESTIBULE_DATABASE_URL` is ignored. Vestibule
@@ -109,9 +128,9 @@ impl AppBuilder {
     /// # Errors
     /// With what to do, for people.
     pub async fn build(self) -> Result<App, StartError> {
-        let Self { config, clock, hooks, frame } = self;
+        let Self { config, clock, hooks, frame, key_use } = self;
         let db = Db::open_for(&config.database, config.database_wait).await?;
-        let key = key(&config, &db).await?;
+        let key = Box::pin(server_key::load(&config, &db, clock.now(), key_use)).await?;
         for kind in hooks.kinds() {
             note_hook(db.writer(), kind, clock.now()).await?;
         }
@@ -131,22 +150,4 @@ impl AppBuilder {
             config,
         })))
     }
-}
-
-/// `VESTIBULE_SECRET`, or else the file next to the SQLite file. A database in memory needs no key that
-/// outlives it.
-async fn key(config: &Config, db: &Db) -> Result<ServerKey, StartError> {
-    if let Some(key) = &config.secret {
-        return Ok(key.clone());
-    }
-    let database = match &config.database {
-        Location::Sqlite(path) => Some(path.clone()),
-        Location::SqlitePool(_) => db.sqlite_file().await?,
-        Location::Postgres(_) | Location::PostgresPool(_) => return Err(StartError::NoKey),
-    };
-    let key = match database {
-        Some(path) => ServerKey::load_or_create(&path.with_file_name("vestibule.key")),
-        None => ServerKey::from_bytes(&random::bytes::<32>()),
-    };
-    key.map_err(StartError::Key)
 }

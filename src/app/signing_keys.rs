@@ -47,6 +47,12 @@ pub fn new_row(number: i64, key: &ServerKey, now: i64) -> Option<SigningKeyRow> 
     Some(SigningKeyRow { number, sealed: key.seal(&seal_name(number), &pkcs8), created_at: now })
 }
 
+/// The row, sealed with the key that seals now; none if it was sealed with another server's key.
+pub fn resealed(row: &SigningKeyRow, key: &ServerKey) -> Option<SigningKeyRow> {
+    let pkcs8 = zeroize::Zeroizing::new(key.open(&seal_name(row.number), &row.sealed)?);
+    Some(SigningKeyRow { sealed: key.seal(&seal_name(row.number), &pkcs8), ..row.clone() })
+}
+
 impl SigningKeys {
     /// Without those that were sealed with another server's key.
     pub fn open(rows: &[SigningKeyRow], key: &ServerKey, now: i64) -> Self {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::config::{SETTINGS, Setting};
 
@@ -10,18 +10,25 @@ const EXAMPLES: &str = "Examples:
   vestibule serve
   vestibule serve --listen 0.0.0.0:8000 --base-url http://192.168.1.5:8000";
 
+const ACCEPT_NEW_KEY: &str = "accept-new-key";
+
 /// For the command line without a command, which serves; its help is that of serve.
 pub fn add_hidden_flags(top: Command) -> Command {
     top.args(all().map(|flag| flag.hide(true)))
 }
 
 fn all() -> impl Iterator<Item = Arg> {
-    SETTINGS.iter().filter_map(|setting| {
+    let accept = Arg::new(ACCEPT_NEW_KEY).long(ACCEPT_NEW_KEY).action(ArgAction::SetTrue);
+    let accept = accept.help(
+        "Start also with another key than the database was used with: codes and emails on their way are lost",
+    );
+    let settings = SETTINGS.iter().filter_map(|setting| {
         let Setting { name, value, default, help, .. } = setting;
         let help = format!("{help} [{}; default: {default}]", setting.variable());
         let flag = setting.flag()?.trim_start_matches('-').to_owned();
         Some(Arg::new(name).long(flag).value_name(value).help(help))
-    })
+    });
+    settings.chain([accept])
 }
 
 pub fn add_flags(serve: Command) -> Command {
@@ -33,6 +40,11 @@ pub fn add_flags(serve: Command) -> Command {
     serve.args(all()).after_help(format!(
         "Every variable can name a file that holds the value instead: VESTIBULE_…_FILE.\n\nSettings that hold secrets, only from the environment or a file:\n{secrets}\n{EXAMPLES}"
     ))
+}
+
+/// Whether codes and emails of a lost key are given up.
+pub fn accepts_new_key(serve: &ArgMatches) -> bool {
+    serve.get_flag(ACCEPT_NEW_KEY)
 }
 
 /// The values that are given, by the names of their settings.

@@ -2,11 +2,9 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use url::Url;
-
-use super::{CommandError, print};
+use super::{CommandError, location, print};
 use crate::accounts::import::{Import, ImportRow, Place, Report};
 use crate::app::App;
 use crate::config::Config;
@@ -70,7 +68,7 @@ pub async fn run(command: Command, mut config: Config) -> Result<(), CommandErro
     }
     // Before the database is created.
     let source = Source::open(command).await?;
-    let app = App::start(config).await?;
+    let app = App::for_command(config).await?;
     let mut import = Import::new(&app, options.dry_run);
     match source {
         Source::Lines(lines) => import_lines(&mut import, lines).await?,
@@ -93,23 +91,17 @@ enum Source {
 
 impl Source {
     async fn open(command: Command) -> Result<Self, CommandError> {
-        let failed =
-            |path: &Path, cause| CommandError::Failed(format!("{}: {cause}", path.display()));
-        let text = match command {
+        let location = match command {
             Command::Users { file, .. } => {
-                let opened = File::open(&file).map_err(|cause| failed(&file, cause))?;
+                let opened = File::open(&file).map_err(|cause| {
+                    CommandError::Failed(format!("{}: {cause}", file.display()))
+                })?;
                 return Ok(Self::Lines(BufReader::new(opened)));
             }
-            Command::Django { source: Some(source), .. } => {
-                refuse_password(&source)?;
-                source
-            }
-            Command::Django { from_file, .. } => {
-                let file = from_file.unwrap_or_default();
-                std::fs::read_to_string(&file).map_err(|cause| failed(&file, cause))?
+            Command::Django { source, from_file, .. } => {
+                location::read(("SOURCE", source), ("--from-file", from_file))?
             }
         };
-        let location = django_location(text.trim())?;
         match &location {
             Location::Sqlite(path) if !path.is_file() => {
                 Err(CommandError::Failed(format!("there is no file {}", path.display())))
@@ -117,31 +109,6 @@ impl Source {
             _ => Ok(Self::Django(Db::open_foreign(&location).await?)),
         }
     }
-}
-
-/// Every user of the machine can read the arguments.
-fn refuse_password(source: &str) -> Result<(), CommandError> {
-    let has_password = Url::parse(source).is_ok_and(|url| {
-        url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password")
-    });
-    if !has_password {
-        return Ok(());
-    }
-    Err(CommandError::Usage("every user of this machine can read an argument: leave the password out of it, and set PGPASSWORD or use --from-file".to_owned()))
-}
-
-/// A path, or a URL, which gets its password from `PGPASSWORD` if it has none.
-fn django_location(source: &str) -> Result<Location, CommandError> {
-    let usage = |message| CommandError::Usage(format!("SOURCE: {message}"));
-    if source.starts_with("sqlite:") {
-        return Location::parse(source).map_err(usage);
-    }
-    let Ok(mut url) = Url::parse(source) else { return Ok(Location::Sqlite(source.into())) };
-    if let (None, Ok(password)) = (url.password(), std::env::var("PGPASSWORD")) {
-        // A URL without a host has none.
-        let _ = url.set_password(Some(&password));
-    }
-    Location::parse(url.as_str()).map_err(usage)
 }
 
 async fn import_lines(import: &mut Import, mut lines: BufReader<File>) -> Result<(), CommandError> {

@@ -3,14 +3,18 @@
 mod access;
 mod account;
 mod approval;
+mod backup;
 mod check;
 mod completions;
+mod copy;
 mod credentials;
 mod flags;
 mod healthcheck;
 mod huge_pages;
 mod import;
 mod invitation;
+mod key;
+mod location;
 pub mod log;
 mod mail;
 mod man;
@@ -18,7 +22,6 @@ mod migrate;
 mod serve;
 mod user;
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -72,6 +75,18 @@ enum Command {
     /// Import accounts of another program, with their passwords
     #[command(subcommand, after_help = help(import::EXAMPLES))]
     Import(import::Command),
+    /// Write a backup of the SQLite database into a file
+    #[command(after_help = help(backup::BACKUP_EXAMPLES))]
+    Backup(backup::Backup),
+    /// Put a backup in the place of the SQLite database
+    #[command(after_help = help(backup::RESTORE_EXAMPLES))]
+    Restore(backup::Restore),
+    /// Copy all data to another database: from SQLite to PostgreSQL, or back
+    #[command(after_help = help(copy::EXAMPLES))]
+    Copy(copy::Copy),
+    /// Replace the server's key
+    #[command(subcommand, after_help = help(key::EXAMPLE))]
+    Key(key::Command),
     /// Check that mail goes out, or what became of the emails to an address
     #[command(subcommand, after_help = help(mail::EXAMPLES))]
     Mail(mail::Command),
@@ -128,21 +143,30 @@ fn run_with_settings(command: Command, matches: &ArgMatches) -> Result<(), Comma
         Command::Serve => huge_pages::enable(),
         _ => event::act_for_operator(),
     }
-    let flags = match matches.subcommand() {
-        None => flags::flags(matches),
-        Some(("serve", serve)) => flags::flags(serve),
-        Some(_) => BTreeMap::new(),
+    let serve = match matches.subcommand() {
+        None => Some(matches),
+        Some((name, serve)) => Some(serve).filter(|_| name == "serve"),
     };
+    let flags = serve.map(flags::flags).unwrap_or_default();
+    let accepts_new_key = serve.is_some_and(flags::accepts_new_key);
     let config = Config::load(&flags).map_err(|errors| CommandError::Usage(errors.to_string()))?;
-    block_on(execute(command, config))
+    block_on(execute(command, config, accepts_new_key))
 }
 
-async fn execute(command: Command, config: Config) -> Result<(), CommandError> {
+async fn execute(
+    command: Command,
+    config: Config,
+    accepts_new_key: bool,
+) -> Result<(), CommandError> {
     match command {
-        Command::Serve => serve::run(config).await,
+        Command::Serve => serve::run(config, accepts_new_key).await,
         Command::Migrate => migrate::run(&config).await,
         Command::User(command) => user::run(command, config).await,
         Command::Import(command) => import::run(command, config).await,
+        Command::Backup(command) => backup::back_up(&config, command).await,
+        Command::Restore(command) => backup::restore(&config, command).await,
+        Command::Copy(command) => copy::run(&config, command).await,
+        Command::Key(command) => key::run(command, &config).await,
         Command::Mail(command) => mail::run(command, config).await,
         Command::Check(command) => check::run(command, &config).await,
         Command::Healthcheck => healthcheck::run(&config).await,
@@ -175,7 +199,7 @@ async fn start_on_existing(config: Config) -> Result<App, CommandError> {
                 "there is no database at {path}: run this where the site runs, or set VESTIBULE_DATABASE_URL"
             )))
         }
-        _ => Ok(App::start(config).await?),
+        _ => Ok(App::for_command(config).await?),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::tasks;
 /// How long closing the database may take.
 const CLOSING: Duration = Duration::from_secs(1);
 
-pub async fn run(mut config: Config) -> Result<(), CommandError> {
+pub async fn run(mut config: Config, accepts_new_key: bool) -> Result<(), CommandError> {
     super::log::start(config.log);
     let signals = Signals::listen()?;
     let (listener, metrics) = listen(&config).await?;
@@ -31,7 +31,9 @@ pub async fn run(mut config: Config) -> Result<(), CommandError> {
     }
     let mailer = Mailer::from_config(&config)
         .map_err(|why| CommandError::Usage(format!("VESTIBULE_SMTP_URL: {why}")))?;
-    let app = App::start(config).await?;
+    let builder = App::builder(config);
+    let builder = if accepts_new_key { builder.accept_new_key() } else { builder };
+    let app = builder.build().await?;
     if let Location::Sqlite(_) = app.config.database {
         // After a crash of the only node, the emails it was sending would wait for their claims to end.
         outbox::release_claims(app.db.writer()).await?;

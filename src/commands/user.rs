@@ -114,7 +114,7 @@ pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
         _ => None,
     };
     let app = match &command {
-        Command::Add { .. } => App::start(config).await?,
+        Command::Add { .. } => App::for_command(config).await?,
         _ => start_on_existing(config).await?,
     };
     let result = match command {

@@ -55,17 +55,26 @@ impl Connection {
 /// What a pool connects to.
 pub enum Source {
     Sqlite(SqliteConnectOptions),
-    Postgres { server: Server, lock_timeout: Duration },
+    Postgres {
+        server: Server,
+        lock_timeout: Duration,
+        /// Run on each new connection: shows others that the database is in use.
+        use_lock: &'static str,
+    },
 }
 
 impl Source {
     pub async fn connect(&self) -> Result<Connection, sqlx::Error> {
         match self {
             Self::Sqlite(options) => Ok(Connection::Sqlite(options.connect().await?)),
-            Self::Postgres { server, lock_timeout } => {
+            Self::Postgres { server, lock_timeout, use_lock } => {
                 let mut connection = Connection::Postgres(connect(server).await?);
                 if !self.is_per_transaction() {
-                    connection.run(&limits("SET", *lock_timeout)).await?;
+                    // Less than the pool waits, so that the error is this one.
+                    let wait = lock_timeout.as_millis() / 2;
+                    let limits = limits("SET", *lock_timeout);
+                    let text = format!("SET lock_timeout = {wait}; {use_lock}; {limits}");
+                    connection.run(&text).await?;
                 }
                 Ok(connection)
             }

@@ -21,6 +21,9 @@ pub enum DbError {
         known = latest_version()
     )]
     TooNew(i64),
+    /// Another process has the database open.
+    #[error("{0} is in use: stop the servers and commands that use it first")]
+    InUse(String),
     /// The SQLite file or its folder, or the PostgreSQL server, cannot be used.
     #[error("{path}: {cause}")]
     Unusable {
@@ -62,9 +65,11 @@ impl DbError {
     }
 
     /// With another name for the database, if it is named.
-    pub(super) fn at(self, place: &str) -> Self {
+    #[must_use]
+    pub fn at(self, place: &str) -> Self {
         match self {
             Self::Unusable { cause, .. } => Self::Unusable { path: place.to_owned(), cause },
+            Self::InUse(_) => Self::InUse(place.to_owned()),
             error => error,
         }
     }

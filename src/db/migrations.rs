@@ -33,6 +33,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (22, "terms", include_str!("../../migrations/0022_terms.sql")),
     (24, "imported users", include_str!("../../migrations/0024_imported_users.sql")),
     (25, "users", include_str!("../../migrations/0025_users.sql")),
+    (26, "server key", include_str!("../../migrations/0026_server_key.sql")),
     (27, "registration", include_str!("../../migrations/0027_registration.sql")),
 ];
 

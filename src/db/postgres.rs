@@ -18,20 +18,57 @@ use explain::explain;
 /// For one node. PostgreSQL's default limit is 100 for all nodes.
 const MAX_CONNECTIONS: u32 = 16;
 
+const SETTING: &str = "VESTIBULE_DATABASE_URL";
+
 /// How long the checks at the start may take after the connection is open.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Held by every connection of a process that uses the database, and by one that uses it alone. The schema is
+/// part of the key, because several sites may share a database.
+const USE: &str =
+    "select pg_advisory_lock_shared(hashtextextended('vestibule use ' || current_schema(), 0))";
+const USE_ALONE: &str =
+    "select pg_advisory_lock(hashtextextended('vestibule use ' || current_schema(), 0))";
+
+/// A lock that was not free in time.
+const LOCKED: &str = "55P03";
+
 pub(super) async fn open(server: &Server, wait: Duration) -> Result<Db, DbError> {
-    let pool = connect_pool(server, wait).await?;
+    open_with(server, wait, USE, MAX_CONNECTIONS).await
+}
+
+/// As [`open`], for this process alone, on one connection.
+pub(super) async fn open_alone(server: &Server, wait: Duration) -> Result<Db, DbError> {
+    if server.is_per_transaction == Some(true) {
+        return Err(unusable(
+            "a pooler in transaction mode cannot show whether others use the database: connect to PostgreSQL itself",
+        ));
+    }
+    open_with(server, wait, USE_ALONE, 1).await
+}
+
+async fn open_with(
+    server: &Server,
+    wait: Duration,
+    use_lock: &'static str,
+    max: u32,
+) -> Result<Db, DbError> {
+    let pool = connect_pool(server, wait, use_lock, max).await?;
     migrations::migrate(&pool).await.map_err(|error| match error {
+        _ if error.code() == LOCKED => DbError::InUse(SETTING.to_owned()),
         DbError::Driver(error) => why_unusable(&error),
         other => other,
     })?;
-    Ok(Db { readers: Arc::clone(&pool), writers: pool, _memory: None })
+    Ok(Db { readers: Arc::clone(&pool), writers: pool, _memory: None, in_use: None })
 }
 
 /// Connects first without the pool, whose error would only be a timeout.
-pub(super) async fn connect_pool(server: &Server, wait: Duration) -> Result<Arc<Pool>, DbError> {
+pub(super) async fn connect_pool(
+    server: &Server,
+    wait: Duration,
+    use_lock: &'static str,
+    max: u32,
+) -> Result<Arc<Pool>, DbError> {
     let connected = timeout(wait, connect(server)).await;
     let connected = connected
         .map_err(|_| unusable(format!("nothing answers within {} seconds", wait.as_secs_f32())))?;
@@ -41,8 +78,8 @@ pub(super) async fn connect_pool(server: &Server, wait: Duration) -> Result<Arc<
     if let Some(cause) = server.weakness() {
         Event::WeakSetting { cause }.write();
     }
-    let source = Source::Postgres { server: server.clone(), lock_timeout: wait };
-    Ok(Pool::new(source, MAX_CONNECTIONS, wait))
+    let source = Source::Postgres { server: server.clone(), lock_timeout: wait, use_lock };
+    Ok(Pool::new(source, max, wait))
 }
 
 /// Whether `server`, to which `first` is connected, can be used as it is.
@@ -101,5 +138,5 @@ pub(super) fn why_unusable(error: &sqlx::Error) -> DbError {
 }
 
 fn unusable(cause: impl Into<String>) -> DbError {
-    DbError::Unusable { path: "VESTIBULE_DATABASE_URL".to_owned(), cause: cause.into() }
+    DbError::Unusable { path: SETTING.to_owned(), cause: cause.into() }
 }

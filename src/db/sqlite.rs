@@ -12,6 +12,7 @@ use sqlx::{ConnectOptions, SqlitePool};
 use super::connection::Source;
 use super::error::sqlite_code;
 use super::pool::Pool;
+use super::use_lock::UseLock;
 use super::{Db, DbError, Executor, migrations, sql};
 use crate::event::Event;
 use crate::{disk, permissions};
@@ -24,9 +25,19 @@ pub(super) async fn open(path: &Path, wait: Duration) -> Result<Db, DbError> {
     // Only for its owner; SQLite gives its other files the same mode. What cannot be created here,
     // SQLite reports below.
     drop(OpenOptions::new().write(true).create_new(true).mode(0o600).open(path));
+    let lock = UseLock::take(path).await?;
     let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
     let db = open_writer(&options, wait).await.map_err(|error| explain(error, path))?;
-    add_readers(db, options, path, wait).await
+    add_readers(Db { in_use: Some(Arc::new(lock)), ..db }, options, path, wait).await
+}
+
+/// As [`open`], for this process alone.
+pub(super) async fn open_alone(path: &Path, wait: Duration) -> Result<Db, DbError> {
+    drop(OpenOptions::new().write(true).create_new(true).mode(0o600).open(path));
+    let lock = UseLock::take_alone(path, wait).await?;
+    let options = SqliteConnectOptions::new().filename(path);
+    let writers = open_writer(&options, wait).await.map_err(|error| explain(error, path))?;
+    Ok(Db { in_use: Some(Arc::new(lock)), ..writers })
 }
 
 /// Connections to the file of another program, which is only read.
@@ -52,7 +63,8 @@ pub(super) async fn open_pool(pool: &SqlitePool, wait: Duration) -> Result<Db, D
     let named = |error| explain(error, options.get_filename());
     let db = open_writer(&options, wait).await.map_err(named)?;
     if let Some(path) = db.sqlite_file().await? {
-        return add_readers(db, options, &path, wait).await;
+        let lock = UseLock::take(&path).await?;
+        return add_readers(Db { in_use: Some(Arc::new(lock)), ..db }, options, &path, wait).await;
     }
     // In memory there are no readers beside a writer: one connection does everything.
     let shared = sqlx::query("select 1 from vestibule_migrations").fetch_optional(pool).await;
@@ -64,10 +76,13 @@ pub(super) async fn open_pool(pool: &SqlitePool, wait: Duration) -> Result<Db, D
 }
 
 /// Migrates the database and opens the one connection that writes.
-async fn open_writer(options: &SqliteConnectOptions, wait: Duration) -> Result<Db, DbError> {
+pub(super) async fn open_writer(
+    options: &SqliteConnectOptions,
+    wait: Duration,
+) -> Result<Db, DbError> {
     let writers = Pool::new(Source::Sqlite(protected(options, wait)), 1, wait);
     migrations::migrate(&writers).await?;
-    Ok(Db { readers: Arc::clone(&writers), writers, _memory: None })
+    Ok(Db { readers: Arc::clone(&writers), writers, _memory: None, in_use: None })
 }
 
 async fn add_readers(
@@ -76,6 +91,9 @@ async fn add_readers(
     path: &Path,
     wait: Duration,
 ) -> Result<Db, DbError> {
+    if let Some(lock) = &db.in_use {
+        lock.share()?;
+    }
     make_private(path);
     let options = protected(&options.create_if_missing(false), wait).read_only(true);
     let readers = Pool::new(Source::Sqlite(options), MAX_READERS, wait);
@@ -124,6 +142,7 @@ pub(super) fn explain(error: DbError, path: &Path) -> DbError {
             "is not a SQLite database: move it away, or set VESTIBULE_DATABASE_URL".to_owned()
         }
         Some(5 | 6) => "is locked by another program: stop it first".to_owned(),
+        Some(11) => "is damaged: restore a backup with `vestibule restore`".to_owned(),
         _ => return error,
     };
     DbError::Unusable { path: path.display().to_string(), cause }

@@ -177,3 +177,8 @@ pub async fn keep_devices(
 pub async fn sweep_devices(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
     sql(SWEEP).bind(now - LIFETIME).bind(limit).execute(executor).await
 }
+
+/// Forgets every trusted device.
+pub async fn delete_all_devices(executor: Executor<'_>) -> Result<u64, DbError> {
+    sql("delete from vestibule_devices").execute(executor).await
+}

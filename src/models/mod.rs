@@ -16,6 +16,7 @@ pub mod outbox;
 pub mod rate_limit;
 pub mod registration;
 pub mod reserved_username;
+pub mod server_key;
 pub mod session;
 pub mod signing_key;
 pub mod ticket;

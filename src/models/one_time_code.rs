@@ -223,3 +223,8 @@ pub async fn revoke_all_for_user(executor: Executor<'_>, user_id: &str) -> Resul
 pub async fn sweep_codes(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
     sql(SWEEP).bind(now - EXPIRED_CODE_RETENTION).bind(limit).execute(executor).await
 }
+
+/// Deletes every code.
+pub async fn delete_all_codes(executor: Executor<'_>) -> Result<u64, DbError> {
+    sql("delete from vestibule_one_time_codes").execute(executor).await
+}

@@ -456,3 +456,8 @@ fn login(data: &str) -> Option<Login> {
 fn backend(error: DbError) -> Error {
     Error::Backend(error.to_string())
 }
+
+/// Ends every session.
+pub async fn delete_all_sessions(executor: Executor<'_>) -> Result<u64, DbError> {
+    sql("delete from vestibule_sessions").execute(executor).await
+}

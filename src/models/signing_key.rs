@@ -39,6 +39,15 @@ pub async fn insert_signing_key(
     Ok(insert.execute(executor).await? > 0)
 }
 
+/// Stores the key as it is sealed now.
+pub async fn reseal_signing_key(
+    executor: Executor<'_>,
+    key: &SigningKeyRow,
+) -> Result<(), DbError> {
+    let reseal = sql("update vestibule_signing_keys set sealed = $1 where number = $2");
+    reseal.bind(key.sealed.clone()).bind(key.number).execute(executor).await.map(drop)
+}
+
 /// Deletes the keys with a lower number.
 pub async fn delete_signing_keys_before(
     executor: Executor<'_>,

@@ -72,3 +72,8 @@ pub async fn take_ticket(
 pub async fn sweep_tickets(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
     sql(SWEEP).bind(now).bind(limit).execute(executor).await
 }
+
+/// Deletes every ticket.
+pub async fn delete_all_tickets(executor: Executor<'_>) -> Result<u64, DbError> {
+    sql("delete from vestibule_tickets").execute(executor).await
+}

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::accounts::approval::tell_operator_of_others;
-use crate::app::App;
+use crate::app::{App, server_key};
 use crate::db::{AdvisoryLock, DbError};
 use crate::event::Event;
 use crate::models::device::sweep_devices;
@@ -72,6 +72,7 @@ pub async fn sweep(app: &App) -> Result<u64, DbError> {
     let registrations =
         in_batches(&mut lock, || sweep_registrations(db.writer(), BATCH_ROWS, now)).await?;
     tell_operator_of_others(app).await;
+    server_key::forget_old_keys(app).await;
     if app.config.smtp.is_none() {
         outbox::trim_mailbox(db.writer(), now).await?;
     }

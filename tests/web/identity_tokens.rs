@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use serde_json::{Value, json};
+use vestibule::App;
 use vestibule::db::sql;
 use vestibule::key::ServerKey;
 use vestibule::models::signing_key::find_signing_keys;
@@ -139,11 +140,11 @@ async fn with_another_server_key_a_new_signing_key_is_made() {
     let site = Site::on_sqlite().await;
     let ann = site.registered("ann").await;
     let before = token(&behind_proxy(&site).await, OWN, &session(&ann)).await;
-    let changed = site.app_with(|config| {
-        with_apps(config);
-        config.secret = ServerKey::from_bytes(b"another one for tests, 33 of them\xff").ok();
-    });
-    let proxy = at(&changed.await, PROXY);
+    let mut config = site.app.config.clone();
+    with_apps(&mut config);
+    config.secret = ServerKey::from_bytes(b"another one for tests, 33 of them\xff").ok();
+    let changed = App::builder(config).clock(site.app.clock.clone()).accept_new_key();
+    let proxy = at(&changed.build().await.unwrap(), PROXY);
     let after = token(&proxy, OWN, &session(&ann)).await;
     let keys = published(&proxy).await;
     assert!(is_signed(&after, &keys) && !is_signed(&before, &keys));

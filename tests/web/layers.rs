@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
         "signing_key",
         "unencoded",
     ],
-    &["clock", "tls"],
+    &["clock", "files", "tls"],
     &["key", "db"],
     &["config", "imported_hash"],
     &["password_hasher", "assets"],

@@ -46,7 +46,12 @@ impl Folder {
 
     /// As [`Folder::serve`], with a log in a file ([`Folder::log`]): under load a pipe would fill up.
     pub fn serve_with_log(&self, settings: &[(&str, &str)]) -> Program {
-        Program::start(self.command(&["serve"], settings), self.log_file())
+        self.start_with_log(self.command(&["serve"], settings))
+    }
+
+    /// Starts this command, which serves, with a log in a file.
+    pub fn start_with_log(&self, command: Command) -> Program {
+        Program::start(command, self.log_file())
     }
 
     /// Serves with a soft and a hard limit of open files.

@@ -1,0 +1,37 @@
+//! Replaces the key beside a SQLite database.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::db::{DbError, Location, UseLock};
+use crate::key::file;
+
+/// A new key in its file.
+pub struct Rotated {
+    pub key: PathBuf,
+    /// Whether a process uses the database. A server uses the old key until it is started again.
+    pub is_in_use: bool,
+}
+
+/// Why the key was not replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateError {
+    #[error(
+        "the key is set in VESTIBULE_SECRET: put a new one (`openssl rand -base64 32`) in front of it there, with a space between them, and start every node again at the same time. After a day remove the old one and start again"
+    )]
+    Setting,
+    #[error("{0}")]
+    File(String),
+}
+
+/// Puts a new key in front of the old ones. A server puts it into force when it starts.
+pub async fn rotate_key(config: &Config) -> Result<Rotated, RotateError> {
+    let (None, Location::Sqlite(database)) = (&config.secret, &config.database) else {
+        return Err(RotateError::Setting);
+    };
+    let key = database.with_file_name("vestibule.key");
+    file::rotate(&key).map_err(RotateError::File)?;
+    let alone = UseLock::take_alone(database, Duration::ZERO).await;
+    Ok(Rotated { key, is_in_use: matches!(alone, Err(DbError::InUse(_))) })
+}

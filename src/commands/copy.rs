@@ -1,0 +1,68 @@
+//! `vestibule copy --to URL`: move the data to another database.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::{CommandError, location, print};
+use crate::accounts::copy::copy_to;
+use crate::config::Config;
+use crate::db::Location;
+
+pub const EXAMPLES: &str = "Copies every table of VESTIBULE_DATABASE_URL to a new database, and compares both. Stop the server first.
+A password of PostgreSQL comes from PGPASSWORD, or the URL from a file.
+
+Examples:
+  PGPASSWORD=… vestibule copy --to postgres://vestibule@db.example.org/vestibule
+  vestibule copy --to-file url.txt
+  VESTIBULE_DATABASE_URL=postgres://… vestibule copy --to sqlite:vestibule.db";
+
+#[derive(clap::Args)]
+pub struct Copy {
+    /// The new database: a postgres:// URL without a password, or sqlite:PATH
+    #[arg(long, value_name = "URL", required_unless_present = "to_file")]
+    to: Option<String>,
+    /// Read the URL from a file
+    #[arg(long, value_name = "FILE", conflicts_with = "to")]
+    to_file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(config: &Config, command: Copy) -> Result<(), CommandError> {
+    let target = location::read(("--to", command.to), ("--to-file", command.to_file))?;
+    let tables = copy_to(config, &target).await?;
+    eprintln!("Everything is copied: counts and checksums of both databases are the same.");
+    eprintln!("{}", about_key(config, &target));
+    if command.json {
+        let tables = tables.into_iter().map(
+            |table| json!({ "table": table.name, "rows": table.rows, "checksum": table.checksum }),
+        );
+        return print(&tables.collect::<Value>());
+    }
+    tables
+        .iter()
+        .try_for_each(|table| print(&format!("{}\t{}\t{}", table.name, table.rows, table.checksum)))
+}
+
+/// The new site needs the key of the old one.
+fn about_key(config: &Config, target: &Location) -> String {
+    let key = match (&config.secret, &config.database) {
+        (None, Location::Sqlite(path)) => {
+            let path = path.with_file_name("vestibule.key");
+            std::path::absolute(&path).unwrap_or(path).display().to_string()
+        }
+        _ => String::new(),
+    };
+    match target {
+        _ if key.is_empty() => "Keep VESTIBULE_SECRET as it is.".to_owned(),
+        Location::Sqlite(path) => {
+            let copy = path.with_file_name("vestibule.key");
+            format!("Copy the key {key} to {}.", copy.display())
+        }
+        _ => format!(
+            "Set VESTIBULE_DATABASE_URL to the new database and VESTIBULE_SECRET to the text of {key}, or VESTIBULE_SECRET_FILE to its path."
+        ),
+    }
+}

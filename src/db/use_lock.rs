@@ -1,0 +1,70 @@
+//! A lock that every process holds on a SQLite database that it has open. It ends with the process.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use super::DbError;
+use crate::disk::why_not_writable;
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// On a file beside the database, because closing the database's own file would end SQLite's locks.
+#[derive(Debug)]
+pub struct UseLock(File);
+
+impl UseLock {
+    /// Waits until no process uses the database alone. The first process has it alone until
+    /// [`UseLock::share`], so that others do not migrate it at the same time.
+    pub async fn take(database: &Path) -> Result<Self, DbError> {
+        let file = open(database).map_err(|cause| unusable(database, &cause))?;
+        let taken = spawn_blocking(move || {
+            if file.try_lock().is_err() {
+                file.lock_shared()?;
+            }
+            Ok(Self(file))
+        });
+        let taken = taken.await.map_err(io::Error::from).flatten();
+        taken.map_err(|cause| unusable(database, &cause))
+    }
+
+    /// Has the database alone, if no other process uses it within `wait`.
+    pub async fn take_alone(database: &Path, wait: Duration) -> Result<Self, DbError> {
+        let file = open(database).map_err(|cause| unusable(database, &cause))?;
+        let start = Instant::now();
+        while file.try_lock().is_err() {
+            if start.elapsed() > wait {
+                return Err(DbError::InUse(database.display().to_string()));
+            }
+            sleep(PAUSE).await;
+        }
+        Ok(Self(file))
+    }
+
+    /// Lets other processes use the database, too.
+    pub fn share(&self) -> Result<(), DbError> {
+        self.0.lock_shared().map_err(|cause| DbError::Driver(cause.into()))
+    }
+}
+
+fn open(database: &Path) -> io::Result<File> {
+    // Of a link: the lock belongs to the file that it leads to.
+    let database = database.canonicalize().unwrap_or_else(|_| database.to_owned());
+    let mut path = database.into_os_string();
+    path.push(".lock");
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
+}
+
+fn unusable(database: &Path, cause: &io::Error) -> DbError {
+    let cause = why_not_writable(database).unwrap_or_else(|| cause.to_string());
+    DbError::Unusable {
+        path: database.display().to_string(),
+        cause: format!("cannot be opened or written: {cause}, or set VESTIBULE_DATABASE_URL"),
+    }
+}
