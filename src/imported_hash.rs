@@ -1,7 +1,9 @@
 //! A password hash that another program made: how it is stored, and what a password is compared with.
 
 mod algorithm;
+mod crypt;
 mod crypt_base64;
+mod fields;
 mod formats;
 #[cfg(test)]
 mod tests;

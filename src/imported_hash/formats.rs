@@ -1,12 +1,11 @@
 //! The formats in which other programs write password hashes.
 
-use base64::alphabet::{BCRYPT, STANDARD};
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use base64::prelude::Engine as _;
 use serde_json::Value;
 
 use super::algorithm::{Algorithm, Digest};
-use super::{Bytes, ImportedHash, OUTPUT_LENGTHS, Preparation, crypt_base64};
+use super::crypt::crypt;
+use super::fields::{argon2, base64, hex, number, pbkdf2, scrypt};
+use super::{Bytes, ImportedHash, OUTPUT_LENGTHS, Preparation};
 
 /// A hash as another program wrote it.
 #[derive(Clone, Copy)]
@@ -41,19 +40,19 @@ type Parser = fn(Source) -> Option<ImportedHash>;
 /// `$…$` names the algorithm.
 const PROGRAMS: &[(&str, Parser)] = &[
     ("aspnet", aspnet),
-    ("auth0", crypt),
+    ("auth0", by_crypt),
     ("better-auth", better_auth),
-    ("crypt", crypt),
+    ("crypt", by_crypt),
     ("devise", devise),
     ("django", django),
-    ("drupal", crypt),
+    ("drupal", by_crypt),
     ("firebase", firebase),
     ("keycloak", keycloak),
     ("ldap", ldap),
     ("nextcloud", nextcloud),
-    ("passlib", crypt),
-    ("php", crypt),
-    ("rails", crypt),
+    ("passlib", by_crypt),
+    ("php", by_crypt),
+    ("rails", by_crypt),
     ("spring", spring),
     ("werkzeug", werkzeug),
     ("wordpress", wordpress),
@@ -61,16 +60,6 @@ const PROGRAMS: &[(&str, Parser)] = &[
 
 /// How hashes begin that are as good as the password.
 const WEAK: [&str; 7] = ["md5$", "sha1$", "crypt$", "$1$", "$apr1$", "$md5", "_"];
-
-/// With or without padding, which some programs leave out.
-const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
-
-/// Some programs set the last bits of the last character.
-const BCRYPT_BASE64: GeneralPurpose = GeneralPurpose::new(&BCRYPT, LENIENT);
-
-const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
-    .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-    .with_decode_allow_trailing_bits(true);
 
 /// Reads a hash; `None` where no password opens the account.
 pub fn parse(source: Source) -> Result<Option<ImportedHash>, HashRefusal> {
@@ -96,6 +85,10 @@ pub fn parse(source: Source) -> Result<Option<ImportedHash>, HashRefusal> {
 
 fn programs() -> String {
     PROGRAMS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+fn by_crypt(source: Source) -> Option<ImportedHash> {
+    crypt(source.hash)
 }
 
 fn aspnet(source: Source) -> Option<ImportedHash> {
@@ -127,7 +120,7 @@ fn better_auth(source: Source) -> Option<ImportedHash> {
 
 fn devise(source: Source) -> Option<ImportedHash> {
     let pepper = source.extra["pepper"].as_str()?.to_owned();
-    Some(crypt(source)?.after(Preparation::Pepper(pepper)))
+    Some(crypt(source.hash)?.after(Preparation::Pepper(pepper)))
 }
 
 /// Salts are used as they are written.
@@ -143,10 +136,8 @@ fn django(source: Source) -> Option<ImportedHash> {
         }
         ("scrypt", [n, salt, r, p, output]) => scrypt([n, r, p], salt, base64(output)?),
         ("argon2", _) => argon2(&fields),
-        ("bcrypt", _) => crypt(Source { hash: rest, ..source }),
-        ("bcrypt_sha256", _) => {
-            Some(crypt(Source { hash: rest, ..source })?.after(Preparation::HexSha256))
-        }
+        ("bcrypt", _) => crypt(rest),
+        ("bcrypt_sha256", _) => Some(crypt(rest)?.after(Preparation::HexSha256)),
         _ => None,
     }
 }
@@ -197,7 +188,7 @@ fn ldap(source: Source) -> Option<ImportedHash> {
         "SHA" | "SSHA" => Digest::Sha1,
         "SSHA256" => Digest::Sha256,
         "SSHA512" => Digest::Sha512,
-        "ARGON2" | "CRYPT" => return crypt(Source { hash: rest, ..source }),
+        "ARGON2" | "CRYPT" => return crypt(rest),
         _ => return None,
     };
     let bytes = base64(rest)?;
@@ -208,11 +199,11 @@ fn ldap(source: Source) -> Option<ImportedHash> {
 /// A version, and then a text of PHP.
 fn nextcloud(source: Source) -> Option<ImportedHash> {
     let (_, hash) = source.hash.split_once('|')?;
-    crypt(Source { hash, ..source })
+    crypt(hash)
 }
 
 fn spring(source: Source) -> Option<ImportedHash> {
-    crypt(Source { hash: source.hash.strip_prefix("{bcrypt}")?, ..source })
+    crypt(source.hash.strip_prefix("{bcrypt}")?)
 }
 
 /// `method$salt$output`, where the salt is used as it is written.
@@ -238,146 +229,8 @@ fn werkzeug(source: Source) -> Option<ImportedHash> {
 /// Before 2007 it wrote a plain MD5.
 fn wordpress(source: Source) -> Option<ImportedHash> {
     if source.hash.starts_with('$') {
-        return crypt(source);
+        return crypt(source.hash);
     }
     let output = hex(source.hash).filter(|output| output.len() == Digest::Md5.length())?;
     Some(ImportedHash::new(Algorithm::Digest { digest: Digest::Md5 }, Vec::new(), output))
-}
-
-/// `$id$…`.
-fn crypt(source: Source) -> Option<ImportedHash> {
-    let fields: Vec<&str> = source.hash.strip_prefix('$')?.split('$').collect();
-    match fields[..] {
-        ["argon2id" | "argon2i" | "argon2d", ..] => argon2(&fields),
-        ["2a" | "2b" | "2y", cost, salt_and_output] => bcrypt(cost, salt_and_output),
-        ["bcrypt-sha256", params, salt, output] if params.starts_with("v=2,t=2b,") => {
-            let hash = bcrypt(parameter(params, "r")?, &format!("{salt}{output}"))?;
-            Some(hash.after(Preparation::HmacSha256(salt.to_owned())))
-        }
-        ["wp", "2y", cost, salt_and_output] => {
-            Some(bcrypt(cost, salt_and_output)?.after(Preparation::WordPress))
-        }
-        ["pbkdf2", rounds, salt, output] => {
-            pbkdf2(Digest::Sha1, rounds, &ab64(salt)?, ab64(output)?)
-        }
-        ["pbkdf2-sha256", rounds, salt, output] => {
-            pbkdf2(Digest::Sha256, rounds, &ab64(salt)?, ab64(output)?)
-        }
-        ["pbkdf2-sha512", rounds, salt, output] => {
-            pbkdf2(Digest::Sha512, rounds, &ab64(salt)?, ab64(output)?)
-        }
-        ["scrypt", params, salt, output] => {
-            let [log_n, r, p] = ["ln", "r", "p"].map(|name| number(parameter(params, name)?));
-            let algorithm = Algorithm::Scrypt { log_n: log_n?, r: r?, p: p? };
-            Some(ImportedHash::new(algorithm, base64(salt)?, base64(output)?))
-        }
-        ["5", ..] => sha_crypt(Digest::Sha256, &fields[1..]),
-        ["6", ..] => sha_crypt(Digest::Sha512, &fields[1..]),
-        ["7", params_and_salt, output] => crypt_scrypt(params_and_salt, output),
-        ["y", params, salt, output] => {
-            let algorithm = Algorithm::Yescrypt { params: params.to_owned() };
-            let [salt, output] = [salt, output].map(crypt_base64::decode);
-            Some(ImportedHash::new(algorithm, salt?, output?))
-        }
-        ["P" | "H", rest] => phpass(Digest::Md5, rest),
-        ["S", rest] => phpass(Digest::Sha512, rest),
-        _ => None,
-    }
-}
-
-/// `argon2id$v=19$m=…,t=…,p=…$salt$output`, of which old texts have no version.
-fn argon2(fields: &[&str]) -> Option<ImportedHash> {
-    let (variant, version, params, salt, output) = match fields {
-        [variant, version, params, salt, output] => (variant, *version, params, salt, output),
-        [variant, params, salt, output] => (variant, "v=16", params, salt, output),
-        _ => return None,
-    };
-    let algorithm = Algorithm::Argon2 {
-        variant: (*variant).to_owned(),
-        version: number(parameter(version, "v")?)?,
-        memory_kib: number(parameter(params, "m")?)?,
-        passes: number(parameter(params, "t")?)?,
-        lanes: number(parameter(params, "p")?)?,
-    };
-    Some(ImportedHash::new(algorithm, base64(salt)?, base64(output)?))
-}
-
-fn bcrypt(cost: &str, salt_and_output: &str) -> Option<ImportedHash> {
-    let (salt, output) = salt_and_output.split_at_checked(22)?;
-    let decode = |text| BCRYPT_BASE64.decode(text).ok();
-    let (salt, output) = (decode(salt)?, decode(output).filter(|output| output.len() == 23)?);
-    Some(ImportedHash::new(Algorithm::Bcrypt { cost: number(cost)? }, salt, output))
-}
-
-fn pbkdf2(digest: Digest, rounds: &str, salt: &[u8], output: Vec<u8>) -> Option<ImportedHash> {
-    let algorithm = Algorithm::Pbkdf2 { digest, rounds: number(rounds)? };
-    Some(ImportedHash::new(algorithm, salt.to_vec(), output))
-}
-
-/// The logarithm of the rounds, eight characters of salt, and the output.
-fn phpass(digest: Digest, text: &str) -> Option<ImportedHash> {
-    let (log_rounds, rest) = text.split_at_checked(1)?;
-    let (salt, output) = rest.split_at_checked(8)?;
-    let rounds = 1_u32.checked_shl(crypt_base64::number(log_rounds)?)?;
-    let output = crypt_base64::decode(output)?;
-    Some(ImportedHash::new(Algorithm::Phpass { digest, rounds }, salt.into(), output))
-}
-
-fn scrypt([n, r, p]: [&str; 3], salt: &str, output: Vec<u8>) -> Option<ImportedHash> {
-    let n = number(n).filter(|n| n.is_power_of_two())?;
-    let algorithm = Algorithm::Scrypt { log_n: n.trailing_zeros(), r: number(r)?, p: number(p)? };
-    Some(ImportedHash::new(algorithm, salt.into(), output))
-}
-
-/// The logarithm of N as one character, r and p as five each, and the salt as it is used.
-fn crypt_scrypt(params_and_salt: &str, output: &str) -> Option<ImportedHash> {
-    let (log_n, rest) = params_and_salt.split_at_checked(1)?;
-    let (r, rest) = rest.split_at_checked(5)?;
-    let (p, salt) = rest.split_at_checked(5)?;
-    let [log_n, r, p] = [log_n, r, p].map(crypt_base64::number);
-    let algorithm = Algorithm::Scrypt { log_n: log_n?, r: r?, p: p? };
-    Some(ImportedHash::new(algorithm, salt.into(), crypt_base64::decode(output)?))
-}
-
-/// The rounds, which may be left out, the salt as it is used, and the output.
-fn sha_crypt(digest: Digest, fields: &[&str]) -> Option<ImportedHash> {
-    let (rounds, salt, output) = match fields {
-        [salt, output] => ("5000", salt, output),
-        [rounds, salt, output] => (parameter(rounds, "rounds")?, salt, output),
-        _ => return None,
-    };
-    let output = crypt_base64::decode(output).filter(|output| output.len() == digest.length())?;
-    let rounds = number(rounds).filter(|rounds| *rounds >= sha_crypt::Params::ROUNDS_MIN)?;
-    let algorithm = Algorithm::ShaCrypt { digest, rounds };
-    Some(ImportedHash::new(algorithm, (*salt).into(), output))
-}
-
-/// The value of a name in `name=value,…`.
-fn parameter<'a>(params: &'a str, name: &str) -> Option<&'a str> {
-    let pairs = params.split(',').filter_map(|pair| pair.split_once('='));
-    pairs.into_iter().find_map(|(known, value)| (known == name).then_some(value))
-}
-
-/// A positive number. One that is too large is the largest: its hash costs too much, and is not damaged.
-fn number(text: &str) -> Option<u32> {
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| text.parse().unwrap_or(u32::MAX)).filter(|number| *number > 0)
-}
-
-fn base64(text: &str) -> Option<Vec<u8>> {
-    BASE64.decode(text).ok()
-}
-
-/// passlib writes `.` for `+`.
-fn ab64(text: &str) -> Option<Vec<u8>> {
-    base64(&text.replace('.', "+"))
-}
-
-fn hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.chars().map(|digit| digit.to_digit(16));
-    let digits: Vec<u8> = digits.map(|digit| u8::try_from(digit?).ok()).collect::<Option<_>>()?;
-    digits
-        .len()
-        .is_multiple_of(2)
-        .then(|| digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
