@@ -23,8 +23,9 @@ use crate::current_user::CurrentUser;
 use crate::db::{Db, DbError, Location};
 use crate::key::ServerKey;
 use crate::models::client::Client;
+use crate::models::login::Login;
 use crate::models::outbox::{self, QueuedEmail};
-use crate::models::session::{DATA, Login, SqlSessionStore};
+use crate::models::session::{DATA, SqlSessionStore};
 use crate::models::user::find_user;
 use crate::random;
 use crate::visitor::cookies;
@@ -90,11 +91,11 @@ impl TestApp {
     /// Adds a user with the address `NAME@example.test` and the password [`PASSWORD`].
     pub async fn user(&self, name: &str) -> CurrentUser {
         let usernames = self.app.config.usernames;
-        let username = Username::parse_new(name, usernames.rule);
-        let username = username.unwrap_or_else(|error| panic!("{name}: {error}"));
-        let username = usernames.are_used().then_some(&username);
         let email = EmailAddress::parse(&format!("{name}@example.test"));
         let email = email.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let username = Username::choose(name, usernames, Some(&email));
+        let username = username.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let username = usernames.are_used().then_some(&username);
         let added = add_user(&self.app, username, &email, PASSWORD).await.expect("a new user");
         let user = added.unwrap_or_else(|| panic!("there is a user {name} already"));
         CurrentUser::new(&user, self.app.clock.now())

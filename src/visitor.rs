@@ -4,15 +4,16 @@
 //! be counted or used up once is never kept there.
 
 pub mod arrival;
+mod codes;
 pub mod cookies;
 pub mod current_user;
+mod flashes;
 pub mod forwarded;
 pub mod logged_in;
+mod login;
 pub mod navigation;
 pub mod peer;
 mod session_data;
-
-use std::mem::{discriminant, take};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -23,26 +24,18 @@ use tower_sessions::{Expiry, Session};
 
 use crate::accounts::email::EmailAddress;
 use crate::accounts::field_errors::FieldErrors;
-use crate::accounts::new_password::RecentSessions;
-use crate::accounts::one_time_code::PendingCode;
-use crate::accounts::reauthenticate::RECENT;
 use crate::accounts::requester::Requester;
 use crate::accounts::username::Username;
 use crate::app::App;
 use crate::current_user::CurrentUser;
 use crate::error::RequestError;
-use crate::flash::Flash;
 use crate::models::loaded_user::{LastLogin, loaded_user};
-use crate::models::one_time_code::Purpose;
-use crate::models::session::{DATA, Login, OPTIONAL, session_key, write_if_possible};
+use crate::models::session::{DATA, OPTIONAL, session_key};
 use crate::models::user::User;
 use crate::next_path::NextPath;
 use crate::page::Page;
 use cookies::OwnCookie;
 use session_data::SessionData;
-
-/// Flashes that wait to be shown: repeated forms must not make the session grow.
-const MAX_FLASHES: usize = 3;
 
 /// The sender of a request. Reading an anonymous session sets no cookie and writes nothing.
 #[derive(Clone)]
@@ -103,126 +96,6 @@ pub async fn user(session: &Session) -> Option<CurrentUser> {
 }
 
 impl Visitor {
-    /// Starts a new session for `user`, who has just given the password.
-    pub async fn log_in(&mut self, user: &User, remember: bool) -> Result<(), RequestError> {
-        self.begin_session(user, remember, self.app.clock.now()).await
-    }
-
-    /// As [`Visitor::log_in`], by a code: forms that change the account ask for the password.
-    pub async fn log_in_without_password(
-        &mut self,
-        user: &User,
-        remember: bool,
-    ) -> Result<(), RequestError> {
-        self.begin_session(user, remember, 0).await
-    }
-
-    /// Starts a new session under a new id: an attacker may have planted the old one (ASVS 7.2.4).
-    async fn begin_session(
-        &mut self,
-        user: &User,
-        remember: bool,
-        authenticated_at: i64,
-    ) -> Result<(), RequestError> {
-        self.end_session().await?;
-        self.data.login = Some(Login {
-            user_id: user.id.clone(),
-            credential_version: user.credential_version,
-            remember,
-            client: self.requester.client(),
-            authenticated_at,
-        });
-        self.save().await
-    }
-
-    /// Whether a form that changes the account asks for the password: not if it was given a moment ago.
-    pub fn asks_password(&self) -> bool {
-        let now = self.app.clock.now();
-        let is_recent = |login: &Login| (0..RECENT).contains(&(now - login.authenticated_at));
-        !self.data.login.as_ref().is_some_and(is_recent)
-    }
-
-    /// Records that the user who is logged in has just given the password.
-    pub async fn record_authentication(&mut self) -> Result<(), RequestError> {
-        if let Some(login) = &mut self.data.login {
-            login.authenticated_at = self.app.clock.now();
-            self.save().await?;
-        }
-        Ok(())
-    }
-
-    /// Ends the session on the server and in the browser. Data saved afterwards begins another, as a
-    /// registration under way does.
-    ///
-    /// By `cycle_id` and not by `flush`: tower-sessions 0.15 keeps the flushed record with its id and would
-    /// give that to the next session.
-    pub async fn end_session(&mut self) -> Result<(), RequestError> {
-        self.data = take(&mut self.data).without_login();
-        if self.session.id().is_some() {
-            self.session.cycle_id().await?;
-            self.session.clear().await;
-        }
-        if self.data == SessionData::default() { Ok(()) } else { self.save().await }
-    }
-
-    /// Continues as `user`, under a new id if the credentials have changed.
-    pub async fn continue_as(&mut self, user: &User) -> Result<(), RequestError> {
-        if self.user.as_ref().map(User::credentials) == Some(user.credentials()) {
-            return Ok(());
-        }
-        let Some(before) = self.data.login.clone() else { return self.log_in(user, false).await };
-        self.begin_session(user, before.remember, before.authenticated_at).await
-    }
-
-    /// The digests of the sessions that this browser may have set a password in.
-    pub fn recent_sessions(&self) -> Option<RecentSessions> {
-        let current = self.session_digest()?;
-        let previous = self.data.password_set_in.clone().unwrap_or_else(|| current.clone());
-        Some(RecentSessions { current, previous })
-    }
-
-    fn session_digest(&self) -> Option<String> {
-        let id = self.cookie(&cookies::SESSION)?;
-        Some(self.app.key.digest("password set in", &[&id]))
-    }
-
-    /// Records in the new session that a password was set in the session of this request.
-    pub async fn record_password_set(&mut self) -> Result<(), RequestError> {
-        if let Some(digest) = self.session_digest() {
-            self.data.password_set_in = Some(digest);
-            self.save().await?;
-        }
-        Ok(())
-    }
-
-    /// Has the next page show `flash` if the request carried a session cookie, valid or not. Kept
-    /// in a cookie and not in a new session: a made-up session cookie must not cost a database row.
-    pub fn set_flash_cookie(&self, flash: &Flash) {
-        let found = cookies::COOKIE_FLASHES.iter().find(|(_, known)| known == flash);
-        if let Some((value, _)) = found
-            && self.cookie(&cookies::SESSION).is_some()
-        {
-            self.set_cookie(&cookies::FLASH, (*value).to_owned());
-        }
-    }
-
-    /// Has the next page say that the session has ended, if the request carried the cookie of a session that
-    /// no longer exists. A first visit has none, nor has a browser that was shown "You've been logged out.".
-    pub fn flash_if_session_expired(&self) {
-        // tower-sessions drops the id of a session that it does not find.
-        if self.session.id().is_none() {
-            self.set_flash_cookie(&Flash::SessionEnded);
-        }
-    }
-
-    /// The flash of [`Visitor::set_flash_cookie`], once.
-    pub fn take_flash_cookie(&self) -> Option<Flash> {
-        let sent = self.cookie(&cookies::FLASH).filter(|_| self.shows_page())?;
-        self.cookies.remove(cookies::FLASH.build(&self.app.config, String::new()));
-        let found = cookies::COOKIE_FLASHES.into_iter().find(|(value, _)| *value == sent);
-        found.map(|(_, flash)| flash)
-    }
-
     /// Only after a login or a new password: other visitors do not get this cookie.
     pub fn set_device_cookie(&self, tokens: &[String]) {
         self.set_cookie(&cookies::DEVICES, tokens.join("."));
@@ -258,16 +131,6 @@ impl Visitor {
         NextPath::parse_with(text, &self.app.config.apps)
     }
 
-    /// Shows `flash` on the next page, once.
-    pub async fn add_flash(&mut self, flash: Flash) -> Result<(), RequestError> {
-        let flashes = &mut self.data.flashes;
-        flashes.retain(|old| discriminant(old) != discriminant(&flash));
-        if flashes.len() < MAX_FLASHES {
-            flashes.push(flash);
-        }
-        self.save().await
-    }
-
     /// The frame of a page, with the flashes that wait.
     pub async fn page(&mut self, title: &'static str) -> Result<Page, RequestError> {
         Ok(Page {
@@ -280,67 +143,9 @@ impl Visitor {
         })
     }
 
-    /// The code for `purpose` that was requested in this browser.
-    pub fn pending_code(&self, purpose: Purpose) -> Option<&PendingCode> {
-        self.data.codes.get(&purpose)
-    }
-
-    /// Whether this browser has a code for a reset that can still be used, whether or not an account matched.
-    pub async fn has_code(&self) -> Result<bool, RequestError> {
-        let purpose = Purpose::PasswordReset;
-        match self.pending_code(purpose) {
-            Some(pending) => Ok(pending.invalid_reason(&self.app, purpose).await?.is_none()),
-            None => Ok(false),
-        }
-    }
-
-    /// Keeps a code that was requested in this browser in place of the one before.
-    pub async fn keep_code(
-        &mut self,
-        purpose: Purpose,
-        pending: PendingCode,
-    ) -> Result<(), RequestError> {
-        self.data.codes.insert(purpose, pending);
-        self.save().await
-    }
-
-    /// Forgets a code that was used.
-    pub async fn forget_code(&mut self, purpose: Purpose) -> Result<(), RequestError> {
-        match self.data.codes.remove(&purpose) {
-            Some(_) => self.save().await,
-            None => Ok(()),
-        }
-    }
-
-    /// Records that the page that asks for the code was shown.
-    pub async fn mark_code_page_shown(&mut self, purpose: Purpose) -> Result<(), RequestError> {
-        if self.shows_page()
-            && let Some(pending) = self.data.codes.get_mut(&purpose)
-            && take(&mut pending.is_unseen)
-        {
-            self.save().await?;
-        }
-        Ok(())
-    }
-
     /// A HEAD request shows nothing, so it must not consume a flash.
     fn shows_page(&self) -> bool {
         self.method != Method::HEAD
-    }
-
-    /// Returns the flashes and removes them from the session.
-    async fn take_flashes(&mut self) -> Result<Vec<Flash>, RequestError> {
-        let flashes = take(&mut self.data.flashes);
-        if flashes.is_empty() {
-            return Ok(flashes);
-        }
-        if self.data != SessionData::default() {
-            self.save().await?;
-        } else if !write_if_possible("an_empty_session_was_not_deleted", self.end_session()).await {
-            // The cookie is removed anyway. The row holds no login and expires within an hour.
-            self.session.clear().await;
-        }
-        Ok(flashes)
     }
 
     async fn save(&self) -> Result<(), RequestError> {

@@ -12,8 +12,8 @@ use super::Error;
 use super::current_session::current_session;
 use crate::app::App;
 use crate::event::Event;
-use crate::models::session::delete_session;
 use crate::models::ticket::{Ticket, has_ticket, insert_ticket, take_ticket};
+use crate::models::user_session::delete_session;
 use crate::random::{self, token_hash};
 
 /// How long a ticket is valid, in seconds: the way from one host to the other.

@@ -6,8 +6,10 @@ use crate::app::App;
 use crate::db::{DbError, Tx};
 use crate::models::device::{delete_devices, keep_devices};
 use crate::models::one_time_code;
-use crate::models::session::{keep_session, keep_sessions, revoke_all_for_user, revoke_others};
 use crate::models::user::User;
+use crate::models::user_session::{
+    keep_session, keep_sessions, revoke_all_for_user, revoke_others,
+};
 
 /// What is left of the access to an account.
 pub struct EndedAccess {

@@ -11,8 +11,8 @@ use crate::db::DbError;
 use crate::event::Event;
 use crate::models::client::Client;
 use crate::models::device::{delete_device, list_devices};
-use crate::models::session::{UserSession, delete_session, list_sessions, revoke_others};
 use crate::models::user::User;
+use crate::models::user_session::{UserSession, delete_session, list_sessions, revoke_others};
 use crate::random::token_hash;
 
 /// A session or a trusted device.

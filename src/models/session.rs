@@ -8,7 +8,6 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -19,7 +18,9 @@ use tower_sessions::session_store::{self, Error};
 
 use super::client::Client;
 use super::loaded_user::{LastLogin, LoadedUser};
+use super::login::Login;
 use super::user::User;
+use super::user_session::delete_session;
 use super::{history, loaded_user};
 use crate::clock::Clock;
 use crate::config::SessionLife;
@@ -32,22 +33,6 @@ pub const DATA: &str = "data";
 
 /// A key of records that need not be saved: a page has only removed what it showed.
 pub const OPTIONAL: &str = "optional";
-
-/// The part of the session's data that is there while a user is logged in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Login {
-    pub user_id: String,
-    /// The user's at login.
-    pub credential_version: i64,
-    /// Whether "Keep me logged in" was ticked.
-    pub remember: bool,
-    /// Where the user logged in; empty in sessions of earlier versions.
-    #[serde(default)]
-    pub client: Client,
-    /// When the password was last given, Unix time; 0 in sessions of an earlier version.
-    #[serde(default)]
-    pub authenticated_at: i64,
-}
 
 /// An anonymous session holds flashes and a pending reset, nothing worth more than an hour.
 const MAX_ANONYMOUS_IDLE: i64 = 60 * 60;
@@ -69,29 +54,6 @@ pub struct LoggedInSession {
     pub logged_in_at: i64,
     last_seen_at: i64,
     login: Login,
-}
-
-/// A session as its user is shown it.
-#[derive(Clone, Debug)]
-pub struct UserSession {
-    /// What the session's row has instead of the id.
-    pub key: Vec<u8>,
-    /// Where the user logged in.
-    pub client: Client,
-    /// Unix time.
-    pub created_at: i64,
-    /// Unix time, some minutes behind at most.
-    pub last_seen_at: i64,
-}
-
-row! {
-    columns listed_columns;
-    struct ListedRow {
-        id_hash: Vec<u8>,
-        data: String,
-        created_at: i64,
-        last_seen_at: i64,
-    }
 }
 
 /// The store that tower-sessions works on.
@@ -177,19 +139,6 @@ const TOUCH: &str = "update vestibule_sessions
         expires_at = case when created_at + $4 < $3 then created_at + $4 else $3 end
     where id_hash = $1 and last_seen_at = $5";
 
-/// Those that [`LOAD`] finds.
-const LIST: &str = concat!(
-    "select ",
-    listed_columns!(),
-    " from vestibule_sessions where user_id = $1 and credential_version = $2 and expires_at > $3
-    order by last_seen_at desc"
-);
-
-const DELETE: &str = "delete from vestibule_sessions where id_hash = $1";
-const DELETE_OTHERS: &str = "delete from vestibule_sessions where user_id = $1 and id_hash <> $2";
-const KEEP: &str = "update vestibule_sessions set credential_version = $2 where id_hash = $1";
-const DELETE_OF_USER: &str = "delete from vestibule_sessions where user_id = $1";
-
 /// Keeps the new session and the 99 others that were used last. Two logins at once, or one and a change
 /// of the password, delete in no fixed order; rows that the other holds are left to the next login. The
 /// numbers are in the text: SQLite makes a new plan for each value of a bound `limit`.
@@ -203,64 +152,6 @@ const KEEP_NEWEST: &str = "with picked as materialized (
 /// Sessions of one account, more than one person has browsers (ASVS 7.1.2): else anyone with a
 /// password could fill the disk by logging in. From here on [`KEEP_NEWEST`] runs.
 const MAX_SESSIONS: i64 = 100;
-
-const SWEEP: &str = "with picked as materialized (
-        select id_hash from vestibule_sessions where expires_at <= $1 limit $2
-        for update skip locked)
-    delete from vestibule_sessions where id_hash in (select id_hash from picked)";
-
-/// Deletes up to `limit` sessions that have expired and returns how many.
-pub async fn sweep_sessions(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
-    sql(SWEEP).bind(now).bind(limit).execute(executor).await
-}
-
-/// Deletes every session of a user and returns how many.
-pub async fn revoke_all_for_user(executor: Executor<'_>, user_id: &str) -> Result<u64, DbError> {
-    sql(DELETE_OF_USER).bind(user_id).execute(executor).await
-}
-
-/// Deletes every session of a user but the one with this key, and returns how many.
-pub async fn revoke_others(
-    executor: Executor<'_>,
-    user_id: &str,
-    key: &[u8],
-) -> Result<u64, DbError> {
-    sql(DELETE_OTHERS).bind(user_id).bind(key.to_vec()).execute(executor).await
-}
-
-/// Keeps the session with this key valid for `user`, whose credentials have changed in it.
-pub async fn keep_session(executor: Executor<'_>, key: &[u8], user: &User) -> Result<(), DbError> {
-    let keep = sql(KEEP).bind(key.to_vec()).bind(user.credential_version);
-    keep.execute(executor).await.map(drop)
-}
-
-/// Keeps the sessions of a user valid whose credentials have got another version.
-pub async fn keep_sessions(
-    executor: Executor<'_>,
-    user_id: &str,
-    (from, to): (i64, i64),
-) -> Result<(), DbError> {
-    let keep = sql("update vestibule_sessions set credential_version = $3
-        where user_id = $1 and credential_version = $2");
-    keep.bind(user_id).bind(from).bind(to).execute(executor).await.map(drop)
-}
-
-/// How many sessions there are in which a user is logged in, with those that are not swept yet.
-pub async fn count_logged_in(executor: Executor<'_>) -> Result<i64, DbError> {
-    let count = sql("select count(*) from vestibule_sessions where user_id > ''");
-    Ok(count.fetch_optional::<(i64,)>(executor).await?.map_or(0, |(count,)| count))
-}
-
-/// The sessions in which a user is logged in, the last used first.
-pub async fn list_sessions(
-    executor: Executor<'_>,
-    user: &User,
-    now: i64,
-) -> Result<Vec<UserSession>, DbError> {
-    let list = sql(LIST).bind(&user.id).bind(user.credential_version).bind(now);
-    let rows = list.fetch_all::<ListedRow>(executor).await?.into_iter();
-    Ok(rows.map(ListedRow::session).collect())
-}
 
 /// The key of the session whose id is a cookie's value.
 pub fn session_key(cookie: &str) -> Option<Vec<u8>> {
@@ -276,7 +167,7 @@ pub async fn find_user_by_session(
     let load = sql(LOAD_USER).bind(key.to_vec()).bind(now);
     let found = load.fetch_optional::<SessionRow>(executor).await?;
     Ok(found.and_then(|session| {
-        let login = login(&session.data)?;
+        let login = Login::of(&session.data)?;
         Some(LoggedInSession {
             key: key.to_vec(),
             logged_in_at: session.begun_at,
@@ -299,11 +190,6 @@ pub async fn touch_session(
     touch.bind(session.last_seen_at).execute(executor).await.map(drop)
 }
 
-/// Deletes the session with this key and returns whether there was one.
-pub async fn delete_session(executor: Executor<'_>, key: &[u8]) -> Result<bool, DbError> {
-    Ok(sql(DELETE).bind(key.to_vec()).execute(executor).await? > 0)
-}
-
 /// Waits a moment for a write that a page can do without. A failure is only logged, with `reason`.
 pub async fn write_if_possible<E: Display + From<DbError>>(
     reason: &'static str,
@@ -320,14 +206,6 @@ impl LoggedInSession {
     /// Whether the last use is so long ago that another one is to be noted.
     pub fn is_touch_due(&self, life: SessionLife, after: i64, now: i64) -> bool {
         now - self.last_seen_at >= after.min(life.idle_of(&self.login) / 4)
-    }
-}
-
-impl ListedRow {
-    fn session(self) -> UserSession {
-        let Self { id_hash: key, data, created_at, last_seen_at } = self;
-        let client = login(&data).map(|login| login.client).unwrap_or_default();
-        UserSession { key, client, created_at, last_seen_at }
     }
 }
 
@@ -355,12 +233,6 @@ impl SessionRow {
     }
 }
 
-impl SessionLife {
-    fn idle_of(self, login: &Login) -> i64 {
-        if login.remember { self.idle } else { self.idle_unremembered }
-    }
-}
-
 impl SqlSessionStore {
     pub fn new(db: Db, clock: Clock, life: SessionLife) -> Self {
         Self { db, clock, life }
@@ -373,7 +245,7 @@ impl SqlSessionStore {
     async fn update(&self, id: &Id, data: &str, new: Option<&str>) -> Result<(), DbError> {
         let now = self.clock.now();
         let update = sql(UPDATE).bind(hash(id)).bind(new);
-        let update = update.bind(now).bind(now + self.idle(login(data).as_ref()));
+        let update = update.bind(now).bind(now + self.idle(Login::of(data).as_ref()));
         update.bind(self.life.max).execute(self.db.writer()).await.map(drop)
     }
 }
@@ -382,7 +254,7 @@ impl SqlSessionStore {
 impl SessionStore for SqlSessionStore {
     async fn create(&self, record: &mut Record) -> session_store::Result<()> {
         let (data, now) = (data(record), self.clock.now());
-        let login = login(data);
+        let login = Login::of(data);
         let expires_at = now + self.idle(login.as_ref()).min(self.life.max);
         let user = login.as_ref().map(|login| login.user_id.clone());
         let insert = sql(INSERT).bind(hash(&record.id)).bind(data).bind(now);
@@ -421,7 +293,7 @@ impl SessionStore for SqlSessionStore {
             load.bind(history::LOGIN).bind(history::REGISTERED).bind(now - history::LIFETIME);
         let found = load.fetch_optional::<SessionRow>(self.db.reader()).await.map_err(backend)?;
         let Some(session) = found else { return Ok(None) };
-        let login = login(&session.data);
+        let login = Login::of(&session.data);
         if now - session.last_seen_at >= TOUCH_AFTER.min(self.idle(login.as_ref()) / 4) {
             write_if_possible(
                 "the_last_use_of_a_session_was_not_noted",
@@ -435,8 +307,7 @@ impl SessionStore for SqlSessionStore {
     }
 
     async fn delete(&self, id: &Id) -> session_store::Result<()> {
-        let delete = sql(DELETE).bind(hash(id)).execute(self.db.writer());
-        delete.await.map(drop).map_err(backend)
+        delete_session(self.db.writer(), &hash(id)).await.map(drop).map_err(backend)
     }
 }
 
@@ -446,10 +317,6 @@ fn hash(id: &Id) -> Vec<u8> {
 
 fn data(record: &Record) -> &str {
     record.data.get(DATA).and_then(Value::as_str).unwrap_or("{}")
-}
-
-fn login(data: &str) -> Option<Login> {
-    serde_json::from_str(data).ok()
 }
 
 /// Driver errors are only logged.

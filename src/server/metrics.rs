@@ -17,7 +17,7 @@ use crate::db::DbError;
 use crate::metrics::{self, Gauges, StoredGauges};
 use crate::models::one_time_code::Purpose;
 use crate::models::outbox::find_backlog;
-use crate::models::session::count_logged_in;
+use crate::models::user_session::count_logged_in;
 
 /// How long the database may take to answer. The other metrics do not wait for longer.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(1);

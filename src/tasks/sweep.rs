@@ -20,8 +20,8 @@ use crate::models::outbox;
 use crate::models::rate_limit::sweep_limits;
 use crate::models::registration::sweep_registrations;
 use crate::models::reserved_username::sweep_reserved_usernames;
-use crate::models::session::sweep_sessions;
 use crate::models::ticket::sweep_tickets;
+use crate::models::user_session::sweep_sessions;
 
 /// How often a sweep starts.
 const SWEEP_INTERVAL: Duration = Duration::from_mins(10);

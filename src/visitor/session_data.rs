@@ -7,8 +7,8 @@ use tower_sessions::session;
 
 use crate::accounts::one_time_code::PendingCode;
 use crate::flash::Flash;
+use crate::models::login::Login;
 use crate::models::one_time_code::Purpose;
-use crate::models::session::Login;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct SessionData {
@@ -26,6 +26,9 @@ pub(super) struct SessionData {
     /// The digest of the session that this browser last set a password in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_set_in: Option<String>,
+    /// The digest of the token of the link that this browser used last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_link: Option<String>,
 }
 
 impl SessionData {
