@@ -3,12 +3,13 @@
 use super::email::EmailAddress;
 use super::field_errors::FieldErrors;
 use super::new_password::choose_password;
+use super::reserved_names::is_name_of_another;
 use super::username::{Username, name_and_key};
 use super::{Error, hooks};
 use crate::app::App;
 use crate::event::Event;
 use crate::models::hook_event::HookKind;
-use crate::models::user::{NewUser, User, insert_user, is_email_of_another};
+use crate::models::user::{NewUser, User, insert_user};
 
 /// Adds an account; `None` when the username or the address belongs to another.
 pub async fn add_user(
@@ -40,7 +41,7 @@ pub async fn add_user(
         return Ok(None);
     };
     // The operator gives out again what was given up, but nothing that is another's.
-    if is_email_of_another(tx.executor(), username_key, &user.id).await? {
+    if is_name_of_another(&mut tx, &user, email_key).await? {
         return Ok(None);
     }
     hooks::enqueue(app, &mut tx, HookKind::Registered, &user).await?;

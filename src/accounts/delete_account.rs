@@ -1,5 +1,6 @@
 //! Delete an account, with everything that is stored about it.
 
+use super::email::address_key;
 use super::field_errors::FieldErrors;
 use super::reauthenticate::reauthenticate;
 use super::requester::Requester;
@@ -93,7 +94,8 @@ async fn delete_rows(app: &App, id: &str, requester: Option<&Requester>) -> Resu
     if let Some(requester) = requester {
         if let Some(username) = user.username() {
             // Applications may know people by it.
-            reserve_username(tx.executor(), &key_of(username), None, app.clock.now()).await?;
+            let key = key_of(username, &address_key(user));
+            reserve_username(tx.executor(), &key, None, app.clock.now()).await?;
         }
         notices::send_account_deleted(app, &mut tx, requester, user).await?;
     }

@@ -76,6 +76,11 @@ impl EmailAddress {
     }
 }
 
+/// The key of the address of `user`; empty if it is none by today's rules.
+pub fn address_key(user: &User) -> String {
+    EmailAddress::parse(&user.email).map_or_else(|_| String::new(), |email| email.key)
+}
+
 /// Whether the address with this key is that of `user`.
 pub fn has_address(user: &User, key: &str) -> bool {
     EmailAddress::parse(&user.email).is_ok_and(|email| email.key() == key)

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::config::UsernameMode;
 use crate::imported_hash::{ImportedHash, Source, parse};
 use crate::models::imported_user::{
-    BATCH, ImportedUser, UserKeys, find_users_by_keys, insert_users, new_id,
+    BATCH, ImportedUser, UserNames, find_users_by_names, insert_users, new_id,
 };
 use crate::times;
 
@@ -116,15 +116,11 @@ impl Import {
 
     /// Refuses a row with the username or the address of one before it.
     fn remember(&mut self, row: &Checked) -> Result<(), String> {
-        let ImportedUser { username_key, email_key, .. } = &row.user;
-        for key in [username_key, email_key] {
-            if let Some(place) = self.seen.get(key) {
-                return Err(format!("{place} has the same username or email"));
-            }
+        let names = row.user.names().into_iter().filter(|name| !name.is_empty());
+        if let Some(place) = names.clone().find_map(|name| self.seen.get(name)) {
+            return Err(format!("{place} has the same username or email"));
         }
-        for key in [username_key, email_key] {
-            self.seen.insert(key.clone(), row.place.clone());
-        }
+        self.seen.extend(names.map(|name| (name.to_owned(), row.place.clone())));
         Ok(())
     }
 
@@ -132,9 +128,8 @@ impl Import {
     /// was interrupted goes on where it stopped.
     async fn write_batch(&mut self) -> Result<(), Error> {
         let batch = std::mem::take(&mut self.batch);
-        let keys = batch.iter().flat_map(|row| [&*row.user.username_key, &*row.user.email_key]);
-        let keys: Vec<&str> = keys.collect();
-        let existing = find_users_by_keys(self.app.db.reader(), &keys).await?;
+        let users = batch.iter().map(|row| &row.user);
+        let existing = find_users_by_names(self.app.db.reader(), users).await?;
         let mut new = Vec::new();
         for row in batch {
             let conflict = find_conflict(&existing, &row.user);
@@ -191,15 +186,13 @@ enum Conflict {
     Other,
 }
 
-fn find_conflict(existing: &[UserKeys], user: &ImportedUser) -> Option<Conflict> {
-    let own = [&user.username_key, &user.email_key];
-    let is_same = |keys: &&UserKeys| [&keys.username_key, &keys.email_key] == own;
-    if existing.iter().any(|keys| is_same(&keys)) {
+fn find_conflict(existing: &[UserNames], user: &ImportedUser) -> Option<Conflict> {
+    let own = user.names();
+    if existing.iter().any(|other| other.names() == own) {
         return Some(Conflict::Same);
     }
-    let has_key =
-        |keys: &UserKeys| own.contains(&&keys.username_key) || own.contains(&&keys.email_key);
-    existing.iter().any(has_key).then_some(Conflict::Other)
+    let is_own = |name: &str| !name.is_empty() && own.contains(&name);
+    existing.iter().any(|other| other.names().into_iter().any(is_own)).then_some(Conflict::Other)
 }
 
 /// Reads the values of a row. The error is for the operator.

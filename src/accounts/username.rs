@@ -70,39 +70,45 @@ impl Username {
         Ok(Self(name))
     }
 
-    /// As [`Username::parse`], for the public form: the site's own names are not given out, nor what looks
-    /// like them.
-    pub fn parse_new(typed: &str, rule: UsernameRule) -> Result<Self, UsernameError> {
-        let name = Self::parse(typed, rule)?;
-        if RESERVED.split(' ').any(|reserved| key_of(reserved) == name.key()) {
-            return Err(UsernameError::Reserved);
-        }
-        Ok(name)
-    }
-
-    /// As [`Username::parse_new`], for a person with this address. Where accounts may have no username, one is
-    /// known by its address, so nobody may take a username that is the address of somebody who comes later.
+    /// As [`Username::parse`], for the public form, and a person with this address. The site's own names are not
+    /// given out, nor what looks like them.
     pub fn choose(
         typed: &str,
         usernames: Usernames,
         email: Option<&EmailAddress>,
     ) -> Result<Self, UsernameError> {
-        let name = Self::parse_new(typed, usernames.rule)?;
+        let name = Self::parse(typed, usernames.rule)?;
+        if name.looks_reserved() && !name.is_address(email) {
+            return Err(UsernameError::Reserved);
+        }
         name.check_email(usernames, email)?;
         Ok(name)
     }
 
-    /// Refuses the address of another person as a username where accounts may have none.
+    /// Refuses the address of another person as a username where accounts may have none. One is known by its
+    /// address there, so nobody may take a username that is the address of somebody who comes later.
     pub fn check_email(
         &self,
         usernames: Usernames,
         email: Option<&EmailAddress>,
     ) -> Result<(), UsernameError> {
-        let is_own = email.is_some_and(|email| email.key() == self.0);
-        if usernames.mode == UsernameMode::Optional && self.0.contains('@') && !is_own {
+        let is_optional = usernames.mode == UsernameMode::Optional;
+        if is_optional && self.0.contains('@') && !self.is_address(email) {
             return Err(UsernameError::NotOwnEmail);
         }
         Ok(())
+    }
+
+    fn is_address(&self, email: Option<&EmailAddress>) -> bool {
+        email.is_some_and(|email| email.key() == self.0)
+    }
+
+    /// Whether it looks like one of the site's own names, with any signs in between, also on one side of an `@`.
+    fn looks_reserved(&self) -> bool {
+        let bare = |name: &str| name.replace(|c| PUNCTUATION.contains(c), "");
+        let reserved: Vec<String> =
+            RESERVED.split(' ').map(|reserved| key_of(&bare(reserved), "")).collect();
+        self.0.split('@').any(|part| reserved.contains(&key_of(&bare(part), "")))
     }
 
     /// As [`Username::choose`]; `None` for a person without one, where the site allows that.
@@ -129,9 +135,9 @@ impl Username {
         &self.0
     }
 
-    /// What no two accounts share.
-    pub fn key(&self) -> String {
-        key_of(&self.0)
+    /// What no two accounts share, for the account with this address.
+    pub fn key(&self, email_key: &str) -> String {
+        key_of(&self.0, email_key)
     }
 }
 
@@ -139,7 +145,7 @@ impl Username {
 /// address's: no username is the same as the address that such an account is known by.
 pub fn name_and_key(username: Option<&Username>, email: &EmailAddress) -> (String, String) {
     match username {
-        Some(username) => (username.as_str().to_owned(), username.key()),
+        Some(username) => (username.as_str().to_owned(), username.key(email.key())),
         None => (String::new(), email.key().to_owned()),
     }
 }
@@ -154,10 +160,10 @@ pub fn spelled(typed: &str) -> String {
 }
 
 /// What no two accounts share: the same for names that look alike (the skeleton of UTS 39), so that there is
-/// neither an `аnn` with a Cyrillic а beside `ann` nor a `pau1` beside `paul`. Addresses stay as they are:
-/// two that look alike belong to two people, and with `@` a username is ASCII.
-pub fn key_of(name: &str) -> String {
-    if name.contains('@') {
+/// neither an `аnn` with a Cyrillic а beside `ann` nor a `pau1` beside `paul`. The address of the account itself
+/// stays as it is: two addresses that look alike belong to two people.
+pub fn key_of(name: &str, email_key: &str) -> String {
+    if name == email_key {
         return name.to_owned();
     }
     skeleton(name).collect::<String>().to_lowercase()
@@ -176,7 +182,7 @@ fn check_ascii(name: &str) -> Result<(), UsernameError> {
 /// Chinese mix. With `@` it looks like an address, so it must be ASCII as those are.
 fn check_unicode(name: &str) -> Result<(), UsernameError> {
     // First, because the other checks read the whole text.
-    if name.chars().nth(MAX_LENGTH).is_some() || key_of(name).len() > MAX_KEY_LENGTH {
+    if name.chars().nth(MAX_LENGTH).is_some() || key_of(name, "").len() > MAX_KEY_LENGTH {
         return Err(UsernameError::Long);
     }
     let letters: String = name.chars().filter(|c| !PUNCTUATION.contains(*c)).collect();

@@ -35,6 +35,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (25, "users", include_str!("../../migrations/0025_users.sql")),
     (26, "server key", include_str!("../../migrations/0026_server_key.sql")),
     (27, "registration", include_str!("../../migrations/0027_registration.sql")),
+    (28, "keys of usernames with @", include_str!("../../migrations/0028_keys_with_at.sql")),
 ];
 
 /// What a new database gets instead of the migrations up to [`SCHEMA_VERSION`], whose names for tables may

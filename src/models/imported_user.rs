@@ -23,9 +23,10 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
 });
 
 static FIND: LazyLock<String> = LazyLock::new(|| {
-    let keys = placeholders(1, 2 * BATCH);
+    let names = placeholders(1, NAMES * BATCH);
     format!(
-        "select username_key, email_key from vestibule_users where username_key in ({keys}) or email_key in ({keys})"
+        "select username, username_key, email_key from vestibule_users where username_key in ({names})
+            or email_key in ({names}) or username in ({names}) and username <> ''"
     )
 });
 
@@ -51,9 +52,13 @@ pub struct ImportedUser {
     pub disabled_at: Option<i64>,
 }
 
+/// What no two accounts share: the username and its key, and that of the address.
+const NAMES: usize = 3;
+
 row! {
-    /// What no two accounts share.
-    pub struct UserKeys {
+    /// What an account is known by.
+    pub struct UserNames {
+        pub username: String,
         pub username_key: String,
         pub email_key: String,
     }
@@ -77,14 +82,29 @@ pub fn new_id(now: i64) -> String {
     random::id(now * 1000)
 }
 
-/// The accounts that have one of up to twice [`BATCH`] keys of usernames and addresses.
-pub async fn find_users_by_keys(
+impl ImportedUser {
+    /// What no other account is known by.
+    pub fn names(&self) -> [&str; NAMES] {
+        [&self.username, &self.username_key, &self.email_key]
+    }
+}
+
+impl UserNames {
+    /// As [`ImportedUser::names`].
+    pub fn names(&self) -> [&str; NAMES] {
+        [&self.username, &self.username_key, &self.email_key]
+    }
+}
+
+/// The accounts that are known by a name of up to [`BATCH`] users.
+pub async fn find_users_by_names(
     executor: Executor<'_>,
-    keys: &[&str],
-) -> Result<Vec<UserKeys>, DbError> {
-    let Some(last) = keys.last() else { return Ok(Vec::new()) };
-    let padded = keys.iter().chain(std::iter::repeat(last)).take(2 * BATCH);
-    padded.fold(sql(&FIND), |find, key| find.bind(*key)).fetch_all(executor).await
+    users: impl Iterator<Item = &ImportedUser>,
+) -> Result<Vec<UserNames>, DbError> {
+    let names: Vec<&str> = users.flat_map(ImportedUser::names).collect();
+    let Some(last) = names.last() else { return Ok(Vec::new()) };
+    let padded = names.iter().chain(std::iter::repeat(last)).take(NAMES * BATCH);
+    padded.fold(sql(&FIND), |find, name| find.bind(*name)).fetch_all(executor).await
 }
 
 /// Makes up to [`BATCH`] accounts. Returns the ids of those that were made: not where another account has

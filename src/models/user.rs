@@ -158,7 +158,8 @@ const RESTORE_EMAIL: &str = concat!(
         username_key = case when username in ('', email_key) then $3 else username_key end
     where id = $1 and email_key <> $3
     and not exists (select 1 from vestibule_users other where other.email_key = $3
-        or (other.username_key = $3 and vestibule_users.username in ('', vestibule_users.email_key))
+        or ($3 in (other.username_key, other.username)
+            and vestibule_users.username in ('', vestibule_users.email_key))
     ) returning ",
     user_columns!()
 );

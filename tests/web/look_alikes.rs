@@ -76,6 +76,27 @@ on_both_databases! {
         assert_eq!(site.count("select count(*) from vestibule_users").await, 1);
     }
 
+    async fn names_with_an_at_that_look_alike_belong_to_one_account(site: Site) {
+        let app = site.changed(unicode).await;
+        assert_eq!(register(&app.tab(), "p@u1", "paul@meadow.example").await.1, "/account");
+        for twin in ["p@ul", "P@UL", "p@u1"] {
+            assert_eq!(register(&app.tab(), twin, "eve@meadow.example").await.1, "/login", "{twin}");
+        }
+        for name in ["@admin", "adrnin@", "r00t@meadow.example"] {
+            assert_eq!(register(&app.tab(), name, "eve@meadow.example").await.0, StatusCode::UNPROCESSABLE_ENTITY, "{name}");
+        }
+        // Two addresses that look alike belong to two people.
+        for own in ["p@ul.example", "p@u1.example", "root@meadow.example"] {
+            assert_eq!(register(&app.tab(), own, own).await.1, "/account", "{own}");
+        }
+        let mut paul = app.tab();
+        paul.log_in("p@u1", PASSWORD).await.open("/account/username").await;
+        assert_eq!(paul.fill("New username", "paul").press("Change username").await.path(), "/account");
+        for twin in ["p@ul", "p@u1"] {
+            assert_eq!(register(&app.tab(), twin, "eve@meadow.example").await.1, "/login", "{twin} is reserved");
+        }
+    }
+
     async fn an_address_leads_to_its_owner_whoever_takes_it_as_a_username_at_the_same_instant(site: Site) {
         let app = site.changed(unicode).await;
         for at in 0..8 {

@@ -16,6 +16,7 @@ const RENAMED: i64 = 7;
 
 /// The migration that made the column of usernames that of their keys.
 const USERNAMES: i64 = 20;
+const KEYS_WITH_AT: i64 = 28;
 
 /// The migration that left one invitation for an address.
 const ONE_INVITATION: i64 = 27;
@@ -283,6 +284,29 @@ async fn the_newest_invitation_of_an_address_is_kept_by_an_upgrade() {
             (count(&db, kept).await, count(&db, "select count(*) from vestibule_mail_links").await),
             (2, 2)
         );
+        db.close().await;
+    }
+}
+
+/// A username with @ had its own spelling as its key.
+#[tokio::test]
+async fn usernames_with_an_at_get_keys_that_look_alikes_share() {
+    for mut database in Database::both().await {
+        database.migrate(KEYS_WITH_AT - 1).await;
+        let names =
+            ["p@u1", "p@ul", "r@m", "s@m", "s@rn", "own@m.example", "q@1", "q@l1", "q@ll", "m@x"];
+        for (at, name) in names.into_iter().enumerate() {
+            let user = USER.replace("u1", &format!("id{at}")).replace("ann", name);
+            database.run(&user, USERNAMES).await;
+        }
+        let named = "update vestibule_users set username = username_key;
+            update vestibule_users set email_key = username where username = 'own@m.example'";
+        database.run(named, USERNAMES).await;
+        let db = database.open().await;
+        let keys = "select count(*) from vestibule_users where username || ' ' || username_key in
+            ('p@u1 p@u1', 'p@ul p@ul', 'r@m r@rn', 's@m s@m', 's@rn s@rn', 'own@m.example own@m.example',
+            'q@1 q@l', 'q@l1 q@l1', 'q@ll q@ll', 'm@x rn@x')";
+        assert_eq!(count(&db, keys).await, 10);
         db.close().await;
     }
 }

@@ -263,6 +263,16 @@ on_both_databases! {
         assert_eq!(site.count("select count(*) from vestibule_users where username_key = 'ann' and username = 'ann'").await, 1);
     }
 
+    /// Applications would take one for the other.
+    async fn an_account_without_a_username_does_not_move_to_the_username_of_another(site: Site) {
+        let mut eve = site.changed(unicode).await;
+        register(&mut eve, Some("late@meadow.example"), "eve@meadow.example").await;
+        let mut ann = site.changed(optional).await;
+        register(&mut ann, None, "ann@meadow.example").await;
+        change_email(&site, &mut ann, "late@meadow.example").await;
+        assert_eq!(ann.problems(), ["Another account uses this email. Log in to that one, or use a different email."]);
+    }
+
     async fn a_username_that_is_the_own_address_does_not_outlive_it(site: Site) {
         let mut eve = site.changed(optional).await;
         register(&mut eve, Some("job@meadow.example"), "job@meadow.example").await;
