@@ -9,11 +9,13 @@ use super::end_access::{EndedAccess, end_access, keep_access};
 use super::field_errors::FieldErrors;
 use super::history::{self, HistoryEvent};
 use super::mail_limits::MailQuota;
+use super::name_in_password::refuse_name_in_password;
 use super::notices::{Recipient, send_to};
 use super::one_time_code::{OneTimeCode, PendingCode, Rejection};
 use super::rate_limits::{self, Counter, RateLimit};
 use super::reauthenticate::reauthenticate;
 use super::requester::Requester;
+use super::reserved_names::is_email_kept;
 use super::send_code::{self, CodeRequest, NewRequest};
 use super::verify_email::attempts_key;
 use crate::app::App;
@@ -21,7 +23,6 @@ use crate::config::Notice;
 use crate::db::{DbError, Tx};
 use crate::event::Event;
 use crate::mail::mask::mask;
-use crate::models::mail_link::is_email_taken;
 use crate::models::one_time_code::{Purpose, use_code};
 use crate::models::user::{NameChange, User, find_user, set_email};
 
@@ -69,6 +70,7 @@ pub async fn request_code(
     if pending.is_some_and(|old| old.is_of_same_form(app, "", email.as_typed())) {
         return Ok(CodeRequest::Repeated);
     }
+    refuse_name_in_password(app, requester, user, ("email", typed), current).await?;
     send(app, requester, user, &email, (pending, false)).await
 }
 
@@ -203,8 +205,8 @@ async fn give_email(
     (email, verified_at): (&EmailAddress, i64),
 ) -> Result<NameChange, DbError> {
     let change = set_email(tx, user, (email.as_typed(), email.key()), verified_at).await?;
-    if matches!(change, NameChange::Changed(_))
-        && is_email_taken(tx.executor(), email.key(), &user.id, app.clock.now()).await?
+    if let NameChange::Changed(changed) = &change
+        && is_email_kept(app, tx, changed, email.key()).await?
     {
         return Ok(NameChange::Taken);
     }
@@ -218,13 +220,10 @@ async fn tell_both(
     requester: &Requester,
     [old, new]: [&User; 2],
 ) -> Result<(), Error> {
-    let detail = &mask(&new.email);
-    let [told, _] = [
-        send_to(app, tx, requester, Recipient { user: old, to: &old.email, detail }, NOTICE)
-            .await?,
-        send_to(app, tx, requester, Recipient { user: new, to: &new.email, detail }, NOTICE)
-            .await?,
-    ];
+    let to_old = Recipient { user: old, to: &old.email, detail: &mask(&new.email) };
+    let told = send_to(app, tx, requester, to_old, NOTICE).await?;
+    let to_new = Recipient { user: new, to: &new.email, detail: "" };
+    send_to(app, tx, requester, to_new, NOTICE).await?;
     if told { Ok(()) } else { Err(Error::RateLimited { retry_after: RETRY_AFTER }) }
 }
 

@@ -1,10 +1,11 @@
 //! Change the username.
 
 use super::Error;
-use super::email::EmailAddress;
+use super::email::{EmailAddress, address_key};
 use super::end_access::{EndedAccess, end_access, keep_access};
 use super::field_errors::FieldErrors;
 use super::history::{self, HistoryEvent};
+use super::name_in_password::refuse_name_in_password;
 use super::notices::{Recipient, send_to};
 use super::rate_limits::{self, Counter, RateLimit};
 use super::reauthenticate::reauthenticate;
@@ -48,6 +49,7 @@ pub async fn change_username(
     }
     reauthenticate(app, requester, user, current, &mut errors).await?;
     let username = errors.into_result(username)?;
+    refuse_name_in_password(app, requester, user, ("username", typed), current).await?;
     // Like registrations: both show which usernames are taken.
     let counters = Counter::of_networks(app, RateLimit::RegisterIp, requester.counted_networks());
     rate_limits::count(app, counters, Some(&user.id)).await?;
@@ -89,7 +91,8 @@ async fn give_username(
     user: &User,
     username: &Username,
 ) -> Result<NameChange, DbError> {
-    let change = set_username(tx, user, (username.as_str(), &username.key())).await?;
+    let key = username.key(&address_key(user));
+    let change = set_username(tx, user, (username.as_str(), &key)).await?;
     if let NameChange::Changed(user) = &change
         && is_username_kept(app, tx, user).await?
     {
@@ -106,7 +109,8 @@ async fn finish(
     [old, new]: [&User; 2],
 ) -> Result<(), Error> {
     if let Some(username) = old.username() {
-        reserve_username(tx.executor(), &key_of(username), Some(&old.id), app.clock.now()).await?;
+        let key = key_of(username, &address_key(old));
+        reserve_username(tx.executor(), &key, Some(&old.id), app.clock.now()).await?;
     }
     history::record(app, tx, requester, new, HistoryEvent::UsernameChanged).await?;
     let recipient = Recipient { user: new, to: &new.email, detail: old.display_name() };

@@ -8,6 +8,7 @@ use super::change_username::username_taken;
 use super::email::EmailAddress;
 use super::field_errors::FieldErrors;
 use super::mail_limits::MailQuota;
+use super::name_in_password::{is_hash_made_of, refusal};
 use super::new_account::{CreatedAccount, Creation, Permit, create_account};
 use super::one_time_code::{OneTimeCode, PendingCode, Rejection};
 use super::rate_limits::{self, Counter, RateLimit};
@@ -212,8 +213,13 @@ async fn with_username(
     let email = EmailAddress::parse(&registration.email).ok();
     let username = Username::choose_optional(typed, app.config.usernames, email.as_ref());
     let username = errors.record("username", username, UsernameError::Empty);
-    let (username, username_key) = match errors.into_result(username)? {
-        Some(username) => (username.as_str().to_owned(), username.key()),
+    let username = errors.into_result(username)?;
+    let (hasher, hash) = (requester.hasher(app), Some(&*registration.password_hash));
+    if is_hash_made_of(app, &hasher, hash, typed).await? {
+        return Err(refusal("username"));
+    }
+    let (username, username_key) = match username {
+        Some(username) => (username.as_str().to_owned(), username.key(&registration.email_key)),
         None => (String::new(), registration.email_key.clone()),
     };
     Ok(Registration { username, username_key, ..registration })

@@ -29,6 +29,7 @@ pub mod login_name;
 pub mod mail_limits;
 pub mod mail_link;
 pub mod mailbox;
+pub mod name_in_password;
 pub mod new_account;
 pub mod new_password;
 pub mod not_me;
@@ -60,6 +61,9 @@ use crate::metrics::RegistrationEnd;
 use crate::password_hasher::HashError;
 use field_errors::FieldErrors;
 use one_time_code::Rejection;
+
+/// How long after the first a form counts as its repeat, in seconds.
+pub const REPEATED_WITHIN: i64 = 60;
 
 /// Why a use case did nothing.
 #[derive(Debug, thiserror::Error)]

@@ -7,19 +7,16 @@ use super::password::{Password, PasswordError};
 use super::pasted::plain;
 use super::requester::Requester;
 use super::verify_password::is_repeated_password;
-use super::{Error, history, notices, trusted_devices};
+use super::{Error, REPEATED_WITHIN, history, notices, trusted_devices};
 use crate::app::App;
 use crate::config::Notice;
 use crate::event::Event;
 use crate::models::device::delete_devices;
 use crate::models::one_time_code::{self, Purpose, use_code};
-use crate::models::session;
 use crate::models::user::User;
 use crate::models::user_password::{self, NewPasswordHash, find_user_by_password_set_in};
+use crate::models::user_session;
 use crate::password_hasher::{HashError, PasswordHasher};
-
-/// How long after the first a form counts as its repeat, in seconds.
-pub const REPEATED_WITHIN: i64 = 60;
 
 /// The digests of sessions of one browser.
 pub struct RecentSessions {
@@ -96,7 +93,7 @@ pub async fn set_password(
     let new = NewPasswordHash { hash, session: set_in, proves_email };
     let changed = user_password::set_password(tx.executor(), user, new, now).await?;
     let (before, Some(user)) = (user, changed) else { return Ok(None) };
-    let revoked = session::revoke_all_for_user(tx.executor(), &user.id).await?;
+    let revoked = user_session::revoke_all_for_user(tx.executor(), &user.id).await?;
     if let Some(code) = update.code
         && !use_code(tx.executor(), Purpose::PasswordReset, &code.id, &user.id, now).await?
     {

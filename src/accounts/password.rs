@@ -5,6 +5,8 @@ use zeroize::Zeroizing;
 use zxcvbn::Score;
 use zxcvbn::feedback::{Feedback, Warning};
 
+use super::pasted::plain;
+
 /// The longest password, in code points: at least 64 must be taken (NIST SP 800-63B-4 3.1.1.2).
 pub const MAX_PASSWORD_LENGTH: usize = 128;
 
@@ -82,10 +84,11 @@ impl Password {
     pub fn weakness(&self, context: &[String]) -> Option<PasswordError> {
         let context: Vec<String> =
             context.iter().map(|text| truncate(text, MAX_CONTEXT_LENGTH)).collect();
-        // `ann@x.example` also forbids `ann`.
+        // `ann.smith@x.example` also forbids `ann.smith` and `smith`.
         let parts = context.iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
-        let words: Vec<&str> =
-            parts.filter(|part| part.len() > 2).chain(context.iter().map(String::as_str)).collect();
+        let halves = context.iter().flat_map(|text| text.split('@'));
+        let parts = parts.chain(halves).filter(|part| part.len() > 2);
+        let words: Vec<&str> = parts.chain(context.iter().map(String::as_str)).collect();
         // 3 of 4: more than 1e8 guesses. Online guessing is limited to some thousands a day.
         let judge = |text: &str| {
             let found = zxcvbn::zxcvbn(&Zeroizing::new(truncate(text, MAX_CHECKED_LENGTH)), &words);
@@ -97,6 +100,44 @@ impl Password {
         })
     }
 
+    /// What somebody tries first who knows `name`, a username or an address, however it is written: the name, and
+    /// what is made of it, if that has the `min` code points of a new password.
+    pub fn guesses_from(name: &str, min: usize) -> Vec<Self> {
+        let name = plain(name);
+        let local = name.split_once('@').map_or(&*name, |(local, _)| local);
+        let (lower, lower_name) = (local.to_lowercase(), name.to_lowercase());
+        let title = capitalised(&lower, true);
+        let names = [
+            name.clone(),
+            lower_name,
+            local.to_owned(),
+            lower.clone(),
+            capitalised(&lower, false),
+            title.clone(),
+        ];
+        let with_signs_as = |text: &str, sign| text.replace(|c: char| !c.is_alphanumeric(), sign);
+        let made = [
+            with_signs_as(&lower, ""),
+            with_signs_as(&lower, " "),
+            with_signs_as(&title, ""),
+            with_signs_as(&title, " "),
+            lower.repeat(2),
+            lower.chars().rev().collect(),
+            format!("{lower}1"),
+            format!("{lower}123"),
+            format!("{lower}!"),
+        ];
+        let made = made.into_iter().filter(|made| made.chars().count() >= min);
+        let mut guesses = Vec::new();
+        for guess in names.into_iter().chain(made) {
+            let guess = Self::typed(&guess);
+            if !guess.text.is_empty() && !guesses.contains(&guess) {
+                guesses.push(guess);
+            }
+        }
+        guesses
+    }
+
     /// As it was typed, if that is not NFC.
     pub fn otherwise_typed(&self) -> Option<&str> {
         self.typed.as_ref().map(|typed| typed.as_str())
@@ -106,6 +147,18 @@ impl Password {
     pub fn as_bytes(&self) -> &[u8] {
         self.text.as_bytes()
     }
+}
+
+/// `text` with its first letter in upper case; that of each word, if `every`.
+fn capitalised(text: &str, every: bool) -> String {
+    let mut starts = true;
+    let letters = text.chars().flat_map(|c| {
+        let upper = starts.then(|| c.to_uppercase()).into_iter().flatten();
+        let same = (!starts).then_some(c);
+        starts = every && !c.is_alphanumeric();
+        upper.chain(same)
+    });
+    letters.collect()
 }
 
 fn truncate(text: &str, max: usize) -> String {
@@ -173,7 +226,8 @@ mod tests {
 
     fn choose(text: &str) -> Result<(), PasswordError> {
         let password = Password::choose(text, 12)?;
-        let context = ["annabel", "annabel@meadow.example", "Vestibule"].map(str::to_owned);
+        let context = ["annabel", "velvet.meadow.tulip@meadow.example", "Vestibule"];
+        let context = context.map(str::to_owned);
         password.weakness(&context).map_or(Ok(()), Err)
     }
 
@@ -206,6 +260,7 @@ mod tests {
             "annabel12345",
             "annabelmeadow",
             "vestibule2024",
+            "velvet.meadow.tulip77",
         ] {
             let refused = choose(text).unwrap_err();
             let is_common = refused == PasswordError::Common;
@@ -261,6 +316,33 @@ mod tests {
         assert!(choose(strong).is_ok());
         let refused = choose(&format!("{same}{strong}")).unwrap_err();
         assert!(matches!(refused, PasswordError::Guessable(_)), "{refused}");
+    }
+
+    #[test]
+    fn the_first_guesses_from_a_name_are_few() {
+        let texts = |name: &str| {
+            let guesses = Password::guesses_from(name, 12);
+            guesses.iter().map(|guess| guess.text.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(texts(" ann\u{200b} "), ["ann", "Ann"]);
+        assert_eq!(texts("@"), ["@"]);
+        assert_eq!(texts("annabel"), ["annabel", "Annabel", "annabelannabel"]);
+        let guesses = texts("Moss.Lantern-Quartz@Meadow.example");
+        for guess in [
+            "Moss.Lantern-Quartz@Meadow.example",
+            "Moss.Lantern-Quartz",
+            "moss.lantern-quartz",
+            "Moss.lantern-quartz",
+            "MossLanternQuartz",
+            "Moss Lantern Quartz",
+            "mosslanternquartz",
+            "moss lantern quartz",
+            "moss.lantern-quartz123",
+            "ztrauq-nretnal.ssom",
+        ] {
+            assert!(guesses.iter().any(|text| text == guess), "{guess}: {guesses:?}");
+        }
+        assert!(guesses.len() <= 15, "each costs a hash");
     }
 
     #[test]

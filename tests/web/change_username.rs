@@ -106,6 +106,37 @@ on_both_databases! {
         assert_eq!(site.mails_to("ann").await, ["registered", "username_changed"]);
     }
 
+    async fn a_username_that_the_password_is_made_of_is_refused(site: Site) {
+        let mut ann = site.browser();
+        ann.register("ann", &email_of("ann"), "Velvet.Anchor.Pudding").await;
+        for username in ["velvet.anchor.pudding", "VELVET.anchor.pudding", " Velvet.Anchor.Pudding"] {
+            rename(&mut ann, username).await;
+            assert_eq!(ann.problems(), ["Your password contains this username. Choose another one."], "{username}");
+            assert_eq!(ann.status, StatusCode::UNPROCESSABLE_ENTITY);
+        }
+    }
+
+    async fn a_password_that_was_just_given_is_judged_by_the_new_username_like_a_new_one(site: Site) {
+        let (mut ann, password) = (site.browser(), "Velvet.Anchor.Pudding77");
+        ann.register("ann", &email_of("ann"), password).await;
+        for (username, is_refused) in [("anchor", false), ("velvet.anchor.pudding", true), ("velvet", false)] {
+            site.wait(901);
+            ann.open("/account/username").await;
+            ann.fill("New username", username).fill("Current password", password).press("Change username").await;
+            let expected: &[&str] = if is_refused { &["Your password contains this username. Choose another one."] } else { &[] };
+            assert_eq!(ann.problems(), expected, "{username}");
+        }
+    }
+
+    async fn names_compared_with_the_password_are_counted_before(site: Site) {
+        let ann = site.registered("ann").await;
+        let names: Vec<String> = (0..30).map(|at| format!("{}{at}", PASSWORD.replace(' ', "-"))).collect();
+        let forms: Vec<_> = names.iter().map(|name| [("username", name.as_str())]).collect();
+        let answers = futures_util::future::join_all(forms.iter().map(|form| ann.post("/account/username", form))).await;
+        let limited = answers.iter().filter(|answer| answer.status() == StatusCode::TOO_MANY_REQUESTS);
+        assert!(limited.count() >= 20);
+    }
+
     async fn a_code_that_was_requested_before_is_void(site: Site) {
         let mut ann = site.registered("ann").await;
         let (mut stranger, code) = site.with_code("ann").await;

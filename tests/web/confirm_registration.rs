@@ -195,6 +195,18 @@ on_both_databases! {
         assert_eq!((second.status(), site.count(REGISTRATIONS).await), (StatusCode::TOO_MANY_REQUESTS, 1));
     }
 
+    async fn a_username_that_the_password_is_made_of_is_refused_in_place_of_a_taken_one(site: Site) {
+        site.registered("ann").await;
+        let (mut ann, code) = registering(&site, "ann", "other@meadow.example").await;
+        ann.fill("Code", &code).press("Create account").await;
+        let name = PASSWORD.replace(' ', ".");
+        ann.fill("Username", &name).press("Create account").await;
+        assert_eq!(ann.problems(), ["Your password contains this username. Choose another one."]);
+        assert_eq!(ann.attribute("#username", "value").as_deref(), Some(&*name));
+        ann.fill("Username", "Anna").press("Create account").await;
+        assert_eq!(ann.path(), "/account", "{}", ann.text());
+    }
+
     async fn tried_usernames_are_counted_by_network(site: Site) {
         site.registered("ann").await;
         let (mut bot, code) = registering(&site, "ann", "bot@meadow.example").await;
