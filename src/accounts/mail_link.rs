@@ -1,14 +1,14 @@
 //! Links in emails: a token that works once. Only its digest is stored.
 
-use super::Error;
 use super::email::EmailAddress;
 use super::rate_limits::{Attempt, Counter, RateLimit};
 use super::requester::Requester;
+use super::{Error, REPEATED_WITHIN};
 use crate::app::App;
 use crate::db::{DbError, Tx};
 use crate::event::Event;
 use crate::models::mail_link::{LinkPurpose, MailLink, find_link, insert_link, take_link};
-use crate::models::user::User;
+use crate::models::user::{User, find_user};
 use crate::random::{self, token_hash};
 
 /// How long the link of a notice works, in seconds: 72 hours.
@@ -57,6 +57,58 @@ pub async fn use_link(
     token: &str,
 ) -> Result<Option<MailLink>, DbError> {
     take_link(tx.executor(), purpose, token_hash(token), app.clock.now()).await
+}
+
+/// What a form sends along that uses a link.
+#[derive(Clone, Copy)]
+pub struct LinkForm<'a> {
+    /// That of the link.
+    pub token: &'a str,
+    /// Drawn for each page with the button; empty if a program sends the form.
+    pub form: &'a str,
+}
+
+impl LinkForm<'_> {
+    fn hash(self, purpose: LinkPurpose) -> Vec<u8> {
+        token_hash(&format!("{} {} {}", purpose.name(), self.token, self.form))
+    }
+
+    /// Notes within `tx` that this form used a link of `user`. `restored` is the address that the account got back;
+    /// empty if there is none.
+    pub async fn note_used(
+        self,
+        app: &App,
+        tx: &mut Tx,
+        (purpose, user): (LinkPurpose, &User),
+        restored: &str,
+    ) -> Result<(), DbError> {
+        if self.form.is_empty() {
+            return Ok(());
+        }
+        let used = MailLink {
+            user_id: Some(user.id.clone()),
+            credential_version: user.credential_version,
+            email: restored.to_owned(),
+            email_key: String::new(),
+        };
+        let times = (REPEATED_WITHIN, app.clock.now());
+        insert_link(tx.executor(), LinkPurpose::Used, self.hash(purpose), used, times).await
+    }
+
+    /// The user whose link this form used a moment ago, and the address that the account got back: a double click.
+    /// Another browser has another form.
+    pub async fn find_repeat(
+        self,
+        app: &App,
+        purpose: LinkPurpose,
+    ) -> Result<Option<(User, String)>, DbError> {
+        // The writer waits for a commit in progress.
+        let (db, now) = (app.db.writer(), app.clock.now());
+        let used = find_link(db, LinkPurpose::Used, self.hash(purpose), now).await?;
+        let Some(used) = used else { return Ok(None) };
+        let user = find_user(app.db.reader(), &used.user_id.unwrap_or_default()).await?;
+        Ok(user.map(|user| (user, used.email)))
+    }
 }
 
 /// Counts an attempt at a link by network, before it is looked up. One that is not refunded made its token up,

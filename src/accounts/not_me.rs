@@ -3,7 +3,7 @@
 use super::email::has_address;
 use super::end_access::end_all_access;
 use super::history::{self, HistoryEvent};
-use super::mail_link::{count_attempt, open_link, refuse, use_link};
+use super::mail_link::{LinkForm, count_attempt, open_link, refuse, use_link};
 use super::requester::Requester;
 use super::{Error, notices};
 use crate::app::App;
@@ -12,6 +12,8 @@ use crate::event::Event;
 use crate::models::mail_link::{LinkPurpose, MailLink, revoke_links_since};
 use crate::models::user::{User, find_user, restore_email};
 use crate::models::user_password::block_password;
+
+const PURPOSE: LinkPurpose = LinkPurpose::NotMe;
 
 /// What the link does.
 #[derive(Clone, Debug)]
@@ -23,7 +25,7 @@ pub struct Report {
 
 /// What the link with this token would do. It changes nothing: programs that check emails open links, too.
 pub async fn open_report(app: &App, token: &str) -> Result<Option<Report>, DbError> {
-    let Some(link) = open_link(app, LinkPurpose::NotMe, token).await? else { return Ok(None) };
+    let Some(link) = open_link(app, PURPOSE, token).await? else { return Ok(None) };
     let Some(id) = &link.user_id else { return Ok(None) };
     let user = find_user(app.db.reader(), id).await?;
     Ok(user.map(|user| Report {
@@ -33,34 +35,47 @@ pub async fn open_report(app: &App, token: &str) -> Result<Option<Report>, DbErr
 }
 
 /// Ends every session, code and trusted device of the account, stops accepting its password until a new one
-/// is set, and gives it back the address that the link was sent to. `None` if the link does not work.
+/// is set, and gives it back the address that the link was sent to. `None` if the link does not work. The same
+/// form sent again succeeds as well, and changes nothing.
 pub async fn report(
     app: &App,
     requester: &Requester,
-    token: &str,
+    form: LinkForm<'_>,
 ) -> Result<Option<Report>, Error> {
     let attempt = count_attempt(app, requester).await?;
-    let found = open_link(app, LinkPurpose::NotMe, token).await?;
-    let Some(id) = found.and_then(|link| link.user_id) else {
-        refuse(LinkPurpose::NotMe);
+    if let Some(report) = try_report(app, requester, form).await? {
+        attempt.refund(app).await;
+        return Ok(Some(report));
+    }
+    let Some((user, restored)) = form.find_repeat(app, PURPOSE).await? else {
+        refuse(PURPOSE);
         return Ok(None);
     };
+    let restored_email = Some(restored).filter(|email| !email.is_empty());
+    Ok(Some(Report { username: user.display_name().to_owned(), restored_email }))
+}
+
+async fn try_report(
+    app: &App,
+    requester: &Requester,
+    form: LinkForm<'_>,
+) -> Result<Option<Report>, Error> {
+    let found = open_link(app, PURPOSE, form.token).await?;
+    let Some(id) = found.and_then(|link| link.user_id) else { return Ok(None) };
     let mut tx = app.db.begin().await?;
     let blocked = block_password(&mut tx, &id, app.clock.now()).await?;
     let sessions = end_all_access(&mut tx, &id).await?;
     // Links last, wherever codes change, too: parallel requests must not deadlock.
-    let link = use_link(app, &mut tx, LinkPurpose::NotMe, token).await?;
-    let Some((user, link)) = blocked.zip(link) else {
-        refuse(LinkPurpose::NotMe);
-        return Ok(None);
-    };
+    let link = use_link(app, &mut tx, PURPOSE, form.token).await?;
+    let Some((user, link)) = blocked.zip(link) else { return Ok(None) };
     let restored_email = restore(app, &mut tx, requester, &user, &link).await?;
     // A link that somebody else got since, at an address of theirs, must not take the account away again.
     // Those of before stay: with a later link nobody can void them.
     revoke_links_since(tx.executor(), &id, link.credential_version).await?;
+    let restored = restored_email.as_deref().unwrap_or_default();
+    form.note_used(app, &mut tx, (PURPOSE, &user), restored).await?;
     history::record(app, &mut tx, requester, &user, HistoryEvent::NotMe).await?;
     tx.commit().await?;
-    attempt.refund(app).await;
     let account = &id;
     Event::NotMe { account }.write();
     Event::SessionEnded { account, reason: "not_me", sessions }.write();

@@ -2,7 +2,7 @@
 
 use super::Error;
 use super::history::{self, HistoryEvent};
-use super::mail_link::{count_attempt, open_link, refuse, use_link};
+use super::mail_link::{LinkForm, count_attempt, open_link, refuse, use_link};
 use super::requester::Requester;
 use super::trusted_devices::trust_anew;
 use crate::app::App;
@@ -10,6 +10,8 @@ use crate::db::DbError;
 use crate::event::Event;
 use crate::models::mail_link::LinkPurpose;
 use crate::models::user::{User, find_user};
+
+const PURPOSE: LinkPurpose = LinkPurpose::Unlock;
 
 /// A browser that may try again.
 pub struct Unlocked {
@@ -20,37 +22,42 @@ pub struct Unlocked {
 
 /// The user whose link this token is. It changes nothing: programs that check emails open links, too.
 pub async fn open_unlock(app: &App, token: &str) -> Result<Option<User>, DbError> {
-    let Some(link) = open_link(app, LinkPurpose::Unlock, token).await? else { return Ok(None) };
+    let Some(link) = open_link(app, PURPOSE, token).await? else { return Ok(None) };
     let Some(id) = link.user_id else { return Ok(None) };
     find_user(app.db.reader(), &id).await
 }
 
-/// Gives this browser its own login limit, like that of a trusted device. `None` if the link does not work.
+/// Gives this browser its own login limit, like that of a trusted device. `None` if the link does not work. The
+/// same form sent again succeeds as well.
 pub async fn unlock(
     app: &App,
     requester: &Requester,
-    token: &str,
+    form: LinkForm<'_>,
 ) -> Result<Option<Unlocked>, Error> {
     let attempt = count_attempt(app, requester).await?;
-    let unlocked = match open_unlock(app, token).await? {
-        Some(user) => trust(app, requester, user, token).await?,
-        None => None,
-    };
-    match &unlocked {
-        Some(Unlocked { user, .. }) => {
-            attempt.refund(app).await;
-            Event::Unlocked { account: &user.id }.write();
-        }
-        None => refuse(LinkPurpose::Unlock),
+    if let Some(user) = open_unlock(app, form.token).await?
+        && let Some(unlocked) = trust(app, requester, user, form).await?
+    {
+        attempt.refund(app).await;
+        Event::Unlocked { account: &unlocked.user.id }.write();
+        return Ok(Some(unlocked));
     }
-    Ok(unlocked)
+    let Some((user, _)) = form.find_repeat(app, PURPOSE).await? else {
+        refuse(PURPOSE);
+        return Ok(None);
+    };
+    // The browser may not have received the first answer, with the token. Repeats stay counted.
+    let mut tx = app.db.begin().await?;
+    let device_tokens = trust_anew(app, &mut tx, requester, &user).await?;
+    tx.commit().await?;
+    Ok(Some(Unlocked { user, device_tokens }))
 }
 
 async fn trust(
     app: &App,
     requester: &Requester,
     user: User,
-    token: &str,
+    form: LinkForm<'_>,
 ) -> Result<Option<Unlocked>, DbError> {
     let mut tx = app.db.begin().await?;
     // Users before links, as in a deletion: parallel requests must not deadlock.
@@ -59,9 +66,10 @@ async fn trust(
         Err(error) if error.is_reference() => return Ok(None),
         trusted => trusted?,
     };
-    if use_link(app, &mut tx, LinkPurpose::Unlock, token).await?.is_none() {
+    if use_link(app, &mut tx, PURPOSE, form.token).await?.is_none() {
         return Ok(None);
     }
+    form.note_used(app, &mut tx, (PURPOSE, &user), "").await?;
     history::record(app, &mut tx, requester, &user, HistoryEvent::Unlocked).await?;
     tx.commit().await?;
     Ok(Some(Unlocked { user, device_tokens }))

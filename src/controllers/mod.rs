@@ -17,6 +17,7 @@ pub mod home;
 pub mod login;
 pub mod login_code;
 pub mod logout;
+pub mod mail_link;
 pub mod mailbox;
 pub mod not_me;
 pub mod password_reset;
@@ -38,8 +39,6 @@ use crate::app::App;
 use crate::error::RequestError;
 use crate::forms::paths;
 use crate::next_path::NextPath;
-use crate::page::Page;
-use crate::visitor::Visitor;
 
 /// What every handler returns.
 pub type HandlerResult = Result<Response, RequestError>;
@@ -79,20 +78,6 @@ async fn show_form_again<P: Template>(
     error.set_status(&mut response);
     // For the log.
     response.extensions_mut().insert(error);
-    Ok(response)
-}
-
-#[derive(Template)]
-#[template(path = "dead_link.html")]
-struct DeadLinkPage {
-    page: Page,
-}
-
-/// 404 with what to do about a link of an email that was used, has expired or was made up.
-async fn show_dead_link(visitor: &mut Visitor) -> HandlerResult {
-    let page = visitor.page("This link no longer works").await?;
-    let mut response = show(&DeadLinkPage { page })?;
-    *response.status_mut() = StatusCode::NOT_FOUND;
     Ok(response)
 }
 

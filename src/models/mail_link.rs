@@ -11,6 +11,8 @@ pub enum LinkPurpose {
     Unlock,
     /// Lets the owner of the address register.
     Invite,
+    /// Answers a form that used a link if it comes twice.
+    Used,
 }
 
 impl LinkPurpose {
@@ -20,6 +22,7 @@ impl LinkPurpose {
             Self::NotMe => "not_me",
             Self::Unlock => "unlock",
             Self::Invite => "invite",
+            Self::Used => "used",
         }
     }
 }

@@ -88,6 +88,46 @@ on_both_databases! {
         assert!(site.browser().log_in("bob", PASSWORD).await.is_logged_in().await);
     }
 
+    async fn a_double_click_leads_to_the_same_page_and_changes_nothing(site: Site) {
+        site.registered("ann").await;
+        let link = link(&site, "registered").await;
+        let mut owner = site.browser();
+        owner.open(&link).await;
+        let (mut first, mut second) = (owner.tab(), owner.tab());
+        tokio::join!(first.press("This wasn't me"), second.press("This wasn't me"));
+        for browser in [&first, &second] {
+            assert_eq!(browser.path(), "/forgot", "{}", browser.text());
+            assert_eq!(browser.flashes(), ["Everyone was logged out, and the password no longer works. Set a new one now."]);
+            assert_eq!(browser.attribute("#username", "value").as_deref(), Some("ann"));
+        }
+        assert_eq!(site.count("select credential_version from vestibule_users").await, 2);
+        assert_eq!(site.count("select count(*) from vestibule_history where kind = 'not_me'").await, 1);
+        // The same form, without the cookies of its answer, and later.
+        assert_eq!(owner.tab().press("This wasn't me").await.path(), "/forgot");
+        site.wait(60);
+        assert_eq!(owner.tab().press("This wasn't me").await.status, StatusCode::NOT_FOUND);
+        assert_eq!(site.count("select credential_version from vestibule_users").await, 2);
+    }
+
+    async fn the_browser_that_used_the_link_is_led_on_and_no_other(site: Site) {
+        site.registered("ann").await;
+        let link = link(&site, "registered").await;
+        let mut owner = site.browser();
+        let mut stranger = site.browser();
+        stranger.open(&link).await;
+        press(&mut owner, &link).await;
+        site.wait(600);
+        assert_eq!(owner.open(&link).await.path(), "/forgot");
+        assert_eq!(owner.post(&link, &[]).await.headers()["location"], "/forgot");
+        assert_eq!(owner.open("/not-me/AAAAAAAAAAAAAAAAAAAAAA").await.status, StatusCode::NOT_FOUND);
+        let made_up = owner.html.clone();
+        // With the page that was opened before, and with another form.
+        assert_eq!(stranger.press("This wasn't me").await.status, StatusCode::NOT_FOUND);
+        assert_eq!(stranger.html, made_up);
+        assert_eq!(stranger.open(&link).await.html, made_up);
+        assert_eq!(site.count("select credential_version from vestibule_users").await, 2);
+    }
+
     async fn a_made_up_link_a_link_of_another_kind_and_one_of_a_deleted_account_do_nothing(site: Site) {
         site.registered("ann").await;
         let link = link(&site, "registered").await;

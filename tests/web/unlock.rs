@@ -95,6 +95,37 @@ on_both_databases! {
         assert_eq!(let_in.iter().filter(|is_in| **is_in).count(), 1);
     }
 
+    async fn a_double_click_lets_the_browser_log_in_whichever_answer_it_gets(site: Site) {
+        site.registered("ann").await;
+        reach_the_limit(&site, "ann").await;
+        let link = link_of(&site, "login_limited").await;
+        let mut owner = site.browser();
+        owner.open(&link).await;
+        let (mut first, mut second) = (owner.tab(), owner.tab());
+        tokio::join!(first.press("Let me log in here"), second.press("Let me log in here"));
+        for browser in [&mut first, &mut second] {
+            assert_eq!(browser.path(), "/login", "{}", browser.text());
+            assert_eq!(browser.flashes(), ["You can log in with your password in this browser now."]);
+            assert_eq!(browser.open(&link).await.path(), "/login");
+            assert!(browser.log_in("ann", PASSWORD).await.is_logged_in().await, "{}", browser.text());
+        }
+        assert_eq!(site.count("select count(*) from vestibule_history where kind = 'unlocked'").await, 1);
+        site.wait(60);
+        assert_eq!(owner.press("Let me log in here").await.status, StatusCode::NOT_FOUND);
+    }
+
+    async fn the_form_of_one_kind_of_link_is_not_repeated_by_the_other(site: Site) {
+        site.registered("ann").await;
+        let mails = site.mails().await;
+        let not_me = mails[0].text.lines().find_map(|line| line.strip_prefix("http://localhost:8000/not-me/")).unwrap();
+        let (owner, form) = (site.browser(), [("form", "AAAAAAAAAAAAAAAAAAAAAA")]);
+        assert_eq!(owner.post(&format!("/not-me/{not_me}"), &form).await.status(), StatusCode::SEE_OTHER);
+        assert_eq!(owner.post(&format!("/not-me/{not_me}"), &form).await.status(), StatusCode::SEE_OTHER);
+        let answer = owner.post(&format!("/unlock/{not_me}"), &form).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+        assert_eq!(site.count("select count(*) from vestibule_devices").await, 0);
+    }
+
     async fn a_trusted_browser_that_used_up_its_attempts_gets_new_ones(site: Site) {
         let mut own = site.registered("ann").await;
         own.press("Log out").await;
