@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use askama::Template;
 
+use super::mask::mask;
 use crate::config::{Accent, BaseUrl, Config, Notice};
 use crate::models::one_time_code::Purpose;
 use crate::models::outbox::{Email, GIVE_UP_AFTER};
@@ -102,6 +103,11 @@ impl EmailContext<'_> {
         }
     }
 
+    /// Of a changed address, in the email to the old one or to the new one itself.
+    fn new_email(&self) -> String {
+        if self.detail.is_empty() { mask(self.to) } else { self.detail.to_owned() }
+    }
+
     fn when(&self) -> String {
         times::day_and_time(self.at)
     }
@@ -173,7 +179,8 @@ emails! {
     /// The password was changed, by a code or on the account page.
     password_changed = PasswordChanged: "Your password at {} was changed",
         "mail/password_changed.txt", "mail/password_changed.html";
-    /// The address was changed. Goes to the old one, which the link gives back, and to the new one.
+    /// The address was changed. Goes to the old one, which the link gives back, with the new one as `detail`; and to
+    /// the new one, without.
     email_changed = EmailChanged: "Your email at {} was changed",
         "mail/email_changed.txt", "mail/email_changed.html";
     /// The old address was given back by its link. Goes to the one that it replaces.

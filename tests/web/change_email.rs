@@ -82,6 +82,8 @@ on_both_databases! {
             let mails = site.mails().await;
             let mail = mails.iter().find(|mail| mail.to == address && mail.kind == "email_changed").expect("both are told");
             assert!(mail.text.contains("is now a…@garden.example,"), "{}", mail.text);
+            let gives_back = mail.text.contains("Your account gets back the email that this was sent to.");
+            assert_eq!(gives_back, address != NEW, "{}", mail.text);
         }
         assert_eq!(site.browser().log_in(NEW, PASSWORD).await.path(), "/account");
         assert_ne!(site.browser().log_in(&email_of("ann"), PASSWORD).await.path(), "/account");
@@ -102,6 +104,38 @@ on_both_databases! {
         assert_eq!(ann.path(), "/account/email/confirm", "{}", ann.text());
         ann.open("/account/email").await;
         assert!(ann.attribute("#current_password", "type").is_none(), "it was given just now");
+    }
+
+    async fn an_address_that_the_password_is_made_of_is_refused(site: Site) {
+        let (mut ann, password) = (site.browser(), "Velvet.Anchor.Pudding");
+        ann.register("ann", &email_of("ann"), password).await;
+        for email in ["velvet.anchor.pudding@garden.example", "Velvet.Anchor.Pudding@garden.example"] {
+            ask(&mut ann, email).await;
+            assert_eq!(ann.problems(), ["Your password contains this email. Change your password first."], "{email}");
+        }
+        assert_eq!(site.count("select count(*) from vestibule_one_time_codes where purpose = 'change_email'").await, 0);
+        // A code that was requested before does not outlive a password that is made of its address.
+        ask(&mut ann, "moss.lantern.quartz@garden.example").await;
+        let code = code_to(&site, "moss.lantern.quartz@garden.example").await;
+        ann.open("/account/password").await.fill("Current password", password);
+        ann.fill("New password", "moss.lantern.quartz").fill("Confirm password", "moss.lantern.quartz");
+        assert_eq!(ann.press("Change password").await.path(), "/account");
+        let answer = ann.post("/account/email/confirm", &[("code", &*code)]).await;
+        assert_eq!(answer.headers()["location"], "/account/email");
+        let answer = ann.post("/account/email/resend", &[]).await;
+        assert_eq!(answer.headers()["location"], "/account/email");
+    }
+
+    async fn a_password_that_was_just_given_is_judged_by_the_new_address_like_a_new_one(site: Site) {
+        let (mut ann, password) = (site.browser(), "Velvet.Anchor.Pudding77");
+        ann.register("ann", &email_of("ann"), password).await;
+        for (email, is_refused) in [("velvet.anchor.pudding@garden.example", true), ("velvet@garden.example", false)] {
+            site.wait(901);
+            ann.open("/account/email").await;
+            ann.fill("New email", email).fill("Current password", password).press("Email me a code").await;
+            let expected: &[&str] = if is_refused { &["Your password contains this email. Change your password first."] } else { &[] };
+            assert_eq!(ann.problems(), expected, "{email}");
+        }
     }
 
     async fn before_it_is_proved_nobody_finds_out_whether_an_address_is_taken(site: Site) {

@@ -105,7 +105,8 @@ fn text_and_html_say_the_same() {
     let by_operator = EmailContext { by_operator: true, ..context() };
     let changes = [password_changed, email_changed, username_changed];
     let changes = changes.map(|render| render(&by_operator).unwrap());
-    for email in all().into_iter().chain([welcome]).chain(changes) {
+    let to_new_address = email_changed(&EmailContext { detail: "", ..context() }).unwrap();
+    for email in all().into_iter().chain([welcome, to_new_address]).chain(changes) {
         let (_, shown) = preview_and_body(&email.html);
         assert_eq!(words_of(shown), in_one_line(&email.text), "{}", email.kind);
     }
