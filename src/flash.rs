@@ -15,6 +15,8 @@ pub enum Flash {
     Taken(String),
     /// The same on a site without usernames; the address.
     EmailTaken(String),
+    /// An invitation was opened by somebody who is logged in.
+    InvitationWaits,
     /// A mail with the username was requested.
     UsernameSent,
     LoggedOut,
@@ -97,6 +99,7 @@ impl Flash {
             Self::AwaitsApproval => "Email confirmed. We'll email you when you're approved.",
             Self::Taken(_) => "That username or email is already registered.",
             Self::EmailTaken(_) => "That email is already registered.",
+            Self::InvitationWaits => "You're logged in. To use the invitation, log out first.",
             Self::UsernameSent => "If that email has an account, we've emailed its username.",
             Self::LoggedOut => "You've been logged out.",
             Self::SessionEnded => "You were logged out. Log in to continue.",
@@ -124,13 +127,15 @@ impl Flash {
             Self::CodeSentAgain => "If your details match an account, we've sent a new code.",
             Self::NewCodeSent => "We've sent a new code.",
             Self::EmailVerified => "Your email is confirmed.",
-            Self::TooEarly(seconds) => {
-                return format!("Wait {} before requesting another code.", times::wait(*seconds));
-            }
+            Self::TooEarly(seconds) => return too_early(*seconds),
             Self::Text(message) => message,
         };
         message.to_owned()
     }
+}
+
+fn too_early(seconds: i64) -> String {
+    format!("Wait {} before requesting another code.", times::wait(seconds))
 }
 
 #[cfg(test)]

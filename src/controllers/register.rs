@@ -70,12 +70,16 @@ pub async fn show(
     Next(next): Next,
     RawQuery(query): RawQuery,
 ) -> HandlerResult {
-    if visitor.user.is_some() {
-        return redirect_to(next.or(&visitor.app.config.after_login()));
-    }
     let query: Option<RegisterQuery> = read_query(&query.unwrap_or_default());
     let invite = query.unwrap_or_default().invite;
     let invited = open_invitation(&visitor.app, &invite).await?;
+    if visitor.user.is_some() {
+        if invited.is_none() {
+            return redirect_to(next.or(&visitor.app.config.after_login()));
+        }
+        visitor.add_flash(Flash::InvitationWaits).await?;
+        return redirect(&visitor.app, "/account");
+    }
     if let Some(refusal) = refusal(&visitor.app, &invite, invited.as_ref()) {
         let status = match refusal {
             RegistrationRefusal::DeadInvitation => StatusCode::NOT_FOUND,

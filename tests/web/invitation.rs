@@ -254,6 +254,22 @@ on_both_databases! {
         assert!([StatusCode::SEE_OTHER, StatusCode::UNPROCESSABLE_ENTITY].contains(&answer.status()), "{}", answer.status());
     }
 
+    async fn who_is_logged_in_is_told_how_to_use_an_invitation(site: Site) {
+        let mut ann = site.registered("ann").await;
+        let link = invited(&site, "dora@meadow.example").await;
+        ann.open(&link).await;
+        assert_eq!(ann.path(), "/account");
+        assert_eq!(ann.flashes(), ["You're logged in. To use the invitation, log out first."]);
+        ann.press("Log out").await;
+        ann.open(&link).await;
+        assert_eq!((ann.path(), ann.status), (&*link, StatusCode::OK), "it still works");
+        ann.log_in("ann", PASSWORD).await;
+        for other in ["/register", "/register?invite=AAAAAAAAAAAAAAAAAAAAAA"] {
+            ann.open(other).await;
+            assert_eq!((ann.path(), ann.flashes()), ("/account", vec![]));
+        }
+    }
+
     async fn a_link_of_a_notice_is_no_invitation(site: Site) {
         site.registered("bob").await;
         let welcome = site.mails().await.remove(0);
