@@ -19,10 +19,12 @@ pub const PASSWORD: &str = "moss lantern quartz";
 pub struct Server(Program);
 
 impl Server {
-    /// On SQLite, or in a new schema on PostgreSQL, with accounts of these names and addresses.
+    /// On SQLite, or in a new schema on PostgreSQL, with accounts of these names and addresses; imported, if
+    /// `are_imported`, with the cheapest hash that is stored as it is.
     pub fn start<'a>(
         postgres: Option<&str>,
         accounts: impl Iterator<Item = (&'a str, &'a str)>,
+        are_imported: bool,
     ) -> Self {
         let folder = Folder::new();
         let (smtp, schema) = (mail_sink::start(), postgres.map(new_schema));
@@ -41,8 +43,21 @@ impl Server {
             }
             command
         };
-        for (name, email) in accounts {
-            add_account(&mut command(&["user", "add", name, email]));
+        if are_imported {
+            let hash = format!("pbkdf2:sha256:100000$salt${}", "ab".repeat(32));
+            let row = |(username, email)| {
+                let row = serde_json::json!({ "username": username, "email": email,
+                    "kind": "werkzeug", "hash": hash });
+                format!("{row}\n")
+            };
+            std::fs::write(folder.0.join("users.jsonl"), accounts.map(row).collect::<String>())
+                .unwrap();
+            let mut import = command(&["import", "users", "users.jsonl"]);
+            assert!(import.stderr(Stdio::null()).status().unwrap().success());
+        } else {
+            for (name, email) in accounts {
+                add_account(&mut command(&["user", "add", name, email]));
+            }
         }
         let mut serve = command(&["serve"]);
         Self(Program::start(&mut serve, folder))

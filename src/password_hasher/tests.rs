@@ -1,6 +1,7 @@
 //! What the hash pool answers, and in which order.
 
 use std::sync::mpsc;
+use std::time::Duration;
 
 use super::*;
 use crate::imported_hash;
@@ -191,6 +192,24 @@ async fn a_slow_hash_is_stored_as_it_is_and_one_of_our_own_as_a_phc_string() {
 }
 
 /// The processor time of the one thread is the same, however busy the machine is.
+async fn time_of_refusal(hasher: &PasswordHasher, stored: Option<&str>) -> Duration {
+    let time = async || hasher.run(&hasher.hash_pool, |_| thread_time()).await.unwrap();
+    let before = time().await;
+    assert_eq!(hasher.verify(b"wrong", stored).await.unwrap(), PasswordMatch::Incorrect);
+    time().await.saturating_sub(before)
+}
+
+#[tokio::test]
+async fn a_cheap_imported_hash_is_refused_no_sooner_than_one_of_our_own() {
+    let hasher = PasswordHasher::start(&cost(64 * 1024, 4)).unwrap();
+    let cheap = format!("pbkdf2:sha256:100000$salt${}", "ab".repeat(32));
+    let (cheap, _) = hasher.adopt(imported("werkzeug", &cheap)).await.unwrap();
+    let own = time_of_refusal(&hasher, None).await;
+    hasher.measure(b"x", None).await.unwrap();
+    let time = time_of_refusal(&hasher, Some(&cheap)).await;
+    assert!(time >= own.mul_f64(0.8), "{time:?} and {own:?}");
+}
+
 #[tokio::test]
 async fn every_refusal_takes_as_long_as_one_with_the_slowest_imported_hash() {
     let hasher = PasswordHasher::start(&cost(64, 1)).unwrap();
@@ -201,12 +220,7 @@ async fn every_refusal_takes_as_long_as_one_with_the_slowest_imported_hash() {
     let (slow, _) = hasher.adopt(slow).await.unwrap();
     let fast = hasher.adopt(imported("ldap", "{SHA}4DMkbUWC5+z+kdxI7HpWtce8VNQ=")).await.unwrap().0;
     let own = hasher.hash(b"correct horse 7").await.unwrap();
-    let time_of = async |stored: Option<&str>| {
-        let time = async || hasher.run(&hasher.hash_pool, |_| thread_time()).await.unwrap();
-        let before = time().await;
-        assert_eq!(hasher.verify(b"wrong", stored).await.unwrap(), PasswordMatch::Incorrect);
-        time().await.saturating_sub(before)
-    };
+    let time_of = async |stored: Option<&str>| time_of_refusal(&hasher, stored).await;
     let own_before = time_of(Some(&own)).await;
     let slowest = time_of(Some(&slow)).await;
     assert!(own_before * 4 < slowest, "{own_before:?} and {slowest:?}");

@@ -10,6 +10,7 @@ use vestibule::models::outbox::Email;
 use vestibule::tasks::imported_hashes::measure;
 
 use crate::support::program::{Ended, Folder};
+use crate::support::work::work_of;
 use crate::support::{Browser, OTHER_PASSWORD, Site, new_schema};
 
 /// 118 hashes of 51 kinds, with the password that was compared and whether it is the right one. The program
@@ -161,6 +162,14 @@ on_both_databases! {
         assert_eq!((report.rows, report.accounts, report.refused.len()), (250, 250, 0));
         assert_eq!(site.count("select count(*) from vestibule_users").await, 250);
         assert_eq!(import(&site.app, &rows).await.unchanged, 250);
+    }
+
+    /// Some imported hashes take less time than our own.
+    async fn our_own_hash_is_measured_beside_each_imported_one(site: Site) {
+        import(&site.app, &[row("ann", "django", SLOW)]).await;
+        let (measured, work) = work_of(measure(&site.app, &mut BTreeSet::new())).await;
+        measured.unwrap();
+        assert_eq!(work.iter().filter(|line| line.contains("hashed")).count(), 1, "{work:?}");
     }
 
     async fn a_running_server_measures_each_scheme_once_and_forgets_what_is_gone(site: Site) {

@@ -1,6 +1,7 @@
 //! Log in with an emailed code, which the settings must allow.
 
 use axum::http::StatusCode;
+use vestibule::db::sql;
 
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of};
 
@@ -204,3 +205,41 @@ on_both_databases! {
         assert!(owner.is_logged_in().await);
     }
 }
+
+/// A login with a code and a report of somebody else both change the account's row, and then the code's.
+#[tokio::test]
+async fn a_login_and_a_report_of_somebody_else_do_not_deadlock() {
+    let Some(site) = Site::on_postgresql().await else { return };
+    site.registered("ann").await;
+    let mails = site.mails().await;
+    let mut lines = mails[0].text.lines();
+    let link = lines.find_map(|line| line.strip_prefix("http://localhost:8000/not-me/")).unwrap();
+    let link = format!("/not-me/{link}");
+    let (owner, mut browser) = (site.browser(), allowed(&site).await);
+    ask(&mut browser, "ann").await;
+    let code = newest_code(&site).await;
+    // Both wait for the row, the report first.
+    let mut held = site.db().begin().await.unwrap();
+    let lock = sql("select id from vestibule_users for update");
+    lock.fetch_optional::<(String,)>(held.executor()).await.unwrap().unwrap();
+    let mut reported = std::pin::pin!(owner.post(&link, &[]));
+    while site.count(FIRST_WAITS).await == 0 {
+        assert!(futures_util::poll!(&mut reported).is_pending());
+    }
+    let form = [("code", &*code)];
+    let mut logged_in = std::pin::pin!(browser.post("/login/code/confirm", &form));
+    while site.count(SECOND_WAITS).await == 0 {
+        assert!(futures_util::poll!(&mut reported).is_pending());
+        assert!(futures_util::poll!(&mut logged_in).is_pending());
+    }
+    held.commit().await.unwrap();
+    let (reported, logged_in) = tokio::join!(reported, logged_in);
+    assert_eq!(reported.status(), StatusCode::SEE_OTHER);
+    assert_eq!(logged_in.status(), StatusCode::UNPROCESSABLE_ENTITY, "the code is void");
+}
+
+/// The first to wait for a row has a lock on it and waits for the transaction; the others wait for that lock.
+const FIRST_WAITS: &str = "select count(*) from pg_locks
+    where locktype = 'tuple' and granted and relation = 'vestibule_users'::regclass";
+const SECOND_WAITS: &str = "select count(*) from pg_locks
+    where locktype = 'tuple' and not granted and relation = 'vestibule_users'::regclass";
