@@ -90,6 +90,7 @@ impl LinkForm<'_> {
             credential_version: user.credential_version,
             email: restored.to_owned(),
             email_key: String::new(),
+            keeps_email: 0,
         };
         let times = (REPEATED_WITHIN, app.clock.now());
         insert_link(tx.executor(), LinkPurpose::Used, self.hash(purpose), used, times).await
