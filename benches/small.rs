@@ -49,11 +49,11 @@ impl Site {
     }
 
     async fn user(&self) -> User {
-        let username = Username::parse_new("ann", UsernameRule::Ascii).unwrap();
+        let username = Username::parse("ann", UsernameRule::Ascii).unwrap();
         let email = EmailAddress::parse("ann@meadow.example").unwrap();
         let new = NewUser {
             username: username.as_str(),
-            username_key: &username.key(),
+            username_key: &username.key(email.key()),
             email: email.as_typed(),
             email_key: email.key(),
             password_hash: "none",
