@@ -211,7 +211,7 @@ export const PAGES = [
     name: "login-logged-out",
     of: "login",
     open: async (page) => {
-      await register("leaver")(page);
+      await register("goer")(page);
       await steps.logOut(page);
     },
   },
