@@ -73,7 +73,7 @@ impl BaseUrl {
     }
 
     /// Whether it leads to the machine that it is opened on.
-    pub(crate) fn is_local(&self) -> bool {
+    pub fn is_local(&self) -> bool {
         let address = self.host.trim_matches(['[', ']']).parse::<IpAddr>();
         let is_name = self.host == "localhost" || self.host.ends_with(".localhost");
         is_name || address.is_ok_and(|ip| ip.to_canonical().is_loopback())

@@ -1,12 +1,16 @@
 //! Serving on a Unix socket: its file, who is believed on it, and nginx in front.
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::{Duration, Instant};
 
 use crate::support::PASSWORD;
 use crate::support::program::Folder;
 use crate::support::proxies::{Setup, documented};
 use crate::support::unix::UnixProgram;
+
+/// Only a broken program needs as long.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One failed login for each address.
 const STRICT: [(&str, &str); 3] = [
@@ -53,14 +57,15 @@ fn of_several_starts_on_an_unused_file_one_serves() {
     drop(UnixListener::bind(folder.0.join("socket")).unwrap());
     let folders: Vec<_> = (0..6).map(|_| Folder::new()).collect();
     let listen = format!("unix:{}", folder.0.join("socket").display());
-    let start = |own: &Folder| {
+    let serve = |own: &Folder| {
         let mut command = own.command(&["serve", "--listen", &listen], &[]);
         command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
         command.spawn().unwrap()
     };
-    let mut children: Vec<_> = folders.iter().map(start).collect();
-    let mut ended = Vec::new();
+    let mut children: Vec<_> = folders.iter().map(serve).collect();
+    let (mut ended, start) = (Vec::new(), Instant::now());
     while ended.len() < folders.len() - 1 {
+        assert!(start.elapsed() < PATIENCE, "more than one serves");
         children.retain_mut(|child| match child.try_wait().unwrap() {
             Some(status) => {
                 ended.push(status.code());
@@ -71,7 +76,11 @@ fn of_several_starts_on_an_unused_file_one_serves() {
         std::thread::yield_now();
     }
     assert_eq!(ended, [Some(1); 5]);
-    let served = std::os::unix::net::UnixStream::connect(folder.0.join("socket"));
+    // The others may have ended before it listens.
+    let mut served = UnixStream::connect(folder.0.join("socket"));
+    while served.is_err() && start.elapsed() < PATIENCE {
+        served = UnixStream::connect(folder.0.join("socket"));
+    }
     children[0].kill().unwrap();
     children[0].wait().unwrap();
     assert!(served.is_ok(), "the one that is left serves");
