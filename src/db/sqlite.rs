@@ -92,7 +92,7 @@ async fn add_readers(
     wait: Duration,
 ) -> Result<Db, DbError> {
     if let Some(lock) = &db.in_use {
-        lock.share()?;
+        lock.share().await?;
     }
     make_private(path);
     let options = protected(&options.create_if_missing(false), wait).read_only(true);

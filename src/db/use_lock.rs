@@ -48,8 +48,11 @@ impl UseLock {
     }
 
     /// Lets other processes use the database, too.
-    pub fn share(&self) -> Result<(), DbError> {
-        self.0.lock_shared().map_err(|cause| DbError::Driver(cause.into()))
+    pub async fn share(&self) -> Result<(), DbError> {
+        // The same lock. It may have to wait: the kernel gives it up before it takes the other kind.
+        let file = self.0.try_clone().map_err(sqlx::Error::from)?;
+        let shared = spawn_blocking(move || file.lock_shared()).await;
+        shared.map_err(io::Error::from).flatten().map_err(|cause| DbError::Driver(cause.into()))
     }
 }
 
