@@ -97,6 +97,9 @@ pub(super) async fn load(
             Some(key) => put_into_force(db, &row, &key, now).await?,
             None => {
                 refuse_unless_accepted(&place, OTHER, db, now, key_use).await?;
+                if key_use == KeyUse::Command {
+                    return Ok(key);
+                }
                 replace_server_key(db.writer(), &row, &key, now).await?;
             }
         }
@@ -145,11 +148,12 @@ async fn refuse_unless_accepted(
     key_use: KeyUse,
 ) -> Result<(), StartError> {
     let lost = count_lost(db.reader(), now).await?;
-    let is_harmless = key_use == KeyUse::Serve && lost.is_nothing() && !db.is_postgres();
+    let may_go_on = key_use == KeyUse::Serve || problem == OTHER;
+    let is_harmless = may_go_on && lost.is_nothing() && !db.is_postgres();
     let Lost { mails, codes, signing_keys } = lost;
     let lost = format!("{mails} emails, {codes} codes and {signing_keys} signing keys");
     if key_use == KeyUse::AcceptNew || is_harmless {
-        if !matches!(place, Place::Memory) {
+        if key_use != KeyUse::Command && !matches!(place, Place::Memory) {
             let cause = format!("lost with the old key: {lost}. Limits count anew");
             Event::KeyReplaced { cause: &cause }.write();
         }
