@@ -96,6 +96,15 @@ fn client_address(arrival: &Arrival, local: SocketAddr) -> Finding {
     const NAME: &str = "client address";
     let (client, own) = (arrival.client, local.ip().to_canonical());
     let hops = arrival.hops();
+    let is_forged = client.to_string() == FORGED_ADDRESS;
+    if arrival.is_from(local) && is_forged {
+        return Finding::warning(
+            NAME,
+            format!(
+                "not known: no proxy is in between, and {own} is in VESTIBULE_TRUSTED_PROXIES itself. Give --url the URL that people see"
+            ),
+        );
+    }
     if arrival.is_from(local) {
         let message = format!("{own}, without a proxy in between; {NOT_BELIEVED}");
         return Finding::ok(NAME, message);
@@ -106,8 +115,8 @@ fn client_address(arrival: &Arrival, local: SocketAddr) -> Finding {
         return Finding::failed(NAME, format!("all visitors count as {client}: {why}"));
     }
     // The proxy added it, also where this machine is a trusted proxy itself.
-    let is_added = hops.last().and_then(|hop| hop.parse().ok()) == Some(own);
-    if !is_added && client.to_string() == FORGED_ADDRESS {
+    let is_added = client == own || hops.last().and_then(|hop| hop.parse().ok()) == Some(own);
+    if !is_added && is_forged {
         let why = why_forged(&hops, &proxy);
         return Finding::failed(NAME, format!("a visitor can choose it: {why}"));
     }

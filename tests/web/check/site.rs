@@ -173,6 +173,9 @@ async fn without_a_proxy_the_forged_address_is_not_believed() {
     let ended = check(&folder, &["--url", &url], &[("VESTIBULE_BASE_URL", &url)]);
     assert_line(&ended, "ok", "client address", &["127.0.0.1, without a proxy"]);
     assert_line(&ended, "ok", "site", &[&url]);
+    let trusting = tokio::task::block_in_place(|| folder.serve(&[TRUSTED]));
+    let direct = check(&folder, &["--url", &format!("http://{}", trusting.address)], &[]);
+    assert_line(&direct, "warning", "client address", &["no proxy is in between"]);
     let other = check(&folder, &["--url", &url], &[("VESTIBULE_BASE_URL", "http://a.example")]);
     assert_line(&other, "warning", "site", &["VESTIBULE_BASE_URL is http://a.example"]);
 }
