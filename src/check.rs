@@ -71,7 +71,7 @@ impl fmt::Display for Finding {
 /// Tries what `config` names, and the site at `url` through its proxy.
 pub async fn run(config: &Config, url: Option<&Url>) -> Vec<Finding> {
     let (mut findings, db) = database::check(&config.database).await;
-    let (key_finding, key) = key::check(config, db.as_ref());
+    let (key_finding, key) = key::check(config, db.as_ref()).await;
     findings.push(key_finding);
     findings.extend(listen::check(config).await);
     findings.extend(base_url::check(config).await);

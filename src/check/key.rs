@@ -11,26 +11,42 @@ use crate::config::Config;
 use crate::db::{Db, Location};
 use crate::disk::why_not_writable;
 use crate::key::ServerKey;
+use crate::models::server_key::find_server_key;
 use crate::permissions::why_not_private;
 
 const NAME: &str = "key";
 
-/// The finding, and the key if there is one.
-pub fn check(config: &Config, db: Option<&Db>) -> (Finding, Option<ServerKey>) {
-    if let Some(key) = &config.secret {
-        return (Finding::ok(NAME, "VESTIBULE_SECRET"), Some(key.clone()));
-    }
-    let Location::Sqlite(database) = &config.database else {
-        return (Finding::failed(NAME, "VESTIBULE_SECRET is missing"), None);
-    };
-    let path = database.with_file_name("vestibule.key");
-    match read(&path) {
-        Ok(Some(key)) => {
-            (Finding::ok(NAME, format!("{}, private and random", path.display())), Some(key))
+/// The finding, and the key if there is one, as the server uses it.
+pub async fn check(config: &Config, db: Option<&Db>) -> (Finding, Option<ServerKey>) {
+    let (shown, key) = if let Some(key) = &config.secret {
+        ("VESTIBULE_SECRET".to_owned(), key.clone())
+    } else {
+        let Location::Sqlite(database) = &config.database else {
+            return (Finding::failed(NAME, "VESTIBULE_SECRET is missing"), None);
+        };
+        let path = database.with_file_name("vestibule.key");
+        let shown = path.display().to_string();
+        match read(&path) {
+            Ok(Some(key)) => (shown, key),
+            Ok(None) => return (missing(&path, db.is_some()), None),
+            Err(why) => return (Finding::failed(NAME, format!("{shown}: {why}")), None),
         }
-        Ok(None) => (missing(&path, db.is_some()), None),
-        Err(why) => (Finding::failed(NAME, format!("{}: {why}", path.display())), None),
-    }
+    };
+    let Some(used) = of_database(&key, db).await else {
+        let why = "is not the key that the database was used with: restore that key, or see `vestibule serve --accept-new-key`";
+        return (Finding::failed(NAME, format!("{shown} {why}")), Some(key));
+    };
+    (Finding::ok(NAME, format!("{shown}, private and random")), Some(used))
+}
+
+/// The key as the server has it from the database; none if the database was used with another. Before the
+/// first start, and with an older schema, nothing is known of it.
+async fn of_database(key: &ServerKey, db: Option<&Db>) -> Option<ServerKey> {
+    let row = match db {
+        Some(db) => find_server_key(db.reader()).await.ok().flatten(),
+        None => None,
+    };
+    row.map_or_else(|| Some(key.clone()), |row| row.open(key))
 }
 
 fn missing(path: &Path, has_database: bool) -> Finding {

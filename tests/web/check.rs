@@ -105,7 +105,10 @@ async fn a_database_is_read_beside_its_server_and_left_as_it_is_without() {
     program.terminate();
     assert_eq!(program.ended().0, 0);
     let before = files(&folder.0);
-    assert_eq!(before.keys().collect::<Vec<_>>(), ["vestibule.db", "vestibule.key"]);
+    assert_eq!(
+        before.keys().collect::<Vec<_>>(),
+        ["vestibule.db", "vestibule.db.lock", "vestibule.key"]
+    );
     assert_eq!(check(&folder, &[], &[]).status, 0);
     assert!(files(&folder.0) == before, "a file was changed");
 }
@@ -212,6 +215,8 @@ async fn a_key_that_is_exposed_weak_or_missing_is_told_and_left_as_it_is() {
     let folder = Folder::new();
     tokio::task::block_in_place(|| folder.serve(&[])).kill();
     let key = folder.0.join("vestibule.key");
+    let other = ["VESTIBULE_SECRET is not the key that the database was used with", "restore"];
+    assert_line(&check(&folder, &[], &[SECRET]), "failed", "key", &other);
     for mode in [0o644, 0o640] {
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
         assert_line(&check(&folder, &[], &[]), "failed", "key", &["chmod 600"]);
