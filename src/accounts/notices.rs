@@ -141,8 +141,7 @@ pub async fn send_email_restored(
 }
 
 /// Reports that so many logins to `account` failed that `limit` is reached (ASVS 6.3.5), with a link that lets
-/// a browser try again. Without a user, a decoy costs the same. Strangers cause it: an address that nobody has
-/// proved gets none.
+/// a browser try again. Without a user, a decoy costs the same.
 pub async fn send_failed_logins(
     app: &App,
     requester: &Requester,
@@ -154,7 +153,6 @@ pub async fn send_failed_logins(
     if !app.config.notices.sends(notice) {
         return Ok(());
     }
-    let user = user.filter(|user| user.has_known_address());
     let (counted, (username, to)) = match user {
         Some(user) => (&*user.email, (&*user.username, &*user.email)),
         None => (account, ("nobody", DECOY_ADDRESS)),

@@ -162,7 +162,6 @@ on_both_databases! {
             assert_eq!(number_of(&["registered", "verify_code", "email_code", "register_code"]), 5, "{kinds:?}");
             assert_eq!(number_of(&["reset_code", "login_code"]), 15, "{kinds:?}");
             assert_eq!(number_of(&["username_reminder"]), 5, "{kinds:?}");
-            assert_eq!(number_of(&["login_limited", "login_stopped"]), 0, "{kinds:?}");
             assert_eq!(kinds.len(), 30, "the rest are notices: {kinds:?}");
         }
     }
