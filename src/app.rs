@@ -62,9 +62,9 @@ impl App {
         Self::builder(config).build().await
     }
 
-    /// Starts an app for a command, which may run beside a server.
-    #[cfg(feature = "cli")]
-    pub(crate) async fn for_command(config: Config) -> Result<Self, StartError> {
+    /// Starts an app for a command, which may run beside a server. Unlike [`App::start`], it puts no rotated
+    /// key into force.
+    pub async fn for_command(config: Config) -> Result<Self, StartError> {
         Self::builder(config).for_command().build().await
     }
 
