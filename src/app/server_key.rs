@@ -153,7 +153,9 @@ async fn refuse_unless_accepted(
     let Lost { mails, codes, signing_keys } = lost;
     let lost = format!("{mails} emails, {codes} codes and {signing_keys} signing keys");
     if key_use == KeyUse::AcceptNew || is_harmless {
-        if key_use != KeyUse::Command && !matches!(place, Place::Memory) {
+        // A missing key is followed by another one, which is logged.
+        let is_logged = problem == OTHER && key_use != KeyUse::Command;
+        if is_logged && !matches!(place, Place::Memory) {
             let cause = format!("lost with the old key: {lost}. Limits count anew");
             Event::KeyReplaced { cause: &cause }.write();
         }
