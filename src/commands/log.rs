@@ -25,7 +25,9 @@ pub fn dispatch<W>(format: LogFormat, writer: W) -> Dispatch
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let registry = tracing_subscriber::registry();
+    // For all layers, not of one: sqlx asks whether a notice of PostgreSQL would be written and then writes none,
+    // and a layer's own filter drops the next event on that thread.
+    let registry = tracing_subscriber::registry().with(filter());
     let mut lines = fmt::layer().with_writer(writer);
     // At a terminal the layer itself looks at `NO_COLOR`.
     if !std::io::stderr().is_terminal() {
@@ -34,9 +36,9 @@ where
     match format {
         LogFormat::Json => {
             let lines = lines.json().flatten_event(true).with_current_span(false);
-            registry.with(lines.with_span_list(false).with_filter(filter())).into()
+            registry.with(lines.with_span_list(false)).into()
         }
-        LogFormat::Text => registry.with(lines.with_filter(filter())).into(),
+        LogFormat::Text => registry.with(lines).into(),
     }
 }
 

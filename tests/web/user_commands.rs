@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::program::{Ended, Folder, Program};
-use crate::support::{OTHER_PASSWORD, PASSWORD};
+use crate::support::{OTHER_PASSWORD, PASSWORD, new_schema};
 
 /// Runs `vestibule` with these words and this standard input.
 fn run(folder: &Folder, line: &str, input: &str) -> Ended {
@@ -264,5 +264,24 @@ fn every_command_of_the_guide_works() {
     for line in lines {
         let ended = run(&folder, line, OTHER_PASSWORD);
         assert_eq!(ended.status, 0, "{line}: {}", ended.err);
+    }
+}
+
+#[tokio::test]
+async fn on_postgresql_no_line_of_the_log_is_lost() {
+    let Some(url) = new_schema().await else { return };
+    let settings = [
+        ("VESTIBULE_DATABASE_URL", url.as_str()),
+        ("VESTIBULE_SECRET", "YSBrZXkgZm9yIHRlc3RzLCAzMiBieXRlcyBvZiBpdP8="),
+    ];
+    let folder = Folder::new();
+    for (line, event) in [
+        ("user add ann ann@meadow.example", "user_added"),
+        ("user disable ann", "user_disabled"),
+        ("user enable ann", "user_enabled"),
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let ended = folder.run(&words, &settings, PASSWORD);
+        assert!(ended.err.contains(&format!("event=\"{event}\"")), "{line}: {}", ended.err);
     }
 }
