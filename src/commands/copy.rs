@@ -31,7 +31,7 @@ pub struct Copy {
 }
 
 pub async fn run(config: &Config, command: Copy) -> Result<(), CommandError> {
-    let target = location::read(("--to", command.to), ("--to-file", command.to_file))?;
+    let target = location::read(("--to", command.to), ("--to-file", command.to_file), false)?;
     let tables = copy_to(config, &target).await?;
     eprintln!("Everything is copied: counts and checksums of both databases are the same.");
     eprintln!("{}", about_key(config, &target));

@@ -1,17 +1,18 @@
 //! Reads which other database a command means, from an argument or a file.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use url::Url;
 
 use super::CommandError;
 use crate::db::Location;
 
-/// Reads an argument, or the file of a flag such as `--to-file`. A path is a SQLite file, and a URL without
-/// a password gets that of `PGPASSWORD`.
+/// Reads an argument, or the file of a flag such as `--to-file`. With `takes_path`, a path is a SQLite file. A
+/// URL without a password gets that of `PGPASSWORD`.
 pub fn read(
     argument: (&str, Option<String>),
     file: (&str, Option<PathBuf>),
+    takes_path: bool,
 ) -> Result<Location, CommandError> {
     let ((name, text), (flag, file)) = (argument, file);
     let text = match (text, file) {
@@ -25,7 +26,8 @@ pub fn read(
         }
         (None, None) => String::new(),
     };
-    parse(text.trim()).map_err(|message| CommandError::Usage(format!("{name}: {message}")))
+    parse(text.trim(), takes_path)
+        .map_err(|message| CommandError::Usage(format!("{name}: {message}")))
 }
 
 /// Every user of the machine can read the arguments.
@@ -41,11 +43,16 @@ fn refuse_password(text: &str, flag: &str) -> Result<(), CommandError> {
     )))
 }
 
-fn parse(text: &str) -> Result<Location, String> {
+fn parse(text: &str, takes_path: bool) -> Result<Location, String> {
     if text.starts_with("sqlite:") {
         return Location::parse(text);
     }
-    let Ok(mut url) = Url::parse(text) else { return Ok(Location::Sqlite(Path::new(text).into())) };
+    let mut url = match Url::parse(text) {
+        Ok(url) => url,
+        Err(_) if takes_path => return Ok(Location::Sqlite(text.into())),
+        // The text may contain a password, and is not repeated.
+        Err(_) => return Err("expected sqlite:PATH or postgres://USER@HOST/DATABASE".to_owned()),
+    };
     if let (None, Ok(password)) = (url.password(), std::env::var("PGPASSWORD")) {
         // A URL without a host has none.
         let _ = url.set_password(Some(&password));

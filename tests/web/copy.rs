@@ -169,6 +169,9 @@ fn a_copy_that_cannot_work_says_why() {
         ("postgres://ann@127.0.0.1:1/accounts", 1, "the target: no PostgreSQL answers there"),
         ("mysql://ann@127.0.0.1/accounts", 2, "--to: expected sqlite:PATH"),
         ("sqlite:vestibule.db", 1, "is in use"),
+        ("", 2, "--to: expected sqlite:PATH"),
+        ("new.db", 2, "--to: expected sqlite:PATH"),
+        ("host=db user=ann password=hunter2", 2, "--to: expected sqlite:PATH"),
     ] {
         let ended = folder.run(&["copy", "--to", to], &[], "");
         assert_eq!((ended.status, ended.out.as_str()), (status, ""), "{to}: {}", ended.err);
