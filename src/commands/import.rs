@@ -99,7 +99,7 @@ impl Source {
                 return Ok(Self::Lines(BufReader::new(opened)));
             }
             Command::Django { source, from_file, .. } => {
-                location::read(("SOURCE", source), ("--from-file", from_file))?
+                location::read(("SOURCE", source), ("--from-file", from_file), true)?
             }
         };
         match &location {
@@ -122,7 +122,11 @@ async fn import_lines(import: &mut Import, mut lines: BufReader<File>) -> Result
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let row = serde_json::from_slice::<ImportRow>(line).map_err(|error| error.to_string());
+        // Serde would take an array of values, too.
+        let row = match line.trim_ascii_start().first() {
+            Some(b'{') => serde_json::from_slice(line).map_err(|error| error.to_string()),
+            _ => Err("this is not a JSON object".to_owned()),
+        };
         import.add(Place::Line { line: number }, row).await?;
     }
     Ok(())

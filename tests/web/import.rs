@@ -204,7 +204,7 @@ fn the_lines_of_a_file_are_imported_or_refused_with_their_numbers() {
         "{\"username\":\"fay\"}",
         "{\"username\":\"gus\",\"email\":\"gus@meadow.example\",\"hash\":\"$1$Xm5jegCm$UoNCXnp9ySuZNfoa5sdYj1\",\"kind\":\"crypt md5\"}",
         "not JSON",
-        "[]",
+        "[\"hal\",\"hal@meadow.example\"]",
         "{\"username\":\"ann\",\"email\":\"ann@meadow.example\"}",
     ];
     std::fs::write(folder.0.join("users.jsonl"), lines.join("\n")).unwrap();
