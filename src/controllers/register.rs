@@ -77,8 +77,7 @@ pub async fn show(
         if invited.is_none() {
             return redirect_to(next.or(&visitor.app.config.after_login()));
         }
-        visitor.add_flash(Flash::InvitationWaits).await?;
-        return redirect(&visitor.app, "/account");
+        return say_to_log_out(&mut visitor).await;
     }
     if let Some(refusal) = refusal(&visitor.app, &invite, invited.as_ref()) {
         let status = match refusal {
@@ -89,6 +88,12 @@ pub async fn show(
     }
     let form = RegisterForm { invite, next: next.as_str().to_owned(), ..RegisterForm::default() };
     show_page(&page(&mut visitor, &form, FieldErrors::default()).await?)
+}
+
+/// For somebody who is logged in and has an invitation.
+async fn say_to_log_out(visitor: &mut Visitor) -> HandlerResult {
+    visitor.add_flash(Flash::InvitationWaits).await?;
+    redirect(&visitor.app, "/account")
 }
 
 /// Why nobody can register here, and the way to log in.
@@ -109,6 +114,9 @@ async fn show_refusal(
 }
 
 pub async fn submit(mut visitor: Visitor, Fields(form): Fields<RegisterForm>) -> HandlerResult {
+    if visitor.user.is_some() && open_invitation(&visitor.app, &form.invite).await?.is_some() {
+        return say_to_log_out(&mut visitor).await;
+    }
     let result = try_register(&mut visitor, &form).await;
     let first = if visitor.app.config.usernames.are_used() { "username" } else { "email" };
     show_form_again(result, first, async |errors| page(&mut visitor, &form, errors).await).await

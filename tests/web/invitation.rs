@@ -260,6 +260,11 @@ on_both_databases! {
         ann.open(&link).await;
         assert_eq!(ann.path(), "/account");
         assert_eq!(ann.flashes(), ["You're logged in. To use the invitation, log out first."]);
+        let invite = link.split('=').nth(1).unwrap();
+        let stale = [("username", "dora"), ("password", PASSWORD), ("password_confirm", PASSWORD), ("invite", invite)];
+        assert_eq!(ann.post("/register", &stale).await.headers()["location"], "/account");
+        ann.open("/account").await;
+        assert_eq!(ann.flashes(), ["You're logged in. To use the invitation, log out first."], "a form of another tab");
         ann.press("Log out").await;
         ann.open(&link).await;
         assert_eq!((ann.path(), ann.status), (&*link, StatusCode::OK), "it still works");
