@@ -88,7 +88,8 @@ const FIND: &str = concat!(
 const LIST: &str = concat!(
     "select ",
     listed_columns!(),
-    " from vestibule_devices where user_id = $1 and last_login_at > $2 order by last_login_at desc"
+    " from vestibule_devices where user_id = $1 and last_login_at > $2 and credential_version =
+    (select credential_version from vestibule_users where id = $1) order by last_login_at desc"
 );
 /// Keeps the 50 that were used last. As with sessions, two logins at once do not wait for each other, and
 /// the numbers are in the text.
@@ -141,7 +142,7 @@ pub async fn record_device(
     })
 }
 
-/// Every device of a user, the last used first.
+/// The devices that a user trusts with the present credentials, the last used first.
 pub async fn list_devices(
     executor: Executor<'_>,
     user_id: &str,

@@ -155,6 +155,7 @@ on_both_databases! {
         ann.keep(&answer);
         ann.open(PATH).await;
         assert_eq!(ann.all_text("main > ul > li").len(), 1);
+        assert_eq!(ids(&mut ann, "device").await.len(), 1, "no browser is trusted with the password before");
     }
 
     async fn a_session_of_an_earlier_version_is_shown_without_its_browser(site: Site) {
