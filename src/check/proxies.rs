@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::Finding;
+use crate::client_address::UNKNOWN_PEER;
 use crate::config::Config;
 
 const NAME: &str = "trusted proxies";
@@ -31,7 +32,7 @@ pub fn check(config: &Config) -> Finding {
         );
     }
     if !proxies.is_empty() {
-        let listed: Vec<_> = proxies.iter().map(ToString::to_string).collect();
+        let listed: Vec<_> = proxies.iter().map(name_of).collect();
         return Finding::ok(NAME, listed.join(", "));
     }
     if config.base_url.is_https() {
@@ -41,6 +42,11 @@ pub fn check(config: &Config) -> Finding {
         );
     }
     Finding::ok(NAME, "none")
+}
+
+/// As it is written in the setting.
+fn name_of(net: &IpNet) -> String {
+    if net.addr() == UNKNOWN_PEER { "unix".to_owned() } else { net.to_string() }
 }
 
 fn is_wide(net: &IpNet) -> bool {
