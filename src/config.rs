@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::db::{self, Location};
-use crate::key::ServerKey;
+use crate::key::{self, ServerKey};
 
 mod accent;
 mod apps;
@@ -148,6 +148,14 @@ impl Config {
     /// Where visitors connect to.
     pub(crate) fn listen(&self) -> Listen {
         self.listen_unix.clone().map_or(Listen::Tcp(self.listen), Listen::Unix)
+    }
+
+    /// The key file; none if the key is in `VESTIBULE_SECRET`, or the data is not in a SQLite file.
+    pub(crate) fn key_file(&self) -> Option<PathBuf> {
+        match (&self.secret, &self.database) {
+            (None, Location::Sqlite(database)) => Some(key::file::beside(database)),
+            _ => None,
+        }
     }
 
     /// Where people go after they have logged in without `next`: a path on the origin, or a URL.

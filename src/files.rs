@@ -9,6 +9,16 @@ use std::path::{Path, PathBuf};
 use crate::disk::folder_of;
 use crate::random;
 
+/// What SQLite keeps beside a database.
+pub const BESIDE_SQLITE: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// The path with `end` behind it.
+pub fn with_end(path: &Path, end: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(end);
+    PathBuf::from(path)
+}
+
 /// A file beside another, removed when this is dropped unless it took the other's place.
 #[derive(Debug)]
 pub struct Draft {
@@ -52,11 +62,9 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // With what SQLite keeps beside a database.
-        for end in ["", "-wal", "-shm", "-journal"] {
-            let mut path = self.path.clone().into_os_string();
-            path.push(end);
-            let _ = fs::remove_file(path);
+        let _ = fs::remove_file(&self.path);
+        for end in BESIDE_SQLITE {
+            let _ = fs::remove_file(with_end(&self.path, end));
         }
     }
 }

@@ -33,10 +33,6 @@ pub enum BackupError {
     Database(#[from] DbError),
     #[error("the data is in PostgreSQL: {0}")]
     Postgres(&'static str),
-    #[error(
-        "there is no database at {0}: run this where the site runs, or set VESTIBULE_DATABASE_URL"
-    )]
-    NoDatabase(String),
     #[error("{0} exists: a backup overwrites nothing, name a new file")]
     FileExists(String),
     #[error("there is a database at {0}: its accounts are lost with --force, back it up first")]
@@ -53,13 +49,11 @@ pub async fn back_up_to(config: &Config, to: &Path) -> Result<Backup, BackupErro
         config,
         "back it up with `pg_dump --format=custom --file FILE URL`, and VESTIBULE_SECRET apart from it",
     )?;
-    if !path.exists() {
-        return Err(BackupError::NoDatabase(path.display().to_string()));
-    }
+    config.database.require_existing()?;
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::FileExists(to.display().to_string()));
     }
-    Ok(Backup { tables: back_up(path, to).await?, key: key_file(config, path) })
+    Ok(Backup { tables: back_up(path, to).await?, key: config.key_file() })
 }
 
 /// Replaces the database with a backup. What lets somebody in is ended: it may have been ended since.
@@ -93,7 +87,7 @@ pub async fn restore_from(
     let mails = outbox::clear(tx.executor()).await?;
     tx.commit().await?;
     replacement.finish().await?;
-    Ok(Restored { sessions, devices, mails, key: key_file(config, path) })
+    Ok(Restored { sessions, devices, mails, key: config.key_file() })
 }
 
 fn sqlite_file<'a>(config: &'a Config, advice: &'static str) -> Result<&'a Path, BackupError> {
@@ -101,8 +95,4 @@ fn sqlite_file<'a>(config: &'a Config, advice: &'static str) -> Result<&'a Path,
         Location::Sqlite(path) => Ok(path),
         _ => Err(BackupError::Postgres(advice)),
     }
-}
-
-fn key_file(config: &Config, database: &Path) -> Option<PathBuf> {
-    config.secret.is_none().then(|| database.with_file_name("vestibule.key"))
 }

@@ -6,10 +6,6 @@ use crate::db::{self, CopiedTable, Db, DbError, Location};
 /// Why nothing was copied.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    #[error(
-        "there is no database at {0}: run this where the site runs, or set VESTIBULE_DATABASE_URL"
-    )]
-    NoDatabase(String),
     #[error(transparent)]
     Database(#[from] DbError),
     #[error(transparent)]
@@ -18,11 +14,7 @@ pub enum CopyError {
 
 /// Copies everything to `target`, which has no accounts, while nobody else uses either database.
 pub async fn copy_to(config: &Config, target: &Location) -> Result<Vec<CopiedTable>, CopyError> {
-    if let Location::Sqlite(path) = &config.database
-        && !path.exists()
-    {
-        return Err(CopyError::NoDatabase(path.display().to_string()));
-    }
+    config.database.require_existing()?;
     let from = Db::open_alone(&config.database).await?;
     let to = Db::open_alone(target).await.map_err(|error| match target {
         Location::Sqlite(_) => error,

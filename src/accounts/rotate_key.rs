@@ -30,7 +30,7 @@ pub async fn rotate_key(config: &Config) -> Result<Rotated, RotateError> {
     let (None, Location::Sqlite(database)) = (&config.secret, &config.database) else {
         return Err(RotateError::Setting);
     };
-    let key = database.with_file_name("vestibule.key");
+    let key = file::beside(database);
     file::rotate(&key).map_err(RotateError::File)?;
     let alone = UseLock::take_alone(database, Duration::ZERO).await;
     Ok(Rotated { key, is_in_use: matches!(alone, Err(DbError::InUse(_))) })

@@ -46,7 +46,7 @@ impl Place {
             Location::SqlitePool(_) => db.sqlite_file().await?,
             Location::Postgres(_) | Location::PostgresPool(_) => return Err(StartError::NoKey),
         };
-        let file = database.map(|path| Self::File(path.with_file_name("vestibule.key")));
+        let file = database.map(|path| Self::File(file::beside(&path)));
         Ok(file.unwrap_or(Self::Memory))
     }
 

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::Finding;
 use crate::config::Config;
-use crate::db::{Db, Location};
+use crate::db::Db;
 use crate::disk::why_not_writable;
 use crate::key::ServerKey;
 use crate::models::server_key::find_server_key;
@@ -21,10 +21,9 @@ pub async fn check(config: &Config, db: Option<&Db>) -> (Finding, Option<ServerK
     let (shown, key) = if let Some(key) = &config.secret {
         ("VESTIBULE_SECRET".to_owned(), key.clone())
     } else {
-        let Location::Sqlite(database) = &config.database else {
+        let Some(path) = config.key_file() else {
             return (Finding::failed(NAME, "VESTIBULE_SECRET is missing"), None);
         };
-        let path = database.with_file_name("vestibule.key");
         let shown = path.display().to_string();
         match read(&path) {
             Ok(Some(key)) => (shown, key),

@@ -8,6 +8,7 @@ use super::{CommandError, location, print};
 use crate::accounts::copy::copy_to;
 use crate::config::Config;
 use crate::db::Location;
+use crate::key::file;
 
 pub const EXAMPLES: &str = "Copies every table of VESTIBULE_DATABASE_URL to a new database, and compares both. Stop the server first.
 A password of PostgreSQL comes from PGPASSWORD, or the URL from a file.
@@ -48,18 +49,12 @@ pub async fn run(config: &Config, command: Copy) -> Result<(), CommandError> {
 
 /// The new site needs the key of the old one.
 fn about_key(config: &Config, target: &Location) -> String {
-    let key = match (&config.secret, &config.database) {
-        (None, Location::Sqlite(path)) => {
-            let path = path.with_file_name("vestibule.key");
-            std::path::absolute(&path).unwrap_or(path).display().to_string()
-        }
-        _ => String::new(),
-    };
+    let Some(path) = config.key_file() else { return "Keep VESTIBULE_SECRET as it is.".to_owned() };
+    let path = std::path::absolute(&path).unwrap_or(path);
+    let key = path.display();
     match target {
-        _ if key.is_empty() => "Keep VESTIBULE_SECRET as it is.".to_owned(),
         Location::Sqlite(path) => {
-            let copy = path.with_file_name("vestibule.key");
-            format!("Copy the key {key} to {}.", copy.display())
+            format!("Copy the key {key} to {}.", file::beside(path).display())
         }
         _ => format!(
             "Set VESTIBULE_DATABASE_URL to the new database and VESTIBULE_SECRET to the text of {key}, or VESTIBULE_SECRET_FILE to its path."

@@ -32,7 +32,6 @@ use clap_complete::Shell;
 
 use crate::app::App;
 use crate::config::Config;
-use crate::db::Location;
 use crate::event;
 
 /// The version, and the commit if `./dist` built the program.
@@ -190,17 +189,10 @@ fn block_on(task: impl Future<Output = Result<(), CommandError>>) -> Result<(), 
     runtime.worker_threads(threads).enable_all().build()?.block_on(task)
 }
 
-/// Starts an app. Its SQLite file must exist: to read must not create an empty database in the wrong folder.
+/// Starts an app on a database that exists.
 async fn start_on_existing(config: Config) -> Result<App, CommandError> {
-    match &config.database {
-        Location::Sqlite(path) if !path.exists() => {
-            let path = path.display();
-            Err(CommandError::Failed(format!(
-                "there is no database at {path}: run this where the site runs, or set VESTIBULE_DATABASE_URL"
-            )))
-        }
-        _ => Ok(App::for_command(config).await?),
-    }
+    config.database.require_existing()?;
+    Ok(App::for_command(config).await?)
 }
 
 /// `examples` and where the settings come from, for commands whose settings have no flags.

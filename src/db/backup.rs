@@ -1,6 +1,5 @@
 //! Backups of a SQLite database: written beside processes that change it, checked, and put in its place.
 
-use std::ffi::OsString;
 use std::fmt::Display;
 use std::fs;
 use std::io;
@@ -16,10 +15,7 @@ use super::sqlite::{explain, open_writer};
 use super::use_lock::UseLock;
 use super::{Db, DbError, WAIT};
 use crate::disk::why_not_writable;
-use crate::files::Draft;
-
-/// What SQLite keeps beside a database; with another database they would destroy it.
-const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+use crate::files::{BESIDE_SQLITE, Draft, with_end};
 
 /// A table and its number of rows.
 pub type TableCount = (String, i64);
@@ -89,9 +85,9 @@ impl Replacement {
         io::copy(&mut from, &mut file).map_err(|cause| not_written(&path, &cause))?;
         // Before SQLite opens it: closing a file ends the locks of a process.
         drop(file);
-        let log = beside(backup, "-wal");
+        let log = with_end(backup, "-wal");
         if log.exists() {
-            let copied = fs::copy(&log, beside(&draft.path, "-wal"));
+            let copied = fs::copy(&log, with_end(&draft.path, "-wal"));
             copied.map_err(|cause| unusable(&log, &cause))?;
         }
         let db = prepare(&draft.path, backup).await.map_err(|error| explain(error, backup))?;
@@ -101,7 +97,7 @@ impl Replacement {
     /// Replaces the database. A crash leaves the old or the new one.
     pub async fn finish(self) -> Result<(), DbError> {
         self.db.close().await;
-        if beside(&self.draft.path, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
+        if with_end(&self.draft.path, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
             return Err(unusable(&self.path, &"the restored file was not completed"));
         }
         // What is only in the old log, into the old database, for a crash before the next step.
@@ -109,8 +105,9 @@ impl Replacement {
             drop(complete(&self.path).await);
         }
         let put = || {
-            for end in BESIDE {
-                match fs::remove_file(beside(&self.path, end)) {
+            // With another database they would destroy it.
+            for end in BESIDE_SQLITE {
+                match fs::remove_file(with_end(&self.path, end)) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                     _ => {}
                 }
@@ -180,12 +177,6 @@ async fn count_rows(connection: &mut SqliteConnection) -> Result<Vec<TableCount>
         tables.push((name, rows));
     }
     Ok(tables)
-}
-
-fn beside(path: &Path, end: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(end);
-    PathBuf::from(name)
 }
 
 fn explain_copy(error: DbError, path: &Path, to: &Path) -> DbError {

@@ -21,6 +21,11 @@ pub enum DbError {
         known = latest_version()
     )]
     TooNew(i64),
+    /// The SQLite file does not exist where one must.
+    #[error(
+        "there is no database at {0}: run this where the site runs, or set VESTIBULE_DATABASE_URL"
+    )]
+    Missing(String),
     /// Another process has the database open.
     #[error("{0} is in use: stop the servers and commands that use it first")]
     InUse(String),

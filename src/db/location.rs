@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{PgPool, SqlitePool};
 use url::Url;
 
-use super::Server;
+use super::{DbError, Server};
 use crate::random;
 use crate::unencoded;
 
@@ -28,6 +28,17 @@ impl Location {
         Self::SqlitePool(SqlitePool::connect_lazy_with(
             options.filename(format!("file:{}", random::id(0))),
         ))
+    }
+
+    /// Fails if it is a SQLite file that does not exist: a command that reads must not create an empty database
+    /// in the wrong folder.
+    pub fn require_existing(&self) -> Result<(), DbError> {
+        match self {
+            Self::Sqlite(path) if !path.exists() => {
+                Err(DbError::Missing(path.display().to_string()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Reads `sqlite:PATH` or a `postgres://` URL. The error repeats nothing that may be a password.

@@ -15,6 +15,7 @@ use super::pool::Pool;
 use super::use_lock::UseLock;
 use super::{Db, DbError, Executor, migrations, sql};
 use crate::event::Event;
+use crate::files::with_end;
 use crate::{disk, permissions};
 
 /// In WAL mode they never wait for the writer.
@@ -116,11 +117,9 @@ fn protected(options: &SqliteConnectOptions, wait: Duration) -> SqliteConnectOpt
 fn make_private(path: &Path) {
     // Of a link: SQLite's other files have the name of the file that it leads to.
     let Ok(path) = path.canonicalize() else { return };
-    let found = ["", "-wal", "-shm"].iter().filter_map(|end| {
-        let mut file = path.clone().into_os_string();
-        file.push(end);
-        permissions::make_private(Path::new(&file))
-    });
+    let found = ["", "-wal", "-shm"]
+        .iter()
+        .filter_map(|end| permissions::make_private(&with_end(&path, end)));
     let folder = path.parent().and_then(permissions::why_folder_not_trusted);
     for cause in found.chain(folder) {
         Event::FileExposed { cause: &cause }.write();

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 
 use super::DbError;
 use crate::disk::why_not_writable;
+use crate::files::with_end;
 
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -59,8 +60,7 @@ impl UseLock {
 fn open(database: &Path) -> io::Result<File> {
     // Of a link: the lock belongs to the file that it leads to.
     let database = database.canonicalize().unwrap_or_else(|_| database.to_owned());
-    let mut path = database.into_os_string();
-    path.push(".lock");
+    let path = with_end(&database, ".lock");
     OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,6 +13,11 @@ use crate::event::Event;
 use crate::files::{Draft, lock};
 use crate::permissions::{take_from_group, why_not_private};
 use crate::random;
+
+/// The key file of the SQLite database at this path.
+pub fn beside(database: &Path) -> PathBuf {
+    database.with_file_name("vestibule.key")
+}
 
 /// Reads the key; none if there is no file.
 pub fn load(path: &Path) -> Result<Option<ServerKey>, String> {
