@@ -1,7 +1,7 @@
 //! Change the email address: a code proves the new one, and a link in a notice gives the old one back.
 //!
-//! The use case checks whether another account has the new address only after the address is proved: an
-//! earlier answer would reveal who has an account (ASVS 6.3.8).
+//! Whether another account has the new address is checked only after the address is proved: an earlier check
+//! would reveal who has an account (ASVS 6.3.8).
 
 use super::Error;
 use super::email::{EmailAddress, EmailError, has_address};

@@ -1,7 +1,7 @@
 //! Confirm a registration with an emailed code, where accounts are made only for proved addresses.
 //!
-//! The answer says that a username or an address is taken only after the address is proved: an earlier one
-//! would reveal who has an account (ASVS 6.3.8). Until then, database writes, emails and answers are the same.
+//! The response says that a username or an address is taken only after the address is proved. Until then,
+//! database writes, emails and responses are the same, so that they do not reveal who has an account (ASVS 6.3.8).
 
 use super::Error;
 use super::change_username::username_taken;
@@ -45,7 +45,7 @@ pub enum Confirmation {
         /// The device tokens that the browser must keep.
         device_tokens: Vec<String>,
     },
-    /// The address belongs to an account. Only a person who has proved it gets this answer.
+    /// The address belongs to an account. Returned only after the address is proved.
     AlreadyRegistered,
     /// No registration is under way in this browser, or it was confirmed before.
     NotPending,

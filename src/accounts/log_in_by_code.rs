@@ -124,7 +124,7 @@ async fn complete(
     let is_password_blocked =
         !user.has_known_address() && !is_trusted_device(&app, &mut tx, &requester, &user).await?;
     let user = if is_password_blocked {
-        // Whoever registered with the address knows the password, and may not be its owner. A reset ends as much.
+        // The person who registered with this address knows the password, and may not own the address.
         let blocked = block_password(&mut tx, &user.id, app.clock.now()).await?;
         end_all_access(&mut tx, &user.id).await?;
         blocked.ok_or(Rejection::Gone)?

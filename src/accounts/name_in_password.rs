@@ -12,8 +12,8 @@ use crate::password_hasher::{HashError, PasswordHasher, PasswordMatch};
 /// Refuses `name`, which is to be the username or the address of `user`, in the field `field`, if the password
 /// is made of it.
 ///
-/// `current` is the password if the form had it, and it was right: it is judged like a new one. Otherwise only the
-/// hash is there. Counted before, because the answer tells whoever has the session something about the password.
+/// `current` is the password if the form had it and it was right: it is checked like a new one. Otherwise only the
+/// hash is available. Counted first: each response tells the holder of the session something about the password.
 pub async fn refuse_name_in_password(
     app: &App,
     requester: &Requester,

@@ -71,7 +71,7 @@ impl AppBuilder {
     }
 
     /// Uses the SQLite database that `pool` connects to; `VESTIBULE_DATABASE_URL` is ignored. Vestibule
-    /// opens connections of its own with the pool's options. A database in memory is shared with a pool
+    /// opens its own connections with the pool's options. A database in memory is shared with a pool
     /// that was connected to `sqlite::memory:`.
     pub fn sqlite(mut self, pool: SqlitePool) -> Self {
         self.config.database = Location::SqlitePool(pool);
@@ -79,7 +79,7 @@ impl AppBuilder {
     }
 
     /// Uses the PostgreSQL database that `pool` connects to; `VESTIBULE_DATABASE_URL` is ignored. Vestibule
-    /// opens connections of its own with the pool's options, and needs `VESTIBULE_SECRET`.
+    /// opens its own connections with the pool's options, and needs `VESTIBULE_SECRET`.
     pub fn postgres(mut self, pool: PgPool) -> Self {
         self.config.database = Location::PostgresPool(pool);
         self

@@ -91,7 +91,7 @@ fn nothing_known(answer: &Answer, has_key: bool) -> Finding {
     })
 }
 
-/// Whom the server takes this command for, which connected from `local`.
+/// The client address that the server sees for this command, which connected from `local`.
 fn client_address(arrival: &Arrival, local: SocketAddr) -> Finding {
     const NAME: &str = "client address";
     let (client, own) = (arrival.client, local.ip().to_canonical());
