@@ -1,6 +1,7 @@
 //! The `vestibule_devices` table: browsers that an account was used from, recognised by a cookie.
 
 use super::client::Client;
+use super::expired::{Expired, expired};
 use super::user::User;
 use crate::db::{DbError, Executor, Tx, row, sql};
 use crate::random::token_hash;
@@ -100,10 +101,9 @@ const KEEP_NEWEST: &str = "with picked as materialized (
         for update skip locked)
     delete from vestibule_devices where user_id = $1 and token_hash in (select token_hash from picked)";
 
-const SWEEP: &str = "with picked as materialized (
-        select user_id, token_hash from vestibule_devices where last_login_at <= $1 limit $2
-        for update skip locked)
-    delete from vestibule_devices where (user_id, token_hash) in (select user_id, token_hash from picked)";
+/// Devices without a login for [`LIFETIME`].
+pub const EXPIRED: Expired =
+    expired!("vestibule_devices", "user_id, token_hash", "last_login_at <= $1", LIFETIME);
 
 /// The device that holds one of `tokens` (the first [`MAX_TOKENS`] count), if this user logged in from
 /// it. Without a user the same query runs.
@@ -172,11 +172,6 @@ pub async fn keep_devices(
     let keep = sql("update vestibule_devices set credential_version = $3
         where user_id = $1 and credential_version = $2");
     keep.bind(user_id).bind(from).bind(to).execute(tx.executor()).await.map(drop)
-}
-
-/// Deletes up to `limit` devices without a login for [`LIFETIME`] and returns how many.
-pub async fn sweep_devices(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
-    sql(SWEEP).bind(now - LIFETIME).bind(limit).execute(executor).await
 }
 
 /// Forgets every trusted device.

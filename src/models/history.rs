@@ -1,6 +1,7 @@
 //! The `vestibule_history` table: what happened to each account, and which emails were sent about it.
 
 use super::client::Client;
+use super::expired::{Expired, expired};
 use crate::clock::Clock;
 use crate::db::{DbError, Executor, Tx, row, sql};
 use crate::random;
@@ -70,11 +71,10 @@ const PAGE: &str = concat!(
     order by id desc limit $4"
 );
 
-/// Entries about emails to nobody's account are only there because they must cost the same.
-const SWEEP: &str = "with picked as materialized (
-        select user_id, id from vestibule_history where created_at <= $1 or user_id = '' limit $2
-        for update skip locked)
-    delete from vestibule_history where (user_id, id) in (select user_id, id from picked)";
+/// Entries older than [`LIFETIME`], and those about emails to nobody's account, which are only there because they
+/// must cost the same.
+pub const EXPIRED: Expired =
+    expired!("vestibule_history", "user_id, id", "created_at <= $1 or user_id = ''", LIFETIME);
 
 /// Adds an entry within `tx`.
 pub async fn insert_entry(tx: &mut Tx, new: NewEntry<'_>, clock: &Clock) -> Result<(), DbError> {
@@ -119,9 +119,4 @@ pub async fn delete_history_of_user(executor: Executor<'_>, user_id: &str) -> Re
         .execute(executor)
         .await
         .map(drop)
-}
-
-/// Deletes up to `limit` entries older than [`LIFETIME`] and returns how many.
-pub async fn sweep_history(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
-    sql(SWEEP).bind(now - LIFETIME).bind(limit).execute(executor).await
 }

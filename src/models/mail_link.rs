@@ -1,5 +1,6 @@
 //! The `vestibule_mail_links` table: links that were emailed, each usable once.
 
+use super::expired::{Expired, expired};
 use crate::db::{DbError, Executor, row, sql};
 
 /// What a link is for.
@@ -96,10 +97,8 @@ const LIST_INVITATIONS: &str = concat!(
 const REVOKE_INVITATION: &str = "delete from vestibule_mail_links
     where email_key = $1 and purpose = 'invite' returning expires_at";
 
-const SWEEP: &str = "with picked as materialized (
-        select token_hash from vestibule_mail_links where expires_at <= $1 limit $2
-        for update skip locked)
-    delete from vestibule_mail_links where token_hash in (select token_hash from picked)";
+/// Links that have expired.
+pub const EXPIRED: Expired = expired!("vestibule_mail_links", "token_hash", "expires_at <= $1", 0);
 
 /// Adds a link that is valid for `ttl` seconds. An invitation replaces the one that its address has.
 pub async fn insert_link(
@@ -173,9 +172,4 @@ pub async fn revoke_invitation(
 ) -> Result<bool, DbError> {
     let revoked = sql(REVOKE_INVITATION).bind(email_key).fetch_all::<(i64,)>(executor).await?;
     Ok(revoked.iter().any(|(expires_at,)| *expires_at > now))
-}
-
-/// Deletes up to `limit` links that have expired and returns how many.
-pub async fn sweep_links(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
-    sql(SWEEP).bind(now).bind(limit).execute(executor).await
 }

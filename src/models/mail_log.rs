@@ -1,5 +1,6 @@
 //! The `vestibule_mail_log` table: what became of each email, also after it was sent.
 
+use super::expired::{Expired, expired};
 use crate::config::canonical_domain;
 use crate::db::{DbError, Executor, Tx, row, sql};
 use crate::key::ServerKey;
@@ -80,10 +81,8 @@ const LIST: &str = concat!(
     " from vestibule_mail_log where recipient = $1 and expires_at > $2 order by id"
 );
 
-const SWEEP: &str = "with picked as materialized (
-        select id from vestibule_mail_log where expires_at <= $1 limit $2
-        for update skip locked)
-    delete from vestibule_mail_log where id in (select id from picked)";
+/// Entries that have expired.
+pub const EXPIRED: Expired = expired!("vestibule_mail_log", "id", "expires_at <= $1", 0);
 
 /// An email to be sent.
 #[derive(Clone, Copy)]
@@ -136,11 +135,6 @@ pub async fn delete_mails_of_user(
     let delete = sql("delete from vestibule_mail_log where user_id = $1 or recipient = $2");
     let delete = delete.bind(user_id).bind(recipient(key, address));
     delete.execute(tx.executor()).await.map(drop)
-}
-
-/// Deletes up to `limit` entries that have expired and returns how many.
-pub async fn sweep_mails(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
-    sql(SWEEP).bind(now).bind(limit).execute(executor).await
 }
 
 /// A digest is enough to look an address up. Anybody may have typed it.

@@ -4,6 +4,7 @@ pub mod approval;
 pub mod client;
 pub mod device;
 pub mod django_user;
+pub mod expired;
 pub mod history;
 pub mod hook_event;
 pub mod imported_user;

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::expired::{Expired, expired};
 use crate::db::{DbError, Executor, Tx, row, sql};
 use crate::random;
 
@@ -112,10 +113,9 @@ const USE: &str = "delete from vestibule_one_time_codes
 /// changes the password.
 const REVOKE: &str = "update vestibule_one_time_codes set user_id = null where user_id = $1";
 
-const SWEEP: &str = "with picked as materialized (
-        select id from vestibule_one_time_codes where expires_at <= $1 limit $2
-        for update skip locked)
-    delete from vestibule_one_time_codes where id in (select id from picked)";
+/// Codes that expired a while ago.
+pub const EXPIRED: Expired =
+    expired!("vestibule_one_time_codes", "id", "expires_at <= $1", EXPIRED_CODE_RETENTION);
 
 /// Makes a code for `user_id`, the `codes_sent`th in a row in its browser, and returns its id.
 pub async fn insert_code(
@@ -217,11 +217,6 @@ pub async fn invalidate_code(
 /// Invalidates every code of a user, when the password or the address changes.
 pub async fn revoke_all_for_user(executor: Executor<'_>, user_id: &str) -> Result<(), DbError> {
     sql(REVOKE).bind(user_id).execute(executor).await.map(drop)
-}
-
-/// Deletes up to `limit` codes that expired a while ago and returns how many.
-pub async fn sweep_codes(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
-    sql(SWEEP).bind(now - EXPIRED_CODE_RETENTION).bind(limit).execute(executor).await
 }
 
 /// Deletes every code.

@@ -1,5 +1,6 @@
 //! The `vestibule_rate_limits` table: how often something happened within a window of time.
 
+use super::expired::{Expired, expired};
 use crate::db::{DbError, Executor, row, sql};
 
 row! {
@@ -49,10 +50,9 @@ const REFUND: &str =
 
 const RESET: &str = "delete from vestibule_rate_limits where subject = $1";
 
-const SWEEP: &str = "with picked as materialized (
-        select subject from vestibule_rate_limits where window_ends_at <= $1 limit $2
-        for update skip locked)
-    delete from vestibule_rate_limits where subject in (select subject from picked)";
+/// Counters whose window has ended.
+pub const EXPIRED: Expired =
+    expired!("vestibule_rate_limits", "subject", "window_ends_at <= $1", 0);
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -102,9 +102,4 @@ pub async fn refund(executor: Executor<'_>, subject: &str, added: i64) -> Result
 /// Deletes the counter of `subject`.
 pub async fn reset(executor: Executor<'_>, subject: &str) -> Result<(), DbError> {
     sql(RESET).bind(subject).execute(executor).await.map(drop)
-}
-
-/// Deletes up to `limit` counters whose window has ended and returns how many were deleted.
-pub async fn sweep_limits(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
-    sql(SWEEP).bind(now).bind(limit).execute(executor).await
 }

@@ -1,5 +1,6 @@
 //! The `vestibule_registrations` table: what becomes an account once its address is proved.
 
+use super::expired::{Expired, expired};
 use super::user::{AcceptedTerms, NewUser};
 use crate::db::{DbError, Executor, row, sql};
 use crate::random;
@@ -50,10 +51,8 @@ const PROVE: &str = "update vestibule_registrations set proved_at = $2 where id 
 
 const DELETE: &str = "delete from vestibule_registrations where id = $1 and expires_at > $2";
 
-const SWEEP: &str = "with picked as materialized (
-        select id from vestibule_registrations where expires_at <= $1 limit $2
-        for update skip locked)
-    delete from vestibule_registrations where id in (select id from picked)";
+/// Registrations that have expired.
+pub const EXPIRED: Expired = expired!("vestibule_registrations", "id", "expires_at <= $1", 0);
 
 /// Stores a registration. The username and the address may be taken.
 pub async fn insert_registration(
@@ -102,13 +101,4 @@ pub async fn delete_registration(
     now: i64,
 ) -> Result<bool, DbError> {
     Ok(sql(DELETE).bind(id).bind(now).execute(executor).await? > 0)
-}
-
-/// Deletes up to `limit` registrations that have expired and returns how many.
-pub async fn sweep_registrations(
-    executor: Executor<'_>,
-    limit: i64,
-    now: i64,
-) -> Result<u64, DbError> {
-    sql(SWEEP).bind(now).bind(limit).execute(executor).await
 }

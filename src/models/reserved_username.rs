@@ -1,6 +1,7 @@
 //! The `vestibule_reserved_usernames` table: usernames that were given up, for their last owner alone, with what
 //! looks like them.
 
+use super::expired::{Expired, expired};
 use crate::db::{DbError, Executor, sql};
 
 /// How long a username is reserved, in seconds: 90 days.
@@ -16,10 +17,9 @@ const RESERVE: &str =
 const IS_RESERVED: &str = "select reserved_until from vestibule_reserved_usernames
     where username_key = $1 and (user_id is null or user_id <> $2) and reserved_until > $3";
 
-const SWEEP: &str = "with picked as materialized (
-        select username_key from vestibule_reserved_usernames where reserved_until <= $1 limit $2
-        for update skip locked)
-    delete from vestibule_reserved_usernames where username_key in (select username_key from picked)";
+/// Reservations that have ended.
+pub const EXPIRED: Expired =
+    expired!("vestibule_reserved_usernames", "username_key", "reserved_until <= $1", 0);
 
 /// Reserves the username with this key for `user_id`, who gives it up; for nobody when the account is deleted. A
 /// name that looks like it may be reserved for another already, and stays theirs.
@@ -42,13 +42,4 @@ pub async fn is_username_reserved(
 ) -> Result<bool, DbError> {
     let reserved = sql(IS_RESERVED).bind(username_key).bind(user_id).bind(now);
     Ok(reserved.fetch_optional::<(i64,)>(executor).await?.is_some())
-}
-
-/// Deletes up to `limit` reservations that have ended and returns how many.
-pub async fn sweep_reserved_usernames(
-    executor: Executor<'_>,
-    limit: i64,
-    now: i64,
-) -> Result<u64, DbError> {
-    sql(SWEEP).bind(now).bind(limit).execute(executor).await
 }

@@ -1,5 +1,6 @@
 //! The `vestibule_tickets` table: one-time tickets that carry a login to an application's own host.
 
+use super::expired::{Expired, expired};
 use crate::db::{DbError, Executor, row, sql};
 
 /// Tickets that a session may have at once: each link of an application that is opened makes one.
@@ -37,10 +38,8 @@ const COUNT: &str = "select count(*) from vestibule_tickets where token_hash = $
 const TAKE: &str =
     concat!("delete from vestibule_tickets where token_hash = $1 returning ", ticket_columns!());
 
-const SWEEP: &str = "with picked as materialized (
-        select token_hash from vestibule_tickets where expires_at <= $1 limit $2
-        for update skip locked)
-    delete from vestibule_tickets where token_hash in (select token_hash from picked)";
+/// Tickets that have expired.
+pub const EXPIRED: Expired = expired!("vestibule_tickets", "token_hash", "expires_at <= $1", 0);
 
 /// Adds a ticket and returns whether it did: none beyond 100 of a session.
 pub async fn insert_ticket(
@@ -66,11 +65,6 @@ pub async fn take_ticket(
     token_hash: Vec<u8>,
 ) -> Result<Option<Ticket>, DbError> {
     sql(TAKE).bind(token_hash).fetch_optional(executor).await
-}
-
-/// Deletes up to `limit` tickets that have expired and returns how many.
-pub async fn sweep_tickets(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
-    sql(SWEEP).bind(now).bind(limit).execute(executor).await
 }
 
 /// Deletes every ticket.

@@ -1,6 +1,7 @@
 //! The rows of `vestibule_sessions` in which a user is logged in: listed, kept and ended.
 
 use super::client::Client;
+use super::expired::{Expired, expired};
 use super::login::Login;
 use super::user::User;
 use crate::db::{DbError, Executor, row, sql};
@@ -41,15 +42,8 @@ const DELETE_OTHERS: &str = "delete from vestibule_sessions where user_id = $1 a
 const KEEP: &str = "update vestibule_sessions set credential_version = $2 where id_hash = $1";
 const DELETE_OF_USER: &str = "delete from vestibule_sessions where user_id = $1";
 
-const SWEEP: &str = "with picked as materialized (
-        select id_hash from vestibule_sessions where expires_at <= $1 limit $2
-        for update skip locked)
-    delete from vestibule_sessions where id_hash in (select id_hash from picked)";
-
-/// Deletes up to `limit` sessions that have expired and returns how many.
-pub async fn sweep_sessions(executor: Executor<'_>, limit: i64, now: i64) -> Result<u64, DbError> {
-    sql(SWEEP).bind(now).bind(limit).execute(executor).await
-}
+/// Sessions that have expired.
+pub const EXPIRED: Expired = expired!("vestibule_sessions", "id_hash", "expires_at <= $1", 0);
 
 /// Deletes every session of a user and returns how many.
 pub async fn revoke_all_for_user(executor: Executor<'_>, user_id: &str) -> Result<u64, DbError> {

@@ -10,18 +10,26 @@ use crate::accounts::approval::tell_operator_of_others;
 use crate::app::{App, server_key};
 use crate::db::{AdvisoryLock, DbError};
 use crate::event::Event;
-use crate::models::device::sweep_devices;
-use crate::models::history::sweep_history;
+use crate::models::expired::Expired;
 use crate::models::hook_event::{note_hook, rebase_events, sweep_hook_events};
-use crate::models::mail_link::sweep_links;
-use crate::models::mail_log::sweep_mails;
-use crate::models::one_time_code::sweep_codes;
-use crate::models::outbox;
-use crate::models::rate_limit::sweep_limits;
-use crate::models::registration::sweep_registrations;
-use crate::models::reserved_username::sweep_reserved_usernames;
-use crate::models::ticket::sweep_tickets;
-use crate::models::user_session::sweep_sessions;
+use crate::models::{
+    device, history, mail_link, mail_log, one_time_code, outbox, rate_limit, registration,
+    reserved_username, ticket, user_session,
+};
+
+/// What is deleted.
+const EXPIRED: [Expired; 10] = [
+    user_session::EXPIRED,
+    one_time_code::EXPIRED,
+    rate_limit::EXPIRED,
+    ticket::EXPIRED,
+    device::EXPIRED,
+    history::EXPIRED,
+    mail_link::EXPIRED,
+    mail_log::EXPIRED,
+    reserved_username::EXPIRED,
+    registration::EXPIRED,
+];
 
 /// How often a sweep starts.
 const SWEEP_INTERVAL: Duration = Duration::from_mins(10);
@@ -58,36 +66,17 @@ pub async fn sweep(app: &App) -> Result<u64, DbError> {
         note_hook(db.writer(), kind, now).await?;
         rebase_events(db.writer(), kind, now).await?;
     }
-    let hooks = in_batches(&mut lock, || sweep_hook_events(db, BATCH_ROWS, now)).await?;
-    let sessions = in_batches(&mut lock, || sweep_sessions(db.writer(), BATCH_ROWS, now)).await?;
-    let codes = in_batches(&mut lock, || sweep_codes(db.writer(), BATCH_ROWS, now)).await?;
-    let limits = in_batches(&mut lock, || sweep_limits(db.writer(), BATCH_ROWS, now)).await?;
-    let tickets = in_batches(&mut lock, || sweep_tickets(db.writer(), BATCH_ROWS, now)).await?;
-    let devices = in_batches(&mut lock, || sweep_devices(db.writer(), BATCH_ROWS, now)).await?;
-    let history = in_batches(&mut lock, || sweep_history(db.writer(), BATCH_ROWS, now)).await?;
-    let links = in_batches(&mut lock, || sweep_links(db.writer(), BATCH_ROWS, now)).await?;
-    let mails = in_batches(&mut lock, || sweep_mails(db.writer(), BATCH_ROWS, now)).await?;
-    let names =
-        in_batches(&mut lock, || sweep_reserved_usernames(db.writer(), BATCH_ROWS, now)).await?;
-    let registrations =
-        in_batches(&mut lock, || sweep_registrations(db.writer(), BATCH_ROWS, now)).await?;
+    let mut total = in_batches(&mut lock, || sweep_hook_events(db, BATCH_ROWS, now)).await?;
+    for expired in EXPIRED {
+        total += in_batches(&mut lock, || expired.delete(db.writer(), BATCH_ROWS, now)).await?;
+    }
     tell_operator_of_others(app).await;
     server_key::forget_old_keys(app).await;
     if app.config.smtp.is_none() {
         outbox::trim_mailbox(db.writer(), now).await?;
     }
     lock.release().await?;
-    Ok(hooks
-        + sessions
-        + codes
-        + limits
-        + tickets
-        + devices
-        + history
-        + links
-        + mails
-        + names
-        + registrations)
+    Ok(total)
 }
 
 /// Calls `delete` until it deletes nothing, and returns how many rows it deleted.

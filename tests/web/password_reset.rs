@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use futures_util::future::join_all;
-use vestibule::models::one_time_code::sweep_codes;
+use vestibule::models::one_time_code;
 
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, body_of, email_of};
 
@@ -399,7 +399,7 @@ async fn a_code_whose_row_was_swept_is_reported_as_gone() {
         ann.open("/reset").await;
     }
     assert_eq!(
-        sweep_codes(site.db().writer(), 100, site.app.clock.now()).await.unwrap(),
+        one_time_code::EXPIRED.delete(site.db().writer(), 100, site.app.clock.now()).await.unwrap(),
         2,
         "and that of the registration"
     );
