@@ -38,25 +38,16 @@ impl HookKind {
 
 row! {
     columns hook_event_columns;
-    struct HookEventRow {
+    /// An event that this process has claimed.
+    pub struct HookEvent {
         id: String,
-        user_id: String,
-        user_json: String,
-        tries: i64,
+        pub user_id: String,
+        /// The user as the hook gets it, as JSON.
+        pub user_json: String,
+        /// How often it was tried, this time included.
+        pub tries: i64,
         claimed_until: i64,
     }
-}
-
-/// An event that this process has claimed.
-pub struct HookEvent {
-    pub kind: HookKind,
-    pub user_id: String,
-    /// The user as the hook gets it, as JSON.
-    pub user_json: String,
-    /// How often it was tried, this time included.
-    pub tries: i64,
-    id: String,
-    claimed_until: i64,
 }
 
 /// Only where a hook is set, in any process.
@@ -124,16 +115,7 @@ pub async fn claim_event(db: &Db, kind: HookKind, now: i64) -> Result<Option<Hoo
     if bound(IS_DUE).fetch_optional::<(String,)>(db.reader()).await?.is_none() {
         return Ok(None);
     }
-    let claim = bound(CLAIM).bind(claimed_until);
-    let row = claim.fetch_optional::<HookEventRow>(db.writer()).await?;
-    Ok(row.map(|HookEventRow { id, user_id, user_json, tries, claimed_until }| HookEvent {
-        kind,
-        user_id,
-        user_json,
-        tries,
-        id,
-        claimed_until,
-    }))
+    bound(CLAIM).bind(claimed_until).fetch_optional(db.writer()).await
 }
 
 /// Deletes an event that the hook was told of.

@@ -49,20 +49,20 @@ pub async fn run_next(app: &App) -> Result<bool, DbError> {
 async fn run_next_of(app: &App, kind: HookKind) -> Result<bool, DbError> {
     let claimed = claim_event(&app.db, kind, app.clock.now()).await?;
     let Some(event) = claimed else { return Ok(false) };
-    let Err(cause) = run_hook(app, &event).await else {
+    let Err(cause) = run_hook(app, kind, &event).await else {
         delete_event(app.db.writer(), &event).await?;
         return Ok(true);
     };
     let (wait, tries) = (wait_after(event.tries), event.tries);
-    let (hook, account) = (event.kind.name(), event.user_id.as_str());
+    let (hook, account) = (kind.name(), event.user_id.as_str());
     Event::HookFailed { cause: &cause, hook, account, tries, wait }.write();
     reschedule_event(app.db.writer(), &event, app.clock.now() + wait).await?;
     Ok(true)
 }
 
-async fn run_hook(app: &App, event: &HookEvent) -> Result<(), HookError> {
+async fn run_hook(app: &App, kind: HookKind, event: &HookEvent) -> Result<(), HookError> {
     let user = serde_json::from_str(&event.user_json)?;
-    let hook = AssertUnwindSafe(app.hooks.run(event.kind, user)).catch_unwind();
+    let hook = AssertUnwindSafe(app.hooks.run(kind, user)).catch_unwind();
     match timeout(TIME_LIMIT, hook).await {
         Ok(Ok(done)) => done,
         Ok(Err(_panic)) => Err("it panicked".into()),
