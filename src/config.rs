@@ -48,7 +48,7 @@ pub use usernames::{UsernameMode, UsernameRule, Usernames};
 pub use values::{LogFormat, MailboxReaders, Rate};
 
 use sources::RawSettings;
-use values::{HOUR, MINUTE};
+use values::{HOUR, MINUTE, one_of};
 
 /// The settings, validated.
 #[derive(Clone, Debug)]
@@ -218,8 +218,8 @@ impl Config {
             secret: raw.optional("SECRET", ServerKey::from_base64),
             sessions: SessionLife::read(raw),
             max_connections: raw.value("MAX_CONNECTIONS", values::whole(1..=1_000_000)),
-            dev_mailbox: raw.value("DEV_MAILBOX", values::mailbox_readers),
-            log: raw.value("LOG", values::log_format),
+            dev_mailbox: raw.value("DEV_MAILBOX", one_of(values::MAILBOX_READERS)),
+            log: raw.value("LOG", one_of(values::LOG_FORMATS)),
         }
     }
 

@@ -6,6 +6,7 @@ use url::Url;
 
 use super::mail::{Sender, canonical_domain};
 use super::sources::RawSettings;
+use super::values::one_of;
 
 const EXPECTED_DOMAINS: &str = "expected domains of email addresses, separated by commas, like example.org,example.com, or none";
 
@@ -39,14 +40,6 @@ impl RegistrationMode {
     /// Whether anybody can ask for an account.
     pub fn is_public(self) -> bool {
         !matches!(self, Self::Invite | Self::Closed)
-    }
-
-    fn parse(text: &str) -> Result<Self, String> {
-        let found = MODES.into_iter().find(|(name, _)| *name == text);
-        found.map(|(_, mode)| mode).ok_or_else(|| {
-            let names = MODES.map(|(name, _)| name).join(", ");
-            format!("expected one of {names}")
-        })
     }
 
     /// Whether an account is made only once its address is proved.
@@ -114,7 +107,7 @@ pub struct RegistrationRules {
 impl RegistrationRules {
     pub(super) fn read(raw: &mut RawSettings) -> Self {
         Self {
-            mode: raw.value("REGISTRATION", RegistrationMode::parse),
+            mode: raw.value("REGISTRATION", one_of(MODES)),
             notify: raw.optional("REGISTRATION_NOTIFY", Sender::parse),
             domains: raw.value("REGISTRATION_DOMAINS", Domains::parse),
             terms_url: raw.value("TERMS_URL", terms_url),
@@ -140,11 +133,12 @@ mod tests {
 
     #[test]
     fn a_mode_is_one_of_a_list_that_the_error_names() {
-        assert_eq!(RegistrationMode::parse("closed"), Ok(RegistrationMode::Closed));
+        let parse = one_of(MODES);
+        assert_eq!(parse("closed"), Ok(RegistrationMode::Closed));
         for text in ["", "Open", "none", "yes"] {
             assert_eq!(
-                RegistrationMode::parse(text),
-                Err("expected one of open, verified, approval, invite, closed".into())
+                parse(text),
+                Err("expected open, verified, approval, invite or closed".into())
             );
         }
     }

@@ -1,6 +1,7 @@
 //! Usernames: whether accounts have them, what may be one, and whether a forgotten password asks for one.
 
 use super::sources::RawSettings;
+use super::values::one_of;
 
 /// Whether new accounts have a username.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,12 @@ pub enum UsernameMode {
     None,
 }
 
+const MODES: [(&str, UsernameMode); 3] = [
+    ("required", UsernameMode::Required),
+    ("optional", UsernameMode::Optional),
+    ("none", UsernameMode::None),
+];
+
 /// What a new username may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsernameRule {
@@ -21,6 +28,12 @@ pub enum UsernameRule {
     /// Letters and digits of one script, and `@.+-_`.
     Unicode,
 }
+
+const RULES: [(&str, UsernameRule); 2] =
+    [("ascii", UsernameRule::Ascii), ("unicode", UsernameRule::Unicode)];
+
+/// Whether a new password needs the username, too.
+const FORGOT: [(&str, bool); 2] = [("username_and_email", true), ("email", false)];
 
 /// The settings of usernames. Accounts that exist keep theirs, whatever is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +48,9 @@ pub struct Usernames {
 
 impl Usernames {
     pub(super) fn read(raw: &mut RawSettings) -> Self {
-        let mode = raw.value("USERNAME", mode);
-        let rule = raw.value("USERNAME_RULE", rule);
-        let asked = raw.value("FORGOT", asked_when_forgotten);
+        let mode = raw.value("USERNAME", one_of(MODES));
+        let rule = raw.value("USERNAME_RULE", one_of(RULES));
+        let asked = raw.value("FORGOT", one_of(FORGOT));
         if mode == UsernameMode::None && asked && raw.is_set("FORGOT") {
             raw.add_error("FORGOT", "expected email, because VESTIBULE_USERNAME is none");
         }
@@ -52,30 +65,5 @@ impl Usernames {
     /// Whether forms have a field for one.
     pub(crate) fn are_used(self) -> bool {
         self.mode != UsernameMode::None
-    }
-}
-
-fn mode(text: &str) -> Result<UsernameMode, &'static str> {
-    match text {
-        "required" => Ok(UsernameMode::Required),
-        "optional" => Ok(UsernameMode::Optional),
-        "none" => Ok(UsernameMode::None),
-        _ => Err("expected required, optional or none"),
-    }
-}
-
-fn rule(text: &str) -> Result<UsernameRule, &'static str> {
-    match text {
-        "ascii" => Ok(UsernameRule::Ascii),
-        "unicode" => Ok(UsernameRule::Unicode),
-        _ => Err("expected ascii or unicode"),
-    }
-}
-
-fn asked_when_forgotten(text: &str) -> Result<bool, &'static str> {
-    match text {
-        "username_and_email" => Ok(true),
-        "email" => Ok(false),
-        _ => Err("expected username_and_email or email"),
     }
 }

@@ -46,6 +46,9 @@ pub enum MailboxReaders {
     Anyone,
 }
 
+pub(super) const MAILBOX_READERS: [(&str, MailboxReaders); 2] =
+    [("loopback", MailboxReaders::Loopback), ("anyone", MailboxReaders::Anyone)];
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -54,6 +57,9 @@ pub enum LogFormat {
     /// For programs: an object a line.
     Json,
 }
+
+pub(super) const LOG_FORMATS: [(&str, LogFormat); 2] =
+    [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
 /// `10/15m`, or `off` for no limit.
 pub(super) fn rate_or_off(text: &str) -> Result<Option<Rate>, &'static str> {
@@ -69,19 +75,17 @@ pub(super) fn rate_or_off(text: &str) -> Result<Option<Rate>, &'static str> {
         .ok_or("expected COUNT/PERIOD, like 10/15m (s, m, h or d; from 1s to 366d), or off")
 }
 
-pub(super) fn mailbox_readers(text: &str) -> Result<MailboxReaders, &'static str> {
-    match text {
-        "loopback" => Ok(MailboxReaders::Loopback),
-        "anyone" => Ok(MailboxReaders::Anyone),
-        _ => Err("expected loopback or anyone"),
-    }
-}
-
-pub(super) fn log_format(text: &str) -> Result<LogFormat, &'static str> {
-    match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err("expected text or json"),
+/// A parser of a word for each value.
+pub(super) fn one_of<T: Copy, const N: usize>(
+    words: [(&'static str, T); N],
+) -> impl Fn(&str) -> Result<T, String> {
+    move |text| {
+        let found = words.iter().find(|(word, _)| *word == text);
+        found.map(|(_, value)| *value).ok_or_else(|| {
+            let words = words.map(|(word, _)| word);
+            let (last, rest) = words.split_last().unwrap_or((&"", &[]));
+            format!("expected {} or {last}", rest.join(", "))
+        })
     }
 }
 
