@@ -1,16 +1,7 @@
 //! Copies a site's data from SQLite to PostgreSQL, or back.
 
 use crate::config::Config;
-use crate::db::{self, CopiedTable, Db, DbError, Location};
-
-/// Why nothing was copied.
-#[derive(Debug, thiserror::Error)]
-pub enum CopyError {
-    #[error(transparent)]
-    Database(#[from] DbError),
-    #[error(transparent)]
-    Copy(#[from] db::CopyError),
-}
+use crate::db::{self, CopiedTable, CopyError, Db, Location};
 
 /// Copies everything to `target`, which has no accounts, while nobody else uses either database.
 pub async fn copy_to(config: &Config, target: &Location) -> Result<Vec<CopiedTable>, CopyError> {
@@ -23,5 +14,5 @@ pub async fn copy_to(config: &Config, target: &Location) -> Result<Vec<CopiedTab
     let copied = db::copy(&from, &to).await;
     to.close().await;
     from.close().await;
-    Ok(copied?)
+    copied
 }
