@@ -41,7 +41,8 @@ pub async fn invite(app: &App, email: &EmailAddress) -> Result<Invited, Error> {
     let mut tx = app.db.begin().await?;
     // Links before limits of emails, as a registration: parallel requests must not deadlock.
     let token = make_link(app, &mut tx, PURPOSE, None, to).await?;
-    if !may_send(app, &mut tx, &MailQuota::Proofs.counters_of_operator(app, to)).await? {
+    let counters = MailQuota::Proofs.counters(app, to, &Requester::operator());
+    if !may_send(app, &mut tx, &counters).await? {
         return Ok(Invited::TooManyEmails);
     }
     let link = &format!("/register?invite={token}");

@@ -76,15 +76,6 @@ impl MailQuota {
     /// The counters of an email to the address `to`: of its mailbox and domain, of the networks that
     /// cause it and of the site.
     pub fn counters(self, app: &App, to: &str, requester: &Requester) -> Vec<Counter> {
-        self.counters_from(app, to, requester.counted_mail_networks())
-    }
-
-    /// As [`MailQuota::counters`], for an email that the operator causes.
-    pub fn counters_of_operator(self, app: &App, to: &str) -> Vec<Counter> {
-        self.counters_from(app, to, Vec::new())
-    }
-
-    fn counters_from(self, app: &App, to: &str, networks: Vec<(String, i64)>) -> Vec<Counter> {
         let Mailbox { key, own_key, other_key, domain } = Mailbox::of(to);
         // Emails that only the owner can trigger use the plain address's own counter.
         let key = match self {
@@ -96,7 +87,7 @@ impl MailQuota {
             self.counter(app, RateLimit::MailAddress, &key, 1),
             self.counter(app, RateLimit::MailDomain, &domain, 1),
         ];
-        for (network, factor) in networks {
+        for (network, factor) in requester.counted_mail_networks() {
             let to_domain = format!("{network} {domain}");
             counters.push(self.counter(app, RateLimit::MailNetworkDomain, &to_domain, factor));
             counters.push(self.counter(app, RateLimit::MailNetwork, &network, factor));

@@ -9,6 +9,7 @@ use vestibule::accounts::invitation::{Invited, invitations, invite, revoke};
 use vestibule::accounts::mail_limits::MailQuota;
 use vestibule::accounts::mail_link::INVITATION_LIFE;
 use vestibule::accounts::rate_limits::may_send;
+use vestibule::accounts::requester::Requester;
 use vestibule::config::{Domains, LogFormat, Rate, RegistrationMode};
 
 use crate::support::log::Log;
@@ -240,7 +241,7 @@ on_both_databases! {
         let link = invited(&site, "ann@meadow.example").await;
         // Both wait for what is counted here, each with what it has locked by then.
         let mut tx = site.db().begin().await.unwrap();
-        let counters = MailQuota::Notices.counters_of_operator(&site.app, "zoe@meadow.example");
+        let counters = MailQuota::Notices.counters(&site.app, "zoe@meadow.example", &Requester::operator());
         assert!(may_send(&site.app, &mut tx, &counters).await.unwrap());
         let commit_later = async {
             for _ in 0..300 {
