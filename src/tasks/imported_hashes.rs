@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::app::App;
@@ -14,20 +13,14 @@ use crate::models::imported_user::find_scheme_after;
 /// How long an import beside a running server may go unnoticed.
 const INTERVAL: Duration = Duration::from_mins(1);
 
-/// Measures each minute what is new, until `stop` turns true.
-pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
-    let measuring = async {
-        let mut known = BTreeSet::new();
-        loop {
-            if let Err(error) = measure(&app, &mut known).await {
-                Event::log_fault("the_imported_hashes_were_not_measured", &error);
-            }
-            sleep(INTERVAL).await;
+/// Measures each minute what is new. Does not end.
+pub async fn run(app: App) {
+    let mut known = BTreeSet::new();
+    loop {
+        if let Err(error) = measure(&app, &mut known).await {
+            Event::log_fault("the_imported_hashes_were_not_measured", &error);
         }
-    };
-    tokio::select! {
-        () = measuring => {}
-        _ = stop.wait_for(|stopped| *stopped) => {}
+        sleep(INTERVAL).await;
     }
 }
 

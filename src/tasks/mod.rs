@@ -51,9 +51,9 @@ pub(crate) fn spawn_with(app: &App, mailer: Option<Mailer>) -> Tasks {
         tasks.spawn("hooks", move |stop| hooks::run(app.clone(), stop));
     }
     let sweeping = app.clone();
-    tasks.spawn("sweep", move |stop| sweep::run(sweeping.clone(), stop));
+    tasks.spawn("sweep", move |stop| until(stop, sweep::run(sweeping.clone())));
     let app = app.clone();
-    tasks.spawn("imported hashes", move |stop| imported_hashes::run(app.clone(), stop));
+    tasks.spawn("imported hashes", move |stop| until(stop, imported_hashes::run(app.clone())));
     tasks
 }
 
@@ -70,6 +70,14 @@ impl Tasks {
     pub async fn finish(mut self) {
         self.stop.send_replace(true);
         while self.running.join_next().await.is_some() {}
+    }
+}
+
+/// Drops `work` when `stop` turns true.
+async fn until(mut stop: watch::Receiver<bool>, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        _ = stop.wait_for(|stopped| *stopped) => {}
     }
 }
 

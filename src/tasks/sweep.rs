@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::accounts::approval::tell_operator_of_others;
@@ -40,19 +39,13 @@ const BATCH_ROWS: i64 = 100;
 /// Pause between two batches, for the writers that wait.
 const BATCH_PAUSE: Duration = Duration::from_millis(20);
 
-/// Sweeps every ten minutes until `stop` turns true.
-pub async fn run(app: App, mut stop: watch::Receiver<bool>) {
-    let sweeping = async {
-        loop {
-            if let Err(error) = sweep(&app).await {
-                Event::log_fault("what_has_expired_was_not_cleared_away", &error);
-            }
-            sleep(SWEEP_INTERVAL).await;
+/// Sweeps every ten minutes. Does not end.
+pub async fn run(app: App) {
+    loop {
+        if let Err(error) = sweep(&app).await {
+            Event::log_fault("what_has_expired_was_not_cleared_away", &error);
         }
-    };
-    tokio::select! {
-        () = sweeping => {}
-        _ = stop.wait_for(|stopped| *stopped) => {}
+        sleep(SWEEP_INTERVAL).await;
     }
 }
 
