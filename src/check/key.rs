@@ -1,18 +1,13 @@
 //! The server's key: whether there is one that is private, random, and the database's.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::path::Path;
-
-use zeroize::Zeroizing;
 
 use super::Finding;
 use crate::config::Config;
 use crate::db::Db;
 use crate::disk::why_not_writable;
-use crate::key::ServerKey;
+use crate::key::{ServerKey, file};
 use crate::models::server_key::find_server_key;
-use crate::permissions::why_not_private;
 
 const NAME: &str = "key";
 
@@ -25,10 +20,10 @@ pub async fn check(config: &Config, db: Option<&Db>) -> (Finding, Option<ServerK
             return (Finding::failed(NAME, "VESTIBULE_SECRET is missing"), None);
         };
         let shown = path.display().to_string();
-        match read(&path) {
+        match file::inspect(&path) {
             Ok(Some(key)) => (shown, key),
             Ok(None) => return (missing(&path, db.is_some()), None),
-            Err(why) => return (Finding::failed(NAME, format!("{shown}: {why}")), None),
+            Err(why) => return (Finding::failed(NAME, why), None),
         }
     };
     let Some(used) = of_database(&key, db).await else {
@@ -60,19 +55,4 @@ fn missing(path: &Path, has_database: bool) -> Finding {
         );
     }
     Finding::ok(NAME, format!("{shown} does not exist: the first start creates it"))
-}
-
-/// As the start reads it, which also takes the rights from the group.
-fn read(path: &Path) -> Result<Option<ServerKey>, String> {
-    let mut file = match File::open(path) {
-        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(|cause| format!("cannot be read: {cause}"))?,
-    };
-    let metadata = file.metadata().map_err(|cause| cause.to_string())?;
-    if let Some(why) = why_not_private(path, &metadata) {
-        return Err(why);
-    }
-    let mut text = Zeroizing::new(String::new());
-    file.read_to_string(&mut text).map_err(|cause| format!("cannot be read: {cause}"))?;
-    ServerKey::from_base64(&text).map(Some)
 }

@@ -1,6 +1,6 @@
 //! The key file: a line for the key in force, and lines for those that it replaced.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -19,9 +19,18 @@ pub fn beside(database: &Path) -> PathBuf {
     database.with_file_name("vestibule.key")
 }
 
-/// Reads the key; none if there is no file.
+/// Reads the key; none if there is no file. Takes the rights to the file from its group.
 pub fn load(path: &Path) -> Result<Option<ServerKey>, String> {
-    let Some(text) = read(path)? else { return Ok(None) };
+    parse(path, read(path)?)
+}
+
+/// As [`load`], and changes nothing.
+pub fn inspect(path: &Path) -> Result<Option<ServerKey>, String> {
+    parse(path, read_private(path)?)
+}
+
+fn parse(path: &Path, text: Option<Zeroizing<String>>) -> Result<Option<ServerKey>, String> {
+    let Some(text) = text else { return Ok(None) };
     let key = ServerKey::from_base64(&text).map_err(|cause| {
         format!(
             "{}: {cause}. Restore it from a copy. Without one, move it away and start with `vestibule serve --accept-new-key`: a new key is made, pending codes and mails are lost, nothing else",
@@ -87,16 +96,21 @@ fn write(path: &Path, text: &str, put: fn(Draft) -> io::Result<()>) -> io::Resul
     put(draft)
 }
 
-/// The text of the file, which must be private; none if there is no file.
 fn read(path: &Path) -> Result<Option<Zeroizing<String>>, String> {
+    let exposed = fs::metadata(path).ok().and_then(|metadata| take_from_group(path, &metadata));
+    if let Some(cause) = exposed {
+        Event::FileExposed { cause: &cause }.write();
+    }
+    read_private(path)
+}
+
+/// The text of the file, which must be private; none if there is no file.
+fn read_private(path: &Path) -> Result<Option<Zeroizing<String>>, String> {
     let unreadable = |cause: io::Error| unusable(path, &cause);
     let mut file = match File::open(path) {
         Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(unreadable)?,
     };
-    if let Some(cause) = take_from_group(path, &file.metadata().map_err(unreadable)?) {
-        Event::FileExposed { cause: &cause }.write();
-    }
     if let Some(cause) = why_not_private(path, &file.metadata().map_err(unreadable)?) {
         return Err(format!(
             "{}: {cause}. If others may have read it, replace it then with `vestibule key rotate`",
