@@ -6,7 +6,7 @@ mod database;
 mod hashing;
 mod key;
 mod listen;
-mod network;
+pub mod network;
 mod proxies;
 mod sender_domain;
 mod site;

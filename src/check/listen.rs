@@ -53,5 +53,5 @@ async fn serves(config: &Config, address: SocketAddr) -> bool {
     let url = Url::parse(&format!("http://{address}{}", config.base_url.path_of("/readyz")));
     let Ok(url) = url else { return false };
     let answer = network::get(&url, &[]).await;
-    answer.is_ok_and(|answer| answer.first("x-request-id").is_some())
+    answer.is_ok_and(|(answer, _)| answer.first("x-request-id").is_some())
 }

@@ -20,8 +20,6 @@ const MAX_HEAD: u64 = 64 * 1024;
 pub struct Answer {
     pub status: u16,
     headers: Vec<(String, String)>,
-    /// Our end of the connection.
-    pub local: SocketAddr,
 }
 
 impl Answer {
@@ -48,31 +46,45 @@ pub async fn resolve(host: &str) -> Result<(), String> {
     }
 }
 
-/// Asks for `url` with further headers. The error says to the operator why there is no answer.
-pub async fn get(url: &Url, headers: &[(&str, &str)]) -> Result<Answer, String> {
-    let asked = timeout(TIMEOUT, exchange(url, headers)).await;
+/// Asks for `url` with further headers. Returns also our end of the connection. The error says to the operator
+/// why there is no answer.
+pub async fn get(url: &Url, headers: &[(&str, &str)]) -> Result<(Answer, SocketAddr), String> {
+    let asked = timeout(TIMEOUT, connect_and_ask(url, headers)).await;
     asked.unwrap_or_else(|_| Err(format!("no answer within {} seconds", TIMEOUT.as_secs())))
 }
 
-async fn exchange(url: &Url, headers: &[(&str, &str)]) -> Result<Answer, String> {
+async fn connect_and_ask(
+    url: &Url,
+    headers: &[(&str, &str)],
+) -> Result<(Answer, SocketAddr), String> {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or_default();
     let tcp = TcpStream::connect((host.trim_matches(['[', ']']), port)).await;
     let tcp = tcp.map_err(|cause| format!("{host}:{port} cannot be reached: {cause}"))?;
-    let broken = |cause: std::io::Error| format!("the connection broke: {cause}");
-    let local = tcp.local_addr().map_err(broken)?;
+    let local = tcp.local_addr().map_err(|cause| cause.to_string())?;
     let mut stream: Box<dyn Stream> = Box::new(tcp);
     if url.scheme() == "https" {
         let tls = Tls::new(host.trim_matches(['[', ']']), Peer::Site, &[])?;
         stream = tls.wrap(stream).await.map_err(|error| error.to_string())?;
     }
+    let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
+    let answer = ask(stream, authority, url.path(), headers).await;
+    Ok((answer.map_err(|why| format!("{host}:{port}: {why}"))?, local))
+}
+
+/// Asks the web server behind `stream` for a path.
+pub async fn ask(
+    mut stream: impl Stream,
+    host: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Result<Answer, String> {
+    let broken = |cause: std::io::Error| format!("the connection broke: {cause}");
     let further: Vec<_> =
         headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let further = further.concat();
-    let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
     let request = format!(
-        "GET {} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: vestibule-check\r\nConnection: close\r\n{further}\r\n",
-        url.path()
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: vestibule-check\r\nConnection: close\r\n{further}\r\n"
     );
     stream.write_all(request.as_bytes()).await.map_err(broken)?;
     let mut bytes = Vec::new();
@@ -80,15 +92,15 @@ async fn exchange(url: &Url, headers: &[(&str, &str)]) -> Result<Answer, String>
     while !bytes.windows(4).any(|end| end == b"\r\n\r\n")
         && part.read_buf(&mut bytes).await.map_err(broken)? > 0
     {}
-    parse(&bytes, local).ok_or_else(|| format!("what answers at {host}:{port} is no web server"))
+    parse(&bytes).ok_or_else(|| "what answers is no web server".to_owned())
 }
 
-fn parse(bytes: &[u8], local: SocketAddr) -> Option<Answer> {
+fn parse(bytes: &[u8]) -> Option<Answer> {
     let text = String::from_utf8_lossy(bytes);
     let (head, _) = text.split_once("\r\n\r\n")?;
     let mut lines = head.split("\r\n");
     let status = lines.next()?.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
     let headers = lines.filter_map(|line| line.split_once(':'));
     let headers = headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
-    Some(Answer { status, headers: headers.collect(), local })
+    Some(Answer { status, headers: headers.collect() })
 }

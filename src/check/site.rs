@@ -33,8 +33,8 @@ pub async fn check(config: &Config, url: &Url, key: Option<&ServerKey>) -> Site 
     let question = key.map(|key| arrival::question(key, Clock::System.now()));
     let mut forged = vec![("X-Forwarded-For", FORGED_ADDRESS), ("Remote-User", FORGED_USER)];
     forged.extend(question.as_deref().map(|question| (arrival::HEADER, question)));
-    let answer = match network::get(&page(config, url, "/readyz"), &forged).await {
-        Ok(answer) => answer,
+    let (answer, local) = match network::get(&page(config, url, "/readyz"), &forged).await {
+        Ok(answered) => answered,
         Err(why) => return Site { findings: vec![Finding::failed(NAME, why)], date: None },
     };
     findings.push(same_url(config, url));
@@ -44,8 +44,8 @@ pub async fn check(config: &Config, url: &Url, key: Option<&ServerKey>) -> Site 
     };
     match arrival {
         Some(arrival) => {
-            findings.push(client_address(&arrival, answer.local));
-            findings.extend(remote_user(&arrival, answer.local));
+            findings.push(client_address(&arrival, local));
+            findings.extend(remote_user(&arrival, local));
         }
         None => findings.push(nothing_known(&answer, key.is_some())),
     }
@@ -208,7 +208,7 @@ async fn from_http(config: &Config, url: &Url) -> Finding {
         );
     }
     let answer = match network::get(&plain, &[]).await {
-        Ok(answer) => answer,
+        Ok((answer, _)) => answer,
         Err(why) => {
             return Finding::warning(
                 NAME,
