@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::account::{Account, find_account, print_user};
-use super::{CommandError, print};
+use super::{CommandError, print, print_rows};
 use crate::accounts::disable_account;
 use crate::accounts::export::{entry, export};
 use crate::accounts::requester::Requester;
@@ -79,15 +79,12 @@ pub async fn sessions(app: &App, command: Sessions) -> Result<(), CommandError> 
         end_other_sessions(app, &Requester::operator(), &user, None).await?;
         eprintln!("{} is logged out everywhere.", user.display_name());
     }
-    if json {
-        return print(&entries.iter().map(as_json).collect::<Value>());
-    }
-    entries.iter().try_for_each(|session| {
+    print_rows(&entries, json, as_json, |session| {
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         let (device, address) = (or_dash(&session.client.device), or_dash(&session.client.address));
         let first_seen = or_dash(&session.first_seen.map(times::iso));
         let (last_seen, id) = (times::iso(session.last_seen), &session.id);
-        print(&format!("{device}\t{address}\t{first_seen}\t{last_seen}\t{id}"))
+        format!("{device}\t{address}\t{first_seen}\t{last_seen}\t{id}")
     })
 }
 

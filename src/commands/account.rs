@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CommandError, print};
+use super::{CommandError, print, print_rows};
 use crate::accounts::login_name::find_user_by_login_name;
 use crate::app::App;
 use crate::models::user::{User, find_user};
@@ -38,20 +38,18 @@ pub async fn find_account(app: &App, typed: &str) -> Result<User, CommandError> 
 }
 
 pub fn print_users(users: &[User], json: bool) -> Result<(), CommandError> {
-    if json {
-        return print(&users.iter().map(as_json).collect::<Value>());
-    }
-    users.iter().try_for_each(|user| print_user(user, false))
+    print_rows(users, json, as_json, line)
 }
 
 pub fn print_user(user: &User, json: bool) -> Result<(), CommandError> {
-    if json {
-        return print(&as_json(user));
-    }
+    if json { print(&as_json(user)) } else { print(&line(user)) }
+}
+
+pub fn line(user: &User) -> String {
     let since = times::iso(user.created_at);
     let username = user.username().unwrap_or("-");
     let disabled = if user.is_enabled() { "" } else { "\tdisabled" };
-    print(&format!("{username}\t{}\t{since}\t{}{disabled}", user.email, user.id))
+    format!("{username}\t{}\t{since}\t{}{disabled}", user.email, user.id)
 }
 
 pub fn as_json(user: &User) -> Value {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::account::{as_json, find_account, print_users};
-use super::{CommandError, print};
+use super::account::{as_json, find_account, line, print_users};
+use super::{CommandError, print_rows};
 use crate::accounts::approval::{Approval, approve};
 use crate::app::App;
 use crate::models::approval::list_waiting;
@@ -33,7 +33,8 @@ pub struct Approve {
 
 pub async fn run(app: &App, command: Approve) -> Result<(), CommandError> {
     if command.list {
-        return print_waiting(&list_waiting(app.db.reader()).await?, command.json);
+        let waiting = list_waiting(app.db.reader()).await?;
+        return print_rows(&waiting, command.json, as_waiting_json, line);
     }
     let mut users = Vec::new();
     // All of them first: after a typing mistake nobody is approved.
@@ -53,14 +54,8 @@ pub async fn run(app: &App, command: Approve) -> Result<(), CommandError> {
     print_users(&users, command.json)
 }
 
-fn print_waiting(users: &[User], json: bool) -> Result<(), CommandError> {
-    if !json {
-        return print_users(users, json);
-    }
-    let waiting = users.iter().map(|user| {
-        let mut user_json = as_json(user);
-        user_json["approval_asked_at"] = json!(user.approval_asked_at.map(times::iso));
-        user_json
-    });
-    print(&waiting.collect::<Value>())
+fn as_waiting_json(user: &User) -> Value {
+    let mut json = as_json(user);
+    json["approval_asked_at"] = json!(user.approval_asked_at.map(times::iso));
+    json
 }

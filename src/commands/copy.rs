@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{CommandError, location, print};
+use super::{CommandError, location, print_rows};
 use crate::accounts::copy::copy_to;
 use crate::config::Config;
-use crate::db::Location;
+use crate::db::{CopiedTable, Location};
 use crate::key::file;
 
 pub const EXAMPLES: &str = "Copies every table of VESTIBULE_DATABASE_URL to a new database, and compares both. Stop the server first.
@@ -36,15 +36,10 @@ pub async fn run(config: &Config, command: Copy) -> Result<(), CommandError> {
     let tables = copy_to(config, &target).await?;
     eprintln!("Everything is copied: counts and checksums of both databases are the same.");
     eprintln!("{}", about_key(config, &target));
-    if command.json {
-        let tables = tables.into_iter().map(
-            |table| json!({ "table": table.name, "rows": table.rows, "checksum": table.checksum }),
-        );
-        return print(&tables.collect::<Value>());
-    }
-    tables
-        .iter()
-        .try_for_each(|table| print(&format!("{}\t{}\t{}", table.name, table.rows, table.checksum)))
+    let as_json = |table: &CopiedTable| json!({ "table": table.name, "rows": table.rows, "checksum": table.checksum });
+    print_rows(&tables, command.json, as_json, |table| {
+        format!("{}\t{}\t{}", table.name, table.rows, table.checksum)
+    })
 }
 
 /// The new site needs the key of the old one.

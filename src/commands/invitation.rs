@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CommandError, print};
+use super::{CommandError, print_rows};
 use crate::accounts::email::EmailAddress;
 use crate::accounts::invitation::{Invited, invitations, invite, revoke};
 use crate::app::App;
@@ -86,12 +86,9 @@ async fn revoke_one(app: &App, address: &EmailAddress) -> Result<(), CommandErro
 }
 
 fn print_all(invitations: &[Invitation], json: bool) -> Result<(), CommandError> {
-    if json {
-        return print(&invitations.iter().map(as_json).collect::<Value>());
-    }
-    invitations.iter().try_for_each(|invitation| {
+    print_rows(invitations, json, as_json, |invitation| {
         let Invitation { email, created_at, expires_at } = invitation;
-        print(&format!("{email}\t{}\t{}", times::iso(*created_at), times::iso(*expires_at)))
+        format!("{email}\t{}\t{}", times::iso(*created_at), times::iso(*expires_at))
     })
 }
 

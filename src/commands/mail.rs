@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CommandError, print, start_on_existing};
+use super::{CommandError, print, print_rows, start_on_existing};
 use crate::accounts::email::EmailAddress;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -65,14 +65,11 @@ async fn log(config: Config, address: &EmailAddress, json: bool) -> Result<(), C
     let now = app.clock.now();
     let mails = list_mails(app.db.reader(), &app.key, address.as_typed(), now).await?;
     app.db.close().await;
-    if json {
-        return print(&mails.iter().map(as_json).collect::<Value>());
-    }
-    mails.iter().try_for_each(|mail| {
+    print_rows(&mails, json, as_json, |mail| {
         let sent_at = mail.sent_at.map_or_else(|| "-".to_owned(), times::iso);
         let (created_at, server) = (times::iso(mail.created_at), mail.server.as_deref());
         let (kind, state, server) = (&mail.kind, &mail.state, server.unwrap_or("-"));
-        print(&format!("{created_at}\t{kind}\t{state}\t{sent_at}\t{server}"))
+        format!("{created_at}\t{kind}\t{state}\t{sent_at}\t{server}")
     })
 }
 

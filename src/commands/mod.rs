@@ -29,6 +29,7 @@ use std::thread::available_parallelism;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
+use serde_json::Value;
 
 use crate::app::App;
 use crate::config::Config;
@@ -198,6 +199,19 @@ async fn start_on_existing(config: Config) -> Result<App, CommandError> {
 /// `examples` and where the settings come from, for commands whose settings have no flags.
 fn help(examples: &str) -> String {
     format!("{examples}\n\nIt reads the same environment as serve: see vestibule serve --help.")
+}
+
+/// Prints each row on a line, or with `json` all of them as an array.
+fn print_rows<T>(
+    rows: &[T],
+    json: bool,
+    as_json: impl Fn(&T) -> Value,
+    line: impl Fn(&T) -> String,
+) -> Result<(), CommandError> {
+    if json {
+        return print(&rows.iter().map(as_json).collect::<Value>());
+    }
+    rows.iter().try_for_each(|row| print(&line(row)))
 }
 
 /// Prints data. A closed pipe is no failure: `vestibule user list | head`.
