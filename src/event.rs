@@ -1,7 +1,7 @@
 //! The event log: every line that this program writes, with its name and its fields.
 //!
 //! One place, so that names and fields stay the same (a test lets no other file write a line), and
-//! nothing that a visitor typed is logged. `docs/security.md` says when each event is written.
+//! nothing that a visitor typed is logged. `docs/events.md` says when each event is written.
 
 use std::fmt::Display;
 use std::net::IpAddr;

@@ -12,7 +12,7 @@ use vestibule::event::Event;
 const README_MAX: usize = 10_000;
 
 const SETTINGS_PAGE: &str = "docs/settings.md";
-const SECURITY_PAGE: &str = "docs/security.md";
+const EVENTS_PAGE: &str = "docs/events.md";
 const OUTDATED: &str =
     "has an outdated table: renew it with `RENEW_DOCS=1 cargo test --test web documentation`";
 
@@ -84,7 +84,7 @@ fn the_table_of_settings_matches_the_program() {
 
 #[test]
 fn the_table_of_events_matches_the_program() {
-    let page = read(SECURITY_PAGE);
+    let page = read(EVENTS_PAGE);
     let (_, table) = page.split_once("| `event` | level | fields | when |").unwrap();
     let table = table.split("\n\n").next().unwrap();
     let rows: Vec<_> = table.lines().skip(2).collect();
@@ -98,7 +98,7 @@ fn the_table_of_events_matches_the_program() {
 
 #[test]
 fn every_reason_of_a_fault_is_documented() {
-    let page = read(SECURITY_PAGE);
+    let page = read(EVENTS_PAGE);
     let mut found = 0;
     for (path, text) in sources(&at_root("src")) {
         let calls = ["log_fault(", "write_if_possible("].map(|call| text.split(call).skip(1));
