@@ -36,7 +36,7 @@ const MAX_WAIT: Duration = Duration::from_secs(5);
 pub enum RateLimit {
     LoginIp,
     LoginAccount,
-    /// Failed logins to an account in a row.
+    /// Failed logins to an account in a row: the lockout.
     LoginInARow,
     /// Links of emails that do not work.
     LinkIp,

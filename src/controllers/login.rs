@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{HandlerResult, Next, redirect_to, show as show_page, show_form_again};
 use crate::accounts::field_errors::FieldErrors;
-use crate::accounts::log_in::{Credentials, log_in};
+use crate::accounts::login::{Credentials, log_in};
 use crate::error::RequestError;
 use crate::flash::Flash;
 use crate::forms::Fields;

@@ -7,9 +7,7 @@ use super::code_form::{CodeForm, ended, show_code_form};
 use super::login::is_ticked;
 use super::{HandlerResult, Next, redirect, redirect_to, show as show_page, show_form_again};
 use crate::accounts::field_errors::FieldErrors;
-use crate::accounts::log_in_by_code::{
-    CodeLogin, PURPOSE, log_in_by_code, request_code, resend_code,
-};
+use crate::accounts::login_code::{CodeLogin, PURPOSE, log_in_by_code, request_code, resend_code};
 use crate::accounts::one_time_code::PendingCode;
 use crate::error::RequestError;
 use crate::flash::Flash;

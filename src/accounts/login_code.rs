@@ -5,7 +5,7 @@ use super::client_trust::ClientTrust;
 use super::end_access::end_all_access;
 use super::field_errors::FieldErrors;
 use super::history::{self, HistoryEvent};
-use super::log_in::{LoginOutcome, record_login};
+use super::login::{LoginOutcome, record_login};
 use super::login_name::find_user_by_login_name;
 use super::one_time_code::{OneTimeCode, PendingCode, Rejection};
 use super::requester::Requester;
