@@ -146,6 +146,22 @@ fn every_link_leads_to_a_file_and_a_heading_that_exist() {
     assert!(links > 5, "the links were not found");
 }
 
+#[test]
+fn every_file_on_the_map_exists() {
+    let page = read("docs/architecture.md");
+    let pieces = page.split('`').skip(1).step_by(2);
+    let mut seen = 0;
+    let is_rust = |path: &str| Path::new(path).extension().is_some_and(|kind| kind == "rs");
+    for piece in pieces.filter(|piece| is_rust(piece) || piece.ends_with('/')) {
+        let layers = std::fs::read_dir(at_root("src")).unwrap().map(|entry| entry.unwrap().path());
+        let folders = ["", "src", "tests/web"].map(at_root).into_iter().chain(layers);
+        let found = folders.map(|folder| folder.join(piece)).any(|path| path.exists());
+        assert!(found, "docs/architecture.md: {piece}");
+        seen += 1;
+    }
+    assert!(seen > 50, "the files were not found");
+}
+
 /// Where `[words](target)` leads, unless that is another site.
 fn relative_links(text: &str) -> impl Iterator<Item = String> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
