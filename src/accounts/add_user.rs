@@ -3,15 +3,15 @@
 use super::email::EmailAddress;
 use super::field_errors::FieldErrors;
 use super::new_password::choose_password;
-use super::reserved_names::is_name_of_another;
+use super::reserved_names::insert_unreserved;
 use super::username::{Username, name_and_key};
 use super::{Error, hooks};
 use crate::app::App;
 use crate::event::Event;
 use crate::models::hook_event::HookKind;
-use crate::models::user::{NewUser, User, insert_user};
+use crate::models::user::{NewUser, User};
 
-/// Adds an account; `None` when the username or the address belongs to another.
+/// Adds an account; `None` when the username or the address belongs to another, or is kept for one.
 pub async fn add_user(
     app: &App,
     username: Option<&Username>,
@@ -37,13 +37,7 @@ pub async fn add_user(
         terms: None,
     };
     let mut tx = app.db.begin().await?;
-    let Some(user) = insert_user(tx.executor(), new, app.clock.now()).await? else {
-        return Ok(None);
-    };
-    // The operator gives out again what was given up, but nothing that is another's.
-    if is_name_of_another(&mut tx, &user, email_key).await? {
-        return Ok(None);
-    }
+    let Some(user) = insert_unreserved(app, &mut tx, new).await? else { return Ok(None) };
     hooks::enqueue(app, &mut tx, HookKind::Registered, &user).await?;
     tx.commit().await?;
     Event::UserAdded { account: &user.id }.write();

@@ -13,9 +13,12 @@ use crate::app::App;
 use crate::config::UsernameMode;
 use crate::imported_hash::{ImportedHash, Source, parse};
 use crate::models::imported_user::{
-    BATCH, ImportedUser, UserNames, find_users_by_names, insert_users, new_id,
+    BATCH, ImportedUser, UserNames, find_kept_names, find_users_by_names, insert_users, new_id,
 };
 use crate::times;
+
+/// How far, in seconds, a time of creation may be ahead of ours: some programs store local times.
+const MAX_AHEAD: i64 = 24 * 60 * 60;
 
 /// An account as the other program has it.
 #[derive(Default, Deserialize)]
@@ -50,7 +53,7 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// A row that made no account.
+/// A row that made no account, or one without its username.
 #[derive(Serialize)]
 pub struct Refused {
     #[serde(flatten)]
@@ -67,16 +70,25 @@ pub struct Report {
     /// Rows whose account existed before, with this username and this address.
     pub unchanged: u64,
     pub refused: Vec<Refused>,
+    /// Rows that came in without their username, which was refused.
+    #[serde(skip)]
+    pub without_username: Vec<Refused>,
 }
 
 /// An import under way.
 pub struct Import {
     app: App,
     is_trial: bool,
-    /// The keys of the rows so far, and where they are.
-    seen: HashMap<String, Place>,
+    /// The names of the rows so far, and where they are.
+    seen: Seen,
     batch: Vec<Checked>,
     report: Report,
+}
+
+#[derive(Default)]
+struct Seen {
+    usernames: HashMap<String, Place>,
+    emails: HashMap<String, Place>,
 }
 
 /// A row that may become an account.
@@ -84,12 +96,21 @@ struct Checked {
     place: Place,
     user: ImportedUser,
     hash: Option<ImportedHash>,
+    /// Why it has not the username of the row.
+    username_refused: Option<String>,
+}
+
+/// What a row becomes that is not refused.
+enum Fit {
+    New,
+    /// Its account exists.
+    Unchanged,
 }
 
 impl Import {
     /// Begins one. A trial changes nothing.
     pub fn new(app: &App, is_trial: bool) -> Self {
-        let (seen, batch, report) = (HashMap::new(), Vec::new(), Report::default());
+        let (seen, batch, report) = (Seen::default(), Vec::new(), Report::default());
         Self { app: app.clone(), is_trial, seen, batch, report }
     }
 
@@ -114,33 +135,81 @@ impl Import {
         self.report.refused.push(Refused { place, reason: reason.into() });
     }
 
-    /// Refuses a row with the username or the address of one before it.
-    fn remember(&mut self, row: &Checked) -> Result<(), String> {
-        let names = row.user.names().into_iter().filter(|name| !name.is_empty());
-        if let Some(place) = names.clone().find_map(|name| self.seen.get(name)) {
-            return Err(format!("{place} has the same username or email"));
+    /// Compares a row with the accounts that exist, with the names that are kept for one, and with the rows
+    /// before it. Where usernames are optional, it loses a username that it cannot have. The error is for the
+    /// operator.
+    fn fit(
+        &mut self,
+        (existing, kept): (&[UserNames], &[UserNames]),
+        row: &mut Checked,
+    ) -> Result<Fit, String> {
+        let email = row.user.email_key.clone();
+        if let Some(place) = self.seen.emails.get(&email) {
+            return Err(format!("{place} has the same email"));
         }
-        self.seen.extend(names.map(|name| (name.to_owned(), row.place.clone())));
-        Ok(())
+        if let Some(other) = existing.iter().find(|other| other.email_key == email) {
+            // An earlier import may have left the username out.
+            if ![row.user.username.as_str(), ""].contains(&other.username.as_str()) {
+                return Err("another account has this email".to_owned());
+            }
+            self.seen.emails.insert(email, row.place.clone());
+            return Ok(Fit::Unchanged);
+        }
+        if kept.iter().any(|other| other.email_key == email) {
+            return Err("this email can be given back to another account".to_owned());
+        }
+        let others = [existing, kept].concat();
+        if let Some(reason) = self.why_username_taken(&others, &row.user) {
+            if self.app.config.usernames.mode != UsernameMode::Optional {
+                return Err(reason);
+            }
+            row.username_refused = Some(reason);
+            row.user.username.clear();
+            row.user.username_key.clone_from(&email);
+            self.why_username_taken(&others, &row.user).map_or(Ok(()), Err)?;
+        }
+        let ImportedUser { username, username_key, .. } = &row.user;
+        for name in [username, username_key] {
+            self.seen.usernames.insert(name.clone(), row.place.clone());
+        }
+        self.seen.emails.insert(email, row.place.clone());
+        Ok(Fit::New)
+    }
+
+    /// Whether another has the username of `user`, what looks like it, or it as its address.
+    fn why_username_taken(&self, others: &[UserNames], user: &ImportedUser) -> Option<String> {
+        let names = [user.username.as_str(), &user.username_key];
+        let is_taken = |name: &&str| {
+            !name.is_empty() && others.iter().any(|other| other.names().contains(name))
+        };
+        if names.iter().any(is_taken) {
+            return Some(TAKEN.to_owned());
+        }
+        let Seen { usernames, emails } = &self.seen;
+        let seen = |name: &&str| usernames.get(*name).or_else(|| emails.get(*name));
+        let place = names.iter().filter(|name| !name.is_empty()).find_map(seen)?;
+        Some(format!("{place} has the same username or email, or one that looks like it"))
     }
 
     /// Makes the accounts of the batch in one transaction. Those before it are kept, so that an import that
     /// was interrupted goes on where it stopped.
     async fn write_batch(&mut self) -> Result<(), Error> {
         let batch = std::mem::take(&mut self.batch);
-        let users = batch.iter().map(|row| &row.user);
-        let existing = find_users_by_names(self.app.db.reader(), users).await?;
+        let users = || batch.iter().map(|row| &row.user);
+        let existing = find_users_by_names(self.app.db.reader(), users()).await?;
+        let kept = find_kept_names(self.app.db.reader(), users(), self.app.clock.now()).await?;
         let mut new = Vec::new();
-        for row in batch {
-            let conflict = find_conflict(&existing, &row.user);
-            if matches!(conflict, Some(Conflict::Other)) {
-                self.refuse(row.place, TAKEN);
-            } else if let Err(reason) = self.remember(&row) {
-                self.refuse(row.place, reason);
-            } else if conflict.is_some() {
-                self.report.unchanged += 1;
-            } else {
-                new.push(row);
+        for mut row in batch {
+            match self.fit((&existing, &kept), &mut row) {
+                Err(reason) => self.refuse(row.place, reason),
+                Ok(Fit::Unchanged) => self.report.unchanged += 1,
+                Ok(Fit::New) => {
+                    if let Some(reason) = row.username_refused.take() {
+                        let place = row.place.clone();
+                        self.report.without_username.push(Refused { place, reason });
+                    }
+                    new.push(row);
+                }
             }
         }
         if self.is_trial {
@@ -167,7 +236,7 @@ impl Import {
         rows: Vec<Checked>,
     ) -> Result<(Vec<Place>, Vec<ImportedUser>), Error> {
         let hasher = &self.app.hasher;
-        let adopted = stream::iter(rows).map(async |Checked { place, mut user, hash }| {
+        let adopted = stream::iter(rows).map(async |Checked { place, mut user, hash, .. }| {
             if let Some(hash) = hash {
                 (user.password_hash, user.password_scheme) = hasher.adopt(hash).await?;
             }
@@ -178,28 +247,16 @@ impl Import {
     }
 }
 
-const TAKEN: &str = "another account has this username, what looks like it, or this email";
-
-enum Conflict {
-    /// It is the account of the row.
-    Same,
-    Other,
-}
-
-fn find_conflict(existing: &[UserNames], user: &ImportedUser) -> Option<Conflict> {
-    let own = user.names();
-    if existing.iter().any(|other| other.names() == own) {
-        return Some(Conflict::Same);
-    }
-    let is_own = |name: &str| !name.is_empty() && own.contains(&name);
-    existing.iter().any(|other| other.names().into_iter().any(is_own)).then_some(Conflict::Other)
-}
+const TAKEN: &str =
+    "another account has this username, what looks like it, or it as its email, or had it lately";
 
 /// Reads the values of a row. The error is for the operator.
 fn check(app: &App, place: Place, row: ImportRow) -> Result<Checked, String> {
-    let typed = row.email.filter(|email| !email.is_empty()).ok_or("it has no email")?;
-    let email = EmailAddress::parse(&typed).map_err(|_| format!("{typed:?} is no email"))?;
-    let username = read_username(app, row.username.as_deref(), &email)?;
+    let (email, is_known) = read_email(&row)?;
+    let (username, username_refused) = match read_username(app, row.username.as_deref(), &email) {
+        Err(reason) if app.config.usernames.mode == UsernameMode::Optional => (None, Some(reason)),
+        read => (read?, None),
+    };
     let (username, username_key) = name_and_key(username.as_ref(), &email);
     let hash = match (row.hash.as_deref(), row.kind.as_deref()) {
         (None | Some(""), _) => None,
@@ -210,9 +267,6 @@ fn check(app: &App, place: Place, row: ImportRow) -> Result<Checked, String> {
         }
     };
     let now = app.clock.now();
-    let created_at = row.created_at.map(|text| {
-        times::parse_iso(&text).ok_or_else(|| format!("created_at {text:?} is no time of RFC 3339"))
-    });
     let user = ImportedUser {
         id: new_id(now),
         username,
@@ -221,15 +275,39 @@ fn check(app: &App, place: Place, row: ImportRow) -> Result<Checked, String> {
         email_key: email.key().to_owned(),
         password_hash: String::new(),
         password_scheme: None,
-        created_at: created_at.transpose()?.unwrap_or(now),
+        created_at: row.created_at.map_or(Ok(now), |text| read_time(&text, now))?,
         // Where the other program does not say it, it is the operator's word, and no proof.
-        email_verified_at: row.email_verified.map_or(Some(0), |verified| verified.then_some(now)),
+        email_verified_at: row
+            .email_verified
+            .map_or(is_known.then_some(0), |verified| verified.then_some(now)),
         disabled_at: row.disabled.unwrap_or_default().then_some(now),
     };
-    Ok(Checked { place, user, hash })
+    Ok(Checked { place, user, hash, username_refused })
 }
 
-/// The username by the site's rules. The site's own names may be given to those who have them.
+/// The address; where there is none, the username, if it is one. Returns also whether the other program had it
+/// as an address.
+fn read_email(row: &ImportRow) -> Result<(EmailAddress, bool), String> {
+    match row.email.as_deref().filter(|email| !email.trim().is_empty()) {
+        Some(typed) => EmailAddress::parse(typed)
+            .map(|email| (email, true))
+            .map_err(|_| format!("{typed:?} is no email")),
+        None => EmailAddress::parse(row.username.as_deref().unwrap_or_default())
+            .map(|email| (email, false))
+            .map_err(|_| "it has no email, and its username is none".to_owned()),
+    }
+}
+
+/// A time of creation, which is not after `now`: a row from the future would look as if the clock was wrong.
+fn read_time(text: &str, now: i64) -> Result<i64, String> {
+    match times::parse_iso(text) {
+        None => Err(format!("created_at {text:?} is no time of RFC 3339")),
+        Some(at) if at > now + MAX_AHEAD => Err(format!("it was created in the future, {text}")),
+        Some(at) => Ok(at.min(now)),
+    }
+}
+
+/// The username by the site's rules.
 fn read_username(
     app: &App,
     typed: Option<&str>,
@@ -241,10 +319,8 @@ fn read_username(
         (UsernameMode::None, _) | (UsernameMode::Optional, None) => Ok(None),
         (UsernameMode::Required, None) => Err("it has no username".to_owned()),
         (UsernameMode::Required | UsernameMode::Optional, Some(typed)) => {
-            let refused = |why: &dyn std::fmt::Display| format!("{typed:?} is no username: {why}");
-            let username = Username::parse(typed, usernames.rule).map_err(|why| refused(&why))?;
-            username.check_email(usernames, Some(email)).map_err(|why| refused(&why))?;
-            Ok(Some(username))
+            let refused = |why| format!("{typed:?} is no username: {why}");
+            Username::give(typed, usernames, Some(email)).map(Some).map_err(refused)
         }
     }
 }

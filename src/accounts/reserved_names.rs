@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::db::{DbError, Tx};
 use crate::models::mail_link::is_email_taken;
 use crate::models::reserved_username::is_username_reserved;
-use crate::models::user::{NewUser, User, find_user_by_username, insert_user, is_email_of_another};
+use crate::models::user::{NewUser, User, find_user_by_username, insert_user};
 
 /// Makes an account within `tx`; `None` when its username or address is taken or kept for another one.
 pub async fn insert_unreserved(
@@ -41,7 +41,8 @@ pub async fn is_email_kept(
 ) -> Result<bool, DbError> {
     let now = app.clock.now();
     Ok(is_email_taken(tx.executor(), email_key, &user.id, now).await?
-        || user.username.is_empty() && is_name_of_another(tx, user, email_key).await?)
+        || user.username.is_empty()
+            && find_user_by_username(tx.executor(), email_key).await?.is_some())
 }
 
 /// Whether the username that `user` was given within `tx` was another's, looks like that, or is the address of
@@ -52,17 +53,4 @@ pub async fn is_username_kept(app: &App, tx: &mut Tx, user: &User) -> Result<boo
     Ok(is_username_reserved(tx.executor(), &key, &user.id, now).await?
         || name.contains('@') && is_username_reserved(tx.executor(), name, &user.id, now).await?
         || is_email_taken(tx.executor(), name, &user.id, now).await?)
-}
-
-/// Whether the username of `user` is the address of another account, or without one the address the username of
-/// another. Their keys differ: only that of a username has the same for what looks alike.
-pub async fn is_name_of_another(
-    tx: &mut Tx,
-    user: &User,
-    email_key: &str,
-) -> Result<bool, DbError> {
-    if user.username.is_empty() {
-        return Ok(find_user_by_username(tx.executor(), email_key).await?.is_some());
-    }
-    is_email_of_another(tx.executor(), &user.username, &user.id).await
 }

@@ -85,9 +85,21 @@ impl Username {
         Ok(name)
     }
 
+    /// As [`Username::parse`], on the operator's word, for a person with this address. The site's own names are
+    /// given out, too.
+    pub fn give(
+        typed: &str,
+        usernames: Usernames,
+        email: Option<&EmailAddress>,
+    ) -> Result<Self, UsernameError> {
+        let name = Self::parse(typed, usernames.rule)?;
+        name.check_email(usernames, email)?;
+        Ok(name)
+    }
+
     /// Refuses the address of another person as a username where accounts may have none. One is known by its
     /// address there, so nobody may take a username that is the address of somebody who comes later.
-    pub fn check_email(
+    fn check_email(
         &self,
         usernames: Usernames,
         email: Option<&EmailAddress>,

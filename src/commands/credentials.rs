@@ -122,7 +122,7 @@ pub async fn rename_account(app: &App, command: Rename) -> Result<(), CommandErr
         ));
     }
     let email = EmailAddress::parse(&user.email).ok();
-    let username = Username::choose(&name, usernames, email.as_ref())
+    let username = Username::give(&name, usernames, email.as_ref())
         .map_err(|error| CommandError::Usage(format!("{name:?} is no username: {error}")))?;
     let change = rename(app, &user, &username).await?;
     let taken = "belongs to another account, looks like the username of one, or is kept for one";

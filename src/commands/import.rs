@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
 use super::{CommandError, location, print};
-use crate::accounts::import::{Import, ImportRow, Place, Report};
+use crate::accounts::import::{Import, ImportRow, Place, Refused, Report};
 use crate::app::App;
 use crate::config::Config;
 use crate::db::{Db, Location};
@@ -158,13 +158,16 @@ fn row_of(user: DjangoUser) -> ImportRow {
 }
 
 fn print_report(report: &Report, options: Options) -> Result<(), CommandError> {
+    for Refused { place, reason } in &report.without_username {
+        eprintln!("{place}: without its username: {reason}");
+    }
     if options.json {
         return print(&serde_json::to_value(report)?);
     }
     for refused in &report.refused {
         print(&format!("{}: {}", refused.place, refused.reason))?;
     }
-    let Report { rows, accounts, unchanged, refused } = report;
+    let Report { rows, accounts, unchanged, refused, .. } = report;
     let made = if options.dry_run { "would be made" } else { "made" };
     print(&format!(
         "{rows} rows read, {accounts} accounts {made}, {unchanged} unchanged, {} refused",

@@ -110,7 +110,9 @@ pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
     }
     // Before the database is created.
     let username = match &command {
-        Command::Add { username, .. } => parse_username(&config, username.as_deref())?,
+        Command::Add { username, email, .. } => {
+            parse_username(&config, username.as_deref(), email)?
+        }
         _ => None,
     };
     let app = match &command {
@@ -139,7 +141,11 @@ pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
 }
 
 /// The username of a new account, if the settings allow or demand one.
-fn parse_username(config: &Config, typed: Option<&str>) -> Result<Option<Username>, CommandError> {
+fn parse_username(
+    config: &Config,
+    typed: Option<&str>,
+    email: &EmailAddress,
+) -> Result<Option<Username>, CommandError> {
     let usage = |message: String| CommandError::Usage(message);
     match (config.usernames.mode, typed) {
         (UsernameMode::Required, None) => {
@@ -149,7 +155,7 @@ fn parse_username(config: &Config, typed: Option<&str>) -> Result<Option<Usernam
             Err(usage("give the address alone: VESTIBULE_USERNAME is none".to_owned()))
         }
         (_, None) => Ok(None),
-        (_, Some(typed)) => Username::parse(typed, config.usernames.rule)
+        (_, Some(typed)) => Username::give(typed, config.usernames, Some(email))
             .map(Some)
             .map_err(|error| usage(format!("{typed:?} is no username: {error}"))),
     }
@@ -167,7 +173,7 @@ async fn add(
             .map(|name| format!("the username {:?}, what looks like it, or ", name.as_str()));
         let (username, email) = (username.unwrap_or_default(), email.as_typed());
         return Err(CommandError::Failed(format!(
-            "{username}the address {email:?} belongs to an account already; see `vestibule user show`"
+            "{username}the address {email:?} belongs to an account already, or is kept for one; see `vestibule user show`"
         )));
     };
     eprintln!("The account was created.");

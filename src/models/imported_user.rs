@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Write;
 use std::sync::LazyLock;
 
-use crate::db::{DbError, Executor, row, sql};
+use crate::db::{DbError, Executor, Statement, row, sql};
 use crate::random;
 
 /// The rows of one statement.
@@ -27,6 +27,17 @@ static FIND: LazyLock<String> = LazyLock::new(|| {
     format!(
         "select username, username_key, email_key from vestibule_users where username_key in ({names})
             or email_key in ({names}) or username in ({names}) and username <> ''"
+    )
+});
+
+static FIND_KEPT: LazyLock<String> = LazyLock::new(|| {
+    let (names, now) = (placeholders(1, NAMES * BATCH), NAMES * BATCH + 1);
+    format!(
+        "select '' as username, username_key, '' as email_key from vestibule_reserved_usernames
+            where username_key in ({names}) and reserved_until > ${now}
+        union all
+        select '', '', email_key from vestibule_mail_links
+            where email_key in ({names}) and purpose = 'not_me' and keeps_email = 1 and expires_at > ${now}"
     )
 });
 
@@ -56,7 +67,8 @@ pub struct ImportedUser {
 const NAMES: usize = 3;
 
 row! {
-    /// What an account is known by.
+    /// What an account is known by, or what is kept for one.
+    #[derive(Clone)]
     pub struct UserNames {
         pub username: String,
         pub username_key: String,
@@ -101,10 +113,29 @@ pub async fn find_users_by_names(
     executor: Executor<'_>,
     users: impl Iterator<Item = &ImportedUser>,
 ) -> Result<Vec<UserNames>, DbError> {
+    let Some(find) = with_names(&FIND, users) else { return Ok(Vec::new()) };
+    find.fetch_all(executor).await
+}
+
+/// Of the names of up to [`BATCH`] users, those that were given up and are kept.
+pub async fn find_kept_names(
+    executor: Executor<'_>,
+    users: impl Iterator<Item = &ImportedUser>,
+    now: i64,
+) -> Result<Vec<UserNames>, DbError> {
+    let Some(find) = with_names(&FIND_KEPT, users) else { return Ok(Vec::new()) };
+    find.bind(now).fetch_all(executor).await
+}
+
+/// None without a user.
+fn with_names<'a>(
+    text: &'static str,
+    users: impl Iterator<Item = &'a ImportedUser>,
+) -> Option<Statement> {
     let names: Vec<&str> = users.flat_map(ImportedUser::names).collect();
-    let Some(last) = names.last() else { return Ok(Vec::new()) };
+    let last = names.last()?;
     let padded = names.iter().chain(std::iter::repeat(last)).take(NAMES * BATCH);
-    padded.fold(sql(&FIND), |find, name| find.bind(*name)).fetch_all(executor).await
+    Some(padded.fold(sql(text), |find, name| find.bind(*name)))
 }
 
 /// Makes up to [`BATCH`] accounts. Returns the ids of those that were made: not where another account has

@@ -208,16 +208,6 @@ pub async fn find_user_by_email_or_username(
     find.bind(email_key).bind(username).fetch_optional(executor).await
 }
 
-/// Whether the key is that of the address of another user than `id`.
-pub async fn is_email_of_another(
-    executor: Executor<'_>,
-    key: &str,
-    id: &str,
-) -> Result<bool, DbError> {
-    let find = sql("select id from vestibule_users where email_key = $1 and id <> $2");
-    Ok(find.bind(key).bind(id).fetch_optional::<(String,)>(executor).await?.is_some())
-}
-
 /// The user with this username and this address, if one account has both. The username of an account without
 /// one is its address.
 pub async fn find_user_by_username_and_email(

@@ -1,5 +1,7 @@
 //! Accounts of other programs: their hashes, and the commands that import them.
 
+mod names;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};

@@ -142,7 +142,6 @@ fn names_are_changed_by_the_rules_of_the_pages() {
         ("user set-email eve eve@meadow.example", 1, "\"eve\""),
         ("user rename ann BOB", 1, "\"BOB\" belongs to another account"),
         ("user rename ann b", 2, "\"b\" is no username"),
-        ("user rename ann admin", 2, "reserved"),
     ] {
         let ended = run(&folder, line, "");
         assert_eq!((ended.status, ended.out.as_str()), (status, ""), "{line}: {}", ended.err);
@@ -157,6 +156,36 @@ fn names_are_changed_by_the_rules_of_the_pages() {
     assert_eq!(json(&folder, "user rename ann Anna --json")["username"], "anna");
     assert!(done(&folder, "user rename anna anna").out.starts_with("anna\t"));
     assert_eq!(run(&folder, "user show ann", "").status, 1);
+}
+
+/// The operator may give out the site's own names, and nothing that is kept for another account.
+#[test]
+fn add_and_rename_take_and_refuse_the_same_usernames() {
+    let folder = with_ann();
+    done(&folder, "user rename ann anna");
+    let settings = [("VESTIBULE_USERNAME", "optional"), ("VESTIBULE_USERNAME_RULE", "unicode")];
+    let run =
+        |line: &str| folder.run(&line.split(' ').collect::<Vec<_>>(), &settings, OTHER_PASSWORD);
+    assert_eq!(run("user add bob bob@meadow.example").status, 0);
+    for (name, status) in [
+        ("ann", 1),
+        ("anna", 1),
+        ("\u{430}nn\u{430}", 2),
+        ("eve@meadow.example", 2),
+        ("postmaster", 0),
+    ] {
+        let (added, renamed) = (
+            run(&format!("user add {name} cleo@meadow.example")),
+            run(&format!("user rename bob {name}")),
+        );
+        assert_eq!(added.status, status, "{name}: {}", added.err);
+        let taken_now = i32::from(status == 0);
+        assert_eq!(renamed.status, status + taken_now, "{name}: {}", renamed.err);
+    }
+    assert_eq!(run("user rename bob support").status, 0);
+    done(&folder, "user set-email anna new@meadow.example");
+    let given_up = run("user add dora ann@meadow.example");
+    assert!(given_up.status == 1 && given_up.err.contains("kept for one"), "{}", given_up.err);
 }
 
 #[test]
