@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Error;
 use super::email::EmailAddress;
@@ -29,7 +29,7 @@ pub struct ImportRow {
     /// This and the next two as in [`Source`].
     pub hash: Option<String>,
     pub kind: Option<String>,
-    pub extra: Value,
+    pub extra: Option<Map<String, Value>>,
     pub email_verified: Option<bool>,
     pub disabled: Option<bool>,
     /// RFC 3339.
@@ -262,7 +262,8 @@ fn check(app: &App, place: Place, row: ImportRow) -> Result<Checked, String> {
         (None | Some(""), _) => None,
         (Some(_), None) => return Err("it has a hash without a kind".to_owned()),
         (Some(hash), Some(kind)) => {
-            let source = Source { kind, hash, extra: &row.extra };
+            let extra = row.extra.map_or(Value::Null, Value::Object);
+            let source = Source { kind, hash, extra: &extra };
             parse(source).map_err(|refusal| refusal.to_string())?
         }
     };

@@ -49,7 +49,7 @@ fn parse(text: &str, takes_path: bool) -> Result<Location, String> {
     }
     let mut url = match Url::parse(text) {
         Ok(url) => url,
-        Err(_) if takes_path => return Ok(Location::Sqlite(text.into())),
+        Err(_) if takes_path && !text.contains("://") => return Ok(Location::Sqlite(text.into())),
         // The text may contain a password, and is not repeated.
         Err(_) => return Err("expected sqlite:PATH or postgres://USER@HOST/DATABASE".to_owned()),
     };

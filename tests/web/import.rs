@@ -207,6 +207,7 @@ fn the_lines_of_a_file_are_imported_or_refused_with_their_numbers() {
         "{\"username\":\"gus\",\"email\":\"gus@meadow.example\",\"hash\":\"$1$Xm5jegCm$UoNCXnp9ySuZNfoa5sdYj1\",\"kind\":\"crypt md5\"}",
         "not JSON",
         "[\"hal\",\"hal@meadow.example\"]",
+        "{\"username\":\"ida\",\"email\":\"ida@meadow.example\",\"extra\":\"salt\"}",
         "{\"username\":\"ann\",\"email\":\"ann@meadow.example\"}",
     ];
     std::fs::write(folder.0.join("users.jsonl"), lines.join("\n")).unwrap();
@@ -218,17 +219,17 @@ fn the_lines_of_a_file_are_imported_or_refused_with_their_numbers() {
     assert_eq!(ended.status, 1, "{}", ended.err);
     let report = report_of(&ended);
     assert_eq!(report, report_of(&trial));
-    assert_eq!([&report["rows"], &report["accounts"], &report["unchanged"]], [11, 2, 0]);
+    assert_eq!([&report["rows"], &report["accounts"], &report["unchanged"]], [12, 2, 0]);
     let refused = report["refused"].as_array().unwrap();
     let lines: Vec<u64> = refused.iter().map(|row| row["line"].as_u64().unwrap()).collect();
-    assert_eq!(lines, [4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    assert_eq!(lines, [4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
     assert!(refused.iter().all(|row| row["reason"].is_string()), "{report}");
     let ann: Value = serde_json::from_str(&run(&["user", "show", "ann", "--json"]).out).unwrap();
     assert_eq!(ann["created_at"], "2019-05-04T10:20:30Z");
     assert_eq!((&ann["email_verified"], &ann["disabled"]), (&json!(true), &json!(false)));
     assert!(run(&["user", "show", "bob"]).out.contains("disabled"));
     let again = run(&["import", "users", "users.jsonl"]);
-    assert!(again.out.contains("0 accounts made, 2 unchanged, 9 refused"), "{}", again.out);
+    assert!(again.out.contains("0 accounts made, 2 unchanged, 10 refused"), "{}", again.out);
     std::fs::write(folder.0.join("none.jsonl"), "").unwrap();
     assert_eq!(run(&["import", "users", "none.jsonl"]).status, 0);
 }
@@ -249,6 +250,8 @@ fn wrong_use_and_a_password_in_an_argument_are_refused_with_status_2() {
         &["import", "django"],
         &["import", "users"],
         &["import", "django", "mysql://x/y"],
+        // No URL, and a password that must not be taken for a path.
+        &["import", "django", "postgres://me:hu#sh@db.example/app"],
     ] {
         assert_eq!(run(wrong).status, 2, "{wrong:?}");
     }
