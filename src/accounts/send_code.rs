@@ -62,46 +62,6 @@ pub async fn resend<'a>(
     }
 }
 
-/// Which code it is in a browser.
-#[derive(Clone, Copy)]
-pub struct CodeTurn {
-    /// How many were sent in a row, including this one.
-    pub codes_sent: i64,
-    /// Whether it replaces another.
-    pub is_replacement: bool,
-}
-
-impl CodeTurn {
-    pub const FIRST: Self = Self { codes_sent: 1, is_replacement: false };
-
-    /// Invalidates `old`, the code that a new one replaces. `None` when a parallel request has just done so.
-    async fn begin(
-        app: &App,
-        purpose: Purpose,
-        old: Option<&PendingCode>,
-        is_resend: bool,
-    ) -> Result<Option<Self>, DbError> {
-        let replaced = match old {
-            Some(old) => old.invalidate(app, purpose).await?,
-            None => Some(0),
-        };
-        Ok(replaced.map(|replaced| Self {
-            codes_sent: if is_resend { replaced + 1 } else { 1 },
-            is_replacement: is_resend || replaced > 0,
-        }))
-    }
-
-    /// Writes the event. `account` is the user's id, if the code is for a user.
-    fn log(self, purpose: Purpose, account: Option<&str>) {
-        let purpose = purpose.name();
-        if self.codes_sent == 1 {
-            Event::CodeAsked { account, purpose }.write();
-        } else {
-            Event::CodeResent { account, purpose }.write();
-        }
-    }
-}
-
 /// A request for a code, and what limits it.
 pub struct NewRequest<'a> {
     pub purpose: Purpose,
@@ -138,22 +98,37 @@ pub async fn request_code(
             app.metrics.count_code(purpose.name(), CodeEnd::Limited);
         }
     })?;
-    let Some(turn) = CodeTurn::begin(app, purpose, old, is_resend).await? else {
-        return Ok(CodeRequest::Repeated);
+    let replaced = match old {
+        Some(old) => old.invalidate(app, purpose).await?,
+        None => Some(0),
     };
+    // A parallel request has just replaced it.
+    let Some(replaced) = replaced else { return Ok(CodeRequest::Repeated) };
+    let codes_sent = if is_resend { replaced + 1 } else { 1 };
     let code = OneTimeCode::generate();
     let context = notices::context(app, requester, recipient.0, recipient.1);
     let email = code_email(app, (purpose, account.is_some()), &context, &code)?;
     let subject = request.registration.or(account);
     let (counters, attempts_key) = (request.mail_counters, request.attempts_key);
-    let new = NewCode { purpose, subject, account, turn, code, email, counters, attempts_key };
+    let new =
+        NewCode { purpose, subject, account, codes_sent, code, email, counters, attempts_key };
     let mut tx = app.db.begin().await?;
     let pending = send_code(app, &mut tx, new).await?;
     tx.commit().await?;
-    turn.log(purpose, account);
+    log(purpose, account, codes_sent);
     let (username, email) = (typed.0.to_owned(), typed.1.to_owned());
     let pending = PendingCode { username, email, ..pending };
-    Ok(CodeRequest::Sent { pending, is_replacement: turn.is_replacement })
+    Ok(CodeRequest::Sent { pending, is_replacement: is_resend || replaced > 0 })
+}
+
+/// Writes the event. `account` is the user's id, if the code is for a user.
+fn log(purpose: Purpose, account: Option<&str>, codes_sent: i64) {
+    let purpose = purpose.name();
+    if codes_sent == 1 {
+        Event::CodeAsked { account, purpose }.write();
+    } else {
+        Event::CodeResent { account, purpose }.write();
+    }
 }
 
 /// A code to be stored and sent.
@@ -163,7 +138,8 @@ pub struct NewCode<'a> {
     pub subject: Option<&'a str>,
     /// The id of the user that the email is about, if there is one.
     pub account: Option<&'a str>,
-    pub turn: CodeTurn,
+    /// How many were sent in a row in this browser, including this one.
+    pub codes_sent: i64,
     pub code: OneTimeCode,
     /// The email that it is sent with, and what that is counted by.
     pub email: Email,
@@ -194,7 +170,7 @@ fn code_email(
 /// Stores a code and enqueues its email within `tx`: a decoy, if the mailbox has had too many. Returns what
 /// the session must keep.
 pub async fn send_code(app: &App, tx: &mut Tx, new: NewCode<'_>) -> Result<PendingCode, DbError> {
-    let (now, codes_sent) = (app.clock.now(), new.turn.codes_sent);
+    let (now, codes_sent) = (app.clock.now(), new.codes_sent);
     let times = (codes_sent, app.config.code_ttl);
     let id = insert_code(tx.executor(), new.purpose, new.subject, times, now).await?;
     let may_send = may_send(app, tx, new.counters).await?;

@@ -9,7 +9,7 @@ use super::notices;
 use super::one_time_code::{OneTimeCode, PendingCode, Rejection};
 use super::rate_limits::{Counter, RateLimit};
 use super::requester::Requester;
-use super::send_code::{self, CodeRequest, CodeTurn, NewCode, NewRequest, send_code};
+use super::send_code::{self, CodeRequest, NewCode, NewRequest, send_code};
 use crate::app::App;
 use crate::config::Notice;
 use crate::db::Tx;
@@ -52,7 +52,7 @@ pub async fn send_welcome(
         purpose: PURPOSE,
         subject: Some(&user.id),
         account: Some(&user.id),
-        turn: CodeTurn::FIRST,
+        codes_sent: 1,
         code,
         email,
         counters: &MailQuota::Proofs.counters(app, &user.email, requester),
