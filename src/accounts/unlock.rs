@@ -13,13 +13,6 @@ use crate::models::user::{User, find_user};
 
 const PURPOSE: LinkPurpose = LinkPurpose::Unlock;
 
-/// A browser that may try again.
-pub struct Unlocked {
-    pub user: User,
-    /// The device tokens that the browser must keep.
-    pub device_tokens: Vec<String>,
-}
-
 /// The user whose link this token is. It changes nothing: programs that check emails open links, too.
 pub async fn open_unlock(app: &App, token: &str) -> Result<Option<User>, DbError> {
     let Some(link) = open_link(app, PURPOSE, token).await? else { return Ok(None) };
@@ -27,20 +20,20 @@ pub async fn open_unlock(app: &App, token: &str) -> Result<Option<User>, DbError
     find_user(app.db.reader(), &id).await
 }
 
-/// Gives this browser its own login limit, like that of a trusted device. `None` if the link does not work. The
-/// same form sent again succeeds as well.
+/// Gives this browser its own login limit, like that of a trusted device. Returns the device tokens that it must
+/// keep; `None` if the link does not work. The same form sent again succeeds as well.
 pub async fn unlock(
     app: &App,
     requester: &Requester,
     form: LinkForm<'_>,
-) -> Result<Option<Unlocked>, Error> {
+) -> Result<Option<Vec<String>>, Error> {
     let attempt = count_attempt(app, requester).await?;
     if let Some(user) = open_unlock(app, form.token).await?
-        && let Some(unlocked) = trust(app, requester, user, form).await?
+        && let Some(device_tokens) = trust(app, requester, &user, form).await?
     {
         attempt.refund(app).await;
-        Event::Unlocked { account: &unlocked.user.id }.write();
-        return Ok(Some(unlocked));
+        Event::Unlocked { account: &user.id }.write();
+        return Ok(Some(device_tokens));
     }
     let Some((user, _)) = form.find_repeat(app, PURPOSE).await? else {
         refuse(PURPOSE);
@@ -50,18 +43,18 @@ pub async fn unlock(
     let mut tx = app.db.begin().await?;
     let device_tokens = trust_anew(app, &mut tx, requester, &user).await?;
     tx.commit().await?;
-    Ok(Some(Unlocked { user, device_tokens }))
+    Ok(Some(device_tokens))
 }
 
 async fn trust(
     app: &App,
     requester: &Requester,
-    user: User,
+    user: &User,
     form: LinkForm<'_>,
-) -> Result<Option<Unlocked>, DbError> {
+) -> Result<Option<Vec<String>>, DbError> {
     let mut tx = app.db.begin().await?;
     // Users before links, as in a deletion: parallel requests must not deadlock.
-    let device_tokens = match trust_anew(app, &mut tx, requester, &user).await {
+    let device_tokens = match trust_anew(app, &mut tx, requester, user).await {
         // The account was deleted in the meantime.
         Err(error) if error.is_reference() => return Ok(None),
         trusted => trusted?,
@@ -69,8 +62,8 @@ async fn trust(
     if use_link(app, &mut tx, PURPOSE, form.token).await?.is_none() {
         return Ok(None);
     }
-    form.note_used(app, &mut tx, (PURPOSE, &user), "").await?;
-    history::record(app, &mut tx, requester, &user, HistoryEvent::Unlocked).await?;
+    form.note_used(app, &mut tx, (PURPOSE, user), "").await?;
+    history::record(app, &mut tx, requester, user, HistoryEvent::Unlocked).await?;
     tx.commit().await?;
-    Ok(Some(Unlocked { user, device_tokens }))
+    Ok(Some(device_tokens))
 }

@@ -43,10 +43,10 @@ pub async fn submit(
     button: Button,
 ) -> HandlerResult {
     let form = link_form(&token, &button);
-    let Some(unlocked) = unlock(&visitor.app, &visitor.requester, form).await? else {
+    let Some(device_tokens) = unlock(&visitor.app, &visitor.requester, form).await? else {
         return show_dead_link(&mut visitor, &token, NEXT).await;
     };
-    visitor.set_device_cookie(&unlocked.device_tokens);
+    visitor.set_device_cookie(&device_tokens);
     visitor.keep_used_link(&token);
     visitor.add_flash(Flash::Unlocked).await?;
     redirect(&visitor.app, NEXT)
