@@ -32,11 +32,8 @@ const REFUSED: [(StatusCode, &str); 5] = [
 /// An error page leaves out the name rather than wait for a database that does not answer.
 const NAME_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The user of an answer, for the page of a failure and for the frame of an application.
-#[derive(Clone, Debug)]
-pub struct LoggedInAs(pub CurrentUser);
-
-/// Adds the user to answers that need it. Inside the session's layer: the page is made outside of it.
+/// Adds the user to answers that need it: for the page of a failure and for the frame of an application. Inside
+/// the session's layer: the page is made outside of it.
 pub async fn add_user(
     State(app): State<App>,
     session: Session,
@@ -47,7 +44,7 @@ pub async fn add_user(
     if (response.status().as_u16() >= 400 || app.frame.is_some())
         && let Ok(Some(user)) = timeout(NAME_TIMEOUT, visitor::user(&session)).await
     {
-        response.extensions_mut().insert(LoggedInAs(user));
+        response.extensions_mut().insert(user);
     }
     response
 }
@@ -124,7 +121,7 @@ struct ErrorPage {
 impl ErrorPage {
     fn new(app: App, mailbox: bool, bare: &Response) -> Self {
         let status = bare.status();
-        let username = bare.extensions().get::<LoggedInAs>().map(|user| user.0.username.clone());
+        let username = bare.extensions().get::<CurrentUser>().map(|user| user.username.clone());
         let limit = bare.extensions().get::<RequestError>().and_then(RequestError::limit_message);
         let (title, message) = match limit {
             Some(message) => (TOO_MANY, message),

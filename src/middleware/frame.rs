@@ -6,15 +6,16 @@ use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::error_pages::{LoggedInAs, is_page};
+use super::error_pages::is_page;
 use crate::app::App;
+use crate::current_user::CurrentUser;
 
 pub async fn apply(State(app): State<App>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let Some(frame) = app.frame.as_ref().filter(|_| is_page(response.headers())) else {
         return response;
     };
-    let user = response.extensions().get::<LoggedInAs>().map(|user| user.0.clone());
+    let user = response.extensions().get::<CurrentUser>().cloned();
     let (mut head, body) = response.into_parts();
     // It was made in memory.
     let Ok(html) = to_bytes(body, usize::MAX).await else {
