@@ -17,7 +17,6 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::config::{Config, Sender, SmtpServer};
-use crate::metrics::MailEnd;
 use crate::models::outbox::{Email, QueuedEmail};
 pub use mask::mask;
 use mask::redact;
@@ -67,18 +66,6 @@ impl SendResult {
             _ => permanent_if_broken,
         };
         Self::Rejected { permanent, why: failure.to_string() }
-    }
-
-    /// As the metrics count it; a decoy is no email.
-    fn end(&self) -> Option<MailEnd> {
-        match self {
-            Self::Sent(_) => Some(MailEnd::Sent),
-            Self::Rejected { permanent: true, .. } => Some(MailEnd::Refused),
-            Self::Rejected { .. } | Self::NoReply | Self::ServerUnavailable { .. } => {
-                Some(MailEnd::Deferred)
-            }
-            Self::Decoy => None,
-        }
     }
 
     fn redacted(mut self, email: &Email) -> Self {

@@ -17,7 +17,7 @@ use crate::models::user_session::delete_session;
 use crate::random::{self, token_hash};
 
 /// How long a ticket is valid, in seconds: the way from one host to the other.
-pub const TICKET_LIFETIME: i64 = 30;
+const TICKET_LIFETIME: i64 = 30;
 
 /// 32 bytes in base64url.
 const TOKEN_LENGTH: usize = 43;

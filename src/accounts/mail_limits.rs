@@ -47,7 +47,7 @@ pub enum MailQuota {
 
 impl MailQuota {
     /// Those that notices of a takeover use up, in this order: they must be sent.
-    pub const FOR_TAKEOVER: [Self; 4] =
+    const FOR_TAKEOVER: [Self; 4] =
         [Self::PasswordChanges, Self::TrustedCodes, Self::Notices, Self::Codes];
 
     /// Those that a notice of a takeover to `user` uses up, in this order. A stranger who registers with

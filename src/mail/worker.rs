@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{Mailer, SendResult, mask};
 use crate::db::{Db, DbError};
 use crate::event::Event;
-use crate::metrics::Metrics;
+use crate::metrics::{MailEnd, Metrics};
 use crate::models::mail_log::{MailState, Outcome};
 use crate::models::outbox::{self, Outbox, QueuedEmail};
 use crate::random;
@@ -198,10 +198,14 @@ impl Worker {
     /// Logs the result of an email, and deletes or reschedules it. If that fails, an email that was not
     /// sent is due again when its claim runs out.
     async fn record(&mut self, queued: QueuedEmail, result: SendResult) -> Result<(), DbError> {
-        if let Some(end) = result.end() {
-            self.metrics.count_mail(end);
-        }
         let outcome = self.outcome_of(&result);
+        if !matches!(result, SendResult::Decoy) {
+            self.metrics.count_mail(match outcome.state {
+                MailState::Sent => MailEnd::Sent,
+                MailState::Refused => MailEnd::Refused,
+                _ => MailEnd::Deferred,
+            });
+        }
         let wait = retry_after(&queued, &result);
         log_result(&queued, &result, wait.unwrap_or_default());
         let is_answered =
