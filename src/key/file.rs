@@ -1,6 +1,6 @@
 //! The key file: a line for the key in force, and lines for those that it replaced.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -107,16 +107,22 @@ fn read(path: &Path) -> Result<Option<Zeroizing<String>>, String> {
 /// The text of the file, which must be private; none if there is no file.
 fn read_private(path: &Path) -> Result<Option<Zeroizing<String>>, String> {
     let unreadable = |cause: io::Error| unusable(path, &cause);
-    let mut file = match File::open(path) {
-        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(unreadable)?,
-    };
-    if let Some(cause) = why_not_private(path, &file.metadata().map_err(unreadable)?) {
-        return Err(format!(
+    let private = |metadata: Metadata| match why_not_private(path, &metadata) {
+        Some(cause) => Err(format!(
             "{}: {cause}. If others may have read it, replace it then with `vestibule key rotate`",
             path.display()
-        ));
-    }
+        )),
+        None => Ok(()),
+    };
+    let mut file = match File::open(path) {
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(cause) => {
+            fs::metadata(path).map_or(Ok(()), private)?;
+            return Err(unreadable(cause));
+        }
+        Ok(file) => file,
+    };
+    private(file.metadata().map_err(unreadable)?)?;
     let mut text = Zeroizing::new(String::new());
     file.read_to_string(&mut text).map_err(unreadable)?;
     Ok(Some(text))

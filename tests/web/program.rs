@@ -2,10 +2,11 @@
 
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use sqlx::Connection;
 
-use crate::support::program::{Answer, Folder};
+use crate::support::program::{Answer, Ended, Folder};
 use crate::support::smtp::FakeSmtp;
 use crate::support::{PASSWORD, postgres_url, until};
 
@@ -129,6 +130,36 @@ fn a_key_file_readable_by_others_stops_the_start_and_names_the_command() {
     );
     set_mode(&folder, "vestibule.key", 0o600);
     folder.serve(&[]);
+}
+
+#[test]
+fn a_key_file_of_another_user_that_cannot_be_read_is_told_with_the_command() {
+    let folder = Folder::new();
+    folder.serve(&[]).kill();
+    let files = std::fs::read_dir(&folder.0).unwrap().map(|file| file.unwrap().path());
+    for path in files.chain([folder.0.clone()]).filter(|path| !path.ends_with("vestibule.key")) {
+        if std::os::unix::fs::chown(path, Some(65534), None).is_err() {
+            eprintln!("this user gives no files to others: not tested");
+            return;
+        }
+    }
+    let database = format!("sqlite:{}/vestibule.db", folder.0.display());
+    for command in ["serve", "check"] {
+        let mut other = Command::new("setpriv");
+        other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        other.arg(env!("CARGO_BIN_EXE_vestibule")).arg(command).env_clear();
+        other.env("VESTIBULE_DATABASE_URL", &database).env("VESTIBULE_LISTEN", "127.0.0.1:0");
+        let ended = Ended::from(other.output().unwrap());
+        let key = folder.0.join("vestibule.key").display().to_string();
+        let words = format!("run it as user 0, or `chown 65534 {key}`");
+        assert_eq!(ended.status, 1, "{}", ended.err);
+        assert!(
+            format!("{}{}", ended.out, ended.err).contains(&words),
+            "{}{}",
+            ended.out,
+            ended.err
+        );
+    }
 }
 
 #[test]
