@@ -181,7 +181,7 @@ fn hsts(config: &Config, answer: &Answer) -> Finding {
     match (answer.all("strict-transport-security").as_slice(), config.hsts()) {
         ([], None) => Finding::warning(
             NAME,
-            "none: a browser can be led to http. Remove VESTIBULE_HSTS=off, or let the proxy add the header",
+            "none: a browser can be led to http. Begin VESTIBULE_BASE_URL with https://, remove VESTIBULE_HSTS=off, or let the proxy add the header",
         ),
         ([], Some(_)) => Finding::failed(
             NAME,
