@@ -98,7 +98,7 @@ impl Db {
     pub async fn open_foreign(location: &Location) -> Result<Self, DbError> {
         let pool = match location {
             Location::Postgres(server) => postgres::connect_pool(server, WAIT, "", 1).await?,
-            Location::Sqlite(path) => sqlite::foreign_pool(path, WAIT),
+            Location::Sqlite(path) => sqlite::open_foreign(path, WAIT).await?,
             Location::SqlitePool(_) | Location::PostgresPool(_) => {
                 return Self::open(location).await;
             }

@@ -1,6 +1,6 @@
-//! Why a file cannot be made or written: its folder, the rights of this user, or the disk.
+//! Why a file cannot be made, written or read: its folder, the rights of this user, or the disk.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -18,8 +18,22 @@ pub fn folder_of(path: &Path) -> &Path {
 
 /// How many bytes this user can still write to the disk of `folder`.
 pub fn free_bytes(folder: &Path) -> Option<u64> {
-    let disk = statvfs(folder).ok()?;
+    // What is no disk, such as `/proc`, has no blocks.
+    let disk = statvfs(folder).ok().filter(|disk| disk.f_blocks > 0)?;
     disk.f_bavail.checked_mul(disk.f_frsize)
+}
+
+/// Opens a file that the operator named, to read it. The error names it and says what to do.
+pub fn open(path: &Path) -> Result<File, String> {
+    let (shown, user) = (path.display(), geteuid().as_raw());
+    let opened = File::open(path).map_err(|cause| match cause.kind() {
+        ErrorKind::NotFound => format!("there is no file {shown}"),
+        ErrorKind::PermissionDenied => format!(
+            "user {user} may not read {shown}: run `chown {user} {shown}`, or run this as the file's user"
+        ),
+        _ => format!("{shown} cannot be read: {cause}"),
+    });
+    if path.is_dir() { Err(format!("{shown} is a folder: name a file")) } else { opened }
 }
 
 /// Why the file at `path` cannot be made or written, with what to do.

@@ -19,6 +19,11 @@ pub fn with_end(path: &Path, end: &str) -> PathBuf {
     PathBuf::from(path)
 }
 
+/// Whether both paths lead to one file.
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
 /// A file beside another, removed when this is dropped unless it took the other's place.
 #[derive(Debug)]
 pub struct Draft {

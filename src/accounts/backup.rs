@@ -9,6 +9,7 @@ use crate::models::one_time_code::delete_all_codes;
 use crate::models::outbox;
 use crate::models::session::delete_all_sessions;
 use crate::models::ticket::delete_all_tickets;
+use crate::{disk, files};
 
 /// A backup that was written and checked.
 pub struct Backup {
@@ -37,8 +38,8 @@ pub enum BackupError {
     FileExists(String),
     #[error("there is a database at {0}: its accounts are lost with --force, back it up first")]
     DatabaseExists(String),
-    #[error("there is no file {0}")]
-    NoFile(String),
+    #[error("{0}")]
+    Unreadable(String),
     #[error("{0} is the database itself")]
     SameFile(String),
 }
@@ -66,12 +67,8 @@ pub async fn restore_from(
         config,
         "restore it with `pg_restore --clean --if-exists --dbname URL FILE`, then delete from vestibule_sessions, vestibule_tickets, vestibule_devices, vestibule_one_time_codes and vestibule_outbox",
     )?;
-    if !from.is_file() {
-        return Err(BackupError::NoFile(from.display().to_string()));
-    }
-    if let (Ok(old), Ok(new)) = (path.canonicalize(), from.canonicalize())
-        && old == new
-    {
+    drop(disk::open(from).map_err(BackupError::Unreadable)?);
+    if files::is_same(path, from) {
         return Err(BackupError::SameFile(from.display().to_string()));
     }
     if path.exists() && !force {

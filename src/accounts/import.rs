@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::Error;
 use super::email::EmailAddress;
+pub use super::import_row::ImportRow;
 use super::username::{Username, name_and_key};
 use crate::app::App;
 use crate::config::UsernameMode;
@@ -19,22 +20,6 @@ use crate::times;
 
 /// How far, in seconds, a time of creation may be ahead of ours: some programs store local times.
 const MAX_AHEAD: i64 = 24 * 60 * 60;
-
-/// An account as the other program has it.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ImportRow {
-    pub username: Option<String>,
-    pub email: Option<String>,
-    /// This and the next two as in [`Source`].
-    pub hash: Option<String>,
-    pub kind: Option<String>,
-    pub extra: Option<Map<String, Value>>,
-    pub email_verified: Option<bool>,
-    pub disabled: Option<bool>,
-    /// RFC 3339.
-    pub created_at: Option<String>,
-}
 
 /// Where a row is.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -260,7 +245,9 @@ fn check(app: &App, place: Place, row: ImportRow) -> Result<Checked, String> {
     let (username, username_key) = name_and_key(username.as_ref(), &email);
     let hash = match (row.hash.as_deref(), row.kind.as_deref()) {
         (None | Some(""), _) => None,
-        (Some(_), None) => return Err("it has a hash without a kind".to_owned()),
+        (Some(_), None) => {
+            return Err("kind is missing: it names the program that made the hash".to_owned());
+        }
         (Some(hash), Some(kind)) => {
             let extra = row.extra.map_or(Value::Null, Value::Object);
             let source = Source { kind, hash, extra: &extra };
@@ -292,18 +279,20 @@ fn read_email(row: &ImportRow) -> Result<(EmailAddress, bool), String> {
     match row.email.as_deref().filter(|email| !email.trim().is_empty()) {
         Some(typed) => EmailAddress::parse(typed)
             .map(|email| (email, true))
-            .map_err(|_| format!("{typed:?} is no email")),
+            .map_err(|_| format!("email must be an address like ann@example.com, not {typed:?}")),
         None => EmailAddress::parse(row.username.as_deref().unwrap_or_default())
             .map(|email| (email, false))
-            .map_err(|_| "it has no email, and its username is none".to_owned()),
+            .map_err(|_| "email is missing, and username is no email either".to_owned()),
     }
 }
 
 /// A time of creation, which is not after `now`: a row from the future would look as if the clock was wrong.
 fn read_time(text: &str, now: i64) -> Result<i64, String> {
     match times::parse_iso(text) {
-        None => Err(format!("created_at {text:?} is no time of RFC 3339")),
-        Some(at) if at > now + MAX_AHEAD => Err(format!("it was created in the future, {text}")),
+        None => Err(format!(
+            "created_at must be a time like 2024-05-04T10:20:30Z (RFC 3339), not {text:?}"
+        )),
+        Some(at) if at > now + MAX_AHEAD => Err(format!("created_at is in the future: {text}")),
         Some(at) => Ok(at.min(now)),
     }
 }
@@ -318,9 +307,11 @@ fn read_username(
     let typed = typed.filter(|typed| !typed.trim().is_empty());
     match (usernames.mode, typed) {
         (UsernameMode::None, _) | (UsernameMode::Optional, None) => Ok(None),
-        (UsernameMode::Required, None) => Err("it has no username".to_owned()),
+        (UsernameMode::Required, None) => {
+            Err("username is missing: VESTIBULE_USERNAME is required".to_owned())
+        }
         (UsernameMode::Required | UsernameMode::Optional, Some(typed)) => {
-            let refused = |why| format!("{typed:?} is no username: {why}");
+            let refused = |why| format!("username {typed:?} is not allowed: {why}");
             Username::give(typed, usernames, Some(email)).map(Some).map_err(refused)
         }
     }

@@ -22,6 +22,7 @@ pub mod history;
 pub mod hooks;
 pub mod identity_token;
 pub mod import;
+mod import_row;
 pub mod invitation;
 pub mod login;
 pub mod login_code;

@@ -83,7 +83,7 @@ async fn read(db: &Db, location: &Location) -> Result<Vec<Finding>, DbError> {
 async fn migrations(db: &Db) -> Result<Finding, DbError> {
     const NAME: &str = "migrations";
     let Migrations { applied, pending } = match db.migrations().await {
-        Err(error @ DbError::TooNew(_)) => return Ok(Finding::failed(NAME, error.to_string())),
+        Err(error @ DbError::TooNew { .. }) => return Ok(Finding::failed(NAME, error.to_string())),
         found => found?,
     };
     if pending == 0 {

@@ -32,8 +32,9 @@ pub struct Copy {
 }
 
 pub async fn run(config: &Config, command: Copy) -> Result<(), CommandError> {
-    let target = location::read(("--to", command.to), ("--to-file", command.to_file), false)?;
-    let tables = copy_to(config, &target).await?;
+    let (target, name) =
+        location::read(("--to", command.to), ("--to-file", command.to_file), false)?;
+    let tables = copy_to(config, &target, &name).await?;
     eprintln!("Everything is copied: counts and checksums of both databases are the same.");
     eprintln!("{}", about_key(config, &target));
     let as_json = |table: &CopiedTable| json!({ "table": table.name, "rows": table.rows, "checksum": table.checksum });

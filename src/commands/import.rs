@@ -9,6 +9,7 @@ use crate::accounts::import::{Import, ImportRow, Place, Refused, Report};
 use crate::app::App;
 use crate::config::Config;
 use crate::db::{Db, Location};
+use crate::disk;
 use crate::models::django_user::{DjangoUser, django_users_after};
 use crate::times;
 
@@ -71,8 +72,8 @@ pub async fn run(command: Command, mut config: Config) -> Result<(), CommandErro
     let app = App::for_command(config).await?;
     let mut import = Import::new(&app, options.dry_run);
     match source {
-        Source::Lines(lines) => import_lines(&mut import, lines).await?,
-        Source::Django(db) => import_django(&mut import, &db).await?,
+        Source::Lines(lines, name) => import_lines(&mut import, lines, &name).await?,
+        Source::Django(db, name) => import_django(&mut import, &db, &name).await?,
     }
     let report = import.finish().await?;
     app.db.close().await;
@@ -84,37 +85,40 @@ pub async fn run(command: Command, mut config: Config) -> Result<(), CommandErro
     }
 }
 
+/// With its name for messages.
 enum Source {
-    Lines(BufReader<File>),
-    Django(Db),
+    Lines(BufReader<File>, String),
+    Django(Db, String),
 }
 
 impl Source {
     async fn open(command: Command) -> Result<Self, CommandError> {
-        let location = match command {
+        let (location, name) = match command {
             Command::Users { file, .. } => {
-                let opened = File::open(&file).map_err(|cause| {
-                    CommandError::Failed(format!("{}: {cause}", file.display()))
-                })?;
-                return Ok(Self::Lines(BufReader::new(opened)));
+                let opened = disk::open(&file).map_err(CommandError::Failed)?;
+                return Ok(Self::Lines(BufReader::new(opened), file.display().to_string()));
             }
             Command::Django { source, from_file, .. } => {
                 location::read(("SOURCE", source), ("--from-file", from_file), true)?
             }
         };
-        match &location {
-            Location::Sqlite(path) if !path.is_file() => {
-                Err(CommandError::Failed(format!("there is no file {}", path.display())))
-            }
-            _ => Ok(Self::Django(Db::open_foreign(&location).await?)),
+        if let Location::Sqlite(path) = &location {
+            drop(disk::open(path).map_err(CommandError::Failed)?);
         }
+        let db = Db::open_foreign(&location).await.map_err(|error| error.at(&name))?;
+        Ok(Self::Django(db, name))
     }
 }
 
-async fn import_lines(import: &mut Import, mut lines: BufReader<File>) -> Result<(), CommandError> {
+async fn import_lines(
+    import: &mut Import,
+    mut lines: BufReader<File>,
+    name: &str,
+) -> Result<(), CommandError> {
     for number in 1.. {
         let mut line = Vec::new();
-        if lines.read_until(b'\n', &mut line)? == 0 {
+        let read = lines.read_until(b'\n', &mut line);
+        if read.map_err(|cause| CommandError::Failed(format!("{name}: {cause}")))? == 0 {
             break;
         }
         let byte_order_mark = Some(&b"\xef\xbb\xbf"[..]).filter(|_| number == 1);
@@ -122,20 +126,18 @@ async fn import_lines(import: &mut Import, mut lines: BufReader<File>) -> Result
         if line.trim_ascii().is_empty() {
             continue;
         }
-        // Serde would take an array of values, too.
-        let row = match line.trim_ascii_start().first() {
-            Some(b'{') => serde_json::from_slice(line).map_err(|error| error.to_string()),
-            _ => Err("this is not a JSON object".to_owned()),
-        };
-        import.add(Place::Line { line: number }, row).await?;
+        import.add(Place::Line { line: number }, ImportRow::parse(line)).await?;
     }
     Ok(())
 }
 
-async fn import_django(import: &mut Import, db: &Db) -> Result<(), CommandError> {
+async fn import_django(import: &mut Import, db: &Db, name: &str) -> Result<(), CommandError> {
     let mut last = i64::MIN;
     loop {
-        let users = django_users_after(db, last, PAGE).await?;
+        let users = match django_users_after(db, last, PAGE).await {
+            Ok(users) => users,
+            Err(error) => return Err(db.explain(error).await.at(name).into()),
+        };
         let Some(user) = users.last() else { return Ok(()) };
         last = user.id;
         for user in users {

@@ -10,10 +10,9 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, SqliteConnection};
 
 use super::error::sqlite_code;
-use super::migrations::latest_version;
 use super::sqlite::{explain, open_writer};
 use super::use_lock::UseLock;
-use super::{Db, DbError, WAIT};
+use super::{Db, DbError, WAIT, migrations};
 use crate::disk::why_not_writable;
 use crate::files::{BESIDE_SQLITE, Draft, with_end};
 
@@ -25,8 +24,7 @@ pub type TableCount = (String, i64);
 pub async fn back_up(path: &Path, to: &Path) -> Result<Vec<TableCount>, DbError> {
     let (draft, file) = Draft::create(to).map_err(|cause| not_written(to, &cause))?;
     drop(file);
-    let counted = write_copy(path, &draft.path).await;
-    let counted = counted.map_err(|error| explain_copy(error, path, to))?;
+    let counted = write_copy(path, &draft.path, to).await.map_err(|error| explain(error, path))?;
     let mut copy = open_unchanged(&draft.path).await?;
     check(&mut copy, path).await.map_err(|error| explain(error, path))?;
     let tables = count_rows(&mut copy).await?;
@@ -39,11 +37,15 @@ pub async fn back_up(path: &Path, to: &Path) -> Result<Vec<TableCount>, DbError>
 }
 
 /// Returns the tables of the database, unless another process has changed it meanwhile.
-async fn write_copy(path: &Path, draft: &Path) -> Result<Option<Vec<TableCount>>, DbError> {
+async fn write_copy(
+    path: &Path,
+    draft: &Path,
+    to: &Path,
+) -> Result<Option<Vec<TableCount>>, DbError> {
     // A connection that only reads would leave files beside the database.
     let options = SqliteConnectOptions::new().filename(path).busy_timeout(WAIT);
     let mut source = options.connect().await?;
-    let counted = copy_from(&mut source, path, draft).await;
+    let counted = copy_from(&mut source, path, draft, to).await;
     source.close().await?;
     counted
 }
@@ -52,12 +54,14 @@ async fn copy_from(
     source: &mut SqliteConnection,
     path: &Path,
     draft: &Path,
+    to: &Path,
 ) -> Result<Option<Vec<TableCount>>, DbError> {
     const CHANGES: &str = "select data_version from pragma_data_version";
     require_ours(source, path).await?;
     let before: (i64,) = sqlx::query_as(CHANGES).fetch_one(&mut *source).await?;
     let target = draft.display().to_string();
-    sqlx::query("vacuum into $1").bind(target).execute(&mut *source).await?;
+    let written = sqlx::query("vacuum into $1").bind(target).execute(&mut *source).await;
+    written.map_err(|error| explain_copy(error.into(), to))?;
     let counted = count_rows(source).await?;
     let after: (i64,) = sqlx::query_as(CHANGES).fetch_one(source).await?;
     Ok((before == after).then_some(counted))
@@ -82,7 +86,10 @@ impl Replacement {
         let lock = UseLock::take_alone(&path, WAIT).await?;
         let (draft, mut file) = Draft::create(&path).map_err(|cause| not_written(&path, &cause))?;
         let mut from = fs::File::open(backup).map_err(|cause| unusable(backup, &cause))?;
-        io::copy(&mut from, &mut file).map_err(|cause| not_written(&path, &cause))?;
+        let copied = io::copy(&mut from, &mut file);
+        if copied.map_err(|cause| not_written(&path, &cause))? == 0 {
+            return Err(unusable(backup, &"is empty: name another file"));
+        }
         // Before SQLite opens it: closing a file ends the locks of a process.
         drop(file);
         let log = with_end(backup, "-wal");
@@ -90,7 +97,9 @@ impl Replacement {
             let copied = fs::copy(&log, with_end(&draft.path, "-wal"));
             copied.map_err(|cause| unusable(&log, &cause))?;
         }
-        let db = prepare(&draft.path, backup).await.map_err(|error| explain(error, backup))?;
+        let shown = backup.display().to_string();
+        let prepared = prepare(&draft.path, backup).await;
+        let db = prepared.map_err(|error| explain(error, backup).at(&shown))?;
         Ok(Self { db, draft, path, _lock: lock })
     }
 
@@ -144,16 +153,18 @@ async fn open_unchanged(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
 async fn require_ours(connection: &mut SqliteConnection, path: &Path) -> Result<(), DbError> {
     let table = "select name from sqlite_schema where name = 'vestibule_migrations'";
     if sqlx::query(table).fetch_optional(&mut *connection).await?.is_none() {
-        return Err(unusable(path, &"is not a database of Vestibule"));
+        return Err(DbError::of_file(path, "is not a database of Vestibule: name another file"));
     }
-    let newest = "select coalesce(max(version), 0) from vestibule_migrations";
-    let (version,): (i64,) = sqlx::query_as(newest).fetch_one(connection).await?;
-    if version > latest_version() { Err(DbError::TooNew(version)) } else { Ok(()) }
+    let applied = sqlx::query_scalar("select version from vestibule_migrations");
+    let applied: Vec<i64> = applied.fetch_all(connection).await?;
+    migrations::compare(&applied).map(drop)
 }
 
 /// Reads every page.
 async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), DbError> {
-    let damaged = |what: String| unusable(path, &format!("is damaged ({what})"));
+    let damaged = |what: String| {
+        DbError::of_file(path, format!("is damaged ({what}): restore an undamaged backup"))
+    };
     let found: Vec<(String,)> =
         sqlx::query_as("pragma integrity_check(1)").fetch_all(&mut *connection).await?;
     if let Some((fault,)) = found.into_iter().find(|(fault,)| fault != "ok") {
@@ -179,11 +190,10 @@ async fn count_rows(connection: &mut SqliteConnection) -> Result<Vec<TableCount>
     Ok(tables)
 }
 
-fn explain_copy(error: DbError, path: &Path, to: &Path) -> DbError {
-    let code = error.code();
-    match sqlite_code(&code) {
+fn explain_copy(error: DbError, to: &Path) -> DbError {
+    match sqlite_code(&error.code()) {
         Some(8 | 10 | 13 | 14) => not_written(to, &error),
-        _ => explain(error, path),
+        _ => error,
     }
 }
 

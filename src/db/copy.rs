@@ -45,6 +45,8 @@ pub struct CopiedTable {
 pub enum CopyError {
     #[error(transparent)]
     Database(#[from] DbError),
+    #[error("{0} is the database itself: name a new one")]
+    SameFile(String),
     #[error("the target has accounts: copy into a new database")]
     NotEmpty,
     #[error("the tables of the two databases differ: {0}")]

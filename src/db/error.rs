@@ -1,8 +1,11 @@
 //! The errors of a database, and what can be done after each.
 
+use std::path::Path;
+
 use sqlx::migrate::MigrateError;
 
-use super::migrations::latest_version;
+/// Where the site's own database is named.
+pub(super) const SETTING: &str = "VESTIBULE_DATABASE_URL";
 
 /// Outcomes of a statement ("taken", "none found") are not errors.
 #[derive(Debug, thiserror::Error)]
@@ -16,11 +19,11 @@ pub enum DbError {
     ReadOnly,
     #[error("the database could not be migrated: {0}")]
     Migrate(MigrateError),
+    /// It has a migration that this program does not know.
     #[error(
-        "the database is at schema version {0}, newer than this Vestibule ({known}): start the Vestibule that made it, or restore a backup",
-        known = latest_version()
+        "{place} was written by a newer Vestibule (its schema version {version} is unknown to this one): start the Vestibule that made it, or restore a backup from before the upgrade"
     )]
-    TooNew(i64),
+    TooNew { place: String, version: i64 },
     /// The SQLite file does not exist where one must.
     #[error(
         "there is no database at {0}: run this where the site runs, or set VESTIBULE_DATABASE_URL"
@@ -63,18 +66,34 @@ impl DbError {
         is_session_code(&self.code())
     }
 
+    /// Whether a table or a column that the statement names is missing, or of another type.
+    pub fn is_other_schema(&self) -> bool {
+        let code = self.code();
+        code == "1" || (code.starts_with("42") && code != "42501")
+    }
+
     /// Whether rows of another table refer to what should be deleted, and forbid it: a foreign key without
     /// `on delete cascade`, or a trigger on SQLite.
     pub fn is_reference(&self) -> bool {
         matches!(self.code().as_str(), "23503" | "23001" | "787" | "1811")
     }
 
-    /// With another name for the database, if it is named.
+    pub(super) fn too_new(version: i64) -> Self {
+        Self::TooNew { place: "the database".to_owned(), version }
+    }
+
+    /// Of the site's own SQLite file; what another one is called is said by [`DbError::at`].
+    pub(super) fn of_file(path: &Path, cause: impl Into<String>) -> Self {
+        Self::Unusable { path: format!("{} ({SETTING})", path.display()), cause: cause.into() }
+    }
+
+    /// With the name of another database than the site's own.
     #[must_use]
     pub fn at(self, place: &str) -> Self {
         match self {
             Self::Unusable { cause, .. } => Self::Unusable { path: place.to_owned(), cause },
             Self::InUse(_) => Self::InUse(place.to_owned()),
+            Self::TooNew { version, .. } => Self::TooNew { place: place.to_owned(), version },
             error => error,
         }
     }

@@ -37,10 +37,15 @@ impl Db {
     pub async fn try_to_write(&self) -> Result<(), DbError> {
         let tried = self.begin_and_commit().await;
         let Err(error) = tried else { return Ok(()) };
+        Err(self.explain(error).await)
+    }
+
+    /// The error of a statement, with what to do.
+    pub async fn explain(&self, error: DbError) -> DbError {
         match (error, self.sqlite_file().await) {
-            (DbError::Driver(error), _) if self.is_postgres() => Err(why_unusable(&error)),
-            (error, Ok(Some(path))) => Err(explain(error, &path)),
-            (error, _) => Err(error),
+            (DbError::Driver(error), _) if self.is_postgres() => why_unusable(&error),
+            (error, Ok(Some(path))) => explain(error, &path),
+            (error, _) => error,
         }
     }
 

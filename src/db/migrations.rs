@@ -69,7 +69,7 @@ pub struct Migrations {
 pub fn compare(applied: &[i64]) -> Result<Migrations, DbError> {
     let is_known = |version: &i64| MIGRATIONS.iter().any(|(known, ..)| known == version);
     if let Some(newer) = applied.iter().find(|version| !is_known(version)) {
-        return Err(DbError::TooNew(*newer));
+        return Err(DbError::too_new(*newer));
     }
     Ok(Migrations { applied: applied.len(), pending: MIGRATIONS.len() - applied.len() })
 }
@@ -81,7 +81,7 @@ pub async fn migrate(pool: &Arc<Pool>) -> Result<(), DbError> {
         Connection::Postgres(connection) => migrate_postgres(connection).await,
     };
     migrated.map_err(|error| match error {
-        MigrateError::VersionMissing(version) => DbError::TooNew(version),
+        MigrateError::VersionMissing(version) => DbError::too_new(version),
         MigrateError::Execute(driver) => DbError::Driver(driver),
         other => DbError::Migrate(other),
     })?;

@@ -9,6 +9,7 @@ use sqlx::{Connection, Executor, PgConnection, Row};
 use tokio::time::timeout;
 
 use super::connection::{Source, connect};
+use super::error::SETTING;
 use super::pool::Pool;
 use super::server::Server;
 use super::{Db, DbError, migrations};
@@ -17,8 +18,6 @@ use explain::explain;
 
 /// For one node. PostgreSQL's default limit is 100 for all nodes.
 const MAX_CONNECTIONS: u32 = 16;
-
-const SETTING: &str = "VESTIBULE_DATABASE_URL";
 
 /// How long the checks at the start may take after the connection is open.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);

@@ -41,16 +41,23 @@ pub(super) async fn open_alone(path: &Path, wait: Duration) -> Result<Db, DbErro
     Ok(Db { in_use: Some(Arc::new(lock)), ..writers })
 }
 
-/// Connections to the file of another program, which is only read.
-pub(super) fn foreign_pool(path: &Path, wait: Duration) -> Arc<Pool> {
-    let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(wait);
-    Pool::new(Source::Sqlite(options.pragma("trusted_schema", "OFF")), 1, wait)
+/// Opens the file of another program, which is only read.
+pub(super) async fn open_foreign(path: &Path, wait: Duration) -> Result<Arc<Pool>, DbError> {
+    try_to_read(SqliteConnectOptions::new().read_only(true), path, wait).await
 }
 
 /// Opens the file as it is: without creating, migrating or setting anything. Not read-only: such a connection
 /// would leave a `-wal` file behind.
 pub(super) async fn open_as_is(path: &Path, wait: Duration) -> Result<Arc<Pool>, DbError> {
-    let options = SqliteConnectOptions::new().filename(path).busy_timeout(wait);
+    try_to_read(SqliteConnectOptions::new(), path, wait).await
+}
+
+async fn try_to_read(
+    options: SqliteConnectOptions,
+    path: &Path,
+    wait: Duration,
+) -> Result<Arc<Pool>, DbError> {
+    let options = options.filename(path).busy_timeout(wait);
     let pool = Pool::new(Source::Sqlite(options.pragma("trusted_schema", "OFF")), 1, wait);
     let read = sql("select name from sqlite_master limit 1").execute(Executor::Reader(&pool));
     read.await.map_err(|error| explain(error, path))?;
@@ -61,7 +68,10 @@ pub(super) async fn open_as_is(path: &Path, wait: Duration) -> Result<Arc<Pool>,
 /// promised of transactions and durability must not depend on how the pool is set up.
 pub(super) async fn open_pool(pool: &SqlitePool, wait: Duration) -> Result<Db, DbError> {
     let options = pool.connect_options().as_ref().clone();
-    let named = |error| explain(error, options.get_filename());
+    let named = |error| {
+        let path = options.get_filename();
+        explain(error, path).at(&path.display().to_string())
+    };
     let db = open_writer(&options, wait).await.map_err(named)?;
     if let Some(path) = db.sqlite_file().await? {
         let lock = UseLock::take(&path).await?;
@@ -130,19 +140,15 @@ pub(super) fn explain(error: DbError, path: &Path) -> DbError {
     let cause = match sqlite_code(&error.code()) {
         // Each of the first three can have any of the causes.
         Some(8 | 10 | 13 | 14) => match disk::why_not_writable(path) {
-            Some(cause) => {
-                format!("cannot be opened or written: {cause}, or set VESTIBULE_DATABASE_URL")
+            Some(cause) => format!("cannot be opened or written: {cause}"),
+            None => {
+                format!("cannot be opened or written ({error}): check its folder and its disk")
             }
-            None => format!(
-                "cannot be opened or written ({error}): check its folder and its disk, or set VESTIBULE_DATABASE_URL"
-            ),
         },
-        Some(26) => {
-            "is not a SQLite database: move it away, or set VESTIBULE_DATABASE_URL".to_owned()
-        }
+        Some(26) => "is not a SQLite database: name another file".to_owned(),
         Some(5 | 6) => "is locked by another program: stop it first".to_owned(),
-        Some(11) => "is damaged: restore a backup with `vestibule restore`".to_owned(),
+        Some(11) => "is damaged: restore an undamaged backup".to_owned(),
         _ => return error,
     };
-    DbError::Unusable { path: path.display().to_string(), cause }
+    DbError::of_file(path, cause)
 }

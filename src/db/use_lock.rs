@@ -66,8 +66,5 @@ fn open(database: &Path) -> io::Result<File> {
 
 fn unusable(database: &Path, cause: &io::Error) -> DbError {
     let cause = why_not_writable(database).unwrap_or_else(|| cause.to_string());
-    DbError::Unusable {
-        path: database.display().to_string(),
-        cause: format!("cannot be opened or written: {cause}, or set VESTIBULE_DATABASE_URL"),
-    }
+    DbError::of_file(database, format!("cannot be opened or written: {cause}"))
 }

@@ -20,8 +20,9 @@ pub struct Source<'a> {
 /// Why a hash is not imported. Its `Display` is for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashRefusal {
-    #[error("the kind of hash {0:?} is unknown: expected one that begins with {programs}", programs = programs())]
-    UnknownKind(String),
+    /// Not repeated: it may be a hash in the wrong field.
+    #[error("kind names no known program: expected one that begins with {programs}", programs = programs())]
+    UnknownKind,
     #[error(
         "md5-crypt, DES and Django's md5$ and sha1$ are too weak to be imported: leave the hash out, and the owner sets a password with \"Forgot your password?\""
     )]
@@ -30,7 +31,7 @@ pub enum HashRefusal {
         "the hash costs more to verify than is allowed: leave it out, and the owner sets a password with \"Forgot your password?\""
     )]
     Costly,
-    #[error("the hash is damaged, or it is no hash of the kind {0:?}")]
+    #[error("the hash is damaged, or it is no hash of {0}")]
     Damaged(String),
 }
 
@@ -63,10 +64,9 @@ const WEAK: [&str; 7] = ["md5$", "sha1$", "crypt$", "$1$", "$apr1$", "$md5", "_"
 
 /// Reads a hash; `None` where no password opens the account.
 pub fn parse(source: Source) -> Result<Option<ImportedHash>, HashRefusal> {
-    let kind = source.kind.to_owned();
-    let program = kind.split(' ').next().unwrap_or_default();
+    let program = source.kind.split(' ').next().unwrap_or_default();
     let parser = PROGRAMS.iter().find(|(name, _)| *name == program);
-    let Some((_, parser)) = parser else { return Err(HashRefusal::UnknownKind(kind)) };
+    let Some((_, parser)) = parser else { return Err(HashRefusal::UnknownKind) };
     let text = source.hash.strip_prefix("{CRYPT}").unwrap_or(source.hash);
     // Locked, in Django and in crypt(3).
     if text.is_empty() || text.starts_with(['!', '*']) {
@@ -76,9 +76,9 @@ pub fn parse(source: Source) -> Result<Option<ImportedHash>, HashRefusal> {
     if is_des || WEAK.iter().any(|start| text.starts_with(start)) {
         return Err(HashRefusal::Weak);
     }
-    let Some(parsed) = parser(source) else { return Err(HashRefusal::Damaged(kind)) };
+    let Some(parsed) = parser(source) else { return Err(HashRefusal::Damaged(program.to_owned())) };
     if !OUTPUT_LENGTHS.contains(&parsed.output_length) {
-        return Err(HashRefusal::Damaged(kind));
+        return Err(HashRefusal::Damaged(program.to_owned()));
     }
     if parsed.is_bounded() { Ok(Some(parsed)) } else { Err(HashRefusal::Costly) }
 }

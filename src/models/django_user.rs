@@ -30,6 +30,9 @@ macro_rules! django_users {
     };
 }
 
+/// Of a database without the table, or with another one of this name.
+const NO_TABLE: &str = "there is no table auth_user with Django's columns id, username, email, password, is_active and date_joined: name the database of a Django application. One with a user model of its own is imported with `vestibule import users`, see docs/moving.md";
+
 /// Up to `limit` users after the one with this id.
 pub async fn django_users_after(db: &Db, id: i64, limit: i64) -> Result<Vec<DjangoUser>, DbError> {
     let text = if db.is_postgres() {
@@ -37,5 +40,10 @@ pub async fn django_users_after(db: &Db, id: i64, limit: i64) -> Result<Vec<Djan
     } else {
         django_users!("strftime('%s', date_joined)")
     };
-    sql(text).bind(id).bind(limit).fetch_all(db.reader()).await
+    match sql(text).bind(id).bind(limit).fetch_all(db.reader()).await {
+        Err(error) if error.is_other_schema() => {
+            Err(DbError::Unusable { path: "auth_user".to_owned(), cause: NO_TABLE.to_owned() })
+        }
+        found => found,
+    }
 }

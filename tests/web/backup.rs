@@ -203,6 +203,11 @@ async fn what_is_no_whole_backup_of_this_program_is_refused_and_changes_nothing(
     std::fs::write(folder.0.join("cut.db"), &whole[..whole.len() / 2]).unwrap();
     std::fs::write(folder.0.join("text.db"), "not a database".repeat(100)).unwrap();
     std::fs::write(folder.0.join("empty.db"), "").unwrap();
+    std::fs::create_dir(folder.0.join("folder")).unwrap();
+    let other = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.0.join("other.db"));
+    let mut other = SqliteConnection::connect_with(&other.create_if_missing(true)).await.unwrap();
+    sqlx::query("create table accounts (id bigint)").execute(&mut other).await.unwrap();
+    other.close().await.unwrap();
     std::fs::copy(&path, folder.0.join("newer.db")).unwrap();
     run_sql(
         &folder.0.join("newer.db"),
@@ -217,11 +222,13 @@ async fn what_is_no_whole_backup_of_this_program_is_refused_and_changes_nothing(
     sqlx::query(insert).execute(&mut dangling).await.unwrap();
     dangling.close().await.unwrap();
     for (name, why) in [
-        ("damaged.db", "damaged"),
-        ("cut.db", "damaged"),
-        ("text.db", "is not a SQLite database"),
-        ("empty.db", "is not a database of Vestibule"),
-        ("newer.db", "is at schema version 9999"),
+        ("damaged.db", "damaged.db: is damaged"),
+        ("cut.db", "cut.db: is damaged: restore an undamaged backup"),
+        ("text.db", "text.db: is not a SQLite database: name another file"),
+        ("empty.db", "empty.db: is empty: name another file"),
+        ("other.db", "other.db: is not a database of Vestibule: name another file"),
+        ("folder", "folder is a folder: name a file"),
+        ("newer.db", "newer.db was written by a newer Vestibule (its schema version 9999"),
         ("dangling.db", "refer to rows that are missing"),
         ("missing.db", "there is no file missing.db"),
         ("vestibule.db", "is the database itself"),
@@ -229,6 +236,7 @@ async fn what_is_no_whole_backup_of_this_program_is_refused_and_changes_nothing(
         let refused = restore(&folder, &[name, "--force"]);
         assert_eq!(refused.status, 1, "{name}: {}", refused.err);
         assert!(refused.err.contains(why), "{name}: {}", refused.err);
+        assert!(!refused.err.contains("VESTIBULE_DATABASE_URL"), "{name}: {}", refused.err);
     }
     let names = files(&folder.0);
     assert!(names.iter().all(|name| !name.starts_with('.')), "{names:?}");

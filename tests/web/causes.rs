@@ -136,17 +136,65 @@ fn a_folder_without_rights_and_a_path_that_is_no_file_are_told() {
         assert_eq!((ended.status, ended.err.lines().count()), (1, 1), "{}", ended.err);
         assert!(ended.err.contains(words), "{url}: {}", ended.err);
     }
+    let url = format!("sqlite:{}/v.db", folder.0.join("disk").display());
+    let Some(ended) = as_other_user(&folder, &["migrate"], &url) else { return };
+    assert!(ended.err.contains("user 65534 may not create files in the folder"), "{}", ended.err);
+    assert!(ended.err.contains("v.db (VESTIBULE_DATABASE_URL): "), "{}", ended.err);
+}
+
+/// Runs a command as user 65534; none where that is not possible.
+fn as_other_user(folder: &Folder, arguments: &[&str], database: &str) -> Option<Ended> {
     let mut other = Command::new("setpriv");
     other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-    other.arg(env!("CARGO_BIN_EXE_vestibule")).arg("migrate").env_clear();
-    other.env("VESTIBULE_DATABASE_URL", format!("sqlite:{}/v.db", folder.0.join("disk").display()));
-    let Ok(output) = other.output() else { return };
-    let ended = Ended::from(output);
+    other.arg(env!("CARGO_BIN_EXE_vestibule")).args(arguments).current_dir(&folder.0);
+    other.env_clear().env("VESTIBULE_DATABASE_URL", database);
+    let ended = Ended::from(other.output().ok()?);
     if ended.err.starts_with("setpriv") {
         eprintln!("this user cannot run as another: not tested");
-        return;
+        return None;
     }
-    assert!(ended.err.contains("user 65534 may not create files in the folder"), "{}", ended.err);
+    Some(ended)
+}
+
+#[test]
+fn a_file_that_this_user_may_not_read_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let file = folder.0.join("file");
+    std::fs::write(&file, "x").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    for arguments in [
+        &["import", "users", "file"][..],
+        &["import", "django", "file"],
+        &["import", "django", "--from-file", "file"],
+        &["copy", "--to-file", "file"],
+        &["restore", "file"],
+    ] {
+        let Some(ended) = as_other_user(&folder, arguments, "sqlite:/tmp/none.db") else { return };
+        assert_eq!((ended.status, ended.err.lines().count()), (1, 1), "{}", ended.err);
+        assert!(ended.err.contains("user 65534 may not read file: run `chown"), "{}", ended.err);
+    }
+}
+
+#[test]
+fn a_database_that_cannot_be_backed_up_is_named_and_not_the_backup() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.0.join("folder")).unwrap();
+    std::fs::write(folder.0.join("text.db"), "not a database".repeat(9)).unwrap();
+    for (url, words) in [
+        ("sqlite:folder", "folder is a folder, not a file"),
+        ("sqlite:text.db", "text.db (VESTIBULE_DATABASE_URL): is not a SQLite database"),
+    ] {
+        let settings = [("VESTIBULE_DATABASE_URL", url)];
+        let ended = folder.run(&["backup", "new.db"], &settings, "");
+        assert!(ended.status == 1 && ended.err.contains(words), "{}", ended.err);
+        assert!(!ended.err.contains("new.db"), "{}", ended.err);
+    }
+    let ended =
+        folder.run(&["user", "add", "ann", "ann@meadow.example"], &[], crate::support::PASSWORD);
+    assert_eq!(ended.status, 0, "{}", ended.err);
+    let ended = folder.run(&["backup", "/proc/new.db"], &[], "");
+    assert!(ended.err.contains("/proc/new.db: cannot be written: No such file"), "{}", ended.err);
 }
 
 /// What `vestibule mail test` says.

@@ -175,7 +175,7 @@ async fn pending_and_newer_migrations_are_told_and_not_run() {
     assert_line(&check(&folder, &[], &[SECRET]), "warning", "migrations", &["pending", "back up"]);
     assert!(files(&folder.0) == before, "a file was changed");
     run_sql(&folder, "update vestibule_migrations set version = 9999 where version = 20").await;
-    let newer = ["newer than this Vestibule", "9999"];
+    let newer = ["written by a newer Vestibule", "9999"];
     assert_line(&check(&folder, &[], &[SECRET]), "failed", "migrations", &newer);
 }
 

@@ -163,18 +163,24 @@ fn a_copy_that_cannot_work_says_why() {
     assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 0);
     let added = folder.run(&["user", "add", "ann", &email_of("ann")], &[], PASSWORD);
     assert_eq!(added.status, 0, "{}", added.err);
+    std::fs::write(folder.0.join("text.db"), "not a database, and longer than nothing").unwrap();
     for (to, status, why) in [
         ("postgres://ann:hunter2@127.0.0.1:1/accounts", 2, "set PGPASSWORD or use --to-file"),
         ("postgres://ann@127.0.0.1:1/accounts?password=hunter2", 2, "PGPASSWORD"),
-        ("postgres://ann@127.0.0.1:1/accounts", 1, "the target: no PostgreSQL answers there"),
+        ("postgres://ann@127.0.0.1:1/accounts", 1, "--to: no PostgreSQL answers there"),
         ("mysql://ann@127.0.0.1/accounts", 2, "--to: expected sqlite:PATH"),
-        ("sqlite:vestibule.db", 1, "is in use"),
+        ("sqlite:vestibule.db", 1, "vestibule.db is the database itself: name a new one"),
+        ("sqlite:none/new.db", 1, "none/new.db: cannot be opened or written: the folder none does"),
+        ("sqlite:text.db", 1, "text.db: is not a SQLite database: name another file"),
         ("", 2, "--to: expected sqlite:PATH"),
         ("new.db", 2, "--to: expected sqlite:PATH"),
         ("host=db user=ann password=hunter2", 2, "--to: expected sqlite:PATH"),
     ] {
         let ended = folder.run(&["copy", "--to", to], &[], "");
         assert_eq!((ended.status, ended.out.as_str()), (status, ""), "{to}: {}", ended.err);
-        assert!(ended.err.contains(why) && !ended.err.contains("hunter2"), "{to}: {}", ended.err);
+        assert!(ended.err.contains(why), "{to}: {}", ended.err);
+        for wrong in ["hunter2", "VESTIBULE_DATABASE_URL"] {
+            assert!(!ended.err.contains(wrong), "{to}: {}", ended.err);
+        }
     }
 }

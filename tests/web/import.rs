@@ -32,8 +32,7 @@ const FAST: &str = "{SHA}4DMkbUWC5+z+kdxI7HpWtce8VNQ=";
 async fn import(app: &App, rows: &[Value]) -> Report {
     let mut import = Import::new(app, false);
     for (line, row) in (1..).zip(rows) {
-        let row = serde_json::from_value::<ImportRow>(row.clone());
-        let row = row.map_err(|error| error.to_string());
+        let row = ImportRow::parse(row.to_string().as_bytes());
         import.add(Place::Line { line }, row).await.unwrap();
     }
     import.finish().await.unwrap()
@@ -232,6 +231,109 @@ fn the_lines_of_a_file_are_imported_or_refused_with_their_numbers() {
     assert!(again.out.contains("0 accounts made, 2 unchanged, 10 refused"), "{}", again.out);
     std::fs::write(folder.0.join("none.jsonl"), "").unwrap();
     assert_eq!(run(&["import", "users", "none.jsonl"]).status, 0);
+}
+
+/// Each reason names the field and what is accepted, and repeats no hash.
+#[test]
+fn a_wrong_line_is_refused_with_a_plain_reason() {
+    let folder = Folder::new();
+    let in_row = |field: &str| format!("{{\"email\":\"ann@meadow.example\",{field}}}");
+    let named = |field: &str| in_row(&format!("\"username\":\"ann\",{field}"));
+    let lines = [
+        (in_row("\"username\":7"), "username must be a text in quotes, not 7"),
+        ("{\"email\":[\"a\"]}".into(), "email must be a text in quotes, not an array"),
+        (named("\"kind\":true"), "kind must be a text in quotes, not what is there"),
+        (named("\"hash\":271828"), "hash must be a text in quotes, not what is there"),
+        (named("\"hash\":{\"x\":271828}"), "hash must be a text in quotes, not an object"),
+        (named("\"extra\":\"271828\""), "extra must be an object, not what is there"),
+        (named("\"disabled\":\"yes\""), "disabled must be true or false, not \"yes\""),
+        (named("\"email_verified\":1"), "email_verified must be true or false, not 1"),
+        (named("\"created_at\":5"), "created_at must be a text in quotes, not 5"),
+        (
+            named("\"created_at\":\"2024-05-04\""),
+            "created_at must be a time like 2024-05-04T10:20:30Z (RFC 3339), not \"2024-05-04\"",
+        ),
+        (named("\"phone\":5"), "\"phone\" is no field: expected username, email, hash"),
+        (named("\"email\":\"b@meadow.example\""), "email is there twice"),
+        (named("\"hash\":\"271828\""), "kind is missing: it names the program"),
+        (named("\"hash\":\"django\",\"kind\":\"$2b$271828\""), "kind names no known program"),
+        (named("\"hash\":\"271828\",\"kind\":\"php x$271828\""), "no hash of php"),
+        (in_row("\"username\":\"a\""), "username \"a\" is not allowed: "),
+        (in_row("\"disabled\":null"), "username is missing: VESTIBULE_USERNAME is required"),
+        ("{\"username\":\"ann\",\"email\":null}".into(), "email is missing"),
+        ("{\"email\":\"nowhere\"}".into(), "email must be an address like ann@example.com"),
+        ("[{\"hash\":\"271828\"}]".into(), "this is not a JSON object"),
+        ("\"271828\"".into(), "this is not a JSON object"),
+        ("{\"hash\":\"271828".into(), "the line ends within the object"),
+        (named("\"hash\":\"271828\",").replace(",}", ""), "the line ends within the object"),
+        (
+            "{\"hash\":\"271828\" \"x\":1}".into(),
+            "this is not JSON: expected `,` or `}` at byte 18",
+        ),
+        (named("\"hash\":null") + " x", "this is not JSON: trailing characters"),
+        ("{username:1}".into(), "this is not JSON: key must be a string at byte 2"),
+    ];
+    let mut text: Vec<u8> =
+        lines.iter().flat_map(|(line, _)| format!("{line}\r\n\n").into_bytes()).collect();
+    text.extend(b"{\"username\":\"\xff\"}");
+    std::fs::write(folder.0.join("users.jsonl"), text).unwrap();
+    let ended = folder.run(&["import", "users", "users.jsonl", "--dry-run"], &[], "");
+    assert!(!ended.out.contains("271828"), "{}", ended.out);
+    let reasons = lines.iter().map(|(_, reason)| *reason).chain(["this is not UTF-8 (byte 14)"]);
+    let mut told = ended.out.lines();
+    for (number, reason) in reasons.enumerate() {
+        let line = told.next().unwrap();
+        let start = format!("line {}: ", 2 * number + 1);
+        assert!(line.starts_with(&start) && line.contains(reason), "{line}: {reason}");
+    }
+}
+
+#[test]
+fn a_source_that_cannot_be_used_is_named_with_its_cause() {
+    let folder = Folder::new();
+    let write = |name: &str, text: &str| std::fs::write(folder.0.join(name), text).unwrap();
+    write("text.db", "not a database, and as long as the header of one\n");
+    write("empty.db", "");
+    write("url", "postgres://ann:hunter2@127.0.0.1:1/shop");
+    write("wrong", "postgres://ann:hunter2/x@127.0.0.1:1/shop");
+    write("other", "mysql://ann:hunter2@127.0.0.1/shop");
+    std::fs::create_dir(folder.0.join("folder")).unwrap();
+    for (arguments, status, words) in [
+        (&["django", "postgres://ann@127.0.0.1:1/shop"][..], 1, "SOURCE: no PostgreSQL answers"),
+        (&["django", "--from-file", "url"], 1, "--from-file url: no PostgreSQL answers"),
+        (&["django", "--from-file", "wrong"], 2, "--from-file wrong: "),
+        (&["django", "--from-file", "other"], 2, "--from-file other: expected sqlite:PATH or"),
+        (&["django", "--from-file", "empty.db"], 2, "--from-file empty.db: expected sqlite:PATH"),
+        (&["django", "--from-file", "none"], 1, "--from-file none: there is no file none"),
+        (&["django", "text.db"], 1, "text.db: is not a SQLite database: name another file"),
+        (&["django", "empty.db"], 1, "empty.db: there is no table auth_user with Django's columns"),
+        (&["django", "folder"], 1, "folder is a folder: name a file"),
+        (&["django", "sqlite:none.db"], 1, "there is no file none.db"),
+        (&["users", "folder"], 1, "folder is a folder: name a file"),
+        (&["users", "none.jsonl"], 1, "there is no file none.jsonl"),
+    ] {
+        let ended = folder.run(&[&["import"], arguments].concat(), &[], "");
+        assert_eq!(ended.status, status, "{arguments:?}: {}", ended.err);
+        assert!(ended.err.contains(words), "{arguments:?}: {}", ended.err);
+        assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
+        for wrong in ["VESTIBULE_DATABASE_URL", "hunter2"] {
+            assert!(!ended.err.contains(wrong), "{arguments:?}: {}", ended.err);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_postgresql_without_the_users_of_django_is_told() {
+    use sqlx::Connection;
+    for table in ["", "create table auth_user (id uuid)"] {
+        let Some(url) = new_schema().await else { return };
+        let mut other = sqlx::PgConnection::connect(&url).await.unwrap();
+        sqlx::raw_sql(table).execute(&mut other).await.unwrap();
+        other.close().await.unwrap();
+        let ended = Folder::new().run(&["import", "django", &url], &[], "");
+        assert!(ended.err.contains("SOURCE: there is no table auth_user"), "{}", ended.err);
+        assert!(ended.err.contains("vestibule import users"), "{}", ended.err);
+    }
 }
 
 #[test]
