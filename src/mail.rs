@@ -88,6 +88,7 @@ fn explain_sender(from: impl Display, failure: &Failure) -> String {
         Failure::Rejected(reply) if reply.code == 530 => format!(
             "the mail server takes no mail without a login ({reply}): add the user and the password to VESTIBULE_SMTP_URL"
         ),
+        Failure::Rejected(reply) if reply.code < 500 => failure.of_server(),
         other => format!(
             "the sender {from} is not accepted: {other}: set VESTIBULE_MAIL_FROM to an address that the mail server allows"
         ),

@@ -101,6 +101,9 @@ async fn test(config: &Config, address: &EmailAddress, json: bool) -> Result<(),
             let data = if json { json!({ "reply": reply }).to_string() } else { reply };
             return print(&data);
         }
+        SendResult::Rejected { permanent: false, why } => {
+            format!("the mail server deferred the email: {why}: try again later")
+        }
         SendResult::Rejected { why, .. } => format!("the mail server rejected the email: {why}"),
         // A test is no decoy.
         SendResult::NoReply | SendResult::Decoy => {

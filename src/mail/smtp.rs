@@ -75,20 +75,24 @@ impl Server {
         limit: Duration,
     ) -> Result<Session, String> {
         let mut failures = Vec::new();
-        let mut is_any_silent = false;
         for &address in addresses {
-            let failure = match timeout(limit, self.connect_to(address)).await {
+            let connected = tokio::select! {
+                connected = timeout(limit, self.connect_to(address)) => connected,
+                why = wrong_port::find_tls(&self.config, address, limit / 4) => {
+                    Ok(Err(Failure::Broken(why)))
+                }
+            };
+            let failure = match connected {
                 Ok(Ok(session)) => {
                     *self.working.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
                     return Ok(session);
                 }
                 Ok(Err(failure @ Failure::LoginRejected(_))) => return Err(failure.to_string()),
-                Ok(Err(failure)) => failure.to_string(),
-                Err(_) => {
-                    // Of several, one tells enough, and the email's claim has no time for more.
-                    let is_first = !std::mem::replace(&mut is_any_silent, true);
-                    wrong_port::why_silent(&self.config, address, limit, is_first).await
-                }
+                Ok(Err(failure)) => failure.of_server(),
+                Err(_) => format!(
+                    "no greeting within {} seconds: check the host and the port (465 for smtps://, 587 or 25 for smtp://)",
+                    limit.as_secs()
+                ),
             };
             failures.push((address, failure));
         }
@@ -155,6 +159,8 @@ fn hello_name(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -221,8 +227,9 @@ mod tests {
         for url in ["smtp://localhost:PORT", "smtp://localhost:PORT?tls=required"] {
             let config = SmtpServer::parse(&url.replace("PORT", &port.to_string())).unwrap();
             let server = Server::new(config, "site.example").unwrap();
-            let why = server.connect_to_any(&[address], Duration::from_millis(300)).await;
-            let why = why.err().unwrap();
+            let (start, limit) = (Instant::now(), Duration::from_secs(2));
+            let why = server.connect_to_any(&[address], limit).await.err().unwrap();
+            assert!(start.elapsed() < limit, "{:?}", start.elapsed());
             assert!(why.contains(&format!("use smtps://localhost:{port}")), "{url}: {why}");
         }
     }

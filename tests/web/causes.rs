@@ -232,6 +232,30 @@ async fn a_mail_server_that_refuses_the_login_or_wants_one_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_mail_server_that_takes_no_mail_for_now_is_told() {
+    let server = FakeSmtp::start().await;
+    let later = |words: &str| {
+        let ended = mail_test(&server.url());
+        assert_eq!((ended.status, ended.err.lines().count()), (1, 1), "{}", ended.err);
+        assert!(
+            ended.err.contains(words) && ended.err.contains("try again later"),
+            "{}",
+            ended.err
+        );
+        assert!(!ended.err.contains("VESTIBULE_MAIL_FROM"), "{}", ended.err);
+    };
+    server.answer("RCPT", "451 4.7.1 greylisted");
+    later("the mail server deferred the email: 451 4.7.1 greylisted: ");
+    server.answer("MAIL", "452 4.3.1 disk full");
+    later("the mail server takes no mail for now (452 4.3.1 disk full): ");
+    server.greet_with(Some("421 4.3.2 closing"));
+    later("the mail server takes no mail for now (421 4.3.2 closing): ");
+    server.greet_with(Some("554 5.7.1 blocked"));
+    let ended = mail_test(&server.url());
+    assert!(ended.err.contains("refuses the connection (554 5.7.1 blocked)"), "{}", ended.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_speaks_starttls_is_told_with_the_url_to_use() {
     let server = FakeSmtp::with(Setup { security: Security::StartTls, ..Setup::default() }).await;
     let right = server.url();

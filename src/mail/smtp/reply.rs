@@ -47,6 +47,19 @@ pub enum Failure {
     Broken(String),
 }
 
+impl Failure {
+    /// For the operator, where it concerns all mail and not one email.
+    pub fn of_server(&self) -> String {
+        match self {
+            Self::Rejected(reply) if reply.code < 500 => {
+                format!("the mail server takes no mail for now ({reply}): try again later")
+            }
+            Self::Rejected(reply) => format!("the mail server refuses the connection ({reply})"),
+            other => other.to_string(),
+        }
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Broken(format!("the connection broke: {error}"))

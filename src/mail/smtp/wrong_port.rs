@@ -1,10 +1,11 @@
 //! Finds out what a port speaks that does not speak as `VESTIBULE_SMTP_URL` says: TLS from the first
 //! byte, or SMTP with STARTTLS.
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{Session, connect};
 use crate::config::{SmtpServer, SmtpTls};
@@ -30,23 +31,15 @@ pub async fn why_no_tls(config: &SmtpServer, address: SocketAddr, hello: &str) -
     }
 }
 
-/// Why a port sent no greeting within `limit`; it is asked for TLS if `is_asked`.
-pub async fn why_silent(
-    config: &SmtpServer,
-    address: SocketAddr,
-    limit: Duration,
-    is_asked: bool,
-) -> String {
+/// After `silence`, asks a port for TLS that should have greeted. Returns only if it speaks TLS, and says so.
+pub async fn find_tls(config: &SmtpServer, address: SocketAddr, silence: Duration) -> String {
     let (host, port) = (url_host(config), config.port);
-    if is_asked && config.tls != SmtpTls::Implicit && speaks_tls(config, address).await {
-        return format!(
-            "port {port} speaks TLS from the first byte, not STARTTLS: use smtps://{host}:{port}"
-        );
+    sleep(silence).await;
+    // Servers on port 25 greet late to find clients that speak first, and refuse those.
+    if config.tls == SmtpTls::Implicit || port == 25 || !speaks_tls(config, address).await {
+        return pending().await;
     }
-    format!(
-        "no greeting within {} seconds: check the host and the port (465 for smtps://, 587 or 25 for smtp://)",
-        limit.as_secs()
-    )
+    format!("port {port} speaks TLS from the first byte, not STARTTLS: use smtps://{host}:{port}")
 }
 
 async fn speaks_tls(config: &SmtpServer, address: SocketAddr) -> bool {
