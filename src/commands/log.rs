@@ -82,9 +82,17 @@ impl Write for Line {
     }
 }
 
+/// Prints why a command failed, each line with the priority of an error.
+pub fn print_error(text: &str) {
+    let priority = if is_journal() { "<3>" } else { "" };
+    let lines: String = text.lines().map(|line| format!("{priority}{line}\n")).collect();
+    // Nobody may read it any more.
+    let _ = io::stderr().write_all(lines.as_bytes());
+}
+
 /// Whether the journal reads standard error: `JOURNAL_STREAM` says which file it reads, and may be inherited
 /// by a program whose standard error leads elsewhere.
-fn is_journal() -> bool {
+pub fn is_journal() -> bool {
     let journal = std::env::var("JOURNAL_STREAM").unwrap_or_default();
     let stderr = std::fs::metadata("/proc/self/fd/2");
     stderr.is_ok_and(|stderr| journal == format!("{}:{}", stderr.dev(), stderr.ino()))

@@ -122,8 +122,8 @@ impl<E: std::error::Error> From<E> for CommandError {
 
 /// Runs what the arguments say; prints data to stdout and everything else to stderr.
 pub fn run() -> ExitCode {
-    let matches = command().get_matches();
-    let line = CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let matches = command().try_get_matches().unwrap_or_else(|error| exit(&error));
+    let line = CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| exit(&error));
     let result = match line.command.unwrap_or(Command::Serve) {
         Command::Completions { shell } => completions::run(shell),
         Command::Man => man::run(),
@@ -134,8 +134,17 @@ pub fn run() -> ExitCode {
         Err(CommandError::Usage(message)) => (message, 2),
         Err(CommandError::Failed(message)) => (message, 1),
     };
-    eprintln!("vestibule: {message}");
+    log::print_error(&format!("vestibule: {message}"));
     ExitCode::from(status)
+}
+
+/// After wrong arguments, or the help.
+fn exit(error: &clap::Error) -> ! {
+    if error.use_stderr() && log::is_journal() {
+        log::print_error(&error.render().to_string());
+        std::process::exit(error.exit_code());
+    }
+    error.exit()
 }
 
 fn run_with_settings(command: Command, matches: &ArgMatches) -> Result<(), CommandError> {

@@ -207,6 +207,28 @@ fn two_passed_sockets_are_refused() {
     assert!(err.contains("2 sockets were passed"), "{err}");
 }
 
+#[test]
+fn each_line_of_a_failed_start_has_its_priority_for_the_journal() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.0.join("vestibule.db")).unwrap();
+    for (arguments, wrong, lines) in [
+        (&["serve"][..], &["VESTIBULE_CODE_TTL", "VESTIBULE_LISTEN"][..], 2),
+        (&["serve", "--no-such-flag"], &[], 5),
+        (&["serve"], &[], 1),
+    ] {
+        let log = std::fs::File::create(folder.0.join("log")).unwrap();
+        let found = log.metadata().unwrap();
+        let stream = format!("{}:{}", found.dev(), found.ino());
+        let mut settings = vec![("JOURNAL_STREAM", stream.as_str())];
+        settings.extend(wrong.iter().map(|name| (*name, "wrong")));
+        let mut command = folder.command(arguments, &settings);
+        assert!(!command.stderr(log).status().unwrap().success());
+        let log = folder.log();
+        assert!(log.lines().count() >= lines, "{log}");
+        assert!(log.lines().all(|line| line.starts_with("<3>")), "{log}");
+    }
+}
+
 /// Serves with standard error in a file, and returns the first line of the log.
 fn first_line(journal: impl Fn(&std::fs::Metadata) -> String, format: &str) -> String {
     let folder = Folder::new();
