@@ -18,7 +18,7 @@ pub struct Rotated {
 #[derive(Debug, thiserror::Error)]
 pub enum RotateError {
     #[error(
-        "the key is set in VESTIBULE_SECRET: put a new one (`openssl rand -base64 32`) in front of it there, with a space between them, and start every node again at the same time. After a day remove the old one and start again"
+        "the key is set in VESTIBULE_SECRET: make a new one with `openssl rand -base64 32`, stop all nodes, put it in front of the old one there, with a space between them, and start the nodes. After a day remove the old one and start them again"
     )]
     Setting,
     #[error("{0}")]

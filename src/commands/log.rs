@@ -85,9 +85,10 @@ impl Write for Line {
 /// Prints why a command failed, each line with the priority of an error.
 pub fn print_error(text: &str) {
     let priority = if is_journal() { "<3>" } else { "" };
-    let lines: String = text.lines().map(|line| format!("{priority}{line}\n")).collect();
-    // Nobody may read it any more.
-    let _ = io::stderr().write_all(lines.as_bytes());
+    for line in text.lines() {
+        // Nobody may read it any more.
+        let _ = writeln!(io::stderr(), "{priority}{line}");
+    }
 }
 
 /// Whether the journal reads standard error: `JOURNAL_STREAM` says which file it reads, and may be inherited
