@@ -21,7 +21,8 @@ fn page() -> io::Result<Vec<u8>> {
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     let mut roff = Roff::default();
-    roff.control("SH", ["SYNOPSIS"]);
+    // Long names in justified text leave gaps, and warnings.
+    roff.control("ad", ["l"]).control("SH", ["SYNOPSIS"]);
     roff.text([bold("vestibule"), roman(" [COMMAND] [OPTIONS]")]);
     roff.control("SH", ["DESCRIPTION"]);
     roff.text([roman(
