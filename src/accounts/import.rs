@@ -205,9 +205,14 @@ impl Import {
         let mut tx = self.app.db.begin().await?;
         let made = insert_users(tx.executor(), &users).await?;
         tx.commit().await?;
+        let lost = users.iter().filter(|user| !made.contains(&user.id));
+        let existing = find_users_by_names(self.app.db.reader(), lost).await?;
         for (place, user) in places.into_iter().zip(users) {
             if made.contains(&user.id) {
                 self.report.accounts += 1;
+            } else if existing.iter().any(|other| other.names() == user.names()) {
+                // By another import at the same time.
+                self.report.unchanged += 1;
             } else {
                 self.refuse(place, TAKEN);
             }

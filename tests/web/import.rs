@@ -157,6 +157,17 @@ on_both_databases! {
         assert_eq!(imported_hashes(&site).await, 1, "bob keeps the new hash");
     }
 
+    /// After an import was killed, PostgreSQL may still be making accounts of its last rows.
+    async fn of_two_imports_at_once_each_row_is_made_by_one_and_refused_by_none(site: Site) {
+        // The first ones open the connections to the database.
+        for round in 0..3 {
+            let rows = (0..50).map(|number| row(&format!("user{round}.{number}"), "ldap", FAST));
+            let rows: Vec<Value> = rows.collect();
+            let (one, other) = tokio::join!(import(&site.app, &rows), import(&site.app, &rows));
+            assert_eq!((one.accounts + other.accounts, one.unchanged + other.unchanged), (50, 50));
+        }
+    }
+
     async fn an_import_of_more_rows_than_one_statement_has_loses_none(site: Site) {
         let rows: Vec<Value> = (0..250).map(|number| row(&format!("user{number}"), "django", SLOW)).collect();
         let report = import(&site.app, &rows).await;
