@@ -68,6 +68,13 @@ impl App {
         Self::builder(config).for_command().build().await
     }
 
+    /// As [`App::for_command`], for a command that reads: it neither migrates the database nor waits for who
+    /// writes to it.
+    pub async fn for_reading(config: Config) -> Result<Self, StartError> {
+        config.database.require_existing()?;
+        Self::builder(config).for_reading().build().await
+    }
+
     #[doc(hidden)]
     pub async fn start_at(config: Config, clock: Clock) -> Result<Self, StartError> {
         Self::builder(config).clock(clock).build().await

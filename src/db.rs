@@ -106,6 +106,16 @@ impl Db {
         Ok(Self { readers: Arc::clone(&pool), writers: pool, _memory: None, in_use: None })
     }
 
+    /// Opens the database as it is, for a command that reads. Fails if its schema is not that of this program.
+    pub async fn open_to_read(location: &Location) -> Result<Self, DbError> {
+        let lock = match location {
+            Location::Sqlite(path) => UseLock::take_to_read(path).await,
+            _ => None,
+        };
+        let db = Self { in_use: lock.map(Arc::new), ..Self::open_as_is(location).await? };
+        if db.migrations().await?.pending > 0 { Err(DbError::Outdated) } else { Ok(db) }
+    }
+
     /// Opens the database as it is: without creating, migrating or setting anything.
     pub async fn open_as_is(location: &Location) -> Result<Self, DbError> {
         let pool = match location {

@@ -18,14 +18,21 @@ const ALL: i64 = 100_000;
 
 /// What is stored about `user`, who asks for it.
 pub async fn export(app: &App, requester: &Requester, user: &User) -> Result<Value, Error> {
+    note_export(app, requester, user).await?;
+    Ok(everything_about(app, user).await?)
+}
+
+/// Notes in the history of `user` that somebody gets what is stored.
+pub async fn note_export(app: &App, requester: &Requester, user: &User) -> Result<(), DbError> {
     let mut tx = app.db.begin().await?;
     history::record(app, &mut tx, requester, user, HistoryEvent::Exported).await?;
     tx.commit().await?;
     Event::DataExported { account: &user.id }.write();
-    Ok(everything_about(app, user).await?)
+    Ok(())
 }
 
-async fn everything_about(app: &App, user: &User) -> Result<Value, DbError> {
+/// What is stored about `user`.
+pub async fn everything_about(app: &App, user: &User) -> Result<Value, DbError> {
     let (emails, history): (Vec<_>, Vec<_>) =
         history_of(app, user, None, ALL).await?.into_iter().partition(|entry| entry.kind == EMAIL);
     let sessions = sessions_of(app, user, None).await?;

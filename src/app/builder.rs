@@ -64,6 +64,12 @@ impl AppBuilder {
         self
     }
 
+    /// Only runs a command that reads: the database is opened as it is.
+    pub(super) fn for_reading(mut self) -> Self {
+        self.key_use = KeyUse::Read;
+        self
+    }
+
     /// Only runs a command beside a server, which decides when another key comes into force.
     pub(super) fn for_command(mut self) -> Self {
         self.key_use = KeyUse::Command;
@@ -129,7 +135,10 @@ impl AppBuilder {
     /// With what to do, for people.
     pub async fn build(self) -> Result<App, StartError> {
         let Self { config, clock, hooks, frame, key_use } = self;
-        let db = Db::open_for(&config.database, config.database_wait).await?;
+        let db = match key_use {
+            KeyUse::Read => Db::open_to_read(&config.database).await?,
+            _ => Db::open_for(&config.database, config.database_wait).await?,
+        };
         let key = Box::pin(server_key::load(&config, &db, clock.now(), key_use)).await?;
         for kind in hooks.kinds() {
             note_hook(db.writer(), kind, clock.now()).await?;

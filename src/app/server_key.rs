@@ -18,12 +18,20 @@ use crate::random;
 /// What a process may do about a key that the database was not used with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeyUse {
+    /// Nothing, and write nothing.
+    Read,
     /// Nothing: a server may run beside it, with the old key.
     Command,
     /// Put it into force after a rotation.
     Serve,
     /// Put it into force in any case.
     AcceptNew,
+}
+
+impl KeyUse {
+    fn is_command(self) -> bool {
+        matches!(self, Self::Read | Self::Command)
+    }
 }
 
 /// Where the key comes from.
@@ -55,7 +63,7 @@ impl Place {
         match self {
             Self::Setting(key) => Ok(Some(key.clone())),
             Self::File(path) => file::load(path),
-            Self::Memory => ServerKey::from_bytes(&random::bytes::<32>()).map(Some),
+            Self::Memory => random_key().map(Some),
         }
     }
 
@@ -65,6 +73,10 @@ impl Place {
             Self::Setting(_) | Self::Memory => "VESTIBULE_SECRET".to_owned(),
         }
     }
+}
+
+fn random_key() -> Result<ServerKey, String> {
+    ServerKey::from_bytes(&random::bytes::<32>())
 }
 
 /// Reads the key, or creates it for a new database, and refuses one that the database was not used with.
@@ -85,19 +97,22 @@ pub(super) async fn load(
             if !opens_newest(db, &key).await? {
                 refuse_unless_accepted(&place, OTHER, db, now, key_use).await?;
             }
+            if key_use == KeyUse::Read {
+                return Ok(key);
+            }
             insert_server_key(db.writer(), &key, now).await?;
             continue;
         };
         match row.open(&key) {
             Some(key) if row.is_sealed_by_first(&key) => return Ok(key),
-            Some(key) if key_use == KeyUse::Command => {
+            Some(key) if key_use.is_command() => {
                 row.lead(&key);
                 return Ok(key);
             }
             Some(key) => put_into_force(db, &row, &key, now).await?,
             None => {
                 refuse_unless_accepted(&place, OTHER, db, now, key_use).await?;
-                if key_use == KeyUse::Command {
+                if key_use.is_command() {
                     return Ok(key);
                 }
                 replace_server_key(db.writer(), &row, &key, now).await?;
@@ -126,6 +141,7 @@ async fn create(
         refuse_unless_accepted(place, MISSING, db, now, key_use).await?;
     }
     match place {
+        _ if key_use == KeyUse::Read => random_key().map_err(StartError::Key),
         Place::File(path) => file::load_or_create(path).map_err(StartError::Key),
         Place::Setting(_) | Place::Memory => Err(StartError::NoKey),
     }
@@ -154,7 +170,7 @@ async fn refuse_unless_accepted(
     let lost = format!("{mails} emails, {codes} codes and {signing_keys} signing keys");
     if key_use == KeyUse::AcceptNew || is_harmless {
         // A missing key is followed by another one, which is logged.
-        let is_logged = problem == OTHER && key_use != KeyUse::Command;
+        let is_logged = problem == OTHER && !key_use.is_command();
         if is_logged && !matches!(place, Place::Memory) {
             let cause = format!("lost with the old key: {lost}. Limits count anew");
             Event::KeyReplaced { cause: &cause }.write();

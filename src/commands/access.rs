@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::account::{Account, find_account, print_user};
 use super::{CommandError, print, print_rows};
 use crate::accounts::disable_account;
-use crate::accounts::export::{entry, export};
+use crate::accounts::export::{entry, everything_about, note_export};
 use crate::accounts::requester::Requester;
 use crate::accounts::sessions::{Entry, end_other_sessions, sessions_of};
 use crate::app::App;
@@ -46,7 +46,7 @@ pub struct Sessions {
     account: Account,
     /// End them all, and print those that ended
     #[arg(long)]
-    end: bool,
+    pub end: bool,
 }
 
 pub async fn disable(app: &App, account: Account) -> Result<(), CommandError> {
@@ -96,6 +96,10 @@ fn as_json(session: &Entry) -> Value {
 
 pub async fn export_all(app: &App, user: &str) -> Result<(), CommandError> {
     let user = find_account(app, user).await?;
-    let data = export(app, &Requester::operator(), &user).await?;
+    // The database may be read-only, or another program may be writing to it.
+    if let Err(cause) = note_export(app, &Requester::operator(), &user).await {
+        eprintln!("The account's history does not tell of this export: {cause}");
+    }
+    let data = everything_about(app, &user).await?;
     print(&format!("{data:#}"))
 }

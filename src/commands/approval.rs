@@ -25,7 +25,7 @@ pub struct Approve {
     users: Vec<String>,
     /// List the accounts that wait, oldest first
     #[arg(long, conflicts_with = "users")]
-    list: bool,
+    pub list: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,

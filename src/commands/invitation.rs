@@ -28,7 +28,7 @@ pub struct Invite {
     addresses: Vec<EmailAddress>,
     /// List the invitations that can be used
     #[arg(long, conflicts_with_all = ["addresses", "revoke"])]
-    list: bool,
+    pub list: bool,
     /// Revoke the invitation of ADDRESS
     #[arg(long, value_name = "ADDRESS", value_parser = EmailAddress::parse)]
     #[arg(conflicts_with = "addresses")]

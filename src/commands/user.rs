@@ -99,6 +99,26 @@ pub enum Command {
     },
 }
 
+impl Command {
+    fn only_reads(&self) -> bool {
+        match self {
+            Self::Show(_) | Self::List { .. } | Self::Export(_) => true,
+            Self::Sessions(command) => !command.end,
+            Self::Approve(command) => command.list,
+            Self::Invite(command) => command.list,
+            _ => false,
+        }
+    }
+
+    async fn start(&self, config: Config) -> Result<App, CommandError> {
+        match self {
+            Self::Add { .. } => Ok(App::for_command(config).await?),
+            _ if self.only_reads() => Ok(App::for_reading(config).await?),
+            _ => start_on_existing(config).await,
+        }
+    }
+}
+
 pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
     if !matches!(command, Command::Show(_) | Command::List { .. }) {
         super::log::start(config.log);
@@ -115,10 +135,7 @@ pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
         }
         _ => None,
     };
-    let app = match &command {
-        Command::Add { .. } => App::for_command(config).await?,
-        _ => start_on_existing(config).await?,
-    };
+    let app = command.start(config).await?;
     let result = match command {
         Command::Add { email, json, .. } => add(&app, username, email, json).await,
         Command::Show(account) => show(&app, account).await,

@@ -24,6 +24,10 @@ pub enum DbError {
         "{place} was written by a newer Vestibule (its schema version {version} is unknown to this one): start the Vestibule that made it, or restore a backup from before the upgrade"
     )]
     TooNew { place: String, version: i64 },
+    #[error(
+        "the database is older than this Vestibule, or new: back it up, then run `vestibule migrate` or start the server"
+    )]
+    Outdated,
     /// The SQLite file does not exist where one must.
     #[error(
         "there is no database at {0}: run this where the site runs, or set VESTIBULE_DATABASE_URL"

@@ -57,11 +57,23 @@ async fn try_to_read(
     path: &Path,
     wait: Duration,
 ) -> Result<Arc<Pool>, DbError> {
-    let options = options.filename(path).busy_timeout(wait);
-    let pool = Pool::new(Source::Sqlite(options.pragma("trusted_schema", "OFF")), 1, wait);
-    let read = sql("select name from sqlite_master limit 1").execute(Executor::Reader(&pool));
-    read.await.map_err(|error| explain(error, path))?;
+    let options = options.filename(path).busy_timeout(wait).pragma("trusted_schema", "OFF");
+    let mut pool = Pool::new(Source::Sqlite(options.clone()), 1, wait);
+    let mut tried = read_names(&pool).await;
+    // On a read-only disk SQLite cannot create its files beside the database. Without a log all is in the file.
+    if let Err(error) = &tried
+        && matches!(sqlite_code(&error.code()), Some(8 | 10 | 14))
+        && !with_end(path, "-wal").exists()
+    {
+        pool = Pool::new(Source::Sqlite(options.immutable(true)), 1, wait);
+        tried = read_names(&pool).await;
+    }
+    tried.map_err(|error| explain(error, path))?;
     Ok(pool)
+}
+
+async fn read_names(pool: &Arc<Pool>) -> Result<u64, DbError> {
+    sql("select name from sqlite_master limit 1").execute(Executor::Reader(pool)).await
 }
 
 /// Opens the database that a host application's pool connects to. The connections are our own: what is

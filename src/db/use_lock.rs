@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tokio::task::spawn_blocking;
@@ -35,6 +35,13 @@ impl UseLock {
         taken.map_err(|cause| unusable(database, &cause))
     }
 
+    /// As [`UseLock::take`], for a process that changes nothing; none where no other one was.
+    pub async fn take_to_read(database: &Path) -> Option<Self> {
+        let file = File::open(path_beside(database)).ok()?;
+        let taken = spawn_blocking(move || file.lock_shared().map(|()| Self(file)));
+        taken.await.ok()?.ok()
+    }
+
     /// Has the database alone, if no other process uses it within `wait`.
     pub async fn take_alone(database: &Path, wait: Duration) -> Result<Self, DbError> {
         let file = open(database).map_err(|cause| unusable(database, &cause))?;
@@ -58,10 +65,14 @@ impl UseLock {
 }
 
 fn open(database: &Path) -> io::Result<File> {
+    let path = path_beside(database);
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
+}
+
+fn path_beside(database: &Path) -> PathBuf {
     // Of a link: the lock belongs to the file that it leads to.
     let database = database.canonicalize().unwrap_or_else(|_| database.to_owned());
-    let path = with_end(&database, ".lock");
-    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
+    with_end(&database, ".lock")
 }
 
 fn unusable(database: &Path, cause: &io::Error) -> DbError {

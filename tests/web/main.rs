@@ -25,6 +25,7 @@ mod change_password;
 mod change_username;
 mod check;
 mod command_line;
+mod commands_that_read;
 mod confirm_registration;
 mod cookies;
 mod copy;
