@@ -3,8 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::{CommandError, print, print_rows, start_on_existing};
+use super::{CommandError, print, print_rows};
 use crate::accounts::email::EmailAddress;
+use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::mail::emails::{self, EmailContext};
@@ -23,11 +24,14 @@ mail server last said. A log line names an email by the id that --json prints.
 
 States: waiting, sent, deferred (the mail server asked to try later), refused (tried again
 all the same), unanswered (the mail server got it and did not answer), given_up (it will
-not be sent).
+not be sent), kept (no mail server is set: it is in the development mailbox for a day).
 
 Examples:
   vestibule mail log ann@example.com
   vestibule mail log ann@example.com --json";
+
+/// The state of an email that no mail server is set for.
+const KEPT: &str = "kept";
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -61,9 +65,12 @@ pub async fn run(command: Command, config: Config) -> Result<(), CommandError> {
 }
 
 async fn log(config: Config, address: &EmailAddress, json: bool) -> Result<(), CommandError> {
-    let app = start_on_existing(config).await?;
+    let app = App::for_reading(config).await?;
     let now = app.clock.now();
-    let mails = list_mails(app.db.reader(), &app.key, address.as_typed(), now).await?;
+    let mut mails = list_mails(app.db.reader(), &app.key, address.as_typed(), now).await?;
+    for mail in mails.iter_mut().filter(|mail| app.has_mailbox() && mail.state == "waiting") {
+        KEPT.clone_into(&mut mail.state);
+    }
     app.db.close().await;
     print_rows(&mails, json, as_json, |mail| {
         let sent_at = mail.sent_at.map_or_else(|| "-".to_owned(), times::iso);

@@ -147,3 +147,17 @@ async fn the_command_prints_an_array_of_emails_with_their_times() {
     let nowhere = Folder::new().run(&["mail", "log", "eve@meadow.example"], &[], "");
     assert!(nowhere.status == 1 && nowhere.err.contains("there is no database at"));
 }
+
+#[test]
+fn without_a_mail_server_an_email_is_kept() {
+    let folder = Folder::new();
+    folder.serve(&[]).register_ann(PASSWORD);
+    let log = |settings: &[(&str, &str)]| {
+        let ended = folder.run(&["mail", "log", "ann@meadow.example"], settings, "");
+        assert_eq!(ended.status, 0, "{}", ended.err);
+        ended.out
+    };
+    assert!(log(&[]).contains("\tregistered\tkept\t"), "{}", log(&[]));
+    let waiting = log(&[("VESTIBULE_SMTP_URL", "smtp://127.0.0.1:1")]);
+    assert!(waiting.contains("\tregistered\twaiting\t"), "{waiting}");
+}
