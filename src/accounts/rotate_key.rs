@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::app::App;
 use crate::config::Config;
 use crate::db::{DbError, Location, UseLock};
 use crate::key::file;
@@ -22,16 +23,21 @@ pub enum RotateError {
     )]
     Setting,
     #[error("{0}")]
-    File(String),
+    Failed(String),
 }
 
 /// Puts a new key in front of the old ones. A server puts it into force when it starts.
 pub async fn rotate_key(config: &Config) -> Result<Rotated, RotateError> {
+    if config.database.require_existing().is_ok() {
+        // As a start does, it refuses a key that is not the database's.
+        let app = App::for_reading(config.clone()).await;
+        app.map_err(|why| RotateError::Failed(why.to_string()))?.db.close().await;
+    }
     let (None, Location::Sqlite(database)) = (&config.secret, &config.database) else {
         return Err(RotateError::Setting);
     };
     let key = file::beside(database);
-    file::rotate(&key).map_err(RotateError::File)?;
+    file::rotate(&key).map_err(RotateError::Failed)?;
     let alone = UseLock::take_alone(database, Duration::ZERO).await;
     Ok(Rotated { key, is_in_use: matches!(alone, Err(DbError::InUse(_))) })
 }

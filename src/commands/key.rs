@@ -20,7 +20,7 @@ pub async fn run(command: Command, config: &Config) -> Result<(), CommandError> 
     let Command::Rotate = command;
     let rotated = rotate_key(config).await.map_err(|why| match why {
         RotateError::Setting => CommandError::Usage(why.to_string()),
-        RotateError::File(_) => CommandError::Failed(why.to_string()),
+        RotateError::Failed(_) => CommandError::Failed(why.to_string()),
     })?;
     let when = if rotated.is_in_use {
         "The database is in use: a running server uses the old key until you start it again."

@@ -210,6 +210,36 @@ fn set_private(path: &PathBuf) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
+/// Restored with the key of a later rotation, a database would otherwise be lost twice.
+#[test]
+fn a_key_that_is_not_the_databases_is_not_rotated() {
+    let folder = Folder::new();
+    let program = folder.serve(&[]);
+    program.register_ann(PASSWORD);
+    program.kill();
+    let path = folder.0.join("vestibule.key");
+    let key = std::fs::read_to_string(&path).unwrap();
+    let refused = |settings: &[(&str, &str)]| {
+        let settings = [settings, &[("VESTIBULE_LISTEN", "127.0.0.1:0")]].concat();
+        let [start, rotation] =
+            [&["serve"][..], &["key", "rotate"]].map(|words| folder.run(words, &settings, ""));
+        assert_eq!((rotation.status, rotation.out.as_str()), (1, ""), "{}", rotation.err);
+        assert_eq!(rotation.err, start.err);
+        rotation.err
+    };
+    std::fs::remove_file(&path).unwrap();
+    assert!(refused(&[]).contains("the key is missing") && !path.exists());
+    assert!(refused(&[("VESTIBULE_SECRET", OTHER_LINE)]).contains("this is not the key"));
+    std::fs::write(&path, OTHER_LINE).unwrap();
+    set_private(&path);
+    assert!(refused(&[]).contains("this is not the key"));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), OTHER_LINE);
+    std::fs::write(&path, key).unwrap();
+    for _ in 0..2 {
+        assert_eq!(folder.run(&["key", "rotate"], &[], "").status, 0);
+    }
+}
+
 #[test]
 fn a_lost_key_that_sealed_nothing_is_replaced_by_a_server_alone() {
     let folder = Folder::new();
