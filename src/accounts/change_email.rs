@@ -9,7 +9,7 @@ use super::end_access::{EndedAccess, end_access, keep_access};
 use super::field_errors::FieldErrors;
 use super::history::{self, HistoryEvent};
 use super::mail_limits::MailQuota;
-use super::name_in_password::refuse_name_in_password;
+use super::name_in_password::{refuse_name_in_password, refuse_name_of_operator};
 use super::notices::{Recipient, send_to};
 use super::one_time_code::{OneTimeCode, PendingCode, Rejection};
 use super::rate_limits::{self, Counter, RateLimit};
@@ -185,6 +185,7 @@ pub async fn change_email_for(
     if user.email == email.as_typed() {
         return Ok(NameChange::Changed(user.clone()));
     }
+    refuse_name_of_operator(app, user, ("email", email.as_typed())).await?;
     let requester = &Requester::operator();
     let mut tx = app.db.begin().await?;
     let change = give_email(app, &mut tx, user, (email, ON_THE_OPERATORS_WORD)).await?;

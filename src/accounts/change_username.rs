@@ -5,7 +5,7 @@ use super::email::{EmailAddress, address_key};
 use super::end_access::{EndedAccess, end_access, keep_access};
 use super::field_errors::FieldErrors;
 use super::history::{self, HistoryEvent};
-use super::name_in_password::refuse_name_in_password;
+use super::name_in_password::{refuse_name_in_password, refuse_name_of_operator};
 use super::notices::{Recipient, send_to};
 use super::rate_limits::{self, Counter, RateLimit};
 use super::reauthenticate::reauthenticate;
@@ -74,6 +74,7 @@ pub async fn rename(app: &App, user: &User, username: &Username) -> Result<NameC
     if username.as_str() == user.username {
         return Ok(NameChange::Changed(user.clone()));
     }
+    refuse_name_of_operator(app, user, ("username", username.as_str())).await?;
     let mut tx = app.db.begin().await?;
     let change = give_username(app, &mut tx, user, username).await?;
     let NameChange::Changed(changed) = &change else { return Ok(change) };

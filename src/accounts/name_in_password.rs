@@ -32,6 +32,21 @@ pub async fn refuse_name_in_password(
     if is_made_of_it { Err(refusal(field)) } else { Ok(()) }
 }
 
+/// As [`refuse_name_in_password`], for a name that the operator chose.
+pub async fn refuse_name_of_operator(
+    app: &App,
+    user: &User,
+    (field, name): (&'static str, &str),
+) -> Result<(), Error> {
+    let hash = user.accepted_hash().filter(|hash| !hash.is_empty());
+    if hash.is_some() && is_hash_made_of(app, &app.hasher, hash, name).await? {
+        let message =
+            "The password is made of it: choose another one, or set another password first.";
+        return Err(Error::Invalid(FieldErrors::single(field, message)));
+    }
+    Ok(())
+}
+
 /// Why a name in this field is refused.
 pub fn refusal(field: &'static str) -> Error {
     let message = match field {

@@ -71,6 +71,10 @@ async fn newest_mails(site: &Site, count: usize) -> Vec<Email> {
     site.mails().await.into_iter().take(count).collect()
 }
 
+fn is_refused<T>(outcome: &Result<T, Error>) -> bool {
+    matches!(outcome, Err(Error::Invalid(why)) if why.to_string().starts_with("The password is made of it"))
+}
+
 async fn with_login_code(site: &Site) -> Browser {
     site.changed(|config| config.login_code = true).await
 }
@@ -197,6 +201,20 @@ on_both_databases! {
         assert_eq!(newest_entry(&site, "ann").await, "Password changed by the site's operator");
         assert_eq!(site.count("select count(*) from vestibule_devices where device is null and logins = 0").await, 0);
         assert!(is_password(&site, "ann", OTHER_PASSWORD).await && !is_password(&site, "ann", PASSWORD).await);
+    }
+
+    async fn the_operator_gives_no_name_that_the_password_is_made_of(site: Site) {
+        site.registered("ann").await;
+        let password = "quiet.harbour.lantern";
+        assert!(set_password_for(&site.app, &user(&site, "ann").await, password).await.unwrap());
+        let account = user(&site, "ann").await;
+        let to = Username::parse(password, UsernameRule::Ascii).unwrap();
+        assert!(is_refused(&rename(&site.app, &account, &to).await));
+        let email = EmailAddress::parse("Quiet.Harbour.Lantern@meadow.example").unwrap();
+        assert!(is_refused(&change_email_for(&site.app, &account, &email).await));
+        let kept = user(&site, "ann").await;
+        assert_eq!((kept.username, kept.email), (account.username, account.email));
+        changed(rename_to(&site, "ann", "quiet.harbour").await);
     }
 
     async fn a_password_is_not_set_over_one_that_was_set_in_the_meantime(site: Site) {
