@@ -11,14 +11,16 @@ use crate::disk::why_not_writable;
 use crate::server::listener::{Listener, explain};
 
 pub async fn check(config: &Config) -> Vec<Finding> {
-    let mut findings = vec![try_out(config, "LISTEN", "listen", &config.listen()).await];
+    let path = config.base_url.path_of("/readyz");
+    let mut findings = vec![try_out("LISTEN", "listen", &config.listen(), &path).await];
     if let Some(listen) = &config.metrics_listen {
-        findings.push(try_out(config, "METRICS_LISTEN", "metrics listen", listen).await);
+        findings.push(try_out("METRICS_LISTEN", "metrics listen", listen, "/metrics").await);
     }
     findings
 }
 
-async fn try_out(config: &Config, setting: &str, name: &'static str, listen: &Listen) -> Finding {
+/// `path` is what the server answers there.
+async fn try_out(setting: &str, name: &'static str, listen: &Listen, path: &str) -> Finding {
     let address = match listen {
         Listen::Tcp(address) => address,
         // To bind it would create the file.
@@ -32,14 +34,12 @@ async fn try_out(config: &Config, setting: &str, name: &'static str, listen: &Li
     match Listener::bind(listen).await {
         Ok(_) => Finding::ok(name, format!("{listen} is free")),
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
-            if serves(config, *address).await {
+            if serves(*address, path).await {
                 return Finding::ok(name, format!("the server runs at {listen}"));
             }
             let why = explain(&error, setting, listen);
-            Finding::warning(
-                name,
-                format!("{why}. It is fine if the server has it, or systemd for it"),
-            )
+            let who = "it is another program, or systemd, which may have it for the server";
+            Finding::warning(name, format!("{why}. The server does not answer there: {who}"))
         }
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             Finding::warning(name, explain(&error, setting, listen))
@@ -49,8 +49,8 @@ async fn try_out(config: &Config, setting: &str, name: &'static str, listen: &Li
 }
 
 /// Whether the program answers there.
-async fn serves(config: &Config, address: SocketAddr) -> bool {
-    let url = Url::parse(&format!("http://{address}{}", config.base_url.path_of("/readyz")));
+async fn serves(address: SocketAddr, path: &str) -> bool {
+    let url = Url::parse(&format!("http://{address}{path}"));
     let Ok(url) = url else { return false };
     let answer = network::get(&url, &[]).await;
     answer.is_ok_and(|(answer, _)| answer.first("x-request-id").is_some())

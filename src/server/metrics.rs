@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::Mutex;
@@ -15,6 +16,7 @@ use crate::accounts::rate_limits::RateLimit;
 use crate::app::App;
 use crate::db::DbError;
 use crate::metrics::{self, Gauges, StoredGauges};
+use crate::middleware::request_id;
 use crate::models::one_time_code::Purpose;
 use crate::models::outbox::find_backlog;
 use crate::models::user_session::count_logged_in;
@@ -38,7 +40,9 @@ pub fn router(app: &App) -> Router {
     app.metrics
         .add_labels(&Purpose::ALL.map(Purpose::name), &RateLimit::ALL.map(|limit| limit.name(app)));
     let scraped = Scraped { app: app.clone(), database: Mutex::new(Instant::now()) };
-    Router::new().route("/metrics", get(show)).with_state(Arc::new(scraped))
+    let router = Router::new().route("/metrics", get(show)).with_state(Arc::new(scraped));
+    // By the id `vestibule check` knows the server from another program.
+    router.layer(from_fn_with_state(app.clone(), request_id::assign))
 }
 
 async fn show(State(scraped): State<Arc<Scraped>>) -> Response {

@@ -121,13 +121,19 @@ async fn an_address_that_is_taken_or_not_ours_is_told_as_by_serve() {
     let program = tokio::task::block_in_place(|| folder.serve(&[]));
     let own = listen(&program.address.to_string());
     assert_line(&own, "ok", "listen", &["the server runs at"]);
+    let metrics = [("VESTIBULE_METRICS_LISTEN", "127.0.0.1:0")];
+    let program = tokio::task::block_in_place(|| folder.serve(&metrics));
+    let (_, metrics) = program.output.split_once("metrics  http://").unwrap();
+    let metrics = [("VESTIBULE_METRICS_LISTEN", metrics.split('/').next().unwrap())];
+    assert_line(&check(&folder, &[], &metrics), "ok", "metrics listen", &["the server runs at"]);
     let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let closing = std::thread::spawn({
         let other = other.try_clone().unwrap();
         move || drop(other.accept())
     });
     let taken = listen(&other.local_addr().unwrap().to_string());
-    assert_line(&taken, "warning", "listen", &["the port is taken", "--listen"]);
+    let words = ["the port is taken", "--listen", "The server does not answer there"];
+    assert_line(&taken, "warning", "listen", &words);
     closing.join().unwrap();
     let away = "192.0.2.1:8000";
     let words = "this machine does not have the address: choose another with --listen";
