@@ -16,6 +16,7 @@ use vestibule::models::outbox::{self, Email, Outbox};
 use crate::support::outbox::{DAY, NO_SERVER, START, TestDatabase, TestOutbox, email, mailer};
 use crate::support::smtp::FakeSmtp;
 use crate::support::until;
+use crate::support::work::work_of;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_email_arrives_whole_and_leaves_the_outbox() {
@@ -37,6 +38,17 @@ async fn an_email_arrives_whole_and_leaves_the_outbox() {
         assert_eq!(message_id, format!("<{id}@site.example>"));
         let date = mail.header("Date").unwrap();
         assert_eq!(date, "Sun, 22 Nov 2026 18:20:00 +0000");
+        queue.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_without_emails_begins_no_transaction() {
+    for mut queue in TestOutbox::all(NO_SERVER).await {
+        let (polled, work) = work_of(queue.worker.deliver_due()).await;
+        polled.unwrap();
+        assert_eq!(work.len(), 3, "{work:#?}");
+        assert!(!work.iter().any(|line| line.contains("begin")), "{work:#?}");
         queue.close().await;
     }
 }
