@@ -39,6 +39,11 @@ pub struct Restore {
 }
 
 pub async fn back_up(config: &Config, command: Backup) -> Result<(), CommandError> {
+    if command.file == Path::new("-") {
+        return Err(CommandError::Usage(
+            "a backup is checked before it gets its name: give the name of a file".to_owned(),
+        ));
+    }
     let backup = back_up_to(config, &command.file).await?;
     let key = name_of_key(backup.key.as_deref());
     eprintln!(

@@ -3,6 +3,7 @@
 
 use std::io::{self, BufRead, IsTerminal};
 
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::account::{Account, find_account, print_user};
@@ -29,7 +30,7 @@ an earlier one.
 Examples:
   vestibule user set-password ann
   vestibule user set-password ann < password.txt
-  vestibule user set-password ann@example.com --code";
+  vestibule user set-password ann@example.com --code --json";
 
 pub const EMAIL_EXAMPLES: &str = "\
 The address counts as not verified. Codes that are under way stop working, and sessions
@@ -56,6 +57,9 @@ pub struct SetPassword {
     /// Print a code that sets a new password at /reset
     #[arg(long)]
     code: bool,
+    /// Print the code as JSON
+    #[arg(long, requires = "code")]
+    json: bool,
 }
 
 #[derive(clap::Args)]
@@ -87,7 +91,11 @@ pub async fn set_password(app: &App, command: SetPassword) -> Result<(), Command
         let code = make_code(app, &user).await?.ok_or_else(superseded)?;
         let life = times::life(CODE_LIFE);
         eprintln!("This code sets a new password for {name} at /reset, once, within {life}.");
-        return print(&code);
+        return if command.json {
+            print(&json!({ "code": code.to_string() }))
+        } else {
+            print(&code)
+        };
     }
     if !set_password_for(app, &user, &read_password()?).await? {
         return Err(superseded());

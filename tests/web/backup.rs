@@ -108,6 +108,9 @@ fn a_backup_overwrites_nothing_and_names_what_is_missing() {
         "{}",
         nowhere.err
     );
+    let dash = backup(&folder, "-");
+    assert_eq!((dash.status, dash.out.as_str()), (2, ""), "{}", dash.err);
+    assert!(!folder.0.join("-").exists());
     let json = folder.run(&["backup", "json.db", "--json"], &[], "");
     let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(json["tables"]["vestibule_users"], 1);

@@ -111,6 +111,10 @@ fn a_code_is_printed_alone_and_sets_a_password_once() {
     let code = printed.out.strip_suffix('\n').unwrap();
     assert!(code.len() == 9 && code.as_bytes()[4] == b'-', "{code}");
     assert!(!printed.err.contains(code));
+    let json = json(&folder, "user set-password ann --code --json");
+    assert!(keys(&json) == ["code"] && json["code"].as_str().unwrap().len() == 9, "{json}");
+    assert_eq!(run(&folder, "user set-password ann --json", "").status, 2, "it prints no data");
+    let code = json["code"].as_str().unwrap();
     let reset = |cookie: &str, code: &str| {
         let fields =
             [("code", code), ("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
