@@ -163,7 +163,7 @@ fn with_a_key_in_a_setting_a_rotation_says_what_to_do() {
     let key = "b+iXfJnZ0sGeXfdc3Ii4TnVZdo1Jwf4dyyCWQMUFSsg=";
     let rotated = folder.run(&["key", "rotate"], &[("VESTIBULE_SECRET", key)], "");
     assert_eq!((rotated.status, rotated.out.as_str()), (2, ""), "{}", rotated.err);
-    assert!(rotated.err.contains("in front of it") && !rotated.err.contains(key));
+    assert!(rotated.err.contains("in front of the old one") && !rotated.err.contains(key));
     let missing = folder.run(&["key", "rotate"], &[], "");
     assert!(missing.status == 1 && missing.err.contains("no key to replace"), "{}", missing.err);
     assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 0);
