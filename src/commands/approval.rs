@@ -39,7 +39,14 @@ pub async fn run(app: &App, command: Approve) -> Result<(), CommandError> {
     let mut users = Vec::new();
     // All of them first: after a typing mistake nobody is approved.
     for typed in &command.users {
-        users.push(find_account(app, typed).await?);
+        let user = find_account(app, typed).await?;
+        if !user.is_enabled() {
+            return Err(CommandError::Failed(format!(
+                "{} is disabled, and could not log in: see `vestibule user enable`",
+                user.display_name()
+            )));
+        }
+        users.push(user);
     }
     for user in &users {
         let name = user.display_name();

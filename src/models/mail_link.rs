@@ -66,17 +66,17 @@ const INSERT: &str = concat!(
         set token_hash = $1, created_at = $3, expires_at = $4, email = $7"
 );
 
-const FIND: &str = concat!(
-    "select ",
-    mail_link_columns!(),
-    " from vestibule_mail_links where token_hash = $1 and purpose = $2 and expires_at > $3"
-);
+/// Not the link of a disabled account, which the operator's changes may have made since.
+macro_rules! usable {
+    () => {
+        "from vestibule_mail_links where token_hash = $1 and purpose = $2 and expires_at > $3
+            and not exists (select 1 from vestibule_users where id = user_id and disabled_at is not null)"
+    };
+}
 
-const TAKE: &str = concat!(
-    "delete from vestibule_mail_links where token_hash = $1 and purpose = $2 and expires_at > $3
-    returning ",
-    mail_link_columns!()
-);
+const FIND: &str = concat!("select ", mail_link_columns!(), " ", usable!());
+
+const TAKE: &str = concat!("delete ", usable!(), " returning ", mail_link_columns!());
 
 const REVOKE_SINCE: &str =
     "delete from vestibule_mail_links where user_id = $1 and credential_version >= $2";
@@ -114,7 +114,7 @@ pub async fn insert_link(
     insert.execute(executor).await.map(drop)
 }
 
-/// The link with this token, unless it was used or has expired.
+/// The link with this token, unless it was used or has expired, or its account is disabled.
 pub async fn find_link(
     executor: Executor<'_>,
     purpose: LinkPurpose,
@@ -124,7 +124,7 @@ pub async fn find_link(
     sql(FIND).bind(token_hash).bind(purpose.name()).bind(now).fetch_optional(executor).await
 }
 
-/// Uses up the link with this token: once, whatever is sent in parallel.
+/// Uses up the link that [`find_link`] finds: once, whatever is sent in parallel.
 pub async fn take_link(
     executor: Executor<'_>,
     purpose: LinkPurpose,

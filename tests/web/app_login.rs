@@ -5,6 +5,8 @@ use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use futures_util::future::join_all;
 use tower::ServiceExt;
+use vestibule::accounts::disable_account::disable;
+use vestibule::models::user::find_user_by_username;
 
 use crate::support::apps::{
     AppLogin, HTML, PROXY, WIKI, app_cookie, ask_proxy, at, behind_proxy, get, location, session,
@@ -95,6 +97,21 @@ on_both_databases! {
             assert_eq!(site.count("select count(*) from vestibule_tickets").await, 1, "{path}");
         }
         assert_eq!(login.finish(&proxy, WIKI, &login.browser_cookie).await.status(), StatusCode::SEE_OTHER);
+    }
+
+    async fn a_disabled_account_is_nobody_to_applications_at_once(site: Site) {
+        let ann = site.registered("ann").await;
+        let proxy = behind_proxy(&site).await;
+        let cookie = app_cookie(&proxy, WIKI, &session(&ann)).await;
+        let login = AppLogin::start(&proxy, WIKI, &session(&ann)).await;
+        let user = find_user_by_username(site.db().reader(), "ann").await.unwrap().unwrap();
+        disable(&site.app, &user).await.unwrap().unwrap();
+        let answer = login.finish(&proxy, WIKI, &login.browser_cookie).await;
+        assert_refused(&answer, "disabled");
+        for ask in [ask_proxy(&proxy, WIKI, &cookie).await, ask_proxy(&proxy, "http://localhost:8000/notes", &session(&ann)).await] {
+            assert_eq!(ask.status(), StatusCode::FOUND);
+            assert!(!ask.headers().contains_key("remote-user"));
+        }
     }
 
     async fn a_ticket_lives_for_half_a_minute(site: Site) {

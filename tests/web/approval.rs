@@ -257,6 +257,10 @@ async fn the_command_lists_and_approves() {
     assert_eq!(keys(&all[0]), fixed);
     let mistyped = run(&["approve", "ann", "bbo"]);
     assert_eq!((mistyped.status, &*mistyped.out), (1, ""), "nobody is approved");
+    assert_eq!(run(&["disable", "ann"]).status, 0);
+    let disabled = run(&["approve", "ann"]);
+    assert!(disabled.status == 1 && disabled.err.contains("ann is disabled"), "{}", disabled.err);
+    assert_eq!(run(&["enable", "ann"]).status, 0);
     for outcome in ["ann was approved.", "ann needs no approval."] {
         let approved = run(&["approve", "ANN@meadow.example", "bob", "--json"]);
         assert_eq!(approved.status, 0, "{}", approved.err);

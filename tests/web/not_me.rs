@@ -1,8 +1,12 @@
 //! "This wasn't me": the link in notices.
 
 use axum::http::StatusCode;
+use vestibule::accounts::change_email::change_email_for;
+use vestibule::accounts::disable_account::{disable, enable};
+use vestibule::accounts::email::EmailAddress;
 use vestibule::accounts::mail_link::LINK_LIFE;
 use vestibule::db::sql;
+use vestibule::models::user::find_user_by_username;
 
 use crate::support::{Browser, OTHER_PASSWORD, PASSWORD, Site, email_of};
 
@@ -50,6 +54,27 @@ on_both_databases! {
         owner.reset(&code, OTHER_PASSWORD).await;
         assert_eq!(owner.path(), "/login", "{}", owner.text());
         assert!(owner.log_in("ann", OTHER_PASSWORD).await.is_logged_in().await);
+    }
+
+    /// What the operator changes is reported to a disabled account, too.
+    async fn a_link_of_a_disabled_account_leads_nowhere_until_it_is_enabled(site: Site) {
+        let mut ann = site.registered("ann").await;
+        let earlier = link(&site, "registered").await;
+        let user = async || find_user_by_username(site.db().reader(), "ann").await.unwrap().unwrap();
+        disable(&site.app, &user().await).await.unwrap().unwrap();
+        let email = EmailAddress::parse("new@meadow.example").unwrap();
+        change_email_for(&site.app, &user().await, &email).await.unwrap();
+        let link = link(&site, "email_changed").await;
+        let made_up = ann.open("/not-me/AAAAAAAAAAAAAAAAAAAAAA").await.html.clone();
+        for path in [&link, &earlier] {
+            assert_eq!(ann.open(path).await.html, made_up);
+            assert_eq!(ann.post(path, &[]).await.status(), StatusCode::NOT_FOUND);
+        }
+        assert!(user().await.password_blocked_at.is_none());
+        enable(&site.app, &user().await).await.unwrap().unwrap();
+        assert_eq!(ann.open(&earlier).await.status, StatusCode::NOT_FOUND, "it ended with the disabling");
+        press(&mut ann, &link).await;
+        assert_eq!(ann.path(), "/forgot");
     }
 
     async fn opening_the_link_changes_nothing(site: Site) {
