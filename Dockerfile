@@ -1,6 +1,6 @@
 # A container of the static program alone: run ./dist first, then docker build --tag vestibule .
 FROM scratch
-COPY --chmod=0755 dist-out/vestibule /vestibule
+COPY dist-out/vestibule /vestibule
 # With the folder, so that a new volume belongs to the user.
 COPY --chown=1000:1000 packaging/data /data
 USER 1000:1000
