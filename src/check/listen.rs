@@ -1,11 +1,14 @@
 //! Where the server listens: whether it can, or does already.
 
+use std::fs;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 
-use url::Url;
+use tokio::time::timeout;
 
-use super::{Finding, network};
+use super::Finding;
+use super::network::{TIMEOUT, ask_server};
 use crate::config::{Config, Listen};
 use crate::disk::why_not_writable;
 use crate::server::listener::{Listener, explain};
@@ -21,25 +24,25 @@ pub async fn check(config: &Config) -> Vec<Finding> {
 
 /// `path` is what the server answers there.
 async fn try_out(setting: &str, name: &'static str, listen: &Listen, path: &str) -> Finding {
-    let address = match listen {
-        Listen::Tcp(address) => address,
-        // To bind it would create the file.
-        Listen::Unix(path) => {
-            return match why_not_writable(path) {
-                None => Finding::ok(name, listen.to_string()),
-                Some(why) => Finding::failed(name, format!("VESTIBULE_{setting}={listen}: {why}")),
-            };
-        }
-    };
+    // To bind a Unix socket would create its file.
+    if let Listen::Unix(file) = listen {
+        let named = format!("VESTIBULE_{setting}={listen}");
+        return match why_not_writable(file) {
+            _ if serves(listen, path).await => serving(name, listen),
+            Some(_) if is_socket(file) => {
+                taken(name, &format!("{named}: the socket belongs to another user"))
+            }
+            Some(why) => Finding::failed(name, format!("{named}: {why}")),
+            None => Finding::ok(name, listen.to_string()),
+        };
+    }
     match Listener::bind(listen).await {
         Ok(_) => Finding::ok(name, format!("{listen} is free")),
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
-            if serves(*address, path).await {
-                return Finding::ok(name, format!("the server runs at {listen}"));
+            if serves(listen, path).await {
+                return serving(name, listen);
             }
-            let why = explain(&error, setting, listen);
-            let who = "it is another program, or systemd, which may have it for the server";
-            Finding::warning(name, format!("{why}. The server does not answer there: {who}"))
+            taken(name, &explain(&error, setting, listen))
         }
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             Finding::warning(name, explain(&error, setting, listen))
@@ -48,10 +51,21 @@ async fn try_out(setting: &str, name: &'static str, listen: &Listen, path: &str)
     }
 }
 
+fn serving(name: &'static str, listen: &Listen) -> Finding {
+    Finding::ok(name, format!("the server runs at {listen}"))
+}
+
+fn taken(name: &'static str, why: &str) -> Finding {
+    let who = "it is another program, or systemd, which may have it for the server";
+    Finding::warning(name, format!("{why}. The server does not answer there: {who}"))
+}
+
+fn is_socket(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.file_type().is_socket())
+}
+
 /// Whether the program answers there.
-async fn serves(address: SocketAddr, path: &str) -> bool {
-    let url = Url::parse(&format!("http://{address}{path}"));
-    let Ok(url) = url else { return false };
-    let answer = network::get(&url, &[]).await;
-    answer.is_ok_and(|(answer, _)| answer.first("x-request-id").is_some())
+async fn serves(listen: &Listen, path: &str) -> bool {
+    let answer = timeout(TIMEOUT, ask_server(listen, path)).await;
+    matches!(answer, Ok(Ok(answer)) if answer.first("x-request-id").is_some())
 }

@@ -1,17 +1,19 @@
 //! Looks up names, and asks a web server one question.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 use url::Url;
 
+use crate::config::Listen;
 use crate::tls::{Peer, Stream, Tls};
 
 /// For one name, and for one answer.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// More of a head is not read.
 const MAX_HEAD: u64 = 64 * 1024;
@@ -72,6 +74,31 @@ async fn connect_and_ask(
     Ok((answer.map_err(|why| format!("{host}:{port}: {why}"))?, local))
 }
 
+/// Asks the server of this machine for a path.
+pub async fn ask_server(listen: &Listen, path: &str) -> Result<Answer, String> {
+    let away = |cause: io::Error| format!("the server does not answer: {cause}");
+    match listen {
+        Listen::Tcp(address) => {
+            let server = TcpStream::connect(reachable(*address)).await.map_err(away)?;
+            ask(server, "localhost", path, &[]).await
+        }
+        Listen::Unix(file) => {
+            let server = UnixStream::connect(file).await.map_err(away)?;
+            ask(server, "localhost", path, &[]).await
+        }
+    }
+}
+
+/// All interfaces have no address to connect to; this machine is one of them.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
 /// Asks the web server behind `stream` for a path.
 pub async fn ask(
     mut stream: impl Stream,
@@ -79,7 +106,7 @@ pub async fn ask(
     path: &str,
     headers: &[(&str, &str)],
 ) -> Result<Answer, String> {
-    let broken = |cause: std::io::Error| format!("the connection broke: {cause}");
+    let broken = |cause: io::Error| format!("the connection broke: {cause}");
     let further: Vec<_> =
         headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let further = further.concat();
@@ -103,4 +130,20 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
     let headers = lines.filter_map(|line| line.split_once(':'));
     let headers = headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
     Some(Answer { status, headers: headers.collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_all_interfaces_is_asked_on_this_machine() {
+        for (listen, asked) in [
+            ("0.0.0.0:8000", "127.0.0.1:8000"),
+            ("[::]:8000", "[::1]:8000"),
+            ("192.0.2.1:80", "192.0.2.1:80"),
+        ] {
+            assert_eq!(reachable(listen.parse().unwrap()).to_string(), asked);
+        }
+    }
 }

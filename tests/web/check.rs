@@ -5,6 +5,7 @@ mod site;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 use sqlx::Connection;
@@ -12,6 +13,7 @@ use sqlx::Connection;
 use crate::support::cluster::Cluster;
 use crate::support::program::{Ended, Folder};
 use crate::support::smtp::{FakeSmtp, Setup};
+use crate::support::unix::UnixProgram;
 
 const SECRET: (&str, &str) = ("VESTIBULE_SECRET", "YSBrZXkgZm9yIHRlc3RzLCAzMiBieXRlcyBvZiBpdP8=");
 
@@ -145,6 +147,31 @@ async fn an_address_that_is_taken_or_not_ours_is_told_as_by_serve() {
     assert_line(&socket, "failed", "listen", &["the folder missing does not exist"]);
     assert_line(&listen("unix:socket"), "ok", "listen", &["unix:"]);
     assert!(!folder.0.join("socket").exists());
+    let program = tokio::task::block_in_place(|| UnixProgram::start(&folder, &[]));
+    let own = listen("unix:socket");
+    assert_line(&own, "ok", "listen", &["the server runs at unix:"]);
+    drop(program);
+}
+
+/// As systemd makes it, in a folder of root's.
+#[test]
+fn a_unix_socket_of_another_user_is_only_a_warning() {
+    let folder = Folder::new();
+    let _socket = std::os::unix::net::UnixListener::bind(folder.0.join("socket")).unwrap();
+    std::fs::set_permissions(&folder.0, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(folder.0.join("socket"), std::fs::Permissions::from_mode(0o600))
+        .unwrap();
+    let mut other = Command::new("setpriv");
+    other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    other.args([env!("CARGO_BIN_EXE_vestibule"), "check"]).current_dir(&folder.0);
+    other.env("VESTIBULE_LISTEN", "unix:socket");
+    let ended = Ended::from(other.output().unwrap());
+    if ended.err.starts_with("setpriv") {
+        eprintln!("this user cannot become another: not tested");
+        return;
+    }
+    let words = "the socket belongs to another user. The server does not answer there";
+    assert_line(&ended, "warning", "listen", &[words]);
 }
 
 async fn run_sql(folder: &Folder, text: &'static str) {
