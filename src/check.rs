@@ -19,6 +19,7 @@ use url::Url;
 
 use crate::config::Config;
 use crate::db::Db;
+use crate::times;
 
 /// What one check found.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -66,6 +67,13 @@ impl fmt::Display for Finding {
         };
         write!(f, "{status:<8} {}: {}", self.name, self.message)
     }
+}
+
+/// A warning, if the certificate of `host` expires soon.
+fn certificate(name: &'static str, host: &str, expiry: Option<i64>) -> Option<Finding> {
+    let day = times::day(expiry?);
+    let message = format!("the certificate of {host} expires on {day}: renew it there before");
+    Some(Finding::warning(name, message))
 }
 
 /// Tries what `config` names, and the site at `url` through its proxy.

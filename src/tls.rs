@@ -3,7 +3,8 @@
 mod explain;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
@@ -21,6 +22,9 @@ use tokio_rustls::rustls::{
 };
 
 use explain::explain;
+
+/// How long before its end a certificate is told to expire. Renewal by ACME is usual 30 days before.
+pub const SOON: Duration = Duration::from_hours(14 * 24);
 
 /// TCP, or TLS over it.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -55,6 +59,7 @@ pub struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
     peer: Peer,
+    end: Arc<Mutex<Option<i64>>>,
 }
 
 impl Tls {
@@ -68,14 +73,15 @@ impl Tls {
         roots.add_parsable_certificates(ca.iter().filter(|one| is_authority(one)).cloned());
         let provider = Arc::new(ring::default_provider());
         let algorithms = provider.signature_verification_algorithms;
-        let verifier = Verifier { roots, pinned: ca.to_vec(), algorithms };
+        let end = Arc::default();
+        let verifier = Verifier { roots, pinned: ca.to_vec(), algorithms, end: Arc::clone(&end) };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
-        Ok(Self { connector: Arc::new(config).into(), name, peer })
+        Ok(Self { connector: Arc::new(config).into(), name, peer, end })
     }
 
     /// Makes the handshake over `stream`.
@@ -84,6 +90,11 @@ impl Tls {
             Ok(stream) => Ok(Box::new(stream)),
             Err(error) => Err(explain(error, self.peer, &self.name.to_str())),
         }
+    }
+
+    /// When the certificate of the last handshake expires, if that is [`SOON`].
+    pub fn expiry(&self) -> Option<i64> {
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,6 +106,8 @@ struct Verifier {
     roots: RootCertStore,
     pinned: Vec<CertificateDer<'static>>,
     algorithms: WebPkiSupportedAlgorithms,
+    /// As [`Tls::expiry`] returns it.
+    end: Arc<Mutex<Option<i64>>>,
 }
 
 /// The system's certificates, which `SSL_CERT_FILE` and `SSL_CERT_DIR` replace; or Mozilla's where there
@@ -119,18 +132,24 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, Error> {
         let certificate = ParsedCertificate::try_from(end_entity)?;
         let is_pinned = self.pinned.contains(end_entity);
-        verify_server_cert_signed_by_trust_anchor(
-            &certificate,
-            &self.roots,
-            intermediates,
-            now,
-            self.algorithms.all,
-        )
-        // webpki checks the time before the signature.
-        .or_else(|error| if is_pinned && !is_about_time(&error) { Ok(()) } else { Err(error) })?;
+        let verify_at = |time| {
+            verify_server_cert_signed_by_trust_anchor(
+                &certificate,
+                &self.roots,
+                intermediates,
+                time,
+                self.algorithms.all,
+            )
+            // webpki checks the time before the signature.
+            .or_else(|error| if is_pinned && !is_about_time(&error) { Ok(()) } else { Err(error) })
+        };
+        verify_at(now)?;
         verify_server_name(&certificate, name).or_else(|error| {
             if is_pinned && has_common_name(end_entity, &error, name) { Ok(()) } else { Err(error) }
         })?;
+        let soon = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()) + SOON);
+        let end = verify_at(soon).err().and_then(|error| end(&error));
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = end;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -161,6 +180,15 @@ fn is_about_time(error: &Error) -> bool {
     use CertificateError::{Expired, ExpiredContext, NotValidYetContext};
     let Error::InvalidCertificate(cause) = error else { return false };
     matches!(cause, Expired | ExpiredContext { .. } | NotValidYetContext { .. })
+}
+
+/// When a certificate expired, if that is why it is refused.
+fn end(error: &Error) -> Option<i64> {
+    let Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) = error
+    else {
+        return None;
+    };
+    i64::try_from(not_after.as_secs()).ok()
 }
 
 /// Whether the certificate has no alternative name, as `openssl req -x509` makes it by default, and the

@@ -22,6 +22,8 @@ const MAX_HEAD: u64 = 64 * 1024;
 pub struct Answer {
     pub status: u16,
     headers: Vec<(String, String)>,
+    /// When the certificate expires, if that is soon.
+    pub certificate_expiry: Option<i64>,
 }
 
 impl Answer {
@@ -65,13 +67,16 @@ async fn connect_and_ask(
     let tcp = tcp.map_err(|cause| format!("{host}:{port} cannot be reached: {cause}"))?;
     let local = tcp.local_addr().map_err(|cause| cause.to_string())?;
     let mut stream: Box<dyn Stream> = Box::new(tcp);
+    let mut certificate_expiry = None;
     if url.scheme() == "https" {
         let tls = Tls::new(host.trim_matches(['[', ']']), Peer::Site, &[])?;
         stream = tls.wrap(stream).await.map_err(|error| error.to_string())?;
+        certificate_expiry = tls.expiry();
     }
     let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
     let answer = ask(stream, authority, url.path(), headers).await;
-    Ok((answer.map_err(|why| format!("{host}:{port}: {why}"))?, local))
+    let answer = answer.map_err(|why| format!("{host}:{port}: {why}"))?;
+    Ok((Answer { certificate_expiry, ..answer }, local))
 }
 
 /// Asks the server of this machine for a path.
@@ -129,7 +134,7 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
     let status = lines.next()?.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
     let headers = lines.filter_map(|line| line.split_once(':'));
     let headers = headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
-    Some(Answer { status, headers: headers.collect() })
+    Some(Answer { status, headers: headers.collect(), certificate_expiry: None })
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use url::Url;
 
-use super::Finding;
 use super::network::{self, Answer};
+use super::{Finding, certificate};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::key::ServerKey;
@@ -38,6 +38,8 @@ pub async fn check(config: &Config, url: &Url, key: Option<&ServerKey>) -> Site 
         Err(why) => return Site { findings: vec![Finding::failed(NAME, why)], date: None },
     };
     findings.push(same_url(config, url));
+    let host = url.host_str().unwrap_or_default();
+    findings.extend(certificate("certificate", host, answer.certificate_expiry));
     let arrival = match (key, &question, answer.first(arrival::HEADER)) {
         (Some(key), Some(question), Some(text)) => arrival::read_answer(key, question, text),
         _ => None,

@@ -1,21 +1,29 @@
 //! The mail server: connection, TLS, login, sender and a recipient, without an email.
 
-use super::Finding;
+use super::{Finding, certificate};
 use crate::config::{Config, MailboxReaders, SmtpServer, SmtpTls};
 use crate::mail::{Mailer, Trial};
 
 const NAME: &str = "mail server";
 
-pub async fn check(config: &Config) -> Option<Finding> {
-    let Some(server) = &config.smtp else { return Some(none(config.dev_mailbox)) };
-    let mailer = match Mailer::from_config(config) {
-        Ok(mailer) => mailer?,
-        Err(error) => return Some(Finding::failed(NAME, format!("VESTIBULE_SMTP_URL: {error}"))),
-    };
+pub async fn check(config: &Config) -> Vec<Finding> {
+    let Some(server) = &config.smtp else { return vec![none(config.dev_mailbox)] };
+    match Mailer::new(server.clone(), &config.mail_from, config.base_url.host()) {
+        Err(error) => vec![Finding::failed(NAME, format!("VESTIBULE_SMTP_URL: {error}"))],
+        Ok(mailer) => {
+            let mut findings = vec![try_out(config, server, &mailer).await];
+            let expiry = mailer.certificate_expiry();
+            findings.extend(certificate("mail certificate", &server.host, expiry));
+            findings
+        }
+    }
+}
+
+async fn try_out(config: &Config, server: &SmtpServer, mailer: &Mailer) -> Finding {
     let (sender, recipient) = (&config.mail_from.address, config.operator_address());
     let works = format!("{}, it takes email from {sender}", described(server));
     let offer = format!("email from {sender} to {recipient}");
-    Some(match mailer.try_out(recipient).await {
+    match mailer.try_out(recipient).await {
         Err(why) => Finding::failed(NAME, why),
         Ok(Trial::Deferred(reply)) => {
             Finding::warning(NAME, format!("{offer} is deferred ({reply}): check the limits there"))
@@ -37,7 +45,7 @@ pub async fn check(config: &Config) -> Option<Finding> {
                 "{works}; it has no mailbox {recipient} ({reply}), so answers to that address are lost"
             ),
         ),
-    })
+    }
 }
 
 fn none(readers: MailboxReaders) -> Finding {

@@ -52,6 +52,11 @@ impl Server {
         Ok(Self { config, hello, tls, working: Mutex::default() })
     }
 
+    /// When the certificate expires, if that is soon. It is known after a connection.
+    pub(super) fn certificate_expiry(&self) -> Option<i64> {
+        self.tls.as_ref()?.expiry()
+    }
+
     /// A session that is ready for mail, from the first address that gives one (RFC 5321, 5.1). The
     /// error says to the operator why no address does.
     pub(super) async fn connect(&self) -> Result<Session, String> {

@@ -17,6 +17,11 @@ pub enum Trial {
 }
 
 impl Mailer {
+    /// When the server's certificate expires, if that is soon. It is known after [`Mailer::try_out`].
+    pub fn certificate_expiry(&self) -> Option<i64> {
+        self.server.certificate_expiry()
+    }
+
     /// Logs in and names the sender and a recipient: many servers refuse a sender only then. The error
     /// says to the operator why no email can be sent at all.
     pub async fn try_out(&self, recipient: &str) -> Result<Trial, String> {

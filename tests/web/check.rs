@@ -9,10 +9,13 @@ use std::process::Command;
 
 use serde_json::Value;
 use sqlx::Connection;
+use time::OffsetDateTime;
+use time::macros::format_description;
 
+use crate::support::certificates::{Identity, of_days, signed_for_localhost};
 use crate::support::cluster::Cluster;
 use crate::support::program::{Ended, Folder};
-use crate::support::smtp::{FakeSmtp, Setup};
+use crate::support::smtp::{FakeSmtp, Security, Setup};
 use crate::support::unix::UnixProgram;
 
 const SECRET: (&str, &str) = ("VESTIBULE_SECRET", "YSBrZXkgZm9yIHRlc3RzLCAzMiBieXRlcyBvZiBpdP8=");
@@ -295,6 +298,41 @@ async fn the_mail_server_is_tried_without_an_email() {
     for words in ["Not asked", "SPF", "_dmarc.site.example", "DKIM"] {
         assert!(domain.contains(words), "{domain}");
     }
+}
+
+/// So many days from now, as a page writes it.
+fn day_in(days: i64) -> String {
+    let words = format_description!("[day padding:none] [month repr:long] [year]");
+    let at = vestibule::clock::Clock::System.now() + days * 24 * 60 * 60;
+    OffsetDateTime::from_unix_timestamp(at).unwrap().format(words).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_servers_certificate_that_expires_soon_or_has_expired_is_told_with_the_day() {
+    let folder = Folder::new();
+    let ca = folder.0.join("ca.pem");
+    let ca_setting = ("VESTIBULE_SMTP_CA", &*ca.display().to_string());
+    for security in [Security::Tls, Security::StartTls] {
+        for (days, status, name, words) in [
+            (13, "warning", "mail certificate", "expires on"),
+            (-1, "failed", "mail server", "expired on"),
+        ] {
+            let identity = Identity::self_signed(&of_days(&["localhost"], -60, days));
+            std::fs::write(&ca, &identity.pem).unwrap();
+            let server =
+                FakeSmtp::identified(Setup { security, ..Setup::default() }, identity).await;
+            let settings = [("VESTIBULE_SMTP_URL", &*server.url()), ca_setting];
+            let ended = check(&folder, &[], &settings);
+            assert_line(&ended, status, name, &[words, &day_in(days)]);
+        }
+    }
+    let (identity, authority) = signed_for_localhost();
+    std::fs::write(&ca, authority).unwrap();
+    let setup = Setup { security: Security::Tls, ..Setup::default() };
+    let server = FakeSmtp::identified(setup, identity).await;
+    let ended = check(&folder, &[], &[("VESTIBULE_SMTP_URL", &server.url()), ca_setting]);
+    assert_line(&ended, "ok", "mail server", &["the certificate is trusted"]);
+    assert!(!ended.out.contains("expires"), "{}", ended.out);
 }
 
 #[tokio::test(flavor = "multi_thread")]

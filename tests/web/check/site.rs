@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Child;
 
-use super::{assert_line, check};
+use super::{assert_line, check, day_in};
 use crate::support::hosts::Authority;
 use crate::support::program::{Ended, Folder, Program};
 use crate::support::proxies::{CADDY, NGINX, documented, is_there, start_caddy, start_nginx};
@@ -19,6 +19,8 @@ struct Site {
     program: Program,
     proxy: Option<Child>,
     ip: Ipv4Addr,
+    /// How long its certificate is valid.
+    days: i64,
 }
 
 impl Drop for Site {
@@ -45,12 +47,12 @@ impl Site {
             [("VESTIBULE_BASE_URL", &*base_url), ("VESTIBULE_SMTP_URL", "smtp://127.0.0.1:1")];
         let settings = [&own[..], settings].concat();
         let program = tokio::task::block_in_place(|| folder.serve_with_log(&settings));
-        Some(Self { folder, program, proxy: None, ip })
+        Some(Self { folder, program, proxy: None, ip, days: 90 })
     }
 
     async fn behind(mut self, start: impl FnOnce(&Self) -> Child) -> Self {
         let authority = Authority::new();
-        authority.write(&self.folder.0, &self.ip.to_string());
+        authority.write(&self.folder.0, &self.ip.to_string(), self.days);
         std::fs::write(self.folder.0.join("ca.pem"), authority.pem()).unwrap();
         self.proxy = Some(start(&self));
         until(async || tokio::net::TcpStream::connect((self.ip, 443)).await.is_ok()).await;
@@ -87,6 +89,7 @@ async fn the_documented_nginx_is_right() {
     let site = site.behind_nginx("", "").await;
     let ended = site.check(&[TRUSTED]);
     assert_line(&ended, "ok", "site", &["answers"]);
+    assert!(!ended.out.contains("certificate"), "{}", ended.out);
     assert_line(&ended, "ok", "client address", &["was not believed"]);
     assert_line(&ended, "ok", "Remote-User", &["removes"]);
     assert_line(&ended, "ok", "HSTS", &["max-age=63072000"]);
@@ -94,6 +97,20 @@ async fn the_documented_nginx_is_right() {
     assert_line(&ended, "ok", "clock", &["UTC"]);
     let replaced = Site::start(&[TRUSTED]).unwrap().behind_nginx(ADDED, "$remote_addr").await;
     assert_line(&replaced.check(&[TRUSTED]), "ok", "client address", &["was not believed"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_expires_soon_or_has_expired_is_told_with_the_day() {
+    for (days, status, name, words) in
+        [(13, "warning", "certificate", "expires on"), (-1, "failed", "site", "expired on")]
+    {
+        let site = is_there(NGINX).then(|| Site::start(&[TRUSTED])).flatten();
+        let Some(mut site) = site else { return };
+        site.days = days;
+        let site = site.behind_nginx("", "").await;
+        let ended = site.check(&[TRUSTED]);
+        assert_line(&ended, status, name, &[words, &day_in(days)]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

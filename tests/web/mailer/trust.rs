@@ -1,13 +1,14 @@
 //! Which certificates of a mail server are trusted, and how the others are reported.
 
 use rcgen::{CertificateParams, DnType};
-use time::{Duration, OffsetDateTime};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use vestibule::mail::SendResult;
 
 use super::queued;
-use crate::support::certificates::{Identity, authority, params, signed_for_localhost, trusting};
+use crate::support::certificates::{
+    Identity, authority, of_days, params, signed_for_localhost, trusting,
+};
 use crate::support::outbox::mailer_trusting;
 use crate::support::smtp::{FakeSmtp, Security, Setup};
 
@@ -32,15 +33,6 @@ async fn rejection(identity: Identity, ca: &str) -> String {
 fn with_common_name(name: &str) -> CertificateParams {
     let mut params = authority(&[]);
     params.distinguished_name.push(DnType::CommonName, name);
-    params
-}
-
-fn of_days(first: i64, last: i64) -> CertificateParams {
-    let today = OffsetDateTime::from(std::time::UNIX_EPOCH)
-        + Duration::milliseconds(vestibule::clock::Clock::System.millis());
-    let mut params = params(&["localhost"]);
-    params.not_before = today + Duration::days(first);
-    params.not_after = today + Duration::days(last);
     params
 }
 
@@ -71,7 +63,7 @@ async fn a_certificate_in_the_file_must_be_for_the_host_and_valid_today() {
         assert!(why.contains("subjectAltName") || why.contains("for mail.example"), "{why}");
     }
     for (first, last, message) in [(-9, -1, "expired on"), (1, 9, "is not valid before")] {
-        let other = Identity::self_signed(&of_days(first, last));
+        let other = Identity::self_signed(&of_days(&["localhost"], first, last));
         let ca = other.pem.clone();
         let why = rejection(other, &ca).await;
         assert!(why.contains(message), "{why}");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use time::{Duration, OffsetDateTime};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -62,6 +63,16 @@ impl Identity {
 pub fn params(names: &[&str]) -> CertificateParams {
     let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
     CertificateParams::new(names).unwrap()
+}
+
+/// As [`params`], valid from one day to another, counted from today.
+pub fn of_days(names: &[&str], first: i64, last: i64) -> CertificateParams {
+    let today = OffsetDateTime::from(std::time::UNIX_EPOCH)
+        + Duration::milliseconds(vestibule::clock::Clock::System.millis());
+    let mut params = params(names);
+    params.not_before = today + Duration::days(first);
+    params.not_after = today + Duration::days(last);
+    params
 }
 
 /// For an authority with these names, as `openssl req -x509` creates it.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rcgen::CertificateParams;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -12,7 +11,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 use url::Url;
 
-use super::certificates::{Identity, authority, params, trusting};
+use super::certificates::{Identity, authority, of_days, trusting};
 
 /// The most redirects that are followed in a row.
 const MOST_REDIRECTS: usize = 10;
@@ -40,10 +39,9 @@ impl Authority {
         Self(Identity::self_signed(&authority(&[])))
     }
 
-    /// Writes `HOST.pem` and `HOST.key` to `folder`.
-    pub fn write(&self, folder: &std::path::Path, host: &str) {
-        let signed: CertificateParams = params(&[host]);
-        let identity = self.0.signs(&signed);
+    /// Writes `HOST.pem` and `HOST.key` to `folder`, for so many days from now.
+    pub fn write(&self, folder: &std::path::Path, host: &str, days: i64) {
+        let identity = self.0.signs(&of_days(&[host], -60, days));
         std::fs::write(folder.join(format!("{host}.pem")), &identity.pem).unwrap();
         std::fs::write(folder.join(format!("{host}.key")), identity.key_pem()).unwrap();
     }

@@ -93,7 +93,7 @@ impl Setup {
     async fn with_proxy(kind: Kind, text: &str, folder: Folder, server: Server) -> Self {
         let authority = Authority::new();
         for host in HOSTS {
-            authority.write(&folder.0, host);
+            authority.write(&folder.0, host, 90);
         }
         let address = free_address();
         let proxy = match kind {
