@@ -160,6 +160,12 @@ fn every_file_on_the_map_exists() {
         seen += 1;
     }
     assert!(seen > 50, "the files were not found");
+    for entry in std::fs::read_dir(at_root("src")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let name = if path.is_dir() { format!("`{name}/`") } else { format!("`{name}`") };
+        assert!(page.contains(&name) || name == "`lib.rs`", "docs/architecture.md lacks {name}");
+    }
 }
 
 /// Where `[words](target)` leads, unless that is another site.
