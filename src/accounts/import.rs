@@ -14,9 +14,9 @@ use crate::app::App;
 use crate::config::UsernameMode;
 use crate::imported_hash::{ImportedHash, Source, parse};
 use crate::models::imported_user::{
-    BATCH, ImportedUser, UserNames, find_kept_names, find_users_by_names, insert_users, new_id,
+    BATCH, ImportedUser, UserNames, find_kept_names, find_users_by_names, insert_users,
 };
-use crate::times;
+use crate::{random, times};
 
 /// How far, in seconds, a time of creation may be ahead of ours: some programs store local times.
 const MAX_AHEAD: i64 = 24 * 60 * 60;
@@ -261,7 +261,7 @@ fn check(app: &App, place: Place, row: ImportRow) -> Result<Checked, String> {
     };
     let now = app.clock.now();
     let user = ImportedUser {
-        id: new_id(now),
+        id: random::id(app.clock.millis()),
         username,
         username_key,
         email: email.as_typed().to_owned(),

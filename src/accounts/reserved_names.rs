@@ -16,19 +16,10 @@ pub async fn insert_unreserved(
     let Some(user) = insert_user(tx.executor(), new, app.clock.now()).await? else {
         return Ok(None);
     };
-    let is_reserved = is_reserved_for_others(app, tx, &user, new.email_key).await?;
-    Ok((!is_reserved).then_some(user))
-}
-
-/// Whether the username or the address that `user` was given within `tx` is kept for another account. Asked
-/// afterwards: the unique key has then waited for a parallel change that gives them up.
-pub async fn is_reserved_for_others(
-    app: &App,
-    tx: &mut Tx,
-    user: &User,
-    email_key: &str,
-) -> Result<bool, DbError> {
-    Ok(is_username_kept(app, tx, user).await? || is_email_kept(app, tx, user, email_key).await?)
+    // Asked afterwards: the unique key has then waited for a parallel change that gives them up.
+    let is_kept = is_username_kept(app, tx, &user).await?
+        || is_email_kept(app, tx, &user, new.email_key).await?;
+    Ok((!is_kept).then_some(user))
 }
 
 /// Whether the address that `user` was given within `tx` may be another account's again, or is the username of

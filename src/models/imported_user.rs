@@ -5,7 +5,6 @@ use std::fmt::Write;
 use std::sync::LazyLock;
 
 use crate::db::{DbError, Executor, Statement, row, sql};
-use crate::random;
 
 /// The rows of one statement.
 pub const BATCH: usize = 100;
@@ -87,11 +86,6 @@ row! {
 fn placeholders(first: usize, count: usize) -> String {
     let numbers = first..first + count;
     numbers.map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
-}
-
-/// A new id.
-pub fn new_id(now: i64) -> String {
-    random::id(now * 1000)
 }
 
 impl ImportedUser {
