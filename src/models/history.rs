@@ -114,9 +114,6 @@ pub async fn list_entries(
 
 /// Deletes the history of a user.
 pub async fn delete_history_of_user(executor: Executor<'_>, user_id: &str) -> Result<(), DbError> {
-    sql("delete from vestibule_history where user_id = $1")
-        .bind(user_id)
-        .execute(executor)
-        .await
-        .map(drop)
+    let delete = sql("delete from vestibule_history where user_id = $1").bind(user_id);
+    delete.execute(executor).await.map(drop)
 }

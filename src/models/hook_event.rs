@@ -120,11 +120,8 @@ pub async fn claim_event(db: &Db, kind: HookKind, now: i64) -> Result<Option<Hoo
 
 /// Deletes an event that the hook was told of.
 pub async fn delete_event(executor: Executor<'_>, event: &HookEvent) -> Result<(), DbError> {
-    sql("delete from vestibule_hook_events where id = $1")
-        .bind(&event.id)
-        .execute(executor)
-        .await
-        .map(drop)
+    let delete = sql("delete from vestibule_hook_events where id = $1").bind(&event.id);
+    delete.execute(executor).await.map(drop)
 }
 
 /// Ends the claim of an event that is due again at `next_try_at`. Does nothing when the claim has run out.
@@ -139,11 +136,8 @@ pub async fn reschedule_event(
 
 /// Deletes the events about a user.
 pub async fn delete_events_of_user(executor: Executor<'_>, user_id: &str) -> Result<(), DbError> {
-    sql("delete from vestibule_hook_events where user_id = $1")
-        .bind(user_id)
-        .execute(executor)
-        .await
-        .map(drop)
+    let delete = sql("delete from vestibule_hook_events where user_id = $1").bind(user_id);
+    delete.execute(executor).await.map(drop)
 }
 
 /// Makes the events due now whose next try was set before the clock was put back.
@@ -152,13 +146,10 @@ pub async fn rebase_events(
     kind: HookKind,
     now: i64,
 ) -> Result<(), DbError> {
-    sql("update vestibule_hook_events set next_try_at = $1 where kind = $2 and next_try_at > $3")
-        .bind(now)
-        .bind(kind.name())
-        .bind(now + MAX_WAIT + CLOCK_SKEW)
-        .execute(executor)
-        .await
-        .map(drop)
+    let rebase = sql("update vestibule_hook_events set next_try_at = $1
+        where kind = $2 and next_try_at > $3");
+    let rebase = rebase.bind(now).bind(kind.name()).bind(now + MAX_WAIT + CLOCK_SKEW);
+    rebase.execute(executor).await.map(drop)
 }
 
 /// Deletes up to `limit` events of each hook that no process has had for 30 days, and returns how many.

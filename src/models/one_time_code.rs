@@ -170,13 +170,8 @@ pub async fn count_attempt(
     max: i64,
     now: i64,
 ) -> Result<Option<OneTimeCodeRow>, DbError> {
-    sql(COUNT_ATTEMPT)
-        .bind(id)
-        .bind(purpose.name())
-        .bind(now)
-        .bind(max)
-        .fetch_optional(executor)
-        .await
+    let count = sql(COUNT_ATTEMPT).bind(id).bind(purpose.name()).bind(now).bind(max);
+    count.fetch_optional(executor).await
 }
 
 /// Refunds an attempt that was not compared, or was right and changed nothing. Returns whether the code

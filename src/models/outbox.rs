@@ -117,23 +117,17 @@ row! {
 
 impl OutboxRow {
     fn open(self, key: &ServerKey) -> QueuedEmail {
-        let Self {
-            id,
-            kind,
-            sealed,
-            tries,
-            created_at,
-            expires_at,
-            claimed_until,
-            domain,
-            user_id,
-        } = self;
-        let content = key.open(&id, &sealed).unwrap_or_default();
+        let content = key.open(&self.id, &self.sealed).unwrap_or_default();
         let content: Email = serde_json::from_slice(&content).unwrap_or_default();
-        let email = Email { kind, expires_at, ..content };
+        let email = Email { kind: self.kind, expires_at: self.expires_at, ..content };
+        let Self { id, tries, created_at, claimed_until, domain, user_id, .. } = self;
         QueuedEmail { id, email, tries, created_at, claimed_until, domain, user_id }
     }
 }
+
+const INSERT: &str = "insert into vestibule_outbox
+    (id, kind, sealed, tries, created_at, next_try_at, claimed_until, expires_at, priority, domain, user_id)
+    values ($1, $2, $3, 0, $4, $4, 0, $5, $6, $7, $8)";
 
 /// Where emails are enqueued. Clones wake the same worker.
 #[derive(Clone, Debug)]
@@ -163,21 +157,11 @@ impl Outbox {
         // Four strings always become JSON; an email without content would be dropped as unreadable.
         let content = serde_json::to_vec(email).unwrap_or_default();
         let domain = email.to.rsplit_once('@').map_or("", |(_, domain)| domain).to_lowercase();
-        sql("insert into vestibule_outbox
-             (id, kind, sealed, tries, created_at, next_try_at, claimed_until, expires_at, priority, domain,
-                 user_id)
-             values ($1, $2, $3, 0, $4, $5, 0, $6, $7, $8, $9)")
-        .bind(&id)
-        .bind(&email.kind)
-        .bind(self.key.seal(&id, &content))
-        .bind(now)
-        .bind(now)
-        .bind(email.expires_at.max(now))
-        .bind(priority(email, 0))
-        .bind(self.key.digest("mail domain", &[domain.as_str()]))
-        .bind(user_id.unwrap_or_default())
-        .execute(tx.executor())
-        .await?;
+        let domain = self.key.digest("mail domain", &[&domain]);
+        let insert = sql(INSERT).bind(&id).bind(&email.kind).bind(self.key.seal(&id, &content));
+        let insert = insert.bind(now).bind(email.expires_at.max(now)).bind(priority(email, 0));
+        let insert = insert.bind(domain).bind(user_id.unwrap_or_default());
+        insert.execute(tx.executor()).await?;
         let lifetime = email.logged_for(user_id);
         let new = NewMail { id: &id, kind: &email.kind, to: &email.to, user_id, lifetime };
         insert_mail(tx, &self.key, new, now).await?;
@@ -235,6 +219,10 @@ const DROP_EXPIRED: &str = concat!(
     outbox_columns!()
 );
 
+const RESCHEDULE: &str =
+    "update vestibule_outbox set claimed_until = 0, next_try_at = $1, tries = $2, priority = $5
+    where id = $3 and claimed_until = $4";
+
 /// Claims the next email that is due and that `filter` allows, for [`LEASE_SECONDS`], and counts a try.
 /// One statement: of several nodes, one gets the email.
 pub async fn claim(
@@ -243,14 +231,10 @@ pub async fn claim(
     now: i64,
     filter: &ClaimFilter,
 ) -> Result<Option<QueuedEmail>, DbError> {
-    let row = sql(CLAIM)
-        .bind(now + LEASE_SECONDS)
-        .bind(now)
-        .bind(if filter.codes_only { 1 } else { 3 })
-        .bind(list(&filter.full_for_codes))
-        .bind(list(&filter.full_for_notices))
-        .fetch_optional::<OutboxRow>(db.writer())
-        .await?;
+    let claim = sql(CLAIM).bind(now + LEASE_SECONDS).bind(now);
+    let claim = claim.bind(if filter.codes_only { 1 } else { 3 });
+    let claim = claim.bind(list(&filter.full_for_codes)).bind(list(&filter.full_for_notices));
+    let row = claim.fetch_optional::<OutboxRow>(db.writer()).await?;
     Ok(row.map(|row| row.open(key)))
 }
 
@@ -270,11 +254,8 @@ pub async fn remove(db: &Db, id: &str, outcome: &Outcome) -> Result<(), DbError>
 
 /// Deletes the emails about a user.
 pub async fn delete_emails_of_user(executor: Executor<'_>, user_id: &str) -> Result<(), DbError> {
-    sql("delete from vestibule_outbox where user_id = $1")
-        .bind(user_id)
-        .execute(executor)
-        .await
-        .map(drop)
+    let delete = sql("delete from vestibule_outbox where user_id = $1").bind(user_id);
+    delete.execute(executor).await.map(drop)
 }
 
 /// Ends the claim of an email that is due again at `next_try_at`, after so many `tries`; not when the claim
@@ -286,17 +267,9 @@ pub async fn reschedule(
     outcome: &Outcome,
 ) -> Result<(), DbError> {
     let mut tx = db.begin().await?;
-    sql(
-        "update vestibule_outbox set claimed_until = 0, next_try_at = $1, tries = $2, priority = $5
-         where id = $3 and claimed_until = $4",
-    )
-    .bind(next_try_at)
-    .bind(tries)
-    .bind(&queued.id)
-    .bind(queued.claimed_until)
-    .bind(priority(&queued.email, tries))
-    .execute(tx.executor())
-    .await?;
+    let reschedule = sql(RESCHEDULE).bind(next_try_at).bind(tries).bind(&queued.id);
+    let reschedule = reschedule.bind(queued.claimed_until).bind(priority(&queued.email, tries));
+    reschedule.execute(tx.executor()).await?;
     note_outcome(&mut tx, &queued.id, outcome).await?;
     tx.commit().await
 }
@@ -320,24 +293,20 @@ pub async fn drop_expired(db: &Db, key: &ServerKey, now: i64) -> Result<Vec<Queu
 
 /// Ends every claim: for the start of the only node, whose process may have been killed.
 pub async fn release_claims(executor: Executor<'_>) -> Result<u64, DbError> {
-    sql("update vestibule_outbox set claimed_until = 0 where claimed_until <> 0")
-        .execute(executor)
-        .await
+    let release = sql("update vestibule_outbox set claimed_until = 0 where claimed_until <> 0");
+    release.execute(executor).await
 }
 
 /// Makes all emails due after the clock went back to `now`. Claims end as if they were made now.
 pub async fn rebase_times(executor: Executor<'_>, now: i64) -> Result<u64, DbError> {
-    sql("update vestibule_outbox set
-             expires_at = case when created_at > $1
-                 then expires_at - created_at + $1 else expires_at end,
-             created_at = case when created_at > $1 then $1 else created_at end,
-             next_try_at = case when next_try_at > $1 then $1 else next_try_at end,
-             claimed_until = case when claimed_until > $2 then $2 else claimed_until end
-         where next_try_at > $1 or claimed_until > $2 or created_at > $1")
-    .bind(now)
-    .bind(now + LEASE_SECONDS)
-    .execute(executor)
-    .await
+    let rebase = sql("update vestibule_outbox set
+            expires_at = case when created_at > $1
+                then expires_at - created_at + $1 else expires_at end,
+            created_at = case when created_at > $1 then $1 else created_at end,
+            next_try_at = case when next_try_at > $1 then $1 else next_try_at end,
+            claimed_until = case when claimed_until > $2 then $2 else claimed_until end
+        where next_try_at > $1 or claimed_until > $2 or created_at > $1");
+    rebase.bind(now).bind(now + LEASE_SECONDS).execute(executor).await
 }
 
 /// When the next email is due that is not claimed at `now` (unix time, perhaps past).
@@ -376,15 +345,12 @@ pub async fn newest(
     key: &ServerKey,
     most: i64,
 ) -> Result<Vec<QueuedEmail>, DbError> {
-    let rows = sql(concat!(
+    let newest = sql(concat!(
         "select ",
         outbox_columns!(),
-        " from vestibule_outbox
-         where kind <> 'decoy_code' order by id desc limit $1"
-    ))
-    .bind(most)
-    .fetch_all::<OutboxRow>(executor)
-    .await?;
+        " from vestibule_outbox where kind <> 'decoy_code' order by id desc limit $1"
+    ));
+    let rows: Vec<OutboxRow> = newest.bind(most).fetch_all(executor).await?;
     let emails = rows.into_iter().map(|row| row.open(key));
     Ok(emails.filter(|queued| !queued.email.to.is_empty()).collect())
 }
@@ -397,11 +363,8 @@ pub async fn clear(executor: Executor<'_>) -> Result<u64, DbError> {
 /// Keeps the development mailbox small: deletes decoys, what is older than a day, and all but the newest
 /// [`MAILBOX_SIZE`].
 pub async fn trim_mailbox(executor: Executor<'_>, now: i64) -> Result<u64, DbError> {
-    sql("delete from vestibule_outbox
-         where created_at < $1 or kind = 'decoy_code' or id not in (
-             select id from vestibule_outbox where kind <> 'decoy_code' order by id desc limit $2)")
-    .bind(now - GIVE_UP_AFTER)
-    .bind(MAILBOX_SIZE)
-    .execute(executor)
-    .await
+    let trim = sql("delete from vestibule_outbox
+        where created_at < $1 or kind = 'decoy_code' or id not in (
+            select id from vestibule_outbox where kind <> 'decoy_code' order by id desc limit $2)");
+    trim.bind(now - GIVE_UP_AFTER).bind(MAILBOX_SIZE).execute(executor).await
 }

@@ -85,13 +85,8 @@ pub async fn count_in_a_row(
     now: i64,
 ) -> Result<RateLimitRow, DbError> {
     let count = sql(COUNT_IN_A_ROW).bind(subject).bind(now);
-    let row = count
-        .bind(FIRST_WINDOW)
-        .bind(WINDOW_STEP)
-        .bind(MAX_WINDOW)
-        .fetch_optional(executor)
-        .await?;
-    Ok(row.unwrap_or_else(|| RateLimitRow::exceeded(now)))
+    let count = count.bind(FIRST_WINDOW).bind(WINDOW_STEP).bind(MAX_WINDOW);
+    Ok(count.fetch_optional(executor).await?.unwrap_or_else(|| RateLimitRow::exceeded(now)))
 }
 
 /// Subtracts `added` from the counter of `subject`.

@@ -72,11 +72,6 @@ pub async fn rehash_password(
     user: &User,
     hash: &str,
 ) -> Result<(), DbError> {
-    sql(REHASH)
-        .bind(hash)
-        .bind(&user.id)
-        .bind(&user.password_hash)
-        .execute(executor)
-        .await
-        .map(drop)
+    let rehash = sql(REHASH).bind(hash).bind(&user.id).bind(&user.password_hash);
+    rehash.execute(executor).await.map(drop)
 }
