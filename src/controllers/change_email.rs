@@ -63,10 +63,8 @@ pub async fn submit(
     Fields(form): Fields<EmailForm>,
 ) -> HandlerResult {
     let result = try_request(&mut visitor, &user, &form).await;
-    show_form_again(result, "email", async |errors| {
-        page(&mut visitor, &user, &form.email, errors).await
-    })
-    .await
+    let page = async |errors| page(&mut visitor, &user, &form.email, errors).await;
+    show_form_again(result, "email", page).await
 }
 
 async fn try_request(visitor: &mut Visitor, user: &User, form: &EmailForm) -> HandlerResult {
@@ -136,10 +134,8 @@ async fn show_confirm_form_again(
     result: HandlerResult,
 ) -> HandlerResult {
     let Some(pending) = visitor.pending_code(PURPOSE).cloned() else { return result };
-    show_form_again(result, "code", async |errors| {
-        confirm_page(visitor, pending, code, errors).await
-    })
-    .await
+    let page = async |errors| confirm_page(visitor, pending, code, errors).await;
+    show_form_again(result, "code", page).await
 }
 
 async fn page(

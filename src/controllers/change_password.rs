@@ -40,8 +40,8 @@ pub async fn submit(mut visitor: Visitor, Fields(form): Fields<PasswordForm>) ->
     if visitor.user.is_none() {
         return result;
     }
-    show_form_again(result, "current_password", async |errors| page(&mut visitor, errors).await)
-        .await
+    let page = async |errors| page(&mut visitor, errors).await;
+    show_form_again(result, "current_password", page).await
 }
 
 async fn try_change(visitor: &mut Visitor, form: &PasswordForm) -> HandlerResult {

@@ -41,10 +41,8 @@ pub async fn submit(
     Fields(form): Fields<UsernameForm>,
 ) -> HandlerResult {
     let result = try_change(&mut visitor, &user, &form).await;
-    show_form_again(result, "username", async |errors| {
-        page(&mut visitor, &user, &form.username, errors).await
-    })
-    .await
+    let page = async |errors| page(&mut visitor, &user, &form.username, errors).await;
+    show_form_again(result, "username", page).await
 }
 
 async fn try_change(visitor: &mut Visitor, user: &User, form: &UsernameForm) -> HandlerResult {

@@ -134,10 +134,8 @@ async fn show_again(
     }
     let Some(shown) = page(visitor, form).await? else { return result };
     let field = if shown.username.is_some() { "username" } else { "code" };
-    show_form_again(result, field, async |errors| {
-        Ok(ConfirmPage { page: shown.page.with_errors(errors), ..shown })
-    })
-    .await
+    let page = async |errors| Ok(ConfirmPage { page: shown.page.with_errors(errors), ..shown });
+    show_form_again(result, field, page).await
 }
 
 /// `None` if no registration is under way in this browser.

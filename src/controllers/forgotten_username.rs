@@ -31,8 +31,8 @@ pub async fn show(mut visitor: Visitor) -> HandlerResult {
 
 pub async fn submit(mut visitor: Visitor, Fields(form): Fields<UsernameForm>) -> HandlerResult {
     let result = try_send(&mut visitor, &form.email).await;
-    show_form_again(result, "email", async |errors| page(&mut visitor, &form.email, errors).await)
-        .await
+    let page = async |errors| page(&mut visitor, &form.email, errors).await;
+    show_form_again(result, "email", page).await
 }
 
 async fn try_send(visitor: &mut Visitor, email: &str) -> HandlerResult {

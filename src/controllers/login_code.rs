@@ -124,10 +124,8 @@ async fn show_confirm_form_again(
     result: HandlerResult,
 ) -> HandlerResult {
     let Some(pending) = visitor.pending_code(PURPOSE).cloned() else { return result };
-    show_form_again(result, "code", async |errors| {
-        confirm_page(visitor, pending, form, errors).await
-    })
-    .await
+    let page = async |errors| confirm_page(visitor, pending, form, errors).await;
+    show_form_again(result, "code", page).await
 }
 
 async fn page(

@@ -75,8 +75,8 @@ pub async fn submit_request(
     let result = try_request(&mut visitor, &form).await;
     let asks_username = visitor.app.config.usernames.asked_when_forgotten;
     let first = if asks_username { "username" } else { "email" };
-    show_form_again(result, first, async |errors| request_page(&mut visitor, &form, errors).await)
-        .await
+    let page = async |errors| request_page(&mut visitor, &form, errors).await;
+    show_form_again(result, first, page).await
 }
 
 async fn try_request(visitor: &mut Visitor, form: &RequestForm) -> HandlerResult {

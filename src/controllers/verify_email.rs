@@ -57,10 +57,8 @@ pub async fn submit(
         Ok(Verification::NotPending) => ended(&visitor, PURPOSE, PAGES[1]),
         Err(error) => Err(error.into()),
     };
-    show_form_again(result, "code", async |errors| {
-        page(&mut visitor, &user.email, &form.code, errors).await
-    })
-    .await
+    let page = async |errors| page(&mut visitor, &user.email, &form.code, errors).await;
+    show_form_again(result, "code", page).await
 }
 
 pub async fn resend(LoggedIn { mut visitor, user }: LoggedIn) -> HandlerResult {
@@ -76,10 +74,8 @@ pub async fn resend(LoggedIn { mut visitor, user }: LoggedIn) -> HandlerResult {
         }
         Err(error) => Err(error.into()),
     };
-    show_form_again(result, "code", async |errors| {
-        page(&mut visitor, &user.email, "", errors).await
-    })
-    .await
+    let page = async |errors| page(&mut visitor, &user.email, "", errors).await;
+    show_form_again(result, "code", page).await
 }
 
 async fn page(
