@@ -115,7 +115,11 @@ fn what_cannot_be_verified_is_refused_with_its_reason() {
         ("ldap CRYPT", "{CRYPT}$1$Xm5jegCm$UoNCXnp9ySuZNfoa5sdYj1", "too weak"),
         ("crypt", "$apr1$Xm5jegCm$UoNCXnp9ySuZNfoa5sdYj1", "too weak"),
         ("joomla", "$2y$05$jvGyl7WhGyBpIjcvDAIRWejwIboGEQUWZc9ChRlbITiaS2uNy/WD6", "wordpress"),
-        ("", "$2y$05$jvGyl7WhGyBpIjcvDAIRWejwIboGEQUWZc9ChRlbITiaS2uNy/WD6", "is unknown"),
+        (
+            "",
+            "$2y$05$jvGyl7WhGyBpIjcvDAIRWejwIboGEQUWZc9ChRlbITiaS2uNy/WD6",
+            "names no known program",
+        ),
         ("php", "$2x$05$jvGyl7WhGyBpIjcvDAIRWejwIboGEQUWZc9ChRlbITiaS2uNy/WD6", "damaged"),
         ("django", "pbkdf2_sha256$0$salt$CjSaERaKFF41XZOHefrmnb0rDoJ2suPMHRuFCyxCu4g=", "damaged"),
         ("django", "pbkdf2_sha256$1000$salt$CjSaERaKFF41XZOHefrm", "damaged"),
