@@ -75,7 +75,7 @@ impl Drop for Draft {
 }
 
 /// Creates a file that only its owner can read; fails if there is one.
-pub fn create_private(path: &Path) -> io::Result<File> {
+fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 

@@ -105,7 +105,7 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 }
 
 /// Asks the web server behind `stream` for a path.
-pub async fn ask(
+async fn ask(
     mut stream: impl Stream,
     host: &str,
     path: &str,

@@ -4,9 +4,9 @@ use crate::db::{DbError, Executor, sql};
 
 /// The rows of a table that have expired.
 pub struct Expired {
-    pub delete: &'static str,
+    pub(super) delete: &'static str,
     /// How long a row is kept after its time, in seconds.
-    pub kept_for: i64,
+    pub(super) kept_for: i64,
 }
 
 /// The rows of `$table`, whose primary key is `$key`, in which the time `$1` meets `$condition`.
