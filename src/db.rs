@@ -154,8 +154,11 @@ impl Db {
         sql("select cast(1 as bigint)").fetch_optional::<(i64,)>(self.reader()).await.map(drop)
     }
 
-    /// Fails if the database takes no writes: on a read-only disk, or a standby.
+    /// Fails if the database takes no writes, on a read-only disk or a standby, or if its file was deleted.
     pub async fn check_writable(&self) -> Result<(), DbError> {
+        if self.in_use.as_ref().is_some_and(|lock| lock.database_is_replaced()) {
+            return Err(DbError::Replaced);
+        }
         let mut tx = self.begin().await?;
         let changes_nothing = sql("update vestibule_migrations set version = version where 1 = 0");
         changes_nothing.execute(tx.executor()).await?;

@@ -23,7 +23,9 @@ pub async fn run(config: &Config) -> Result<(), CommandError> {
     let answer = answer.map_err(|_| failed("the server does not answer within 2 seconds"))?;
     match answer.map_err(|why| failed(&why))?.status {
         200 => Ok(()),
-        503 => Err(failed("the database takes no writes, or the server is busy")),
+        503 => Err(failed(
+            "the database takes no writes, its file was deleted or replaced, or the server is busy",
+        )),
         status => Err(failed(&format!("the answer has status {status}"))),
     }
 }

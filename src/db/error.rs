@@ -33,6 +33,9 @@ pub enum DbError {
         "there is no database at {0}: run this where the site runs, or set VESTIBULE_DATABASE_URL"
     )]
     Missing(String),
+    /// What is written is lost at the end of the process.
+    #[error("the database's file was deleted or replaced: stop the server, and restore a backup")]
+    Replaced,
     /// Another process has the database open.
     #[error("{0} is in use: stop the servers and commands that use it first")]
     InUse(String),

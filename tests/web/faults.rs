@@ -267,6 +267,21 @@ async fn a_sqlite_that_is_read_only_for_a_while_refuses_forms_and_shows_pages() 
     read_only_for_a_while(&site, switch).await;
 }
 
+#[tokio::test]
+async fn a_site_whose_file_was_deleted_or_replaced_is_not_ready() {
+    let site = Site::on_sqlite().await;
+    let Location::Sqlite(path) = &site.app.config.database else { panic!("no file") };
+    let ready = async || site.browser().open("/readyz").await.status;
+    let elsewhere = path.with_extension("moved");
+    assert_eq!(ready().await, StatusCode::OK);
+    std::fs::rename(path, &elsewhere).unwrap();
+    assert_eq!(ready().await, StatusCode::SERVICE_UNAVAILABLE, "deleted");
+    std::fs::copy(&elsewhere, path).unwrap();
+    assert_eq!(ready().await, StatusCode::SERVICE_UNAVAILABLE, "replaced");
+    std::fs::rename(&elsewhere, path).unwrap();
+    assert_eq!(ready().await, StatusCode::OK);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_postgresql_that_is_read_only_for_a_while_refuses_forms_and_shows_pages() {
     let Some(cluster) = Cluster::start() else { return };
