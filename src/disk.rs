@@ -62,7 +62,7 @@ pub fn why_not_writable(path: &Path) -> Option<String> {
             "the file system of {shown} is read-only: mount it writable, or use a folder of another one"
         )),
         (Err(_), _) => Some(format!(
-            "user {user} may not create files in the folder {shown}: run `chown {user} {shown}`, or run this as the folder's user"
+            "user {user} may not create files in the folder {shown}: name a folder of that user, run this as the folder's user, or, if nothing else uses the folder, run `chown {user} {shown}`"
         )),
         (_, Err(_)) => Some(format!(
             "user {user} may not read and write {0}: run `chown {user} {0}`, or run this as the file's user",

@@ -78,6 +78,8 @@ pub async fn sessions(app: &App, command: Sessions) -> Result<(), CommandError> 
     if end {
         end_other_sessions(app, &Requester::operator(), &user, None).await?;
         eprintln!("{} is logged out everywhere.", user.display_name());
+    } else if entries.is_empty() {
+        eprintln!("{} is logged in nowhere.", user.display_name());
     }
     print_rows(&entries, json, as_json, |session| {
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());

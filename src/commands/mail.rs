@@ -72,6 +72,9 @@ async fn log(config: Config, address: &EmailAddress, json: bool) -> Result<(), C
         KEPT.clone_into(&mut mail.state);
     }
     app.db.close().await;
+    if mails.is_empty() {
+        eprintln!("No email to this address in the last 30 days.");
+    }
     print_rows(&mails, json, as_json, |mail| {
         let sent_at = mail.sent_at.map_or_else(|| "-".to_owned(), times::iso);
         let (created_at, server) = (times::iso(mail.created_at), mail.server.as_deref());

@@ -151,8 +151,7 @@ fn read_certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String>
     if path == "none" {
         return Ok(Vec::new());
     }
-    let pem =
-        fs::read(path).map_err(|cause| format!("{CA_EXPECTED}; it cannot be read: {cause}"))?;
+    let pem = fs::read(path).map_err(|cause| format!("cannot be read ({cause}): {CA_EXPECTED}"))?;
     let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
     let certificates = certificates.map_err(|_| CA_EXPECTED)?;
     let mut store = RootCertStore::empty();

@@ -31,7 +31,9 @@ pub fn explain(error: &sqlx::Error) -> String {
 
 fn explain_refusal(code: &str, message: &str) -> String {
     let advice = match code {
-        "28P01" => "PostgreSQL refuses the user or the password: correct them in the URL",
+        "28P01" => {
+            "PostgreSQL refuses the user or the password: correct them in the URL, or PGPASSWORD"
+        }
         "28000" => explain_login(message),
         "3D000" => "the database does not exist: make it with createdb, or correct the URL's path",
         "42501" => {
@@ -63,7 +65,7 @@ fn explain_login(message: &str) -> &'static str {
     } else if says("eer authentication") || says("dent authentication") {
         "PostgreSQL takes the name of the system's user for this connection: run this as that user, or connect to a host with a password"
     } else {
-        "PostgreSQL refuses the user or the password: correct them in the URL"
+        "PostgreSQL refuses the user or the password: correct them in the URL, or PGPASSWORD"
     }
 }
 
@@ -77,7 +79,7 @@ fn explain_pooler(message: &str) -> &'static str {
     } else if says("no such database") {
         "the pooler does not know the database: add it under [databases] in pgbouncer.ini, or correct the URL's path"
     } else if says("no such user") || says("password") || says("SASL") {
-        "the pooler refuses the user or the password: correct them in the URL, or the pooler's auth_file"
+        "the pooler refuses the user or the password: correct them in the URL, PGPASSWORD, or the pooler's auth_file"
     } else if says("no more connections") {
         "the pooler takes no more clients: raise max_client_conn in pgbouncer.ini"
     } else {
