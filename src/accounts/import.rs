@@ -176,16 +176,15 @@ impl Import {
         Some(format!("{place} has the same username or email, or one that looks like it"))
     }
 
-    /// Makes the accounts of the batch in one transaction. Those before it are kept, so that an import that
-    /// was interrupted goes on where it stopped.
-    async fn write_batch(&mut self) -> Result<(), Error> {
-        let batch = std::mem::take(&mut self.batch);
-        let users = || batch.iter().map(|row| &row.user);
-        let existing = find_users_by_names(self.app.db.reader(), users()).await?;
-        let kept = find_kept_names(self.app.db.reader(), users(), self.app.clock.now()).await?;
+    /// The rows of the batch that become accounts; the others are in the report.
+    fn fit_all(
+        &mut self,
+        others: (&[UserNames], &[UserNames]),
+        batch: Vec<Checked>,
+    ) -> Vec<Checked> {
         let mut new = Vec::new();
         for mut row in batch {
-            match self.fit((&existing, &kept), &mut row) {
+            match self.fit(others, &mut row) {
                 Err(reason) => self.refuse(row.place, reason),
                 Ok(Fit::Unchanged) => self.report.unchanged += 1,
                 Ok(Fit::New) => {
@@ -197,6 +196,17 @@ impl Import {
                 }
             }
         }
+        new
+    }
+
+    /// Makes the accounts of the batch in one transaction. Those before it are kept, so that an import that
+    /// was interrupted goes on where it stopped.
+    async fn write_batch(&mut self) -> Result<(), Error> {
+        let batch = std::mem::take(&mut self.batch);
+        let users = || batch.iter().map(|row| &row.user);
+        let existing = find_users_by_names(self.app.db.reader(), users()).await?;
+        let kept = find_kept_names(self.app.db.reader(), users(), self.app.clock.now()).await?;
+        let new = self.fit_all((&existing, &kept), batch);
         if self.is_trial {
             self.report.accounts += u64::try_from(new.len()).unwrap_or_default();
             return Ok(());

@@ -5,6 +5,7 @@ use axum::http::{Request, StatusCode};
 use vestibule::accounts::Error;
 use vestibule::accounts::change_email::change_email_for;
 use vestibule::accounts::change_username::rename;
+use vestibule::accounts::delete_account::{Deletion, delete_account};
 use vestibule::accounts::disable_account::{disable, enable};
 use vestibule::accounts::email::EmailAddress;
 use vestibule::accounts::history::{history_of, words};
@@ -443,6 +444,32 @@ on_both_databases! {
         let (one, other) = tokio::join!(change_email_for(&site.app, &one, &email), change_email_for(&site.app, &other, &email));
         let taken = [one.unwrap(), other.unwrap()].iter().filter(|change| matches!(change, NameChange::Taken)).count();
         assert_eq!(taken, 1);
+    }
+
+    async fn a_reset_beside_a_renaming_or_a_deletion_is_done_whole_or_not(site: Site) {
+        for (name, is_deleted) in [("ann", false), ("bob", true)] {
+            site.registered(name).await;
+            let (browser, code) = site.with_code(name).await;
+            let form = [("code", code.as_str()), ("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
+            let (account, to) = (user(&site, name).await, Username::parse("renamed", UsernameRule::Ascii).unwrap());
+            let operator = async {
+                if is_deleted {
+                    assert!(matches!(delete_account(&site.app, &account, None).await.unwrap(), Deletion::Deleted));
+                    return name;
+                }
+                match rename(&site.app, &account, &to).await.unwrap() {
+                    NameChange::Changed(_) => "renamed",
+                    NameChange::Superseded => name,
+                    NameChange::Taken => panic!("nobody has it"),
+                }
+            };
+            let (answer, name) = tokio::join!(browser.post("/reset", &form), operator);
+            let is_reset = answer.status() == StatusCode::SEE_OTHER && answer.headers()["location"] == "/login";
+            assert_eq!(is_password(&site, name, OTHER_PASSWORD).await, is_reset && !is_deleted, "{name}");
+            assert_eq!(is_password(&site, name, PASSWORD).await, !is_reset && !is_deleted, "{name}");
+        }
+        assert_eq!(site.count("select count(*) from vestibule_users").await, 1);
+        assert_eq!(site.count("select count(*) from vestibule_one_time_codes where user_id is not null").await, 0);
     }
 
     async fn a_change_on_a_page_beside_one_of_the_operator_is_not_lost(site: Site) {
