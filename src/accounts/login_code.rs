@@ -31,7 +31,7 @@ pub enum CodeLogin {
         /// Whether the password was blocked, which somebody else may have chosen.
         is_password_blocked: bool,
     },
-    /// No code was requested in this browser.
+    /// No code was requested in this browser, or it was used in it.
     NotPending,
 }
 
@@ -101,7 +101,20 @@ pub async fn log_in_by_code(
 ) -> Result<CodeLogin, Error> {
     let Some(pending) = pending else { return Ok(CodeLogin::NotPending) };
     let code = OneTimeCode::from_form(code)?;
-    let (user, _) = pending.check_user(app, PURPOSE, &code).await?;
+    let outcome = log_in_pending(app, requester, pending, &code).await;
+    // The same form came before, by a double click.
+    let is_repeat = matches!(outcome, Err(Error::CodeRejected(Rejection::Gone)))
+        && pending.was_used(app, PURPOSE, &code).await?;
+    if is_repeat { Ok(CodeLogin::NotPending) } else { outcome }
+}
+
+async fn log_in_pending(
+    app: &App,
+    requester: &Requester,
+    pending: &PendingCode,
+    code: &OneTimeCode,
+) -> Result<CodeLogin, Error> {
+    let (user, _) = pending.check_user(app, PURPOSE, code).await?;
     check_approved(&user, "code")?;
     // A client that hangs up must not hide the login from the account's owner.
     let login = complete(app.clone(), requester.clone(), user, pending.id.clone());

@@ -241,6 +241,17 @@ impl PendingCode {
         Ok(find_code(db.reader(), purpose, &self.id).await?.is_none().then_some(0))
     }
 
+    /// Whether the code was `typed` and used before. Then there is nothing left to guess, and nothing is counted.
+    pub async fn was_used(
+        &self,
+        app: &App,
+        purpose: Purpose,
+        typed: &OneTimeCode,
+    ) -> Result<bool, DbError> {
+        let is_gone = find_code(app.db.reader(), purpose, &self.id).await?.is_none();
+        Ok(is_gone && typed.has_digest(app, &self.id, &self.digest))
+    }
+
     /// Why the code cannot be used any more; `None` when it can. The same whether an account matched.
     pub async fn invalid_reason(
         &self,

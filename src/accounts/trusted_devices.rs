@@ -90,9 +90,10 @@ async fn record(
     };
     let logins =
         if used_for == Use::Login { 1 } else { known.as_ref().map_or(0, |known| known.logins) };
-    let status = record_device(tx, user, (&token, requester.client()), logins, now).await?;
+    let replaced = known.map(|known| known.token).filter(|known| *known != token);
+    let tokens = (token.as_str(), replaced.as_deref());
+    let status = record_device(tx, user, (tokens, requester.client()), logins, now).await?;
     // Before those of other accounts, without the one that it replaces.
-    let replaced = known.map(|known| known.token);
     let others = sent.iter().filter(|other| **other != token && Some(*other) != replaced.as_ref());
     let tokens = iter::once(&token).chain(others).take(MAX_TOKENS).cloned().collect();
     Ok((status, tokens))

@@ -13,8 +13,8 @@ use crate::app::App;
 use crate::times;
 
 pub const DISABLE_EXAMPLES: &str = "\
-Every session, code, trusted device and link of an email ends at once. Until the account
-is enabled, logging in and resetting the password are answered as if the password was
+Every session, code, trusted device and link of an email ends at once. Until the account \
+is enabled, logging in and resetting the password are answered as if the password was \
 wrong or there was no account.
 
 Examples:

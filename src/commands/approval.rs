@@ -11,7 +11,7 @@ use crate::models::user::User;
 use crate::times;
 
 pub const EXAMPLES: &str = "\
-With VESTIBULE_REGISTRATION=approval a new account waits until it is approved; its owner then gets an
+With VESTIBULE_REGISTRATION=approval a new account waits until it is approved; its owner then gets an \
 email, which vestibule serve sends. To refuse one, use vestibule user delete.
 
 Examples:

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::db::{CopiedTable, Location};
 use crate::key::file;
 
-pub const EXAMPLES: &str = "Copies every table of VESTIBULE_DATABASE_URL to a new database, and compares both. Stop the server first.
+pub const EXAMPLES: &str = "Copies every table of VESTIBULE_DATABASE_URL to a new database, and compares both. Stop the server first. \
 A password of PostgreSQL comes from PGPASSWORD, or the URL from a file.
 
 Examples:

@@ -19,12 +19,12 @@ use crate::models::user::{NameChange, User};
 use crate::times;
 
 pub const PASSWORD_EXAMPLES: &str = "\
-The password is asked for twice, or is the first line of standard input. All sessions end,
+The password is asked for twice, or is the first line of standard input. All sessions end, \
 and the account's owner gets an email.
 
-With --code the owner chooses the password: it prints a code. Tell the owner to open
-\"Forgot your password?\", to fill in the form, and to enter this code in place of the one from
-the email. It works once, for an hour; until then the password stays. A later code voids
+With --code the owner chooses the password: it prints a code. Tell the owner to open \
+\"Forgot your password?\", to fill in the form, and to enter this code in place of the one from \
+the email. It works once, for an hour; until then the password stays. A later code voids \
 an earlier one.
 
 Examples:
@@ -33,8 +33,8 @@ Examples:
   vestibule user set-password ann@example.com --code --json";
 
 pub const EMAIL_EXAMPLES: &str = "\
-The address counts as not verified. Codes that are under way stop working, and sessions
-go on. The old and the new address get an email; for three days a link in it gives the
+The address counts as not verified. Codes that are under way stop working, and sessions \
+go on. The old and the new address get an email; for three days a link in it gives the \
 account the old address back.
 
 Examples:
@@ -42,7 +42,7 @@ Examples:
   vestibule user set-email ann@example.com ann@example.org --json";
 
 pub const RENAME_EXAMPLES: &str = "\
-Codes that are under way stop working, and sessions go on. The account's owner gets an
+Codes that are under way stop working, and sessions go on. The account's owner gets an \
 email. Nobody else gets the old username for 90 days.
 
 Examples:

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::config::{SETTINGS, Setting};
@@ -34,12 +35,42 @@ fn all() -> impl Iterator<Item = Arg> {
 pub fn add_flags(serve: Command) -> Command {
     let secrets = SETTINGS.iter().filter(|setting| setting.secret).map(|setting| {
         let Setting { default, help, .. } = setting;
-        format!("  {}\n          {help} [default: {default}]\n", setting.variable())
+        let help = indented(&format!("{help} [default: {default}]"));
+        format!("  {}{help}\n", setting.variable())
     });
     let secrets: String = secrets.collect();
     serve.args(all()).after_help(format!(
         "Every variable can name a file that holds the value instead: VESTIBULE_…_FILE.\n\nSettings that hold secrets, only from the environment or a file:\n{secrets}\n{EXAMPLES}"
     ))
+}
+
+/// What to do instead of a flag that a command does not take, because it is a setting: a secret one, or of
+/// another command.
+pub fn advice(error: &clap::Error) -> Option<String> {
+    let ContextValue::String(flag) = error.get(ContextKind::InvalidArg)? else { return None };
+    let name = flag.strip_prefix("--")?.to_uppercase().replace('-', "_");
+    let setting = SETTINGS.iter().find(|setting| setting.name == name)?;
+    let variable = setting.variable();
+    (error.kind() == ErrorKind::UnknownArgument).then(|| {
+        format!("{flag} is no flag of this command: set {variable}, or {variable}_FILE to a file that holds it")
+    })
+}
+
+/// Broken into short lines: clap would continue a long one without the indent.
+fn indented(text: &str) -> String {
+    const INDENT: &str = "\n          ";
+    let (mut lines, mut length) = (String::new(), usize::MAX);
+    for word in text.split(' ') {
+        length = length.saturating_add(1 + word.chars().count());
+        if length > 70 {
+            length = word.chars().count();
+            lines.push_str(INDENT);
+        } else {
+            lines.push(' ');
+        }
+        lines.push_str(word);
+    }
+    lines
 }
 
 /// Whether codes and emails of a lost key are given up.

@@ -9,7 +9,7 @@ use crate::check::network::ask_server;
 use crate::config::Config;
 
 pub const EXAMPLE: &str = "Example:
-  VESTIBULE_LISTEN=unix:/run/vestibule/socket vestibule healthcheck && echo ready
+  VESTIBULE_LISTEN=unix:/run/vestibule.sock vestibule healthcheck && echo ready
 
 It exits with 0 if the server answers within 2 seconds that its database takes writes, else with 1.";
 

@@ -29,6 +29,7 @@ pub enum Command {
         after_help = "Fields: username, email, hash, kind, extra, email_verified, disabled, created_at. See docs/moving.md.\n\nExample:\n  vestibule import users users.jsonl --dry-run --json"
     )]
     Users {
+        /// One JSON object in each line
         #[arg(value_name = "FILE.jsonl")]
         file: PathBuf,
         #[command(flatten)]

@@ -11,8 +11,8 @@ use crate::models::mail_link::Invitation;
 use crate::times;
 
 pub const EXAMPLES: &str = "\
-An invitation is a link that works once, for seven days, and proves the address. Another one to the same
-address replaces it. VESTIBULE_REGISTRATION=invite lets nobody register without one. The emails are sent
+An invitation is a link that works once, for seven days, and proves the address. Another one to the same \
+address replaces it. VESTIBULE_REGISTRATION=invite lets nobody register without one. The emails are sent \
 by vestibule serve.
 
 Examples:

@@ -19,11 +19,11 @@ pub const EXAMPLES: &str = "Examples:
   vestibule mail log ann@example.com";
 
 const LOG_HELP: &str = "\
-Each line: when the email was written, its kind, its state, when it was sent, and what the
+Each line: when the email was written, its kind, its state, when it was sent, and what the \
 mail server last said. A log line names an email by the id that --json prints.
 
-States: waiting, sent, deferred (the mail server asked to try later), refused (tried again
-all the same), unanswered (the mail server got it and did not answer), given_up (it will
+States: waiting, sent, deferred (the mail server asked to try later), refused (tried again \
+all the same), unanswered (the mail server got it and did not answer), given_up (it will \
 not be sent), kept (no mail server is set: it is in the development mailbox for a day).
 
 Examples:
@@ -40,6 +40,7 @@ pub enum Command {
         after_help = "Example:\n  VESTIBULE_SMTP_URL=smtp://127.0.0.1:1025 vestibule mail test you@example.com"
     )]
     Test {
+        /// Where the email goes
         #[arg(value_parser = EmailAddress::parse)]
         address: EmailAddress,
         /// Print JSON
@@ -49,6 +50,7 @@ pub enum Command {
     /// Show the emails to an address in the last 30 days and what became of each
     #[command(after_help = super::help(LOG_HELP))]
     Log {
+        /// Where the emails went
         #[arg(value_parser = EmailAddress::parse)]
         address: EmailAddress,
         /// Print JSON

@@ -4,7 +4,7 @@ use super::CommandError;
 use crate::config::Config;
 use crate::db::{Db, latest_version};
 
-pub const EXAMPLE: &str = "Example, for PostgreSQL (VESTIBULE_SECRET as for serve):\n  VESTIBULE_DATABASE_URL=postgres://vestibule@db/vestibule VESTIBULE_SECRET_FILE=secret vestibule migrate";
+pub const EXAMPLE: &str = "Example, for PostgreSQL (VESTIBULE_SECRET as for serve):\n  VESTIBULE_DATABASE_URL=postgres://vestibule@db/vestibule \\\n    VESTIBULE_SECRET_FILE=secret vestibule migrate";
 
 pub async fn run(config: &Config) -> Result<(), CommandError> {
     let db = Db::open(&config.database).await?;

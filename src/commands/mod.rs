@@ -140,11 +140,12 @@ pub fn run() -> ExitCode {
 
 /// After wrong arguments, or the help.
 fn exit(error: &clap::Error) -> ! {
-    if error.use_stderr() && log::is_journal() {
-        log::print_error(&error.render().to_string());
-        std::process::exit(error.exit_code());
+    let advice = flags::advice(error).map(|advice| format!("vestibule: {advice}"));
+    if advice.is_none() && !(error.use_stderr() && log::is_journal()) {
+        error.exit();
     }
-    error.exit()
+    log::print_error(&advice.unwrap_or_else(|| error.render().to_string()));
+    std::process::exit(error.exit_code())
 }
 
 fn run_with_settings(command: Command, matches: &ArgMatches) -> Result<(), CommandError> {

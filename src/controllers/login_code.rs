@@ -48,6 +48,8 @@ pub struct CodeLoginForm {
 
 pub async fn show(mut visitor: Visitor, Next(next): Next) -> HandlerResult {
     if visitor.user.is_some() {
+        // That a code has ended, which was used to log in.
+        visitor.take_flash_cookie();
         return redirect_to(next.or(&visitor.app.config.after_login()));
     }
     let username = visitor.login_name().unwrap_or_default();
@@ -107,7 +109,12 @@ async fn try_log_in(visitor: &mut Visitor, form: &CodeLoginForm) -> HandlerResul
     let (app, requester, pending) =
         (&visitor.app, &visitor.requester, visitor.pending_code(PURPOSE));
     let outcome = log_in_by_code(app, requester, pending, &form.code).await?;
+    let next = visitor.next(&form.next);
     let CodeLogin::LoggedIn { login, is_password_blocked } = outcome else {
+        if visitor.user.is_some() {
+            return redirect_to(next.or(&visitor.app.config.after_login()));
+        }
+        // That page leads on if the browser has been logged in meanwhile.
         return ended(visitor, PURPOSE, PAGES[1]);
     };
     visitor.set_device_cookie(&login.device_tokens);
@@ -115,7 +122,7 @@ async fn try_log_in(visitor: &mut Visitor, form: &CodeLoginForm) -> HandlerResul
     if is_password_blocked {
         visitor.add_flash(Flash::OldPasswordBlocked).await?;
     }
-    redirect_to(visitor.next(&form.next).or(&visitor.app.config.after_login()))
+    redirect_to(next.or(&visitor.app.config.after_login()))
 }
 
 async fn show_confirm_form_again(

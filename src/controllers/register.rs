@@ -108,7 +108,11 @@ async fn show_refusal(
         RegistrationRefusal::NotInvited => "You need an invitation",
         RegistrationRefusal::DeadInvitation => "This invitation no longer works",
     };
-    let mut response = show_page(&RefusedPage { page: visitor.page(title).await?, refusal, next })?;
+    let mut page = visitor.page(title).await?;
+    if status == StatusCode::UNPROCESSABLE_ENTITY {
+        page = page.with_errors(FieldErrors::for_form("invite", title));
+    }
+    let mut response = show_page(&RefusedPage { page, refusal, next })?;
     *response.status_mut() = status;
     Ok(response)
 }

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use askama::Template;
 
-use super::mask::mask;
 use crate::config::{Accent, BaseUrl, Config, Notice};
 use crate::models::one_time_code::Purpose;
 use crate::models::outbox::{Email, GIVE_UP_AFTER};
@@ -103,9 +102,9 @@ impl EmailContext<'_> {
         }
     }
 
-    /// Of a changed address, in the email to the old one or to the new one itself.
-    fn new_email(&self) -> String {
-        if self.detail.is_empty() { mask(self.to) } else { self.detail.to_owned() }
+    /// The new address: whole in the email to itself, masked in the one to the old one.
+    fn new_email(&self) -> &str {
+        if self.detail.is_empty() { self.to } else { self.detail }
     }
 
     fn when(&self) -> String {

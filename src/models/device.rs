@@ -120,11 +120,12 @@ pub async fn find_device(
     Ok(found.zip(user).and_then(|(row, user)| row.known(user, tokens)))
 }
 
-/// Adds `logins` to the device that holds `token` and trusts it with the user's present password.
+/// Adds `logins` to the device that holds `token` and trusts it with the user's present password. It is the
+/// browser that had the token `replaced`.
 pub async fn record_device(
     tx: &mut Tx,
     user: &User,
-    (token, client): (&str, Client),
+    ((token, replaced), client): ((&str, Option<&str>), Client),
     logins: i64,
     now: i64,
 ) -> Result<DeviceStatus, DbError> {
@@ -132,6 +133,9 @@ pub async fn record_device(
     let record = record.bind(user.credential_version).bind(client.device).bind(client.address);
     let recorded = record.fetch_optional(tx.executor()).await?;
     let (logins, other_devices) = recorded.unwrap_or((logins, 0));
+    if let Some(replaced) = replaced {
+        delete_device(tx, &user.id, &token_hash(replaced)).await?;
+    }
     if other_devices >= MAX_DEVICES {
         sql(KEEP_NEWEST).bind(&user.id).execute(tx.executor()).await?;
     }

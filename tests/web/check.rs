@@ -86,8 +86,16 @@ async fn wrong_settings_are_told_as_at_the_start() {
     let ended = check(&Folder::new(), &["--json"], &[("VESTIBULE_LISTEN", "nowhere")]);
     assert_eq!((ended.status, ended.out.as_str()), (2, ""));
     assert!(ended.err.contains("VESTIBULE_LISTEN"), "{}", ended.err);
-    for url in ["nonsense", "ftp://a.example", "https://ann@a.example", "https://a.example?x"] {
-        assert_eq!(check(&Folder::new(), &["--url", url], &[]).status, 2, "{url}");
+    for url in
+        ["nonsense", "ftp://a.example", "https://ann:hunter2@a.example", "https://a.example?x"]
+    {
+        let ended = check(&Folder::new(), &["--url", url], &[]);
+        assert!(
+            ended.status == 2 && ended.err.contains("--url: expected the URL"),
+            "{}",
+            ended.err
+        );
+        assert!(!ended.err.contains("hunter2"), "{}", ended.err);
     }
 }
 

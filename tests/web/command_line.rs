@@ -50,6 +50,26 @@ fn the_manual_is_one_page_with_every_command_and_setting() {
     assert!(lines > 200, "{lines}");
 }
 
+/// clap breaks the lines of a paragraph where the terminal ends; one that is broken already becomes ragged.
+#[test]
+fn the_help_of_each_command_fits_a_narrow_terminal() {
+    fn check(command: &clap::Command) {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let lines: Vec<&str> = help.lines().collect();
+        for pair in lines.windows(2) {
+            let is_prose = |line: &str| !line.is_empty() && !line.starts_with(' ');
+            assert!(!(is_prose(pair[0]) && is_prose(pair[1])), "{}: {pair:?}", command.get_name());
+        }
+        let example = lines.iter().find(|line| line.starts_with(' ') && line.chars().count() > 80);
+        assert_eq!(example, None, "{}", command.get_name());
+        for argument in command.get_arguments() {
+            assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
+        }
+        command.get_subcommands().for_each(check);
+    }
+    check(&vestibule::commands::command());
+}
+
 #[test]
 fn the_flags_of_serve_work_without_its_name() {
     let folder = Folder::new();
@@ -80,6 +100,21 @@ fn the_right_word_is_suggested_for_a_wrong_one() {
         let ended = folder.run(arguments, &[], "");
         assert_eq!((ended.status, ended.out.as_str()), (2, ""), "{arguments:?}");
         assert!(ended.err.contains(suggestion), "{arguments:?}: {}", ended.err);
+    }
+}
+
+#[test]
+fn a_setting_that_is_no_flag_of_the_command_is_told_with_its_variable() {
+    let folder = Folder::new();
+    for (arguments, variable) in [
+        (&["--smtp-url", "smtp://ann:hunter2@mail.example"][..], "VESTIBULE_SMTP_URL"),
+        (&["serve", "--database-url=postgres://ann:hunter2@a.example/b"], "VESTIBULE_DATABASE_URL"),
+        (&["check", "--base-url", "https://a.example"], "VESTIBULE_BASE_URL"),
+    ] {
+        let ended = folder.run(arguments, &[], "");
+        assert_eq!((ended.status, ended.err.lines().count()), (2, 1), "{}", ended.err);
+        let words = format!("is no flag of this command: set {variable}, or {variable}_FILE");
+        assert!(ended.err.contains(&words) && !ended.err.contains("hunter2"), "{}", ended.err);
     }
 }
 

@@ -109,6 +109,8 @@ on_both_databases! {
         assert_eq!(ann.attribute("#username", "value").as_deref(), Some("ann"));
         assert_eq!(location(&ann.post("/register/resend", &[]).await), "/register/confirm", "there is nothing left to prove");
         assert_eq!(site.mails().await.iter().filter(|mail| mail.kind == "register_code").count(), 1);
+        let ways = ann.all_text("ul.ways li").join(" ");
+        assert!(ways.contains("Use a different email") && ways.contains("Log in"), "{ways}");
         ann.fill("Username", "a b").press("Create account").await;
         assert!(ann.problems()[0].starts_with("Use only letters"), "{:?}", ann.problems());
         ann.fill("Username", "Postmaster").press("Create account").await;

@@ -111,7 +111,7 @@ on_both_databases! {
         for (fields, title) in [(&fields[..4], "You need an invitation"), (&fields[..], "You need an invitation"), (&form("ann", "invite=AAAAAAAAAAAAAAAAAAAAAA")[..], "This invitation no longer works")] {
             let answer = visitor.post("/register", fields).await;
             assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
-            assert!(body_of(answer).await.contains(title), "{title}");
+            assert!(body_of(answer).await.contains(&format!("<title>Error: {title} ")), "{title}");
         }
         assert_eq!(site.count(USERS).await, 0);
         assert!(site.mails().await.is_empty());

@@ -111,6 +111,33 @@ on_both_databases! {
         assert_eq!(site.count("select count(*) from vestibule_sessions where user_id is not null").await, 2);
     }
 
+    async fn a_double_click_leads_on_and_another_browser_is_refused(site: Site) {
+        site.registered("ann").await;
+        let (mut browser, mut stranger) = (allowed(&site).await, allowed(&site).await);
+        ask(&mut browser, "ann").await;
+        let code = newest_code(&site).await;
+        site.wait(1);
+        ask(&mut stranger, "ann").await;
+        let form = [("code", &*code)];
+        let answers = tokio::join!(browser.post("/login/code/confirm", &form), browser.post("/login/code/confirm", &form));
+        let mut places = Vec::new();
+        for answer in [&answers.0, &answers.1] {
+            assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+            browser.keep(answer);
+            places.push(answer.headers()["location"].to_str().unwrap());
+        }
+        places.sort_unstable();
+        assert_eq!(places, ["/account", "/login/code"]);
+        browser.open("/login/code").await;
+        assert_eq!(browser.path(), "/account", "{}", browser.text());
+        let again = browser.post("/login/code/confirm", &form).await;
+        assert_eq!(again.headers()["location"], "/account", "as the first");
+        browser.open("/account").await.press("Log out").await;
+        assert_eq!(browser.flashes(), ["You've been logged out."], "and not that a code took too long");
+        enter(&mut stranger, &code).await;
+        assert!(stranger.problems()[0].starts_with("Incorrect code."), "{:?}", stranger.problems());
+    }
+
     async fn a_new_password_voids_the_code(site: Site) {
         site.registered("ann").await;
         let mut thief = allowed(&site).await;

@@ -162,6 +162,16 @@ on_both_databases! {
         assert_eq!(site.mails_to("ann").await.len(), 6);
     }
 
+    async fn a_browser_with_a_new_token_is_stored_once(site: Site) {
+        let ann = site.registered("ann").await;
+        let mut other = site.browser();
+        other.log_in("ann", PASSWORD).await.press("Log out").await;
+        let fields = [("current_password", PASSWORD), ("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
+        ann.post("/account/password", &fields).await;
+        other.log_in("ann", OTHER_PASSWORD).await;
+        assert_eq!(site.count("select count(*) from vestibule_devices").await, 2);
+    }
+
     async fn a_browser_that_changed_the_password_is_not_new_at_the_next_login(site: Site) {
         let mut ann = site.registered("ann").await;
         let fields = [("current_password", PASSWORD), ("password", OTHER_PASSWORD), ("password_confirm", OTHER_PASSWORD)];
