@@ -151,6 +151,9 @@ fn read_certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String>
     if path == "none" {
         return Ok(Vec::new());
     }
+    if path.is_empty() {
+        return Err(CA_EXPECTED.into());
+    }
     let pem = fs::read(path).map_err(|cause| format!("cannot be read ({cause}): {CA_EXPECTED}"))?;
     let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
     let certificates = certificates.map_err(|_| CA_EXPECTED)?;
