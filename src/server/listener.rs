@@ -7,15 +7,22 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use listenfd::ListenFd;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::time::sleep;
 
 use crate::config::Listen;
+use crate::disk::folder_of;
 
 /// Everybody may connect to a Unix socket, as to a loopback port: its folder decides who can reach it.
 const SOCKET_MODE: u32 = 0o666;
+
+/// How often, and after which pauses, a start tries to lock the folder of its socket: for a second.
+const MOST_TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A socket that accepts connections.
 pub enum Listener {
@@ -71,12 +78,18 @@ impl Listener {
             Listen::Tcp(address) => return TcpListener::bind(address).await.map(Self::Tcp),
             Listen::Unix(path) => std::path::absolute(path)?,
         };
+        let turn = take_turn(folder_of(&path)).await;
         let listener = match UnixListener::bind(&path) {
-            Err(error) if error.kind() == ErrorKind::AddrInUse && remove_unused(&path).await? => {
+            Err(error)
+                if error.kind() == ErrorKind::AddrInUse
+                    && turn.is_some()
+                    && remove_unused(&path).await? =>
+            {
                 UnixListener::bind(&path)?
             }
             bound => bound?,
         };
+        drop(turn);
         let inode = fs::symlink_metadata(&path)?.ino();
         let file = SocketFile { path, inode };
         fs::set_permissions(&file.path, Permissions::from_mode(SOCKET_MODE))?;
@@ -164,11 +177,22 @@ impl Drop for SocketFile {
     }
 }
 
-/// Removes the file of a socket that no program listens on, and returns whether it did. The lock is for
-/// programs that start at the same time: the second must not remove the new socket of the first.
+/// Programs that start at the same time bind one after another: a socket that is bound and does not listen yet
+/// looks unused. `None` if somebody else keeps the folder locked.
+async fn take_turn(folder: &Path) -> Option<File> {
+    let folder = File::open(folder).ok()?;
+    for _ in 0..MOST_TRIES {
+        if folder.try_lock().is_ok() {
+            return Some(folder);
+        }
+        sleep(PAUSE).await;
+    }
+    None
+}
+
+/// Removes the file of a socket that no program listens on, and returns whether it did.
 async fn remove_unused(path: &Path) -> io::Result<bool> {
-    let folder = File::open(path.parent().unwrap_or(Path::new("/")))?;
-    if folder.try_lock().is_err() || !fs::symlink_metadata(path)?.file_type().is_socket() {
+    if !fs::symlink_metadata(path)?.file_type().is_socket() {
         return Ok(false);
     }
     let connected = UnixStream::connect(path).await;
