@@ -143,15 +143,15 @@ impl Import {
         if kept.iter().any(|other| other.email_key == email) {
             return Err("this email can be given back to another account".to_owned());
         }
-        let others = [existing, kept].concat();
-        if let Some(reason) = self.why_username_taken(&others, &row.user) {
+        let others = || existing.iter().chain(kept);
+        if let Some(reason) = self.why_username_taken(others(), &row.user) {
             if self.app.config.usernames.mode != UsernameMode::Optional {
                 return Err(reason);
             }
             row.username_refused = Some(reason);
             row.user.username.clear();
             row.user.username_key.clone_from(&email);
-            self.why_username_taken(&others, &row.user).map_or(Ok(()), Err)?;
+            self.why_username_taken(others(), &row.user).map_or(Ok(()), Err)?;
         }
         let ImportedUser { username, username_key, .. } = &row.user;
         for name in [username, username_key] {
@@ -162,17 +162,18 @@ impl Import {
     }
 
     /// Whether another has the username of `user`, what looks like it, or it as its address.
-    fn why_username_taken(&self, others: &[UserNames], user: &ImportedUser) -> Option<String> {
+    fn why_username_taken<'a>(
+        &self,
+        mut others: impl Iterator<Item = &'a UserNames>,
+        user: &ImportedUser,
+    ) -> Option<String> {
         let names = [user.username.as_str(), &user.username_key];
-        let is_taken = |name: &&str| {
-            !name.is_empty() && others.iter().any(|other| other.names().contains(name))
-        };
-        if names.iter().any(is_taken) {
+        let mut names = names.into_iter().filter(|name| !name.is_empty());
+        if others.any(|other| names.clone().any(|name| other.names().contains(&name))) {
             return Some(TAKEN.to_owned());
         }
         let Seen { usernames, emails } = &self.seen;
-        let seen = |name: &&str| usernames.get(*name).or_else(|| emails.get(*name));
-        let place = names.iter().filter(|name| !name.is_empty()).find_map(seen)?;
+        let place = names.find_map(|name| usernames.get(name).or_else(|| emails.get(name)))?;
         Some(format!("{place} has the same username or email, or one that looks like it"))
     }
 
