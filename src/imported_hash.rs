@@ -106,7 +106,7 @@ impl ImportedHash {
         serde_json::from_str(text).ok()
     }
 
-    /// The text of the column, in the place of a PHC string.
+    /// The text of the column, instead of a PHC string.
     pub fn to_stored(&self) -> String {
         // Strings and numbers always become JSON.
         serde_json::to_string(self).unwrap_or_default()

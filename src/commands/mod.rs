@@ -78,7 +78,7 @@ enum Command {
     /// Write a backup of the SQLite database into a file
     #[command(after_help = help(backup::BACKUP_EXAMPLES))]
     Backup(backup::Backup),
-    /// Put a backup in the place of the SQLite database
+    /// Replace the SQLite database with a backup
     #[command(after_help = help(backup::RESTORE_EXAMPLES))]
     Restore(backup::Restore),
     /// Copy all data to another database: from SQLite to PostgreSQL, or back

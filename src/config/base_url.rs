@@ -62,7 +62,7 @@ impl BaseUrl {
         format!("{}{page}", self.path)
     }
 
-    /// The page that the site's name links to. A path of its own may be a page of a host program.
+    /// The page that the site's name links to. Below a path, the path itself may be the host application's page.
     pub fn home(&self) -> &'static str {
         if self.path.is_empty() { "/" } else { "/login" }
     }

@@ -16,7 +16,7 @@ use crate::next_path::NextPath;
 use crate::page::Page;
 use crate::visitor::Visitor;
 
-/// Where a form leads that came too late: whoever has an account by then can log in.
+/// Where a late form redirects: an account that was made meanwhile can log in.
 const TOO_LATE: &str = "/login";
 
 #[derive(Template)]
